@@ -1,0 +1,77 @@
+//! How an invocation ended, in the two words that matter: did it run, and what did the function say.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Whether an attempt ran. Only this decides about a retry and a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Execution {
+    /// Nothing was sent, or the provider said that it took nothing: costs 0.
+    NotSent,
+    /// Sent, and no answer came: charged only if the provider claims it.
+    Unknown,
+    /// Answered: costs its usage.
+    Executed,
+}
+
+/// What an executed function did. All but `Ok` are the function's own failures, and are charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok,
+    Exit,
+    Trap,
+    OutOfMemory,
+    Timeout,
+    OutputLimit,
+}
+
+impl Execution {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Execution::NotSent => "not_sent",
+            Execution::Unknown => "unknown",
+            Execution::Executed => "executed",
+        }
+    }
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 6] = [
+        Outcome::Ok,
+        Outcome::Exit,
+        Outcome::Trap,
+        Outcome::OutOfMemory,
+        Outcome::Timeout,
+        Outcome::OutputLimit,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Exit => "exit",
+            Outcome::Trap => "trap",
+            Outcome::OutOfMemory => "out_of_memory",
+            Outcome::Timeout => "timeout",
+            Outcome::OutputLimit => "output_limit",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+impl fmt::Display for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,35 @@
+//! The vocabulary of the market: money, tariffs, names, ids, time, usage, outcomes and refusals.
+//!
+//! Everything in Merit may import this crate. It never does IO, reads no clock, knows no protocol
+//! and holds no state.
+
+mod bid;
+mod ids;
+mod lease;
+mod money;
+mod name;
+mod offer;
+mod refusal;
+mod tariff;
+mod time;
+mod usage;
+
+pub use bid::{Limits, LimitsError};
+pub use ids::{AccountId, FunctionId, LeaseId, LeaseIdError, MarketId, OfferId, ProviderId};
+pub use lease::{Execution, Outcome};
+pub use money::{Balance, Money, MoneyError, Price};
+pub use name::{MarketName, MarketPattern, Name, NameError};
+pub use offer::{PoolSize, Rung, RungError};
+pub use refusal::{NoOffer, Reason, Refusal};
+pub use tariff::{Tariff, TariffError};
+pub use time::{Time, TimeError};
+pub use usage::{Metered, Usage};
+
+/// The most memory a function, an offer or a pool rung may name: 64 GB, in MB.
+pub const MEMORY_MAX_MB: u32 = 65_536;
+/// The longest a function may run: one hour, the longest request any listed platform allows.
+pub const TIMEOUT_MAX_MS: u32 = 3_600_000;
+/// The most virtual CPUs one invocation may be given, in thousandths.
+pub const VCPUS_MAX_MILLI: u32 = 64_000;
+/// The most bytes one answer may have for its egress to be billed: 64 GB.
+pub const EGRESS_MAX_BYTES: u64 = 64 << 30;

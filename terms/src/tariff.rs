@@ -1,0 +1,195 @@
+//! The one formula by which every provider bills, with its one rounding.
+//!
+//! `cost = per_request + per_gb_second x ceil(memory, memory_step)/1024 x billed_ms/1000
+//!       + per_cpu_ms x cpu_ms + per_gb_egress x egress`, after arXiv 2506.01283.
+//! Computed as one 128-bit numerator over one denominator, rounded up once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EGRESS_MAX_BYTES, MEMORY_MAX_MB, Money, Price, TIMEOUT_MAX_MS, Usage, VCPUS_MAX_MILLI};
+
+/// How a provider bills. Rates in picodollars; their maxima are the `MAX_*` constants below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tariff {
+    pub per_request: Price,
+    /// Per GB-s; 1 GB is 1024 MB.
+    pub per_gb_second: Price,
+    pub per_cpu_ms: Price,
+    /// Per GB (2^30 bytes) of answer.
+    pub per_gb_egress: Price,
+    /// Billed time is rounded up to a multiple of this.
+    pub increment_ms: u32,
+    /// The least time billed.
+    pub minimum_ms: u32,
+    /// Billed memory is rounded up to a multiple of this.
+    pub memory_step_mb: u32,
+    pub bills_cold_start: bool,
+}
+
+/// A field of a tariff that is out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TariffError {
+    #[error("{field} is {value} USD; at most {most} USD")]
+    Rate {
+        field: &'static str,
+        value: Price,
+        most: Price,
+    },
+    #[error("{field} is {value}; {least} to {most}")]
+    Step {
+        field: &'static str,
+        value: u32,
+        least: u32,
+        most: u32,
+    },
+}
+
+/// The common denominator of the four terms: lcm(1024 MB x 1000 ms, 2^30 bytes).
+const DENOMINATOR: u128 = (1 << 30) * 125;
+const GB_SECOND_FACTOR: u128 = DENOMINATOR / (1024 * 1000);
+const EGRESS_FACTOR: u128 = DENOMINATOR / (1 << 30);
+
+const REFERENCE_MEMORY_MB: u32 = 512;
+const REFERENCE_USAGE: Usage = Usage {
+    wall_us: 100_000,
+    cpu_us: 100_000,
+    cold_us: 0,
+    egress_bytes: 0,
+};
+/// The reference call uses 0.05 GB-s, so its cost per GB-s is 20 times its cost.
+const REFERENCE_CALLS_PER_GB_SECOND: u64 = 20;
+
+impl Tariff {
+    /// 1 USD a request.
+    pub const MAX_PER_REQUEST: Price = Price::from_picodollars(1_000_000_000_000);
+    /// 1 USD a GB-s.
+    pub const MAX_PER_GB_SECOND: Price = Price::from_picodollars(1_000_000_000_000);
+    /// 1 USD a CPU-second.
+    pub const MAX_PER_CPU_MS: Price = Price::from_picodollars(1_000_000_000);
+    /// 100 USD a GB.
+    pub const MAX_PER_GB_EGRESS: Price = Price::from_picodollars(100_000_000_000_000);
+    pub const MAX_STEP_MS: u32 = 60_000;
+
+    /// Refuses a tariff with a field out of bounds. Within them no cost can overflow: the dearest call
+    /// (64 GB, one hour, 64 vCPUs, 64 GB of answer) stays below a tenth of [`Money::MAX`].
+    pub fn check(&self) -> Result<(), TariffError> {
+        let rates = [
+            ("per_request", self.per_request, Tariff::MAX_PER_REQUEST),
+            ("per_gb_second", self.per_gb_second, Tariff::MAX_PER_GB_SECOND),
+            ("per_cpu_ms", self.per_cpu_ms, Tariff::MAX_PER_CPU_MS),
+            ("per_gb_egress", self.per_gb_egress, Tariff::MAX_PER_GB_EGRESS),
+        ];
+        for (field, value, most) in rates {
+            if value > most {
+                return Err(TariffError::Rate { field, value, most });
+            }
+        }
+        let steps = [
+            ("increment_ms", self.increment_ms, 1, Tariff::MAX_STEP_MS),
+            ("minimum_ms", self.minimum_ms, 0, Tariff::MAX_STEP_MS),
+            ("memory_step_mb", self.memory_step_mb, 1, MEMORY_MAX_MB),
+        ];
+        for (field, value, least, most) in steps {
+            if !(least..=most).contains(&value) {
+                return Err(TariffError::Step {
+                    field,
+                    value,
+                    least,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Billed time of `usage` in ms: rounded up to the increment, at least the minimum.
+    pub fn billed_ms(&self, usage: &Usage) -> u64 {
+        let cold_us = if self.bills_cold_start { usage.cold_us } else { 0 };
+        let ms = (usage.wall_us + cold_us).div_ceil(1000);
+        ms.next_multiple_of(u64::from(self.increment_ms))
+            .max(u64::from(self.minimum_ms))
+    }
+
+    /// What `usage` costs at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up to
+    /// wall time x vCPUs, rounded up to 1 ms. Inputs beyond the stated maxima are cut to them.
+    pub fn cost(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> Money {
+        let most_us = u64::from(TIMEOUT_MAX_MS) * 1000;
+        let wall_us = usage.wall_us.min(most_us);
+        let usage = Usage {
+            wall_us,
+            cold_us: usage.cold_us.min(most_us - wall_us),
+            cpu_us: usage.cpu_us,
+            egress_bytes: usage.egress_bytes.min(EGRESS_MAX_BYTES),
+        };
+        let memory_mb = memory_mb.min(MEMORY_MAX_MB).next_multiple_of(self.memory_step_mb);
+        let cpu_us = usage
+            .cpu_us
+            .min(wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000);
+        let fixed = u128::from(self.per_request.picodollars())
+            + u128::from(self.per_cpu_ms.picodollars()) * u128::from(cpu_us.div_ceil(1000));
+        let energy =
+            u128::from(self.per_gb_second.picodollars()) * u128::from(memory_mb) * u128::from(self.billed_ms(&usage));
+        let egress = u128::from(self.per_gb_egress.picodollars()) * u128::from(usage.egress_bytes);
+        let numerator = fixed * DENOMINATOR + energy * GB_SECOND_FACTOR + egress * EGRESS_FACTOR;
+        let picodollars = numerator.div_ceil(DENOMINATOR);
+        // A checked tariff stays far below the maximum; an unchecked one saturates rather than wraps.
+        u64::try_from(picodollars)
+            .ok()
+            .and_then(Money::from_picodollars)
+            .unwrap_or(Money::MAX)
+    }
+
+    /// The most a call can cost: the whole timeout billed (a cold start is inside it), every vCPU busy
+    /// throughout, and an answer of `egress_bytes`.
+    pub fn worst_case(&self, memory_mb: u32, vcpus_milli: u32, timeout_ms: u32, egress_bytes: u64) -> Money {
+        let wall_us = u64::from(timeout_ms) * 1000;
+        let cpu_us = wall_us * u64::from(vcpus_milli) / 1000;
+        self.cost(
+            memory_mb,
+            vcpus_milli,
+            &Usage {
+                wall_us,
+                cpu_us,
+                cold_us: 0,
+                egress_bytes,
+            },
+        )
+    }
+
+    /// The longest timeout, up to `timeout_ms`, whose worst case is within `max_cost`; none if not even
+    /// 1 ms (and with it the minimum bill) fits.
+    pub fn longest_within(
+        &self,
+        max_cost: Money,
+        memory_mb: u32,
+        vcpus_milli: u32,
+        timeout_ms: u32,
+        egress_bytes: u64,
+    ) -> Option<u32> {
+        let fits = |ms: u32| self.worst_case(memory_mb, vcpus_milli, ms, egress_bytes) <= max_cost;
+        if fits(timeout_ms) {
+            return Some(timeout_ms);
+        }
+        if !fits(1) {
+            return None;
+        }
+        let (mut fitting, mut beyond) = (1, timeout_ms);
+        while beyond - fitting > 1 {
+            let middle = fitting + (beyond - fitting) / 2;
+            if fits(middle) {
+                fitting = middle
+            } else {
+                beyond = middle
+            }
+        }
+        Some(fitting)
+    }
+
+    /// What *price* means in books, charts and limits: the cost of the reference call (512 MB, 100 ms of
+    /// wall and of CPU time, no cold start, no egress) per GB-s. Always an integer.
+    pub fn reference_price(&self) -> Price {
+        let cost = self.cost(REFERENCE_MEMORY_MB, VCPUS_MAX_MILLI, &REFERENCE_USAGE);
+        Price::from_picodollars(cost.picodollars() * REFERENCE_CALLS_PER_GB_SECOND)
+    }
+}

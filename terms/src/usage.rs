@@ -1,0 +1,48 @@
+//! What an invocation used, and the rule that says which measurement is billed.
+
+/// What one invocation used. Wall time is without the cold start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub wall_us: u64,
+    pub cpu_us: u64,
+    pub cold_us: u64,
+    pub egress_bytes: u64,
+}
+
+/// Usage as it is billed; `estimated` where no report of the provider stands behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metered {
+    pub usage: Usage,
+    pub estimated: bool,
+}
+
+impl Usage {
+    /// The billed usage: time is the least of what the provider `reported`, what the broker `observed_us`
+    /// and the lease's timeout; egress is the broker's count. Without a report the observed time counts,
+    /// as wall and as CPU time, marked estimated.
+    pub fn metered(reported: Option<Usage>, observed_us: u64, timeout_ms: u32, egress_bytes: u64) -> Metered {
+        let most_us = observed_us.min(u64::from(timeout_ms) * 1000);
+        let usage = match reported {
+            None => Usage {
+                wall_us: most_us,
+                cpu_us: most_us,
+                cold_us: 0,
+                egress_bytes,
+            },
+            Some(report) => {
+                let wall_us = report.wall_us.min(most_us);
+                let cold_us = report.cold_us.min(most_us - wall_us);
+                Usage {
+                    wall_us,
+                    cpu_us: report.cpu_us,
+                    cold_us,
+                    egress_bytes,
+                }
+            }
+        };
+        Metered {
+            usage,
+            estimated: reported.is_none(),
+        }
+    }
+}
