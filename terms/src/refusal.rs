@@ -81,6 +81,10 @@ pub enum Refusal {
         running: u32,
         max_concurrency: u32,
     },
+    /// A ladder with these rungs wrong; nothing of it was taken.
+    Rungs {
+        rungs: Vec<(u32, String)>,
+    },
     /// No offer serves the bid; `class` says what the nearest one lacks.
     NoOffer {
         class: NoOffer,
@@ -190,7 +194,7 @@ impl Refusal {
             Refusal::Unknown { .. } => "not_found",
             Refusal::Exists { .. } => "already_exists",
             Refusal::Forbidden { .. } => "forbidden",
-            Refusal::Invalid { .. } => "invalid",
+            Refusal::Invalid { .. } | Refusal::Rungs { .. } => "invalid",
             Refusal::NotInSession => "not_in_session",
             Refusal::StaleQuote { .. } => "stale_quote",
             Refusal::MaxConcurrency { .. } => "max_concurrency",
@@ -217,6 +221,10 @@ impl fmt::Display for Refusal {
             Refusal::Exists { what, name } => write!(f, "the {what} `{name}` exists already"),
             Refusal::Forbidden { message } => f.write_str(message),
             Refusal::Invalid { field, message } => write!(f, "{field}: {message}"),
+            Refusal::Rungs { rungs } => {
+                f.write_str("the ladder is refused")?;
+                rungs.iter().try_for_each(|(id, reason)| write!(f, "; rung {id}: {reason}"))
+            }
             Refusal::NotInSession => f.write_str("the provider has no such session; log on again"),
             Refusal::StaleQuote { last } => write!(f, "the quote number must grow; the last one was {last}"),
             Refusal::MaxConcurrency { running, max_concurrency } => {

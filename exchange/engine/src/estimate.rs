@@ -1,0 +1,167 @@
+//! Learned durations: quantised logarithms in integer arithmetic, so that every replay predicts the same.
+//!
+//! A duration is kept as its base-2 logarithm in 1/2048 of an octave and predicted in 1/32 of an octave,
+//! so that near-equal offers tie. Owns the arithmetic and one pair's estimate; knows no offers and no money.
+
+use merit_terms::Usage;
+
+/// Steps of a stored logarithm in one octave.
+const FINE: i32 = 2048;
+/// Steps of a prediction in one octave.
+const STEPS: i32 = 32;
+/// A provider's ratio is predicted within 1/8 to 8: three octaves.
+const RATIO_MAX: i32 = 3 * FINE;
+/// After this many settlements each new one moves the estimate by this part of the difference.
+const WEIGHT: i32 = 8;
+
+/// A duration as the logarithm of its microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LogDuration(i32);
+
+/// 2^(1/32) in 48 fractional bits.
+const ROOT: u128 = 287_638_476_118_103;
+/// 2^(i/32) in 48 fractional bits.
+const POWERS: [u64; STEPS as usize] = {
+    let mut powers = [1 << 48; STEPS as usize];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = ((powers[i - 1] as u128 * ROOT) >> 48) as u64;
+        i += 1;
+    }
+    powers
+};
+
+impl LogDuration {
+    pub(crate) fn of_micros(micros: u64) -> LogDuration {
+        let micros = micros.max(1);
+        let whole = 63 - micros.leading_zeros() as i32;
+        // The mantissa, 1.0 to 2.0 with 32 fractional bits; squaring it gives one bit of the logarithm at a time.
+        let mut mantissa = ((u128::from(micros) << 32) >> whole) as u64;
+        let mut log = whole;
+        for _ in 0..FINE.trailing_zeros() {
+            mantissa = ((u128::from(mantissa) * u128::from(mantissa)) >> 32) as u64;
+            let bit = i32::from(mantissa >= 2 << 32);
+            mantissa >>= bit;
+            log = log * 2 + bit;
+        }
+        LogDuration(log)
+    }
+
+    /// Microseconds, rounded to 1/32 of an octave; at least 1.
+    pub(crate) fn micros(self) -> u64 {
+        let steps = ((self.0 + FINE / STEPS / 2) / (FINE / STEPS)).clamp(0, 40 * STEPS);
+        let power = u128::from(POWERS[(steps % STEPS) as usize]);
+        ((power << (steps / STEPS)) >> 48) as u64
+    }
+
+    pub(crate) fn octave_less(self) -> LogDuration {
+        LogDuration(self.0 - FINE)
+    }
+
+    pub(crate) fn minus(self, other: LogDuration) -> Ratio {
+        Ratio((self.0 - other.0).clamp(-RATIO_MAX, RATIO_MAX))
+    }
+
+    pub(crate) fn times(self, ratio: Ratio) -> LogDuration {
+        LogDuration((self.0 + ratio.0).max(0))
+    }
+
+    pub(crate) fn raw(self) -> i32 {
+        self.0
+    }
+}
+
+/// The ratio of two durations, as a logarithm, within 1/8 to 8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ratio(i32);
+
+impl Ratio {
+    /// Moves towards what was `seen` by an eighth of the difference.
+    pub(crate) fn moved_towards(self, seen: Ratio) -> Ratio {
+        Ratio(self.0 + (seen.0 - self.0) / WEIGHT)
+    }
+
+    pub(crate) fn raw(self) -> i32 {
+        self.0
+    }
+}
+
+/// What was learned of one revision at one provider, from its first settlement on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Estimate {
+    pub(crate) wall: LogDuration,
+    pub(crate) cpu: LogDuration,
+    /// Settlements seen, up to [`WEIGHT`].
+    pub(crate) seen: i32,
+}
+
+impl Estimate {
+    pub(crate) fn first(usage: &Usage) -> Estimate {
+        let log = LogDuration::of_micros;
+        Estimate {
+            wall: log(usage.wall_us),
+            cpu: log(usage.cpu_us),
+            seen: 1,
+        }
+    }
+
+    /// The mean of the first settlements, then a moving one.
+    pub(crate) fn learn(&mut self, usage: &Usage) {
+        self.seen = (self.seen + 1).min(WEIGHT);
+        let step =
+            |old: LogDuration, micros: u64| LogDuration(old.0 + (LogDuration::of_micros(micros).0 - old.0) / self.seen);
+        let (wall, cpu) = (step(self.wall, usage.wall_us), step(self.cpu, usage.cpu_us));
+        (self.wall, self.cpu) = (wall, cpu);
+    }
+}
+
+/// The median; of an even number the lower of the middle two. None of nothing.
+pub(crate) fn median(mut durations: Vec<LogDuration>) -> Option<LogDuration> {
+    if durations.is_empty() {
+        return None;
+    }
+    let middle = (durations.len() - 1) / 2;
+    Some(*durations.select_nth_unstable(middle).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_survives_its_logarithm_within_a_sixty_fourth_of_an_octave() {
+        for micros in [1u64, 2, 3, 7, 100, 999, 40_312, 100_000, 3_600_000_000] {
+            let back = LogDuration::of_micros(micros).micros() as f64 / micros as f64;
+            assert!(
+                (0.5..=1.012).contains(&back) && (micros < 100 || back > 0.988),
+                "{micros}: {back}"
+            );
+        }
+    }
+
+    #[test]
+    fn doubling_adds_one_octave() {
+        for micros in [1u64, 5, 1234, 99_999] {
+            let (one, two) = (LogDuration::of_micros(micros), LogDuration::of_micros(micros * 2));
+            assert_eq!(two.octave_less(), one);
+        }
+    }
+
+    #[test]
+    fn an_estimate_follows_a_drift() {
+        let ran = |wall_us| Usage {
+            wall_us,
+            cpu_us: wall_us,
+            ..Usage::default()
+        };
+        let mut estimate = Estimate::first(&ran(1_000));
+        for _ in 0..60 {
+            estimate.learn(&ran(8_000));
+        }
+        assert!(
+            (7_500..8_200).contains(&estimate.wall.micros()),
+            "{}",
+            estimate.wall.micros()
+        );
+    }
+}

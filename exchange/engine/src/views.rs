@@ -1,0 +1,129 @@
+//! Reading the state: what edges and tests may look at. Changes nothing.
+
+use merit_terms::{AccountId, Balance, FunctionId, MarketId, MarketName, Name, PoolSize, ProviderId, Refusal, Time};
+
+use crate::event::{Lease, OfferChange};
+use crate::registry::{Function, Market, Provider};
+use crate::{Account, Engine};
+
+/// A pool as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolView {
+    pub size: PoolSize,
+    pub leased_mb: u64,
+    pub leases: u32,
+}
+
+impl Engine {
+    pub fn run(&self) -> u32 {
+        self.run
+    }
+
+    /// The sequence of the last command that changed something; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub fn last_at(&self) -> Time {
+        self.last_at
+    }
+
+    pub fn fee_basis_points(&self) -> u32 {
+        self.fee_basis_points
+    }
+
+    /// When the next expiry is due.
+    pub fn next_due(&self) -> Option<Time> {
+        self.leases.due.first().map(|(due, _)| *due)
+    }
+
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = (AccountId, &Account)> {
+        (0..)
+            .map(AccountId::new)
+            .zip(&self.ledger.accounts)
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    pub fn account(&self, id: AccountId) -> Result<&Account, Refusal> {
+        self.ledger.get(id)
+    }
+
+    pub fn find_account(&self, name: &str) -> Option<AccountId> {
+        self.ledger.find(name)
+    }
+
+    /// The sum of all balances: zero, always.
+    pub fn balance_sum(&self) -> Balance {
+        self.ledger.sum()
+    }
+
+    pub fn markets(&self) -> impl Iterator<Item = (MarketId, &Market)> {
+        (0..).map(MarketId::new).zip(&self.registry.markets)
+    }
+
+    pub fn market(&self, id: MarketId) -> Option<&Market> {
+        self.registry.markets.get(id.index())
+    }
+
+    pub fn find_market(&self, name: &MarketName) -> Option<MarketId> {
+        self.registry.find_market(name)
+    }
+
+    pub fn providers(&self) -> impl Iterator<Item = (ProviderId, &Provider)> {
+        (0..).map(ProviderId::new).zip(&self.registry.providers)
+    }
+
+    pub fn provider(&self, id: ProviderId) -> Option<&Provider> {
+        self.registry.providers.get(id.index())
+    }
+
+    pub fn find_provider(&self, name: &Name) -> Option<ProviderId> {
+        self.registry.find_provider(name)
+    }
+
+    pub fn functions(&self) -> impl Iterator<Item = (FunctionId, &Function)> {
+        (0..)
+            .map(FunctionId::new)
+            .zip(&self.registry.functions)
+            .filter(|(_, function)| !function.deleted)
+    }
+
+    /// The function, deleted or not: records outlive deletion.
+    pub fn function(&self, id: FunctionId) -> Option<&Function> {
+        self.registry.functions.get(id.index())
+    }
+
+    pub fn find_function(&self, account: AccountId, name: &Name) -> Option<FunctionId> {
+        self.registry.find_function(account, name)
+    }
+
+    /// A provider's pools, in the order of its logon.
+    pub fn pools(&self, provider: ProviderId) -> Vec<PoolView> {
+        let slots = self.provider(provider).map_or(&[][..], |provider| &provider.pools);
+        let view = |slot: &u32| {
+            let pool = &self.shelf.pools[*slot as usize];
+            PoolView {
+                size: pool.size,
+                leased_mb: pool.leased_mb,
+                leases: pool.leases,
+            }
+        };
+        slots.iter().map(view).collect()
+    }
+
+    /// A market's live offers, cheapest first.
+    pub fn book(&self, market: MarketId) -> Vec<OfferChange> {
+        let slots = self.market(market).map_or(&[][..], |market| &market.book);
+        slots
+            .iter()
+            .filter_map(|slot| self.shelf.offer(*slot))
+            .map(|offer| self.shelf.change(offer, false))
+            .collect()
+    }
+
+    /// Leases that are neither settled, released nor expired, by sequence.
+    pub fn open_leases(&self) -> impl Iterator<Item = &Lease> {
+        self.leases.open.values().map(|open| &open.lease)
+    }
+}
