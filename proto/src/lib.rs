@@ -1,1 +1,29 @@
-//! Empty.
+//! The protocol `merit.v1`: the generated messages, clients and servers, their conversions to `terms`, the transport
+//! between them, and the token of a lease.
+//!
+//! Never decides anything and holds no state.
+
+mod convert;
+mod refuse;
+mod token;
+mod transport;
+
+/// The generated messages, clients and servers.
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    unused_qualifications
+)]
+pub mod v1 {
+    tonic::include_proto!("merit.v1");
+}
+
+pub use convert::{FieldError, required};
+pub use refuse::{code_of, refusal_status};
+pub use token::{TokenError, sign, verify};
+pub use transport::{ConnectError, Transport, TransportError};
+
+/// The compiled description of every service, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/merit.v1.bin"));

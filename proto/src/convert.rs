@@ -1,0 +1,263 @@
+//! Messages to `terms` and back. A message from outside is checked here, once, with the field named.
+
+use merit_terms as terms;
+use tonic::Status;
+
+use crate::v1;
+
+/// A field that is missing or not what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct FieldError {
+    pub field: String,
+    pub message: String,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, message: impl ToString) -> FieldError {
+        FieldError {
+            field: field.into(),
+            message: message.to_string(),
+        }
+    }
+}
+
+impl From<FieldError> for Status {
+    fn from(error: FieldError) -> Status {
+        Status::invalid_argument(error.to_string())
+    }
+}
+
+/// What stands in `field`, which may not be left out.
+pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, FieldError> {
+    value.ok_or_else(|| FieldError::new(field, "is missing"))
+}
+
+fn parse<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result<T, FieldError> {
+    text.parse()
+        .map_err(|error: T::Err| FieldError::new(field, error.to_string()))
+}
+
+fn parse_all<T: std::str::FromStr<Err: ToString>>(field: &str, texts: &[String]) -> Result<Vec<T>, FieldError> {
+    texts.iter().map(|text| parse(field, text)).collect()
+}
+
+fn money(field: &str, picodollars: u64) -> Result<terms::Money, FieldError> {
+    terms::Money::from_picodollars(picodollars)
+        .ok_or_else(|| FieldError::new(field, format!("more than {} USD", terms::Money::MAX)))
+}
+
+impl From<&terms::Tariff> for v1::Tariff {
+    fn from(t: &terms::Tariff) -> v1::Tariff {
+        v1::Tariff {
+            per_request: t.per_request.picodollars(),
+            per_gb_second: t.per_gb_second.picodollars(),
+            per_cpu_ms: t.per_cpu_ms.picodollars(),
+            per_gb_egress: t.per_gb_egress.picodollars(),
+            increment_ms: t.increment_ms,
+            minimum_ms: t.minimum_ms,
+            memory_step_mb: t.memory_step_mb,
+            bills_cold_start: t.bills_cold_start,
+        }
+    }
+}
+
+/// Not checked against the maxima: the engine does that, per rung.
+impl From<&v1::Tariff> for terms::Tariff {
+    fn from(t: &v1::Tariff) -> terms::Tariff {
+        let rate = terms::Price::from_picodollars;
+        terms::Tariff {
+            per_request: rate(t.per_request),
+            per_gb_second: rate(t.per_gb_second),
+            per_cpu_ms: rate(t.per_cpu_ms),
+            per_gb_egress: rate(t.per_gb_egress),
+            increment_ms: t.increment_ms,
+            minimum_ms: t.minimum_ms,
+            memory_step_mb: t.memory_step_mb,
+            bills_cold_start: t.bills_cold_start,
+        }
+    }
+}
+
+impl From<&terms::Rung> for v1::Rung {
+    fn from(r: &terms::Rung) -> v1::Rung {
+        v1::Rung {
+            id: r.id,
+            pool: r.pool,
+            capacity_mb: r.capacity_mb,
+            tariff: Some((&r.tariff).into()),
+            vcpus_milli: r.vcpus_milli,
+            memory_min_mb: r.memory_min_mb,
+            memory_max_mb: r.memory_max_mb,
+            longest_ms: r.longest_ms,
+            enforces_timeout: r.enforces_timeout,
+        }
+    }
+}
+
+impl TryFrom<&v1::Rung> for terms::Rung {
+    type Error = FieldError;
+    fn try_from(r: &v1::Rung) -> Result<terms::Rung, FieldError> {
+        let tariff = required("tariff", r.tariff.as_ref())?;
+        Ok(terms::Rung {
+            id: r.id,
+            pool: r.pool,
+            capacity_mb: r.capacity_mb,
+            tariff: tariff.into(),
+            vcpus_milli: r.vcpus_milli,
+            memory_min_mb: r.memory_min_mb,
+            memory_max_mb: r.memory_max_mb,
+            longest_ms: r.longest_ms,
+            enforces_timeout: r.enforces_timeout,
+        })
+    }
+}
+
+impl From<&terms::PoolSize> for v1::PoolSize {
+    fn from(p: &terms::PoolSize) -> v1::PoolSize {
+        v1::PoolSize {
+            memory_mb: p.memory_mb,
+            slots: p.slots,
+        }
+    }
+}
+
+impl From<&v1::PoolSize> for terms::PoolSize {
+    fn from(p: &v1::PoolSize) -> terms::PoolSize {
+        terms::PoolSize {
+            memory_mb: p.memory_mb,
+            slots: p.slots,
+        }
+    }
+}
+
+impl From<&terms::Usage> for v1::Usage {
+    fn from(u: &terms::Usage) -> v1::Usage {
+        v1::Usage {
+            wall_us: u.wall_us,
+            cpu_us: u.cpu_us,
+            cold_us: u.cold_us,
+            egress_bytes: u.egress_bytes,
+        }
+    }
+}
+
+impl From<&v1::Usage> for terms::Usage {
+    fn from(u: &v1::Usage) -> terms::Usage {
+        terms::Usage {
+            wall_us: u.wall_us,
+            cpu_us: u.cpu_us,
+            cold_us: u.cold_us,
+            egress_bytes: u.egress_bytes,
+        }
+    }
+}
+
+impl From<terms::LeaseId> for v1::LeaseId {
+    fn from(id: terms::LeaseId) -> v1::LeaseId {
+        v1::LeaseId {
+            run: id.run,
+            sequence: id.sequence,
+        }
+    }
+}
+
+impl From<v1::LeaseId> for terms::LeaseId {
+    fn from(id: v1::LeaseId) -> terms::LeaseId {
+        terms::LeaseId {
+            run: id.run,
+            sequence: id.sequence,
+        }
+    }
+}
+
+impl From<&terms::Limits> for v1::Limits {
+    fn from(l: &terms::Limits) -> v1::Limits {
+        let names = |names: &[terms::Name]| names.iter().map(ToString::to_string).collect();
+        v1::Limits {
+            max_cost: l.max_cost.map(|cost| cost.picodollars()),
+            max_price: l.max_price.map(|price| price.picodollars()),
+            max_latency_ms: l.max_latency_ms,
+            only: names(&l.only),
+            ignore: names(&l.ignore),
+            markets: l.markets.iter().map(ToString::to_string).collect(),
+            labels: l
+                .labels
+                .iter()
+                .map(|(n, v)| v1::Label {
+                    name: n.clone(),
+                    value: v.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<&v1::Limits> for terms::Limits {
+    type Error = FieldError;
+    fn try_from(l: &v1::Limits) -> Result<terms::Limits, FieldError> {
+        Ok(terms::Limits {
+            max_cost: l.max_cost.map(|cost| money("max_cost", cost)).transpose()?,
+            max_price: l.max_price.map(terms::Price::from_picodollars),
+            max_latency_ms: l.max_latency_ms,
+            only: parse_all("only", &l.only)?,
+            ignore: parse_all("ignore", &l.ignore)?,
+            markets: parse_all("markets", &l.markets)?,
+            labels: l
+                .labels
+                .iter()
+                .map(|label| (label.name.clone(), label.value.clone()))
+                .collect(),
+        })
+    }
+}
+
+impl From<terms::Execution> for v1::Execution {
+    fn from(execution: terms::Execution) -> v1::Execution {
+        match execution {
+            terms::Execution::NotSent => v1::Execution::NotSent,
+            terms::Execution::Unknown => v1::Execution::Unknown,
+            terms::Execution::Executed => v1::Execution::Executed,
+        }
+    }
+}
+
+impl TryFrom<v1::Execution> for terms::Execution {
+    type Error = FieldError;
+    fn try_from(execution: v1::Execution) -> Result<terms::Execution, FieldError> {
+        match execution {
+            v1::Execution::Unspecified => Err(FieldError::new("execution", "is missing")),
+            v1::Execution::NotSent => Ok(terms::Execution::NotSent),
+            v1::Execution::Unknown => Ok(terms::Execution::Unknown),
+            v1::Execution::Executed => Ok(terms::Execution::Executed),
+        }
+    }
+}
+
+impl From<terms::Outcome> for v1::Outcome {
+    fn from(outcome: terms::Outcome) -> v1::Outcome {
+        match outcome {
+            terms::Outcome::Ok => v1::Outcome::Ok,
+            terms::Outcome::Exit => v1::Outcome::Exit,
+            terms::Outcome::Trap => v1::Outcome::Trap,
+            terms::Outcome::OutOfMemory => v1::Outcome::OutOfMemory,
+            terms::Outcome::Timeout => v1::Outcome::Timeout,
+            terms::Outcome::OutputLimit => v1::Outcome::OutputLimit,
+        }
+    }
+}
+
+impl TryFrom<v1::Outcome> for terms::Outcome {
+    type Error = FieldError;
+    fn try_from(outcome: v1::Outcome) -> Result<terms::Outcome, FieldError> {
+        match outcome {
+            v1::Outcome::Unspecified => Err(FieldError::new("outcome", "is missing")),
+            v1::Outcome::Ok => Ok(terms::Outcome::Ok),
+            v1::Outcome::Exit => Ok(terms::Outcome::Exit),
+            v1::Outcome::Trap => Ok(terms::Outcome::Trap),
+            v1::Outcome::OutOfMemory => Ok(terms::Outcome::OutOfMemory),
+            v1::Outcome::Timeout => Ok(terms::Outcome::Timeout),
+            v1::Outcome::OutputLimit => Ok(terms::Outcome::OutputLimit),
+        }
+    }
+}
