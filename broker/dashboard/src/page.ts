@@ -1,0 +1,79 @@
+// Owns the panels together: draws one watched market, at most once a frame. Never fetches.
+
+import { renderConnection } from "./connection-panel";
+import { byId, create } from "./dom";
+import { stateWords } from "./market-list";
+import { meritOrder } from "./merit-order";
+import { MeritOrderPanel } from "./merit-order-panel";
+import { OffersPanel } from "./offers-panel";
+import { PricePanel } from "./price-panel";
+import { SpotPanel } from "./spot-panel";
+import { TapePanel } from "./tape-panel";
+import type { Watch } from "./watch";
+
+export class Page {
+  readonly #spot = new SpotPanel();
+  readonly #price = new PricePanel(tryInvoking());
+  readonly #meritOrder = new MeritOrderPanel(waitForOffers());
+  readonly #offers = new OffersPanel(waitForOffers());
+  readonly #tape = new TapePanel(tryInvoking());
+  #watch: Watch | undefined;
+  #frame: number | undefined;
+
+  constructor() {
+    this.#clear();
+  }
+
+  /** Empties every panel; `watch` fills them again. */
+  show(watch: Watch): void {
+    this.#watch = watch;
+    this.#clear();
+    this.changed();
+  }
+
+  /** Draws what is watched on the next frame. */
+  changed(): void {
+    this.#frame ??= window.requestAnimationFrame(() => {
+      this.#frame = undefined;
+      this.#draw();
+    });
+  }
+
+  #clear(): void {
+    for (const panel of [this.#spot, this.#price, this.#meritOrder, this.#offers, this.#tape]) panel.clear();
+    byId("market-state").hidden = true;
+  }
+
+  #draw(): void {
+    if (this.#watch === undefined) return;
+    const { book, link, log } = this.#watch;
+    renderConnection(link);
+    if (book === undefined) return;
+    const steps = meritOrder(book.offers.values());
+    renderState(book.state);
+    this.#spot.render(book, steps, log.latest);
+    this.#price.render(log.trades);
+    this.#meritOrder.render(steps);
+    this.#offers.render(steps);
+    this.#tape.render(log.trades);
+  }
+}
+
+function renderState(state: string): void {
+  const badge = byId("market-state");
+  badge.hidden = false;
+  badge.dataset.state = state;
+  badge.textContent = stateWords(state);
+}
+
+function tryInvoking(): Node[] {
+  const command = `curl --data hello ${window.location.origin}/v1/functions/echo/invocations`;
+  return [document.createTextNode("No trades yet. Try: "), create("code", { text: command })];
+}
+
+function waitForOffers(): Node[] {
+  return [
+    document.createTextNode("No offers now. A provider's quote appears here as soon as it is accepted. Start one: "),
+    create("code", { text: "merit provider --help" }),
+  ];
+}

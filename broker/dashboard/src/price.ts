@@ -1,0 +1,52 @@
+// Owns prices: exact picodollars (10^-12 USD) and how they read. Never fetches or draws.
+
+import { fixedDecimal, parseDecimal } from "./decimal";
+
+/** Picodollars per GB-s, or per request. */
+export type Picodollars = bigint;
+
+const PICODOLLAR_SCALE = 12;
+/** One picodollar for one GB-s is 10^-6 dollars for a million. */
+const PER_MILLION_SCALE = 6;
+
+/** Decimals of a price per million wherever prices stand under each other. */
+export const PER_MILLION_DECIMALS = 4;
+
+export function parsePrice(text: string): Picodollars {
+  return parseDecimal(text, PICODOLLAR_SCALE);
+}
+
+/** Dollars for a million GB-s (or requests), rounded to four places. */
+export function perMillion(price: Picodollars): string {
+  return fixedDecimal(price, PER_MILLION_SCALE, PER_MILLION_DECIMALS);
+}
+
+/** Where a price lies on a chart's axis, in dollars per million. Only for coordinates. */
+export function coordinate(price: Picodollars): number {
+  return Number(price) / 10 ** PER_MILLION_SCALE;
+}
+
+/** The zeros that say only how small a price is, and the digits that say the price. */
+export function splitLeadingZeros(text: string): [zeros: string, digits: string] {
+  const zeros = /^0\.0*(?=[1-9])/.exec(text)?.[0] ?? "";
+  return [zeros, text.slice(zeros.length)];
+}
+
+export interface Change {
+  direction: "up" | "down" | "none";
+  /** With a sign, in dollars per million. */
+  difference: string;
+  /** With a sign and two decimals; null from a price of 0. */
+  percent: string | null;
+}
+
+export function changeBetween(from: Picodollars, to: Picodollars): Change {
+  const difference = to - from;
+  const direction = difference > 0n ? "up" : difference < 0n ? "down" : "none";
+  const sign = difference > 0n ? "+" : "";
+  return {
+    direction,
+    difference: sign + perMillion(difference),
+    percent: from === 0n ? null : sign + fixedDecimal((difference * 1_000_000n) / from, 4, 2),
+  };
+}

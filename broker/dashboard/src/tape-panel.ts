@@ -1,0 +1,70 @@
+// Owns the tape: the latest trades, newest on top, what just came highlighted.
+
+import { timeWithMs } from "./clock";
+import { byId, create, numberCell, providerName, showEither } from "./dom";
+import { fixedDecimal, parseDecimal } from "./decimal";
+import { colourClass } from "./palette";
+import { parsePrice, perMillion } from "./price";
+import { GB_SECONDS_SCALE, type Trade } from "./wire";
+
+const ROWS = 50;
+const GB_SECONDS_DECIMALS = 6;
+
+export class TapePanel {
+  readonly #scroll = byId("tape-scroll");
+  readonly #rows = byId("tape-rows");
+  readonly #empty = byId("tape-empty");
+  #shown = new Map<number, HTMLTableRowElement>();
+
+  constructor(emptyWords: Node[]) {
+    this.#empty.append(...emptyWords);
+  }
+
+  /** Trades, oldest first. */
+  render(trades: readonly Trade[]): void {
+    showEither(this.#scroll, this.#empty, trades.length > 0);
+    const newestShown = Math.max(...this.#shown.keys());
+    const rows = new Map<number, HTMLTableRowElement>();
+    for (const trade of trades.slice(-ROWS).reverse()) {
+      // On the first drawing nothing is shown yet, so nothing counts as just come.
+      const fresh = this.#shown.size > 0 && trade.sequence > newestShown;
+      rows.set(trade.sequence, this.#shown.get(trade.sequence) ?? row(trade, fresh));
+    }
+    this.#replace(rows);
+  }
+
+  clear(): void {
+    this.#shown.clear();
+    this.#scroll.hidden = true;
+    this.#empty.hidden = true;
+    this.#rows.replaceChildren();
+  }
+
+  /** Moves no row that stays, so that its highlight is not started again. */
+  #replace(rows: Map<number, HTMLTableRowElement>): void {
+    for (const [sequence, element] of this.#shown) if (!rows.has(sequence)) element.remove();
+    let place: Element | null = this.#rows.firstElementChild;
+    for (const element of rows.values()) {
+      if (element === place) place = place.nextElementSibling;
+      else this.#rows.insertBefore(element, place);
+    }
+    this.#shown = rows;
+  }
+}
+
+function row(trade: Trade, fresh: boolean): HTMLTableRowElement {
+  const gbSeconds = fixedDecimal(parseDecimal(trade.gb_seconds, GB_SECONDS_SCALE), GB_SECONDS_SCALE, GB_SECONDS_DECIMALS);
+  const time = create("time", { text: timeWithMs(trade.at) });
+  time.dateTime = trade.at;
+  const element = create(
+    "tr",
+    { class: fresh ? "fresh" : "" },
+    create("td", { title: trade.at }, time),
+    create("td", { class: "name" }, providerName(trade.provider, colourClass(trade.provider))),
+    numberCell(perMillion(parsePrice(trade.price)), `${trade.price} USD per GB-s`),
+    numberCell(fixedDecimal(BigInt(trade.memory_mb), 0, 0)),
+    numberCell(gbSeconds, `${trade.gb_seconds} GB-s`),
+  );
+  element.dataset.sequence = String(trade.sequence);
+  return element;
+}

@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { parseDelta, parseMarkets, parseSnapshot, parseTradeEvent } from "../src/wire";
+import { offer, trade } from "./fixtures";
+
+const snapshot = { market: "local/wasm", sequence: 9, state: "open", spot_price: null, offers: [offer({})], trades: [trade({})] };
+
+test("a snapshot is read as sent, fields that the page does not use left out", () => {
+  expect(parseSnapshot({ ...snapshot, checksum: 7 })).toEqual(snapshot);
+});
+
+test("a trade tells the market's new spot price", () => {
+  const event = { ...trade({}), market: "local/wasm", spot_price: "0.00002" };
+  expect(parseTradeEvent({ ...event, match_sequence: 3 })).toEqual(event);
+});
+
+test.each([
+  ["a list", () => parseMarkets({})],
+  ["text", () => parseSnapshot({ ...snapshot, state: 1 })],
+  ["an integer", () => parseDelta({ market: "local/wasm", prev_seq: 1.5, seq: 2, offers: [] })],
+  ["a time", () => parseTradeEvent({ ...trade({ at: "soon" }), market: "local/wasm", spot_price: null })],
+  ["a decimal", () => parseSnapshot({ ...snapshot, spot_price: "2e-5" })],
+  ["a decimal", () => parseDelta({ market: "local/wasm", prev_seq: 1, seq: 2, offers: [offer({ price: "0.0000000000001" })] })],
+  ["a decimal", () => parseTradeEvent({ ...trade({ gb_seconds: "many" }), market: "local/wasm", spot_price: null })],
+])("refuses what is not %s", (expected, parse) => {
+  expect(parse).toThrow(`not ${expected}`);
+});
