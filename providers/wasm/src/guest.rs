@@ -1,0 +1,213 @@
+//! One run of one guest on the calling thread: its memory cap, its deadline, its share of the CPU, and
+//! what its end means. Never shares anything with another guest.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::time::timeout_at;
+use wasmtime::{ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
+
+use crate::capture::Capture;
+use crate::credit::{Credit, thread_cpu};
+use crate::job::{Execution, Failure, Job, Outcome, Usage};
+use crate::runtime::Runtime;
+
+/// The most random bytes of one host call, which no epoch interrupts: about 10 ms.
+const RANDOM_BYTES: u64 = 1 << 20;
+
+/// The most streams and timers the host holds for a guest at a time; `poll_oneoff` makes one for each
+/// subscription.
+const RESOURCES: usize = 1024;
+
+/// The most bytes the host copies in one host call, which no epoch interrupts; a larger read or write
+/// is refused as ENOMEM.
+const HOST_CALL_BYTES: usize = 64 << 20;
+
+/// The store's data: what the engine asks for while the guest runs.
+pub(crate) struct Guest {
+    wasi: WasiP1Ctx,
+    memory: MemoryCap,
+    credit: Credit,
+    deadline: Instant,
+    timed_out: bool,
+}
+
+impl Guest {
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        &mut self.wasi
+    }
+}
+
+struct MemoryCap {
+    cap_bytes: usize,
+    peak_bytes: usize,
+    refused: bool,
+}
+
+impl ResourceLimiter for MemoryCap {
+    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > self.cap_bytes {
+            self.refused = true;
+            return Ok(false);
+        }
+        if maximum.is_none_or(|maximum| desired <= maximum) {
+            self.peak_bytes = self.peak_bytes.max(desired);
+        }
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, _desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true) // Bounded by the pool.
+    }
+}
+
+/// How the guest stopped, before the question of why.
+enum End {
+    Returned,
+    /// No instance, or the start section failed.
+    NotStarted(wasmtime::Error),
+    Stopped(wasmtime::Error),
+    Elapsed,
+}
+
+/// Runs the job to its end on this thread, at most one tick past its timeout and the host call it is
+/// in. `reactor` is this thread's own; `credit` too, and is given back.
+pub(crate) fn run(
+    runtime: &Runtime,
+    reactor: &tokio::runtime::Runtime,
+    mut credit: Credit,
+    job: Job,
+) -> (Result<Execution, Failure>, Credit) {
+    credit.settle(); // What the idle time earned is capped before it is spent.
+    let (started_at, started_cpu) = (Instant::now(), thread_cpu());
+    let output = Capture::head(job.output_limit_bytes);
+    let log = Capture::tail(job.log_limit_bytes);
+    let guest = Guest {
+        wasi: wasi(&job, &output, &log),
+        memory: MemoryCap {
+            cap_bytes: usize::try_from(u64::from(job.memory_mb) << 20).unwrap_or(usize::MAX),
+            peak_bytes: 0,
+            refused: false,
+        },
+        credit,
+        deadline: deadline(started_at, job.timeout.saturating_sub(job.waited)),
+        timed_out: false,
+    };
+    let mut store = store(runtime, guest);
+
+    let running = runtime.ticker.running();
+    let end = reactor.block_on(enter(&mut store, &job));
+    let guest = store.data_mut();
+    pause(&mut guest.credit, guest.deadline);
+    drop(running);
+
+    let guest = store.into_data();
+    let usage = Usage {
+        wall_us: microseconds(started_at.elapsed()),
+        cpu_us: microseconds(thread_cpu().saturating_sub(started_cpu)),
+        cold_us: microseconds(job.waited),
+        peak_memory_bytes: guest.memory.peak_bytes as u64,
+    };
+    let execution = outcome(end, &guest, output.overflowed()).map(|outcome| Execution {
+        outcome,
+        output: output.take(),
+        log: log.take(),
+        usage,
+    });
+    (execution, guest.credit)
+}
+
+fn wasi(job: &Job, output: &Capture, log: &Capture) -> WasiP1Ctx {
+    let mut wasi = WasiCtxBuilder::new()
+        .stdin(MemoryInputPipe::new(Bytes::clone(&job.payload)))
+        .stdout(output.clone())
+        .stderr(log.clone())
+        .envs(&job.environment)
+        .args(&job.arguments)
+        .max_random_size(RANDOM_BYTES)
+        .allow_blocking_current_thread(false) // Else a sleep could not be stopped.
+        .build_p1();
+    wasi.ctx().table.set_max_capacity(RESOURCES);
+    wasi
+}
+
+fn store(runtime: &Runtime, guest: Guest) -> Store<Guest> {
+    let mut store = Store::new(&runtime.engine, guest);
+    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.limiter(|guest| &mut guest.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(at_tick);
+    store
+}
+
+async fn enter(store: &mut Store<Guest>, job: &Job) -> End {
+    let deadline = store.data().deadline;
+    let running = async {
+        let instance = match job.module.instances.instantiate_async(&mut *store).await {
+            Ok(instance) => instance,
+            Err(error) => return End::NotStarted(error),
+        };
+        let start = match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
+            Ok(start) => start,
+            Err(error) => return End::NotStarted(error),
+        };
+        match start.call_async(&mut *store, ()).await {
+            Ok(()) => End::Returned,
+            Err(error) => End::Stopped(error),
+        }
+    };
+    timeout_at(deadline.into(), running).await.unwrap_or(End::Elapsed)
+}
+
+/// Called by the guest's own code at every tick: pays for the CPU, then looks at the deadline.
+fn at_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+    let guest = store.data_mut();
+    pause(&mut guest.credit, guest.deadline);
+    if Instant::now() < guest.deadline {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    guest.timed_out = true;
+    Ok(UpdateDeadline::Interrupt)
+}
+
+/// Sleeps until the credit is out of debt, but not past the deadline.
+fn pause(credit: &mut Credit, deadline: Instant) {
+    let debt = credit.settle();
+    let pause = debt.min(deadline.saturating_duration_since(Instant::now()));
+    if !pause.is_zero() {
+        std::thread::sleep(pause);
+        credit.settle(); // What a late wake-up earned is capped before it is spent.
+    }
+}
+
+fn outcome(end: End, guest: &Guest, overflowed: bool) -> Result<Outcome, Failure> {
+    let (error, started) = match end {
+        End::Returned => return Ok(Outcome::Ok),
+        End::Elapsed => return Ok(Outcome::Timeout),
+        End::NotStarted(error) => (error, false),
+        End::Stopped(error) => (error, true),
+    };
+    let exit = error.downcast_ref::<I32Exit>().map(|exit| exit.0);
+    let trapped = error.downcast_ref::<Trap>().is_some();
+    Ok(match exit {
+        Some(0) => Outcome::Ok,
+        _ if guest.timed_out => Outcome::Timeout,
+        _ if overflowed => Outcome::OutputLimit,
+        _ if guest.memory.refused => Outcome::OutOfMemory,
+        Some(code) => Outcome::Exit(code),
+        None if started || trapped => Outcome::Trap(error.root_cause().to_string()),
+        None => return Err(Failure::NotStarted(error.into())),
+    })
+}
+
+fn deadline(from: Instant, left: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    from + left.min(CENTURY)
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,201 @@
+//! A fixed pool of plain threads, one guest each. Owns admission and the threads' lives; never queues:
+//! a thread is taken before there is a job for it.
+
+use std::io;
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
+use crate::credit::Credit;
+use crate::guest;
+use crate::job::{Execution, Failure, Job};
+use crate::runtime::Runtime;
+
+/// How a [`Host`] is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HostSettings {
+    /// How many guests run at once, at least 1.
+    pub threads: u32,
+    /// The part of a CPU that each thread may use, above 0 and at most 1: at 0.5 a guest that burns CPU
+    /// takes twice the wall time. 1 never pauses; a guest that waits is never slowed.
+    pub cpu_share: f64,
+}
+
+/// The host could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("a CPU share is above 0 and at most 1, not {0}")]
+    CpuShare(f64),
+    #[error("the runtime does not have {0} threads left")]
+    Threads(u32),
+    #[error("cannot start a thread for guests: {0}")]
+    Spawn(#[source] io::Error),
+}
+
+/// All threads are taken. Nothing was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("all threads are taken")]
+pub struct Busy;
+
+/// A fixed pool of threads that run guests. Dropping it admits no more: guests that run end by
+/// themselves, at the latest at their timeouts, their answers arrive, and then the threads end.
+pub struct Host {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
+    runtime: Arc<Runtime>,
+    idle: Mutex<Idle>,
+}
+
+/// The threads without a guest, the last to end a guest first: its stack and caches are warm.
+struct Idle {
+    threads: Vec<Sender<Task>>,
+    closed: bool,
+}
+
+struct Task {
+    job: Job,
+    seat: Seat,
+    answer: oneshot::Sender<Result<Execution, Failure>>,
+}
+
+/// A thread taken for one guest; dropped without a run, it goes back.
+pub struct Seat {
+    pool: Arc<Pool>,
+    thread: Option<Sender<Task>>,
+}
+
+impl Host {
+    /// Starts the threads. Refuses a share outside of (0, 1] and no threads or more than the runtime
+    /// has left.
+    pub fn new(runtime: Arc<Runtime>, settings: HostSettings) -> Result<Host, HostError> {
+        let HostSettings { threads, cpu_share } = settings;
+        if !(cpu_share > 0.0 && cpu_share <= 1.0) {
+            return Err(HostError::CpuShare(cpu_share));
+        }
+        if threads == 0 || !runtime.take_threads(threads) {
+            return Err(HostError::Threads(threads));
+        }
+        let idle = Mutex::new(Idle {
+            threads: Vec::new(),
+            closed: false,
+        });
+        let host = Host {
+            pool: Arc::new(Pool { runtime, idle }),
+        };
+        for started in 0..threads {
+            match start_thread(Arc::clone(&host.pool.runtime), cpu_share) {
+                Ok(thread) => host.pool.lock().threads.push(thread),
+                Err(error) => {
+                    host.pool.runtime.return_threads(threads - started);
+                    return Err(HostError::Spawn(error));
+                }
+            }
+        }
+        Ok(host)
+    }
+
+    /// Takes a thread for one call, or says at once that there is none.
+    pub fn admit(&self) -> Result<Seat, Busy> {
+        let thread = self.pool.lock().threads.pop().ok_or(Busy)?;
+        Ok(Seat {
+            pool: Arc::clone(&self.pool),
+            thread: Some(thread),
+        })
+    }
+
+    /// How many threads are without a guest now.
+    pub fn idle(&self) -> usize {
+        self.pool.lock().threads.len()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let mut idle = self.pool.lock();
+        idle.closed = true;
+        idle.threads.clear(); // A thread ends when its channel does.
+    }
+}
+
+impl Seat {
+    /// Runs the job on the taken thread. A caller that goes away does not stop the guest: its thread
+    /// stays taken until the guest ends.
+    pub async fn run(self, job: Job) -> Result<Execution, Failure> {
+        let answered = self.start(job)?;
+        answered.await.map_err(|_| Failure::Lost)?
+    }
+
+    fn start(self, job: Job) -> Result<oneshot::Receiver<Result<Execution, Failure>>, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let thread = self.thread.clone().ok_or(Failure::Lost)?;
+        match thread.send(Task {
+            job,
+            seat: self,
+            answer,
+        }) {
+            Ok(()) => Ok(answered),
+            Err(SendError(mut unsent)) => {
+                unsent.seat.thread = None; // The thread is gone: nobody shall be given it again.
+                Err(Failure::NotStarted("the thread for guests is gone".into()))
+            }
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.pool.lock().give_back(thread);
+        }
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    fn give_back(&mut self, thread: Sender<Task>) {
+        if !self.closed {
+            self.threads.push(thread);
+        }
+    }
+}
+
+/// A thread's claim on the runtime, returned at its end whatever that is.
+struct Claim {
+    runtime: Arc<Runtime>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.runtime.return_threads(1);
+    }
+}
+
+/// Starts a thread with an async reactor of its own, so that a guest that waits can be stopped.
+fn start_thread(runtime: Arc<Runtime>, cpu_share: f64) -> io::Result<Sender<Task>> {
+    let reactor = Builder::new_current_thread().enable_time().build()?;
+    let (thread, tasks) = channel();
+    std::thread::Builder::new().name("wasm-guest".into()).spawn(move || {
+        let claim = Claim { runtime };
+        serve(&claim.runtime, &reactor, Credit::new(cpu_share), tasks);
+    })?;
+    Ok(thread)
+}
+
+/// Runs one job after the other until nobody can send any more.
+fn serve(runtime: &Runtime, reactor: &tokio::runtime::Runtime, mut credit: Credit, tasks: Receiver<Task>) {
+    for Task { job, seat, answer } in tasks {
+        let (execution, kept) = guest::run(runtime, reactor, credit, job);
+        credit = kept;
+        drop(seat); // Before the answer, so that who gets it finds the thread idle.
+        answer.send(execution).ok(); // The caller may have gone away.
+    }
+}

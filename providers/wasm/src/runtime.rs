@@ -1,0 +1,104 @@
+//! What the hosts of a process share: the engine with its pool of instances, the ticker, the modules.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wasmtime::{Config, Engine, PoolingAllocationConfig};
+
+use crate::linker;
+use crate::modules::Modules;
+use crate::ticker::Ticker;
+
+/// Address space of one guest's memory, reserved and not committed: all that 32 bits can address, so
+/// that compiled code needs no bounds checks.
+const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
+
+/// How much of a guest's memory stays resident for the next guest in its place: cleared by hand, which
+/// for a few pages is cheaper than giving them back and faulting them in again.
+const RESIDENT_BYTES: usize = 64 * 1024;
+
+/// Entries of a module's table of functions: 800 kB of address space.
+const TABLE_ELEMENTS: usize = 100_000;
+
+/// How a [`Runtime`] is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeSettings {
+    /// The most threads of all its hosts together; each costs 4 GiB of address space, and memory only
+    /// for what its guests touch.
+    pub threads: u32,
+    /// How many compiled modules are kept, at least 1.
+    pub modules: usize,
+}
+
+/// The runtime could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error("cannot make the WebAssembly engine: {0}")]
+    Engine(#[source] Box<dyn Error + Send + Sync>),
+    #[error("cannot start the thread of the ticker: {0}")]
+    Ticker(#[source] std::io::Error),
+}
+
+/// The engine, its ticker and the modules, shared by any number of [`Host`](crate::Host)s.
+pub struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Ticker,
+    modules: Modules,
+    threads_left: AtomicU32,
+}
+
+impl Runtime {
+    pub fn new(settings: RuntimeSettings) -> Result<Arc<Runtime>, RuntimeError> {
+        let failed = |error: wasmtime::Error| RuntimeError::Engine(error.into());
+        let engine = Engine::new(&config(settings.threads)).map_err(failed)?;
+        let linker = linker::preview_1(&engine).map_err(failed)?;
+        let ticker = Ticker::start(engine.clone()).map_err(RuntimeError::Ticker)?;
+        Ok(Arc::new(Runtime {
+            engine,
+            ticker,
+            modules: Modules::new(linker, settings.modules),
+            threads_left: AtomicU32::new(settings.threads),
+        }))
+    }
+
+    pub fn modules(&self) -> &Modules {
+        &self.modules
+    }
+
+    /// Takes that many of the threads; false if fewer are left.
+    pub(crate) fn take_threads(&self, threads: u32) -> bool {
+        let take = |left: u32| left.checked_sub(threads);
+        self.threads_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+
+    pub(crate) fn return_threads(&self, threads: u32) {
+        self.threads_left.fetch_add(threads, Ordering::Relaxed);
+    }
+}
+
+fn config(threads: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(threads)
+        .total_memories(threads)
+        .total_tables(threads)
+        .total_stacks(threads)
+        .max_unused_warm_slots(threads)
+        .max_memory_size(MEMORY_RESERVATION_BYTES)
+        .table_elements(TABLE_ELEMENTS)
+        .linear_memory_keep_resident(RESIDENT_BYTES)
+        .table_keep_resident(RESIDENT_BYTES);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(pool)
+        .memory_reservation(MEMORY_RESERVATION_BYTES as u64)
+        .epoch_interruption(true)
+        // What one pool slot can hold: one memory, of 32 bits.
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        // A trap's message is enough; frames would be of the guest's own making and length.
+        .wasm_backtrace_max_frames(None);
+    config
+}

@@ -1,0 +1,68 @@
+//! A host of its own for each test, and modules from `functions/`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use merit_wasm::{Execution, Host, HostSettings, Job, Module, Runtime, RuntimeSettings, Seat, digest};
+
+pub(crate) fn functions() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../functions")
+}
+
+pub(crate) fn sample(name: &str) -> Bytes {
+    let path = functions().join(format!("{name}.wasm"));
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .into()
+}
+
+pub(crate) fn hostile(name: &str) -> Bytes {
+    let path = functions().join("hostile").join(format!("{name}.wat"));
+    wat::parse_file(path).unwrap().into()
+}
+
+pub(crate) fn runtime(threads: u32) -> Arc<Runtime> {
+    Runtime::new(RuntimeSettings { threads, modules: 16 }).unwrap()
+}
+
+pub(crate) fn host(runtime: &Arc<Runtime>, threads: u32, cpu_share: f64) -> Host {
+    Host::new(Arc::clone(runtime), HostSettings { threads, cpu_share }).unwrap()
+}
+
+pub(crate) async fn compiled(runtime: &Runtime, wasm: Bytes) -> Module {
+    runtime.modules().load(digest(&wasm), wasm).await.unwrap()
+}
+
+/// A job with generous limits.
+pub(crate) fn job(module: &Module, payload: impl Into<Bytes>) -> Job {
+    Job {
+        module: module.clone(),
+        payload: payload.into(),
+        environment: Vec::new(),
+        arguments: Vec::new(),
+        memory_mb: 128,
+        timeout: Duration::from_secs(10),
+        waited: Duration::ZERO,
+        output_limit_bytes: 6 << 20,
+        log_limit_bytes: 4096,
+    }
+}
+
+pub(crate) async fn run(host: &Host, job: Job) -> Execution {
+    seat(host).run(job).await.unwrap()
+}
+
+pub(crate) fn seat(host: &Host) -> Seat {
+    host.admit().unwrap()
+}
+
+/// One call of a module on a host of its own, the job changed first.
+pub(crate) async fn call(wasm: Bytes, payload: &[u8], change: impl FnOnce(&mut Job)) -> Execution {
+    let runtime = runtime(1);
+    let host = host(&runtime, 1, 1.0);
+    let mut job = job(&compiled(&runtime, wasm).await, payload.to_vec());
+    change(&mut job);
+    run(&host, job).await
+}
