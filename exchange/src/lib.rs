@@ -1,1 +1,4 @@
 //! Empty.
+
+pub mod journal;
+pub mod storage;

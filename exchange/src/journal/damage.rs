@@ -1,0 +1,91 @@
+//! What can be wrong with a journal, and whether it is the end of an interrupted write.
+//!
+//! Owns the words for both. It never decides which: [`walk`](super::walk) does.
+
+use std::fmt;
+
+/// One place at which a journal stops making sense. Nothing after it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment's file name.
+    pub file: String,
+    /// Where the damaged batch or header begins, in bytes from the start of the file.
+    pub position: u64,
+    /// The bytes from there to the last one in the file that is not zero.
+    pub bytes: u64,
+    pub fault: Fault,
+    pub extent: Extent,
+}
+
+/// Whether anything that was made durable later depends on what is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Nothing follows: what a crash leaves of the last write. Opening cuts it.
+    Tail,
+    /// More was written after it, so it was durable once and has changed since, or it is whole and
+    /// does not belong there. Opening refuses.
+    Middle,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("the segment has no valid header")]
+    SegmentHeader,
+    #[error(
+        "the segment has format version {found}, and this merit reads version {}",
+        super::format::FORMAT_VERSION
+    )]
+    OtherVersion { found: u32 },
+    #[error("the segment is missing, and a later one is present")]
+    SegmentMissing,
+    #[error("the segment's header says that it is number {found}")]
+    SegmentNumber { found: u32 },
+    #[error("the segment belongs to another journal")]
+    OtherJournal,
+    #[error("sequence {expected} should come here, and sequence {found} does")]
+    Sequence { expected: u64, found: u64 },
+    #[error("a batch header fails its checksum")]
+    BatchHeader,
+    #[error("the batch of sequence {first_sequence} ends after the end of the file")]
+    BatchCutShort { first_sequence: u64 },
+    #[error("the batch of sequence {first_sequence} fails its checksum")]
+    BatchPayload { first_sequence: u64 },
+    #[error("the records of the batch of sequence {first_sequence} do not have the lengths it says")]
+    RecordLengths { first_sequence: u64 },
+    #[error("there are bytes after the end")]
+    BytesAfterEnd,
+}
+
+impl Damage {
+    /// What the owner of the directory can do about it, as a sentence without its full stop.
+    #[must_use]
+    pub fn way_out(&self) -> &'static str {
+        match (&self.fault, self.extent) {
+            (_, Extent::Tail) => "the next start cuts it",
+            (Fault::OtherVersion { .. }, Extent::Middle) => {
+                "start the merit release that wrote it, or export from there"
+            }
+            (_, Extent::Middle) => {
+                "restore the directory from a copy, or run `merit journal verify` on it to see what is readable"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            position,
+            bytes,
+            fault,
+            ..
+        } = self;
+        write!(formatter, "{file}, byte {position}: {fault}")?;
+        match self.extent {
+            Extent::Tail => write!(formatter, " ({bytes} bytes, nothing follows them)"),
+            Extent::Middle => Ok(()),
+        }
+    }
+}

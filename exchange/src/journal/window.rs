@@ -1,0 +1,102 @@
+//! A buffered view of one file, read forwards.
+//!
+//! Owns the read buffer. It never interprets a byte beyond telling zeros from the rest.
+
+use std::io;
+
+use crate::storage::StorageFile;
+
+/// What is read at once, so that a journal of small batches does not cost a system call each.
+const READ_BYTES: usize = 1 << 20;
+
+/// What is compared with zeros at once.
+const ZEROS: [u8; 4096] = [0; 4096];
+
+pub(super) struct Window<F> {
+    file: F,
+    /// The file's length when it was opened; what is added later is not seen.
+    length: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<F: StorageFile> Window<F> {
+    pub(super) fn new(file: F) -> io::Result<Self> {
+        Ok(Self {
+            length: file.length()?,
+            file,
+            start: 0,
+            bytes: Vec::new(),
+        })
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The bytes at `position`: as many as asked, or those up to the end of the file.
+    pub(super) fn at(&mut self, position: u64, bytes: usize) -> io::Result<&[u8]> {
+        let rest = self.length.saturating_sub(position);
+        let wanted = usize::try_from(rest).unwrap_or(usize::MAX).min(bytes);
+        let held = position
+            .checked_sub(self.start)
+            .and_then(|offset| usize::try_from(offset).ok())
+            .filter(|offset| offset.saturating_add(wanted) <= self.bytes.len());
+        let offset = match held {
+            Some(offset) => offset,
+            None => {
+                self.fill(position, wanted)?;
+                0
+            }
+        };
+        Ok(&self.bytes[offset..offset + wanted])
+    }
+
+    /// Reads anew from the file what is asked for next.
+    pub(super) fn forget(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// The position after the last byte at or after `from` that is not zero, or `from` itself.
+    pub(super) fn used_until(&mut self, from: u64) -> io::Result<u64> {
+        let mut used = from;
+        let mut position = from;
+        loop {
+            let chunk = self.at(position, ZEROS.len())?;
+            if chunk.is_empty() {
+                return Ok(used);
+            }
+            if *chunk != ZEROS[..chunk.len()] {
+                let last = chunk.iter().rposition(|byte| *byte != 0);
+                used = position + last.map_or(0, |index| index as u64 + 1);
+            }
+            position += chunk.len() as u64;
+        }
+    }
+
+    fn fill(&mut self, position: u64, wanted: usize) -> io::Result<()> {
+        let rest = usize::try_from(self.length.saturating_sub(position)).unwrap_or(usize::MAX);
+        self.bytes.clear();
+        self.bytes.resize(wanted.max(READ_BYTES).min(rest), 0);
+        self.start = position;
+        let mut read = 0;
+        while read < self.bytes.len() {
+            match self.file.read_at(position + read as u64, &mut self.bytes[read..]) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) => {
+                    self.bytes.clear();
+                    return Err(error);
+                }
+            }
+        }
+        self.bytes.truncate(read);
+        if read < wanted {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file became shorter while it was read",
+            ));
+        }
+        Ok(())
+    }
+}
