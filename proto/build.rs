@@ -20,9 +20,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["."])?;
     let descriptor_file = PathBuf::from(env::var("OUT_DIR")?).join("merit.v1.bin");
     fs::write(descriptor_file, descriptors.encode_to_vec())?;
-    tonic_prost_build::configure()
-        .btree_map(".")
-        .bytes(".merit.v1.ModuleChunk")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().btree_map(".").bytes(".merit.v1.ModuleChunk").compile_fds(descriptors)?;
     Ok(())
 }

@@ -15,10 +15,7 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(field: impl Into<String>, message: impl ToString) -> FieldError {
-        FieldError {
-            field: field.into(),
-            message: message.to_string(),
-        }
+        FieldError { field: field.into(), message: message.to_string() }
     }
 }
 
@@ -34,8 +31,7 @@ pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, FieldErro
 }
 
 fn parse<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result<T, FieldError> {
-    text.parse()
-        .map_err(|error: T::Err| FieldError::new(field, error.to_string()))
+    text.parse().map_err(|error: T::Err| FieldError::new(field, error.to_string()))
 }
 
 fn parse_all<T: std::str::FromStr<Err: ToString>>(field: &str, texts: &[String]) -> Result<Vec<T>, FieldError> {
@@ -115,59 +111,37 @@ impl TryFrom<&v1::Rung> for terms::Rung {
 
 impl From<&terms::PoolSize> for v1::PoolSize {
     fn from(p: &terms::PoolSize) -> v1::PoolSize {
-        v1::PoolSize {
-            memory_mb: p.memory_mb,
-            slots: p.slots,
-        }
+        v1::PoolSize { memory_mb: p.memory_mb, slots: p.slots }
     }
 }
 
 impl From<&v1::PoolSize> for terms::PoolSize {
     fn from(p: &v1::PoolSize) -> terms::PoolSize {
-        terms::PoolSize {
-            memory_mb: p.memory_mb,
-            slots: p.slots,
-        }
+        terms::PoolSize { memory_mb: p.memory_mb, slots: p.slots }
     }
 }
 
 impl From<&terms::Usage> for v1::Usage {
     fn from(u: &terms::Usage) -> v1::Usage {
-        v1::Usage {
-            wall_us: u.wall_us,
-            cpu_us: u.cpu_us,
-            cold_us: u.cold_us,
-            egress_bytes: u.egress_bytes,
-        }
+        v1::Usage { wall_us: u.wall_us, cpu_us: u.cpu_us, cold_us: u.cold_us, egress_bytes: u.egress_bytes }
     }
 }
 
 impl From<&v1::Usage> for terms::Usage {
     fn from(u: &v1::Usage) -> terms::Usage {
-        terms::Usage {
-            wall_us: u.wall_us,
-            cpu_us: u.cpu_us,
-            cold_us: u.cold_us,
-            egress_bytes: u.egress_bytes,
-        }
+        terms::Usage { wall_us: u.wall_us, cpu_us: u.cpu_us, cold_us: u.cold_us, egress_bytes: u.egress_bytes }
     }
 }
 
 impl From<terms::LeaseId> for v1::LeaseId {
     fn from(id: terms::LeaseId) -> v1::LeaseId {
-        v1::LeaseId {
-            run: id.run,
-            sequence: id.sequence,
-        }
+        v1::LeaseId { run: id.run, sequence: id.sequence }
     }
 }
 
 impl From<v1::LeaseId> for terms::LeaseId {
     fn from(id: v1::LeaseId) -> terms::LeaseId {
-        terms::LeaseId {
-            run: id.run,
-            sequence: id.sequence,
-        }
+        terms::LeaseId { run: id.run, sequence: id.sequence }
     }
 }
 
@@ -181,14 +155,7 @@ impl From<&terms::Limits> for v1::Limits {
             only: names(&l.only),
             ignore: names(&l.ignore),
             markets: l.markets.iter().map(ToString::to_string).collect(),
-            labels: l
-                .labels
-                .iter()
-                .map(|(n, v)| v1::Label {
-                    name: n.clone(),
-                    value: v.clone(),
-                })
-                .collect(),
+            labels: l.labels.iter().map(|(n, v)| v1::Label { name: n.clone(), value: v.clone() }).collect(),
         }
     }
 }
@@ -203,11 +170,7 @@ impl TryFrom<&v1::Limits> for terms::Limits {
             only: parse_all("only", &l.only)?,
             ignore: parse_all("ignore", &l.ignore)?,
             markets: parse_all("markets", &l.markets)?,
-            labels: l
-                .labels
-                .iter()
-                .map(|label| (label.name.clone(), label.value.clone()))
-                .collect(),
+            labels: l.labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect(),
         })
     }
 }

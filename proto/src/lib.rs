@@ -9,13 +9,7 @@ mod token;
 mod transport;
 
 /// The generated messages, clients and servers.
-#[allow(
-    clippy::all,
-    clippy::pedantic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    unused_qualifications
-)]
+#[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, unreachable_pub, unused_qualifications)]
 pub mod v1 {
     tonic::include_proto!("merit.v1");
 }

@@ -19,9 +19,7 @@ pub fn refusal_status(refusal: &Refusal) -> Status {
         }
     };
     let mut status = Status::new(code, refusal.to_string());
-    status
-        .metadata_mut()
-        .insert(CODE_KEY, MetadataValue::from_static(refusal.code()));
+    status.metadata_mut().insert(CODE_KEY, MetadataValue::from_static(refusal.code()));
     status
 }
 

@@ -57,12 +57,7 @@ mod tests {
     use super::*;
 
     fn claims() -> LeaseClaims {
-        LeaseClaims {
-            provider: "edge-1".into(),
-            session: 3,
-            function: "echo".into(),
-            ..LeaseClaims::default()
-        }
+        LeaseClaims { provider: "edge-1".into(), session: 3, function: "echo".into(), ..LeaseClaims::default() }
     }
 
     #[test]

@@ -26,10 +26,7 @@ pub enum Transport {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("`{url}` is not the URL of an exchange, such as http://127.0.0.1:7070")]
-    Url {
-        url: String,
-        source: tonic::transport::Error,
-    },
+    Url { url: String, source: tonic::transport::Error },
 }
 
 /// An error of either transport.
@@ -38,10 +35,8 @@ pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
 impl Transport {
     /// A transport to the exchange at `url`. Connects at the first call, and again whenever the connection is lost.
     pub fn network(url: &str) -> Result<Transport, ConnectError> {
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|source| ConnectError::Url {
-            url: url.to_owned(),
-            source,
-        })?;
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|source| ConnectError::Url { url: url.to_owned(), source })?;
         let channel = endpoint
             .connect_timeout(Duration::from_secs(3))
             .http2_keep_alive_interval(Duration::from_secs(5))

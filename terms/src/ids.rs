@@ -59,12 +59,7 @@ impl FromStr for LeaseId {
     type Err = LeaseIdError;
     fn from_str(text: &str) -> Result<LeaseId, LeaseIdError> {
         text.split_once('-')
-            .and_then(|(run, sequence)| {
-                Some(LeaseId {
-                    run: run.parse().ok()?,
-                    sequence: sequence.parse().ok()?,
-                })
-            })
+            .and_then(|(run, sequence)| Some(LeaseId { run: run.parse().ok()?, sequence: sequence.parse().ok()? }))
             .ok_or_else(|| LeaseIdError(text.to_owned()))
     }
 }

@@ -39,14 +39,8 @@ impl Execution {
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 6] = [
-        Outcome::Ok,
-        Outcome::Exit,
-        Outcome::Trap,
-        Outcome::OutOfMemory,
-        Outcome::Timeout,
-        Outcome::OutputLimit,
-    ];
+    pub const ALL: [Outcome; 6] =
+        [Outcome::Ok, Outcome::Exit, Outcome::Trap, Outcome::OutOfMemory, Outcome::Timeout, Outcome::OutputLimit];
 
     pub const fn as_str(self) -> &'static str {
         match self {

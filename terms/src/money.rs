@@ -44,11 +44,7 @@ impl Money {
 
     /// `picodollars` as money; none above [`Money::MAX`].
     pub const fn from_picodollars(picodollars: u64) -> Option<Money> {
-        if picodollars <= Money::MAX.0 {
-            Some(Money(picodollars))
-        } else {
-            None
-        }
+        if picodollars <= Money::MAX.0 { Some(Money(picodollars)) } else { None }
     }
 
     pub const fn picodollars(self) -> u64 {
@@ -107,9 +103,7 @@ impl Price {
 }
 
 fn decimal(picodollars: i128) -> Option<Decimal> {
-    Decimal::try_from_i128_with_scale(picodollars, SCALE)
-        .ok()
-        .map(|d| d.normalize())
+    Decimal::try_from_i128_with_scale(picodollars, SCALE).ok().map(|d| d.normalize())
 }
 
 fn write_decimal(f: &mut fmt::Formatter<'_>, picodollars: i128) -> fmt::Result {
@@ -117,10 +111,7 @@ fn write_decimal(f: &mut fmt::Formatter<'_>, picodollars: i128) -> fmt::Result {
         Some(d) => write!(f, "{d}"),
         // Past 96 bits: beyond 79 quadrillion USD. The digits are still exact.
         None => {
-            let (whole, part) = (
-                picodollars / 1_000_000_000_000,
-                picodollars.unsigned_abs() % 1_000_000_000_000,
-            );
+            let (whole, part) = (picodollars / 1_000_000_000_000, picodollars.unsigned_abs() % 1_000_000_000_000);
             write!(f, "{whole}.{part:012}")
         }
     }
@@ -128,9 +119,7 @@ fn write_decimal(f: &mut fmt::Formatter<'_>, picodollars: i128) -> fmt::Result {
 
 fn parse(text: &str, max: Money) -> Result<u64, MoneyError> {
     let not_decimal = || MoneyError::NotDecimal(text.to_owned());
-    let d = Decimal::from_str_exact(text.trim())
-        .map_err(|_| not_decimal())?
-        .normalize();
+    let d = Decimal::from_str_exact(text.trim()).map_err(|_| not_decimal())?.normalize();
     if d.is_sign_negative() && !d.is_zero() {
         return Err(MoneyError::Negative(text.to_owned()));
     }
@@ -140,10 +129,7 @@ fn parse(text: &str, max: Money) -> Result<u64, MoneyError> {
     let too_large = || MoneyError::TooLarge(text.to_owned(), max);
     let factor = 10_i128.pow(SCALE - d.scale());
     let picodollars = d.mantissa().checked_mul(factor).ok_or_else(too_large)?;
-    u64::try_from(picodollars)
-        .ok()
-        .filter(|p| *p <= max.0)
-        .ok_or_else(too_large)
+    u64::try_from(picodollars).ok().filter(|p| *p <= max.0).ok_or_else(too_large)
 }
 
 impl FromStr for Money {

@@ -36,9 +36,7 @@ pub enum NameError {
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn is_market(text: &str, star: bool) -> bool {
@@ -47,8 +45,7 @@ fn is_market(text: &str, star: bool) -> bool {
             && p.bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_' || (star && b == b'*'))
     };
-    text.split_once('/')
-        .is_some_and(|(region, class)| part(region) && part(class))
+    text.split_once('/').is_some_and(|(region, class)| part(region) && part(class))
 }
 
 impl MarketName {
@@ -101,11 +98,7 @@ macro_rules! checked_text {
         impl TryFrom<String> for $type {
             type Error = NameError;
             fn try_from(text: String) -> Result<Self, NameError> {
-                if $check(&text) {
-                    Ok($type(text))
-                } else {
-                    Err($error(text))
-                }
+                if $check(&text) { Ok($type(text)) } else { Err($error(text)) }
             }
         }
         impl From<$type> for String {

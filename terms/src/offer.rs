@@ -39,12 +39,7 @@ pub enum RungError {
     #[error("tariff: {0}")]
     Tariff(#[from] TariffError),
     #[error("{field} is {value}; {least} to {most}")]
-    Field {
-        field: &'static str,
-        value: u64,
-        least: u64,
-        most: u64,
-    },
+    Field { field: &'static str, value: u64, least: u64, most: u64 },
 }
 
 impl Rung {
@@ -56,22 +51,12 @@ impl Rung {
             ("capacity_mb", self.capacity_mb, 1, PoolSize::MAX_MEMORY_MB),
             ("vcpus_milli", self.vcpus_milli.into(), 1, VCPUS_MAX_MILLI.into()),
             ("memory_min_mb", self.memory_min_mb.into(), 1, memory_max),
-            (
-                "memory_max_mb",
-                self.memory_max_mb.into(),
-                self.memory_min_mb.into(),
-                memory_max,
-            ),
+            ("memory_max_mb", self.memory_max_mb.into(), self.memory_min_mb.into(), memory_max),
             ("longest_ms", self.longest_ms.into(), 1, TIMEOUT_MAX_MS.into()),
         ];
         for (field, value, least, most) in fields {
             if !(least..=most).contains(&value) {
-                return Err(RungError::Field {
-                    field,
-                    value,
-                    least,
-                    most,
-                });
+                return Err(RungError::Field { field, value, least, most });
             }
         }
         Ok(())

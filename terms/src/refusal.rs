@@ -151,32 +151,21 @@ impl fmt::Display for Reason {
             Reason::Excluded => f.write_str("the caller's Merit-Only or Merit-Ignore leaves it out"),
             Reason::AlreadyTried => f.write_str("an earlier attempt of this invocation failed there"),
             Reason::MissingLabel { label } => write!(f, "the operator has not granted the label {label}"),
-            Reason::MemoryRange {
-                asked_mb,
-                least_mb,
-                most_mb,
-            } => write!(f, "{asked_mb} MB asked, {least_mb} to {most_mb} MB sold"),
+            Reason::MemoryRange { asked_mb, least_mb, most_mb } => {
+                write!(f, "{asked_mb} MB asked, {least_mb} to {most_mb} MB sold")
+            }
             Reason::TooLong { asked_ms, longest_ms } => {
                 write!(f, "a timeout of {asked_ms} ms asked, at most {longest_ms} ms sold")
             }
             Reason::MaxPrice { price, max_price } => {
                 write!(f, "its price is {price} USD per GB-s, the limit {max_price}")
             }
-            Reason::MaxLatency {
-                predicted_ms,
-                max_latency_ms,
-            } => {
-                write!(
-                    f,
-                    "predicted to take {predicted_ms} ms, the limit is {max_latency_ms} ms"
-                )
+            Reason::MaxLatency { predicted_ms, max_latency_ms } => {
+                write!(f, "predicted to take {predicted_ms} ms, the limit is {max_latency_ms} ms")
             }
             Reason::MaxCost { least, max_cost } => write!(f, "costs at least {least} USD, the limit is {max_cost}"),
             Reason::CannotCutTimeout { worst, max_cost } => {
-                write!(
-                    f,
-                    "may cost {worst} USD, the limit is {max_cost}, and the provider does not stop a call early"
-                )
+                write!(f, "may cost {worst} USD, the limit is {max_cost}, and the provider does not stop a call early")
             }
             Reason::Probing => f.write_str("the provider is new to this function and one call is trying it"),
             Reason::NoCapacity { asked_mb, free_mb } => write!(f, "{asked_mb} MB asked, {free_mb} MB free"),
@@ -198,17 +187,9 @@ impl Refusal {
             Refusal::NotInSession => "not_in_session",
             Refusal::StaleQuote { .. } => "stale_quote",
             Refusal::MaxConcurrency { .. } => "max_concurrency",
-            Refusal::NoOffer {
-                class: NoOffer::Funds, ..
-            }
-            | Refusal::InsufficientFunds { .. } => "insufficient_funds",
-            Refusal::NoOffer {
-                class: NoOffer::Room, ..
-            } => "no_capacity",
-            Refusal::NoOffer {
-                class: NoOffer::Eligible,
-                ..
-            } => "no_eligible_provider",
+            Refusal::NoOffer { class: NoOffer::Funds, .. } | Refusal::InsufficientFunds { .. } => "insufficient_funds",
+            Refusal::NoOffer { class: NoOffer::Room, .. } => "no_capacity",
+            Refusal::NoOffer { class: NoOffer::Eligible, .. } => "no_eligible_provider",
             Refusal::Closed => "closed",
         }
     }

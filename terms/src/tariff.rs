@@ -31,18 +31,9 @@ pub struct Tariff {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TariffError {
     #[error("{field} is {value} USD; at most {most} USD")]
-    Rate {
-        field: &'static str,
-        value: Price,
-        most: Price,
-    },
+    Rate { field: &'static str, value: Price, most: Price },
     #[error("{field} is {value}; {least} to {most}")]
-    Step {
-        field: &'static str,
-        value: u32,
-        least: u32,
-        most: u32,
-    },
+    Step { field: &'static str, value: u32, least: u32, most: u32 },
 }
 
 /// The common denominator of the four terms: lcm(1024 MB x 1000 ms, 2^30 bytes).
@@ -51,12 +42,7 @@ const GB_SECOND_FACTOR: u128 = DENOMINATOR / (1024 * 1000);
 const EGRESS_FACTOR: u128 = DENOMINATOR / (1 << 30);
 
 const REFERENCE_MEMORY_MB: u32 = 512;
-const REFERENCE_USAGE: Usage = Usage {
-    wall_us: 100_000,
-    cpu_us: 100_000,
-    cold_us: 0,
-    egress_bytes: 0,
-};
+const REFERENCE_USAGE: Usage = Usage { wall_us: 100_000, cpu_us: 100_000, cold_us: 0, egress_bytes: 0 };
 /// The reference call uses 0.05 GB-s, so its cost per GB-s is 20 times its cost.
 const REFERENCE_CALLS_PER_GB_SECOND: u64 = 20;
 
@@ -92,12 +78,7 @@ impl Tariff {
         ];
         for (field, value, least, most) in steps {
             if !(least..=most).contains(&value) {
-                return Err(TariffError::Step {
-                    field,
-                    value,
-                    least,
-                    most,
-                });
+                return Err(TariffError::Step { field, value, least, most });
             }
         }
         Ok(())
@@ -107,8 +88,7 @@ impl Tariff {
     pub fn billed_ms(&self, usage: &Usage) -> u64 {
         let cold_us = if self.bills_cold_start { usage.cold_us } else { 0 };
         let ms = (usage.wall_us + cold_us).div_ceil(1000);
-        ms.next_multiple_of(u64::from(self.increment_ms))
-            .max(u64::from(self.minimum_ms))
+        ms.next_multiple_of(u64::from(self.increment_ms)).max(u64::from(self.minimum_ms))
     }
 
     /// What `usage` costs at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up to
@@ -123,9 +103,7 @@ impl Tariff {
             egress_bytes: usage.egress_bytes.min(EGRESS_MAX_BYTES),
         };
         let memory_mb = memory_mb.min(MEMORY_MAX_MB).next_multiple_of(self.memory_step_mb);
-        let cpu_us = usage
-            .cpu_us
-            .min(wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000);
+        let cpu_us = usage.cpu_us.min(wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000);
         let fixed = u128::from(self.per_request.picodollars())
             + u128::from(self.per_cpu_ms.picodollars()) * u128::from(cpu_us.div_ceil(1000));
         let energy =
@@ -134,10 +112,7 @@ impl Tariff {
         let numerator = fixed * DENOMINATOR + energy * GB_SECOND_FACTOR + egress * EGRESS_FACTOR;
         let picodollars = numerator.div_ceil(DENOMINATOR);
         // A checked tariff stays far below the maximum; an unchecked one saturates rather than wraps.
-        u64::try_from(picodollars)
-            .ok()
-            .and_then(Money::from_picodollars)
-            .unwrap_or(Money::MAX)
+        u64::try_from(picodollars).ok().and_then(Money::from_picodollars).unwrap_or(Money::MAX)
     }
 
     /// The most a call can cost: the whole timeout billed (a cold start is inside it), every vCPU busy
@@ -145,16 +120,7 @@ impl Tariff {
     pub fn worst_case(&self, memory_mb: u32, vcpus_milli: u32, timeout_ms: u32, egress_bytes: u64) -> Money {
         let wall_us = u64::from(timeout_ms) * 1000;
         let cpu_us = wall_us * u64::from(vcpus_milli) / 1000;
-        self.cost(
-            memory_mb,
-            vcpus_milli,
-            &Usage {
-                wall_us,
-                cpu_us,
-                cold_us: 0,
-                egress_bytes,
-            },
-        )
+        self.cost(memory_mb, vcpus_milli, &Usage { wall_us, cpu_us, cold_us: 0, egress_bytes })
     }
 
     /// The longest timeout, up to `timeout_ms`, whose worst case is within `max_cost`; none if not even
@@ -177,11 +143,7 @@ impl Tariff {
         let (mut fitting, mut beyond) = (1, timeout_ms);
         while beyond - fitting > 1 {
             let middle = fitting + (beyond - fitting) / 2;
-            if fits(middle) {
-                fitting = middle
-            } else {
-                beyond = middle
-            }
+            if fits(middle) { fitting = middle } else { beyond = middle }
         }
         Some(fitting)
     }

@@ -49,9 +49,7 @@ impl FromStr for Time {
     type Err = TimeError;
     fn from_str(text: &str) -> Result<Time, TimeError> {
         let timestamp: jiff::Timestamp = text.parse().map_err(|_| TimeError(text.to_owned()))?;
-        u64::try_from(timestamp.as_microsecond())
-            .map(Time::from_micros)
-            .map_err(|_| TimeError(text.to_owned()))
+        u64::try_from(timestamp.as_microsecond()).map(Time::from_micros).map_err(|_| TimeError(text.to_owned()))
     }
 }
 

@@ -23,26 +23,13 @@ impl Usage {
     pub fn metered(reported: Option<Usage>, observed_us: u64, timeout_ms: u32, egress_bytes: u64) -> Metered {
         let most_us = observed_us.min(u64::from(timeout_ms) * 1000);
         let usage = match reported {
-            None => Usage {
-                wall_us: most_us,
-                cpu_us: most_us,
-                cold_us: 0,
-                egress_bytes,
-            },
+            None => Usage { wall_us: most_us, cpu_us: most_us, cold_us: 0, egress_bytes },
             Some(report) => {
                 let wall_us = report.wall_us.min(most_us);
                 let cold_us = report.cold_us.min(most_us - wall_us);
-                Usage {
-                    wall_us,
-                    cpu_us: report.cpu_us,
-                    cold_us,
-                    egress_bytes,
-                }
+                Usage { wall_us, cpu_us: report.cpu_us, cold_us, egress_bytes }
             }
         };
-        Metered {
-            usage,
-            estimated: reported.is_none(),
-        }
+        Metered { usage, estimated: reported.is_none() }
     }
 }

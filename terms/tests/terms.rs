@@ -22,12 +22,7 @@ fn lambda() -> Tariff {
 }
 
 fn ran(wall_us: u64) -> Usage {
-    Usage {
-        wall_us,
-        cpu_us: 0,
-        cold_us: 0,
-        egress_bytes: 0,
-    }
+    Usage { wall_us, cpu_us: 0, cold_us: 0, egress_bytes: 0 }
 }
 
 #[test]
@@ -38,10 +33,7 @@ fn the_worked_example_costs_285_417_picodollars() {
 
 #[test]
 fn the_worst_case_of_the_worked_example_is_three_seconds_billed() {
-    assert_eq!(
-        lambda().worst_case(128, 1000, 3000, 6 << 20).to_string(),
-        "0.000006450013"
-    );
+    assert_eq!(lambda().worst_case(128, 1000, 3000, 6 << 20).to_string(), "0.000006450013");
 }
 
 #[test]
@@ -52,21 +44,8 @@ fn the_reference_price_of_lambda_is_everything_included() {
 #[test]
 fn billed_time_is_rounded_up_then_at_least_the_minimum() {
     let check = |increment_ms, minimum_ms, wall_us, cold_us, bills_cold_start, billed| {
-        let tariff = Tariff {
-            increment_ms,
-            minimum_ms,
-            bills_cold_start,
-            ..lambda()
-        };
-        assert_eq!(
-            tariff.billed_ms(&Usage {
-                wall_us,
-                cold_us,
-                cpu_us: 0,
-                egress_bytes: 0
-            }),
-            billed
-        );
+        let tariff = Tariff { increment_ms, minimum_ms, bills_cold_start, ..lambda() };
+        assert_eq!(tariff.billed_ms(&Usage { wall_us, cold_us, cpu_us: 0, egress_bytes: 0 }), billed);
     };
     check(1, 1, 0, 0, true, 1);
     check(1, 1, 1, 0, true, 1);
@@ -79,19 +58,9 @@ fn billed_time_is_rounded_up_then_at_least_the_minimum() {
 
 #[test]
 fn cpu_time_is_billed_up_to_wall_time_by_vcpus() {
-    let tariff = Tariff {
-        per_request: usd(0),
-        per_gb_second: usd(0),
-        per_cpu_ms: usd(7),
-        ..lambda()
-    };
+    let tariff = Tariff { per_request: usd(0), per_gb_second: usd(0), per_cpu_ms: usd(7), ..lambda() };
     let check = |vcpus_milli, cpu_us, cost| {
-        let usage = Usage {
-            wall_us: 10_000,
-            cpu_us,
-            cold_us: 0,
-            egress_bytes: 0,
-        };
+        let usage = Usage { wall_us: 10_000, cpu_us, cold_us: 0, egress_bytes: 0 };
         assert_eq!(tariff.cost(128, vcpus_milli, &usage).picodollars(), cost);
     };
     check(1000, 2_001, 21);
@@ -102,12 +71,7 @@ fn cpu_time_is_billed_up_to_wall_time_by_vcpus() {
 
 #[test]
 fn egress_is_billed_by_the_byte_of_a_gb() {
-    let tariff = Tariff {
-        per_request: usd(0),
-        per_gb_second: usd(0),
-        per_gb_egress: usd(90_000_000_000),
-        ..lambda()
-    };
+    let tariff = Tariff { per_request: usd(0), per_gb_second: usd(0), per_gb_egress: usd(90_000_000_000), ..lambda() };
     let usage = |egress_bytes| Usage { egress_bytes, ..ran(0) };
     assert_eq!(tariff.cost(128, 1000, &usage(1 << 30)).to_string(), "0.09");
     assert_eq!(tariff.cost(128, 1000, &usage(1)).picodollars(), 84);
@@ -116,10 +80,7 @@ fn egress_is_billed_by_the_byte_of_a_gb() {
 #[test]
 fn metering_bills_the_least_of_report_observation_and_timeout() {
     let check = |reported: Option<(u64, u64)>, observed_us, timeout_ms, wall_us, cold_us| {
-        let reported = reported.map(|(wall_us, cold_us)| Usage {
-            cold_us,
-            ..ran(wall_us)
-        });
+        let reported = reported.map(|(wall_us, cold_us)| Usage { cold_us, ..ran(wall_us) });
         let metered = Usage::metered(reported, observed_us, timeout_ms, 0);
         assert_eq!((metered.usage.wall_us, metered.usage.cold_us), (wall_us, cold_us));
         assert_eq!(metered.estimated, reported.is_none());
@@ -156,41 +117,11 @@ fn tariffs_and_rungs_refuse_what_is_out_of_bounds() {
         longest_ms: 60_000,
         enforces_timeout: true,
     };
-    let dear = Tariff {
-        per_gb_second: usd(1_000_000_000_001),
-        ..lambda()
-    };
-    assert!(
-        rung(dear)
-            .check()
-            .unwrap_err()
-            .to_string()
-            .contains("per_gb_second is 1.000000000001 USD; at most 1 USD")
-    );
-    assert!(
-        rung(Tariff {
-            increment_ms: 0,
-            ..lambda()
-        })
-        .check()
-        .is_err()
-    );
-    assert!(
-        Rung {
-            capacity_mb: 0,
-            ..rung(lambda())
-        }
-        .check()
-        .is_err()
-    );
-    assert!(
-        Rung {
-            memory_min_mb: 2048,
-            ..rung(lambda())
-        }
-        .check()
-        .is_err()
-    );
+    let dear = Tariff { per_gb_second: usd(1_000_000_000_001), ..lambda() };
+    assert!(rung(dear).check().unwrap_err().to_string().contains("per_gb_second is 1.000000000001 USD; at most 1 USD"));
+    assert!(rung(Tariff { increment_ms: 0, ..lambda() }).check().is_err());
+    assert!(Rung { capacity_mb: 0, ..rung(lambda()) }.check().is_err());
+    assert!(Rung { memory_min_mb: 2048, ..rung(lambda()) }.check().is_err());
     assert!(rung(lambda()).check().is_ok());
 }
 
@@ -198,11 +129,7 @@ fn tariffs_and_rungs_refuse_what_is_out_of_bounds() {
 fn market_patterns_match_region_and_class_apart() {
     let check = |pattern: &str, market: &str, expected| {
         let pattern: MarketPattern = pattern.parse().unwrap();
-        assert_eq!(
-            pattern.matches(&market.parse().unwrap()),
-            expected,
-            "{pattern} {market}"
-        );
+        assert_eq!(pattern.matches(&market.parse().unwrap()), expected, "{pattern} {market}");
     };
     check("us-*/x86_64", "us-east/x86_64", true);
     check("us-*/x86_64", "eu-west/x86_64", false);

@@ -219,12 +219,7 @@ impl Shelf {
             });
         }
         let nothing = PoolSize { memory_mb: 0, slots: 0 };
-        for (index, slot) in registry.providers[provider.index()]
-            .pools
-            .clone()
-            .into_iter()
-            .enumerate()
-        {
+        for (index, slot) in registry.providers[provider.index()].pools.clone().into_iter().enumerate() {
             self.pools[slot as usize].size = sizes.get(index).copied().unwrap_or(nothing);
             self.show_pool(slot, events);
         }
@@ -247,14 +242,9 @@ impl Shelf {
         events: &mut Vec<Event>,
     ) {
         let pools = registry.providers[quote.provider.index()].pools.clone();
-        let old = registry.providers[quote.provider.index()]
-            .ladders
-            .remove(&quote.market)
-            .unwrap_or_default();
+        let old = registry.providers[quote.provider.index()].ladders.remove(&quote.market).unwrap_or_default();
         let kept_by = |shelf: &Shelf, rung: &Rung| {
-            old.iter()
-                .copied()
-                .find(|slot| shelf.offer(*slot).is_some_and(|offer| is_same_offer(&offer.rung, rung)))
+            old.iter().copied().find(|slot| shelf.offer(*slot).is_some_and(|offer| is_same_offer(&offer.rung, rung)))
         };
         let kept: Vec<Option<OfferSlot>> = quote.rungs.iter().map(|rung| kept_by(self, rung)).collect();
         for slot in old.iter().filter(|slot| !kept.contains(&Some(**slot))) {
@@ -276,9 +266,7 @@ impl Shelf {
         }
         self.share_places(&ladder);
         if !ladder.is_empty() {
-            registry.providers[quote.provider.index()]
-                .ladders
-                .insert(quote.market, ladder);
+            registry.providers[quote.provider.index()].ladders.insert(quote.market, ladder);
         }
     }
 
@@ -318,9 +306,7 @@ impl Shelf {
         self.pools[pool as usize].offers.push(slot);
         let book = &mut registry.markets[quote.market.index()].book;
         let at = book.partition_point(|other| {
-            self.offers[*other as usize]
-                .as_ref()
-                .is_some_and(|offer| (offer.price, offer.id) < (price, id))
+            self.offers[*other as usize].as_ref().is_some_and(|offer| (offer.price, offer.id) < (price, id))
         });
         book.insert(at, slot);
         self.show(slot, events);
@@ -334,10 +320,7 @@ impl Shelf {
                 continue;
             };
             let same = |shelf: &Shelf, other: OfferSlot| {
-                shelf
-                    .offer(other)
-                    .filter(|offer| offer.rung.tariff == tariff)
-                    .map(|offer| offer.place)
+                shelf.offer(other).filter(|offer| offer.rung.tariff == tariff).map(|offer| offer.place)
             };
             let latest = ladder.iter().filter_map(|other| same(self, *other)).max();
             if let (Some(offer), Some(latest)) = (self.offer_mut(*slot), latest) {
@@ -364,10 +347,7 @@ pub(crate) fn check_pools(pools: &[PoolSize]) -> Result<(), Refusal> {
             return invalid(format!("pools[{i}].memory_mb"), message);
         }
         if pool.slots > PoolSize::MAX_SLOTS {
-            return invalid(
-                format!("pools[{i}].slots"),
-                format!("{}; at most {}", pool.slots, PoolSize::MAX_SLOTS),
-            );
+            return invalid(format!("pools[{i}].slots"), format!("{}; at most {}", pool.slots, PoolSize::MAX_SLOTS));
         }
     }
     Ok(())
@@ -377,27 +357,17 @@ pub(crate) fn check_pools(pools: &[PoolSize]) -> Result<(), Refusal> {
 pub(crate) fn check_ladder(quote: &Quote, pools: usize) -> Result<(), Refusal> {
     if quote.rungs.len() > RUNGS_MAX {
         let message = format!("{} rungs; at most {RUNGS_MAX}", quote.rungs.len());
-        return Err(Refusal::Invalid {
-            field: "rungs".to_owned(),
-            message,
-        });
+        return Err(Refusal::Invalid { field: "rungs".to_owned(), message });
     }
     let mut rungs = Vec::new();
     for (i, rung) in quote.rungs.iter().enumerate() {
         if let Err(error) = rung.check() {
             rungs.push((rung.id, error.to_string()));
         } else if rung.pool as usize >= pools {
-            rungs.push((
-                rung.id,
-                format!("there is no pool {}; the logon stated {pools}", rung.pool),
-            ));
+            rungs.push((rung.id, format!("there is no pool {}; the logon stated {pools}", rung.pool)));
         } else if quote.rungs[..i].iter().any(|other| other.id == rung.id) {
             rungs.push((rung.id, "the rung's id stands twice in the ladder".to_owned()));
         }
     }
-    if rungs.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::Rungs { rungs })
-    }
+    if rungs.is_empty() { Ok(()) } else { Err(Refusal::Rungs { rungs }) }
 }

@@ -67,32 +67,21 @@ impl Engine {
             .chain(self.function_hashes())
             .chain(self.shelf.offers.iter().flatten().map(|offer| self.offer_hash(offer)))
             .chain(self.leases.open.values().map(|open| lease_hash(&open.lease)));
-        let market = Entity::new(0)
-            .int(self.run)
-            .int(self.sequence)
-            .int(self.fee_basis_points);
+        let market = Entity::new(0).int(self.run).int(self.sequence).int(self.fee_basis_points);
         hashes.fold(market.hash(), u128::wrapping_add)
     }
 
     fn accounts_hashes(&self) -> impl Iterator<Item = u128> {
         self.ledger.accounts.iter().map(|account| {
             let held = i128::try_from(account.held).unwrap_or(i128::MAX);
-            Entity::new(1)
-                .text(&account.name)
-                .int(account.balance.picodollars())
-                .int(held)
-                .hash()
+            Entity::new(1).text(&account.name).int(account.balance.picodollars()).int(held).hash()
         })
     }
 
     fn market_hashes(&self) -> impl Iterator<Item = u128> {
         self.registry.markets.iter().map(|market| {
             let spot = market.spot_price.map(|price| price.picodollars());
-            Entity::new(2)
-                .text(market.name.as_str())
-                .option(spot)
-                .int(market.trades)
-                .hash()
+            Entity::new(2).text(market.name.as_str()).option(spot).int(market.trades).hash()
         })
     }
 
@@ -102,9 +91,7 @@ impl Engine {
                 .text(provider.name.as_str())
                 .int(provider.account.number())
                 .int(provider.kind == ProviderKind::Market)
-                .each(provider.labels.iter(), |entity, (name, value)| {
-                    entity.text(name).text(value)
-                })
+                .each(provider.labels.iter(), |entity, (name, value)| entity.text(name).text(value))
                 .int(provider.session)
                 .int(provider.online)
                 .text(&provider.endpoint)
@@ -112,11 +99,7 @@ impl Engine {
                 .int(provider.general_ratio.raw())
                 .each(provider.pools.iter(), |entity, slot| {
                     let pool = &self.shelf.pools[*slot as usize];
-                    entity
-                        .int(pool.size.memory_mb)
-                        .int(pool.size.slots)
-                        .int(pool.leased_mb)
-                        .int(pool.leases)
+                    entity.int(pool.size.memory_mb).int(pool.size.slots).int(pool.leased_mb).int(pool.leases)
                 })
                 .hash()
         })
@@ -131,15 +114,11 @@ impl Engine {
                 .int(function.deleted)
                 .int(function.running)
                 .option(function.live)
-                .each(function.aliases.iter(), |entity, (alias, revision)| {
-                    entity.text(alias.as_str()).int(*revision)
-                })
+                .each(function.aliases.iter(), |entity, (alias, revision)| entity.text(alias.as_str()).int(*revision))
                 .int(settings.idempotent)
                 .option(settings.max_concurrency)
                 .each(settings.markets.iter(), |entity, pattern| entity.text(pattern.as_str()))
-                .each(settings.labels.iter(), |entity, (name, value)| {
-                    entity.text(name).text(value)
-                })
+                .each(settings.labels.iter(), |entity, (name, value)| entity.text(name).text(value))
                 .option(settings.limits.max_cost.map(|cost| cost.picodollars()))
                 .option(settings.limits.max_price.map(|price| price.picodollars()))
                 .option(settings.limits.max_latency_ms)
@@ -148,9 +127,7 @@ impl Engine {
             let entity = match &settings.audience {
                 Audience::Own => entity.int(0),
                 Audience::Any => entity.int(1),
-                Audience::Listed(names) => entity
-                    .int(2)
-                    .each(names.iter(), |entity, name| entity.text(name.as_str())),
+                Audience::Listed(names) => entity.int(2).each(names.iter(), |entity, name| entity.text(name.as_str())),
             };
             let revisions = function.revisions.iter().enumerate().map(move |(number, revision)| {
                 let code = &revision.code;
@@ -160,23 +137,16 @@ impl Engine {
                     .int(number as u64)
                     .int(code.memory_mb)
                     .int(code.timeout_ms)
-                    .each(code.environment.iter(), |entity, (name, value)| {
-                        entity.text(name).text(value)
+                    .each(code.environment.iter(), |entity, (name, value)| entity.text(name).text(value))
+                    .each(code.deployments.iter(), |entity, (name, target)| entity.text(name.as_str()).text(target))
+                    .each(code.module.as_ref().map_or(&[][..], |digest| digest).iter(), |entity, byte| {
+                        entity.int(*byte)
                     })
-                    .each(code.deployments.iter(), |entity, (name, target)| {
-                        entity.text(name.as_str()).text(target)
-                    })
-                    .each(
-                        code.module.as_ref().map_or(&[][..], |digest| digest).iter(),
-                        |entity, byte| entity.int(*byte),
-                    )
                     .each(revision.estimates.iter(), |entity, (provider, estimate)| {
                         let entity = entity.int(provider.number()).int(estimate.seen);
                         entity.int(estimate.wall.raw()).int(estimate.cpu.raw())
                     })
-                    .each(revision.probes.iter(), |entity, (provider, lease)| {
-                        entity.int(provider.number()).int(*lease)
-                    })
+                    .each(revision.probes.iter(), |entity, (provider, lease)| entity.int(provider.number()).int(*lease))
                     .hash()
             });
             std::iter::once(entity.hash()).chain(revisions)

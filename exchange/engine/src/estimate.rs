@@ -98,11 +98,7 @@ pub(crate) struct Estimate {
 impl Estimate {
     pub(crate) fn first(usage: &Usage) -> Estimate {
         let log = LogDuration::of_micros;
-        Estimate {
-            wall: log(usage.wall_us),
-            cpu: log(usage.cpu_us),
-            seen: 1,
-        }
+        Estimate { wall: log(usage.wall_us), cpu: log(usage.cpu_us), seen: 1 }
     }
 
     /// The mean of the first settlements, then a moving one.
@@ -132,10 +128,7 @@ mod tests {
     fn a_duration_survives_its_logarithm_within_a_sixty_fourth_of_an_octave() {
         for micros in [1u64, 2, 3, 7, 100, 999, 40_312, 100_000, 3_600_000_000] {
             let back = LogDuration::of_micros(micros).micros() as f64 / micros as f64;
-            assert!(
-                (0.5..=1.012).contains(&back) && (micros < 100 || back > 0.988),
-                "{micros}: {back}"
-            );
+            assert!((0.5..=1.012).contains(&back) && (micros < 100 || back > 0.988), "{micros}: {back}");
         }
     }
 
@@ -149,19 +142,11 @@ mod tests {
 
     #[test]
     fn an_estimate_follows_a_drift() {
-        let ran = |wall_us| Usage {
-            wall_us,
-            cpu_us: wall_us,
-            ..Usage::default()
-        };
+        let ran = |wall_us| Usage { wall_us, cpu_us: wall_us, ..Usage::default() };
         let mut estimate = Estimate::first(&ran(1_000));
         for _ in 0..60 {
             estimate.learn(&ran(8_000));
         }
-        assert!(
-            (7_500..8_200).contains(&estimate.wall.micros()),
-            "{}",
-            estimate.wall.micros()
-        );
+        assert!((7_500..8_200).contains(&estimate.wall.micros()), "{}", estimate.wall.micros());
     }
 }

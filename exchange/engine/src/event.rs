@@ -1,6 +1,9 @@
 //! What happened: facts for projections (tape, records, books) and sessions. Events change nothing.
 
-use merit_terms::{AccountId, LeaseId, MarketId, Money, OfferId, Outcome, Price, ProviderId, Tariff, Time};
+use merit_terms::{
+    AccountId, FunctionId, LeaseId, MarketId, MarketName, Money, Name, OfferId, Outcome, Price, ProviderId, Tariff,
+    Time,
+};
 
 use crate::Settlement;
 
@@ -29,9 +32,11 @@ pub enum Event {
     },
     MarketCreated {
         market: MarketId,
+        name: MarketName,
     },
     SessionBegan {
         provider: ProviderId,
+        name: Name,
         session: u32,
     },
     SessionEnded {
@@ -70,7 +75,7 @@ pub struct Lease {
     pub invocation: LeaseId,
     pub attempt: u32,
     pub account: AccountId,
-    pub function: merit_terms::FunctionId,
+    pub function: FunctionId,
     pub revision: u32,
     pub provider: ProviderId,
     pub market: MarketId,

@@ -47,14 +47,9 @@ impl Engine {
         let Some(offer) = self.shelf.offer(winner.slot) else {
             return Err(Refusal::Closed);
         };
-        let id = LeaseId {
-            run: self.run,
-            sequence,
-        };
+        let id = LeaseId { run: self.run, sequence };
         let function = &self.registry.functions[bid.function.index()];
-        let memory_mb = function
-            .revision(best.revision)
-            .map_or(0, |revision| revision.code.memory_mb);
+        let memory_mb = function.revision(best.revision).map_or(0, |revision| revision.code.memory_mb);
         let provider = &self.registry.providers[winner.provider.index()];
         let holds = provider.kind == ProviderKind::Market;
         let capacity_until = at.after_millis(u64::from(winner.timeout_ms) + CAPACITY_GRACE_MS);
@@ -115,13 +110,7 @@ impl Engine {
         events.push(Event::Granted(Box::new(lease.clone())));
         self.shelf.take(slot, lease.memory_mb, sequence, &self.registry, events);
         self.leases.due.insert((lease.capacity_until, sequence));
-        self.leases.open.insert(
-            sequence,
-            OpenLease {
-                lease,
-                slot: Some(slot),
-            },
-        );
+        self.leases.open.insert(sequence, OpenLease { lease, slot: Some(slot) });
     }
 
     pub(crate) fn settle(&mut self, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
@@ -134,21 +123,12 @@ impl Engine {
 
     fn settle_executed(&mut self, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let lease = self.close(command.lease, events)?;
-        let metered = Usage::metered(
-            command.reported,
-            command.observed_us,
-            lease.timeout_ms,
-            command.egress_bytes,
-        );
+        let metered = Usage::metered(command.reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
         let provider = &self.registry.providers[lease.provider.index()];
         let (seller, moves_money) = (provider.account, provider.kind == ProviderKind::Market);
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage);
         let cost = if moves_money { cost.min(lease.hold) } else { cost };
-        let fee = if moves_money {
-            cost.share(self.fee_basis_points)
-        } else {
-            Money::ZERO
-        };
+        let fee = if moves_money { cost.share(self.fee_basis_points) } else { Money::ZERO };
         if moves_money {
             self.pay(&lease, seller, cost, fee, events);
         }
@@ -168,12 +148,7 @@ impl Engine {
             estimated: metered.estimated,
         };
         let spot_price = market.spot_price;
-        events.push(Event::Settled {
-            lease: Box::new(lease),
-            outcome: command.outcome,
-            settlement,
-            spot_price,
-        });
+        events.push(Event::Settled { lease: Box::new(lease), outcome: command.outcome, settlement, spot_price });
         Ok(Reply::Settled(settlement))
     }
 
@@ -192,20 +167,14 @@ impl Engine {
         let open = self.open_mut(id)?;
         if open.slot.is_none() {
             let lease = self.close(id, events)?;
-            events.push(Event::Ended {
-                lease: Box::new(lease),
-                how: Ending::Unknown,
-            });
+            events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
             return Ok(Reply::Done);
         }
         open.lease.state = LeaseState::Unknown;
         let (account, hold) = (open.lease.account, std::mem::take(&mut open.lease.hold));
         let lease = open.lease.clone();
         self.ledger.of(account).unhold(hold);
-        events.push(Event::Ended {
-            lease: Box::new(lease),
-            how: Ending::Unknown,
-        });
+        events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
     }
 
@@ -217,10 +186,7 @@ impl Engine {
         if busy && let Some(pool) = pool {
             self.shelf.busy(pool, events);
         }
-        events.push(Event::Ended {
-            lease: Box::new(lease),
-            how: Ending::NotSent,
-        });
+        events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
         Ok(Reply::Done)
     }
 
@@ -237,11 +203,7 @@ impl Engine {
         self.open_mut(id)?;
         let open = self.leases.open.remove(&id.sequence).ok_or(Refusal::Closed)?;
         let (lease, slot) = (open.lease, open.slot);
-        let due = if slot.is_some() {
-            lease.capacity_until
-        } else {
-            lease.settle_by
-        };
+        let due = if slot.is_some() { lease.capacity_until } else { lease.settle_by };
         self.leases.due.remove(&(due, id.sequence));
         self.ledger.of(lease.account).unhold(lease.hold);
         self.return_capacity(&lease, slot, events);
@@ -289,10 +251,7 @@ impl Engine {
             }
             LeaseState::Overdue => {
                 self.ledger.of(open.lease.account).unhold(open.lease.hold);
-                events.push(Event::Ended {
-                    lease: Box::new(open.lease),
-                    how: Ending::Expired,
-                });
+                events.push(Event::Ended { lease: Box::new(open.lease), how: Ending::Expired });
             }
         }
     }

@@ -21,11 +21,7 @@ pub struct Account {
 
 impl Account {
     fn new(name: &str) -> Account {
-        Account {
-            name: name.to_owned(),
-            balance: Balance::ZERO,
-            held: 0,
-        }
+        Account { name: name.to_owned(), balance: Balance::ZERO, held: 0 }
     }
 
     /// Whether `amount` is there beyond what is held.
@@ -51,10 +47,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new() -> Ledger {
-        let mut ledger = Ledger {
-            accounts: Vec::new(),
-            by_name: HashMap::new(),
-        };
+        let mut ledger = Ledger { accounts: Vec::new(), by_name: HashMap::new() };
         for name in SYSTEM_ACCOUNTS {
             ledger.insert(name);
         }
@@ -70,10 +63,7 @@ impl Ledger {
 
     pub(crate) fn open(&mut self, name: &Name) -> Result<AccountId, Refusal> {
         if self.by_name.contains_key(name.as_str()) {
-            return Err(Refusal::Exists {
-                what: "account",
-                name: name.to_string(),
-            });
+            return Err(Refusal::Exists { what: "account", name: name.to_string() });
         }
         Ok(self.insert(name.as_str()))
     }
@@ -83,10 +73,7 @@ impl Ledger {
     }
 
     pub(crate) fn get(&self, id: AccountId) -> Result<&Account, Refusal> {
-        self.accounts.get(id.index()).ok_or_else(|| Refusal::Unknown {
-            what: "account",
-            name: id.number().to_string(),
-        })
+        self.accounts.get(id.index()).ok_or_else(|| Refusal::Unknown { what: "account", name: id.number().to_string() })
     }
 
     /// Moves `amount`; the caller has checked that it may.

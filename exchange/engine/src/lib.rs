@@ -91,11 +91,7 @@ impl Engine {
             self.last_at = at;
             self.sequence = sequence;
         }
-        Applied {
-            at,
-            sequence: changed.then_some(sequence),
-            reply,
-        }
+        Applied { at, sequence: changed.then_some(sequence), reply }
     }
 
     fn execute(
@@ -110,18 +106,14 @@ impl Engine {
             Command::Tick => Ok(Reply::Done),
             Command::CreateMarket { name } => {
                 let market = self.registry.create_market(name)?;
-                events.push(Event::MarketCreated { market });
+                events.push(Event::MarketCreated { market, name: name.clone() });
                 Ok(Reply::Market(market))
             }
             Command::OpenAccount { name } => self.ledger.open(name).map(Reply::Account),
             Command::Deposit { account, amount } => {
                 self.ledger.get(*account)?;
                 self.ledger.transfer(OUTSIDE, *account, *amount);
-                events.push(Event::Moved {
-                    from: OUTSIDE,
-                    to: *account,
-                    amount: *amount,
-                });
+                events.push(Event::Moved { from: OUTSIDE, to: *account, amount: *amount });
                 Ok(Reply::Done)
             }
             Command::SetFee { basis_points } => self.set_fee(*basis_points),
@@ -135,39 +127,19 @@ impl Engine {
                 Ok(Reply::Function { function, revision })
             }
             Command::DeleteFunction { function } => self.registry.delete_function(*function).map(|()| Reply::Done),
-            Command::PutAlias {
-                function,
-                alias,
-                revision,
-            } => self
-                .registry
-                .put_alias(*function, alias, *revision)
-                .map(|()| Reply::Done),
-            Command::Logon {
-                provider,
-                endpoint,
-                pools,
-            } => self.logon(*provider, endpoint, pools, events),
-            Command::StatePools {
-                provider,
-                session,
-                pools,
-            } => {
+            Command::PutAlias { function, alias, revision } => {
+                self.registry.put_alias(*function, alias, *revision).map(|()| Reply::Done)
+            }
+            Command::Logon { provider, endpoint, pools } => self.logon(*provider, endpoint, pools, events),
+            Command::StatePools { provider, session, pools } => {
                 book::check_pools(pools)?;
                 self.registry.in_session(*provider, *session)?;
                 self.shelf.state_pools(*provider, pools, &mut self.registry, events);
                 Ok(Reply::Done)
             }
-            Command::Busy {
-                provider,
-                session,
-                pool,
-            } => {
+            Command::Busy { provider, session, pool } => {
                 let pools = &self.registry.in_session(*provider, *session)?.pools;
-                let unknown = || Refusal::Unknown {
-                    what: "pool",
-                    name: pool.to_string(),
-                };
+                let unknown = || Refusal::Unknown { what: "pool", name: pool.to_string() };
                 let slot = *pools.get(*pool as usize).ok_or_else(unknown)?;
                 self.shelf.busy(slot, events);
                 Ok(Reply::Done)
@@ -193,10 +165,7 @@ impl Engine {
     fn start(&mut self, run: u32, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         if run <= self.run {
             let message = format!("{run} is not above the last run, {}", self.run);
-            return Err(Refusal::Invalid {
-                field: "run".to_owned(),
-                message,
-            });
+            return Err(Refusal::Invalid { field: "run".to_owned(), message });
         }
         self.run = run;
         for provider in 0..self.registry.providers.len() {
@@ -210,10 +179,7 @@ impl Engine {
     fn set_fee(&mut self, basis_points: u32) -> Result<Reply, Refusal> {
         if basis_points > 10_000 {
             let message = format!("{basis_points} basis points; at most 10000");
-            return Err(Refusal::Invalid {
-                field: "fee".to_owned(),
-                message,
-            });
+            return Err(Refusal::Invalid { field: "fee".to_owned(), message });
         }
         self.fee_basis_points = basis_points;
         Ok(Reply::Done)
@@ -228,10 +194,7 @@ impl Engine {
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
         book::check_pools(pools)?;
-        let unknown = || Refusal::Unknown {
-            what: "provider",
-            name: id.number().to_string(),
-        };
+        let unknown = || Refusal::Unknown { what: "provider", name: id.number().to_string() };
         let online = self.registry.providers.get(id.index()).ok_or_else(unknown)?.online;
         if online {
             self.end_session(id, events);
@@ -241,9 +204,9 @@ impl Engine {
         provider.online = true;
         provider.last_quote = 0;
         provider.endpoint = endpoint.to_owned();
-        let session = provider.session;
+        let (session, name) = (provider.session, provider.name.clone());
         self.shelf.state_pools(id, pools, &mut self.registry, events);
-        events.push(Event::SessionBegan { provider: id, session });
+        events.push(Event::SessionBegan { provider: id, name, session });
         Ok(Reply::Session(session))
     }
 
@@ -251,25 +214,17 @@ impl Engine {
         self.shelf.cancel_all(id, &mut self.registry, events);
         let provider = &mut self.registry.providers[id.index()];
         provider.online = false;
-        events.push(Event::SessionEnded {
-            provider: id,
-            session: provider.session,
-        });
+        events.push(Event::SessionEnded { provider: id, session: provider.session });
     }
 
     fn quote_ladder(&mut self, sequence: u64, quote: &Quote, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let markets = self.registry.markets.len();
         let provider = self.registry.in_session(quote.provider, quote.session)?;
         if quote.number <= provider.last_quote {
-            return Err(Refusal::StaleQuote {
-                last: provider.last_quote,
-            });
+            return Err(Refusal::StaleQuote { last: provider.last_quote });
         }
         if quote.market.index() >= markets {
-            return Err(Refusal::Unknown {
-                what: "market",
-                name: quote.market.number().to_string(),
-            });
+            return Err(Refusal::Unknown { what: "market", name: quote.market.number().to_string() });
         }
         book::check_ladder(quote, provider.pools.len())?;
         provider.last_quote = quote.number;

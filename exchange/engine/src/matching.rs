@@ -91,37 +91,23 @@ impl Engine {
             match self.consider(&asked, slot, offer) {
                 Ok(candidate) => offers.push(candidate),
                 Err(reason) => {
-                    refused.push(Refused {
-                        offer: offer.id,
-                        provider: offer.provider,
-                        market: offer.market,
-                        reason,
-                    });
+                    refused.push(Refused { offer: offer.id, provider: offer.provider, market: offer.market, reason });
                 }
             }
         }
         if offers.iter().any(|offer| !offer.on_prior) {
             let probing =
                 |candidate: &Candidate| candidate.on_prior && asked.revision.probes.contains_key(&candidate.provider);
-            refused.extend(
-                offers
-                    .iter()
-                    .filter(|candidate| probing(candidate))
-                    .map(|candidate| Refused {
-                        offer: candidate.offer,
-                        provider: candidate.provider,
-                        market: candidate.market,
-                        reason: Reason::Probing,
-                    }),
-            );
+            refused.extend(offers.iter().filter(|candidate| probing(candidate)).map(|candidate| Refused {
+                offer: candidate.offer,
+                provider: candidate.provider,
+                market: candidate.market,
+                reason: Reason::Probing,
+            }));
             offers.retain(|candidate| !probing(candidate));
         }
         offers.sort_by_key(Candidate::rank);
-        Ok(MeritOrder {
-            revision: number,
-            offers,
-            refused,
-        })
+        Ok(MeritOrder { revision: number, offers, refused })
     }
 
     /// The offer that serves `bid`, and the next provider's best; or what the nearest one lacks.
@@ -130,10 +116,7 @@ impl Engine {
         if let Some(max_concurrency) = asked.function.settings.max_concurrency
             && asked.function.running >= max_concurrency
         {
-            return Err(Refusal::MaxConcurrency {
-                running: asked.function.running,
-                max_concurrency,
-            });
+            return Err(Refusal::MaxConcurrency { running: asked.function.running, max_concurrency });
         }
         let (mut open, mut probed) = (TopTwo::default(), TopTwo::default());
         let (mut lacks, mut offers, mut markets) = (NoOffer::Eligible, 0, 0);
@@ -156,37 +139,24 @@ impl Engine {
         // A newcomer under trial is asked again only where nobody with history can serve.
         let top = if open.any_with_history { open } else { open.and(probed) };
         match top.first {
-            Some(winner) => Ok(Best {
-                revision,
-                winner,
-                runner_up: top.second,
-            }),
-            None => Err(Refusal::NoOffer {
-                class: lacks,
-                offers,
-                markets,
-            }),
+            Some(winner) => Ok(Best { revision, winner, runner_up: top.second }),
+            None => Err(Refusal::NoOffer { class: lacks, offers, markets }),
         }
     }
 
     fn asked<'a>(&'a self, bid: &'a Bid) -> Result<(u32, Asked<'a>), Refusal> {
-        bid.limits.check().map_err(|error| Refusal::Invalid {
-            field: "limits".to_owned(),
-            message: error.to_string(),
-        })?;
+        bid.limits
+            .check()
+            .map_err(|error| Refusal::Invalid { field: "limits".to_owned(), message: error.to_string() })?;
         let buyer = self.ledger.get(bid.account)?;
         let function = self.registry.function(bid.function)?;
         if function.account != bid.account {
-            return Err(Refusal::Unknown {
-                what: "function",
-                name: function.name.to_string(),
-            });
+            return Err(Refusal::Unknown { what: "function", name: function.name.to_string() });
         }
         let number = function.resolve(&bid.qualifier)?;
-        let revision = function.revision(number).ok_or_else(|| Refusal::Unknown {
-            what: "revision",
-            name: format!("{}:{number}", function.name),
-        })?;
+        let revision = function
+            .revision(number)
+            .ok_or_else(|| Refusal::Unknown { what: "revision", name: format!("{}:{number}", function.name) })?;
         let (limits, own) = (&bid.limits, &function.settings.limits);
         let median_of = |select: fn(&crate::estimate::Estimate) -> LogDuration| {
             median(revision.estimates.values().map(select).collect())
@@ -219,47 +189,26 @@ impl Engine {
         }
         let (wall_us, cpu_us, on_prior) = predict(asked, offer.provider, provider);
         if let Some(max_price) = asked.max_price.filter(|max| offer.price > *max) {
-            return Err(Reason::MaxPrice {
-                price: offer.price,
-                max_price,
-            });
+            return Err(Reason::MaxPrice { price: offer.price, max_price });
         }
         if let Some(max_latency_ms) = asked.max_latency_ms.filter(|max| wall_us > u64::from(*max) * 1000) {
-            return Err(Reason::MaxLatency {
-                predicted_ms: wall_us.div_ceil(1000),
-                max_latency_ms,
-            });
+            return Err(Reason::MaxLatency { predicted_ms: wall_us.div_ceil(1000), max_latency_ms });
         }
         let (timeout_ms, worst_cost) = affordable_timeout(asked, offer)?;
         if timeout_ms > rung.longest_ms {
-            return Err(Reason::TooLong {
-                asked_ms: timeout_ms,
-                longest_ms: rung.longest_ms,
-            });
+            return Err(Reason::TooLong { asked_ms: timeout_ms, longest_ms: rung.longest_ms });
         }
         let free_mb = self.shelf.free_mb(offer);
         if free_mb < u64::from(code.memory_mb) {
             let pool = &self.shelf.pools[offer.pool as usize];
             let full = pool.size.slots > 0 && pool.leases >= pool.size.slots;
-            return Err(if full {
-                Reason::NoSlot
-            } else {
-                Reason::NoCapacity {
-                    asked_mb: code.memory_mb,
-                    free_mb,
-                }
-            });
+            return Err(if full { Reason::NoSlot } else { Reason::NoCapacity { asked_mb: code.memory_mb, free_mb } });
         }
         if provider.kind == ProviderKind::Market && !asked.buyer.affords(worst_cost) {
             return Err(Reason::InsufficientFunds { needed: worst_cost });
         }
         let wall_us = wall_us.min(u64::from(timeout_ms) * 1000);
-        let usage = Usage {
-            wall_us,
-            cpu_us,
-            cold_us: 0,
-            egress_bytes: 0,
-        };
+        let usage = Usage { wall_us, cpu_us, cold_us: 0, egress_bytes: 0 };
         Ok(Candidate {
             slot,
             offer: offer.id,
@@ -284,11 +233,7 @@ impl Engine {
         if !settings.markets.is_empty() && !settings.markets.iter().any(|pattern| pattern.matches(market)) {
             return Err(Reason::Market);
         }
-        let Limits {
-            markets: regions,
-            labels,
-            ..
-        } = &asked.bid.limits;
+        let Limits { markets: regions, labels, .. } = &asked.bid.limits;
         if !regions.is_empty() && !regions.iter().any(|pattern| pattern.matches(market)) {
             return Err(Reason::Region);
         }
@@ -311,13 +256,8 @@ impl Engine {
         if asked.bid.tried.contains(&offer.provider) {
             return Err(Reason::AlreadyTried);
         }
-        match labels
-            .iter()
-            .find(|(name, value)| provider.labels.get(name) != Some(value))
-        {
-            Some((name, value)) => Err(Reason::MissingLabel {
-                label: format!("{name}={value}"),
-            }),
+        match labels.iter().find(|(name, value)| provider.labels.get(name) != Some(value)) {
+            Some((name, value)) => Err(Reason::MissingLabel { label: format!("{name}={value}") }),
             None => Ok(()),
         }
     }
@@ -331,14 +271,9 @@ fn affordable_timeout(asked: &Asked<'_>, offer: &Offer) -> Result<(u32, Money), 
     let Some(max_cost) = asked.max_cost.filter(|max| worst > *max) else {
         return Ok((code.timeout_ms, worst));
     };
-    let cut = rung
-        .tariff
-        .longest_within(max_cost, code.memory_mb, rung.vcpus_milli, code.timeout_ms, answer);
+    let cut = rung.tariff.longest_within(max_cost, code.memory_mb, rung.vcpus_milli, code.timeout_ms, answer);
     match cut {
-        None => Err(Reason::MaxCost {
-            least: worst_of(1),
-            max_cost,
-        }),
+        None => Err(Reason::MaxCost { least: worst_of(1), max_cost }),
         Some(_) if !rung.enforces_timeout => Err(Reason::CannotCutTimeout { worst, max_cost }),
         Some(ms) => Ok((ms, worst_of(ms))),
     }

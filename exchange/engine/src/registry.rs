@@ -79,24 +79,17 @@ const LABELS_MAX: usize = 64;
 const TEXT_MAX_BYTES: usize = 4096;
 
 fn invalid(field: impl Into<String>, message: impl Into<String>) -> Refusal {
-    Refusal::Invalid {
-        field: field.into(),
-        message: message.into(),
-    }
+    Refusal::Invalid { field: field.into(), message: message.into() }
 }
 
 fn check_texts(field: &'static str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
     if texts.len() > LABELS_MAX {
         return Err(invalid(field, format!("{} entries; at most {LABELS_MAX}", texts.len())));
     }
-    match texts
-        .iter()
-        .find(|(name, value)| name.is_empty() || name.len() + value.len() > TEXT_MAX_BYTES)
-    {
-        Some((name, _)) => Err(invalid(
-            format!("{field}.{name}"),
-            format!("an entry is 1 to {TEXT_MAX_BYTES} bytes, with a name"),
-        )),
+    match texts.iter().find(|(name, value)| name.is_empty() || name.len() + value.len() > TEXT_MAX_BYTES) {
+        Some((name, _)) => {
+            Err(invalid(format!("{field}.{name}"), format!("an entry is 1 to {TEXT_MAX_BYTES} bytes, with a name")))
+        }
         None => Ok(()),
     }
 }
@@ -116,22 +109,16 @@ impl Function {
 
     /// The revision that `qualifier` stands for now.
     pub fn resolve(&self, qualifier: &Qualifier) -> Result<u32, Refusal> {
-        let unknown = |what, name: String| Refusal::Unknown {
-            what,
-            name: format!("{}:{name}", self.name),
-        };
+        let unknown = |what, name: String| Refusal::Unknown { what, name: format!("{}:{name}", self.name) };
         match qualifier {
             Qualifier::Live => Ok(self.live.unwrap_or(self.latest())),
-            Qualifier::Revision(number) => self
-                .revision(*number)
-                .map(|_| *number)
-                .ok_or_else(|| unknown("revision", number.to_string())),
+            Qualifier::Revision(number) => {
+                self.revision(*number).map(|_| *number).ok_or_else(|| unknown("revision", number.to_string()))
+            }
             Qualifier::Alias(alias) if alias.as_str() == LIVE => self.resolve(&Qualifier::Live),
-            Qualifier::Alias(alias) => self
-                .aliases
-                .get(alias)
-                .copied()
-                .ok_or_else(|| unknown("alias", alias.to_string())),
+            Qualifier::Alias(alias) => {
+                self.aliases.get(alias).copied().ok_or_else(|| unknown("alias", alias.to_string()))
+            }
         }
     }
 }
@@ -139,18 +126,10 @@ impl Function {
 impl Registry {
     pub(crate) fn create_market(&mut self, name: &MarketName) -> Result<MarketId, Refusal> {
         if self.markets_by_name.contains_key(name) {
-            return Err(Refusal::Exists {
-                what: "market",
-                name: name.to_string(),
-            });
+            return Err(Refusal::Exists { what: "market", name: name.to_string() });
         }
         let id = MarketId::new(self.markets.len() as u32);
-        self.markets.push(Market {
-            name: name.clone(),
-            spot_price: None,
-            trades: 0,
-            book: Vec::new(),
-        });
+        self.markets.push(Market { name: name.clone(), spot_price: None, trades: 0, book: Vec::new() });
         self.markets_by_name.insert(name.clone(), id);
         Ok(id)
     }
@@ -158,10 +137,7 @@ impl Registry {
     pub(crate) fn register_provider(&mut self, command: &RegisterProvider) -> Result<ProviderId, Refusal> {
         check_texts("labels", &command.labels)?;
         if self.providers_by_name.contains_key(&command.name) {
-            return Err(Refusal::Exists {
-                what: "provider",
-                name: command.name.to_string(),
-            });
+            return Err(Refusal::Exists { what: "provider", name: command.name.to_string() });
         }
         let id = ProviderId::new(self.providers.len() as u32);
         self.providers.push(Provider {
@@ -206,11 +182,7 @@ impl Registry {
         let function = &mut self.functions[id.index()];
         function.deleted = false;
         function.settings = command.settings.clone();
-        if function
-            .revisions
-            .last()
-            .is_none_or(|revision| revision.code != command.code)
-        {
+        if function.revisions.last().is_none_or(|revision| revision.code != command.code) {
             function.revisions.push(Revision {
                 code: command.code.clone(),
                 estimates: BTreeMap::new(),
@@ -221,16 +193,9 @@ impl Registry {
     }
 
     pub(crate) fn put_alias(&mut self, id: FunctionId, alias: &Name, revision: u32) -> Result<(), Refusal> {
-        let function = self
-            .functions
-            .get_mut(id.index())
-            .filter(|f| !f.deleted)
-            .ok_or_else(|| unknown_function(id))?;
+        let function = self.functions.get_mut(id.index()).filter(|f| !f.deleted).ok_or_else(|| unknown_function(id))?;
         if function.revision(revision).is_none() {
-            return Err(Refusal::Unknown {
-                what: "revision",
-                name: format!("{}:{revision}", function.name),
-            });
+            return Err(Refusal::Unknown { what: "revision", name: format!("{}:{revision}", function.name) });
         }
         if alias.as_str() == LIVE {
             function.live = Some(revision);
@@ -241,11 +206,7 @@ impl Registry {
     }
 
     pub(crate) fn delete_function(&mut self, id: FunctionId) -> Result<(), Refusal> {
-        let function = self
-            .functions
-            .get_mut(id.index())
-            .filter(|f| !f.deleted)
-            .ok_or_else(|| unknown_function(id))?;
+        let function = self.functions.get_mut(id.index()).filter(|f| !f.deleted).ok_or_else(|| unknown_function(id))?;
         function.deleted = true;
         function.aliases.clear();
         function.live = None;
@@ -253,10 +214,7 @@ impl Registry {
     }
 
     pub(crate) fn function(&self, id: FunctionId) -> Result<&Function, Refusal> {
-        self.functions
-            .get(id.index())
-            .filter(|function| !function.deleted)
-            .ok_or_else(|| unknown_function(id))
+        self.functions.get(id.index()).filter(|function| !function.deleted).ok_or_else(|| unknown_function(id))
     }
 
     pub(crate) fn find_function(&self, account: AccountId, name: &Name) -> Option<FunctionId> {
@@ -282,43 +240,25 @@ impl Registry {
 }
 
 fn unknown_function(id: FunctionId) -> Refusal {
-    Refusal::Unknown {
-        what: "function",
-        name: id.number().to_string(),
-    }
+    Refusal::Unknown { what: "function", name: id.number().to_string() }
 }
 
 fn check_function(command: &PutFunction) -> Result<(), Refusal> {
     let (code, settings) = (&command.code, &command.settings);
     if !(1..=MEMORY_MAX_MB).contains(&code.memory_mb) {
-        return Err(invalid(
-            "memory_mb",
-            format!("{} is not within 1 to {MEMORY_MAX_MB}", code.memory_mb),
-        ));
+        return Err(invalid("memory_mb", format!("{} is not within 1 to {MEMORY_MAX_MB}", code.memory_mb)));
     }
     if !(1..=TIMEOUT_MAX_MS).contains(&code.timeout_ms) {
-        return Err(invalid(
-            "timeout_ms",
-            format!("{} is not within 1 to {TIMEOUT_MAX_MS}", code.timeout_ms),
-        ));
+        return Err(invalid("timeout_ms", format!("{} is not within 1 to {TIMEOUT_MAX_MS}", code.timeout_ms)));
     }
     if settings.max_concurrency == Some(0) {
-        return Err(invalid(
-            "max_concurrency",
-            "0 would let nothing run; leave it out for no limit",
-        ));
+        return Err(invalid("max_concurrency", "0 would let nothing run; leave it out for no limit"));
     }
     check_texts("environment", &code.environment)?;
     check_texts("labels", &settings.labels)?;
-    settings
-        .limits
-        .check()
-        .map_err(|error| invalid("limits", error.to_string()))?;
+    settings.limits.check().map_err(|error| invalid("limits", error.to_string()))?;
     if settings.markets.len() > LABELS_MAX || code.deployments.len() > LABELS_MAX {
-        return Err(invalid(
-            "markets",
-            format!("at most {LABELS_MAX} markets and deployments"),
-        ));
+        return Err(invalid("markets", format!("at most {LABELS_MAX} markets and deployments")));
     }
     if let crate::Audience::Listed(names) = &settings.audience
         && names.len() > LABELS_MAX

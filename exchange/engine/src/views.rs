@@ -38,11 +38,7 @@ impl Engine {
     }
 
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = (AccountId, &Account)> {
-        (0..)
-            .map(AccountId::new)
-            .zip(&self.ledger.accounts)
-            .collect::<Vec<_>>()
-            .into_iter()
+        (0..).map(AccountId::new).zip(&self.ledger.accounts).collect::<Vec<_>>().into_iter()
     }
 
     pub fn account(&self, id: AccountId) -> Result<&Account, Refusal> {
@@ -83,10 +79,7 @@ impl Engine {
     }
 
     pub fn functions(&self) -> impl Iterator<Item = (FunctionId, &Function)> {
-        (0..)
-            .map(FunctionId::new)
-            .zip(&self.registry.functions)
-            .filter(|(_, function)| !function.deleted)
+        (0..).map(FunctionId::new).zip(&self.registry.functions).filter(|(_, function)| !function.deleted)
     }
 
     /// The function, deleted or not: records outlive deletion.
@@ -103,11 +96,7 @@ impl Engine {
         let slots = self.provider(provider).map_or(&[][..], |provider| &provider.pools);
         let view = |slot: &u32| {
             let pool = &self.shelf.pools[*slot as usize];
-            PoolView {
-                size: pool.size,
-                leased_mb: pool.leased_mb,
-                leases: pool.leases,
-            }
+            PoolView { size: pool.size, leased_mb: pool.leased_mb, leases: pool.leases }
         };
         slots.iter().map(view).collect()
     }
@@ -115,11 +104,7 @@ impl Engine {
     /// A market's live offers, cheapest first.
     pub fn book(&self, market: MarketId) -> Vec<OfferChange> {
         let slots = self.market(market).map_or(&[][..], |market| &market.book);
-        slots
-            .iter()
-            .filter_map(|slot| self.shelf.offer(*slot))
-            .map(|offer| self.shelf.change(offer, false))
-            .collect()
+        slots.iter().filter_map(|slot| self.shelf.offer(*slot)).map(|offer| self.shelf.change(offer, false)).collect()
     }
 
     /// Leases that are neither settled, released nor expired, by sequence.

@@ -41,15 +41,7 @@ impl<S: Storage> Journal<S> {
         next_sequence: u64,
         lock: S::Lock,
     ) -> Self {
-        Self {
-            segment,
-            next_sequence,
-            identity,
-            settings,
-            stopped_by: None,
-            storage,
-            _lock: lock,
-        }
+        Self { segment, next_sequence, identity, settings, stopped_by: None, storage, _lock: lock }
     }
 
     /// The sequence that the next record must have.
@@ -67,9 +59,7 @@ impl<S: Storage> Journal<S> {
     /// If the batch does not start at [`Self::next_sequence`].
     pub fn append(&mut self, batch: &mut Batch) -> Result<(), AppendError> {
         if let Some(failure) = &self.stopped_by {
-            return Err(AppendError::Stopped {
-                failure: failure.clone(),
-            });
+            return Err(AppendError::Stopped { failure: failure.clone() });
         }
         if batch.is_empty() {
             return Ok(());

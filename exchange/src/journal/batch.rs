@@ -24,11 +24,7 @@ impl Batch {
     /// An empty batch whose first record will have this sequence.
     #[must_use]
     pub fn starting_at(first_sequence: u64) -> Self {
-        Self {
-            first_sequence,
-            records: 0,
-            bytes: vec![0; BATCH_HEADER_BYTES],
-        }
+        Self { first_sequence, records: 0, bytes: vec![0; BATCH_HEADER_BYTES] }
     }
 
     /// Empties the batch and keeps its memory.

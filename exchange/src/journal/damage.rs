@@ -32,10 +32,7 @@ pub enum Extent {
 pub enum Fault {
     #[error("the segment has no valid header")]
     SegmentHeader,
-    #[error(
-        "the segment has format version {found}, and this merit reads version {}",
-        super::format::FORMAT_VERSION
-    )]
+    #[error("the segment has format version {found}, and this merit reads version {}", super::format::FORMAT_VERSION)]
     OtherVersion { found: u32 },
     #[error("the segment is missing, and a later one is present")]
     SegmentMissing,
@@ -75,13 +72,7 @@ impl Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            position,
-            bytes,
-            fault,
-            ..
-        } = self;
+        let Self { file, position, bytes, fault, .. } = self;
         write!(formatter, "{file}, byte {position}: {fault}")?;
         match self.extent {
             Extent::Tail => write!(formatter, " ({bytes} bytes, nothing follows them)"),

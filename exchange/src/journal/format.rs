@@ -45,8 +45,7 @@ pub(super) fn segment_number(name: &str) -> Option<u32> {
 
 /// Whether this is a segment that a crash left before it had a durable header.
 pub(super) fn is_unfinished(name: &str) -> bool {
-    name.strip_suffix(UNFINISHED_SUFFIX)
-        .is_some_and(|segment| segment_number(segment).is_some())
+    name.strip_suffix(UNFINISHED_SUFFIX).is_some_and(|segment| segment_number(segment).is_some())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,9 +21,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            segment_bytes: 64 << 20,
-        }
+        Self { segment_bytes: 64 << 20 }
     }
 }
 
@@ -66,10 +64,7 @@ impl<S: Storage> Journal<S> {
         let lock = storage.lock()?;
         let walk = walk(&storage, visit)?;
         if let Some(damage) = walk.damage.as_ref().filter(|damage| damage.extent == Extent::Middle) {
-            return Err(OpenError::Damaged {
-                place: storage.to_string(),
-                damage: damage.clone(),
-            });
+            return Err(OpenError::Damaged { place: storage.to_string(), damage: damage.clone() });
         }
         let identity = match walk.identity {
             Some(identity) => identity,
@@ -79,10 +74,7 @@ impl<S: Storage> Journal<S> {
         let segment = ready_segment(&storage, settings, &walk, identity)?;
         sync_names(&storage)?;
 
-        let recovery = Recovery {
-            contents: walk.contents,
-            cut: walk.damage,
-        };
+        let recovery = Recovery { contents: walk.contents, cut: walk.damage };
         let journal = Self::new(storage, settings, identity, segment, walk.next_sequence, lock);
         Ok((journal, recovery))
     }
@@ -96,18 +88,12 @@ fn ready_segment<S: Storage>(
     identity: u32,
 ) -> Result<Segment<S::File>, WriteError> {
     let remade = |number| {
-        let header = SegmentHeader {
-            identity,
-            first_sequence: walk.next_sequence,
-            number,
-        };
+        let header = SegmentHeader { identity, first_sequence: walk.next_sequence, number };
         Segment::create(storage, header, settings.segment_bytes)
     };
     match &walk.end {
         None => remade(FIRST_SEGMENT),
-        Some(End {
-            number, position: 0, ..
-        }) => remade(*number),
+        Some(End { number, position: 0, .. }) => remade(*number),
         Some(end) => {
             let segment = Segment::open(storage, end.number, end.position, settings.segment_bytes)?;
             if let Some(damage) = &walk.damage {
@@ -126,9 +112,7 @@ fn ready_segment<S: Storage>(
 fn remove_unfinished<S: Storage>(storage: &S) -> Result<(), WriteError> {
     let names = storage.list().map_err(failed("list", &storage.to_string()))?;
     for name in names.iter().filter(|name| is_unfinished(name)) {
-        storage
-            .remove(name)
-            .map_err(failed("remove", &path_of(storage, name)))?;
+        storage.remove(name).map_err(failed("remove", &path_of(storage, name)))?;
     }
     Ok(())
 }

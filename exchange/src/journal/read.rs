@@ -41,11 +41,7 @@ pub struct Report {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("could not read {what} of the journal in {place}")]
-    Failed {
-        place: String,
-        what: String,
-        source: io::Error,
-    },
+    Failed { place: String, what: String, source: io::Error },
     #[error("the journal's record {sequence} could not be used")]
     Visit { sequence: u64, source: VisitError },
 }
@@ -63,14 +59,8 @@ pub fn read<S: Storage>(
     visit: impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
 ) -> Result<Report, ReadError> {
     let walk = walk(storage, visit)?;
-    let in_use = storage
-        .is_locked()
-        .map_err(|source| ReadError::failed(storage, "the lock", source))?;
-    Ok(Report {
-        contents: walk.contents,
-        damage: walk.damage,
-        in_use,
-    })
+    let in_use = storage.is_locked().map_err(|source| ReadError::failed(storage, "the lock", source))?;
+    Ok(Report { contents: walk.contents, damage: walk.damage, in_use })
 }
 
 impl Contents {
@@ -85,10 +75,6 @@ impl Contents {
 
 impl ReadError {
     pub(super) fn failed<S: Storage>(storage: &S, what: &str, source: io::Error) -> Self {
-        Self::Failed {
-            place: storage.to_string(),
-            what: what.to_owned(),
-            source,
-        }
+        Self::Failed { place: storage.to_string(), what: what.to_owned(), source }
     }
 }

@@ -46,10 +46,8 @@ impl<F: StorageFile> Segment<F> {
         let unfinished = format!("{name}{UNFINISHED_SUFFIX}");
         let path = path_of(storage, &unfinished);
         let file = storage.create(&unfinished).map_err(failed("create", &path))?;
-        file.allocate(capacity_bytes)
-            .map_err(failed("reserve room for", &path))?;
-        file.write_at(0, &header.encode())
-            .map_err(failed("write the header of", &path))?;
+        file.allocate(capacity_bytes).map_err(failed("reserve room for", &path))?;
+        file.write_at(0, &header.encode()).map_err(failed("write the header of", &path))?;
         file.sync().map_err(failed("sync", &path))?;
         storage.rename(&unfinished, &name).map_err(failed("rename", &path))?;
         sync_names(storage)?;
@@ -75,15 +73,8 @@ impl<F: StorageFile> Segment<F> {
         let file = storage.open_to_write(&name).map_err(failed("open", &path))?;
         let length = file.length().map_err(failed("open", &path))?;
         let capacity_bytes = capacity_bytes.max(length);
-        file.allocate(capacity_bytes)
-            .map_err(failed("reserve room for", &path))?;
-        Ok(Self {
-            file,
-            number,
-            path,
-            position,
-            capacity_bytes,
-        })
+        file.allocate(capacity_bytes).map_err(failed("reserve room for", &path))?;
+        Ok(Self { file, number, path, position, capacity_bytes })
     }
 
     /// Writes zeros over a damaged tail.
@@ -128,9 +119,7 @@ impl<F: StorageFile> Segment<F> {
 
     /// Writes a sealed batch after the last one, and waits until it is durable.
     pub(super) fn extend(&mut self, sealed: &[u8]) -> Result<(), WriteError> {
-        self.file
-            .write_at(self.position, sealed)
-            .map_err(failed("write a batch to", &self.path))?;
+        self.file.write_at(self.position, sealed).map_err(failed("write a batch to", &self.path))?;
         self.sync()?;
         self.position += sealed.len() as u64;
         Ok(())
@@ -142,9 +131,7 @@ impl<F: StorageFile> Segment<F> {
 }
 
 pub(super) fn sync_names<S: Storage>(storage: &S) -> Result<(), WriteError> {
-    storage
-        .sync_names()
-        .map_err(failed("sync the directory", &storage.to_string()))
+    storage.sync_names().map_err(failed("sync the directory", &storage.to_string()))
 }
 
 pub(super) fn path_of<S: Storage>(storage: &S, name: &str) -> String {
@@ -152,9 +139,5 @@ pub(super) fn path_of<S: Storage>(storage: &S, name: &str) -> String {
 }
 
 pub(super) fn failed(doing: &'static str, path: &str) -> impl FnOnce(io::Error) -> WriteError {
-    move |source| WriteError {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| WriteError { doing, path: path.to_owned(), source }
 }

@@ -72,19 +72,12 @@ pub(super) fn walk<S: Storage>(
     storage: &S,
     mut visit: impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
 ) -> Result<Walk, ReadError> {
-    let names = storage
-        .list()
-        .map_err(|source| ReadError::failed(storage, "the directory", source))?;
+    let names = storage.list().map_err(|source| ReadError::failed(storage, "the directory", source))?;
     let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
 
-    let mut walk = Walk {
-        contents: Contents::default(),
-        identity: None,
-        next_sequence: FIRST_SEQUENCE,
-        end: None,
-        damage: None,
-    };
+    let mut walk =
+        Walk { contents: Contents::default(), identity: None, next_sequence: FIRST_SEQUENCE, end: None, damage: None };
     for (index, number) in numbers.iter().enumerate() {
         let is_last = index + 1 == numbers.len();
         if let Some(damage) = walk.segment(storage, *number, is_last, &mut visit)? {
@@ -120,10 +113,7 @@ impl Walk {
                 return Ok(Some(middle(&name, 0, Fault::OtherVersion { found })));
             }
             ReadHeader::Damaged => {
-                return self
-                    .judge_header(&mut window, number, is_last)
-                    .map(Some)
-                    .map_err(failed);
+                return self.judge_header(&mut window, number, is_last).map(Some).map_err(failed);
             }
         };
         if let Some(fault) = self.misplaced_segment(number, header) {
@@ -156,11 +146,7 @@ impl Walk {
                 }
             }
         };
-        self.end = Some(End {
-            number,
-            position,
-            last_batch,
-        });
+        self.end = Some(End { number, position, last_batch });
         Ok(damage)
     }
 
@@ -173,10 +159,7 @@ impl Walk {
         } else if self.identity.is_some_and(|own| own != header.identity) {
             Some(Fault::OtherJournal)
         } else if header.first_sequence != self.next_sequence && !any_sequence {
-            Some(Fault::Sequence {
-                expected: self.next_sequence,
-                found: header.first_sequence,
-            })
+            Some(Fault::Sequence { expected: self.next_sequence, found: header.first_sequence })
         } else {
             None
         }
@@ -190,31 +173,18 @@ impl Walk {
         failed: &impl Fn(io::Error) -> ReadError,
         visit: &mut impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
     ) -> Result<Step, ReadError> {
-        let suspect = |fault, ends_at| {
-            Step::Suspect(Suspicion {
-                fault,
-                position,
-                ends_at,
-            })
-        };
+        let suspect = |fault, ends_at| Step::Suspect(Suspicion { fault, position, ends_at });
         let bytes = window.at(position, BATCH_HEADER_BYTES).map_err(failed)?;
         if bytes.iter().all(|byte| *byte == 0) {
             let used = window.used_until(position).map_err(failed)?;
-            return Ok(if used == position {
-                Step::End
-            } else {
-                suspect(Fault::BytesAfterEnd, None)
-            });
+            return Ok(if used == position { Step::End } else { suspect(Fault::BytesAfterEnd, None) });
         }
         let Some(header) = BatchHeader::decode(bytes, identity) else {
             return Ok(suspect(Fault::BatchHeader, None));
         };
         let first_sequence = header.first_sequence;
         if first_sequence != self.next_sequence {
-            return Ok(Step::Misplaced(Fault::Sequence {
-                expected: self.next_sequence,
-                found: first_sequence,
-            }));
+            return Ok(Step::Misplaced(Fault::Sequence { expected: self.next_sequence, found: first_sequence }));
         }
         let begins_at = position + BATCH_HEADER_BYTES as u64;
         let ends_at = begins_at + u64::from(header.payload_bytes);
@@ -297,31 +267,17 @@ impl Walk {
         let holds_nothing = used <= SEGMENT_HEADER_BYTES as u64;
         // Of a first segment above 1 only its header knew the next sequence.
         let can_be_remade = self.end.is_some() || number == FIRST_SEGMENT;
-        self.end = Some(End {
-            number,
-            position: 0,
-            last_batch: None,
-        });
+        self.end = Some(End { number, position: 0, last_batch: None });
         Ok(Damage {
             file: segment_name(number),
             position: 0,
             bytes: used,
             fault: Fault::SegmentHeader,
-            extent: if is_last && holds_nothing && can_be_remade {
-                Extent::Tail
-            } else {
-                Extent::Middle
-            },
+            extent: if is_last && holds_nothing && can_be_remade { Extent::Tail } else { Extent::Middle },
         })
     }
 }
 
 fn middle(file: &str, position: u64, fault: Fault) -> Damage {
-    Damage {
-        file: file.to_owned(),
-        position,
-        bytes: 0,
-        fault,
-        extent: Extent::Middle,
-    }
+    Damage { file: file.to_owned(), position, bytes: 0, fault, extent: Extent::Middle }
 }

@@ -22,12 +22,7 @@ pub(super) struct Window<F> {
 
 impl<F: StorageFile> Window<F> {
     pub(super) fn new(file: F) -> io::Result<Self> {
-        Ok(Self {
-            length: file.length()?,
-            file,
-            start: 0,
-            bytes: Vec::new(),
-        })
+        Ok(Self { length: file.length()?, file, start: 0, bytes: Vec::new() })
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -92,10 +87,7 @@ impl<F: StorageFile> Window<F> {
         }
         self.bytes.truncate(read);
         if read < wanted {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the file became shorter while it was read",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"));
         }
         Ok(())
     }

@@ -34,18 +34,11 @@ impl Directory {
     /// The directory at `path`, which is created, with its parents, if it is missing.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let missing: Vec<PathBuf> = path
-            .ancestors()
-            .take_while(|directory| !directory.exists())
-            .map(Path::to_path_buf)
-            .collect();
+        let missing: Vec<PathBuf> =
+            path.ancestors().take_while(|directory| !directory.exists()).map(Path::to_path_buf).collect();
         fs::create_dir_all(&path)?;
         for directory in missing.iter().filter_map(|created| created.parent()) {
-            let parent = if directory.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                directory
-            };
+            let parent = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
             File::open(parent)?.sync_all()?;
         }
         Ok(Self { path })
@@ -57,20 +50,12 @@ impl Directory {
     }
 
     fn lock_held(&self) -> LockError {
-        let process = fs::read_to_string(self.path.join(LOCK_FILE))
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
-        LockError::Held {
-            place: self.to_string(),
-            process,
-        }
+        let process = fs::read_to_string(self.path.join(LOCK_FILE)).ok().and_then(|text| text.trim().parse().ok());
+        LockError::Held { place: self.to_string(), process }
     }
 
     fn lock_failed(&self, source: io::Error) -> LockError {
-        LockError::Failed {
-            place: self.to_string(),
-            source,
-        }
+        LockError::Failed { place: self.to_string(), source }
     }
 }
 
@@ -131,11 +116,7 @@ impl Storage for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(self.path.join(name))
+        OpenOptions::new().read(true).write(true).create_new(true).open(self.path.join(name))
     }
 
     fn open_to_read(&self, name: &str) -> io::Result<File> {

@@ -13,13 +13,7 @@ const CALLS: usize = 20_000;
 async fn main() -> Result<(), Box<dyn Error>> {
     let wasm = Bytes::from_static(include_bytes!("../../../functions/echo.wasm"));
     let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: 1 })?;
-    let host = Host::new(
-        runtime.clone(),
-        HostSettings {
-            threads: 1,
-            cpu_share: 1.0,
-        },
-    )?;
+    let host = Host::new(runtime.clone(), HostSettings { threads: 1, cpu_share: 1.0 })?;
     let started = Instant::now();
     let module = runtime.modules().load(digest(&wasm), wasm).await?;
     println!("compile       {:>9.1} us", started.elapsed().as_secs_f64() * 1e6);

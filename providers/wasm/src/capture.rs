@@ -47,15 +47,8 @@ impl Capture {
     }
 
     fn new(limit: usize, full: Full) -> Capture {
-        let buffer = Buffer {
-            bytes: Vec::new(),
-            limit,
-            full,
-            overflowed: false,
-        };
-        Capture {
-            buffer: Arc::new(Mutex::new(buffer)),
-        }
+        let buffer = Buffer { bytes: Vec::new(), limit, full, overflowed: false };
+        Capture { buffer: Arc::new(Mutex::new(buffer)) }
     }
 
     /// Whether a write passed the limit.
@@ -95,8 +88,7 @@ impl Buffer {
                 }
             }
             Full::ForgetOldest => {
-                self.bytes
-                    .extend_from_slice(&bytes[bytes.len().saturating_sub(self.limit)..]);
+                self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(self.limit)..]);
                 // Moving the tail only once it has doubled makes a byte cost one move, not many.
                 if self.bytes.len() > 2 * self.limit {
                     self.forget_beyond_limit();

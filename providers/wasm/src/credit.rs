@@ -25,12 +25,7 @@ pub(crate) struct Credit {
 impl Credit {
     /// A credit without balance; `share` is above 0 and at most 1, and 1 never pauses.
     pub(crate) fn new(share: f64) -> Credit {
-        Credit {
-            share,
-            balance_s: 0.0,
-            settled_at: Instant::now(),
-            settled_cpu: thread_cpu(),
-        }
+        Credit { share, balance_s: 0.0, settled_at: Instant::now(), settled_cpu: thread_cpu() }
     }
 
     /// Earns and pays for the time since the last settlement, and says how long the thread must pause

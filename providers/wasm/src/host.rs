@@ -79,13 +79,8 @@ impl Host {
         if threads == 0 || !runtime.take_threads(threads) {
             return Err(HostError::Threads(threads));
         }
-        let idle = Mutex::new(Idle {
-            threads: Vec::new(),
-            closed: false,
-        });
-        let host = Host {
-            pool: Arc::new(Pool { runtime, idle }),
-        };
+        let idle = Mutex::new(Idle { threads: Vec::new(), closed: false });
+        let host = Host { pool: Arc::new(Pool { runtime, idle }) };
         for started in 0..threads {
             match start_thread(Arc::clone(&host.pool.runtime), cpu_share) {
                 Ok(thread) => host.pool.lock().threads.push(thread),
@@ -101,10 +96,7 @@ impl Host {
     /// Takes a thread for one call, or says at once that there is none.
     pub fn admit(&self) -> Result<Seat, Busy> {
         let thread = self.pool.lock().threads.pop().ok_or(Busy)?;
-        Ok(Seat {
-            pool: Arc::clone(&self.pool),
-            thread: Some(thread),
-        })
+        Ok(Seat { pool: Arc::clone(&self.pool), thread: Some(thread) })
     }
 
     /// How many threads are without a guest now.
@@ -132,11 +124,7 @@ impl Seat {
     fn start(self, job: Job) -> Result<oneshot::Receiver<Result<Execution, Failure>>, Failure> {
         let (answer, answered) = oneshot::channel();
         let thread = self.thread.clone().ok_or(Failure::Lost)?;
-        match thread.send(Task {
-            job,
-            seat: self,
-            answer,
-        }) {
+        match thread.send(Task { job, seat: self, answer }) {
             Ok(()) => Ok(answered),
             Err(SendError(mut unsent)) => {
                 unsent.seat.thread = None; // The thread is gone: nobody shall be given it again.

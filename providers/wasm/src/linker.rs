@@ -22,14 +22,8 @@ pub(crate) fn preview_1(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
 fn refuse_sockets(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap(PREVIEW_1, "sock_accept", |_: i32, _: i32, _: i32| NOT_A_SOCKET)?;
-    linker.func_wrap(
-        PREVIEW_1,
-        "sock_recv",
-        |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| NOT_A_SOCKET,
-    )?;
-    linker.func_wrap(PREVIEW_1, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| {
-        NOT_A_SOCKET
-    })?;
+    linker.func_wrap(PREVIEW_1, "sock_recv", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| NOT_A_SOCKET)?;
+    linker.func_wrap(PREVIEW_1, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| NOT_A_SOCKET)?;
     linker.func_wrap(PREVIEW_1, "sock_shutdown", |_: i32, _: i32| NOT_A_SOCKET)?;
     linker.allow_shadowing(false);
     Ok(())

@@ -99,10 +99,7 @@ impl Modules {
 
     async fn compile(&self, digest: Digest, wasm: Bytes) -> Result<Module, ModuleError> {
         let stopped = |error: &dyn fmt::Display| ModuleError::Compiler(error.to_string());
-        let turn = Arc::clone(&self.compiler)
-            .acquire_owned()
-            .await
-            .map_err(|e| stopped(&e))?;
+        let turn = Arc::clone(&self.compiler).acquire_owned().await.map_err(|e| stopped(&e))?;
         let linker = Arc::clone(&self.linker);
         let compiling = spawn_blocking(move || {
             let compiled = compile(&linker, &digest, &wasm);
@@ -133,10 +130,7 @@ impl Kept {
             self.forget_oldest();
         }
         let module = Arc::new(OnceCell::new());
-        let entry = Entry {
-            module: Arc::clone(&module),
-            last_use: self.uses,
-        };
+        let entry = Entry { module: Arc::clone(&module), last_use: self.uses };
         self.entries.insert(digest, entry);
         module
     }
@@ -149,11 +143,7 @@ impl Kept {
     }
 
     fn forget_empty(&mut self, digest: &Digest) {
-        if self
-            .entries
-            .get(digest)
-            .is_some_and(|entry| !entry.module.initialized())
-        {
+        if self.entries.get(digest).is_some_and(|entry| !entry.module.initialized()) {
             self.entries.remove(digest);
         }
     }
@@ -184,10 +174,9 @@ fn has_start(module: &wasmtime::Module) -> bool {
 
 fn import_error(error: wasmtime::Error) -> ModuleError {
     match error.downcast_ref::<UnknownImportError>() {
-        Some(import) => ModuleError::UnknownImport {
-            module: import.module().to_owned(),
-            name: import.name().to_owned(),
-        },
+        Some(import) => {
+            ModuleError::UnknownImport { module: import.module().to_owned(), name: import.name().to_owned() }
+        }
         None => ModuleError::ImportType(format!("{error:#}")),
     }
 }

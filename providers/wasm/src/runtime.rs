@@ -69,9 +69,7 @@ impl Runtime {
     /// Takes that many of the threads; false if fewer are left.
     pub(crate) fn take_threads(&self, threads: u32) -> bool {
         let take = |left: u32| left.checked_sub(threads);
-        self.threads_left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_ok()
+        self.threads_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     pub(crate) fn return_threads(&self, threads: u32) {

@@ -32,18 +32,10 @@ struct State {
 impl Ticker {
     /// Starts the thread, parked.
     pub(crate) fn start(engine: Engine) -> io::Result<Ticker> {
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            wake: Condvar::new(),
-        });
+        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new() });
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("wasm-ticker".into())
-            .spawn(move || of_thread.tick(&engine))?;
-        Ok(Ticker {
-            shared,
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("wasm-ticker".into()).spawn(move || of_thread.tick(&engine))?;
+        Ok(Ticker { shared, thread: Some(thread) })
     }
 
     /// Keeps the epoch moving until the answer is dropped.

@@ -42,15 +42,9 @@ impl Subject {
         if segment != self.last_segment || position < self.last_batch.start {
             Outcome::Refused
         } else if position < self.last_batch.end {
-            Outcome::Cut {
-                position: self.last_batch.start,
-                records: self.before_last_batch,
-            }
+            Outcome::Cut { position: self.last_batch.start, records: self.before_last_batch }
         } else {
-            Outcome::Cut {
-                position: self.last_batch.end,
-                records: self.records.len(),
-            }
+            Outcome::Cut { position: self.last_batch.end, records: self.records.len() }
         }
     }
 
@@ -60,10 +54,7 @@ impl Subject {
             Extent::Middle => Outcome::Refused,
             Extent::Tail => {
                 assert_eq!(damage.file, segment_name(self.last_segment));
-                Outcome::Cut {
-                    position: damage.position as usize,
-                    records: records.len(),
-                }
+                Outcome::Cut { position: damage.position as usize, records: records.len() }
             }
         }
     }
@@ -73,9 +64,8 @@ impl Subject {
         bytes[position] ^= mask;
         self.place.put(segment, &bytes);
         let (report, records) = self.place.read();
-        let damage = report
-            .damage
-            .unwrap_or_else(|| panic!("segment {segment}, byte {position}, mask {mask}: not found"));
+        let damage =
+            report.damage.unwrap_or_else(|| panic!("segment {segment}, byte {position}, mask {mask}: not found"));
         assert_eq!(
             self.outcome_of(&damage, &records),
             self.expected(segment, position),

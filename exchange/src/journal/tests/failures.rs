@@ -44,10 +44,7 @@ impl Failing {
     }
 
     fn file(&self, file: File) -> FailingFile {
-        FailingFile {
-            file,
-            log: Arc::clone(&self.log),
-        }
+        FailingFile { file, log: Arc::clone(&self.log) }
     }
 }
 
@@ -118,11 +115,7 @@ impl StorageFile for FailingFile {
     /// A failing write leaves half of its bytes.
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         let allowed = self.log.lock().unwrap().call("write");
-        let written = if allowed.is_ok() {
-            bytes
-        } else {
-            &bytes[..bytes.len() / 2]
-        };
+        let written = if allowed.is_ok() { bytes } else { &bytes[..bytes.len() / 2] };
         StorageFile::write_at(&self.file, position, written)?;
         allowed
     }
@@ -140,14 +133,8 @@ impl StorageFile for FailingFile {
 
 impl Place {
     fn failing(&self, failing: Option<usize>) -> (Failing, Arc<Mutex<Log>>) {
-        let log = Arc::new(Mutex::new(Log {
-            calls: Vec::new(),
-            failing,
-        }));
-        let storage = Failing {
-            directory: self.storage(),
-            log: Arc::clone(&log),
-        };
+        let log = Arc::new(Mutex::new(Log { calls: Vec::new(), failing }));
+        let storage = Failing { directory: self.storage(), log: Arc::clone(&log) };
         (storage, log)
     }
 }
@@ -206,10 +193,7 @@ fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_more_is_written(
         assert_eq!(calls, failing + 1, "something was written after the failure");
         let records = place.open().records;
         let with_in_flight = [acknowledged.clone(), in_flight].concat();
-        assert!(
-            records == acknowledged || records == with_in_flight,
-            "call {failing}: {records:?}"
-        );
+        assert!(records == acknowledged || records == with_in_flight, "call {failing}: {records:?}");
         failing += 1;
     }
 }
@@ -246,10 +230,7 @@ fn a_batch_is_one_write_and_one_sync() {
         let mut batch = batch_of(journal.next_sequence(), &records);
         journal.append(&mut batch).unwrap();
     }
-    assert_eq!(
-        log.lock().unwrap().calls,
-        ["write", "sync", "write", "sync", "write", "sync"]
-    );
+    assert_eq!(log.lock().unwrap().calls, ["write", "sync", "write", "sync", "write", "sync"]);
 }
 
 #[test]
@@ -259,15 +240,7 @@ fn a_segment_gets_its_name_with_a_durable_header() {
     Journal::open(storage, SMALL, |_, _| Ok(())).unwrap();
     assert_eq!(
         log.lock().unwrap().calls,
-        [
-            "create",
-            "allocate",
-            "write",
-            "sync",
-            "rename",
-            "sync_names",
-            "sync_names"
-        ]
+        ["create", "allocate", "write", "sync", "rename", "sync_names", "sync_names"]
     );
 }
 

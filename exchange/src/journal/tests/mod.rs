@@ -42,10 +42,7 @@ struct Opened {
 
 impl Place {
     fn new(settings: Settings) -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-            settings,
-        }
+        Self { directory: tempfile::tempdir().unwrap(), settings }
     }
 
     /// A journal of small segments with these batches.
@@ -78,11 +75,7 @@ impl Place {
         let (journal, recovery) = result.unwrap();
         assert_eq!(journal.next_sequence(), records.len() as u64 + 1);
         assert_eq!(recovery.contents.records, records.len() as u64);
-        Opened {
-            journal,
-            recovery,
-            records,
-        }
+        Opened { journal, recovery, records }
     }
 
     fn refusal(&self) -> OpenError {
@@ -136,9 +129,8 @@ impl Place {
         let identity = self.identity();
         let mut batches: Vec<Range<usize>> = Vec::new();
         let mut position = SEGMENT_HEADER_BYTES;
-        while let Some(header) = bytes
-            .get(position..position + BATCH_HEADER_BYTES)
-            .and_then(|header| BatchHeader::decode(header, identity))
+        while let Some(header) =
+            bytes.get(position..position + BATCH_HEADER_BYTES).and_then(|header| BatchHeader::decode(header, identity))
         {
             let end = position + BATCH_HEADER_BYTES + header.payload_bytes as usize;
             batches.push(position..end);
@@ -159,11 +151,7 @@ fn append(journal: &mut Journal<Directory>, records: &[Record]) {
 /// `count` batches of one to three records of different lengths, the empty one included.
 fn some_batches(count: usize) -> Vec<Vec<Record>> {
     (0..count)
-        .map(|batch| {
-            (0..=batch % 3)
-                .map(|record| vec![batch as u8 + 1; (batch * 7 + record * 11) % 40])
-                .collect()
-        })
+        .map(|batch| (0..=batch % 3).map(|record| vec![batch as u8 + 1; (batch * 7 + record * 11) % 40]).collect())
         .collect()
 }
 

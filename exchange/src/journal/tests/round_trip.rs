@@ -73,11 +73,7 @@ fn an_empty_place_gets_an_empty_journal() {
     assert_eq!(place.bytes(1).len(), 64 << 20);
     assert_eq!(
         place.verify().contents,
-        Contents {
-            segments: 1,
-            bytes: SEGMENT_HEADER_BYTES as u64,
-            ..Contents::default()
-        }
+        Contents { segments: 1, bytes: SEGMENT_HEADER_BYTES as u64, ..Contents::default() }
     );
 }
 
@@ -157,14 +153,8 @@ fn a_record_that_cannot_be_used_stops_the_open_and_the_reading() {
         Ok(())
     };
     let opened = Journal::open(place.storage(), SMALL, refuse_third);
-    assert!(matches!(
-        opened.err().unwrap(),
-        OpenError::Read(ReadError::Visit { sequence: 3, .. })
-    ));
-    assert!(matches!(
-        read(&place.storage(), refuse_third),
-        Err(ReadError::Visit { sequence: 3, .. })
-    ));
+    assert!(matches!(opened.err().unwrap(), OpenError::Read(ReadError::Visit { sequence: 3, .. })));
+    assert!(matches!(read(&place.storage(), refuse_third), Err(ReadError::Visit { sequence: 3, .. })));
 }
 
 #[test]

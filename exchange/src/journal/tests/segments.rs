@@ -74,10 +74,7 @@ fn a_first_segment_above_1_without_a_header_is_refused() {
 fn an_unfinished_segment_is_removed() {
     let batches = some_batches(7);
     let place = Place::with(&batches);
-    let unfinished = place
-        .directory
-        .path()
-        .join(format!("{}.new", segment_name(place.last_segment() + 1)));
+    let unfinished = place.directory.path().join(format!("{}.new", segment_name(place.last_segment() + 1)));
     fs::write(&unfinished, b"anything").unwrap();
     let opened = place.open();
     assert_eq!(opened.recovery.cut, None);
@@ -125,20 +122,9 @@ fn a_segment_with_the_wrong_first_sequence_is_refused() {
     let place = Place::with(&some_batches(7));
     let number = place.last_segment() + 1;
     let expected = place.verify().contents.last_sequence.unwrap() + 1;
-    let header = SegmentHeader {
-        identity: place.identity(),
-        first_sequence: expected + 1,
-        number,
-    };
+    let header = SegmentHeader { identity: place.identity(), first_sequence: expected + 1, number };
     place.put(number, &header.encode());
-    check_refused(
-        &place,
-        number,
-        Fault::Sequence {
-            expected,
-            found: expected + 1,
-        },
-    );
+    check_refused(&place, number, Fault::Sequence { expected, found: expected + 1 });
 }
 
 #[test]

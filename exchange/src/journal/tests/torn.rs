@@ -65,11 +65,7 @@ fn any_part_of_the_last_write_is_cut_unless_all_of_it_is_there() {
         }
         place.put(1, &left);
         let whole = written == (1 << PARTS) - 1;
-        let records = if whole {
-            flatten(&[kept.clone(), torn.clone()])
-        } else {
-            kept.clone()
-        };
+        let records = if whole { flatten(&[kept.clone(), torn.clone()]) } else { kept.clone() };
         check_recovers(&place, &records, !whole && written != 0);
     }
 }

@@ -63,16 +63,10 @@ async fn a_dropped_host_lets_its_guests_finish() {
 #[test]
 fn hosts_share_the_threads_of_their_runtime() {
     let runtime = runtime(3);
-    let two = HostSettings {
-        threads: 2,
-        cpu_share: 1.0,
-    };
+    let two = HostSettings { threads: 2, cpu_share: 1.0 };
     let first = Host::new(runtime.clone(), two).unwrap();
     assert!(matches!(Host::new(runtime.clone(), two), Err(HostError::Threads(2))));
-    let none = HostSettings {
-        threads: 0,
-        cpu_share: 1.0,
-    };
+    let none = HostSettings { threads: 0, cpu_share: 1.0 };
     assert!(matches!(Host::new(runtime.clone(), none), Err(HostError::Threads(0))));
     drop(first);
     // The threads of the first end on their own.

@@ -13,9 +13,7 @@ pub(crate) fn functions() -> PathBuf {
 
 pub(crate) fn sample(name: &str) -> Bytes {
     let path = functions().join(format!("{name}.wasm"));
-    std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        .into()
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
 }
 
 pub(crate) fn hostile(name: &str) -> Bytes {

@@ -107,9 +107,7 @@ async fn a_log_of_no_bytes_is_possible() {
 #[tokio::test]
 async fn a_huge_request_for_random_bytes_is_a_trap() {
     let execution = call(hostile("random_huge"), b"", |_| ()).await;
-    let Outcome::Trap(message) = execution.outcome else {
-        panic!("{:?}", execution.outcome)
-    };
+    let Outcome::Trap(message) = execution.outcome else { panic!("{:?}", execution.outcome) };
     assert_eq!(message, "requested len 50331648 exceeds limit 1048576");
 }
 

@@ -17,18 +17,9 @@ async fn refusal_of_text(wat: &str) -> String {
 
 #[tokio::test]
 async fn bytes_that_are_no_module_are_not_web_assembly() {
-    for bytes in [
-        &b""[..],
-        b"(module)",
-        b"#!/bin/sh\n",
-        b"\0asm\x01\0\0\0\xff",
-        b"\0asm\x0d\0\x01\0",
-    ] {
+    for bytes in [&b""[..], b"(module)", b"#!/bin/sh\n", b"\0asm\x01\0\0\0\xff", b"\0asm\x0d\0\x01\0"] {
         let refused = refusal(bytes).await;
-        assert!(
-            matches!(refused, ModuleError::NotWebAssembly(_)),
-            "{bytes:?}: {refused:?}"
-        );
+        assert!(matches!(refused, ModuleError::NotWebAssembly(_)), "{bytes:?}: {refused:?}");
         assert!(refused.to_string().starts_with("not WebAssembly: "), "{refused}");
     }
 }
@@ -44,10 +35,7 @@ async fn an_import_beyond_preview_1_is_named() {
 async fn an_import_with_another_type_is_refused() {
     let wat = r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)) (func (export "_start")))"#;
     let refused = refusal_of_text(wat).await;
-    assert!(
-        refused.starts_with("imports something of WASI preview 1 with another type: "),
-        "{refused}"
-    );
+    assert!(refused.starts_with("imports something of WASI preview 1 with another type: "), "{refused}");
 }
 
 #[tokio::test]

@@ -21,9 +21,7 @@ async fn answer(host: &Host, module: &Module, payload: &[u8]) -> Bytes {
 fn random_payloads() -> impl Iterator<Item = Vec<u8>> {
     const SEED: u64 = 20;
     let mut random = Pcg64::seed_from_u64(SEED);
-    let edges = [
-        0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 32_767, 32_768, 32_769, 65_536, 1_000_000,
-    ];
+    let edges = [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 32_767, 32_768, 32_769, 65_536, 1_000_000];
     let sizes: Vec<usize> = edges.into_iter().chain((0..30).map(|n| n * n * 37)).collect();
     sizes.into_iter().map(move |size| {
         let mut payload = vec![0; size];
@@ -38,12 +36,7 @@ async fn echo_answers_its_payload() {
     let host = host(&runtime, 1, 1.0);
     let module = compiled(&runtime, sample("echo")).await;
     for payload in random_payloads() {
-        assert_eq!(
-            answer(&host, &module, &payload).await,
-            payload,
-            "{} bytes",
-            payload.len()
-        );
+        assert_eq!(answer(&host, &module, &payload).await, payload, "{} bytes", payload.len());
     }
 }
 
@@ -54,12 +47,7 @@ async fn sha256_answers_as_sha256sum_does() {
     let module = compiled(&runtime, sample("sha256")).await;
     for payload in random_payloads() {
         let expected = format!("{}  -\n", hex::encode(merit_wasm::digest(&payload)));
-        assert_eq!(
-            answer(&host, &module, &payload).await,
-            expected,
-            "{} bytes",
-            payload.len()
-        );
+        assert_eq!(answer(&host, &module, &payload).await, expected, "{} bytes", payload.len());
     }
 }
 
@@ -94,11 +82,7 @@ async fn wait_waits_100_ms_unless_told() {
     assert!(execution.usage.wall_us >= 100_000, "{:?}", execution.usage);
     let execution = call(sample("wait"), b"5\n", |_| ()).await;
     assert_eq!(&execution.output[..], b"waited 5 ms\n");
-    assert!(
-        (5_000..90_000).contains(&execution.usage.wall_us),
-        "{:?}",
-        execution.usage
-    );
+    assert!((5_000..90_000).contains(&execution.usage.wall_us), "{:?}", execution.usage);
 }
 
 #[test]
@@ -109,10 +93,7 @@ fn samples_are_small() {
 }
 
 fn rebuild(directory: &Path) {
-    let build = Command::new(functions().join("build.sh"))
-        .arg(directory)
-        .output()
-        .unwrap();
+    let build = Command::new(functions().join("build.sh")).arg(directory).output().unwrap();
     let said = String::from_utf8_lossy(&build.stderr);
     assert!(
         build.status.success(),
@@ -133,11 +114,7 @@ async fn rebuilt_samples_answer_as_the_committed_ones() {
         for payload in ["", "7", "30 20 100", "two words\n", "0"] {
             let new = run(&host, job(&rebuilt, payload)).await;
             let old = run(&host, job(&committed, payload)).await;
-            assert_eq!(
-                (new.outcome, new.output, new.log),
-                (old.outcome, old.output, old.log),
-                "{name} {payload:?}"
-            );
+            assert_eq!((new.outcome, new.output, new.log), (old.outcome, old.output, old.log), "{name} {payload:?}");
         }
     }
 }

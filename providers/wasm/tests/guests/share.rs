@@ -46,10 +46,7 @@ async fn half_the_share_takes_twice_the_time_and_the_same_cpu() {
     check_never_above(0.25, &quarters);
     let walls = least(&quarters, |u| u.wall_us) / least(&halves, |u| u.wall_us);
     let cpus = least(&quarters, |u| u.cpu_us) / least(&halves, |u| u.cpu_us);
-    assert!(
-        (1.5..2.7).contains(&walls),
-        "wall x {walls:.2}: {halves:?} {quarters:?}"
-    );
+    assert!((1.5..2.7).contains(&walls), "wall x {walls:.2}: {halves:?} {quarters:?}");
     assert!((0.7..1.4).contains(&cpus), "CPU x {cpus:.2}: {halves:?} {quarters:?}");
 }
 
@@ -64,10 +61,7 @@ async fn many_short_calls_share_as_one_long_call_does() {
     }
     let elapsed = started.elapsed();
     let held = cpu_us as f64 / elapsed.as_micros() as f64;
-    assert!(
-        (0.05..0.27).contains(&held),
-        "held {held:.2}: {cpu_us} us of {elapsed:?}"
-    );
+    assert!((0.05..0.27).contains(&held), "held {held:.2}: {cpu_us} us of {elapsed:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,233 @@
+//! Market data: each market's durable book, its latest trades, and the stream of what changes.
+//!
+//! A projection of durable events. Owns no rule of the market; a reader that is too slow loses its stream and
+//! is never waited for.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use merit_engine::{Event, OfferChange};
+use merit_proto::v1;
+use merit_proto::v1::market_event::Event as Sent;
+use merit_terms::{MarketId, OfferId, Price, ProviderId};
+use tokio::sync::broadcast;
+
+use crate::sequencer::Happened;
+
+/// Trades kept for each market; older ones are in the journal.
+const TRADES_KEPT: usize = 10_000;
+/// Trades shown with a snapshot.
+const TRADES_SHOWN: usize = 100;
+/// What a reader may fall behind before it is disconnected.
+const BACKLOG_MAX: usize = 4096;
+
+/// The books of all markets, as far as they are durable.
+pub(crate) struct Books {
+    state: Mutex<State>,
+    changes: broadcast::Sender<Change>,
+}
+
+/// What a subscriber is sent: of which market, and what.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) market: MarketId,
+    pub(crate) event: Arc<Sent>,
+}
+
+#[derive(Default)]
+struct State {
+    markets: BTreeMap<MarketId, Book>,
+    /// Names never change.
+    names: Names,
+}
+
+/// The names that market data shows.
+#[derive(Default)]
+struct Names {
+    markets: HashMap<MarketId, String>,
+    providers: HashMap<ProviderId, String>,
+}
+
+#[derive(Default)]
+struct Book {
+    offers: BTreeMap<(Price, OfferId), OfferChange>,
+    sequence: u64,
+    spot_price: Option<Price>,
+    trades: VecDeque<v1::Trade>,
+    trade_count: u64,
+}
+
+impl Books {
+    pub(crate) fn new() -> Books {
+        Books { state: Mutex::default(), changes: broadcast::Sender::new(BACKLOG_MAX) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes durable events in.
+    pub(crate) fn apply(&self, happened: &[Happened]) {
+        let mut state = self.lock();
+        for one in happened {
+            let mut changed: BTreeMap<MarketId, Vec<OfferChange>> = BTreeMap::new();
+            for event in &one.events {
+                match event {
+                    Event::SessionBegan { provider, name, .. } => {
+                        state.names.providers.entry(*provider).or_insert_with(|| name.to_string());
+                    }
+                    Event::MarketCreated { market, name } => {
+                        state.names.markets.insert(*market, name.to_string());
+                        state.markets.entry(*market).or_default().sequence = one.sequence;
+                    }
+                    Event::Offer(offer) => changed.entry(offer.market).or_default().push(*offer),
+                    Event::Settled { lease, settlement, spot_price, .. } => {
+                        let trade = v1::Trade {
+                            market: state.names.market(lease.market),
+                            sequence: one.sequence,
+                            match_sequence: lease.id.sequence,
+                            at: one.at.micros(),
+                            provider: state.names.provider(lease.provider),
+                            price: lease.price.picodollars(),
+                            memory_mb: lease.memory_mb,
+                            billed_ms: settlement.billed_ms,
+                            spot_price: spot_price.map(Price::picodollars),
+                        };
+                        let book = state.markets.entry(lease.market).or_default();
+                        book.record(trade.clone(), *spot_price);
+                        self.send(lease.market, Sent::Trade(trade));
+                    }
+                    _ => {}
+                }
+            }
+            for (market, offers) in changed {
+                let delta = state.change(market, one.sequence, &offers);
+                self.send(market, Sent::Delta(delta));
+            }
+        }
+    }
+
+    fn send(&self, market: MarketId, event: Sent) {
+        // Nobody listening is no failure.
+        drop(self.changes.send(Change { market, event: Arc::new(event) }));
+    }
+
+    /// A snapshot of each market asked for (none asked: all), and everything that comes after them.
+    pub(crate) fn subscribe(
+        &self,
+        markets: &[MarketId],
+    ) -> (Vec<(MarketId, v1::BookSnapshot)>, broadcast::Receiver<Change>) {
+        let state = self.lock();
+        let asked = |id: &MarketId| markets.is_empty() || markets.contains(id);
+        let snapshots = state.markets.keys().filter(|id| asked(id)).map(|id| (*id, state.snapshot(*id))).collect();
+        (snapshots, self.changes.subscribe())
+    }
+
+    pub(crate) fn snapshot(&self, market: MarketId) -> v1::BookSnapshot {
+        self.lock().snapshot(market)
+    }
+
+    /// The latest trades, newest first.
+    pub(crate) fn trades(&self, market: MarketId, limit: usize) -> Vec<v1::Trade> {
+        self.lock().markets.get(&market).map_or_else(Vec::new, |book| book.latest(limit))
+    }
+
+    pub(crate) fn markets(&self) -> Vec<v1::Market> {
+        let state = self.lock();
+        let summary = |(id, book): (&MarketId, &Book)| v1::Market {
+            name: state.names.market(*id),
+            state: OPEN.to_owned(),
+            spot_price: book.spot_price.map(Price::picodollars),
+            offers: book.offers.len() as u32,
+            capacity_mb: book.offers.values().map(|offer| offer.capacity_mb).sum(),
+            free_mb: book.offers.values().map(|offer| offer.free_mb).sum(),
+            trades: book.trade_count,
+        };
+        state.markets.iter().map(summary).collect()
+    }
+}
+
+/// The only state of a market until it can be halted.
+const OPEN: &str = "open";
+
+impl Names {
+    fn market(&self, id: MarketId) -> String {
+        self.markets.get(&id).cloned().unwrap_or_default()
+    }
+
+    fn provider(&self, id: ProviderId) -> String {
+        self.providers.get(&id).cloned().unwrap_or_default()
+    }
+
+    fn offer(&self, change: &OfferChange) -> v1::Offer {
+        v1::Offer {
+            offer: change.offer.to_string(),
+            provider: self.provider(change.provider),
+            price: change.price.picodollars(),
+            capacity_mb: change.capacity_mb,
+            free_mb: change.free_mb,
+            tariff: Some((&change.tariff).into()),
+        }
+    }
+}
+
+impl State {
+    fn change(&mut self, market: MarketId, sequence: u64, offers: &[OfferChange]) -> v1::BookDelta {
+        let book = self.markets.entry(market).or_default();
+        let prev_seq = std::mem::replace(&mut book.sequence, sequence);
+        for offer in offers {
+            let key = (offer.price, offer.offer);
+            match offer.capacity_mb {
+                0 => book.offers.remove(&key),
+                _ => book.offers.insert(key, *offer),
+            };
+        }
+        v1::BookDelta {
+            market: self.names.market(market),
+            prev_seq,
+            seq: sequence,
+            offers: offers.iter().map(|offer| self.names.offer(offer)).collect(),
+        }
+    }
+
+    fn snapshot(&self, market: MarketId) -> v1::BookSnapshot {
+        let empty = Book::default();
+        let book = self.markets.get(&market).unwrap_or(&empty);
+        v1::BookSnapshot {
+            market: self.names.market(market),
+            sequence: book.sequence,
+            checksum: book.checksum(),
+            state: OPEN.to_owned(),
+            spot_price: book.spot_price.map(Price::picodollars),
+            offers: book.offers.values().map(|offer| self.names.offer(offer)).collect(),
+            trades: book.latest(TRADES_SHOWN),
+        }
+    }
+}
+
+impl Book {
+    fn record(&mut self, trade: v1::Trade, spot_price: Option<Price>) {
+        self.spot_price = spot_price;
+        self.trade_count += 1;
+        if self.trades.len() == TRADES_KEPT {
+            self.trades.pop_front();
+        }
+        self.trades.push_back(trade);
+    }
+
+    fn latest(&self, limit: usize) -> Vec<v1::Trade> {
+        self.trades.iter().rev().take(limit).cloned().collect()
+    }
+
+    /// CRC32C over the price levels, best first: price and free MB, each as a little-endian 64-bit integer.
+    fn checksum(&self) -> u32 {
+        let mut levels: BTreeMap<Price, u64> = BTreeMap::new();
+        for offer in self.offers.values() {
+            *levels.entry(offer.price).or_default() += offer.free_mb;
+        }
+        levels.into_iter().fold(0, |crc, (price, free_mb)| {
+            let crc = crc32c::crc32c_append(crc, &price.picodollars().to_le_bytes());
+            crc32c::crc32c_append(crc, &free_mb.to_le_bytes())
+        })
+    }
+}

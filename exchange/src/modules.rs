@@ -1,0 +1,125 @@
+//! The modules directory: WebAssembly modules by the SHA-256 of their bytes.
+//!
+//! Checks on the way in that a module is one a provider can run; never runs or compiles one.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmparser::{ExternalKind, Parser, Payload, TypeRef, Validator, WasmFeatures};
+
+/// The largest module taken.
+pub const MODULE_MAX_BYTES: usize = 32 << 20;
+const WASI: &str = "wasi_snapshot_preview1";
+
+/// Why a module was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    #[error("not a WebAssembly module: {0}")]
+    NotWebAssembly(String),
+    #[error("this is a WebAssembly component; a module that uses WASI preview 1 is needed")]
+    Component,
+    #[error("imports {module}.{name}, which WASI preview 1 does not have")]
+    Import { module: String, name: String },
+    #[error("exports no function `_start`; build it as a WASI preview 1 command")]
+    NoStart,
+    #[error("exports no memory named `memory`")]
+    NoMemory,
+    #[error("{bytes} bytes; at most {MODULE_MAX_BYTES}")]
+    TooLarge { bytes: usize },
+    #[error("could not keep the module in {path}")]
+    Io { path: String, source: io::Error },
+}
+
+/// The directory of modules.
+#[derive(Clone, Debug)]
+pub(crate) struct ModuleStore {
+    directory: PathBuf,
+}
+
+impl ModuleStore {
+    pub(crate) fn open(directory: &Path) -> Result<ModuleStore, ModuleError> {
+        fs::create_dir_all(directory).map_err(|source| failed(directory, source))?;
+        Ok(ModuleStore { directory: directory.to_owned() })
+    }
+
+    /// Keeps a module, durably, and names it by its digest. One that is there already stays as it is.
+    pub(crate) fn put(&self, module: &[u8]) -> Result<[u8; 32], ModuleError> {
+        check(module)?;
+        let digest: [u8; 32] = Sha256::digest(module).into();
+        let path = self.path(&digest);
+        if !path.exists() {
+            self.write(&path, module).map_err(|source| failed(&path, source))?;
+        }
+        Ok(digest)
+    }
+
+    /// The bytes of a module; none if it is not kept, or no longer has its digest.
+    pub(crate) fn get(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, ModuleError> {
+        let path = self.path(digest);
+        match fs::read(&path) {
+            Ok(bytes) => Ok((Sha256::digest(&bytes).as_slice() == digest).then_some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(failed(&path, source)),
+        }
+    }
+
+    fn path(&self, digest: &[u8; 32]) -> PathBuf {
+        self.directory.join(format!("{}.wasm", hex::encode(digest)))
+    }
+
+    /// Under another name first, so that a crash leaves no half of a module under its digest.
+    fn write(&self, path: &Path, module: &[u8]) -> io::Result<()> {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let unfinished = path.with_extension(format!("{}-{number}.new", std::process::id()));
+        let mut file = File::create(&unfinished)?;
+        file.write_all(module)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> ModuleError {
+    ModuleError::Io { path: path.display().to_string(), source }
+}
+
+/// Refuses what no provider could run.
+fn check(module: &[u8]) -> Result<(), ModuleError> {
+    if module.len() > MODULE_MAX_BYTES {
+        return Err(ModuleError::TooLarge { bytes: module.len() });
+    }
+    let bad = |error: wasmparser::BinaryReaderError| ModuleError::NotWebAssembly(error.to_string());
+    if Parser::is_component(module) {
+        return Err(ModuleError::Component);
+    }
+    Validator::new_with_features(WasmFeatures::default()).validate_all(module).map_err(bad)?;
+    let (mut start, mut memory) = (false, false);
+    for payload in Parser::new(0).parse_all(module) {
+        match payload.map_err(bad)? {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import.map_err(bad)?;
+                    if import.module != WASI || !matches!(import.ty, TypeRef::Func(_)) {
+                        return Err(ModuleError::Import { module: import.module.into(), name: import.name.into() });
+                    }
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export.map_err(bad)?;
+                    start |= export.name == "_start" && export.kind == ExternalKind::Func;
+                    memory |= export.name == "memory" && export.kind == ExternalKind::Memory;
+                }
+            }
+            _ => {}
+        }
+    }
+    match (start, memory) {
+        (false, _) => Err(ModuleError::NoStart),
+        (_, false) => Err(ModuleError::NoMemory),
+        _ => Ok(()),
+    }
+}

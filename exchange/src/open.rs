@@ -1,0 +1,196 @@
+//! Opening a data directory: lock, replay, a new run; and the exchange that serves from it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use merit_engine::{Command, Engine, Event};
+use merit_terms::{MarketName, Money, Name, Refusal};
+
+use crate::book::Books;
+use crate::codec::{self, CodecError};
+use crate::journal::{self, Damage, Journal};
+use crate::keys::{KeyError, MasterKey};
+use crate::modules::{ModuleError, ModuleStore};
+use crate::records::Records;
+use crate::sequencer::{Happened, Projection, Sequencer, SubmitError, Submitted};
+use crate::sessions::Sessions;
+use crate::storage::Directory;
+
+/// How an exchange is opened.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    /// Keyless loopback: an unknown provider's logon registers it as a market seller with an account of its own.
+    pub open_to_providers: bool,
+    /// How often a provider must be heard of; three times missed, its offers are cancelled.
+    pub heartbeat_ms: u32,
+}
+
+/// Why a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("could not use the data directory {path}")]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
+    #[error(transparent)]
+    Read(#[from] journal::ReadError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("could not open the modules directory")]
+    Modules(#[from] ModuleError),
+    #[error("could not start the journal's thread")]
+    Thread(#[source] std::io::Error),
+    #[error(transparent)]
+    Stopped(#[from] SubmitError),
+    #[error("the new run was refused: {0}")]
+    Refused(Refusal),
+}
+
+/// Why one record of the journal does not replay.
+#[derive(Debug, thiserror::Error)]
+enum ReplayError {
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    #[error("the command at sequence {sequence} gave another result than when it was written: {reply}")]
+    Diverged { sequence: u64, reply: String },
+}
+
+/// A running exchange. Clones share it.
+#[derive(Clone)]
+pub struct Exchange(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) sequencer: Sequencer,
+    pub(crate) projections: Arc<Projections>,
+    pub(crate) modules: ModuleStore,
+    pub(crate) key: MasterKey,
+    pub(crate) settings: Settings,
+    cut: Option<Damage>,
+}
+
+/// Everything that follows the durable events.
+pub(crate) struct Projections {
+    pub(crate) books: Books,
+    pub(crate) records: Records,
+    pub(crate) sessions: Sessions,
+}
+
+impl Projection for Projections {
+    fn apply(&self, happened: &[Happened]) {
+        self.records.apply(happened);
+        self.books.apply(happened);
+        self.sessions.apply(happened);
+    }
+}
+
+fn replay_record(
+    engine: &mut Engine,
+    sequence: u64,
+    record: &[u8],
+    happened: &mut Vec<Happened>,
+) -> Result<(), ReplayError> {
+    let (at, command) = codec::decode(record)?;
+    let mut events = Vec::new();
+    let applied = engine.apply(at, &command, &mut events);
+    if applied.sequence != Some(sequence) || applied.at != at {
+        let reply = format!("{:?}", applied.reply);
+        return Err(ReplayError::Diverged { sequence, reply });
+    }
+    happened.push(Happened { sequence, at, events });
+    Ok(())
+}
+
+impl Exchange {
+    /// Takes the data directory for this process, replays its journal, and begins a new run.
+    pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
+        let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
+        let storage = Directory::create(&settings.data_dir).map_err(failed)?;
+        let projections =
+            Arc::new(Projections { books: Books::new(), records: Records::default(), sessions: Sessions::default() });
+        let mut engine = Engine::new();
+        let mut happened = Vec::new();
+        let (journal, recovery) = Journal::open(storage, journal::Settings::default(), |sequence, record| {
+            replay_record(&mut engine, sequence, record, &mut happened)?;
+            projections.apply(&happened);
+            happened.clear();
+            Ok(())
+        })?;
+        let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
+        let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
+        let run = engine.run() + 1;
+        let sequencer = Sequencer::start(engine, journal, projections.clone()).map_err(OpenError::Thread)?;
+        let Submitted { applied, durable } = sequencer.submit(&Command::Start { run })?;
+        applied.reply.map_err(OpenError::Refused)?;
+        durable.wait().await?;
+        Ok(Exchange(Arc::new(Inner { sequencer, projections, modules, key, settings, cut: recovery.cut })))
+    }
+
+    /// The damaged end of the journal that opening cut off, if it did.
+    pub fn cut(&self) -> Option<&Damage> {
+        self.0.cut.as_ref()
+    }
+
+    /// Makes sure that a market is there.
+    pub async fn ensure_market(&self, name: &MarketName) -> Result<(), OpenError> {
+        if self.0.sequencer.read(|engine| engine.find_market(name)).is_none() {
+            self.submit_durable(&Command::CreateMarket { name: name.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that an account is there; a new one gets `deposit`.
+    pub async fn ensure_account(&self, name: &Name, deposit: Money) -> Result<(), OpenError> {
+        if self.0.sequencer.read(|engine| engine.find_account(name.as_str())).is_some() {
+            return Ok(());
+        }
+        self.submit_durable(&Command::OpenAccount { name: name.clone() }).await?;
+        if let Some(account) = self.0.sequencer.read(|engine| engine.find_account(name.as_str())) {
+            self.submit_durable(&Command::Deposit { account, amount: deposit }).await?;
+        }
+        Ok(())
+    }
+
+    async fn submit_durable(&self, command: &Command) -> Result<(), OpenError> {
+        let submitted = self.0.sequencer.submit(command)?;
+        submitted.applied.reply.map_err(OpenError::Refused)?;
+        Ok(submitted.durable.wait().await?)
+    }
+
+    /// Returns the reason once the journal has failed; the process must end then.
+    pub async fn stopped(&self) -> String {
+        self.0.sequencer.stopped().await
+    }
+
+    /// The digest and sequence of the state now.
+    pub fn digest(&self) -> (u128, u64) {
+        self.0.sequencer.read(|engine| (engine.digest(), engine.sequence()))
+    }
+
+    /// Writes what waits and releases the data directory.
+    pub fn close(&self) {
+        self.0.sequencer.close();
+    }
+}
+
+/// What [`replay`] found in a data directory.
+pub struct Replayed {
+    pub engine: Engine,
+    pub report: journal::Report,
+}
+
+/// Replays a data directory without changing it: every journaled command with its events is shown to `visit`.
+pub fn replay(data_dir: &Path, mut visit: impl FnMut(u64, &Command, &[Event])) -> Result<Replayed, OpenError> {
+    let storage = Directory::existing(data_dir);
+    let mut engine = Engine::new();
+    let mut happened = Vec::new();
+    let report = journal::read(&storage, |sequence, record| {
+        let (_, command) = codec::decode(record).map_err(ReplayError::from)?;
+        replay_record(&mut engine, sequence, record, &mut happened)?;
+        for one in happened.drain(..) {
+            visit(sequence, &command, &one.events);
+        }
+        Ok(())
+    })?;
+    Ok(Replayed { engine, report })
+}

@@ -1,0 +1,263 @@
+//! `merit.v1.Brokerage`: acquire, settle, release, quote, and the record of an invocation.
+
+use std::collections::BTreeMap;
+
+use merit_engine::{Bid, Command, Engine, Grant, MeritOrder, Reply, Settle};
+use merit_proto::v1;
+use merit_proto::v1::brokerage_server::Brokerage;
+use merit_proto::{refusal_status, required};
+use merit_terms::{Execution, LeaseId, Outcome, ProviderId, Refusal};
+use tonic::{Request, Response, Status};
+
+use super::{parse, unavailable, unknown};
+use crate::clock;
+use crate::codec::qualifier_from_proto;
+use crate::open::Exchange;
+use crate::records::Record;
+
+/// Offers listed in a quote; the rest are counted.
+const OFFERS_LISTED: usize = 50;
+
+#[tonic::async_trait]
+impl Brokerage for Exchange {
+    async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {
+        use v1::acquire_response::Answer;
+        let request = request.into_inner();
+        let mut bid = self.bid(&request.account, &request.function, request.qualifier, request.limits.as_ref())?;
+        bid.answer_limit_bytes = request.answer_limit_bytes;
+        bid.tried = self.0.sequencer.read(|engine| provider_ids(engine, &request.tried));
+        bid.invocation = request.invocation.map(Into::into);
+        let submitted = self.0.sequencer.submit(&Command::Acquire(Box::new(bid))).map_err(unavailable)?;
+        let answer = match submitted.applied.reply {
+            Ok(Reply::Granted(grant)) => Answer::Grant(self.dispatchable(&grant)?),
+            Ok(_) => return Err(Status::internal("the match answered something else than a grant")),
+            Err(refusal) => {
+                Answer::Refusal(v1::Refusal { code: refusal.code().to_owned(), message: refusal.to_string() })
+            }
+        };
+        Ok(Response::new(v1::AcquireResponse { answer: Some(answer) }))
+    }
+
+    async fn settle(&self, request: Request<v1::SettleRequest>) -> Result<Response<v1::SettleResponse>, Status> {
+        let request = request.into_inner();
+        let execution: Execution = request.execution().try_into()?;
+        let settle = Settle {
+            lease: required("lease", request.lease)?.into(),
+            execution,
+            outcome: match execution {
+                Execution::Executed => request.outcome().try_into()?,
+                _ => Outcome::Ok,
+            },
+            reported: request.reported.as_ref().map(Into::into),
+            observed_us: request.observed_us,
+            egress_bytes: request.egress_bytes,
+        };
+        let submitted = self.0.sequencer.submit(&Command::Settle(settle)).map_err(unavailable)?;
+        // Also a repeat waits: the settlement that it repeats may not be durable yet.
+        submitted.durable.wait().await.map_err(unavailable)?;
+        let response = match submitted.applied.reply {
+            Ok(Reply::Settled(settlement)) => v1::SettleResponse {
+                cost: settlement.cost.picodollars(),
+                billed_ms: settlement.billed_ms,
+                closed: false,
+            },
+            Ok(_) => v1::SettleResponse::default(),
+            Err(Refusal::Closed) => v1::SettleResponse { closed: true, ..v1::SettleResponse::default() },
+            Err(refusal) => return Err(refusal_status(&refusal)),
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn release(&self, request: Request<v1::ReleaseRequest>) -> Result<Response<v1::ReleaseResponse>, Status> {
+        let request = request.into_inner();
+        let lease = required("lease", request.lease)?.into();
+        let submitted =
+            self.0.sequencer.submit(&Command::Release { lease, busy: request.busy }).map_err(unavailable)?;
+        match submitted.applied.reply {
+            Ok(_) | Err(Refusal::Closed) => Ok(Response::new(v1::ReleaseResponse {})),
+            Err(refusal) => Err(refusal_status(&refusal)),
+        }
+    }
+
+    async fn quote(&self, request: Request<v1::QuoteRequest>) -> Result<Response<v1::QuoteResponse>, Status> {
+        let request = request.into_inner();
+        let mut bid = self.bid(&request.account, &request.function, request.qualifier, request.limits.as_ref())?;
+        bid.answer_limit_bytes = request.answer_limit_bytes;
+        let quoted = self.0.sequencer.read_durable(|engine| {
+            let merit_order = engine.quote(&bid)?;
+            Ok(quote_response(engine, &merit_order))
+        });
+        let response = quoted.await.map_err(unavailable)?;
+        response.map(Response::new).map_err(|refusal: Refusal| refusal_status(&refusal))
+    }
+
+    async fn get_invocation(
+        &self,
+        request: Request<v1::GetInvocationRequest>,
+    ) -> Result<Response<v1::Invocation>, Status> {
+        let request = request.into_inner();
+        let account = self.account_id(&request.account)?;
+        let id: LeaseId = required("id", request.id)?.into();
+        let record = self.0.projections.records.get(id);
+        let own = |record: &Record| record.attempts.first().is_some_and(|attempt| attempt.lease.account == account);
+        let record = record.filter(own).ok_or_else(|| unknown("invocation", &id.to_string()))?;
+        Ok(Response::new(self.0.sequencer.read(|engine| invocation(engine, id, &record))))
+    }
+}
+
+impl Exchange {
+    fn bid(
+        &self,
+        account: &str,
+        function: &str,
+        qualifier: Option<v1::Qualifier>,
+        limits: Option<&v1::Limits>,
+    ) -> Result<Bid, Status> {
+        let name = parse("function", function)?;
+        let ids = self.0.sequencer.read(|engine| {
+            let account = engine.find_account(account)?;
+            Some((account, engine.find_function(account, &name)))
+        });
+        let (account, found) = ids.ok_or_else(|| unknown("account", account))?;
+        Ok(Bid {
+            account,
+            function: found.ok_or_else(|| unknown("function", function))?,
+            qualifier: qualifier_from_proto(qualifier)?,
+            answer_limit_bytes: 0,
+            limits: limits.map(TryInto::try_into).transpose()?.unwrap_or_default(),
+            tried: Vec::new(),
+            invocation: None,
+        })
+    }
+
+    /// The grant with names, endpoint and token instead of numbers.
+    fn dispatchable(&self, grant: &Grant) -> Result<v1::Grant, Status> {
+        self.0
+            .sequencer
+            .read(|engine| {
+                let provider = engine.provider(grant.provider)?;
+                let function = engine.function(grant.function)?;
+                let revision = function.revision(grant.revision)?;
+                let claims = v1::LeaseClaims {
+                    provider: provider.name.to_string(),
+                    session: grant.session,
+                    lease: Some(grant.lease.into()),
+                    account: engine.account(grant.account).ok()?.name.clone(),
+                    function: function.name.to_string(),
+                    revision: grant.revision,
+                    module: revision.code.module.map(|digest| digest.to_vec()).unwrap_or_default(),
+                    memory_mb: grant.memory_mb,
+                    timeout_ms: grant.timeout_ms,
+                    attempt: grant.attempt,
+                    expires: grant.expires.micros(),
+                };
+                let key = self.0.key.session_key(&claims.provider, grant.session);
+                Some(v1::Grant {
+                    lease: Some(grant.lease.into()),
+                    invocation: Some(grant.invocation.into()),
+                    attempt: grant.attempt,
+                    provider: claims.provider.clone(),
+                    market: engine.market(grant.market)?.name.to_string(),
+                    endpoint: provider.endpoint.clone(),
+                    revision: grant.revision,
+                    memory_mb: grant.memory_mb,
+                    timeout_ms: grant.timeout_ms,
+                    tariff: Some((&grant.tariff).into()),
+                    price: grant.tariff.reference_price().picodollars(),
+                    quoted_cost: grant.quoted_cost.picodollars(),
+                    token: merit_proto::sign(&key, &claims),
+                    idempotent: function.settings.idempotent,
+                })
+            })
+            .ok_or_else(|| Status::internal("a granted lease names something that is not registered"))
+    }
+}
+
+/// Names that no provider has cannot have been tried, and are passed over.
+fn provider_ids(engine: &Engine, names: &[String]) -> Vec<ProviderId> {
+    names.iter().filter_map(|name| engine.find_provider(&name.parse().ok()?)).collect()
+}
+
+fn provider_name(engine: &Engine, id: ProviderId) -> String {
+    engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
+}
+
+fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteResponse {
+    let market = |id| engine.market(id).map_or_else(String::new, |market| market.name.to_string());
+    let offers = merit_order.offers.iter().take(OFFERS_LISTED).map(|candidate| v1::QuotedOffer {
+        provider: provider_name(engine, candidate.provider),
+        offer: candidate.offer.to_string(),
+        market: market(candidate.market),
+        price: candidate.price.picodollars(),
+        predicted_wall_us: candidate.wall_us,
+        predicted_cold_us: 0,
+        predicted_billed_ms: candidate.billed_ms,
+        predicted_cost: candidate.cost.picodollars(),
+        worst_cost: candidate.worst_cost.picodollars(),
+        timeout_ms: candidate.timeout_ms,
+        prior: candidate.on_prior,
+    });
+    let refused = merit_order.refused.iter().take(OFFERS_LISTED).map(|refused| v1::RefusedOffer {
+        provider: provider_name(engine, refused.provider),
+        offer: refused.offer.to_string(),
+        market: market(refused.market),
+        code: refused.reason.code().to_owned(),
+        message: refused.reason.to_string(),
+    });
+    let mut more: BTreeMap<&str, u32> = BTreeMap::new();
+    for refused in merit_order.refused.iter().skip(OFFERS_LISTED) {
+        *more.entry(refused.reason.code()).or_default() += 1;
+    }
+    v1::QuoteResponse {
+        revision: merit_order.revision,
+        sequence: engine.sequence(),
+        at: clock::now().micros(),
+        offers: offers.collect(),
+        refused: refused.collect(),
+        more_offers: merit_order.offers.len().saturating_sub(OFFERS_LISTED) as u32,
+        more_refused: more.into_iter().map(|(code, count)| v1::RefusedCount { code: code.to_owned(), count }).collect(),
+    }
+}
+
+fn invocation(engine: &Engine, id: LeaseId, record: &Record) -> v1::Invocation {
+    let attempts = record.attempts.iter().map(|attempt| v1::Attempt {
+        provider: provider_name(engine, attempt.lease.provider),
+        lease: Some(attempt.lease.id.into()),
+        outcome: attempt.state.as_str().to_owned(),
+        wall_us: match attempt.state {
+            crate::records::AttemptState::Executed { wall_us } => wall_us,
+            _ => 0,
+        },
+        market: engine.market(attempt.lease.market).map_or_else(String::new, |market| market.name.to_string()),
+    });
+    let mut answer = v1::Invocation {
+        id: Some(id.into()),
+        state: record.state().to_owned(),
+        submitted_at: record.submitted_at.micros(),
+        settled_at: record.settled_at.map_or(0, |at| at.micros()),
+        attempts: attempts.collect(),
+        ..v1::Invocation::default()
+    };
+    if let Some(lease) = record.attempts.last().map(|attempt| &attempt.lease) {
+        answer.account = engine.account(lease.account).map_or_else(|_| String::new(), |account| account.name.clone());
+        answer.function = engine.function(lease.function).map_or_else(String::new, |f| f.name.to_string());
+        answer.revision = lease.revision;
+        answer.memory_mb = lease.memory_mb;
+        answer.vcpus_milli = lease.vcpus_milli;
+        answer.tariff = Some((&lease.tariff).into());
+        answer.quoted_cost = lease.quoted_cost.picodollars();
+        if let Some((provider, cost)) = lease.runner_up {
+            answer.runner_up = provider_name(engine, provider);
+            answer.runner_up_cost = cost.picodollars();
+        }
+    }
+    if let Some((outcome, settlement)) = &record.settlement {
+        answer.usage = Some((&settlement.usage).into());
+        answer.billed_ms = settlement.billed_ms;
+        answer.estimated = settlement.estimated;
+        answer.cost = settlement.cost.picodollars();
+        answer.fee = settlement.fee.picodollars();
+        answer.outcome = v1::Outcome::from(*outcome).into();
+    }
+    answer
+}

@@ -1,0 +1,76 @@
+//! The gRPC services: each parses a message, makes one core call, and encodes the answer.
+//!
+//! Never decides anything about the market. What is gated on durability waits here, and only here.
+
+mod brokerage;
+mod market_data;
+mod modules;
+mod operator;
+mod provider_gateway;
+mod registry;
+
+use merit_engine::{Command, Reply};
+use merit_proto::v1;
+use merit_proto::{FieldError, refusal_status};
+use merit_terms::{AccountId, FunctionId, Name, Refusal};
+use tonic::Status;
+use tonic::service::Routes;
+
+use crate::open::Exchange;
+use crate::sequencer::SubmitError;
+
+/// The largest message: a module with room around it.
+const MESSAGE_MAX_BYTES: usize = crate::modules::MODULE_MAX_BYTES + (1 << 20);
+
+impl Exchange {
+    /// Every service of the exchange, for a server or for a client in this process.
+    ///
+    /// Fails only if the compiled description of the protocol cannot be read.
+    pub async fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(merit_proto::DESCRIPTORS)
+            .build_v1()?;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<v1::brokerage_server::BrokerageServer<Exchange>>().await;
+        let modules = v1::modules_server::ModulesServer::new(self.clone());
+        let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()))
+            .add_service(v1::registry_server::RegistryServer::new(self.clone()))
+            .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
+            .add_service(modules.max_decoding_message_size(MESSAGE_MAX_BYTES))
+            .add_service(v1::operator_server::OperatorServer::new(self.clone()))
+            .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))
+            .add_service(reflection)
+            .add_service(health_service);
+        Ok(routes)
+    }
+
+    /// Applies a command and waits until it is durable. Its sequence is 0 if it changed nothing.
+    async fn command(&self, command: &Command) -> Result<(Reply, u64), Status> {
+        let submitted = self.0.sequencer.submit(command).map_err(unavailable)?;
+        let reply = submitted.applied.reply.map_err(|refusal| refusal_status(&refusal))?;
+        submitted.durable.wait().await.map_err(unavailable)?;
+        Ok((reply, submitted.applied.sequence.unwrap_or(0)))
+    }
+
+    fn account_id(&self, name: &str) -> Result<AccountId, Status> {
+        self.0.sequencer.read(|engine| engine.find_account(name)).ok_or_else(|| unknown("account", name))
+    }
+
+    fn function_id(&self, account: AccountId, name: &str) -> Result<FunctionId, Status> {
+        let parsed: Name = parse("function", name)?;
+        let found = self.0.sequencer.read(|engine| engine.find_function(account, &parsed));
+        found.ok_or_else(|| unknown("function", name))
+    }
+}
+
+fn unavailable(error: SubmitError) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn unknown(what: &'static str, name: &str) -> Status {
+    refusal_status(&Refusal::Unknown { what, name: name.to_owned() })
+}
+
+fn parse<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result<T, Status> {
+    text.parse().map_err(|error: T::Err| FieldError::new(field, error.to_string()).into())
+}
