@@ -8,7 +8,7 @@ use merit_terms::{Limits, MarketId, Money, NoOffer, OfferId, Price, ProviderId, 
 use crate::book::{Offer, OfferSlot};
 use crate::command::{Audience, Bid, ProviderKind};
 use crate::estimate::{LogDuration, median};
-use crate::registry::{Function, Provider, Revision};
+use crate::registry::{Function, Provider, Revision, unknown_function};
 use crate::{Account, Engine};
 
 /// A revision that nobody has run is predicted to take this long everywhere, so that tariffs alone rank.
@@ -151,7 +151,7 @@ impl Engine {
         let buyer = self.ledger.get(bid.account)?;
         let function = self.registry.function(bid.function)?;
         if function.account != bid.account {
-            return Err(Refusal::Unknown { what: "function", name: function.name.to_string() });
+            return Err(unknown_function(bid.function)); // its name is not theirs to learn
         }
         let number = function.resolve(&bid.qualifier)?;
         let revision = function

@@ -239,7 +239,7 @@ impl Registry {
     }
 }
 
-fn unknown_function(id: FunctionId) -> Refusal {
+pub(crate) fn unknown_function(id: FunctionId) -> Refusal {
     Refusal::Unknown { what: "function", name: id.number().to_string() }
 }
 
