@@ -1,0 +1,321 @@
+//! Functions: definitions, revisions, aliases, and module upload.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use merit_proto::v1;
+use merit_proto::v1::audience::Kind;
+use merit_terms::{Money, Price};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::function_name;
+use crate::error::ApiError;
+use crate::exchange::answer;
+use crate::guard::DEV;
+use crate::json::{check_fields, decimal, read};
+use crate::serve::State as Broker;
+
+/// What a definition leaves out.
+const MEMORY_MB: u32 = 128;
+const TIMEOUT_MS: u32 = 3000;
+
+const FIELDS: [&str; 12] = [
+    "memory_mb",
+    "timeout_ms",
+    "idempotent",
+    "providers",
+    "markets",
+    "max_concurrency",
+    "labels",
+    "environment",
+    "limits",
+    "budgets",
+    "deployments",
+    "module",
+];
+const LIMIT_FIELDS: [&str; 5] = ["max_cost", "max_price", "max_latency_ms", "only", "ignore"];
+
+/// The body of `PUT /v1/functions/{name}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    #[serde(default = "default_memory_mb")]
+    memory_mb: u32,
+    #[serde(default = "default_timeout_ms")]
+    timeout_ms: u32,
+    #[serde(default)]
+    idempotent: bool,
+    #[serde(default)]
+    providers: Option<Providers>,
+    #[serde(default)]
+    markets: Vec<String>,
+    #[serde(default)]
+    max_concurrency: Option<u32>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    limits: Option<Limits>,
+    #[serde(default)]
+    budgets: Vec<Value>,
+    #[serde(default)]
+    deployments: Vec<Value>,
+    /// The SHA-256 of a module that was uploaded before; the newest revision's otherwise.
+    #[serde(default)]
+    module: Option<String>,
+}
+
+fn default_memory_mb() -> u32 {
+    MEMORY_MB
+}
+
+fn default_timeout_ms() -> u32 {
+    TIMEOUT_MS
+}
+
+/// `"own"`, `"any"`, or a list of names.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Providers {
+    Word(String),
+    Listed(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    max_cost: Option<Money>,
+    max_price: Option<Price>,
+    max_latency_ms: Option<u32>,
+    #[serde(default)]
+    only: Vec<String>,
+    #[serde(default)]
+    ignore: Vec<String>,
+}
+
+impl Definition {
+    fn read(body: &[u8]) -> Result<Definition, ApiError> {
+        let value: Value = read(body, &FIELDS)?;
+        if let Some(Value::Object(limits)) = value.get("limits") {
+            check_fields("limits.", limits, &LIMIT_FIELDS)?;
+        }
+        let definition: Definition = serde_json::from_value(value)
+            .map_err(|error| ApiError::malformed(format!("the definition is refused: {error}")))?;
+        // Accepting what is not enforced would be worse than refusing it.
+        if !definition.budgets.is_empty() {
+            return Err(ApiError::not_implemented("budgets"));
+        }
+        if !definition.deployments.is_empty() {
+            return Err(ApiError::not_implemented("deployments other than a WebAssembly module"));
+        }
+        Ok(definition)
+    }
+
+    fn code(&self) -> Result<v1::Code, ApiError> {
+        let module = match &self.module {
+            None => Vec::new(),
+            Some(digest) => hex::decode(digest)
+                .ok()
+                .filter(|digest| digest.len() == 32)
+                .ok_or_else(|| ApiError::malformed("module: a SHA-256 digest has 64 hexadecimal digits"))?,
+        };
+        Ok(v1::Code {
+            memory_mb: self.memory_mb,
+            timeout_ms: self.timeout_ms,
+            environment: self.environment.clone(),
+            module,
+            deployments: BTreeMap::new(),
+        })
+    }
+
+    fn settings(self) -> Result<v1::FunctionSettings, ApiError> {
+        let (kind, providers) = match self.providers {
+            None => (Kind::Own, Vec::new()),
+            Some(Providers::Listed(names)) => (Kind::Listed, names),
+            Some(Providers::Word(word)) if word == "own" => (Kind::Own, Vec::new()),
+            Some(Providers::Word(word)) if word == "any" => (Kind::Any, Vec::new()),
+            Some(Providers::Word(word)) => {
+                let message = format!("providers: `{word}` is not known; \"own\", \"any\" or a list of names");
+                return Err(ApiError::malformed(message));
+            }
+        };
+        let limits = self.limits.map(|limits| v1::Limits {
+            max_cost: limits.max_cost.map(Money::picodollars),
+            max_price: limits.max_price.map(Price::picodollars),
+            max_latency_ms: limits.max_latency_ms,
+            only: limits.only,
+            ignore: limits.ignore,
+            ..v1::Limits::default()
+        });
+        Ok(v1::FunctionSettings {
+            idempotent: self.idempotent,
+            audience: Some(v1::Audience { kind: kind.into(), providers }),
+            markets: self.markets,
+            max_concurrency: self.max_concurrency,
+            labels: self.labels,
+            limits,
+        })
+    }
+}
+
+pub(crate) async fn put(
+    State(broker): State<Arc<Broker>>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let name = function_name(&name)?;
+    let definition = Definition::read(&body)?;
+    let code = definition.code()?;
+    let request = v1::PutFunctionRequest {
+        account: DEV.to_owned(),
+        name,
+        code: Some(code),
+        settings: Some(definition.settings()?),
+    };
+    put_function(&broker, request).await
+}
+
+async fn put_function(broker: &Broker, request: v1::PutFunctionRequest) -> Result<Json<Value>, ApiError> {
+    let mut client = broker.exchange.registry.clone();
+    Ok(Json(function_json(&answer(client.put_function(request)).await?)))
+}
+
+/// Keeps a module and makes it a new revision of the function; one that is not there yet is made with the defaults.
+pub(crate) async fn put_module(
+    State(broker): State<Arc<Broker>>,
+    Path(name): Path<String>,
+    module: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let name = function_name(&name)?;
+    if module.is_empty() {
+        return Err(ApiError::unusable("the body is empty; it must be a WebAssembly module"));
+    }
+    let mut modules = broker.exchange.modules.clone();
+    let kept = answer(modules.put(v1::PutModuleRequest { module: module.to_vec() })).await?;
+    let (mut code, settings) = match find(&broker, &name).await? {
+        Some(function) => (function.revisions.last().cloned().unwrap_or_default(), function.settings),
+        None => {
+            let code = v1::Code { memory_mb: MEMORY_MB, timeout_ms: TIMEOUT_MS, ..v1::Code::default() };
+            (code, Some(v1::FunctionSettings::default()))
+        }
+    };
+    code.module = kept.digest;
+    let request = v1::PutFunctionRequest { account: DEV.to_owned(), name, code: Some(code), settings };
+    put_function(&broker, request).await
+}
+
+async fn find(broker: &Broker, name: &str) -> Result<Option<v1::Function>, ApiError> {
+    let mut client = broker.exchange.registry.clone();
+    let request = v1::GetFunctionRequest { account: DEV.to_owned(), name: name.to_owned() };
+    match answer(client.get_function(request)).await {
+        Ok(function) => Ok(Some(function)),
+        Err(error) if error.status == http::StatusCode::NOT_FOUND => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn must_find(broker: &Broker, name: &str) -> Result<v1::Function, ApiError> {
+    let name = function_name(name)?;
+    find(broker, &name).await?.ok_or_else(|| ApiError::not_found(format!("there is no function `{name}`")))
+}
+
+pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Result<Json<Value>, ApiError> {
+    let mut client = broker.exchange.registry.clone();
+    let listed = answer(client.list_functions(v1::ListFunctionsRequest { account: DEV.to_owned() })).await?;
+    let functions: Vec<Value> = listed.functions.iter().map(function_json).collect();
+    Ok(Json(json!({"functions": functions})))
+}
+
+pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(function_json(&must_find(&broker, &name).await?)))
+}
+
+pub(crate) async fn delete(
+    State(broker): State<Arc<Broker>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let name = function_name(&name)?;
+    let mut client = broker.exchange.registry.clone();
+    let deleted = answer(client.delete_function(v1::DeleteFunctionRequest { account: DEV.to_owned(), name })).await?;
+    Ok(Json(json!({"sequence": deleted.sequence})))
+}
+
+pub(crate) async fn revisions(
+    State(broker): State<Arc<Broker>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let function = must_find(&broker, &name).await?;
+    let revisions = function.revisions.iter().zip(1..).map(|(code, number)| {
+        json!({
+            "revision": number,
+            "memory_mb": code.memory_mb,
+            "timeout_ms": code.timeout_ms,
+            "environment": code.environment,
+            "module": module_json(code),
+        })
+    });
+    Ok(Json(json!({"revisions": revisions.collect::<Vec<_>>()})))
+}
+
+#[derive(Deserialize)]
+struct Alias {
+    revision: u32,
+}
+
+pub(crate) async fn put_alias(
+    State(broker): State<Arc<Broker>>,
+    Path((name, alias)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let (name, alias) = (function_name(&name)?, function_name(&alias)?);
+    let Alias { revision } = read(&body, &["revision"])?;
+    let mut client = broker.exchange.registry.clone();
+    let request = v1::PutAliasRequest { account: DEV.to_owned(), name, alias, revision };
+    Ok(Json(function_json(&answer(client.put_alias(request)).await?)))
+}
+
+fn module_json(code: &v1::Code) -> Value {
+    if code.module.is_empty() { Value::Null } else { json!(hex::encode(&code.module)) }
+}
+
+fn function_json(function: &v1::Function) -> Value {
+    let settings = function.settings.clone().unwrap_or_default();
+    let audience = settings.audience.unwrap_or_default();
+    let providers = match audience.kind() {
+        Kind::Any => json!("any"),
+        Kind::Listed => json!(audience.providers),
+        Kind::Own | Kind::Unspecified => json!("own"),
+    };
+    let newest = function.revisions.last().cloned().unwrap_or_default();
+    let limits = settings.limits.unwrap_or_default();
+    let mut aliases = function.aliases.clone();
+    aliases.insert("live".to_owned(), function.live);
+    json!({
+        "name": function.name,
+        "account": function.account,
+        "revision": function.revisions.len(),
+        "memory_mb": newest.memory_mb,
+        "timeout_ms": newest.timeout_ms,
+        "module": module_json(&newest),
+        "environment": newest.environment,
+        "idempotent": settings.idempotent,
+        "providers": providers,
+        "markets": settings.markets,
+        "max_concurrency": settings.max_concurrency,
+        "labels": settings.labels,
+        "limits": {
+            "max_cost": limits.max_cost.map(decimal),
+            "max_price": limits.max_price.map(decimal),
+            "max_latency_ms": limits.max_latency_ms,
+            "only": limits.only,
+            "ignore": limits.ignore,
+        },
+        "aliases": aliases,
+        "running": function.running,
+    })
+}

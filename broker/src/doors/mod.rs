@@ -1,0 +1,41 @@
+//! The front doors: each translates to and from one internal call; nothing behind a door knows it.
+
+pub(crate) mod accounts;
+pub(crate) mod functions;
+pub(crate) mod invocations;
+pub(crate) mod markets;
+pub(crate) mod stream;
+
+use merit_proto::v1;
+use merit_terms::Name;
+
+use crate::error::ApiError;
+
+/// `name`, `name:alias` or `name:revision` of a path.
+pub(crate) fn target(text: &str) -> Result<(Name, Option<v1::Qualifier>), ApiError> {
+    use v1::qualifier::Revision;
+    let (name, qualifier) = match text.split_once(':') {
+        None => (text, None),
+        Some((name, qualifier)) => (name, Some(qualifier)),
+    };
+    let revision = match qualifier {
+        None => None,
+        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() => {
+            Some(Revision::Number(text.parse().map_err(|_| malformed(text, "not a revision"))?))
+        }
+        Some(text) => {
+            let alias: Name = text.parse().map_err(|error| malformed(text, error))?;
+            Some(Revision::Alias(alias.to_string()))
+        }
+    };
+    let name = name.parse().map_err(|error| malformed(name, error))?;
+    Ok((name, revision.map(|revision| v1::Qualifier { revision: Some(revision) })))
+}
+
+fn malformed(text: &str, error: impl std::fmt::Display) -> ApiError {
+    ApiError::malformed(format!("the path's `{text}`: {error}"))
+}
+
+pub(crate) fn function_name(text: &str) -> Result<String, ApiError> {
+    text.parse::<Name>().map(|name| name.to_string()).map_err(|error| malformed(text, error))
+}

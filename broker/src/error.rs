@@ -1,0 +1,109 @@
+//! What a caller reads when something is refused or fails. Status codes are chosen here, once.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use merit_proto::code_of;
+use serde_json::{Value, json};
+use tonic::Code;
+
+/// An error answer: `{"error": {"code", "message", "invocation_id", "details"}}`.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) invocation_id: Option<String>,
+    pub(crate) details: Value,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> ApiError {
+        ApiError { status, code: code.to_owned(), message: message.into(), invocation_id: None, details: Value::Null }
+    }
+
+    pub(crate) fn malformed(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, "malformed", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(crate) fn unusable(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unusable_definition", message)
+    }
+
+    /// Something that is specified and not there yet.
+    pub(crate) fn not_implemented(what: &str) -> ApiError {
+        let message = format!("{what}: not in this version; the call was not run");
+        ApiError::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
+    pub(crate) fn about(mut self, invocation_id: impl ToString) -> ApiError {
+        self.invocation_id = Some(invocation_id.to_string());
+        self
+    }
+
+    pub(crate) fn with(mut self, details: Value) -> ApiError {
+        self.details = details;
+        self
+    }
+
+    /// A refusal of the exchange, by its code.
+    pub(crate) fn refused(code: &str, message: impl Into<String>) -> ApiError {
+        let status = match code {
+            "not_found" => StatusCode::NOT_FOUND,
+            "already_exists" => StatusCode::CONFLICT,
+            "forbidden" => StatusCode::FORBIDDEN,
+            "insufficient_funds" | "budget_exceeded" => StatusCode::PAYMENT_REQUIRED,
+            "no_capacity" | "max_concurrency" => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        ApiError::new(status, code, message)
+    }
+}
+
+impl From<tonic::Status> for ApiError {
+    fn from(status: tonic::Status) -> ApiError {
+        if let Some(code) = code_of(&status) {
+            return ApiError::refused(code, status.message());
+        }
+        match status.code() {
+            Code::NotFound => ApiError::not_found(status.message()),
+            Code::InvalidArgument => ApiError::unusable(status.message()),
+            Code::ResourceExhausted | Code::OutOfRange => {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", status.message())
+            }
+            _ => {
+                tracing::warn!(code = ?status.code(), message = status.message(), "the exchange did not answer");
+                ApiError::unavailable("the exchange does not answer; try again shortly")
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let retry = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let id = self.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+        let body = json!({"error": {
+            "code": self.code,
+            "message": self.message,
+            "invocation_id": self.invocation_id,
+            "details": self.details,
+        }});
+        let mut response = (self.status, Json(body)).into_response();
+        if retry {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(id) = id {
+            response.headers_mut().insert("merit-invocation-id", id);
+        }
+        response
+    }
+}

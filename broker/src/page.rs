@@ -1,0 +1,70 @@
+//! The market page: its built files, from a folder or from inside the binary.
+
+use std::path::{Component, Path, PathBuf};
+
+use axum::body::Body;
+use axum::response::{Html, IntoResponse, Response};
+use http::{StatusCode, header};
+
+/// Where the built page is.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// Looked at when asked for, so that a page built later is served without a restart.
+    Folder(PathBuf),
+    #[cfg(feature = "embed-page")]
+    Embedded,
+}
+
+#[cfg(feature = "embed-page")]
+static EMBEDDED: include_dir::Dir<'_> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/dashboard/dist");
+
+const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Merit</title><h1>Merit is running</h1>\
+<p>The market page is not built here. Build it with npm and reload:</p>\
+<pre>cd broker/dashboard &amp;&amp; npm ci &amp;&amp; npm run build</pre>\
+<p>The market itself: <a href=/v1/markets>/v1/markets</a>, <a href=/v1/providers>/v1/providers</a>, \
+<a href=/metrics>/metrics</a>.</p>";
+
+/// Only the page's own files and its own stream.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+impl Page {
+    /// The file at `path`, `index.html` at the root.
+    pub(crate) async fn serve(&self, path: &str) -> Response {
+        let path = match path.trim_start_matches('/') {
+            "" => "index.html",
+            path => path,
+        };
+        match self.read(path).await {
+            Some(bytes) => {
+                let kind = mime_guess::from_path(path).first_or_octet_stream();
+                let kind = match kind.type_() {
+                    mime_guess::mime::TEXT => format!("{kind}; charset=utf-8"),
+                    _ => kind.to_string(),
+                };
+                let headers = [
+                    (header::CONTENT_TYPE, kind.as_str()),
+                    (header::CONTENT_SECURITY_POLICY, POLICY),
+                    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                    (header::CACHE_CONTROL, "no-cache"),
+                ];
+                (headers, Body::from(bytes)).into_response()
+            }
+            None if path == "index.html" => Html(MISSING).into_response(),
+            None => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
+        }
+    }
+
+    async fn read(&self, path: &str) -> Option<Vec<u8>> {
+        let relative = Path::new(path);
+        // Never out of the folder.
+        if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+            return None;
+        }
+        match self {
+            Page::Folder(folder) => tokio::fs::read(folder.join(relative)).await.ok(),
+            #[cfg(feature = "embed-page")]
+            Page::Embedded => EMBEDDED.get_file(relative).map(|file| file.contents().to_vec()),
+        }
+    }
+}

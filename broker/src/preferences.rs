@@ -1,0 +1,200 @@
+//! The caller's preferences, from `Merit-*` headers: the same at every door.
+//!
+//! Malformed or unknown ones are refused, never ignored.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use merit_terms::{Limits, MarketPattern, Name, Time};
+
+use crate::error::ApiError;
+
+/// What a caller asks of one call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Preferences {
+    pub(crate) limits: Limits,
+    /// `Merit-Allow-Fallback: false` asks for one attempt.
+    pub(crate) one_attempt: bool,
+    /// The total time that the caller gives the call.
+    pub(crate) within: Option<Duration>,
+    /// Declared for this call; the function's own declaration counts otherwise.
+    pub(crate) idempotent: Option<bool>,
+}
+
+const ASKED: [&str; 11] = [
+    "merit-max-cost",
+    "merit-max-price",
+    "merit-only",
+    "merit-ignore",
+    "merit-region",
+    "merit-labels",
+    "merit-max-latency-ms",
+    "merit-allow-fallback",
+    "merit-deadline",
+    "merit-idempotent",
+    "merit-key",
+];
+/// Headers of answers: tolerated in requests, as clients copy headers, and dropped.
+const ANSWERED: [&str; 10] = [
+    "merit-invocation-id",
+    "merit-provider",
+    "merit-market",
+    "merit-revision",
+    "merit-price",
+    "merit-quoted-cost",
+    "merit-cost",
+    "merit-billed-ms",
+    "merit-attempts",
+    "merit-overhead-us",
+];
+
+impl Preferences {
+    /// The preferences in `headers`; a deadline counts from `now`.
+    pub(crate) fn read(headers: &HeaderMap, now: SystemTime) -> Result<Preferences, ApiError> {
+        let mut preferences = Preferences::default();
+        for (name, value) in headers {
+            let name = name.as_str();
+            if !name.starts_with("merit-") || ANSWERED.contains(&name) {
+                continue;
+            }
+            let value = value.to_str().map_err(|_| bad(name, "is not ASCII"))?.trim();
+            preferences.take(name, value, now)?;
+        }
+        preferences.limits.check().map_err(|error| ApiError::malformed(error.to_string()))?;
+        Ok(preferences)
+    }
+
+    fn take(&mut self, name: &str, value: &str, now: SystemTime) -> Result<(), ApiError> {
+        match name {
+            "merit-max-cost" => self.limits.max_cost = Some(parse(name, value)?),
+            "merit-max-price" => self.limits.max_price = Some(parse(name, value)?),
+            "merit-only" => self.limits.only = list(name, value)?,
+            "merit-ignore" => self.limits.ignore = list(name, value)?,
+            "merit-region" => self.limits.markets = regions(name, value)?,
+            "merit-labels" => self.limits.labels = labels(name, value)?,
+            "merit-max-latency-ms" => self.limits.max_latency_ms = Some(parse(name, value)?),
+            "merit-allow-fallback" => self.one_attempt = !parse::<bool>(name, value)?,
+            "merit-idempotent" => self.idempotent = Some(parse(name, value)?),
+            "merit-deadline" => self.within = Some(deadline(name, value, now)?),
+            // Checked by the guard before any door.
+            "merit-key" => {}
+            unknown => return Err(unknown_header(unknown)),
+        }
+        Ok(())
+    }
+}
+
+fn bad(name: &str, message: impl std::fmt::Display) -> ApiError {
+    ApiError::malformed(format!("the header {name} {message}"))
+}
+
+fn unknown_header(name: &str) -> ApiError {
+    let nearest = ASKED.into_iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    match nearest {
+        Some(nearest) => bad(name, format!("is not known; did you mean {nearest}?")),
+        None => bad(name, "is not known"),
+    }
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: &str) -> Result<T, ApiError> {
+    value.parse().map_err(|error| bad(name, format!("has the value `{value}`: {error}")))
+}
+
+fn items(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn list(name: &str, value: &str) -> Result<Vec<Name>, ApiError> {
+    items(value).map(|item| parse(name, item)).collect()
+}
+
+/// Patterns over regions; one with a class, `eu-*/wasm`, is over markets.
+fn regions(name: &str, value: &str) -> Result<Vec<MarketPattern>, ApiError> {
+    let pattern = |item: &str| match item.contains('/') {
+        true => parse(name, item),
+        false => parse(name, &format!("{item}/*")),
+    };
+    items(value).map(pattern).collect()
+}
+
+fn labels(name: &str, value: &str) -> Result<Vec<(String, String)>, ApiError> {
+    let label = |item: &str| match item.split_once('=') {
+        Some((label, value)) if !label.is_empty() => Ok((label.trim().to_owned(), value.trim().to_owned())),
+        _ => Err(bad(name, format!("has `{item}`; a label is name=value, such as residency=eu"))),
+    };
+    items(value).map(label).collect()
+}
+
+/// The time left until an RFC 3339 time, or the time itself of `+30s`, `+1500ms`, `+5m`.
+fn deadline(name: &str, value: &str, now: SystemTime) -> Result<Duration, ApiError> {
+    let wrong =
+        || bad(name, format!("has the value `{value}`: a time such as 2026-11-23T10:00:00Z, or +30s, +500ms, +5m"));
+    let Some(relative) = value.strip_prefix('+') else {
+        let at: Time = value.parse().map_err(|_| wrong())?;
+        let at = SystemTime::UNIX_EPOCH + Duration::from_micros(at.micros());
+        return at.duration_since(now).map_err(|_| bad(name, format!("`{value}` has passed")));
+    };
+    let (digits, millis) = [("ms", 1), ("s", 1_000), ("m", 60_000)]
+        .into_iter()
+        .find_map(|(unit, millis)| Some((relative.strip_suffix(unit)?, millis)))
+        .ok_or_else(wrong)?;
+    let count: u32 = digits.parse().map_err(|_| wrong())?;
+    Ok(Duration::from_millis(u64::from(count) * millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&'static str, &'static str)]) -> Result<Preferences, String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
+        Preferences::read(&headers, now).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn every_preference_is_read() {
+        let read = read(&[
+            ("merit-max-cost", "0.0005"),
+            ("merit-max-price", "0.00003"),
+            ("merit-only", "edge-1, edge-2"),
+            ("merit-region", "eu-*, us-east/wasm"),
+            ("merit-labels", "residency=eu"),
+            ("merit-max-latency-ms", "800"),
+            ("merit-allow-fallback", "false"),
+            ("merit-deadline", "+30s"),
+            ("merit-idempotent", "true"),
+        ])
+        .unwrap();
+        assert_eq!(read.limits.max_cost.unwrap().to_string(), "0.0005");
+        assert_eq!(read.limits.only.len(), 2);
+        assert_eq!(read.limits.markets[0].as_str(), "eu-*/*");
+        assert_eq!(read.limits.labels, [("residency".to_owned(), "eu".to_owned())]);
+        assert_eq!((read.one_attempt, read.idempotent), (true, Some(true)));
+        assert_eq!(read.within, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn what_is_malformed_or_unknown_is_named() {
+        let check = |name, value, part: &str| {
+            let message = read(&[(name, value)]).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        };
+        check("merit-max-cots", "1", "did you mean merit-max-cost?");
+        check("merit-max-cost", "-1", "negative");
+        check("merit-max-cost", "cheap", "not a decimal");
+        check("merit-only", "a b", "not a name");
+        check("merit-deadline", "soon", "+30s");
+        check("merit-deadline", "2001-01-01T00:00:00Z", "has passed");
+        check("merit-labels", "eu", "name=value");
+        check("merit-allow-fallback", "no", "merit-allow-fallback");
+    }
+
+    #[test]
+    fn headers_of_answers_are_dropped() {
+        assert_eq!(read(&[("merit-cost", "0"), ("x-other", "y")]), Ok(Preferences::default()));
+    }
+}

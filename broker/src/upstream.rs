@@ -1,0 +1,121 @@
+//! One attempt at a provider: sends the request, reads the whole answer, and says what became of it.
+//!
+//! What cannot have arrived is *not sent*; what may have arrived and was not answered is *unknown*.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use merit_adapters::{Answer, agent};
+use merit_proto::v1::Grant;
+
+use crate::PAYLOAD_MAX_BYTES;
+use crate::dispatch::Input;
+
+/// How long a provider may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// What an answer may take beyond the lease's timeout, which the provider enforces.
+const ANSWER_GRACE: Duration = Duration::from_secs(2);
+
+/// Connections to providers, kept open and shared.
+#[derive(Clone)]
+pub(crate) struct Upstream(Client<HttpConnector, Full<Bytes>>);
+
+/// What is sent with every attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) account: String,
+    pub(crate) function: String,
+    pub(crate) content_type: Option<http::HeaderValue>,
+    pub(crate) payload: Bytes,
+}
+
+/// What came back from an attempt.
+pub(crate) struct Attempt {
+    pub(crate) input: Input,
+    /// The function's answer, if it gave one.
+    pub(crate) answer: Option<FunctionAnswer>,
+    /// How long the provider took.
+    pub(crate) took: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FunctionAnswer {
+    pub(crate) content_type: Option<http::HeaderValue>,
+    pub(crate) body: Bytes,
+    /// What the provider says of a function that failed.
+    pub(crate) message: Option<String>,
+}
+
+impl Upstream {
+    pub(crate) fn new() -> Upstream {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(1024)
+            .build(connector);
+        Upstream(client)
+    }
+
+    /// Sends one attempt and waits for it, at most `within` and at most the lease's timeout.
+    pub(crate) async fn send(&self, grant: &Grant, call: &Call, within: Option<Duration>) -> Attempt {
+        let started = Instant::now();
+        let limit = Duration::from_millis(grant.timeout_ms.into()) + ANSWER_GRACE;
+        let limit = within.map_or(limit, |within| within.min(limit));
+        let (input, answer) = match tokio::time::timeout(limit, self.attempt(grant, call, started)).await {
+            Ok(came) => came,
+            Err(_) => (Input::Unknown { reason: format!("no answer within {} ms", limit.as_millis()) }, None),
+        };
+        Attempt { input, answer, took: started.elapsed() }
+    }
+
+    async fn attempt(&self, grant: &Grant, call: &Call, started: Instant) -> (Input, Option<FunctionAnswer>) {
+        let not_sent = |reason: String| (Input::NotSent { busy: false, reason }, None);
+        let unknown = |reason: String| (Input::Unknown { reason }, None);
+        let Some(invocation) = grant.invocation else {
+            return not_sent("the grant names no invocation".to_owned());
+        };
+        let wire = agent::Call {
+            endpoint: &grant.endpoint,
+            account: &call.account,
+            function: &call.function,
+            revision: grant.revision,
+            token: &grant.token,
+            invocation: invocation.into(),
+            content_type: call.content_type.as_ref(),
+        };
+        let request = match agent::request(&wire, Full::new(call.payload.clone())) {
+            Ok(request) => request,
+            Err(error) => return not_sent(format!("the provider's endpoint is unusable: {error}")),
+        };
+        let response = match self.0.request(request).await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return not_sent("the provider does not accept connections".to_owned()),
+            Err(error) => return unknown(format!("the connection to the provider broke: {error}")),
+        };
+        let (head, body) = response.into_parts();
+        match agent::answer(&head) {
+            Answer::NotSent { busy, reason } => (Input::NotSent { busy, reason }, None),
+            Answer::Unknown { reason } => unknown(reason),
+            Answer::Executed(report) => {
+                let body = match Limited::new(body, PAYLOAD_MAX_BYTES).collect().await {
+                    Ok(body) => body.to_bytes(),
+                    Err(error) => return unknown(format!("the provider's answer broke off: {error}")),
+                };
+                let input = Input::Executed {
+                    outcome: report.outcome,
+                    usage: report.reading.map(|reading| reading.usage),
+                    observed_us: started.elapsed().as_micros() as u64,
+                    egress_bytes: body.len() as u64,
+                };
+                let content_type = head.headers.get(http::header::CONTENT_TYPE).cloned();
+                (input, Some(FunctionAnswer { content_type, body, message: report.message }))
+            }
+        }
+    }
+}
