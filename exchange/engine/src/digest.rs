@@ -123,7 +123,9 @@ impl Engine {
                 .option(settings.limits.max_price.map(|price| price.picodollars()))
                 .option(settings.limits.max_latency_ms)
                 .each(settings.limits.only.iter(), |entity, name| entity.text(name.as_str()))
-                .each(settings.limits.ignore.iter(), |entity, name| entity.text(name.as_str()));
+                .each(settings.limits.ignore.iter(), |entity, name| entity.text(name.as_str()))
+                .each(settings.limits.markets.iter(), |entity, pattern| entity.text(pattern.as_str()))
+                .each(settings.limits.labels.iter(), |entity, (name, value)| entity.text(name).text(value));
             let entity = match &settings.audience {
                 Audience::Own => entity.int(0),
                 Audience::Any => entity.int(1),

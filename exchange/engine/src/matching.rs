@@ -233,8 +233,9 @@ impl Engine {
         if !settings.markets.is_empty() && !settings.markets.iter().any(|pattern| pattern.matches(market)) {
             return Err(Reason::Market);
         }
-        let Limits { markets: regions, labels, .. } = &asked.bid.limits;
-        if !regions.is_empty() && !regions.iter().any(|pattern| pattern.matches(market)) {
+        let limits = [&asked.bid.limits, &settings.limits];
+        let within = |l: &Limits| l.markets.is_empty() || l.markets.iter().any(|pattern| pattern.matches(market));
+        if !limits.into_iter().all(within) {
             return Err(Reason::Region);
         }
         let own = provider.account == asked.bid.account;
@@ -250,13 +251,14 @@ impl Engine {
         if !by_module && !code.deployments.contains_key(&provider.name) {
             return Err(Reason::NoDeployment);
         }
-        if !asked.bid.limits.permits(&provider.name) || !settings.limits.permits(&provider.name) {
+        if !limits.into_iter().all(|limits| limits.permits(&provider.name)) {
             return Err(Reason::Excluded);
         }
         if asked.bid.tried.contains(&offer.provider) {
             return Err(Reason::AlreadyTried);
         }
-        match labels.iter().find(|(name, value)| provider.labels.get(name) != Some(value)) {
+        let mut labels = limits.into_iter().flat_map(|limits| &limits.labels);
+        match labels.find(|(name, value)| provider.labels.get(name) != Some(value)) {
             Some((name, value)) => Err(Reason::MissingLabel { label: format!("{name}={value}") }),
             None => Ok(()),
         }
