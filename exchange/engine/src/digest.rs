@@ -148,7 +148,7 @@ impl Engine {
                         let entity = entity.int(provider.number()).int(estimate.seen);
                         entity.int(estimate.wall.raw()).int(estimate.cpu.raw())
                     })
-                    .each(revision.probes.iter(), |entity, (provider, lease)| entity.int(provider.number()).int(*lease))
+                    .each(revision.probes.iter(), |entity, (provider, count)| entity.int(provider.number()).int(*count))
                     .hash()
             });
             std::iter::once(entity.hash()).chain(revisions)

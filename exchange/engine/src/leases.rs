@@ -105,7 +105,7 @@ impl Engine {
         if lease.on_prior
             && let Some(revision) = function.revision_mut(lease.revision)
         {
-            revision.probes.insert(lease.provider, sequence);
+            *revision.probes.entry(lease.provider).or_default() += 1;
         }
         events.push(Event::Granted(Box::new(lease.clone())));
         self.shelf.take(slot, lease.memory_mb, sequence, &self.registry, events);
@@ -215,10 +215,14 @@ impl Engine {
         self.shelf.give_back(slot, lease.memory_mb, events);
         let function = &mut self.registry.functions[lease.function.index()];
         function.running -= 1;
-        if let Some(revision) = function.revision_mut(lease.revision)
-            && revision.probes.get(&lease.provider) == Some(&lease.id.sequence)
+        if lease.on_prior
+            && let Some(revision) = function.revision_mut(lease.revision)
+            && let Some(probes) = revision.probes.get_mut(&lease.provider)
         {
-            revision.probes.remove(&lease.provider);
+            *probes -= 1;
+            if *probes == 0 {
+                revision.probes.remove(&lease.provider);
+            }
         }
     }
 

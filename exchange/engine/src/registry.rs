@@ -41,8 +41,8 @@ pub struct Function {
 pub struct Revision {
     pub code: Code,
     pub(crate) estimates: BTreeMap<ProviderId, Estimate>,
-    /// The unsettled lease that tries a provider without history.
-    pub(crate) probes: BTreeMap<ProviderId, u64>,
+    /// How many running leases try a provider without history; absent: none.
+    pub(crate) probes: BTreeMap<ProviderId, u32>,
 }
 
 #[derive(Clone, Debug)]
