@@ -31,16 +31,21 @@ const POWERS: [u64; STEPS as usize] = {
     powers
 };
 
+/// Fractional bits of a mantissa below 2, whose square below 4 must fit 64 bits: enough for exact logarithms of
+/// all durations up to an hour.
+const FRACTION_BITS: u32 = 62;
+
 impl LogDuration {
+    /// Rounded down.
     pub(crate) fn of_micros(micros: u64) -> LogDuration {
         let micros = micros.max(1);
         let whole = 63 - micros.leading_zeros() as i32;
-        // The mantissa, 1.0 to 2.0 with 32 fractional bits; squaring it gives one bit of the logarithm at a time.
-        let mut mantissa = ((u128::from(micros) << 32) >> whole) as u64;
+        // The mantissa, 1.0 to 2.0; squaring it gives one bit of the logarithm at a time.
+        let mut mantissa = ((u128::from(micros) << FRACTION_BITS) >> whole) as u64;
         let mut log = whole;
         for _ in 0..FINE.trailing_zeros() {
-            mantissa = ((u128::from(mantissa) * u128::from(mantissa)) >> 32) as u64;
-            let bit = i32::from(mantissa >= 2 << 32);
+            mantissa = ((u128::from(mantissa) * u128::from(mantissa)) >> FRACTION_BITS) as u64;
+            let bit = i32::from(mantissa >= 2 << FRACTION_BITS);
             mantissa >>= bit;
             log = log * 2 + bit;
         }
@@ -129,6 +134,14 @@ mod tests {
         for micros in [1u64, 2, 3, 7, 100, 999, 40_312, 100_000, 3_600_000_000] {
             let back = LogDuration::of_micros(micros).micros() as f64 / micros as f64;
             assert!((0.5..=1.012).contains(&back) && (micros < 100 || back > 0.988), "{micros}: {back}");
+        }
+    }
+
+    #[test]
+    fn a_logarithm_is_exact_at_the_edges_of_its_steps() {
+        for micros in [1, 2, 3, 1_391_023, 5_564_092, 10_013_001, 13_175_617, 3_600_000_000] {
+            let power = num_bigint::BigUint::from(micros).pow(FINE as u32);
+            assert_eq!(LogDuration::of_micros(micros).raw(), power.bits() as i32 - 1, "{micros}");
         }
     }
 
