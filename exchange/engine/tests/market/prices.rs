@@ -1,0 +1,151 @@
+//! Who serves a call, and at what price.
+
+use merit_engine::Command;
+use merit_terms::{Limits, Rung};
+
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, rung, tariff};
+
+#[test]
+fn the_cheapest_predicted_cost_wins() {
+    let mut floor = Floor::new();
+    floor.seller("dear", 4, 12_000_000);
+    let cheap = floor.seller("cheap", 4, 10_000_000);
+    let grant = floor.call();
+    assert_eq!(grant.provider, cheap.id);
+    assert_eq!(grant.quoted_cost.picodollars(), 10_000_000 / CALLS_PER_GB_SECOND);
+}
+
+#[test]
+fn the_cheapest_bill_of_the_call_wins_over_the_cheaper_rate() {
+    let mut floor = Floor::new();
+    let by_second = floor.newcomer("by-the-second", 4);
+    let whole_seconds = Rung { tariff: merit_terms::Tariff { increment_ms: 1_000, ..tariff(8_000_000) }, ..rung(1, 0) };
+    floor.quote(by_second, vec![whole_seconds]).unwrap();
+    let by_millisecond = floor.seller("by-the-millisecond", 4, 10_000_000);
+    assert_eq!(floor.call().provider, by_millisecond.id);
+}
+
+#[test]
+fn when_the_cheapest_is_full_the_next_offer_makes_the_price_until_it_frees() {
+    let mut floor = Floor::new();
+    let cheap = floor.seller("cheap", 1, 10_000_000);
+    let dear = floor.seller("dear", 1, 12_000_000);
+    assert_eq!(floor.next_price(), 10_000_000);
+    let first = floor.call();
+    assert_eq!((first.provider, floor.next_price()), (cheap.id, 12_000_000));
+    assert_eq!(floor.call().provider, dear.id);
+    floor.settle(first.lease, 100);
+    assert_eq!(floor.next_price(), 10_000_000);
+}
+
+/// Who serves the call once both are known: one at full price, one half as fast at two thirds of the price.
+fn served_by(fast_ms: u64, slow_ms: u64) -> &'static str {
+    let mut floor = Floor::new();
+    let fast = floor.seller("fast", 8, 15_000_000);
+    floor.seller("slow", 8, 10_000_000);
+    for _ in 0..3 {
+        floor.run_at("fast", fast_ms);
+        floor.run_at("slow", slow_ms);
+    }
+    if floor.call().provider == fast.id { "fast" } else { "slow" }
+}
+
+#[test]
+fn a_slow_provider_loses_a_function_that_computes_and_keeps_one_that_sleeps() {
+    assert_eq!(served_by(100, 200), "fast");
+    assert_eq!(served_by(100, 100), "slow");
+}
+
+#[test]
+fn a_newcomer_is_tried_by_one_call_at_a_time_while_others_have_history() {
+    let mut floor = Floor::new();
+    let known = floor.seller("known", 8, 10_000_000);
+    floor.run_at("known", 100);
+    let newcomer = floor.seller("newcomer", 8, 12_000_000);
+    let trial = floor.call();
+    assert_eq!(trial.provider, newcomer.id, "predicted at half the others' duration");
+    assert_eq!([floor.call().provider, floor.call().provider], [known.id; 2]);
+    floor.apply(Command::Release { lease: trial.lease, busy: false }).unwrap();
+    assert_eq!(floor.call().provider, newcomer.id, "the trial taught nothing");
+}
+
+#[test]
+fn a_newcomer_stays_under_trial_while_any_of_its_trials_runs() {
+    let mut floor = Floor::new();
+    let known = floor.seller("known", 1, 10_000_000);
+    floor.run_at("known", 100);
+    floor.seller("newcomer", 8, 12_000_000);
+    let by_known = floor.call_at("known");
+    let _first = floor.call();
+    let second = floor.call();
+    floor.apply(Command::Release { lease: second.lease, busy: false }).unwrap();
+    floor.settle(by_known.lease, 100);
+    assert_eq!(floor.call().provider, known.id);
+}
+
+#[test]
+fn a_newcomer_serves_all_calls_that_nobody_else_can() {
+    let mut floor = Floor::new();
+    floor.seller("known", 1, 10_000_000);
+    floor.run_at("known", 100);
+    let newcomer = floor.seller("newcomer", 8, 12_000_000);
+    floor.call_at("known");
+    assert_eq!([floor.call().provider, floor.call().provider, floor.call().provider], [newcomer.id; 3]);
+}
+
+#[test]
+fn equal_offers_take_turns_by_longest_wait() {
+    let mut floor = Floor::new();
+    let sellers = ["one", "two", "three"].map(|name| floor.seller(name, 8, 10_000_000).id);
+    let served: Vec<_> = (0..6).map(|_| floor.call().provider).collect();
+    assert_eq!(served, [sellers, sellers].concat());
+}
+
+#[test]
+fn rungs_of_one_ladder_that_tie_take_one_turn() {
+    let mut floor = Floor::new();
+    let many = floor.newcomer("many-rungs", 8);
+    floor.quote(many, vec![rung(1, 10_000_000), rung(2, 10_000_000), rung(3, 10_000_000)]).unwrap();
+    let one = floor.seller("one-rung", 8, 10_000_000);
+    let served: Vec<_> = (0..4).map(|_| floor.call().provider).collect();
+    assert_eq!(served, [many.id, one.id, many.id, one.id]);
+}
+
+#[test]
+fn an_offer_quoted_again_unchanged_keeps_its_place() {
+    let mut floor = Floor::new();
+    let first = floor.seller("first", 8, 10_000_000);
+    floor.seller("second", 8, 10_000_000);
+    floor.quote(first, vec![rung(1, 10_000_000)]).unwrap();
+    assert_eq!(floor.call().provider, first.id);
+}
+
+#[test]
+fn an_offer_quoted_again_with_another_size_goes_to_the_back() {
+    let mut floor = Floor::new();
+    let first = floor.seller("first", 8, 10_000_000);
+    let second = floor.seller("second", 8, 10_000_000);
+    floor.quote(first, vec![Rung { capacity_mb: 2_048, ..rung(1, 10_000_000) }]).unwrap();
+    assert_eq!(floor.call().provider, second.id);
+}
+
+#[test]
+fn a_lease_keeps_the_tariff_of_its_match() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 8, 10_000_000);
+    let grant = floor.call();
+    floor.quote(seller, vec![rung(1, 90_000_000)]).unwrap();
+    assert_eq!(floor.settle(grant.lease, 100).cost.picodollars(), 10_000_000 / CALLS_PER_GB_SECOND);
+}
+
+#[test]
+fn labels_of_the_caller_and_of_the_function_must_be_granted() {
+    let limits = |value: &str| Limits { labels: vec![("residency".to_owned(), value.to_owned())], ..Limits::default() };
+    let mut floor = Floor::new();
+    floor.seller("seller", 8, 10_000_000);
+    assert!(floor.try_call(limits("eu")).is_ok());
+    assert!(floor.try_call(limits("us")).is_err());
+    let settings = merit_engine::FunctionSettings { limits: limits("us"), ..crate::floor::settings() };
+    floor.put("hello", crate::floor::code(), settings);
+    assert!(floor.try_call(Limits::default()).is_err());
+}
