@@ -1,1 +1,93 @@
-fn main() {}
+//! `merit`: a spot market for function execution, and the broker that spends it.
+
+mod book;
+mod broker;
+mod client;
+mod demo;
+mod deploy;
+mod exchange;
+mod functions;
+mod invoke;
+mod journal;
+mod listen;
+mod logs;
+mod output;
+mod provider;
+mod quote;
+mod stop;
+mod trades;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A spot market for function execution, and the broker that spends it.
+#[derive(Parser)]
+#[command(
+    name = "merit",
+    version,
+    max_term_width = 100,
+    after_help = "Start with `merit up`, then try `merit invoke echo --data hello`."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    logs: logs::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything in one process: exchange, broker, page, and three demo providers
+    Up(up::Arguments),
+    /// Start the exchange alone
+    Exchange(exchange::Arguments),
+    /// Start a broker at an exchange
+    Broker(broker::Arguments),
+    /// Sell this machine's idle capacity at an exchange
+    Provider(provider::Arguments),
+    /// Call a function through the market
+    Invoke(invoke::Arguments),
+    /// Show which providers would serve a call now, cheapest first, and why others would not
+    Quote(quote::Arguments),
+    /// List functions, or show one
+    Functions(functions::Arguments),
+    /// Upload a WebAssembly module and define its function
+    Deploy(deploy::Arguments),
+    /// Show a market's book
+    Book(book::Arguments),
+    /// Show a market's latest trades
+    Trades(trades::Arguments),
+    /// Check a data directory's journal
+    Journal(journal::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    logs::start(&arguments.logs);
+    match run(arguments.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("merit: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(arguments) => up::run(arguments).await,
+        Command::Exchange(arguments) => exchange::run(arguments).await,
+        Command::Broker(arguments) => broker::run(arguments).await,
+        Command::Provider(arguments) => provider::run(arguments).await,
+        Command::Invoke(arguments) => invoke::run(arguments).await,
+        Command::Quote(arguments) => quote::run(arguments).await,
+        Command::Functions(arguments) => functions::run(arguments).await,
+        Command::Deploy(arguments) => deploy::run(arguments).await,
+        Command::Book(arguments) => book::run(arguments).await,
+        Command::Trades(arguments) => trades::run(arguments).await,
+        Command::Journal(arguments) => journal::run(arguments),
+    }
+}

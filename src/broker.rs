@@ -1,0 +1,63 @@
+//! `merit broker`: front doors and dispatch, at an exchange elsewhere.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use merit_broker::{Broker, Page, Settings};
+use merit_proto::Transport;
+
+use crate::listen::{address, listen};
+use crate::stop::{self, DRAIN};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The exchange
+    #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE")]
+    exchange: String,
+    /// Where clients connect
+    #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
+    http: SocketAddr,
+    #[command(flatten)]
+    page: PageArguments,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct PageArguments {
+    /// The folder of the built page
+    #[arg(long, env = "MERIT_PAGE")]
+    page: Option<PathBuf>,
+}
+
+impl PageArguments {
+    /// The folder named, the page inside the binary, or the folder in which this source tree builds it.
+    pub(crate) fn page(&self) -> Page {
+        match &self.page {
+            Some(folder) => Page::Folder(folder.clone()),
+            None => built_page(),
+        }
+    }
+}
+
+#[cfg(feature = "embed-page")]
+fn built_page() -> Page {
+    Page::Embedded
+}
+
+#[cfg(not(feature = "embed-page"))]
+fn built_page() -> Page {
+    const FOLDER: &str = "broker/dashboard/dist";
+    // A binary in target/release of its source tree finds the page from anywhere.
+    let beside = std::env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join("../..").join(FOLDER)));
+    Page::Folder(beside.filter(|folder| folder.parent().is_some_and(|parent| parent.is_dir())).unwrap_or(FOLDER.into()))
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    let exchange = Transport::network(&arguments.exchange).context("--exchange")?;
+    let listener = listen(arguments.http, "--http").await?;
+    let http = address(&listener)?;
+    let broker = Broker::new(listener, Settings { exchange, page: arguments.page.page() })?;
+    println!("ready http://{http}");
+    broker.serve(stop.cancelled_owned(), DRAIN).await.context("the broker failed")
+}

@@ -1,0 +1,73 @@
+//! `merit deploy`: a module and its definition, in one step.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use http::Method;
+use serde_json::json;
+
+use crate::client::{self, Client};
+use crate::output::text;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The function's name
+    name: String,
+    /// A WebAssembly module: a WASI preview 1 command that reads standard input and writes standard output
+    module: PathBuf,
+    #[arg(long, default_value_t = 128)]
+    memory_mb: u32,
+    #[arg(long, default_value_t = 3000)]
+    timeout_ms: u32,
+    /// Who may run it: any, own, or names separated by commas
+    #[arg(long, default_value = "any")]
+    providers: String,
+    /// It may run twice where it is not known whether it ran
+    #[arg(long)]
+    idempotent: bool,
+    /// An environment variable of the function
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
+    environment: Vec<(String, String)>,
+    /// Markets in which it may run, such as local/wasm or eu-*/wasm; none: all
+    #[arg(long = "market")]
+    markets: Vec<String>,
+    #[arg(long)]
+    max_concurrency: Option<u32>,
+    #[command(flatten)]
+    broker: client::Arguments,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a variable is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let module =
+        std::fs::read(&arguments.module).with_context(|| format!("could not read {}", arguments.module.display()))?;
+    let providers = match arguments.providers.as_str() {
+        word @ ("any" | "own") => json!(word),
+        names => json!(names.split(',').map(str::trim).collect::<Vec<_>>()),
+    };
+    let definition = json!({
+        "memory_mb": arguments.memory_mb,
+        "timeout_ms": arguments.timeout_ms,
+        "idempotent": arguments.idempotent,
+        "providers": providers,
+        "markets": arguments.markets,
+        "environment": arguments.environment.into_iter().collect::<BTreeMap<_, _>>(),
+        "max_concurrency": arguments.max_concurrency,
+    });
+    let client = Client::new(&arguments.broker);
+    let path = format!("/v1/functions/{}", arguments.name);
+    // The module first: one that is refused leaves the definition as it was.
+    client.json(Method::PUT, &format!("{path}/module"), &[], module).await?;
+    let function = client.json(Method::PUT, &path, &[], definition.to_string()).await?;
+    println!(
+        "{} revision {} is deployed; call it with: merit invoke {0}",
+        text(&function, "name"),
+        text(&function, "revision")
+    );
+    Ok(())
+}

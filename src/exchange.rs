@@ -1,0 +1,75 @@
+//! `merit exchange`: the exchange alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use merit_exchange::{Exchange, Settings};
+use merit_terms::{Money, Name};
+
+use crate::listen::{address, listen};
+use crate::stop::{self, DRAIN};
+
+/// The account of calls without credentials on loopback.
+pub(crate) const DEV: &str = "dev";
+/// What `dev` begins with: enough to play with for a long time.
+const DEV_DEPOSIT_USD: &str = "1000";
+/// How often a provider must be heard of.
+const HEARTBEAT_MS: u32 = 1000;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    data: DataArguments,
+    /// Where brokers and providers connect
+    #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
+    grpc: SocketAddr,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct DataArguments {
+    /// The directory of the journal, the modules and the master key; made if it is not there
+    #[arg(long, default_value = "./merit-data", env = "MERIT_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// A market that is to be there, such as eu-west/wasm
+    #[arg(long = "market", default_value = "local/wasm")]
+    pub(crate) markets: Vec<String>,
+}
+
+/// Opens the data directory and makes sure of the markets and the account of keyless loopback.
+pub(crate) async fn open(arguments: &DataArguments) -> anyhow::Result<Exchange> {
+    let settings =
+        Settings { data_dir: arguments.data_dir.clone(), open_to_providers: true, heartbeat_ms: HEARTBEAT_MS };
+    let exchange = Exchange::open(settings)
+        .await
+        .with_context(|| format!("could not open the data directory {}", arguments.data_dir.display()))?;
+    if let Some(damage) = exchange.cut() {
+        tracing::warn!("the journal's damaged end was cut off: {damage}");
+    }
+    for market in &arguments.markets {
+        exchange.ensure_market(&market.parse().context("--market")?).await?;
+    }
+    let (dev, deposit): (Name, Money) = (DEV.parse()?, DEV_DEPOSIT_USD.parse()?);
+    exchange.ensure_account(&dev, deposit).await?;
+    Ok(exchange)
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    let listener = listen(arguments.grpc, "--grpc").await?;
+    let grpc = address(&listener)?;
+    let exchange = open(&arguments.data).await?;
+    println!("ready grpc://{grpc}");
+    let failure = tokio::select! {
+        served = exchange.serve(listener, stop.cancelled_owned(), DRAIN) => {
+            served?;
+            None
+        }
+        reason = exchange.stopped() => Some(reason),
+    };
+    exchange.close();
+    match failure {
+        Some(reason) => bail!("the journal failed, and nothing is accepted without it: {reason}"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,51 @@
+//! Tables for people, JSON for machines.
+
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Table};
+use serde_json::Value;
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    #[default]
+    Table,
+    Json,
+}
+
+/// A column: its title, and whether it holds numbers.
+pub(crate) type Column = (&'static str, bool);
+
+/// Prints rows under their titles; numbers to the right.
+pub(crate) fn print_table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(columns.iter().map(|(title, number)| cell(title, *number)));
+    for row in rows {
+        table.add_row(row.iter().zip(columns).map(|(text, (_, number))| cell(text, *number)));
+    }
+    for line in table.lines() {
+        println!("{}", line.trim_end());
+    }
+}
+
+fn cell(text: &str, number: bool) -> Cell {
+    Cell::new(text).set_alignment(if number { CellAlignment::Right } else { CellAlignment::Left })
+}
+
+pub(crate) fn print_json(value: &Value) {
+    println!("{value:#}");
+}
+
+/// What stands in `field` of a JSON object, as plain text.
+pub(crate) fn text(value: &Value, field: &str) -> String {
+    match &value[field] {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The objects of an array field.
+pub(crate) fn objects<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().map_or(&[], Vec::as_slice)
+}

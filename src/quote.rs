@@ -1,0 +1,72 @@
+//! `merit quote`: the merit order of a call, now, and who is refused.
+
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::client::{self, Client};
+use crate::output::{Output, objects, print_json, print_table, text};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The function: name, name:alias or name:revision
+    function: String,
+    /// A header, such as `Merit-Max-Cost: 0.00001`
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = crate::invoke::header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    broker: client::Arguments,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let client = Client::new(&arguments.broker);
+    let path = format!("/v1/functions/{}/quote", arguments.function);
+    let quote = client.json(Method::POST, &path, &arguments.headers, "").await?;
+    if arguments.output == Output::Json {
+        print_json(&quote);
+        return Ok(());
+    }
+    println!(
+        "{} revision {}, at sequence {}",
+        text(&quote, "function"),
+        text(&quote, "revision"),
+        text(&quote, "sequence")
+    );
+    let columns = [
+        ("rank", true),
+        ("provider", false),
+        ("market", false),
+        ("price USD/GB-s", true),
+        ("predicted ms", true),
+        ("billed ms", true),
+        ("predicted cost USD", true),
+        ("worst cost USD", true),
+        ("", false),
+    ];
+    print_table(
+        &columns,
+        objects(&quote, "offers").iter().map(|offer| {
+            let predicted = &offer["predicted"];
+            let wall_us = predicted["wall_us"].as_u64().unwrap_or_default();
+            vec![
+                text(offer, "rank"),
+                text(offer, "provider"),
+                text(offer, "market"),
+                text(offer, "price"),
+                format!("{}.{:03}", wall_us / 1000, wall_us % 1000),
+                text(predicted, "billed_ms"),
+                text(predicted, "cost"),
+                text(offer, "worst_cost"),
+                if offer["prior"] == true { "no history: tried once".to_owned() } else { String::new() },
+            ]
+        }),
+    );
+    let refused = objects(&quote, "refused");
+    if !refused.is_empty() {
+        println!("\nrefused");
+        let columns = [("provider", false), ("market", false), ("offer", false), ("code", false), ("reason", false)];
+        let row = |offer| ["provider", "market", "offer", "code", "message"].map(|field| text(offer, field)).to_vec();
+        print_table(&columns, refused.iter().map(row));
+    }
+    Ok(())
+}

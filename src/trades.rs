@@ -1,0 +1,37 @@
+//! `merit trades`: a market's tape.
+
+use crate::client::{self, Client};
+use crate::output::{Output, objects, print_json, print_table, text};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The market, such as local/wasm
+    market: String,
+    /// How many, newest first; at most 1000
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    broker: client::Arguments,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let client = Client::new(&arguments.broker);
+    let tape = client.get(&format!("/v1/markets/{}/trades?limit={}", arguments.market, arguments.limit)).await?;
+    if arguments.output == Output::Json {
+        print_json(&tape);
+        return Ok(());
+    }
+    let columns = [
+        ("sequence", true),
+        ("at", false),
+        ("provider", false),
+        ("price USD/GB-s", true),
+        ("memory MB", true),
+        ("GB-s", true),
+    ];
+    let fields = ["sequence", "at", "provider", "price", "memory_mb", "gb_seconds"];
+    print_table(&columns, objects(&tape, "trades").iter().map(|trade| fields.map(|field| text(trade, field)).to_vec()));
+    Ok(())
+}

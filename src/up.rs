@@ -1,0 +1,102 @@
+//! `merit up`: everything in one process, with nothing to configure.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use merit_broker::{Broker, Settings};
+use merit_proto::Transport;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::PageArguments;
+use crate::demo;
+use crate::exchange::{self, DataArguments};
+use crate::listen::{address, listen};
+use crate::stop::{self, DRAIN};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    data: DataArguments,
+    /// Where clients and the page connect
+    #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
+    http: SocketAddr,
+    /// Where providers and other brokers connect
+    #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
+    grpc: SocketAddr,
+    /// Start no demo providers and deploy no sample functions
+    #[arg(long)]
+    no_demo: bool,
+    /// Calls a second that the demo makes of its own functions; 0 for none
+    #[arg(long, default_value_t = 2.0, value_name = "RATE", value_parser = rate)]
+    demo_traffic: f64,
+    #[command(flatten)]
+    page: PageArguments,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("a rate is 0 to 1000 calls a second".to_owned()),
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    let http_listener = listen(arguments.http, "--http").await?;
+    let grpc_listener = listen(arguments.grpc, "--grpc").await?;
+    let (http, grpc) = (address(&http_listener)?, address(&grpc_listener)?);
+
+    let exchange = exchange::open(&arguments.data).await?;
+    let in_process = Transport::InProcess(exchange.routes().await.context("the protocol's description")?);
+    let settings = Settings { exchange: in_process.clone(), page: arguments.page.page() };
+    let broker = Broker::new(http_listener, settings)?;
+
+    // Providers and remote brokers keep the exchange until the broker here has finished what runs.
+    let stop_exchange = CancellationToken::new();
+    let serving = {
+        let (exchange, stop) = (exchange.clone(), stop_exchange.clone());
+        tokio::spawn(async move {
+            exchange.serve(grpc_listener, stop.cancelled_owned(), std::time::Duration::from_secs(1)).await
+        })
+    };
+    let broker = tokio::spawn(broker.serve(stop.clone().cancelled_owned(), DRAIN));
+
+    let mut providers = Vec::new();
+    if !arguments.no_demo {
+        demo::deploy_samples(&in_process).await?;
+        providers = demo::start_providers(grpc).await?;
+        if arguments.demo_traffic > 0.0 {
+            // Ends with `stop`.
+            tokio::spawn(demo::traffic(format!("http://{http}"), arguments.demo_traffic, stop.clone()));
+        }
+    }
+    println!("ready http://{http} grpc://{grpc}");
+    if !arguments.no_demo {
+        print_first_steps(http);
+    }
+
+    let failure = tokio::select! {
+        () = stop.cancelled() => None,
+        reason = exchange.stopped() => Some(reason),
+    };
+    if let Some(reason) = failure {
+        bail!("the journal failed, and nothing is accepted without it: {reason}");
+    }
+    broker.await.context("the broker's task failed")?.context("the broker failed")?;
+    for provider in providers {
+        provider.stop(DRAIN).await.context("a demo provider did not stop cleanly")?;
+    }
+    stop_exchange.cancel();
+    serving.await.context("the exchange's task failed")??;
+    exchange.close();
+    Ok(())
+}
+
+fn print_first_steps(http: SocketAddr) {
+    println!("the market: http://{http}/");
+    println!("try:");
+    println!("  curl -i --data hello http://{http}/v1/functions/echo/invocations");
+    let at = if http.port() == 8080 { String::new() } else { format!(" --broker http://{http}") };
+    println!("  merit quote mandelbrot{at}");
+    println!("  merit book local/wasm{at}");
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Everything that can be checked, in the order in which it fails soonest, with the time of each stage.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+started=$SECONDS
+
+stage() {
+    local name=$1 from=$SECONDS
+    shift
+    echo "== $name"
+    "$@"
+    echo "== $name: $((SECONDS - from)) s"
+}
+
+page() {
+    (cd broker/dashboard && npm ci --no-audit --no-fund --loglevel=error && npm run check && npm test && npm run build)
+}
+
+if ! command -v npm >/dev/null; then
+    echo "The tests of the market page need npm: install Node.js 20 or later." >&2
+    exit 1
+fi
+stage packages tests/prepare.sh
+stage format cargo fmt --all --check
+stage page page
+stage build cargo build --release --workspace --all-targets
+stage lint cargo clippy --release --workspace --all-targets -- -D warnings
+stage tests cargo test --release --workspace --no-fail-fast
+echo "== all: $((SECONDS - started)) s"

@@ -1,0 +1,75 @@
+//! A call and what it leaves behind: its answer, its receipt, its record, its money.
+
+use merit_terms::Money;
+use serde_json::json;
+
+use crate::in_both_shapes;
+use crate::market::{Market, Shape};
+
+in_both_shapes! {
+    a_call_is_answered_with_its_receipt_and_recorded
+    sha256_answers_as_the_program_of_that_name
+}
+
+const FIXED: [&str; 4] = ["--per-gb-second", "0.0000166667", "--per-request", "0.0000002"];
+
+async fn a_call_is_answered_with_its_receipt_and_recorded(shape: Shape) {
+    let market = Market::start(shape).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    market.deploy("echo", json!({})).await;
+    let before = market.get("/v1/accounts/dev").await.json();
+
+    let answer = market.invoke("echo", "hello").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "hello"));
+    assert_eq!(answer.header("merit-provider"), "edge-1");
+    assert_eq!(answer.header("merit-market"), "local/wasm");
+    assert_eq!(answer.header("merit-price"), "0.0000206667");
+    assert_eq!(answer.header("merit-attempts"), "1");
+    let cost: Money = answer.header("merit-cost").parse().unwrap();
+    assert!(cost > Money::ZERO);
+
+    let id = answer.header("merit-invocation-id").to_owned();
+    let record = market.get(&format!("/v1/invocations/{id}")).await.json();
+    assert_eq!(record["state"], "settled", "{record}");
+    assert_eq!(record["cost"], cost.to_string());
+    assert_eq!(record["usage"]["billed_ms"].to_string(), answer.header("merit-billed-ms"));
+    assert_eq!(record["usage"]["estimated"], false);
+    assert_eq!(record["attempts"][0]["provider"], "edge-1");
+
+    let after = market.get("/v1/accounts/dev").await.json();
+    let paid = |account: &serde_json::Value| account["balance"].as_str().unwrap().parse::<Money>().unwrap();
+    assert_eq!(paid(&before).saturating_sub(paid(&after)), cost);
+    assert_eq!(after["held"], "0");
+    let accounts = market.get("/v1/accounts").await.json();
+    assert_eq!(accounts["sum"], "0", "{accounts}");
+
+    let trades = market.get("/v1/markets/local/wasm/trades").await.json();
+    assert_eq!(trades["trades"].as_array().unwrap().len(), 1, "{trades}");
+    assert_eq!(trades["trades"][0]["match_sequence"].to_string(), id.split_once('-').unwrap().1);
+    let book = market.get("/v1/markets/local/wasm/book").await.json();
+    assert_eq!(book["spot_price"], "0.0000206667");
+    assert_eq!(book["offers"][0]["free_mb"], book["offers"][0]["capacity_mb"]);
+    market.stop().await;
+}
+
+async fn sha256_answers_as_the_program_of_that_name(shape: Shape) {
+    let market = Market::start(shape).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    market.deploy("sha256", json!({})).await;
+    let payload: Vec<u8> = (0..200_000_u32).map(|i| (i * 7 % 251) as u8).collect();
+    let file = market.dir.path().join("payload");
+    std::fs::write(&file, &payload).unwrap();
+    let path = file.to_str().unwrap();
+
+    let ours = crate::process::merit()
+        .args(["invoke", "sha256", "--data-file", path, "--broker", &market.http])
+        .output()
+        .await
+        .unwrap();
+    let theirs = tokio::process::Command::new("sha256sum").arg(path).output().await.unwrap();
+    let digest = |output: &[u8]| String::from_utf8_lossy(output).split_whitespace().next().map(str::to_owned);
+    assert!(ours.status.success(), "{ours:?}");
+    assert_eq!(digest(&ours.stdout), digest(&theirs.stdout));
+    assert!(String::from_utf8_lossy(&ours.stderr).contains("at edge-1 in local/wasm"), "{ours:?}");
+    market.stop().await;
+}

@@ -1,0 +1,20 @@
+//! End to end, with real parts: processes on free ports, sockets, files, WebAssembly modules, a browser.
+//!
+//! What does not depend on how the market is started is tested twice with one body: all in one process, and as three.
+
+mod calls;
+mod market;
+mod process;
+
+/// One body, both shapes of the market.
+macro_rules! in_both_shapes {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        mod all_in_one {
+            $(#[tokio::test] async fn $name() { super::$name(crate::market::Shape::AllInOne).await; })*
+        }
+        mod three_processes {
+            $(#[tokio::test] async fn $name() { super::$name(crate::market::Shape::ThreeProcesses).await; })*
+        }
+    };
+}
+pub(crate) use in_both_shapes;

@@ -1,0 +1,89 @@
+//! Real `merit` processes: started, waited for, killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long anything may take before a test gives up on it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running process; killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Its first line of output.
+    pub(crate) ready: String,
+    log: PathBuf,
+}
+
+pub(crate) fn merit() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_merit"));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+impl Process {
+    /// Starts `merit` and waits for its line `ready ...`; its log goes to `log`.
+    pub(crate) async fn start(arguments: &[&str], log: &Path) -> Process {
+        let stderr = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let mut command = merit();
+        command.args(arguments).args(["--log", "info"]).stdout(Stdio::piped()).stderr(stderr);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+        let ready = match first {
+            Ok(Ok(Some(line))) if line.starts_with("ready ") => line,
+            other => panic!("{arguments:?} printed {other:?}; its log:\n{}", std::fs::read_to_string(log).unwrap()),
+        };
+        // The rest of its output must go somewhere, or the pipe would fill.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Process { child, ready, log: log.to_owned() }
+    }
+
+    /// The address that follows `scheme` in the ready line.
+    pub(crate) fn url(&self, scheme: &str) -> String {
+        let word = self.ready.split_whitespace().find_map(|word| word.strip_prefix(&format!("{scheme}://")));
+        format!("http://{}", word.unwrap_or_else(|| panic!("no {scheme} in `{}`", self.ready)))
+    }
+
+    /// kill -9.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// SIGTERM, then waits for its end.
+    pub(crate) async fn stop(mut self) -> ExitStatus {
+        self.signal("TERM").await;
+        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.unwrap(),
+            Err(_) => panic!("it did not stop; its log:\n{}", std::fs::read_to_string(&self.log).unwrap()),
+        }
+    }
+
+    pub(crate) async fn signal(&self, signal: &str) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().await.unwrap().success());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+/// Asks again until it is so.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < until, "it did not come to pass that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
