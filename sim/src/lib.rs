@@ -1,1 +1,6 @@
-//! Empty.
+//! A seeded world on a virtual clock, the benches, and the load generator.
+//!
+//! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of what serves.
+
+pub mod engine_bench;
+pub mod world;

@@ -50,13 +50,18 @@ pub(crate) struct Shelf {
     pub(crate) offers: Vec<Option<Offer>>,
     free_slots: Vec<OfferSlot>,
     pub(crate) pools: Vec<Pool>,
-    next_offer: u64,
+    last_offer: u64,
 }
 
 const RUNGS_MAX: usize = 64;
 const POOLS_MAX: usize = 64;
 
 impl Shelf {
+    /// The number of the offer posted last; 0 before the first.
+    pub(crate) fn last_offer(&self) -> u64 {
+        self.last_offer
+    }
+
     /// The live or retired offer in `slot`. A slot held by a ladder or a lease is always filled.
     pub(crate) fn offer(&self, slot: OfferSlot) -> Option<&Offer> {
         self.offers.get(slot as usize)?.as_ref()
@@ -288,8 +293,8 @@ impl Shelf {
         registry: &mut Registry,
         events: &mut Vec<Event>,
     ) -> OfferSlot {
-        self.next_offer += 1;
-        let (id, price) = (OfferId(self.next_offer), rung.tariff.reference_price());
+        self.last_offer += 1;
+        let (id, price) = (OfferId(self.last_offer), rung.tariff.reference_price());
         let slot = self.post(Offer {
             id,
             provider: quote.provider,

@@ -67,8 +67,10 @@ impl Engine {
             .chain(self.function_hashes())
             .chain(self.shelf.offers.iter().flatten().map(|offer| self.offer_hash(offer)))
             .chain(self.leases.open.values().map(|open| lease_hash(&open.lease)));
-        let market = Entity::new(0).int(self.run).int(self.sequence).int(self.fee_basis_points);
-        hashes.fold(market.hash(), u128::wrapping_add)
+        let whole =
+            Entity::new(0).int(self.run).int(self.sequence).int(self.last_at.micros()).int(self.fee_basis_points);
+        let whole = whole.int(self.shelf.last_offer());
+        hashes.fold(whole.hash(), u128::wrapping_add)
     }
 
     fn accounts_hashes(&self) -> impl Iterator<Item = u128> {

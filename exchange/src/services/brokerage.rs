@@ -17,6 +17,8 @@ use crate::records::Record;
 
 /// Offers listed in a quote; the rest are counted.
 const OFFERS_LISTED: usize = 50;
+/// More attempts than any broker makes.
+const TRIED_MAX: usize = 64;
 
 #[tonic::async_trait]
 impl Brokerage for Exchange {
@@ -25,6 +27,9 @@ impl Brokerage for Exchange {
         let request = request.into_inner();
         let mut bid = self.bid(&request.account, &request.function, request.qualifier, request.limits.as_ref())?;
         bid.answer_limit_bytes = request.answer_limit_bytes;
+        if request.tried.len() > TRIED_MAX {
+            return Err(Status::invalid_argument(format!("tried: {}; at most {TRIED_MAX}", request.tried.len())));
+        }
         bid.tried = self.0.sequencer.read(|engine| provider_ids(engine, &request.tried));
         bid.invocation = request.invocation.map(Into::into);
         let submitted = self.0.sequencer.submit(&Command::Acquire(Box::new(bid))).map_err(unavailable)?;
