@@ -1,0 +1,184 @@
+//! The way of an invocation: token, payload, thread, module, run, report. Owns which leases were used; never learns
+//! what a call costs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use merit_adapters::agent::{INVOCATION_ID, LEASE, PAYLOAD_MAX_BYTES};
+use merit_adapters::{LOG_MAX_BYTES, Reading, Report};
+use merit_terms::{LeaseId, Name, Outcome, Time, Usage};
+use merit_wasm::{Digest, Execution, Failure, Host, Job};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::code::{Code, RevisionKey, Revisions};
+use crate::refused::Refused;
+use crate::session::Credentials;
+use crate::token::{self, Asked, Lease, UsedLeases};
+
+/// How long a payload may take to arrive.
+const PAYLOAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// What invocations of one provider share.
+pub(crate) struct Invocations {
+    provider: Name,
+    credentials: watch::Receiver<Option<Credentials>>,
+    used: Mutex<UsedLeases>,
+    host: Host,
+    revisions: Revisions,
+    draining: AtomicBool,
+}
+
+impl Invocations {
+    pub(crate) fn new(
+        provider: Name,
+        credentials: watch::Receiver<Option<Credentials>>,
+        host: Host,
+        revisions: Revisions,
+    ) -> Invocations {
+        Invocations { provider, credentials, used: Mutex::default(), host, revisions, draining: AtomicBool::new(false) }
+    }
+
+    /// Takes no more calls from now on.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn router(self: Arc<Invocations>) -> Router {
+        Router::new()
+            .route("/invoke/{account}/{function}/{revision}", post(invoke))
+            .fallback(|| async { Refused::NoSuchPath })
+            .method_not_allowed_fallback(|| async { Refused::NoSuchPath })
+            .with_state(self)
+    }
+
+    async fn run(&self, path: (String, String, String), headers: &HeaderMap, body: Body) -> Result<Execution, Refused> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refused::Draining);
+        }
+        let (account, function, revision) = path;
+        let revision = revision.parse().map_err(|_| Refused::NoSuchPath)?;
+        let key = RevisionKey { account, function, revision };
+        let lease = self.lease(&key, headers)?;
+        let payload = payload(headers, body).await?;
+        let seat = self.host.admit().map_err(|_| Refused::Busy)?;
+        self.used().mark(&lease, now())?;
+        let limit = Duration::from_millis(lease.claims.timeout_ms.into());
+        let code = self.code(&lease, key.clone(), limit).await?;
+        let job = job(&lease, &key, headers, code, payload, limit);
+        seat.run(job).await.map_err(|failure| {
+            tracing::warn!(provider = %self.provider, lease = %lease.id, %failure, "a guest failed in the host");
+            match failure {
+                Failure::NotStarted(_) => Refused::NotStarted,
+                Failure::Lost => Refused::Lost,
+            }
+        })
+    }
+
+    fn lease(&self, key: &RevisionKey, headers: &HeaderMap) -> Result<Lease, Refused> {
+        let session = (*self.credentials.borrow()).ok_or(Refused::NoSession)?;
+        let token = headers.get(LEASE).and_then(|token| token.to_str().ok()).ok_or(Refused::NoToken)?;
+        let asked = Asked { account: &key.account, function: &key.function, revision: key.revision };
+        token::check(token, self.provider.as_str(), &session, asked, now())
+    }
+
+    async fn code(&self, lease: &Lease, key: RevisionKey, within: Duration) -> Result<Code, Refused> {
+        let digest = Digest::try_from(lease.claims.module.as_slice()).map_err(|_| Refused::NoModule)?;
+        let code = self.revisions.code(key, digest, within).await;
+        code.map_err(|error| {
+            tracing::warn!(provider = %self.provider, lease = %lease.id, %error, "a module is not ready");
+            error.into()
+        })
+    }
+
+    fn used(&self) -> MutexGuard<'_, UsedLeases> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn invoke(
+    State(invocations): State<Arc<Invocations>>,
+    Path(path): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match invocations.run(path, &headers, body).await {
+        Ok(execution) => answer(execution),
+        Err(refused) => {
+            tracing::debug!(provider = %invocations.provider, code = refused.code(), "an invocation was refused");
+            refused.into_response()
+        }
+    }
+}
+
+async fn payload(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > PAYLOAD_MAX_BYTES) {
+        return Err(Refused::PayloadTooLarge);
+    }
+    let collected = timeout(PAYLOAD_WITHIN, Limited::new(body, PAYLOAD_MAX_BYTES).collect()).await;
+    match collected.map_err(|_| Refused::PayloadCut)? {
+        Ok(payload) => Ok(payload.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::PayloadTooLarge),
+        Err(_) => Err(Refused::PayloadCut),
+    }
+}
+
+fn job(lease: &Lease, key: &RevisionKey, headers: &HeaderMap, code: Code, payload: Bytes, timeout: Duration) -> Job {
+    let stated = headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()?.parse::<LeaseId>().ok());
+    let own = [
+        ("MERIT_INVOCATION_ID", stated.unwrap_or(lease.id).to_string()),
+        ("MERIT_FUNCTION", key.function.clone()),
+        ("MERIT_REVISION", key.revision.to_string()),
+    ];
+    let functions = code.environment.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != name));
+    let environment = functions.cloned().chain(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    Job {
+        module: code.module,
+        payload,
+        environment: environment.collect(),
+        arguments: vec![key.function.clone()],
+        memory_mb: lease.claims.memory_mb,
+        timeout,
+        waited: code.waited,
+        output_limit_bytes: PAYLOAD_MAX_BYTES,
+        log_limit_bytes: LOG_MAX_BYTES,
+    }
+}
+
+/// The function's output, and what is said of the execution in the headers.
+fn answer(execution: Execution) -> Response {
+    let (outcome, message) = match execution.outcome {
+        merit_wasm::Outcome::Ok => (Outcome::Ok, None),
+        merit_wasm::Outcome::Exit(code) => (Outcome::Exit, Some(format!("exited with code {code}"))),
+        merit_wasm::Outcome::Trap(message) => (Outcome::Trap, Some(message)),
+        merit_wasm::Outcome::OutOfMemory => (Outcome::OutOfMemory, None),
+        merit_wasm::Outcome::Timeout => (Outcome::Timeout, None),
+        merit_wasm::Outcome::OutputLimit => (Outcome::OutputLimit, None),
+    };
+    let merit_wasm::Usage { wall_us, cpu_us, cold_us, peak_memory_bytes } = execution.usage;
+    let reading = Reading {
+        usage: Usage { wall_us, cpu_us, cold_us, egress_bytes: 0 },
+        peak_memory_mb: u32::try_from(peak_memory_bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX),
+    };
+    let report = Report { outcome, reading: Some(reading), message, log: execution.log.to_vec() };
+    let mut response = execution.output.into_response();
+    report.write(response.headers_mut());
+    response
+}
+
+/// The time by this machine's clock.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,134 @@
+//! Why an invocation is not run: the status and code of each reason, chosen here once. Nothing was started in any case
+//! but the loss of a running guest, and the answer says so.
+
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use merit_adapters::agent::{PAYLOAD_MAX_BYTES, write_busy, write_not_sent};
+use merit_proto::TokenError;
+
+/// An invocation that gives no answer of its function.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("there is nothing here; invocations go to POST /invoke/{{account}}/{{function}}/{{revision}}")]
+    NoSuchPath,
+    #[error("the provider is stopping")]
+    Draining,
+    #[error("the provider has no session with the exchange yet")]
+    NoSession,
+    #[error("the request has no Merit-Lease header with the token of a lease")]
+    NoToken,
+    #[error("{0}")]
+    Token(TokenError),
+    #[error("the token is for another {what}")]
+    TokenForOther { what: &'static str },
+    #[error("the token has expired")]
+    TokenExpired,
+    #[error("the token was used before")]
+    TokenUsed,
+    #[error("the payload is larger than {PAYLOAD_MAX_BYTES} bytes")]
+    PayloadTooLarge,
+    #[error("the payload did not arrive whole")]
+    PayloadCut,
+    #[error("every thread of the provider is taken")]
+    Busy,
+    #[error("the revision has no WebAssembly module")]
+    NoModule,
+    #[error("the exchange does not know the revision or its module")]
+    UnknownModule,
+    #[error("the module cannot be had from the exchange")]
+    ModuleUnavailable,
+    #[error("the module cannot be run here: {0}")]
+    ModuleUnusable(String),
+    #[error("the module was not ready within the timeout of the call")]
+    ModuleLate,
+    #[error("the guest could not be started")]
+    NotStarted,
+    #[error("the guest was lost while it ran")]
+    Lost,
+}
+
+impl Refused {
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Refused::NoSuchPath => "not_found",
+            Refused::Draining => "draining",
+            Refused::NoSession => "no_session",
+            Refused::NoToken => "token_missing",
+            Refused::Token(TokenError::Malformed) => "token_malformed",
+            Refused::Token(TokenError::Forged) => "token_forged",
+            Refused::TokenForOther { .. } => "token_for_other",
+            Refused::TokenExpired => "token_expired",
+            Refused::TokenUsed => "token_used",
+            Refused::PayloadTooLarge => "payload_too_large",
+            Refused::PayloadCut => "payload_cut",
+            Refused::Busy => "busy",
+            Refused::NoModule => "no_module",
+            Refused::UnknownModule => "unknown_module",
+            Refused::ModuleUnavailable => "module_unavailable",
+            Refused::ModuleUnusable(_) => "module_unusable",
+            Refused::ModuleLate => "module_late",
+            Refused::NotStarted => "not_started",
+            Refused::Lost => "guest_lost",
+        }
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Refused::NoSuchPath => StatusCode::NOT_FOUND,
+            Refused::NoToken
+            | Refused::Token(_)
+            | Refused::TokenForOther { .. }
+            | Refused::TokenExpired
+            | Refused::TokenUsed => StatusCode::FORBIDDEN,
+            Refused::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refused::PayloadCut => StatusCode::BAD_REQUEST,
+            Refused::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Refused::Draining
+            | Refused::NoSession
+            | Refused::NoModule
+            | Refused::UnknownModule
+            | Refused::ModuleUnavailable
+            | Refused::ModuleUnusable(_)
+            | Refused::ModuleLate
+            | Refused::NotStarted => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::Lost => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let message = self.to_string();
+        let error = serde_json::json!({ "error": { "code": self.code(), "message": message } });
+        let mut response = (self.status(), error.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self {
+            Refused::Lost => {}
+            Refused::Busy => write_busy(headers, &message),
+            _ => write_not_sent(headers, &message),
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use merit_adapters::{Answer, agent};
+
+    use super::*;
+
+    fn read(refused: Refused) -> Answer {
+        agent::answer(&refused.into_response().into_parts().0)
+    }
+
+    #[test]
+    fn a_broker_reads_a_refusal_as_not_sent_and_a_lost_guest_as_unknown() {
+        assert!(matches!(read(Refused::Busy), Answer::NotSent { busy: true, .. }));
+        assert!(matches!(read(Refused::TokenUsed), Answer::NotSent { busy: false, .. }));
+        assert!(matches!(read(Refused::Draining), Answer::NotSent { busy: false, .. }));
+        assert!(matches!(read(Refused::PayloadTooLarge), Answer::NotSent { busy: false, .. }));
+        assert!(matches!(read(Refused::Lost), Answer::Unknown { .. }));
+    }
+}

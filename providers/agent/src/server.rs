@@ -1,0 +1,89 @@
+//! The shell of the invocation server: a listener, its connections, and their end. Knows nothing of invocations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Connections at a time; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 4096;
+/// How long a connection may be without a whole request head. Longer than brokers keep idle connections, so that they
+/// close first and no request meets a closing connection.
+const IDLE_MAX: Duration = Duration::from_secs(120);
+/// The pause after a connection could not be accepted, for want of file descriptors mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A server that runs until it is stopped or dropped.
+pub(crate) struct Server {
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) fn start(listener: TcpListener, router: Router) -> Server {
+        let (stop, stopped) = watch::channel(false);
+        Server { stop, serving: tokio::spawn(serve(listener, router, stopped)) }
+    }
+
+    /// Accepts no more and waits for the requests that run, at most `within`; false if some were cut off then.
+    pub(crate) async fn stop(mut self, within: Duration) -> bool {
+        self.stop.send_replace(true);
+        tokio::time::timeout(within, &mut self.serving).await.is_ok()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort(); // And with it, by its set, the connections.
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+    let (graceful, free) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, permit) = tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &free) => accepted,
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_MAX)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = graceful.watch(connection);
+        connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+/// The next connection. May be dropped and called again without a loss.
+async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed, so that there always is a permit.
+    let permit = Arc::clone(free).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                stream.set_nodelay(true).ok(); // Only a matter of speed.
+                return (stream, permit);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

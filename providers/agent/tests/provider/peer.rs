@@ -1,0 +1,211 @@
+//! An exchange that does what a test wants: it welcomes, ends streams, and holds modules back.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use merit_proto::v1;
+use merit_proto::v1::exchange_message::Message as Said;
+use merit_proto::v1::modules_server::{Modules, ModulesServer};
+use merit_proto::v1::provider_gateway_server::{ProviderGateway, ProviderGatewayServer};
+use merit_proto::v1::provider_message::Message as Heard;
+use merit_terms::LeaseId;
+use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+
+const HEARTBEAT_MS: u32 = 50;
+
+/// What the peer saw, in order.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Logon(v1::Logon),
+    Quote { session: u32, quote: v1::QuoteLadder },
+    Heartbeat(Vec<v1::PoolSize>),
+    Ended { session: u32 },
+    ModuleAsked,
+}
+
+#[derive(Clone)]
+pub(crate) struct Peer(Arc<State>);
+
+struct State {
+    module: Bytes,
+    environment: BTreeMap<String, String>,
+    /// One permit a module that may be fetched.
+    gate: Semaphore,
+    fetched: AtomicUsize,
+    sessions: AtomicU32,
+    refusal: Mutex<Option<Status>>,
+    end: broadcast::Sender<Status>,
+    seen: mpsc::UnboundedSender<Seen>,
+}
+
+impl Peer {
+    pub(crate) fn new(module: Bytes) -> (Peer, mpsc::UnboundedReceiver<Seen>) {
+        let (seen, sees) = mpsc::unbounded_channel();
+        let state = State {
+            module,
+            environment: BTreeMap::from([
+                ("MODE".into(), "fast".into()),
+                ("MERIT_REVISION".into(), "the function's own".into()),
+            ]),
+            gate: Semaphore::new(1000),
+            fetched: AtomicUsize::new(0),
+            sessions: AtomicU32::new(0),
+            refusal: Mutex::default(),
+            end: broadcast::channel(4).0,
+            seen,
+        };
+        (Peer(Arc::new(state)), sees)
+    }
+
+    pub(crate) fn routes(&self) -> Routes {
+        Routes::new(ProviderGatewayServer::new(self.clone())).add_service(ModulesServer::new(self.clone()))
+    }
+
+    /// Refuses logons from now on.
+    pub(crate) fn refuse(&self, status: Status) {
+        *self.0.refusal.lock().unwrap() = Some(status);
+    }
+
+    /// Ends the streams that are on.
+    pub(crate) fn end(&self, status: Status) {
+        self.0.end.send(status).unwrap();
+    }
+
+    pub(crate) fn hold_modules_back(&self) {
+        self.0.gate.forget_permits(1000);
+    }
+
+    pub(crate) fn let_modules_go(&self) {
+        self.0.gate.add_permits(1000);
+    }
+
+    pub(crate) fn fetched(&self) -> usize {
+        self.0.fetched.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn claims(&self, sequence: u64) -> v1::LeaseClaims {
+        v1::LeaseClaims {
+            provider: "edge-1".into(),
+            session: self.0.sessions.load(Ordering::SeqCst),
+            lease: Some(LeaseId { run: 1, sequence }.into()),
+            account: "dev".into(),
+            function: "sample".into(),
+            revision: 3,
+            module: merit_wasm::digest(&self.0.module).to_vec(),
+            memory_mb: 128,
+            timeout_ms: 20_000,
+            attempt: 1,
+            expires: u64::MAX,
+        }
+    }
+
+    pub(crate) fn sign(&self, claims: &v1::LeaseClaims) -> String {
+        merit_proto::sign(&key(claims.session), claims)
+    }
+
+    async fn converse(
+        &self,
+        mut hears: Streaming<v1::ProviderMessage>,
+        says: mpsc::Sender<Result<v1::ExchangeMessage, Status>>,
+    ) -> Option<()> {
+        let mut end = self.0.end.subscribe();
+        let Heard::Logon(logon) = hears.message().await.ok()??.message? else {
+            return None;
+        };
+        self.0.seen.send(Seen::Logon(logon)).ok()?;
+        if let Some(status) = self.0.refusal.lock().unwrap().clone() {
+            return says.try_send(Err(status)).ok();
+        }
+        let session = self.0.sessions.fetch_add(1, Ordering::SeqCst) + 1;
+        let say = |message| says.try_send(Ok(v1::ExchangeMessage { session_sequence: 0, message: Some(message) })).ok();
+        let session_key = key(session).to_vec();
+        say(Said::Welcome(v1::Welcome { session, session_key, heartbeat_ms: HEARTBEAT_MS }))?;
+        let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS.into()));
+        loop {
+            let heard = tokio::select! {
+                heard = hears.message() => heard,
+                status = end.recv() => return says.try_send(Err(status.ok()?)).ok(),
+                _ = beat.tick() => {
+                    say(Said::Heartbeat(v1::ExchangeHeartbeat { at: 0 }))?;
+                    continue;
+                }
+            };
+            match heard.ok().flatten().and_then(|message| message.message) {
+                Some(Heard::Quote(quote)) => {
+                    let number = quote.number;
+                    self.0.seen.send(Seen::Quote { session, quote }).ok()?;
+                    say(Said::QuoteAccepted(v1::QuoteAccepted { number }))?;
+                }
+                Some(Heard::Heartbeat(heartbeat)) => self.0.seen.send(Seen::Heartbeat(heartbeat.pools)).ok()?,
+                Some(_) => {}
+                None => return self.0.seen.send(Seen::Ended { session }).ok(),
+            }
+        }
+    }
+}
+
+fn key(session: u32) -> [u8; 32] {
+    [session as u8; 32]
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ProviderGateway for Peer {
+    type SessionStream = Answers<v1::ExchangeMessage>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::ProviderMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (says, said) = mpsc::channel(256);
+        let peer = self.clone();
+        tokio::spawn(async move { peer.converse(request.into_inner(), says).await });
+        Ok(Response::new(Box::pin(ReceiverStream::new(said))))
+    }
+}
+
+#[tonic::async_trait]
+impl Modules for Peer {
+    async fn put(&self, _: Request<v1::PutModuleRequest>) -> Result<Response<v1::PutModuleResponse>, Status> {
+        Err(Status::unimplemented("providers put no modules"))
+    }
+
+    type GetStream = Answers<v1::ModuleChunk>;
+
+    async fn get(&self, request: Request<v1::GetModuleRequest>) -> Result<Response<Self::GetStream>, Status> {
+        self.0.seen.send(Seen::ModuleAsked).ok();
+        let permit = self.0.gate.acquire().await.unwrap();
+        permit.forget();
+        if request.into_inner().digest != merit_wasm::digest(&self.0.module) {
+            return Err(Status::not_found("there is no such module"));
+        }
+        self.0.fetched.fetch_add(1, Ordering::SeqCst);
+        let chunks: Vec<_> = self
+            .0
+            .module
+            .chunks(100)
+            .map(|chunk| Ok(v1::ModuleChunk { data: Bytes::copy_from_slice(chunk) }))
+            .collect();
+        Ok(Response::new(Box::pin(tokio_stream::iter(chunks))))
+    }
+
+    async fn get_revision(
+        &self,
+        request: Request<v1::GetRevisionRequest>,
+    ) -> Result<Response<v1::GetRevisionResponse>, Status> {
+        if request.into_inner().function != "sample" {
+            return Err(Status::not_found("there is no such revision"));
+        }
+        let module = merit_wasm::digest(&self.0.module).to_vec();
+        Ok(Response::new(v1::GetRevisionResponse { module, environment: self.0.environment.clone() }))
+    }
+}
