@@ -140,8 +140,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listener = listen(arguments.listen, "--listen").await?;
     let http = address(&listener)?;
     let runtime = Runtime::new(RuntimeSettings { threads: arguments.slots, modules: MODULES_KEPT })?;
-    let mut provider = Provider::start(settings, exchange, listener, runtime)
-        .await
+    let started = tokio::select! {
+        // An exchange that does not answer yet is waited for.
+        () = stop.cancelled() => return Ok(()),
+        started = Provider::start(settings, exchange, listener, runtime) => started,
+    };
+    let mut provider = started
         .with_context(|| format!("the provider {} could not start at {}", arguments.name, arguments.exchange))?;
     quoted(&provider, arguments.markets.len()).await?;
     println!("ready http://{http}");

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use merit_proto::v1;
 use merit_proto::v1::acquire_response::Answer;
-use merit_terms::{LeaseId, Usage};
+use merit_terms::{LeaseId, Limits, Usage};
+use serde_json::json;
 
 use crate::PAYLOAD_MAX_BYTES;
 use crate::dispatch::{Action, Bill, Dispatch, End, Finished, Input, Ran};
@@ -32,33 +33,26 @@ pub(crate) struct Ended {
     pub(crate) answer: FunctionAnswer,
     /// What Merit added to the providers' time.
     pub(crate) overhead: Duration,
+    /// Whether the caller's deadline passed meanwhile.
+    pub(crate) late: bool,
 }
 
 /// Runs an invocation to its end. It goes on when the caller is gone: what was leased is settled.
 pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Result<Ended, ApiError> {
-    let within = invocation.preferences.within;
-    let task = tokio::spawn(run(state.clone(), invocation));
-    let ended = match within {
-        // The machine itself stops waiting at the deadline; this bounds what comes around it.
-        Some(within) => tokio::time::timeout(within + Duration::from_secs(5), task).await.map_err(|_| {
-            ApiError::new(http::StatusCode::GATEWAY_TIMEOUT, "timeout", "the deadline passed").with(DEADLINE.into())
-        })?,
-        None => task.await,
-    };
+    let ended = tokio::spawn(run(state.clone(), invocation)).await;
     ended.map_err(|error| {
         tracing::error!(%error, "an invocation's task failed");
         ApiError::new(http::StatusCode::INTERNAL_SERVER_ERROR, "internal", "the broker failed; its log says why")
     })?
 }
 
-const DEADLINE: &str = "deadline";
-
 async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiError> {
     let Invocation { call, qualifier, preferences, received } = invocation;
+    let left = || preferences.within.map(|within| within.saturating_sub(received.elapsed()));
     let mut machine = Dispatch::new(preferences.one_attempt, preferences.idempotent);
     let mut upstream_took = Duration::ZERO;
     let mut function_answer = FunctionAnswer::default();
-    let limits = (preferences.limits != Default::default()).then(|| (&preferences.limits).into());
+    let limits = (preferences.limits != Limits::default()).then(|| (&preferences.limits).into());
     let mut action = machine.first();
     loop {
         let input = match action {
@@ -66,7 +60,11 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                 let took = received.elapsed();
                 let overhead = took.saturating_sub(upstream_took);
                 state.metrics.finished(&finished, took, overhead);
-                return Ok(Ended { finished: *finished, answer: function_answer, overhead });
+                let late = left() == Some(Duration::ZERO);
+                return Ok(Ended { finished: *finished, answer: function_answer, overhead, late });
+            }
+            Action::Acquire { .. } if left() == Some(Duration::ZERO) => {
+                Input::Refused { code: "timeout".to_owned(), message: "the deadline has passed".to_owned() }
             }
             Action::Acquire { tried, invocation } => {
                 let request = v1::AcquireRequest {
@@ -81,8 +79,7 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                 acquire(&state, request).await?
             }
             Action::Send(grant) => {
-                let left = preferences.within.map(|within| within.saturating_sub(received.elapsed()));
-                let attempt = state.upstream.send(&grant, &call, left).await;
+                let attempt = state.upstream.send(&grant, &call, left()).await;
                 upstream_took += attempt.took;
                 function_answer = attempt.answer.unwrap_or_default();
                 note_failure(&state, &grant.provider, &attempt.input);
@@ -142,25 +139,34 @@ async fn release(state: &State, lease: LeaseId, busy: bool) -> Result<Input, Api
 }
 
 /// What a caller reads when its invocation did not execute.
-pub(crate) fn failure(finished: &Finished) -> Option<ApiError> {
+pub(crate) fn failure(ended: &Ended) -> Option<ApiError> {
+    let execution = |ran| match ran {
+        Ran::NotSent => "not_sent",
+        Ran::Unknown => "unknown",
+    };
+    let finished = &ended.finished;
     let error = match &finished.end {
         End::Executed { .. } => return None,
+        End::Refused { .. } if ended.late => deadline("not_sent"),
+        End::Failed { ran, .. } if ended.late => deadline(execution(*ran)),
         End::Refused { code, message } => ApiError::refused(code, message),
         End::Failed { ran: Ran::NotSent, busy: true, .. } => {
             ApiError::refused("no_capacity", "every eligible provider is full; try again shortly")
         }
         End::Failed { ran, reason, .. } => {
-            let execution = match ran {
-                Ran::NotSent => "not_sent",
-                Ran::Unknown => "unknown",
-            };
             let message = format!("no provider answered; the last one: {reason}");
             ApiError::new(http::StatusCode::BAD_GATEWAY, "provider_failed", message)
-                .with(serde_json::json!({"execution": execution, "attempts": finished.attempts}))
+                .with(json!({"execution": execution(*ran), "attempts": finished.attempts}))
         }
     };
     Some(match finished.invocation {
         Some(id) => error.about(id),
         None => error,
     })
+}
+
+fn deadline(execution: &str) -> ApiError {
+    let message = "the deadline of Merit-Deadline passed before an answer";
+    ApiError::new(http::StatusCode::GATEWAY_TIMEOUT, "timeout", message)
+        .with(json!({"reason": "deadline", "execution": execution}))
 }

@@ -65,6 +65,10 @@ impl Upstream {
     /// Sends one attempt and waits for it, at most `within` and at most the lease's timeout.
     pub(crate) async fn send(&self, grant: &Grant, call: &Call, within: Option<Duration>) -> Attempt {
         let started = Instant::now();
+        if within == Some(Duration::ZERO) {
+            let input = Input::NotSent { busy: false, reason: "the deadline has passed".to_owned() };
+            return Attempt { input, answer: None, took: Duration::ZERO };
+        }
         let limit = Duration::from_millis(grant.timeout_ms.into()) + ANSWER_GRACE;
         let limit = within.map_or(limit, |within| within.min(limit));
         let (input, answer) = match tokio::time::timeout(limit, self.attempt(grant, call, started)).await {

@@ -53,7 +53,7 @@ pub(crate) async fn post(
         Invocation { call: call.clone(), qualifier: qualifier.clone(), preferences: preferences.clone(), received },
     )
     .await?;
-    if let Some(error) = failure(&ended.finished) {
+    if let Some(error) = failure(&ended) {
         let reasons = error.code == "no_eligible_provider";
         return Err(match reasons {
             true => error.with(reasons_of(&broker, &call, qualifier, &preferences).await),
@@ -86,7 +86,7 @@ fn refuse_what_waits(
 
 /// The answer of an invocation that executed.
 fn respond(ended: Ended) -> Response {
-    let Ended { finished, answer, overhead } = ended;
+    let Ended { finished, answer, overhead, .. } = ended;
     let End::Executed { outcome, cost, billed_ms } = finished.end else {
         return ApiError::unavailable("the invocation did not execute").into_response();
     };

@@ -1,0 +1,75 @@
+//! `merit bench engine`: commands a second, latencies, and memory of the matching engine.
+
+use merit_sim::engine_bench::{self, Kind, Latency, MATCH_OFFERS, MATCH_PROVIDERS, Report, Settings};
+use serde_json::to_value;
+
+use crate::output::{Output, print_json, print_table};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Offers that rest while commands are mixed
+    #[arg(long, default_value_t = 10_000)]
+    offers: u32,
+    /// Who they belong to
+    #[arg(long, default_value_t = 1_000)]
+    providers: u32,
+    #[arg(long, default_value_t = 1_000)]
+    functions: u32,
+    /// How long commands are mixed; the matches take as long again at most
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let report = engine_bench::run(&Settings {
+        seed: arguments.seed,
+        offers: arguments.offers,
+        providers: arguments.providers,
+        functions: arguments.functions,
+        seconds: arguments.seconds,
+        match_offers: MATCH_OFFERS,
+        match_providers: MATCH_PROVIDERS,
+    })?;
+    if arguments.output == Output::Json {
+        print_json(&to_value(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(())
+}
+
+fn print(report: &Report) {
+    println!(
+        "{} offers of {} providers in {} markets, {} functions, {} open leases",
+        report.offers, report.providers, report.markets, report.functions, report.leases
+    );
+    println!(
+        "{} commands in {:.1} s inside the engine: {:.0} a second; {} bytes an offer\n",
+        report.commands, report.seconds, report.commands_per_second, report.bytes_per_offer
+    );
+    let columns = [("command", false), ("count", true), ("p50 ns", true), ("p99.9 ns", true)];
+    let kind = |kind: &Kind| row(kind.name, kind.commands, kind.p50_ns, kind.p999_ns);
+    let all = row("all", report.commands, report.p50_ns, report.p999_ns);
+    print_table(&columns, report.kinds.iter().map(kind).chain([all]));
+
+    let matches = &report.matches;
+    println!("\nOne acquire among {} offers of {} providers:", matches.offers, matches.providers);
+    let columns = [("eligible", false), ("count", true), ("p50 ns", true), ("p99.9 ns", true)];
+    let shape = |name, latency: &Latency| row(name, latency.matches, latency.p50_ns, latency.p999_ns);
+    print_table(
+        &columns,
+        [
+            shape("all", &matches.all),
+            shape("one provider", &matches.rare),
+            shape("half, speeds over 4x", &matches.spread),
+        ],
+    );
+}
+
+fn row(name: &str, count: u64, p50_ns: u64, p999_ns: u64) -> Vec<String> {
+    vec![name.to_owned(), count.to_string(), p50_ns.to_string(), p999_ns.to_string()]
+}

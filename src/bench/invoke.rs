@@ -1,0 +1,90 @@
+//! `merit bench invoke`: requests through Merit, nginx and nothing, side by side.
+
+use anyhow::Context;
+use merit_sim::invoke_bench::{self, Report, Row, Settings, Target};
+use serde_json::to_value;
+
+use crate::output::{Output, print_json, print_table};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How many connections send requests, each one at a time
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
+    connections: Vec<usize>,
+    /// How long a row is measured in each round
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// How often; a row shows its medians
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let report = invoke_bench::run(Settings {
+        merit: std::env::current_exe().context("the path of this program")?,
+        targets: Target::ALL.to_vec(),
+        connections: arguments.connections,
+        seconds: arguments.seconds,
+        rounds: arguments.rounds,
+    })?;
+    if arguments.output == Output::Json {
+        print_json(&to_value(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(())
+}
+
+fn print(report: &Report) {
+    match report.cores {
+        Some((measured, rest)) => println!("measured process on core {measured}, load and provider on core {rest}"),
+        None => println!("one core for all: the rows disturb each other"),
+    }
+    println!(
+        "{} bytes each way, medians of {} rounds of {} s\n",
+        report.payload_bytes, report.rounds, report.seconds
+    );
+    let columns = [
+        ("target", false),
+        ("connections", true),
+        ("requests/s", true),
+        ("least", true),
+        ("most", true),
+        ("p50 us", true),
+        ("p99 us", true),
+        ("CPU us/request", true),
+        ("CPU to nginx", true),
+        ("p50 to nginx", true),
+    ];
+    print_table(&columns, report.rows.iter().map(row));
+    for missing in &report.missing {
+        println!("{} is not installed; as root: {}", name(missing.target), missing.install);
+    }
+}
+
+fn row(row: &Row) -> Vec<String> {
+    let (least, most) = row.requests_per_second_range;
+    let optional = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+    vec![
+        name(row.target).to_owned(),
+        row.connections.to_string(),
+        format!("{:.0}", row.requests_per_second),
+        format!("{least:.0}"),
+        format!("{most:.0}"),
+        row.p50_us.to_string(),
+        row.p99_us.to_string(),
+        optional(row.cpu_us_per_request),
+        optional(row.cpu_to_nginx),
+        optional(row.p50_to_nginx),
+    ]
+}
+
+fn name(target: Target) -> &'static str {
+    match target {
+        Target::Merit => "merit",
+        Target::Nginx => "nginx",
+        Target::Direct => "direct",
+    }
+}
