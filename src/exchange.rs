@@ -8,7 +8,7 @@ use merit_exchange::{Exchange, Settings};
 use merit_terms::{Money, Name};
 
 use crate::listen::{address, listen};
-use crate::stop::{self, DRAIN};
+use crate::stop::{self, EXCHANGE_DRAIN};
 
 /// The account of calls without credentials on loopback.
 pub(crate) const DEV: &str = "dev";
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let exchange = open(&arguments.data).await?;
     println!("ready grpc://{grpc}");
     let failure = tokio::select! {
-        served = exchange.serve(listener, stop.cancelled_owned(), DRAIN) => {
+        served = exchange.serve(listener, stop.cancelled_owned(), EXCHANGE_DRAIN) => {
             served?;
             None
         }

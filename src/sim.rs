@@ -37,16 +37,15 @@ fn print(report: &Report, timing: &Timing) {
     let refused = report.total.refused.iter().map(|(code, count)| format!("{count} {code}")).collect::<Vec<_>>();
     let refused = if refused.is_empty() { "none".to_owned() } else { refused.join(", ") };
     println!("\ncalls {}, refused: {refused}\n", report.total.calls);
-    println!("The same executed calls at one platform alone (list price and speed as above, room for all, no free tier):");
+    println!(
+        "The same executed calls at one platform alone (list price and speed as above, room for all, no free tier):"
+    );
     let columns = [("baseline", false), ("cost USD", true), ("market saves %", true)];
     let row = |alone: &world::Alone| {
         vec![alone.provider.clone(), alone.cost.to_string(), format!("{:.2}", alone.saving_percent)]
     };
     print_table(&columns, report.alone.iter().map(row));
-    println!(
-        "\nbalances sum to {}, {} leases open, digest {}",
-        report.balance_sum, report.open_leases, report.digest
-    );
+    println!("\nbalances sum to {}, {} leases open, digest {}", report.balance_sum, report.open_leases, report.digest);
     println!(
         "{} commands in {:.2} s: {:.0} a second",
         report.commands, timing.wall_seconds, timing.commands_per_second

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 /// How long a stop waits for what runs.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long the exchange waits for calls to end: they take milliseconds, and sessions never end by themselves.
+pub(crate) const EXCHANGE_DRAIN: Duration = Duration::from_secs(1);
+
 /// A token that is cancelled by SIGINT or SIGTERM.
 pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;

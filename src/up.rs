@@ -11,7 +11,7 @@ use crate::broker::PageArguments;
 use crate::demo;
 use crate::exchange::{self, DataArguments};
 use crate::listen::{address, listen};
-use crate::stop::{self, DRAIN};
+use crate::stop::{self, DRAIN, EXCHANGE_DRAIN};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -55,9 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop_exchange = CancellationToken::new();
     let serving = {
         let (exchange, stop) = (exchange.clone(), stop_exchange.clone());
-        tokio::spawn(async move {
-            exchange.serve(grpc_listener, stop.cancelled_owned(), std::time::Duration::from_secs(1)).await
-        })
+        tokio::spawn(async move { exchange.serve(grpc_listener, stop.cancelled_owned(), EXCHANGE_DRAIN).await })
     };
     let broker = tokio::spawn(broker.serve(stop.clone().cancelled_owned(), DRAIN));
 

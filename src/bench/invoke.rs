@@ -42,10 +42,7 @@ fn print(report: &Report) {
         Some((measured, rest)) => println!("measured process on core {measured}, load and provider on core {rest}"),
         None => println!("one core for all: the rows disturb each other"),
     }
-    println!(
-        "{} bytes each way, medians of {} rounds of {} s\n",
-        report.payload_bytes, report.rounds, report.seconds
-    );
+    println!("{} bytes each way, medians of {} rounds of {} s\n", report.payload_bytes, report.rounds, report.seconds);
     let columns = [
         ("target", false),
         ("connections", true),

@@ -1,7 +1,7 @@
 //! A call and what it leaves behind: its answer, its receipt, its record, its money.
 
 use merit_terms::Money;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::in_both_shapes;
 use crate::market::{Market, Shape};
@@ -37,7 +37,7 @@ async fn a_call_is_answered_with_its_receipt_and_recorded(shape: Shape) {
     assert_eq!(record["attempts"][0]["provider"], "edge-1");
 
     let after = market.get("/v1/accounts/dev").await.json();
-    let paid = |account: &serde_json::Value| account["balance"].as_str().unwrap().parse::<Money>().unwrap();
+    let paid = |account: &Value| account["balance"].as_str().unwrap().parse::<Money>().unwrap();
     assert_eq!(paid(&before).saturating_sub(paid(&after)), cost);
     assert_eq!(after["held"], "0");
     let accounts = market.get("/v1/accounts").await.json();
@@ -71,5 +71,73 @@ async fn sha256_answers_as_the_program_of_that_name(shape: Shape) {
     assert!(ours.status.success(), "{ours:?}");
     assert_eq!(digest(&ours.stdout), digest(&theirs.stdout));
     assert!(String::from_utf8_lossy(&ours.stderr).contains("at edge-1 in local/wasm"), "{ours:?}");
+    market.stop().await;
+}
+
+/// The shapes that the interface promises, checked on a live answer.
+#[tokio::test]
+async fn answers_have_the_promised_shapes() {
+    let market = Market::start(Shape::AllInOne).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    let _edge_2 = market.provider("edge-2", &["--per-gb-second", "0.00002", "--largest-mb", "64"]).await;
+    let definition = json!({"memory_mb": 128, "timeout_ms": 3000, "labels": {"team": "media"}, "environment": {"MODE": "fast"},
+        "markets": ["local/wasm", "us-*/x86_64"], "max_concurrency": 100,
+        "limits": {"max_cost": "0.0005", "max_price": "0.00003", "max_latency_ms": 800, "only": [], "ignore": []}});
+    market.deploy("echo", definition).await;
+    let id = market.invoke("echo", "hello").await.header("merit-invocation-id").to_owned();
+
+    let check = |value: &Value, keys: &[&str]| {
+        let object = value.as_object().unwrap_or_else(|| panic!("{value}"));
+        let missing: Vec<_> = keys.iter().filter(|key| !object.contains_key(**key)).collect();
+        assert!(missing.is_empty(), "{missing:?} are missing in {value}");
+    };
+    let quote =
+        market.call(http::Method::POST, "/v1/functions/echo/quote", &[], r#"{"payload_bytes": 5}"#).await.json();
+    check(&quote, &["function", "revision", "at", "sequence", "offers", "refused"]);
+    check(&quote["offers"][0], &["rank", "provider", "offer", "market", "price", "predicted", "worst_cost"]);
+    check(&quote["offers"][0]["predicted"], &["wall_us", "cold_us", "billed_ms", "cost"]);
+    assert_eq!(quote["offers"][0]["worst_cost"], "0.000006450013");
+    check(&quote["refused"][0], &["provider", "offer", "code", "message"]);
+    assert_eq!(quote["refused"][0]["message"], "128 MB asked, 1 to 64 MB sold");
+
+    let record = market.get(&format!("/v1/invocations/{id}")).await.json();
+    let fields = [
+        "id",
+        "function",
+        "revision",
+        "state",
+        "account",
+        "submitted_at",
+        "settled_at",
+        "attempts",
+        "usage",
+        "memory_mb",
+        "vcpus",
+        "egress_bytes",
+        "tariff",
+        "quoted_cost",
+        "cost",
+        "fee",
+    ];
+    check(&record, &fields);
+    check(&record["usage"], &["wall_us", "cpu_us", "cold_us", "billed_ms", "estimated"]);
+    let rates = [
+        "per_request",
+        "per_gb_second",
+        "per_cpu_ms",
+        "per_gb_egress",
+        "increment_ms",
+        "minimum_ms",
+        "memory_step_mb",
+        "bills_cold_start",
+    ];
+    check(&record["tariff"], &rates);
+    let book = market.get("/v1/markets/local/wasm/book").await.json();
+    check(&book, &["market", "sequence", "checksum", "state", "spot_price", "offers", "bids"]);
+    check(&book["offers"][0], &["price", "capacity_mb", "free_mb", "offers"]);
+    check(&market.get("/v1/accounts/dev").await.json(), &["id", "balance", "held", "credit_limit", "budgets"]);
+    let trades = market.get("/v1/markets/local/wasm/trades").await.json();
+    let fields = ["sequence", "match_sequence", "at", "provider", "price", "memory_mb", "gb_seconds"];
+    check(&trades["trades"][0], &fields);
     market.stop().await;
 }
