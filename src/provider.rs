@@ -48,13 +48,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "fixed")]
     strategy: StrategyName,
     /// USD per GB-s; the floor of the utilisation strategy
-    #[arg(long, default_value = "0.00001")]
+    #[arg(long, default_value = "0.00001", allow_hyphen_values = true)]
     per_gb_second: Price,
     /// USD per GB-s when the pool is nearly full, for the utilisation strategy
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     ceiling: Option<Price>,
     /// USD per invocation
-    #[arg(long, default_value = "0.0000001")]
+    #[arg(long, default_value = "0.0000001", allow_hyphen_values = true)]
     per_request: Price,
     /// Billed time is rounded up to this
     #[arg(long, default_value_t = 1)]

@@ -23,7 +23,7 @@ fi
 stage packages tests/prepare.sh
 stage format cargo fmt --all --check
 stage page page
-stage build cargo build --release --workspace --all-targets
+stage build cargo test --release --workspace --no-run
 stage lint cargo clippy --release --workspace --all-targets -- -D warnings
 stage tests cargo test --release --workspace --no-fail-fast
 echo "== all: $((SECONDS - started)) s"
