@@ -3,4 +3,6 @@
 //! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of what serves.
 
 pub mod engine_bench;
+pub mod invoke_bench;
+pub mod load;
 pub mod world;

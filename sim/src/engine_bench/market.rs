@@ -1,0 +1,237 @@
+//! A market of any size: providers with ladders of random prices, functions, one rich buyer.
+//!
+//! Owns what both measurements need to make commands; times nothing but the commands it is given.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use merit_engine::{
+    Audience, Bid, Code, Command, Engine, Event, FunctionSettings, ProviderKind, PutFunction, Qualifier, Quote,
+    RegisterProvider, Reply, Settle,
+};
+use merit_terms::{
+    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, PoolSize, Price, ProviderId, Rung,
+    Tariff, Time, Usage,
+};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use crate::engine_bench::EngineBenchError;
+
+/// Seller prices in picodollars per GB-s, about those of the price list.
+const PRICES: std::ops::Range<u64> = 5_000_000..25_000_000;
+/// Deep enough that no measured bid lacks room.
+const POOL: PoolSize = PoolSize { memory_mb: PoolSize::MAX_MEMORY_MB, slots: PoolSize::MAX_SLOTS };
+/// How much later each command comes, in microseconds.
+const STEP_US: u64 = 1;
+const MEMORY_MB: u32 = 128;
+const TIMEOUT_MS: u32 = 3000;
+/// The label that the operator grants to every second provider.
+pub(crate) const HALF: (&str, &str) = ("half", "yes");
+
+/// An engine with its offers posted, and how to speak to it.
+pub(crate) struct BenchMarket {
+    pub(crate) engine: Engine,
+    events: Vec<Event>,
+    at: Time,
+    account: AccountId,
+    pub(crate) providers: Vec<ProviderId>,
+    markets: Vec<MarketId>,
+    pub(crate) ladders: Vec<Ladder>,
+    quotes: u64,
+    pub(crate) chance: Pcg64,
+}
+
+/// A ladder: what one provider offers in one market.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ladder {
+    provider: ProviderId,
+    market: MarketId,
+    rungs: u32,
+}
+
+impl BenchMarket {
+    /// A market with `offers` to come in ladders of `rungs`, dealt out to `providers` in turn, a market a round.
+    pub(crate) fn new(seed: u64, offers: u32, providers: u32, rungs: u32) -> Result<BenchMarket, EngineBenchError> {
+        let ladders = offers.div_ceil(rungs);
+        if ladders < providers {
+            return Err(EngineBenchError::Size { offers, providers, rungs });
+        }
+        let mut market = BenchMarket {
+            engine: Engine::new(),
+            events: Vec::new(),
+            at: Time::from_micros(1_000_000_000_000_000),
+            account: AccountId::new(0),
+            providers: Vec::new(),
+            markets: Vec::new(),
+            ladders: Vec::new(),
+            quotes: 0,
+            chance: Pcg64::seed_from_u64(seed),
+        };
+        market.must(Command::Start { run: 1 })?;
+        let Reply::Account(account) = market.must(Command::OpenAccount { name: "buyer".parse()? })? else {
+            return Err(EngineBenchError::Reply);
+        };
+        market.account = account;
+        market.must(Command::Deposit { account, amount: Money::MAX })?;
+        for i in 0..ladders.div_ceil(providers) {
+            match market.must(Command::CreateMarket { name: format!("bench-{i}/wasm").parse()? })? {
+                Reply::Market(id) => market.markets.push(id),
+                _ => return Err(EngineBenchError::Reply),
+            }
+        }
+        for i in 0..providers {
+            market.log_on(i)?;
+        }
+        for i in 0..ladders {
+            market.ladders.push(Ladder {
+                provider: market.providers[(i % providers) as usize],
+                market: market.markets[(i / providers) as usize],
+                rungs: rungs.min(offers - i * rungs),
+            });
+        }
+        Ok(market)
+    }
+
+    fn log_on(&mut self, i: u32) -> Result<(), EngineBenchError> {
+        let name = format!("p-{i}").parse()?;
+        let labels = i.is_multiple_of(2).then(|| (HALF.0.to_owned(), HALF.1.to_owned())).into_iter().collect();
+        let register = RegisterProvider { name, account: self.account, kind: ProviderKind::Market, labels };
+        let Reply::Provider(provider) = self.must(Command::RegisterProvider(register))? else {
+            return Err(EngineBenchError::Reply);
+        };
+        self.must(Command::Logon { provider, endpoint: "http://bench.invalid".to_owned(), pools: vec![POOL] })?;
+        self.providers.push(provider);
+        Ok(())
+    }
+
+    /// Posts every ladder.
+    pub(crate) fn post(&mut self) -> Result<(), EngineBenchError> {
+        for ladder in self.ladders.clone() {
+            let quote = self.quote(ladder);
+            self.must(quote)?;
+        }
+        Ok(())
+    }
+
+    /// A function with a module, which every provider may run, or one that is deployed at the first provider only.
+    pub(crate) fn put_function(&mut self, name: String, everywhere: bool) -> Result<FunctionId, EngineBenchError> {
+        let only_there = BTreeMap::from([("p-0".parse()?, "bench".to_owned())]);
+        let code = Code {
+            memory_mb: MEMORY_MB,
+            timeout_ms: TIMEOUT_MS,
+            environment: BTreeMap::new(),
+            module: everywhere.then_some([7; 32]),
+            deployments: if everywhere { BTreeMap::new() } else { only_there },
+        };
+        let settings = FunctionSettings {
+            idempotent: false,
+            audience: Audience::Any,
+            markets: Vec::new(),
+            max_concurrency: None,
+            labels: BTreeMap::new(),
+            limits: Limits::default(),
+        };
+        let put = PutFunction { account: self.account, name: name.parse()?, code, settings };
+        match self.must(Command::PutFunction(Box::new(put)))? {
+            Reply::Function { function, .. } => Ok(function),
+            _ => Err(EngineBenchError::Reply),
+        }
+    }
+
+    /// The ladder at new random prices.
+    pub(crate) fn quote(&mut self, ladder: Ladder) -> Command {
+        let rungs = (0..ladder.rungs).map(|id| rung(id, self.chance.random_range(PRICES))).collect();
+        self.replace(ladder, rungs)
+    }
+
+    /// The ladder taken away.
+    pub(crate) fn cancel(&mut self, ladder: Ladder) -> Command {
+        self.replace(ladder, Vec::new())
+    }
+
+    fn replace(&mut self, ladder: Ladder, rungs: Vec<Rung>) -> Command {
+        self.quotes += 1;
+        Command::Quote(Quote {
+            provider: ladder.provider,
+            session: 1,
+            market: ladder.market,
+            number: self.quotes,
+            rungs,
+        })
+    }
+
+    pub(crate) fn acquire(&self, function: FunctionId, limits: Limits) -> Command {
+        Command::Acquire(Box::new(Bid {
+            account: self.account,
+            function,
+            qualifier: Qualifier::Live,
+            answer_limit_bytes: 0,
+            limits,
+            tried: Vec::new(),
+            invocation: None,
+        }))
+    }
+
+    /// Settles a lease that ran for `wall_us`.
+    pub(crate) fn settle(lease: LeaseId, wall_us: u64) -> Command {
+        Command::Settle(Settle {
+            lease,
+            execution: Execution::Executed,
+            outcome: Outcome::Ok,
+            reported: Some(Usage { wall_us, cpu_us: wall_us, cold_us: 0, egress_bytes: 0 }),
+            observed_us: wall_us,
+            egress_bytes: 0,
+        })
+    }
+
+    /// Applies a command and drops its events; the reply, and how long both took.
+    pub(crate) fn timed(&mut self, command: &Command) -> Result<(Reply, Duration), EngineBenchError> {
+        self.at = Time::from_micros(self.at.micros() + STEP_US);
+        let started = Instant::now();
+        let applied = self.engine.apply(self.at, command, &mut self.events);
+        self.events.clear();
+        let took = started.elapsed();
+        Ok((applied.reply.map_err(EngineBenchError::Refused)?, took))
+    }
+
+    pub(crate) fn must(&mut self, command: Command) -> Result<Reply, EngineBenchError> {
+        self.timed(&command).map(|(reply, _)| reply)
+    }
+
+    /// Applies an acquire; its lease and provider, and how long it took.
+    pub(crate) fn granted(&mut self, command: &Command) -> Result<(LeaseId, ProviderId, Duration), EngineBenchError> {
+        match self.timed(command)? {
+            (Reply::Granted(grant), took) => Ok((grant.lease, grant.provider, took)),
+            _ => Err(EngineBenchError::Reply),
+        }
+    }
+
+    pub(crate) fn markets(&self) -> u32 {
+        self.markets.len() as u32
+    }
+}
+
+fn rung(id: u32, per_gb_second: u64) -> Rung {
+    let tariff = Tariff {
+        per_request: Price::from_picodollars(200_000),
+        per_gb_second: Price::from_picodollars(per_gb_second),
+        per_cpu_ms: Price::ZERO,
+        per_gb_egress: Price::ZERO,
+        increment_ms: 1,
+        minimum_ms: 1,
+        memory_step_mb: 1,
+        bills_cold_start: false,
+    };
+    Rung {
+        id,
+        pool: 0,
+        capacity_mb: PoolSize::MAX_MEMORY_MB,
+        tariff,
+        vcpus_milli: 1000,
+        memory_min_mb: 1,
+        memory_max_mb: 10_240,
+        longest_ms: 900_000,
+        enforces_timeout: true,
+    }
+}

@@ -1,0 +1,173 @@
+//! The rounds: every target with every number of connections, over and over, and the medians of what they say.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::invoke_bench::backend::Backend;
+use crate::invoke_bench::child::{Cores, Measured, pin};
+use crate::invoke_bench::merit::{self, Merit};
+use crate::invoke_bench::{InvokeBenchError, Missing, PAYLOAD_BYTES, Report, Row, Settings, SetupError, Target, nginx};
+use crate::load::{self, Load};
+
+/// What is started for a run.
+struct Started {
+    backend: Backend,
+    merit: Option<Merit>,
+    nginx: Option<(Measured, SocketAddr)>,
+}
+
+/// One measurement of one row.
+struct Sample {
+    requests_per_second: f64,
+    p50_us: u64,
+    p99_us: u64,
+    cpu_us_per_request: Option<f64>,
+}
+
+pub(crate) async fn run(settings: Settings) -> Result<Report, InvokeBenchError> {
+    let directory = tempfile::tempdir().map_err(SetupError::Directory)?;
+    let cores = Cores::choose()?;
+    if let Some(cores) = cores {
+        pin(cores.rest)?;
+    }
+    let wants = |target| settings.targets.contains(&target);
+    let backend = Backend::start().await.map_err(SetupError::Backend)?;
+    let merit = match wants(Target::Merit) {
+        true => Some(Merit::start(&settings.merit, backend.address, cores, directory.path()).await?),
+        false => None,
+    };
+    let nginx = match wants(Target::Nginx) {
+        true => nginx::start(backend.address, cores, directory.path()).await?,
+        false => None,
+    };
+    let started = Started { backend, merit, nginx };
+    let measured = started.rounds(&settings).await;
+    let missing = wants(Target::Nginx) && started.nginx.is_none();
+    started.end().await;
+    Ok(Report {
+        cores: cores.map(|cores| (cores.measured, cores.rest)),
+        payload_bytes: PAYLOAD_BYTES,
+        answer_bytes: PAYLOAD_BYTES,
+        seconds: settings.seconds,
+        rounds: settings.rounds,
+        rows: measured?,
+        missing: missing.then_some(Missing { target: Target::Nginx, install: nginx::INSTALL }).into_iter().collect(),
+    })
+}
+
+impl Started {
+    async fn end(self) {
+        if let Some(merit) = self.merit {
+            merit.measured.end().await;
+        }
+        if let Some((nginx, _)) = self.nginx {
+            nginx.end().await;
+        }
+    }
+
+    /// Where a target is, what is asked of it, and which process is measured; none if it is not there.
+    fn place(&self, target: Target) -> Option<(SocketAddr, &str, Option<&Measured>)> {
+        match target {
+            Target::Merit => self.merit.as_ref().map(|merit| (merit.http, merit::PATH, Some(&merit.measured))),
+            Target::Nginx => self.nginx.as_ref().map(|(nginx, address)| (*address, "/", Some(nginx))),
+            Target::Direct => Some((self.backend.address, "/", None)),
+        }
+    }
+
+    async fn rounds(&self, settings: &Settings) -> Result<Vec<Row>, InvokeBenchError> {
+        let rows = settings.connections.iter().flat_map(|connections| {
+            settings
+                .targets
+                .iter()
+                .filter(|target| self.place(**target).is_some())
+                .map(|target| (*target, *connections))
+        });
+        let mut rows: Vec<(Target, usize, Vec<Sample>)> =
+            rows.map(|(target, connections)| (target, connections, Vec::new())).collect();
+        for _ in 0..settings.rounds {
+            for (target, connections, samples) in &mut rows {
+                samples.push(self.sample(*target, *connections, settings.seconds).await?);
+            }
+        }
+        let mut rows: Vec<Row> =
+            rows.into_iter().map(|(t, connections, samples)| row(t, connections, samples)).collect();
+        compare_to_nginx(&mut rows);
+        Ok(rows)
+    }
+
+    /// Warms up, then measures.
+    async fn sample(&self, target: Target, connections: usize, seconds: f64) -> Result<Sample, InvokeBenchError> {
+        let failed = |problem| InvokeBenchError::Failed { target, connections, problem };
+        let Some((server, path, measured)) = self.place(target) else {
+            return Err(failed("it is not there".to_owned()));
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        let load = |seconds| Load {
+            server,
+            path: path.to_owned(),
+            headers: headers.clone(),
+            payload: Bytes::from_static(&[b'p'; PAYLOAD_BYTES]),
+            connections,
+            duration: Duration::from_secs_f64(seconds),
+            requests_max: None,
+            keeps_receipts: false,
+        };
+        load::run(load(seconds / 5.0)).await?;
+        let before = measured.map(Measured::cpu_time).transpose()?;
+        let outcome = load::run(load(seconds)).await?;
+        let after = measured.map(Measured::cpu_time).transpose()?;
+        // A row that counted failures as requests would flatter whoever fails fastest.
+        if !outcome.errors.is_empty() || outcome.broken > 0 || outcome.unconnected > 0 || outcome.answered == 0 {
+            return Err(failed(format!(
+                "{} answered, {} broken, {} unconnected, other answers: {:?}",
+                outcome.answered, outcome.broken, outcome.unconnected, outcome.errors
+            )));
+        }
+        let cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
+        Ok(Sample {
+            requests_per_second: outcome.requests_per_second(),
+            p50_us: outcome.percentile_us(0.5),
+            p99_us: outcome.percentile_us(0.99),
+            cpu_us_per_request: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / outcome.answered as f64),
+        })
+    }
+}
+
+fn row(target: Target, connections: usize, samples: Vec<Sample>) -> Row {
+    let rates: Vec<f64> = samples.iter().map(|sample| sample.requests_per_second).collect();
+    let of = |select: fn(&Sample) -> f64| median(samples.iter().map(select).collect());
+    let cpu: Vec<f64> = samples.iter().filter_map(|sample| sample.cpu_us_per_request).collect();
+    Row {
+        target,
+        connections,
+        requests_per_second: of(|sample| sample.requests_per_second),
+        p50_us: of(|sample| sample.p50_us as f64) as u64,
+        p99_us: of(|sample| sample.p99_us as f64) as u64,
+        cpu_us_per_request: (!cpu.is_empty()).then(|| median(cpu)),
+        cpu_to_nginx: None,
+        p50_to_nginx: None,
+        requests_per_second_range: (
+            rates.iter().copied().fold(f64::INFINITY, f64::min),
+            rates.iter().copied().fold(0.0, f64::max),
+        ),
+    }
+}
+
+fn compare_to_nginx(rows: &mut [Row]) {
+    let nginx: Vec<Row> = rows.iter().filter(|row| row.target == Target::Nginx).cloned().collect();
+    for row in rows {
+        let Some(other) = nginx.iter().find(|other| other.connections == row.connections) else { continue };
+        row.cpu_to_nginx = row.cpu_us_per_request.zip(other.cpu_us_per_request).map(|(own, other)| own / other);
+        row.p50_to_nginx = Some(row.p50_us as f64 / other.p50_us as f64);
+    }
+}
+
+/// The middle one; of an even number the lower of the middle two.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,119 @@
+//! What one forwarded invocation costs: Merit beside nginx doing nothing but forwarding, and beside no proxy at all.
+//!
+//! Everything runs on this machine and in one go: the measured process on one core, the load and the provider behind
+//! it on another. The rounds visit every row in turn, so that the machine's moods fall on all; a row is its median.
+
+mod backend;
+mod child;
+mod measure;
+mod merit;
+mod nginx;
+mod setup;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use setup::SetupError;
+
+/// What is measured, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The `merit` binary that is measured.
+    pub merit: PathBuf,
+    pub targets: Vec<Target>,
+    pub connections: Vec<usize>,
+    /// How long one row is measured in one round, after a fifth of it to warm up.
+    pub seconds: f64,
+    pub rounds: usize,
+}
+
+/// What stands between the load and the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// `merit up`: match, dispatch, settlement, journal.
+    Merit,
+    /// One nginx worker with kept-alive connections both ways.
+    Nginx,
+    /// Nothing.
+    Direct,
+}
+
+impl Target {
+    pub const ALL: [Target; 3] = [Target::Merit, Target::Nginx, Target::Direct];
+}
+
+/// Why the bench fails.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeBenchError {
+    #[error("connections, rounds and seconds must be above 0")]
+    Nothing,
+    #[error("the bench's thread cannot be run")]
+    Thread(#[source] std::io::Error),
+    #[error("the bench's thread ended early")]
+    Ended,
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Load(#[from] crate::load::LoadError),
+    #[error("the CPU time of process {process} cannot be read")]
+    CpuTime { process: u32, source: std::io::Error },
+    #[error("{target:?} with {connections} connections: {problem}")]
+    Failed { target: Target, connections: usize, problem: String },
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The core of the measured process and that of the rest; none: there is only one.
+    pub cores: Option<(usize, usize)>,
+    pub payload_bytes: usize,
+    pub answer_bytes: usize,
+    pub seconds: f64,
+    pub rounds: usize,
+    pub rows: Vec<Row>,
+    /// Targets that are not there, and how they get there.
+    pub missing: Vec<Missing>,
+}
+
+/// Medians over the rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub target: Target,
+    pub connections: usize,
+    pub requests_per_second: f64,
+    pub p50_us: u64,
+    pub p99_us: u64,
+    /// User and system time of the measured process; none where there is none.
+    pub cpu_us_per_request: Option<f64>,
+    /// Against nginx with as many connections, if that ran.
+    pub cpu_to_nginx: Option<f64>,
+    pub p50_to_nginx: Option<f64>,
+    /// The least and the most of the rounds.
+    pub requests_per_second_range: (f64, f64),
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Missing {
+    pub target: Target,
+    pub install: &'static str,
+}
+
+/// What each request and each answer carries.
+pub(crate) const PAYLOAD_BYTES: usize = 200;
+
+/// Measures; takes about 1.2 x `seconds` for each row of each round.
+pub fn run(settings: Settings) -> Result<Report, InvokeBenchError> {
+    let seconds = settings.seconds;
+    let nothing = settings.connections.is_empty() || settings.connections.contains(&0) || settings.rounds == 0;
+    if nothing || seconds.is_nan() || seconds <= 0.0 || Duration::try_from_secs_f64(seconds).is_err() {
+        return Err(InvokeBenchError::Nothing);
+    }
+    // A thread of its own: it is pinned to a core, and has a runtime beside the caller's.
+    let bench = std::thread::Builder::new().name("bench".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(InvokeBenchError::Thread)?.block_on(measure::run(settings))
+    });
+    bench.map_err(InvokeBenchError::Thread)?.join().unwrap_or(Err(InvokeBenchError::Ended))
+}
