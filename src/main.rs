@@ -1,5 +1,6 @@
 //! `merit`: a spot market for function execution, and the broker that spends it.
 
+mod bench;
 mod book;
 mod broker;
 mod client;
@@ -14,6 +15,7 @@ mod logs;
 mod output;
 mod provider;
 mod quote;
+mod sim;
 mod stop;
 mod trades;
 mod up;
@@ -59,6 +61,10 @@ enum Command {
     Book(book::Arguments),
     /// Show a market's latest trades
     Trades(trades::Arguments),
+    /// Measure the engine, or the way of a call beside a reverse proxy
+    Bench(bench::Arguments),
+    /// Run a seeded world on a virtual clock over a real trace
+    Sim(sim::Arguments),
     /// Check a data directory's journal
     Journal(journal::Arguments),
 }
@@ -88,6 +94,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Deploy(arguments) => deploy::run(arguments).await,
         Command::Book(arguments) => book::run(arguments).await,
         Command::Trades(arguments) => trades::run(arguments).await,
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Sim(arguments) => sim::run(arguments),
         Command::Journal(arguments) => journal::run(arguments),
     }
 }

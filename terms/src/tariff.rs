@@ -110,7 +110,12 @@ impl Tariff {
             u128::from(self.per_gb_second.picodollars()) * u128::from(memory_mb) * u128::from(self.billed_ms(&usage));
         let egress = u128::from(self.per_gb_egress.picodollars()) * u128::from(usage.egress_bytes);
         let numerator = fixed * DENOMINATOR + energy * GB_SECOND_FACTOR + egress * EGRESS_FACTOR;
-        let picodollars = numerator.div_ceil(DENOMINATOR);
+        // One rounding up in two exact steps, 2^30 and 125: nearly always the second is a division of 64 bits.
+        let rest = numerator.div_ceil(1 << 30);
+        let picodollars = match u64::try_from(rest) {
+            Ok(rest) => u128::from(rest.div_ceil(125)),
+            Err(_) => rest.div_ceil(125),
+        };
         // A checked tariff stays far below the maximum; an unchecked one saturates rather than wraps.
         u64::try_from(picodollars).ok().and_then(Money::from_picodollars).unwrap_or(Money::MAX)
     }

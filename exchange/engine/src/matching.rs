@@ -3,12 +3,14 @@
 //! Looks, and never changes anything; taking what was found is `leases`. Looks at every offer of the bid's
 //! markets: linear in their number.
 
-use merit_terms::{Limits, MarketId, Money, NoOffer, OfferId, Price, ProviderId, Reason, Refusal, Tariff, Usage};
+use merit_terms::{
+    MarketId, MarketName, MarketPattern, Money, NoOffer, OfferId, Price, ProviderId, Reason, Refusal, Tariff, Usage,
+};
 
 use crate::book::{Offer, OfferSlot};
 use crate::command::{Audience, Bid, ProviderKind};
 use crate::estimate::{LogDuration, median};
-use crate::registry::{Function, Provider, Revision, unknown_function};
+use crate::registry::{Function, Market, Provider, Revision, unknown_function};
 use crate::{Account, Engine};
 
 /// A revision that nobody has run is predicted to take this long everywhere, so that tariffs alone rank.
@@ -71,8 +73,17 @@ struct Asked<'a> {
     max_cost: Option<Money>,
     max_price: Option<Price>,
     max_latency_ms: Option<u32>,
+    /// What each market allows, by its id.
+    markets: Vec<InMarket>,
     /// The median durations (wall, CPU) over the providers with history; none: nobody ran it.
     median: Option<(LogDuration, LogDuration)>,
+}
+
+/// Whether a bid may be served in a market, judged once for all its offers.
+struct InMarket {
+    permitted: Result<(), Reason>,
+    /// Whether a module is deployed here at every provider that the function allows.
+    by_module: bool,
 }
 
 impl Engine {
@@ -161,6 +172,11 @@ impl Engine {
         let median_of = |select: fn(&crate::estimate::Estimate) -> LogDuration| {
             median(revision.estimates.values().map(select).collect())
         };
+        let code = &revision.code;
+        let in_market = |market: &Market| InMarket {
+            permitted: permitted_in(&market.name, bid, function),
+            by_module: code.module.is_some() && market.name.class() == MODULE_CLASS,
+        };
         let asked = Asked {
             bid,
             function,
@@ -169,6 +185,7 @@ impl Engine {
             max_cost: limits.max_cost.into_iter().chain(own.max_cost).min(),
             max_price: limits.max_price.into_iter().chain(own.max_price).min(),
             max_latency_ms: limits.max_latency_ms.into_iter().chain(own.max_latency_ms).min(),
+            markets: self.registry.markets.iter().map(in_market).collect(),
             median: median_of(|e| e.wall).zip(median_of(|e| e.cpu)),
         };
         Ok((number, asked))
@@ -178,7 +195,7 @@ impl Engine {
     /// both last, so that what is reported as missing is the nearest miss.
     fn consider(&self, asked: &Asked<'_>, slot: OfferSlot, offer: &Offer) -> Result<Candidate, Reason> {
         let provider = &self.registry.providers[offer.provider.index()];
-        self.permitted(asked, offer, provider)?;
+        permitted(asked, offer, provider)?;
         let (code, rung) = (&asked.revision.code, &offer.rung);
         if !(rung.memory_min_mb..=rung.memory_max_mb).contains(&code.memory_mb) {
             return Err(Reason::MemoryRange {
@@ -225,43 +242,49 @@ impl Engine {
             place: offer.place,
         })
     }
+}
 
-    /// The filters that neither predictions nor capacity enter.
-    fn permitted(&self, asked: &Asked<'_>, offer: &Offer, provider: &Provider) -> Result<(), Reason> {
-        let market = &self.registry.markets[offer.market.index()].name;
-        let (settings, code) = (&asked.function.settings, &asked.revision.code);
-        if !settings.markets.is_empty() && !settings.markets.iter().any(|pattern| pattern.matches(market)) {
-            return Err(Reason::Market);
-        }
-        let limits = [&asked.bid.limits, &settings.limits];
-        let within = |l: &Limits| l.markets.is_empty() || l.markets.iter().any(|pattern| pattern.matches(market));
-        if !limits.into_iter().all(within) {
-            return Err(Reason::Region);
-        }
-        let own = provider.account == asked.bid.account;
-        let allowed = match &settings.audience {
-            Audience::Own => own,
-            Audience::Listed(names) => names.contains(&provider.name),
-            Audience::Any => true,
-        };
-        if !allowed || (provider.kind == ProviderKind::Own && !own) {
-            return Err(Reason::NotAllowed);
-        }
-        let by_module = code.module.is_some() && market.class() == MODULE_CLASS;
-        if !by_module && !code.deployments.contains_key(&provider.name) {
-            return Err(Reason::NoDeployment);
-        }
-        if !limits.into_iter().all(|limits| limits.permits(&provider.name)) {
-            return Err(Reason::Excluded);
-        }
-        if asked.bid.tried.contains(&offer.provider) {
-            return Err(Reason::AlreadyTried);
-        }
-        let mut labels = limits.into_iter().flat_map(|limits| &limits.labels);
-        match labels.find(|(name, value)| provider.labels.get(name) != Some(value)) {
-            Some((name, value)) => Err(Reason::MissingLabel { label: format!("{name}={value}") }),
-            None => Ok(()),
-        }
+/// The filters that look at the market alone.
+fn permitted_in(market: &MarketName, bid: &Bid, function: &Function) -> Result<(), Reason> {
+    let settings = &function.settings;
+    let any = |patterns: &[MarketPattern]| patterns.is_empty() || patterns.iter().any(|p| p.matches(market));
+    if !any(&settings.markets) {
+        Err(Reason::Market)
+    } else if !any(&bid.limits.markets) || !any(&settings.limits.markets) {
+        Err(Reason::Region)
+    } else {
+        Ok(())
+    }
+}
+
+/// The filters that neither predictions nor capacity enter.
+fn permitted(asked: &Asked<'_>, offer: &Offer, provider: &Provider) -> Result<(), Reason> {
+    let (settings, code, market) =
+        (&asked.function.settings, &asked.revision.code, &asked.markets[offer.market.index()]);
+    market.permitted.clone()?;
+    let own = provider.account == asked.bid.account;
+    let allowed = match &settings.audience {
+        Audience::Own => own,
+        Audience::Listed(names) => names.contains(&provider.name),
+        Audience::Any => true,
+    };
+    if !allowed || (provider.kind == ProviderKind::Own && !own) {
+        return Err(Reason::NotAllowed);
+    }
+    if !market.by_module && !code.deployments.contains_key(&provider.name) {
+        return Err(Reason::NoDeployment);
+    }
+    let limits = [&asked.bid.limits, &settings.limits];
+    if !limits.into_iter().all(|limits| limits.permits(&provider.name)) {
+        return Err(Reason::Excluded);
+    }
+    if asked.bid.tried.contains(&offer.provider) {
+        return Err(Reason::AlreadyTried);
+    }
+    let mut labels = limits.into_iter().flat_map(|limits| &limits.labels);
+    match labels.find(|(name, value)| provider.labels.get(name) != Some(value)) {
+        Some((name, value)) => Err(Reason::MissingLabel { label: format!("{name}={value}") }),
+        None => Ok(()),
     }
 }
 
