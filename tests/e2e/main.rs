@@ -2,9 +2,18 @@
 //!
 //! What does not depend on how the market is started is tested twice with one body: all in one process, and as three.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod calls;
+mod lost_providers;
 mod market;
+mod page;
+mod pools;
+mod prices;
 mod process;
+mod seller;
+mod sessions;
+mod tokens;
 
 /// One body, both shapes of the market.
 macro_rules! in_both_shapes {

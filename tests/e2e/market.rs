@@ -67,23 +67,34 @@ impl Market {
 
     /// The same on a data directory that may have a past.
     pub(crate) async fn start_in(shape: Shape, dir: TempDir) -> Market {
+        Market::start_with(shape, dir, &["local/wasm"]).await
+    }
+
+    /// The same with these markets.
+    pub(crate) async fn start_with(shape: Shape, dir: TempDir, markets: &[&str]) -> Market {
+        let markets: Vec<&str> = markets.iter().flat_map(|market| ["--market", market]).collect();
         let path = |name: &str| dir.path().join(name);
         let data = path("data").display().to_string();
-        let (http, grpc, processes) = match shape {
+        let processes = match shape {
             Shape::AllInOne => {
                 let up = ["up", "--no-demo", "--data-dir", &data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
-                let up = Process::start(&up, &path("up.log")).await;
-                (up.url("http"), up.url("grpc"), vec![up])
+                vec![Process::start(&[&up[..], &markets].concat(), &path("up.log")).await]
             }
             Shape::ThreeProcesses => {
                 let exchange = ["exchange", "--data-dir", &data, "--grpc", "127.0.0.1:0"];
-                let exchange = Process::start(&exchange, &path("exchange.log")).await;
+                let exchange = Process::start(&[&exchange[..], &markets].concat(), &path("exchange.log")).await;
                 let grpc = exchange.url("grpc");
                 let broker = ["broker", "--exchange", &grpc, "--http", "127.0.0.1:0"];
                 let broker = Process::start(&broker, &path("broker.log")).await;
-                (broker.url("http"), grpc, vec![exchange, broker])
+                vec![exchange, broker]
             }
         };
+        Market::of(processes, dir)
+    }
+
+    /// A market of processes that run: the exchange's first, the broker's last.
+    pub(crate) fn of(processes: Vec<Process>, dir: TempDir) -> Market {
+        let (grpc, http) = (processes[0].url("grpc"), processes[processes.len() - 1].url("http"));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Market { http, grpc, processes, dir, client }
     }
@@ -100,13 +111,25 @@ impl Market {
     /// Waits until a provider has offers, or none.
     pub(crate) async fn until_offers_of(&self, name: &str, some: bool) {
         eventually(&format!("{name} has offers: {some}"), || async {
-            let listed = self.get("/v1/providers").await.json();
-            let found =
-                listed["providers"].as_array().unwrap().iter().find(|provider| provider["name"] == name).cloned();
-            let offers = found.map_or(0, |provider| provider["offers"].as_u64().unwrap());
+            let offers = self.listed(name).await.map_or(0, |provider| provider["offers"].as_u64().unwrap());
             ((offers > 0) == some).then_some(())
         })
         .await;
+    }
+
+    /// Waits until a provider's first pool has as many leases as asked for.
+    pub(crate) async fn until_leases_of(&self, name: &str, asked: impl Fn(u64) -> bool) {
+        eventually(&format!("{name} has the leases asked for"), || async {
+            let leases = self.listed(name).await?["pools"][0]["leases"].as_u64()?;
+            asked(leases).then_some(())
+        })
+        .await;
+    }
+
+    /// A provider as it is listed, if it is known.
+    async fn listed(&self, name: &str) -> Option<Value> {
+        let listed = self.get("/v1/providers").await.json();
+        listed["providers"].as_array().unwrap().iter().find(|provider| provider["name"] == name).cloned()
     }
 
     /// Deploys a committed sample function for any provider, idempotent unless `more` says otherwise.
@@ -158,7 +181,18 @@ impl Market {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer, String> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.http));
+        self.request(method, &format!("{}{path}", self.http), headers, body).await
+    }
+
+    /// A request to any server.
+    pub(crate) async fn request(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, String> {
+        let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -15,7 +15,22 @@ pub(crate) struct Process {
     child: Child,
     /// Its first line of output.
     pub(crate) ready: String,
+    arguments: Vec<String>,
     log: PathBuf,
+}
+
+/// A process that was killed.
+pub(crate) struct Killed {
+    arguments: Vec<String>,
+    log: PathBuf,
+}
+
+impl Killed {
+    /// Starts it again, listening where it did, with the same log.
+    pub(crate) async fn start_again(&self) -> Process {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        Process::start(&arguments, &self.log).await
+    }
 }
 
 pub(crate) fn merit() -> Command {
@@ -39,7 +54,21 @@ impl Process {
         };
         // The rest of its output must go somewhere, or the pipe would fill.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Process { child, ready, log: log.to_owned() }
+        let mut process = Process { child, ready, arguments: Vec::new(), log: log.to_owned() };
+        process.arguments = process.at_its_addresses(arguments);
+        process
+    }
+
+    /// The arguments with the ports that it got for those it let the system choose.
+    fn at_its_addresses(&self, arguments: &[&str]) -> Vec<String> {
+        let mut kept: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
+        for flag in 1..kept.len() {
+            if kept[flag] == "127.0.0.1:0" {
+                let scheme = kept[flag - 1].trim_start_matches('-').to_owned();
+                kept[flag] = self.url(&scheme).trim_start_matches("http://").to_owned();
+            }
+        }
+        kept
     }
 
     /// The address that follows `scheme` in the ready line.
@@ -49,16 +78,22 @@ impl Process {
     }
 
     /// kill -9.
-    pub(crate) async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) -> Killed {
         self.child.kill().await.unwrap();
+        Killed { arguments: std::mem::take(&mut self.arguments), log: self.log.clone() }
     }
 
     /// SIGTERM, then waits for its end.
-    pub(crate) async fn stop(mut self) -> ExitStatus {
+    pub(crate) async fn stop(self) -> ExitStatus {
         self.signal("TERM").await;
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => status.unwrap(),
-            Err(_) => panic!("it did not stop; its log:\n{}", std::fs::read_to_string(&self.log).unwrap()),
+            Err(_) => panic!("it did not end; its log:\n{}", std::fs::read_to_string(&self.log).unwrap()),
         }
     }
 

@@ -1,0 +1,133 @@
+// Drives the market page in Chromium and checks what it shows: node page.mjs BROKER_URL SCREENSHOTS_DIR SCRATCH_DIR
+//
+// The first failed assertion ends it with status 1. Two providers with offers must be there, and the function echo.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const { chromium } = createRequire(new URL("../../broker/dashboard/package.json", import.meta.url))("playwright-core");
+
+const [broker, screenshots, scratch] = process.argv.slice(2);
+const VIEWPORTS = [
+  { width: 1280, height: 800 },
+  { width: 390, height: 844 },
+];
+/** How soon after a call's answer its price must be on the page. */
+const SHOWN_WITHIN_MS = 1000;
+const PATIENCE_MS = 30_000;
+
+await mkdir(screenshots, { recursive: true });
+const context = await chromium.launchPersistentContext(join(scratch, "chromium"), {
+  executablePath: "/usr/bin/chromium",
+  headless: true,
+  chromiumSandbox: false,
+  viewport: VIEWPORTS[0],
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+try {
+  await check(await context.newPage());
+} finally {
+  await context.close();
+}
+
+async function check(page) {
+  page.setDefaultTimeout(PATIENCE_MS);
+  const complaints = [];
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("requestfailed", (request) => {
+    const reason = request.failure()?.errorText;
+    // A reload ends the stream of the page before.
+    if (reason !== "net::ERR_ABORTED") complaints.push(`${request.url()}: ${reason}`);
+  });
+
+  await page.goto(broker);
+  await page.waitForSelector("[data-testid=connection][data-state=live]");
+  assert.equal(await page.locator("[data-testid=market]").inputValue(), "local/wasm");
+  assert.match(await page.locator("[data-testid=spot-price]").innerText(), /No price yet/);
+  await checkMeritOrder(page);
+
+  for (const provider of ["edge-cheap", "edge-dear", "edge-cheap", "edge-dear"]) await checkTrade(page, provider);
+  const cheapest = page.locator("[data-testid=merit-order] g.step").first();
+  assert.equal(await cheapest.getAttribute("data-provider"), "edge-cheap");
+  assert.equal(await cheapest.getAttribute("data-marginal"), "true");
+
+  for (const viewport of VIEWPORTS) await checkLayout(page, viewport);
+  assert.deepEqual(complaints, []);
+}
+
+/** A step for each offer of each provider, cheapest first, one of them marginal. */
+async function checkMeritOrder(page) {
+  const { providers } = await getJson("/v1/providers");
+  const steps = page.locator("[data-testid=merit-order] g.step");
+  for (const { name, offers } of providers) {
+    assert.ok(offers > 0, `${name} has no offers`);
+    const ids = await steps.and(page.locator(`[data-provider="${name}"]`)).evaluateAll((all) => all.map((step) => step.dataset.offer));
+    assert.equal(new Set(ids).size, offers, `${name}: ${ids}`);
+  }
+  assert.equal(await steps.count(), providers.reduce((sum, { offers }) => sum + offers, 0));
+  assert.equal(await page.locator("[data-testid=merit-order] g.step[data-marginal=true]").count(), 1);
+}
+
+/** A call that this provider serves changes the spot price on the page, and the tape shows it on top. */
+async function checkTrade(page, provider) {
+  const before = await page.locator("[data-testid=spot-price]").innerText();
+  const answer = await fetch(`${broker}/v1/functions/echo/invocations`, {
+    method: "POST",
+    headers: { "Merit-Only": provider },
+    body: "hello",
+  });
+  const answeredAt = performance.now();
+  assert.equal(answer.status, 200, await answer.text());
+  const price = answer.headers.get("merit-price");
+  await page.waitForSelector(`[data-testid=spot-price][title^="${price} USD"]`);
+  const shownMs = performance.now() - answeredAt;
+  assert.ok(shownMs < SHOWN_WITHIN_MS, `the price of a call was on the page ${Math.round(shownMs)} ms after its answer`);
+  console.log(`${provider} at ${price}: on the page after ${Math.round(shownMs)} ms`);
+
+  const after = await page.locator("[data-testid=spot-price]").innerText();
+  assert.notEqual(after, before);
+  assert.equal(after.replace(/\s+/g, " "), `$${price} per GB-s`);
+  const { trades } = await getJson("/v1/markets/local/wasm/trades");
+  assert.equal(trades[0].price, price);
+  const row = page.locator("[data-testid=tape] tbody tr").first();
+  await page.waitForSelector(`[data-testid=tape] tbody tr[data-sequence="${trades[0].sequence}"]`);
+  assert.equal(await row.getAttribute("data-sequence"), String(trades[0].sequence));
+  assert.ok((await row.innerText()).includes(provider));
+}
+
+/** Nothing is cut off or scrolls sideways, and what matters has a size. */
+async function checkLayout(page, viewport) {
+  await page.setViewportSize(viewport);
+  await page.reload();
+  await page.waitForSelector("[data-testid=tape] tbody tr");
+  const name = `${viewport.width}x${viewport.height}`;
+  for (const id of ["spot-price", "merit-order", "tape", "market", "connection"]) {
+    const box = await page.locator(`[data-testid=${id}]`).boundingBox();
+    assert.ok(box !== null && box.width > 0 && box.height > 0, `${id} is not to be seen at ${name}`);
+    assert.ok(box.x >= 0 && box.x + box.width <= viewport.width, `${id} sticks out at ${name}: ${JSON.stringify(box)}`);
+  }
+  assert.ok((await page.locator("[data-testid=merit-order] g.step").first().boundingBox()).width > 0);
+  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+  const { scrollWidth, clientWidth } = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    return { scrollWidth, clientWidth };
+  });
+  assert.ok(scrollWidth <= clientWidth, `the page scrolls sideways at ${name}: ${scrollWidth} px of ${clientWidth}`);
+}
+
+async function getJson(path) {
+  const answer = await fetch(broker + path);
+  assert.equal(answer.status, 200, path);
+  return answer.json();
+}
