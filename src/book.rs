@@ -1,12 +1,14 @@
 //! `merit book`: what is offered in a market, level by level.
 
+use merit_terms::MarketName;
+
 use crate::client::{self, Client};
 use crate::output::{Output, objects, print_json, print_table, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The market, such as local/wasm
-    market: String,
+    market: MarketName,
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use http::Method;
+use merit_terms::Name;
 use serde_json::json;
 
 use crate::client::{self, Client};
@@ -13,7 +14,7 @@ use crate::output::text;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The function's name
-    name: String,
+    name: Name,
     /// A WebAssembly module: a WASI preview 1 command that reads standard input and writes standard output
     module: PathBuf,
     #[arg(long, default_value_t = 128)]

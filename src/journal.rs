@@ -37,6 +37,12 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     .with_context(|| format!("the journal in {} does not replay", data_dir.display()))?;
     let (engine, report) = (&replayed.engine, &replayed.report);
     let contents = &report.contents;
+    if contents.segments == 0 {
+        bail!(
+            "there is no journal in {}; a data directory holds files such as journal-0000000001.segment",
+            data_dir.display()
+        );
+    }
     let (digest, sum) = (format!("{:032x}", engine.digest()), engine.balance_sum());
     match output {
         Output::Json => print_json(&json!({

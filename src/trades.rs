@@ -1,12 +1,14 @@
 //! `merit trades`: a market's tape.
 
+use merit_terms::MarketName;
+
 use crate::client::{self, Client};
 use crate::output::{Output, objects, print_json, print_table, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The market, such as local/wasm
-    market: String,
+    market: MarketName,
     /// How many, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,

@@ -34,6 +34,11 @@ impl ApiError {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unusable_definition", message)
     }
 
+    pub(crate) fn too_large(what: &str, max_bytes: usize) -> ApiError {
+        let message = format!("the {what} is larger than {max_bytes} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
     /// Something that is specified and not there yet.
     pub(crate) fn not_implemented(what: &str) -> ApiError {
         let message = format!("{what}: not in this version; the call was not run");

@@ -81,7 +81,15 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8], known: &[&str]) -> Result<T
         return Err(ApiError::malformed("the body is not a JSON object"));
     };
     check_fields("", object, known)?;
-    serde_json::from_value(value).map_err(|error| ApiError::malformed(format!("the body is refused: {error}")))
+    typed(value)
+}
+
+/// A JSON value as a `T`; a part of another type is refused by its path.
+pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string() {
+        path if path == "." => ApiError::malformed(format!("the body is refused: {}", error.inner())),
+        path => ApiError::malformed(format!("{path}: {}", error.inner())),
+    })
 }
 
 /// Refuses a field that is not `known`, naming the nearest that is. `within` is the path of the object.
@@ -100,6 +108,12 @@ mod tests {
     fn energy_is_exact() {
         assert_eq!(gb_seconds(128, 41), "0.005125");
         assert_eq!(gb_seconds(512, 100), "0.05");
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_named() {
+        let error = typed::<std::collections::BTreeMap<String, u32>>(json!({"memory_mb": -1})).unwrap_err();
+        assert!(error.message.starts_with("memory_mb: "), "{}", error.message);
     }
 
     #[test]

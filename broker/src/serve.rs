@@ -94,12 +94,15 @@ impl Broker {
 
 fn router(state: Arc<State>) -> Router {
     let limited = DefaultBodyLimit::max(PAYLOAD_MAX_BYTES);
+    let module = put(functions::put_module)
+        .layer(DefaultBodyLimit::max(MODULE_MAX_BYTES))
+        .layer(middleware::map_response(|answer| say_too_large(answer, "module", MODULE_MAX_BYTES)));
     Router::new()
         .route("/v1/functions", get(functions::list))
         .route("/v1/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
         .route("/v1/functions/{name}/revisions", get(functions::revisions))
         .route("/v1/functions/{name}/aliases/{alias}", put(functions::put_alias))
-        .route("/v1/functions/{name}/module", put(functions::put_module).layer(DefaultBodyLimit::max(MODULE_MAX_BYTES)))
+        .route("/v1/functions/{name}/module", module)
         .route("/v1/functions/{name}/invocations", post(invocations::post))
         .route("/v1/functions/{name}/quote", post(invocations::quote))
         .route("/v1/invocations/{id}", get(invocations::get))
@@ -119,7 +122,7 @@ fn router(state: Arc<State>) -> Router {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
         })
         .layer(limited)
-        .layer(middleware::map_response(say_too_large))
+        .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
         .layer(middleware::from_fn(keyless_loopback))
         .with_state(state)
 }
@@ -129,10 +132,10 @@ async fn no_route(request: Request) -> ApiError {
 }
 
 /// The extractors' own refusal of a large body, in the shape of every other error.
-async fn say_too_large(response: Response) -> Response {
+async fn say_too_large(response: Response, what: &str, max_bytes: usize) -> Response {
     let json = response.headers().get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE if !json => invocations::too_large().into_response(),
+        StatusCode::PAYLOAD_TOO_LARGE if !json => ApiError::too_large(what, max_bytes).into_response(),
         _ => response,
     }
 }

@@ -11,6 +11,8 @@ use wasmparser::{ExternalKind, Parser, Payload, TypeRef, Validator, WasmFeatures
 
 /// The largest module taken.
 pub const MODULE_MAX_BYTES: usize = 32 << 20;
+/// How every WebAssembly file begins.
+const MAGIC: &[u8] = b"\0asm";
 const WASI: &str = "wasi_snapshot_preview1";
 
 /// Why a module was not kept.
@@ -55,6 +57,10 @@ impl ModuleStore {
         Ok(digest)
     }
 
+    pub(crate) fn has(&self, digest: &[u8; 32]) -> bool {
+        self.path(digest).exists()
+    }
+
     /// The bytes of a module; none if it is not kept, or no longer has its digest.
     pub(crate) fn get(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, ModuleError> {
         let path = self.path(digest);
@@ -90,6 +96,10 @@ fn failed(path: &Path, source: io::Error) -> ModuleError {
 fn check(module: &[u8]) -> Result<(), ModuleError> {
     if module.len() > MODULE_MAX_BYTES {
         return Err(ModuleError::TooLarge { bytes: module.len() });
+    }
+    if !module.starts_with(MAGIC) {
+        let message = "it does not begin as one; name the compiled .wasm file".to_owned();
+        return Err(ModuleError::NotWebAssembly(message));
     }
     let bad = |error: wasmparser::BinaryReaderError| ModuleError::NotWebAssembly(error.to_string());
     if Parser::is_component(module) {

@@ -27,6 +27,8 @@ pub enum Transport {
 pub enum ConnectError {
     #[error("`{url}` is not the URL of an exchange, such as http://127.0.0.1:7070")]
     Url { url: String, source: tonic::transport::Error },
+    #[error("`{url}` is not the URL of an exchange: it begins with http://, as in http://127.0.0.1:7070")]
+    Scheme { url: String },
 }
 
 /// An error of either transport.
@@ -37,6 +39,10 @@ impl Transport {
     pub fn network(url: &str) -> Result<Transport, ConnectError> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|source| ConnectError::Url { url: url.to_owned(), source })?;
+        // Without a scheme the first call would fail, and the next, for no reason that can be told.
+        if endpoint.uri().scheme_str() != Some("http") {
+            return Err(ConnectError::Scheme { url: url.to_owned() });
+        }
         let channel = endpoint
             .connect_timeout(Duration::from_secs(3))
             .http2_keep_alive_interval(Duration::from_secs(5))

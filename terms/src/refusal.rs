@@ -217,6 +217,9 @@ impl fmt::Display for Refusal {
             Refusal::NoOffer { class: NoOffer::Room, offers, .. } => {
                 write!(f, "every eligible provider is full ({offers} offers looked at); try again shortly")
             }
+            Refusal::NoOffer { class: NoOffer::Eligible, offers: 0, .. } => {
+                f.write_str("no provider offers anything in this call's markets; start one, or try again shortly")
+            }
             Refusal::NoOffer { class: NoOffer::Eligible, offers, markets } => {
                 write!(f, "none of {offers} offers in {markets} markets may serve this call; the quote lists why")
             }

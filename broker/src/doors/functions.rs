@@ -16,7 +16,7 @@ use super::function_name;
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::guard::DEV;
-use crate::json::{check_fields, decimal, read};
+use crate::json::{check_fields, decimal, read, typed};
 use crate::serve::State as Broker;
 
 /// What a definition leaves out.
@@ -80,7 +80,7 @@ fn default_timeout_ms() -> u32 {
 
 /// `"own"`, `"any"`, or a list of names.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected \"own\", \"any\" or a list of names")]
 enum Providers {
     Word(String),
     Listed(Vec<String>),
@@ -104,8 +104,7 @@ impl Definition {
         if let Some(Value::Object(limits)) = value.get("limits") {
             check_fields("limits.", limits, &LIMIT_FIELDS)?;
         }
-        let definition: Definition = serde_json::from_value(value)
-            .map_err(|error| ApiError::malformed(format!("the definition is refused: {error}")))?;
+        let definition: Definition = typed(value)?;
         // Accepting what is not enforced would be worse than refusing it.
         if !definition.budgets.is_empty() {
             return Err(ApiError::not_implemented("budgets"));

@@ -164,7 +164,7 @@ pub(crate) async fn quote(
     if !body.is_empty() {
         let asked: QuoteBody = read(&body, &["payload_bytes"])?;
         if asked.payload_bytes.is_some_and(|bytes| bytes > PAYLOAD_MAX_BYTES as u64) {
-            return Err(too_large());
+            return Err(ApiError::too_large("payload", PAYLOAD_MAX_BYTES));
         }
     }
     let quoted = ask_quote(&broker, name.to_string(), qualifier, &preferences).await?;
@@ -184,11 +184,6 @@ pub(crate) async fn quote(
         answer["more_refused"] = Value::Object(counts);
     }
     Ok(Json(answer))
-}
-
-pub(crate) fn too_large() -> ApiError {
-    let message = format!("the payload is larger than {PAYLOAD_MAX_BYTES} bytes");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
 }
 
 fn quoted_offer(rank: usize, offer: &v1::QuotedOffer) -> Value {

@@ -7,7 +7,7 @@ use merit_proto::{refusal_status, required};
 use merit_terms::{AccountId, FunctionId, Name};
 use tonic::{Request, Response, Status};
 
-use super::{parse, unavailable};
+use super::{parse, unavailable, unknown};
 use crate::codec::{code_from_proto, code_to_proto, kind_to_proto, settings_from_proto, settings_to_proto};
 use crate::open::Exchange;
 
@@ -18,8 +18,10 @@ impl Registry for Exchange {
         let account = self.account_id(&request.account)?;
         let name: Name = parse("name", &request.name)?;
         let mut code = code_from_proto(required("code", request.code)?)?;
-        if code.module.is_none() {
-            code.module = self.0.sequencer.read(|engine| newest_module(engine, account, &name));
+        match &code.module {
+            Some(digest) if !self.0.modules.has(digest) => return Err(unknown("module", &hex::encode(digest))),
+            Some(_) => {}
+            None => code.module = self.0.sequencer.read(|engine| newest_module(engine, account, &name)),
         }
         let command = PutFunction {
             account,
