@@ -216,6 +216,16 @@ pub(crate) async fn start_providers(grpc: SocketAddr) -> anyhow::Result<Vec<Prov
     Ok(providers)
 }
 
+/// Ends when the session of any provider does; never, if there is none.
+pub(crate) async fn any_ended(providers: &mut [Provider]) -> anyhow::Result<()> {
+    if providers.is_empty() {
+        return std::future::pending().await;
+    }
+    let ended = providers.iter_mut().map(|provider| Box::pin(provider.ended()));
+    let (ended, ..) = futures_util::future::select_all(ended).await;
+    Ok(ended?)
+}
+
 /// Calls the sample functions through the broker at about `rate` a second, until told to stop.
 pub(crate) async fn traffic(broker: String, rate: f64, stop: CancellationToken) {
     let client = Client::at(&broker);

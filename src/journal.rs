@@ -76,6 +76,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
         }
     }
+    if sum != merit_terms::Balance::ZERO {
+        bail!("the balances sum to {sum} instead of 0: the journal is not to be trusted, restore it from a backup");
+    }
     match &report.damage {
         None => Ok(()),
         Some(damage) => bail!("{damage}; {}", damage.way_out()),

@@ -59,26 +59,32 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let broker = tokio::spawn(broker.serve(stop.clone().cancelled_owned(), DRAIN));
 
-    let mut providers = Vec::new();
-    if !arguments.no_demo {
+    let demo = async {
+        if arguments.no_demo {
+            return Ok(Vec::new());
+        }
         demo::deploy_samples(&in_process).await?;
-        providers = demo::start_providers(grpc).await?;
-        if arguments.demo_traffic > 0.0 {
+        demo::start_providers(grpc).await
+    };
+    let mut providers = tokio::select! {
+        started = demo => started?,
+        () = stop.cancelled() => Vec::new(),
+    };
+    if !stop.is_cancelled() {
+        println!("ready http://{http} grpc://{grpc}");
+        if !arguments.no_demo {
+            print_first_steps(http);
+        }
+        if !arguments.no_demo && arguments.demo_traffic > 0.0 {
             // Ends with `stop`.
             tokio::spawn(demo::traffic(format!("http://{http}"), arguments.demo_traffic, stop.clone()));
         }
     }
-    println!("ready http://{http} grpc://{grpc}");
-    if !arguments.no_demo {
-        print_first_steps(http);
-    }
 
-    let failure = tokio::select! {
-        () = stop.cancelled() => None,
-        reason = exchange.stopped() => Some(reason),
-    };
-    if let Some(reason) = failure {
-        bail!("the journal failed, and nothing is accepted without it: {reason}");
+    tokio::select! {
+        () = stop.cancelled() => {}
+        reason = exchange.stopped() => bail!("the journal failed, and nothing is accepted without it: {reason}"),
+        ended = demo::any_ended(&mut providers) => return ended.context("a demo provider's session ended"),
     }
     broker.await.context("the broker's task failed")?.context("the broker failed")?;
     for provider in providers {

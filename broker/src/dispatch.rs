@@ -39,8 +39,12 @@ pub(crate) enum Input {
         cost: u64,
         billed_ms: u64,
     },
-    /// The lease was given back, or closed without a bill.
-    Closed,
+    /// The lease was given back, or closed without a bill because nobody answered.
+    Released,
+    /// The provider answered, and the exchange did not settle it.
+    Unsettled {
+        reason: String,
+    },
 }
 
 /// What to do next.
@@ -102,6 +106,8 @@ pub(crate) enum End {
 pub(crate) enum Ran {
     NotSent,
     Unknown,
+    /// It ran, and its bill could not be had.
+    Executed,
 }
 
 /// One invocation under way.
@@ -168,16 +174,14 @@ impl Dispatch {
                 let outcome = self.outcome;
                 self.finish(End::Executed { outcome, cost, billed_ms })
             }
-            Input::Closed => self.again(),
+            Input::Released => self.again(),
+            Input::Unsettled { reason } => self.finish(End::Failed { ran: Ran::Executed, busy: false, reason }),
         }
     }
 
-    /// A further attempt, if the last one did not run or may run twice.
+    /// A further attempt, if no attempt may have run or it may run twice.
     fn again(&mut self) -> Action {
-        let (ran, busy, reason) = match self.failure.clone() {
-            Some(failure) => failure,
-            None => (Ran::Unknown, false, "the lease was closed before it was settled".to_owned()),
-        };
+        let (ran, busy, reason) = self.failure.clone().unwrap_or((Ran::Unknown, false, "the lease ended".to_owned()));
         let idempotent = self.idempotent.or(self.grant.as_ref().map(|grant| grant.idempotent)).unwrap_or(false);
         let may = ran == Ran::NotSent || idempotent;
         if may && !self.one_attempt && self.tried.len() < ATTEMPTS_MAX {
@@ -194,6 +198,11 @@ impl Dispatch {
             grant: self.grant.take(),
             end,
         }))
+    }
+
+    /// The lease of the first attempt, once there is one.
+    pub(crate) fn invocation(&self) -> Option<LeaseId> {
+        self.invocation
     }
 
     fn lease(&self) -> LeaseId {
@@ -238,21 +247,21 @@ mod tests {
 
     #[test]
     fn fails_over_when_the_request_was_not_sent() {
-        let action = run(false, vec![grant("a", 1, false), not_sent(), Input::Closed]);
+        let action = run(false, vec![grant("a", 1, false), not_sent(), Input::Released]);
         assert!(is_further_attempt(&action, "a"), "{action:?}");
     }
 
     #[test]
     fn fails_over_after_an_unknown_only_if_idempotent() {
-        let action = run(false, vec![grant("a", 1, true), unknown(), Input::Closed]);
+        let action = run(false, vec![grant("a", 1, true), unknown(), Input::Released]);
         assert!(is_further_attempt(&action, "a"), "{action:?}");
-        let action = run(false, vec![grant("a", 1, false), unknown(), Input::Closed]);
+        let action = run(false, vec![grant("a", 1, false), unknown(), Input::Released]);
         assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Unknown, .. })));
     }
 
     #[test]
     fn one_attempt_is_one_attempt() {
-        let action = run(true, vec![grant("a", 1, true), not_sent(), Input::Closed]);
+        let action = run(true, vec![grant("a", 1, true), not_sent(), Input::Released]);
         assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::NotSent, .. })));
     }
 
@@ -276,7 +285,7 @@ mod tests {
     #[test]
     fn the_invocation_keeps_the_id_of_its_first_lease() {
         let again =
-            vec![grant("a", 1, false), not_sent(), Input::Closed, grant("b", 2, false), not_sent(), Input::Closed];
+            vec![grant("a", 1, false), not_sent(), Input::Released, grant("b", 2, false), not_sent(), Input::Released];
         let action = run(false, again);
         let first = LeaseId { run: 1, sequence: 1 };
         assert!(matches!(action, Action::Acquire { invocation: Some(id), .. } if id == first));
@@ -285,8 +294,17 @@ mod tests {
     #[test]
     fn when_nobody_is_left_the_failure_is_told_and_not_the_refusal() {
         let refused = Input::Refused { code: "no_eligible_provider".into(), message: String::new() };
-        let action = run(false, vec![grant("a", 1, true), unknown(), Input::Closed, refused]);
+        let action = run(false, vec![grant("a", 1, true), unknown(), Input::Released, refused]);
         assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Unknown, .. })));
+    }
+
+    #[test]
+    fn what_was_answered_is_never_tried_again_even_if_it_cannot_be_settled() {
+        let executed = Input::Executed { outcome: Outcome::Ok, usage: None, observed_us: 5, egress_bytes: 0 };
+        let unsettled = Input::Unsettled { reason: "the exchange forgot the lease".into() };
+        let before = vec![grant("a", 1, true), not_sent(), Input::Released, grant("b", 2, true)];
+        let action = run(false, before.into_iter().chain([executed, unsettled]).collect());
+        assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Executed, .. })));
     }
 
     #[test]
@@ -295,7 +313,7 @@ mod tests {
         for sequence in 1..=ATTEMPTS_MAX as u64 {
             dispatch.step(grant("a", sequence, true));
             dispatch.step(not_sent());
-            let action = dispatch.step(Input::Closed);
+            let action = dispatch.step(Input::Released);
             assert_eq!(matches!(action, Action::Finish(_)), sequence == ATTEMPTS_MAX as u64);
         }
     }

@@ -37,9 +37,12 @@ pub(crate) struct Ended {
     pub(crate) late: bool,
 }
 
+/// How long an exchange that does not answer is asked again to settle.
+const SETTLE_WITHIN: Duration = Duration::from_secs(15);
+
 /// Runs an invocation to its end. It goes on when the caller is gone: what was leased is settled.
 pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Result<Ended, ApiError> {
-    let ended = tokio::spawn(run(state.clone(), invocation)).await;
+    let ended = state.invocations.spawn(run(state.clone(), invocation)).await;
     ended.map_err(|error| {
         tracing::error!(%error, "an invocation's task failed");
         ApiError::new(http::StatusCode::INTERNAL_SERVER_ERROR, "internal", "the broker failed; its log says why")
@@ -76,7 +79,13 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                     tried,
                     invocation: invocation.map(Into::into),
                 };
-                acquire(&state, request).await?
+                let further = invocation.is_some();
+                match acquire(&state, request).await {
+                    Ok(input) => input,
+                    // What became of the attempts before is the worse news.
+                    Err(error) if further => Input::Refused { code: error.code, message: error.message },
+                    Err(error) => return Err(error),
+                }
             }
             Action::Send(grant) => {
                 let attempt = state.upstream.send(&grant, &call, left()).await;
@@ -85,8 +94,8 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                 note_failure(&state, &grant.provider, &attempt.input);
                 attempt.input
             }
-            Action::Settle(lease, bill) => settle(&state, lease, bill).await?,
-            Action::Release { lease, busy } => release(&state, lease, busy).await?,
+            Action::Settle(lease, bill) => settle(&state, &call.account, machine.invocation(), lease, bill).await,
+            Action::Release { lease, busy } => release(&state, lease, busy).await,
         };
         action = machine.step(input);
     }
@@ -111,9 +120,33 @@ async fn acquire(state: &State, request: v1::AcquireRequest) -> Result<Input, Ap
     }
 }
 
-async fn settle(state: &State, lease: LeaseId, bill: Bill) -> Result<Input, ApiError> {
+/// Bills a lease. A settle may be repeated, so it is: an exchange that restarts must not cost the seller its pay.
+async fn settle(state: &State, account: &str, invocation: Option<LeaseId>, lease: LeaseId, bill: Bill) -> Input {
+    let executed = bill != Bill::Unknown;
+    let request = settle_request(lease, bill);
+    let until = Instant::now() + SETTLE_WITHIN;
+    let mut pause = Duration::from_millis(20);
+    let settled = loop {
+        let mut client = state.exchange.brokerage.clone();
+        match answer(client.settle(request)).await {
+            Ok(settled) => break Ok(settled),
+            Err(error) if error.status != http::StatusCode::SERVICE_UNAVAILABLE => break Err(error),
+            Err(error) if Instant::now() + pause > until => break Err(error),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause = (pause * 2).min(Duration::from_secs(1));
+    };
+    match settled {
+        _ if !executed => Input::Released,
+        Ok(settled) if !settled.closed => Input::Settled { cost: settled.cost, billed_ms: settled.billed_ms },
+        // Settled by a call whose answer was lost, or ended in a crash of the exchange: its record says.
+        Ok(_) => settled_before(state, account, invocation.unwrap_or(lease), lease).await,
+        Err(error) => Input::Unsettled { reason: error.message },
+    }
+}
+
+fn settle_request(lease: LeaseId, bill: Bill) -> v1::SettleRequest {
     let mut request = v1::SettleRequest { lease: Some(lease.into()), ..v1::SettleRequest::default() };
-    let unknown = bill == Bill::Unknown;
     match bill {
         Bill::Executed { outcome, usage, observed_us, egress_bytes } => {
             request.set_execution(v1::Execution::Executed);
@@ -124,18 +157,30 @@ async fn settle(state: &State, lease: LeaseId, bill: Bill) -> Result<Input, ApiE
         }
         Bill::Unknown => request.set_execution(v1::Execution::Unknown),
     }
-    let mut client = state.exchange.brokerage.clone();
-    let settled = answer(client.settle(request)).await.map_err(|error| error.about(lease))?;
-    Ok(match (unknown, settled.closed) {
-        (false, false) => Input::Settled { cost: settled.cost, billed_ms: settled.billed_ms },
-        _ => Input::Closed,
-    })
+    request
 }
 
-async fn release(state: &State, lease: LeaseId, busy: bool) -> Result<Input, ApiError> {
+async fn settled_before(state: &State, account: &str, invocation: LeaseId, lease: LeaseId) -> Input {
     let mut client = state.exchange.brokerage.clone();
-    answer(client.release(v1::ReleaseRequest { lease: Some(lease.into()), busy })).await?;
-    Ok(Input::Closed)
+    let request = v1::GetInvocationRequest { account: account.to_owned(), id: Some(invocation.into()) };
+    let record = answer(client.get_invocation(request)).await;
+    let paid = |record: &v1::Invocation| {
+        let paid = |attempt: &v1::Attempt| attempt.lease == Some(lease.into()) && attempt.outcome == "executed";
+        record.attempts.iter().any(paid)
+    };
+    match record {
+        Ok(record) if paid(&record) => Input::Settled { cost: record.cost, billed_ms: record.billed_ms },
+        _ => Input::Unsettled { reason: "the exchange no longer knows its lease; it is not charged".to_owned() },
+    }
+}
+
+/// A release that does not arrive costs nothing: the lease ends at its deadline.
+async fn release(state: &State, lease: LeaseId, busy: bool) -> Input {
+    let mut client = state.exchange.brokerage.clone();
+    if let Err(error) = answer(client.release(v1::ReleaseRequest { lease: Some(lease.into()), busy })).await {
+        tracing::warn!(%lease, error = error.message, "a lease could not be given back");
+    }
+    Input::Released
 }
 
 /// What a caller reads when its invocation did not execute.
@@ -143,6 +188,7 @@ pub(crate) fn failure(ended: &Ended) -> Option<ApiError> {
     let execution = |ran| match ran {
         Ran::NotSent => "not_sent",
         Ran::Unknown => "unknown",
+        Ran::Executed => "executed",
     };
     let finished = &ended.finished;
     let error = match &finished.end {
@@ -154,7 +200,12 @@ pub(crate) fn failure(ended: &Ended) -> Option<ApiError> {
             ApiError::refused("no_capacity", "every eligible provider is full; try again shortly")
         }
         End::Failed { ran, reason, .. } => {
-            let message = format!("no provider answered; the last one: {reason}");
+            let message = match ran {
+                Ran::Executed => {
+                    format!("the function ran, and its answer is withheld: it could not be settled: {reason}")
+                }
+                _ => format!("no provider answered; the last one: {reason}"),
+            };
             ApiError::new(http::StatusCode::BAD_GATEWAY, "provider_failed", message)
                 .with(json!({"execution": execution(*ran), "attempts": finished.attempts}))
         }

@@ -62,7 +62,7 @@ pub(crate) fn offer(offer: &v1::Offer) -> Value {
 }
 
 pub(crate) fn trade(trade: &v1::Trade) -> Value {
-    json!({
+    let mut told = json!({
         "sequence": trade.sequence,
         "match_sequence": trade.match_sequence,
         "at": time(trade.at),
@@ -70,7 +70,12 @@ pub(crate) fn trade(trade: &v1::Trade) -> Value {
         "price": decimal(trade.price),
         "memory_mb": trade.memory_mb,
         "gb_seconds": gb_seconds(trade.memory_mb, trade.billed_ms),
-    })
+    });
+    if let (Some(invocation), Some(cost)) = (trade.invocation, trade.cost) {
+        told["invocation_id"] = json!(lease_id(Some(invocation)));
+        told["cost"] = json!(decimal(cost));
+    }
+    told
 }
 
 /// A JSON object of exactly the fields `T` knows; another name is refused with the nearest known one.

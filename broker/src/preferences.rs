@@ -52,13 +52,18 @@ impl Preferences {
     /// The preferences in `headers`; a deadline counts from `now`.
     pub(crate) fn read(headers: &HeaderMap, now: SystemTime) -> Result<Preferences, ApiError> {
         let mut preferences = Preferences::default();
-        for (name, value) in headers {
-            let name = name.as_str();
-            if !name.starts_with("merit-") || ANSWERED.contains(&name) {
+        for name in headers.keys() {
+            let text = name.as_str();
+            if !text.starts_with("merit-") || ANSWERED.contains(&text) {
                 continue;
             }
-            let value = value.to_str().map_err(|_| bad(name, "is not ASCII"))?.trim();
-            preferences.take(name, value, now)?;
+            let mut values = headers.get_all(name).iter();
+            if let (Some(value), None) = (values.next(), values.next()) {
+                let value = value.to_str().map_err(|_| bad(text, "is not ASCII"))?.trim();
+                preferences.take(text, value, now)?;
+            } else {
+                return Err(bad(text, "stands more than once; say it in one, its values separated by commas"));
+            }
         }
         preferences.limits.check().map_err(|error| ApiError::malformed(error.to_string()))?;
         Ok(preferences)
@@ -100,12 +105,15 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: &str) 
     value.parse().map_err(|error| bad(name, format!("has the value `{value}`: {error}")))
 }
 
-fn items(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|item| !item.is_empty())
+/// The items of a list that has at least one: none would ask nothing where something was meant.
+fn items<T>(name: &str, value: &str, read: impl Fn(&str) -> Result<T, ApiError>) -> Result<Vec<T>, ApiError> {
+    let items: Vec<T> =
+        value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(read).collect::<Result<_, _>>()?;
+    if items.is_empty() { Err(bad(name, "is an empty list; leave it out instead")) } else { Ok(items) }
 }
 
 fn list(name: &str, value: &str) -> Result<Vec<Name>, ApiError> {
-    items(value).map(|item| parse(name, item)).collect()
+    items(name, value, |item| parse(name, item))
 }
 
 /// Patterns over regions; one with a class, `eu-*/wasm`, is over markets.
@@ -114,7 +122,7 @@ fn regions(name: &str, value: &str) -> Result<Vec<MarketPattern>, ApiError> {
         true => parse(name, item),
         false => parse(name, &format!("{item}/*")),
     };
-    items(value).map(pattern).collect()
+    items(name, value, pattern)
 }
 
 fn labels(name: &str, value: &str) -> Result<Vec<(String, String)>, ApiError> {
@@ -122,7 +130,7 @@ fn labels(name: &str, value: &str) -> Result<Vec<(String, String)>, ApiError> {
         Some((label, value)) if !label.is_empty() => Ok((label.trim().to_owned(), value.trim().to_owned())),
         _ => Err(bad(name, format!("has `{item}`; a label is name=value, such as residency=eu"))),
     };
-    items(value).map(label).collect()
+    items(name, value, label)
 }
 
 /// The time left until an RFC 3339 time, or the time itself of `+30s`, `+1500ms`, `+5m`.
@@ -190,6 +198,9 @@ mod tests {
         check("merit-deadline", "soon", "+30s");
         check("merit-deadline", "2001-01-01T00:00:00Z", "has passed");
         check("merit-labels", "eu", "name=value");
+        check("merit-only", " , ", "empty list");
+        let twice = read(&[("merit-max-cost", "1"), ("merit-max-cost", "2")]).unwrap_err();
+        assert!(twice.contains("more than once"), "{twice}");
         check("merit-allow-fallback", "no", "merit-allow-fallback");
     }
 

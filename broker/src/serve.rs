@@ -14,6 +14,7 @@ use http::StatusCode;
 use merit_proto::Transport;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::PAYLOAD_MAX_BYTES;
 use crate::doors::{accounts, functions, invocations, markets, stream};
@@ -49,6 +50,8 @@ pub(crate) struct State {
     pub(crate) upstream: Upstream,
     pub(crate) metrics: Metrics,
     pub(crate) page: Page,
+    /// Invocations under way, with or without a caller that still waits.
+    pub(crate) invocations: TaskTracker,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -56,6 +59,7 @@ pub(crate) struct State {
 pub struct Broker {
     listener: TcpListener,
     router: Router,
+    invocations: TaskTracker,
     stopping: CancellationToken,
 }
 
@@ -66,27 +70,35 @@ impl Broker {
         if !address.ip().is_loopback() {
             return Err(StartError::KeysNeeded(address));
         }
-        let stopping = CancellationToken::new();
+        let (stopping, invocations) = (CancellationToken::new(), TaskTracker::new());
         let state = Arc::new(State {
             exchange: Exchange::new(settings.exchange),
             upstream: Upstream::new(),
             metrics: Metrics::new()?,
             page: settings.page,
+            invocations: invocations.clone(),
             stopping: stopping.clone(),
         });
-        Ok(Broker { listener, router: router(state), stopping })
+        Ok(Broker { listener, router: router(state), invocations, stopping })
     }
 
     /// Serves until `stop`, then finishes what runs, for at most `drain`.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static, drain: Duration) -> std::io::Result<()> {
-        let stopping = self.stopping;
+        let (stopping, invocations) = (self.stopping, self.invocations);
         let stopped = stopping.clone();
         let server = axum::serve(self.listener, self.router).with_graceful_shutdown(async move {
             stop.await;
             stopped.cancel();
         });
+        let finished = async {
+            let served = server.into_future().await;
+            // Callers may be gone whose calls still run; what was leased is settled.
+            invocations.close();
+            invocations.wait().await;
+            served
+        };
         tokio::select! {
-            served = server.into_future() => served,
+            served = finished => served,
             () = async { stopping.cancelled().await; tokio::time::sleep(drain).await } => Ok(()),
         }
     }

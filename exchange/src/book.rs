@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use merit_engine::{Event, OfferChange};
 use merit_proto::v1;
 use merit_proto::v1::market_event::Event as Sent;
-use merit_terms::{MarketId, OfferId, Price, ProviderId};
+use merit_terms::{AccountId, LeaseId, MarketId, Money, OfferId, Price, ProviderId};
 use tokio::sync::broadcast;
 
 use crate::sequencer::Happened;
@@ -53,8 +53,16 @@ struct Book {
     offers: BTreeMap<(Price, OfferId), OfferChange>,
     sequence: u64,
     spot_price: Option<Price>,
-    trades: VecDeque<v1::Trade>,
+    trades: VecDeque<Bought>,
     trade_count: u64,
+}
+
+/// A trade with what only its buyer is told.
+struct Bought {
+    trade: v1::Trade,
+    account: AccountId,
+    invocation: LeaseId,
+    cost: Money,
 }
 
 impl Books {
@@ -92,9 +100,11 @@ impl Books {
                             memory_mb: lease.memory_mb,
                             billed_ms: settlement.billed_ms,
                             spot_price: spot_price.map(Price::picodollars),
+                            ..v1::Trade::default()
                         };
                         let book = state.markets.entry(lease.market).or_default();
-                        book.record(trade.clone(), *spot_price);
+                        let (account, invocation, cost) = (lease.account, lease.invocation, settlement.cost);
+                        book.record(Bought { trade: trade.clone(), account, invocation, cost }, *spot_price);
                         self.send(lease.market, Sent::Trade(trade));
                     }
                     _ => {}
@@ -127,9 +137,9 @@ impl Books {
         self.lock().snapshot(market)
     }
 
-    /// The latest trades, newest first.
-    pub(crate) fn trades(&self, market: MarketId, limit: usize) -> Vec<v1::Trade> {
-        self.lock().markets.get(&market).map_or_else(Vec::new, |book| book.latest(limit))
+    /// The latest trades, newest first, with what `viewer` may see of them.
+    pub(crate) fn trades(&self, market: MarketId, limit: usize, viewer: Option<AccountId>) -> Vec<v1::Trade> {
+        self.lock().markets.get(&market).map_or_else(Vec::new, |book| book.latest(limit, viewer))
     }
 
     pub(crate) fn markets(&self) -> Vec<v1::Market> {
@@ -200,23 +210,32 @@ impl State {
             state: OPEN.to_owned(),
             spot_price: book.spot_price.map(Price::picodollars),
             offers: book.offers.values().map(|offer| self.names.offer(offer)).collect(),
-            trades: book.latest(TRADES_SHOWN),
+            trades: book.latest(TRADES_SHOWN, None),
         }
     }
 }
 
 impl Book {
-    fn record(&mut self, trade: v1::Trade, spot_price: Option<Price>) {
+    fn record(&mut self, bought: Bought, spot_price: Option<Price>) {
         self.spot_price = spot_price;
         self.trade_count += 1;
         if self.trades.len() == TRADES_KEPT {
             self.trades.pop_front();
         }
-        self.trades.push_back(trade);
+        self.trades.push_back(bought);
     }
 
-    fn latest(&self, limit: usize) -> Vec<v1::Trade> {
-        self.trades.iter().rev().take(limit).cloned().collect()
+    /// The latest trades, newest first; to their buyer with invocation and cost.
+    fn latest(&self, limit: usize, viewer: Option<AccountId>) -> Vec<v1::Trade> {
+        let told = |bought: &Bought| match viewer {
+            Some(viewer) if viewer == bought.account => v1::Trade {
+                invocation: Some(bought.invocation.into()),
+                cost: Some(bought.cost.picodollars()),
+                ..bought.trade.clone()
+            },
+            _ => bought.trade.clone(),
+        };
+        self.trades.iter().rev().take(limit).map(told).collect()
     }
 
     /// CRC32C over the price levels, best first: price and free MB, each as a little-endian 64-bit integer.

@@ -20,5 +20,5 @@ pub mod storage;
 pub use codec::{CodecError, decode};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
 pub use open::{Exchange, OpenError, Replayed, Settings, replay};
-pub use sequencer::{Durable, SubmitError, Submitted};
+pub use sequencer::SubmitError;
 pub use serve::ServeError;

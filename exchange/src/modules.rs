@@ -7,13 +7,65 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use wasmparser::{ExternalKind, Parser, Payload, TypeRef, Validator, WasmFeatures};
+use wasmparser::types::Types;
+use wasmparser::{CompositeInnerType, ExternalKind, Parser, Payload, TypeRef, Validator, WasmFeatures};
 
 /// The largest module taken.
 pub const MODULE_MAX_BYTES: usize = 32 << 20;
 /// How every WebAssembly file begins.
 const MAGIC: &[u8] = b"\0asm";
 const WASI: &str = "wasi_snapshot_preview1";
+/// What every provider's WebAssembly host runs: the second version of the language, and tail calls.
+const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
+/// The functions of WASI preview 1, as its witx files list them.
+const FUNCTIONS: [&str; 46] = [
+    "args_get",
+    "args_sizes_get",
+    "environ_get",
+    "environ_sizes_get",
+    "clock_res_get",
+    "clock_time_get",
+    "fd_advise",
+    "fd_allocate",
+    "fd_close",
+    "fd_datasync",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_get",
+    "fd_prestat_dir_name",
+    "fd_pwrite",
+    "fd_read",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_seek",
+    "fd_sync",
+    "fd_tell",
+    "fd_write",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_open",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "poll_oneoff",
+    "proc_exit",
+    "proc_raise",
+    "sched_yield",
+    "random_get",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+];
 
 /// Why a module was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -105,14 +157,15 @@ fn check(module: &[u8]) -> Result<(), ModuleError> {
     if Parser::is_component(module) {
         return Err(ModuleError::Component);
     }
-    Validator::new_with_features(WasmFeatures::default()).validate_all(module).map_err(bad)?;
+    let types = Validator::new_with_features(FEATURES).validate_all(module).map_err(bad)?;
     let (mut start, mut memory) = (false, false);
     for payload in Parser::new(0).parse_all(module) {
         match payload.map_err(bad)? {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import.map_err(bad)?;
-                    if import.module != WASI || !matches!(import.ty, TypeRef::Func(_)) {
+                    let known = import.module == WASI && FUNCTIONS.contains(&import.name);
+                    if !known || !matches!(import.ty, TypeRef::Func(_)) {
                         return Err(ModuleError::Import { module: import.module.into(), name: import.name.into() });
                     }
                 }
@@ -120,7 +173,9 @@ fn check(module: &[u8]) -> Result<(), ModuleError> {
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export.map_err(bad)?;
-                    start |= export.name == "_start" && export.kind == ExternalKind::Func;
+                    start |= export.name == "_start"
+                        && export.kind == ExternalKind::Func
+                        && takes_nothing(&types, export.index);
                     memory |= export.name == "memory" && export.kind == ExternalKind::Memory;
                 }
             }
@@ -132,4 +187,11 @@ fn check(module: &[u8]) -> Result<(), ModuleError> {
         (_, false) => Err(ModuleError::NoMemory),
         _ => Ok(()),
     }
+}
+
+/// Whether a function takes nothing and gives nothing, as `_start` must.
+fn takes_nothing(types: &Types, function: u32) -> bool {
+    let types = types.as_ref();
+    let signature = &types[types.core_function_at(function)];
+    matches!(&signature.composite_type.inner, CompositeInnerType::Func(f) if f.params().is_empty() && f.results().is_empty())
 }

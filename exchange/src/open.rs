@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use merit_engine::{Command, Engine, Event};
-use merit_terms::{MarketName, Money, Name, Refusal};
+use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::book::Books;
 use crate::codec::{self, CodecError};
@@ -139,13 +139,18 @@ impl Exchange {
         Ok(())
     }
 
-    /// Makes sure that an account is there; a new one gets `deposit`.
+    /// Makes sure that an account is there; one without anything gets `deposit`.
     pub async fn ensure_account(&self, name: &Name, deposit: Money) -> Result<(), OpenError> {
-        if self.0.sequencer.read(|engine| engine.find_account(name.as_str())).is_some() {
-            return Ok(());
+        let find = |engine: &Engine| engine.find_account(name.as_str());
+        if self.0.sequencer.read(find).is_none() {
+            self.submit_durable(&Command::OpenAccount { name: name.clone() }).await?;
         }
-        self.submit_durable(&Command::OpenAccount { name: name.clone() }).await?;
-        if let Some(account) = self.0.sequencer.read(|engine| engine.find_account(name.as_str())) {
+        // A crash may have come between the account and its deposit.
+        let bare = |engine: &Engine| {
+            let id = find(engine)?;
+            engine.account(id).is_ok_and(|account| account.balance == Balance::ZERO && account.held == 0).then_some(id)
+        };
+        if let Some(account) = self.0.sequencer.read(bare) {
             self.submit_durable(&Command::Deposit { account, amount: deposit }).await?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Invocation records: what became of each call, kept in memory and rebuilt by replay.
 //!
-//! A projection of durable events; the oldest ended records go when there are too many.
+//! A projection of durable events; the oldest records go when there are too many.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -31,18 +31,18 @@ pub enum SubmitError {
 
 /// A command that was applied, and the wait for its durability.
 #[derive(Debug)]
-pub struct Submitted {
-    pub applied: Applied,
-    pub durable: Durable,
+pub(crate) struct Submitted {
+    pub(crate) applied: Applied,
+    pub(crate) durable: Durable,
 }
 
 /// The wait for a batch to be durable.
 #[derive(Clone, Debug)]
-pub struct Durable(watch::Receiver<bool>);
+pub(crate) struct Durable(watch::Receiver<bool>);
 
 impl Durable {
     /// Returns once everything before it is durable and the projections have seen it.
-    pub async fn wait(mut self) -> Result<(), SubmitError> {
+    pub(crate) async fn wait(mut self) -> Result<(), SubmitError> {
         let stopped = |_| SubmitError::Stopped("its journal failed".to_owned());
         self.0.wait_for(|durable| *durable).await.map(drop).map_err(stopped)
     }
@@ -77,7 +77,7 @@ struct Shared {
     stopped: watch::Sender<Option<String>>,
 }
 
-/// The engine behind its journal. Dropping the last handle writes what waits and releases the directory.
+/// The engine behind its journal. Dropping it writes what waits and releases the directory.
 pub(crate) struct Sequencer {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -178,10 +178,29 @@ impl Drop for Sequencer {
 }
 
 impl Shared {
-    /// A panic inside `apply` is a bug after which nothing may go on: the poison passes it on.
+    /// A panic inside `apply` is a bug after which nothing may go on with this state: the process ends here, and the
+    /// next one replays.
     fn lock(&self) -> MutexGuard<'_, Core> {
-        #[expect(clippy::expect_used, reason = "an engine that panicked in the middle of a command is not to be used")]
-        self.core.lock().expect("the engine failed in the middle of a command; restart to replay")
+        self.core.lock().unwrap_or_else(|_| crash())
+    }
+}
+
+/// Ends the process: what failed is in the log, and a restart replays the journal.
+fn crash() -> ! {
+    tracing::error!(
+        "the engine or its journal failed in the middle of a command; the process ends, restart it to replay"
+    );
+    std::process::abort()
+}
+
+/// Ends the process if the journal's thread panics: without it nothing would ever be durable again.
+struct CrashOnPanic;
+
+impl Drop for CrashOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            crash();
+        }
     }
 }
 
@@ -208,6 +227,7 @@ impl Core {
 }
 
 fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projection: &impl Projection) {
+    let _crash = CrashOnPanic;
     let mut spare = Batch::starting_at(0);
     while let Some((mut batch, happened, durable)) = next_batch(shared, spare) {
         if let Err(error) = journal.append(&mut batch) {
@@ -234,11 +254,11 @@ fn next_batch(shared: &Shared, mut spare: Batch) -> Option<(Batch, Vec<Happened>
             return Some((batch, happened, durable));
         }
         if core.closing {
+            core.stopped = Some("it was closed".to_owned());
             return None;
         }
         let wait = until_due(&core.engine);
-        #[expect(clippy::expect_used, reason = "as in Shared::lock")]
-        let (woken, _) = shared.work.wait_timeout(core, wait).expect("the engine failed in the middle of a command");
+        let (woken, _) = shared.work.wait_timeout(core, wait).unwrap_or_else(|_| crash());
         core = woken;
         core.tick();
     }

@@ -1,6 +1,6 @@
 //! What provider sessions are told: their leases, and that they are over.
 //!
-//! A projection of durable events into bounded queues, one a session. A session whose queue is full is cut off.
+//! A projection of durable events into bounded queues, one a session. What does not fit is dropped: it only informs.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,13 +46,13 @@ impl Sessions {
             match event {
                 Event::Granted(lease) => {
                     let granted = v1::LeaseGranted { lease: Some(lease.id.into()), memory_mb: lease.memory_mb };
-                    send(&mut listeners, lease.provider, Message::LeaseGranted(granted));
+                    send(&listeners, lease.provider, Message::LeaseGranted(granted));
                 }
                 Event::Settled { lease, settlement, .. } => {
                     let revenue = settlement.cost.saturating_sub(settlement.fee);
-                    send(&mut listeners, lease.provider, settled(lease.id, revenue));
+                    send(&listeners, lease.provider, settled(lease.id, revenue));
                 }
-                Event::Ended { lease, .. } => send(&mut listeners, lease.provider, settled(lease.id, Money::ZERO)),
+                Event::Ended { lease, .. } => send(&listeners, lease.provider, settled(lease.id, Money::ZERO)),
                 Event::SessionEnded { provider, session } => end(&mut listeners, *provider, *session),
                 _ => {}
             }
@@ -70,9 +70,9 @@ fn settled(lease: LeaseId, revenue: Money) -> Message {
     Message::LeaseSettled(v1::LeaseSettled { lease: Some(lease.into()), revenue: revenue.picodollars() })
 }
 
-/// Dropping the queue of a provider that does not read ends its session.
-fn send(listeners: &mut HashMap<ProviderId, Listener>, provider: ProviderId, message: Message) {
-    if listeners.get(&provider).is_some_and(|listener| listener.queue.try_send(message).is_err()) {
-        listeners.remove(&provider);
+fn send(listeners: &HashMap<ProviderId, Listener>, provider: ProviderId, message: Message) {
+    if let Some(listener) = listeners.get(&provider) {
+        // A provider that reads slowly misses some of it; the ledger is the truth.
+        drop(listener.queue.try_send(message));
     }
 }

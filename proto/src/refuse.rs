@@ -14,9 +14,7 @@ pub fn refusal_status(refusal: &Refusal) -> Status {
         Refusal::Forbidden { .. } => Code::PermissionDenied,
         Refusal::Invalid { .. } | Refusal::Rungs { .. } => Code::InvalidArgument,
         Refusal::NotInSession | Refusal::StaleQuote { .. } | Refusal::Closed => Code::FailedPrecondition,
-        Refusal::MaxConcurrency { .. } | Refusal::NoOffer { .. } | Refusal::InsufficientFunds { .. } => {
-            Code::ResourceExhausted
-        }
+        Refusal::MaxConcurrency { .. } | Refusal::NoOffer { .. } => Code::ResourceExhausted,
     };
     let mut status = Status::new(code, refusal.to_string());
     status.metadata_mut().insert(CODE_KEY, MetadataValue::from_static(refusal.code()));

@@ -51,14 +51,6 @@ impl Money {
         self.0
     }
 
-    /// The sum, none above [`Money::MAX`].
-    pub const fn checked_add(self, other: Money) -> Option<Money> {
-        match self.0.checked_add(other.0) {
-            Some(sum) => Money::from_picodollars(sum),
-            None => None,
-        }
-    }
-
     pub const fn saturating_sub(self, other: Money) -> Money {
         Money(self.0.saturating_sub(other.0))
     }

@@ -64,22 +64,30 @@ impl MarketPattern {
             .split_once('/')
             .is_some_and(|(region, class)| glob(region, market.region()) && glob(class, market.class()))
     }
-
-    /// Every market.
-    pub fn any() -> MarketPattern {
-        MarketPattern("*/*".to_owned())
-    }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any run of characters.
+/// Whether `text` fits `pattern`, in which `*` stands for any run of characters. Takes at most their lengths'
+/// product of steps: only the latest `*` is ever tried again.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => match text.strip_prefix(head) {
-            None => false,
-            Some(rest) => (0..=rest.len()).any(|i| rest.is_char_boundary(i) && glob(tail, &rest[i..])),
-        },
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        if pattern.get(p) == Some(&b'*') {
+            star = Some((p, t));
+            p += 1;
+        } else if pattern.get(p) == Some(&text[t]) {
+            p += 1;
+            t += 1;
+        } else if let Some((at, eaten)) = star {
+            star = Some((at, eaten + 1));
+            p = at + 1;
+            t = eaten + 1;
+        } else {
+            return false;
+        }
     }
+    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 macro_rules! checked_text {

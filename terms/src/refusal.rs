@@ -93,9 +93,6 @@ pub enum Refusal {
     },
     /// The lease is settled, released or expired.
     Closed,
-    InsufficientFunds {
-        needed: Money,
-    },
 }
 
 /// What the nearest offer lacks: funds before room before anything else.
@@ -187,7 +184,7 @@ impl Refusal {
             Refusal::NotInSession => "not_in_session",
             Refusal::StaleQuote { .. } => "stale_quote",
             Refusal::MaxConcurrency { .. } => "max_concurrency",
-            Refusal::NoOffer { class: NoOffer::Funds, .. } | Refusal::InsufficientFunds { .. } => "insufficient_funds",
+            Refusal::NoOffer { class: NoOffer::Funds, .. } => "insufficient_funds",
             Refusal::NoOffer { class: NoOffer::Room, .. } => "no_capacity",
             Refusal::NoOffer { class: NoOffer::Eligible, .. } => "no_eligible_provider",
             Refusal::Closed => "closed",
@@ -224,7 +221,6 @@ impl fmt::Display for Refusal {
                 write!(f, "none of {offers} offers in {markets} markets may serve this call; the quote lists why")
             }
             Refusal::Closed => f.write_str("the lease is closed; its invocation's record says what it cost"),
-            Refusal::InsufficientFunds { needed } => write!(f, "{needed} USD needed, more than the account has available"),
         }
     }
 }

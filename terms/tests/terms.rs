@@ -135,6 +135,10 @@ fn market_patterns_match_region_and_class_apart() {
     check("us-*/x86_64", "eu-west/x86_64", false);
     check("*/wasm", "local/wasm", true);
     check("*/x86_64", "local/wasm", false);
+    check("*a*b*/wasm", "xaxbx/wasm", true);
+    check("a*a/wasm", "a/wasm", false);
+    // One that backtracks over every star would not come back.
+    check(&format!("{}x/wasm", "*".repeat(31)), "us-east-1-and-more/wasm", false);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::guard::DEV;
 use crate::json::{decimal, trade};
 use crate::serve::State as Broker;
 
@@ -83,8 +84,11 @@ pub(crate) async fn trades(
 ) -> Result<Json<Value>, ApiError> {
     let Query(paging) = paging.map_err(|error| ApiError::malformed(error.to_string()))?;
     let mut client = broker.exchange.market_data.clone();
-    let request =
-        v1::ListTradesRequest { market: format!("{region}/{class}"), limit: paging.limit.unwrap_or_default() };
+    let request = v1::ListTradesRequest {
+        market: format!("{region}/{class}"),
+        limit: paging.limit.unwrap_or_default(),
+        account: DEV.to_owned(),
+    };
     let listed = answer(client.list_trades(request)).await?;
     Ok(Json(json!({"trades": listed.trades.iter().map(trade).collect::<Vec<_>>()})))
 }

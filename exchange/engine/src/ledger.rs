@@ -24,6 +24,11 @@ impl Account {
         Account { name: name.to_owned(), balance: Balance::ZERO, held: 0 }
     }
 
+    /// Whether it belongs to the exchange itself.
+    pub fn is_system(&self) -> bool {
+        SYSTEM_ACCOUNTS.contains(&self.name.as_str())
+    }
+
     /// Whether `amount` is there beyond what is held.
     pub(crate) fn affords(&self, amount: Money) -> bool {
         let held = i128::try_from(self.held).unwrap_or(i128::MAX);

@@ -52,7 +52,7 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeritOrder {
     pub revision: u32,
-    /// Cheapest first; the first would serve the bid.
+    /// Cheapest first; the first would serve the bid, if the function's `max_concurrency` lets it run.
     pub offers: Vec<Candidate>,
     pub refused: Vec<Refused>,
 }

@@ -65,7 +65,12 @@ impl MarketData for Exchange {
                 return Err(Status::invalid_argument(format!("limit: {limit}; at most {TRADES_MAX}")));
             }
         };
-        Ok(Response::new(v1::ListTradesResponse { trades: self.0.projections.books.trades(market, limit) }))
+        let viewer = match request.account.as_str() {
+            "" => None,
+            account => Some(self.account_id(account)?),
+        };
+        let trades = self.0.projections.books.trades(market, limit, viewer);
+        Ok(Response::new(v1::ListTradesResponse { trades }))
     }
 }
 

@@ -9,7 +9,7 @@ mod operator;
 mod provider_gateway;
 mod registry;
 
-use merit_engine::{Command, Reply};
+use merit_engine::{Command, Engine, Reply};
 use merit_proto::v1;
 use merit_proto::{FieldError, refusal_status};
 use merit_terms::{AccountId, FunctionId, Name, Refusal};
@@ -53,7 +53,12 @@ impl Exchange {
     }
 
     fn account_id(&self, name: &str) -> Result<AccountId, Status> {
-        self.0.sequencer.read(|engine| engine.find_account(name)).ok_or_else(|| unknown("account", name))
+        // The exchange's own accounts sell and buy nothing.
+        let find = |engine: &Engine| {
+            let id = engine.find_account(name)?;
+            engine.account(id).is_ok_and(|account| !account.is_system()).then_some(id)
+        };
+        self.0.sequencer.read(find).ok_or_else(|| unknown("account", name))
     }
 
     fn function_id(&self, account: AccountId, name: &str) -> Result<FunctionId, Status> {

@@ -6,7 +6,7 @@ use merit_proto::v1::{ModuleChunk, PutModuleResponse};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::unknown;
+use super::{unavailable, unknown};
 use crate::codec::digest_from_proto;
 use crate::modules::ModuleError;
 use crate::open::Exchange;
@@ -59,7 +59,7 @@ impl Modules for Exchange {
             let module = code.module.map(|digest| digest.to_vec()).unwrap_or_default();
             Some(v1::GetRevisionResponse { module, environment: code.environment.clone() })
         };
-        let revision = self.0.sequencer.read(look);
+        let revision = self.0.sequencer.read_durable(look).await.map_err(unavailable)?;
         let name = format!("{}:{}", request.function, request.revision);
         revision.map(Response::new).ok_or_else(|| unknown("revision", &name))
     }

@@ -27,6 +27,8 @@ const MISSED_HEARTBEATS_MAX: u32 = 3;
 const ANSWERS_MAX: usize = 256;
 /// How long a new stream may take to log on.
 const LOGON_WITHIN: Duration = Duration::from_secs(10);
+/// How long a provider may take to read: less than its heartbeats.
+const READ_WITHIN: Duration = Duration::from_secs(2);
 
 #[tonic::async_trait]
 impl ProviderGateway for Exchange {
@@ -61,7 +63,7 @@ impl Outgoing {
     async fn tell(&mut self, message: Told) -> Result<(), Gone> {
         self.sequence += 1;
         let message = v1::ExchangeMessage { session_sequence: self.sequence, message: Some(message) };
-        let sent = tokio::time::timeout(LOGON_WITHIN, self.sender.send(Ok(message))).await;
+        let sent = tokio::time::timeout(READ_WITHIN, self.sender.send(Ok(message))).await;
         if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Gone) }
     }
 
@@ -130,7 +132,8 @@ impl Exchange {
         let unused = |engine: &merit_engine::Engine| engine.account(engine.find_account(name.as_str())?).ok().cloned();
         match self.0.sequencer.read(unused) {
             // A crash may have come between the account and the provider.
-            Some(account) if account.balance == merit_terms::Balance::ZERO && account.held == 0 => {}
+            Some(account)
+                if account.balance == merit_terms::Balance::ZERO && account.held == 0 && !account.is_system() => {}
             Some(_) => {
                 return Err(refusal_status(&Refusal::Exists { what: "account", name: name.to_string() }));
             }
@@ -181,7 +184,7 @@ impl Exchange {
                 },
                 told = on.told.recv() => match told {
                     Some(told) => Some(told),
-                    None => return Status::aborted("another session of the provider has logged on"),
+                    None => return superseded(),
                 },
                 _ = beat.tick() => Some(Told::Heartbeat(v1::ExchangeHeartbeat { at: clock::now().micros() })),
                 () = tokio::time::sleep_until(silent_at) => {
@@ -198,13 +201,21 @@ impl Exchange {
 
     /// Acts on one message; an error ends the session.
     async fn hear(&self, on: &mut OnSession, message: v1::ProviderMessage) -> Result<Option<Told>, Status> {
+        let acted = self.act(on, message).await;
+        acted.map_err(|status| match merit_proto::code_of(&status) {
+            Some(code) if code == Refusal::NotInSession.code() => superseded(),
+            _ => status,
+        })
+    }
+
+    async fn act(&self, on: &mut OnSession, message: v1::ProviderMessage) -> Result<Option<Told>, Status> {
         let (provider, session) = (on.provider, on.session);
         match required("message", message.message)? {
             Heard::Logon(_) => Err(Status::invalid_argument("this session is logged on already")),
             Heard::Heartbeat(heartbeat) => {
                 let pools: Vec<PoolSize> = heartbeat.pools.iter().map(Into::into).collect();
                 // Also when the provider states what it stated before: it may have been busy meanwhile.
-                if pools != on.pools || self.0.sequencer.read(|engine| stand_lower(engine, provider, &pools)) {
+                if pools != on.pools || self.0.sequencer.read(|engine| stand_otherwise(engine, provider, &pools)) {
                     self.command(&Command::StatePools { provider, session, pools: pools.clone() }).await?;
                     on.pools = pools;
                 }
@@ -237,7 +248,7 @@ impl Exchange {
         submitted.durable.wait().await.map_err(unavailable)?;
         match submitted.applied.reply {
             Ok(_) => Ok(Told::QuoteAccepted(v1::QuoteAccepted { number })),
-            Err(Refusal::NotInSession) => Err(Status::aborted("another session of the provider has logged on")),
+            Err(Refusal::NotInSession) => Err(superseded()),
             Err(refusal) => {
                 let rungs = match &refusal {
                     Refusal::Rungs { rungs } => rungs.clone(),
@@ -250,17 +261,24 @@ impl Exchange {
     }
 }
 
+fn superseded() -> Status {
+    Status::aborted("another session of the provider has logged on")
+}
+
 /// Whether the engine counts with other pools than `stated`.
-fn stand_lower(engine: &merit_engine::Engine, provider: ProviderId, stated: &[PoolSize]) -> bool {
+fn stand_otherwise(engine: &merit_engine::Engine, provider: ProviderId, stated: &[PoolSize]) -> bool {
     engine.pools(provider).iter().zip(stated).any(|(pool, stated)| pool.size != *stated)
 }
 
+/// Without keys anybody may log on, so that calls are sent to this machine only, by plain HTTP.
 fn check_endpoint(endpoint: &str) -> Result<(), Status> {
-    let uri: Result<tonic::codegen::http::Uri, _> = endpoint.parse();
-    let usable = uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    if usable && endpoint.len() <= 512 {
-        Ok(())
-    } else {
-        Err(Status::invalid_argument(format!("endpoint: `{endpoint}` is not an http or https URL")))
+    let refused = |what: &str| Err(Status::invalid_argument(format!("endpoint: `{endpoint}` {what}")));
+    let Ok(uri) = endpoint.parse::<tonic::codegen::http::Uri>() else { return refused("is not a URL") };
+    let plain = uri.scheme_str() == Some("http") && uri.query().is_none() && !endpoint.contains(['#', '@']);
+    if !plain || endpoint.len() > 512 {
+        return refused("is not a plain URL such as http://127.0.0.1:9000; TLS is not in this version");
     }
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if loopback { Ok(()) } else { refused("is not a loopback address; without keys only this machine is called") }
 }

@@ -39,6 +39,7 @@ impl Registry for Exchange {
         let request = request.into_inner();
         let account = self.account_id(&request.account)?;
         let function = self.function_id(account, &request.name)?;
+        self.0.sequencer.read_durable(|_| ()).await.map_err(unavailable)?;
         self.answer(function, 0)
     }
 

@@ -25,6 +25,8 @@ const REVISIONS_MAX: usize = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RevisionKey {
+    /// Of the lease: an exchange that began anew may give the numbers of old revisions to others.
+    pub(crate) session: u32,
     pub(crate) account: String,
     pub(crate) function: String,
     pub(crate) revision: u32,
@@ -142,7 +144,7 @@ impl Revisions {
     }
 
     async fn fetch_environment(&self, key: RevisionKey, digest: Digest) -> Result<Environment, CodeError> {
-        let RevisionKey { account, function, revision } = key;
+        let RevisionKey { account, function, revision, .. } = key;
         let request = v1::GetRevisionRequest { account, function, revision };
         let answer = self.exchange.clone().get_revision(request).await.map_err(CodeError::Revision)?.into_inner();
         if answer.module != digest {

@@ -68,8 +68,9 @@ impl Invocations {
         }
         let (account, function, revision) = path;
         let revision = revision.parse().map_err(|_| Refused::NoSuchPath)?;
-        let key = RevisionKey { account, function, revision };
-        let lease = self.lease(&key, headers)?;
+        let asked = Asked { account: &account, function: &function, revision };
+        let lease = self.lease(asked, headers)?;
+        let key = RevisionKey { session: lease.claims.session, account, function, revision };
         let payload = payload(headers, body).await?;
         let seat = self.host.admit().map_err(|_| Refused::Busy)?;
         self.used().mark(&lease, now())?;
@@ -85,10 +86,9 @@ impl Invocations {
         })
     }
 
-    fn lease(&self, key: &RevisionKey, headers: &HeaderMap) -> Result<Lease, Refused> {
+    fn lease(&self, asked: Asked<'_>, headers: &HeaderMap) -> Result<Lease, Refused> {
         let session = (*self.credentials.borrow()).ok_or(Refused::NoSession)?;
         let token = headers.get(LEASE).and_then(|token| token.to_str().ok()).ok_or(Refused::NoToken)?;
-        let asked = Asked { account: &key.account, function: &key.function, revision: key.revision };
         token::check(token, self.provider.as_str(), &session, asked, now())
     }
 
