@@ -4,7 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bad_input;
 mod calls;
+mod crash;
+mod fixture;
 mod lost_providers;
 mod market;
 mod page;

@@ -1,0 +1,102 @@
+//! Functions that fail: each by its name, charged for what ran, and the provider goes on.
+
+use std::time::{Duration, Instant};
+
+use merit_terms::Money;
+use serde_json::json;
+
+use super::{assert_refused, assert_unharmed, hostile, market};
+use crate::in_both_shapes;
+use crate::market::{Market, Shape};
+use crate::process::eventually;
+
+in_both_shapes! {
+    a_function_that_fails_is_told_from_one_that_answers
+    a_function_that_does_not_end_is_stopped_at_its_timeout
+    a_deadline_ends_the_wait
+    a_caller_that_goes_away_is_still_charged
+}
+
+async fn a_function_that_fails_is_told_from_one_that_answers(shape: Shape) {
+    let (market, _edge) = market(shape).await;
+    let failing = [
+        ("exit_3", "exit"),
+        ("trap", "trap"),
+        ("recurse", "trap"),
+        ("random_huge", "trap"),
+        ("poll_many", "trap"),
+        ("grow", "out_of_memory"),
+        ("born_big", "out_of_memory"),
+        ("flood_output", "output_limit"),
+    ];
+    for (name, reason) in failing {
+        let memory_mb = if reason == "out_of_memory" { 64 } else { 128 };
+        market.deploy_module(name, hostile(name), json!({"memory_mb": memory_mb})).await;
+        let answer = market.invoke(name, "").await;
+        assert_refused(&answer, 500, "function_failed", &[&format!("({reason})"), "charged"]);
+        assert_eq!(answer.json()["error"]["details"]["reason"], reason, "{name}");
+        assert_charged(&market, &answer, reason).await;
+    }
+    assert_unharmed(&market).await;
+    market.stop().await;
+}
+
+/// The answer's cost is above zero and is that of the record.
+async fn assert_charged(market: &Market, answer: &crate::market::Answer, outcome: &str) {
+    let cost: Money = answer.header("merit-cost").parse().unwrap();
+    assert!(cost > Money::ZERO, "{answer:?}");
+    let id = answer.header("merit-invocation-id");
+    assert_eq!(answer.json()["error"]["invocation_id"], id);
+    let record = market.get(&format!("/v1/invocations/{id}")).await.json();
+    assert_eq!((&record["state"], &record["outcome"]), (&json!("settled"), &json!(outcome)), "{record}");
+    assert_eq!(record["cost"], cost.to_string());
+}
+
+async fn a_function_that_does_not_end_is_stopped_at_its_timeout(shape: Shape) {
+    let (market, _edge) = market(shape).await;
+    for name in ["loop", "sleep_an_hour"] {
+        market.deploy_module(name, hostile(name), json!({"timeout_ms": 300})).await;
+        let asked = Instant::now();
+        let answer = market.invoke(name, "").await;
+        assert!(asked.elapsed() < Duration::from_secs(5), "{name} took {:?}", asked.elapsed());
+        assert_refused(&answer, 504, "timeout", &["300 ms", "charged"]);
+        assert_eq!(answer.json()["error"]["details"]["reason"], "function", "{name}");
+        // Its cold start is part of the timeout, and this provider does not bill it.
+        assert!(answer.header("merit-billed-ms").parse::<u64>().unwrap() <= 300, "{name}");
+        assert_charged(&market, &answer, "timeout").await;
+    }
+    assert_unharmed(&market).await;
+    market.stop().await;
+}
+
+async fn a_deadline_ends_the_wait(shape: Shape) {
+    let (market, _edge) = market(shape).await;
+    market.deploy("wait", json!({"timeout_ms": 2000})).await;
+    let asked = Instant::now();
+    let answer = market.invoke_with("wait", &[("merit-deadline", "+200ms")], "5000").await;
+    let took = asked.elapsed();
+    assert!((Duration::from_millis(200)..Duration::from_millis(1500)).contains(&took), "{took:?}");
+    assert_refused(&answer, 504, "timeout", &["deadline"]);
+    assert_eq!(answer.json()["error"]["details"]["reason"], "deadline", "{answer:?}");
+    assert_unharmed(&market).await;
+    market.stop().await;
+}
+
+async fn a_caller_that_goes_away_is_still_charged(shape: Shape) {
+    let (market, _edge) = market(shape).await;
+    market.deploy("wait", json!({})).await;
+    let gone = tokio::time::timeout(Duration::from_millis(150), market.invoke("wait", "600")).await;
+    assert!(gone.is_err(), "it was answered: {gone:?}");
+    let trade = eventually("the lease is settled", || async {
+        let tape = market.get("/v1/markets/local/wasm/trades").await.json();
+        tape["trades"].get(0).cloned()
+    })
+    .await;
+    let id = format!("1-{}", trade["match_sequence"]);
+    let record = market.get(&format!("/v1/invocations/{id}")).await.json();
+    assert_eq!((&record["state"], &record["function"]), (&json!("settled"), &json!("wait")), "{record}");
+    assert!(record["usage"]["billed_ms"].as_u64().unwrap() >= 600, "{record}");
+    assert_ne!(record["cost"], "0");
+    assert_unharmed(&market).await;
+    market.stop().await;
+}
