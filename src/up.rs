@@ -97,10 +97,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn print_first_steps(http: SocketAddr) {
+    // As it was called: it need not be in the PATH.
+    let merit = std::env::args().next().unwrap_or_else(|| "merit".to_owned());
     println!("the market: http://{http}/");
     println!("try:");
     println!("  curl -i --data hello http://{http}/v1/functions/echo/invocations");
     let at = if http.port() == 8080 { String::new() } else { format!(" --broker http://{http}") };
-    println!("  merit quote mandelbrot{at}");
-    println!("  merit book local/wasm{at}");
+    println!("  {merit} quote mandelbrot{at}");
+    println!("  {merit} book local/wasm{at}");
 }
