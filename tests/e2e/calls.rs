@@ -141,3 +141,20 @@ async fn answers_have_the_promised_shapes() {
     check(&trades["trades"][0], &fields);
     market.stop().await;
 }
+
+/// The market is told to stop while a call runs: the call is answered, and the process ends well.
+#[tokio::test]
+async fn a_stop_finishes_what_runs() {
+    let mut market = Market::start(Shape::AllInOne).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    market.deploy("wait", json!({})).await;
+    let up = market.processes.remove(0);
+    let call = market.invoke("wait", "1500");
+    let stop = async {
+        market.until_leases_of("edge-1", |leases| leases == 1).await;
+        up.stop().await
+    };
+    let (answer, status) = tokio::join!(call, stop);
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "waited 1500 ms\n"));
+    assert!(status.success(), "{status}");
+}
