@@ -216,14 +216,15 @@ pub(crate) async fn start_providers(grpc: SocketAddr) -> anyhow::Result<Vec<Prov
     Ok(providers)
 }
 
-/// Ends when the session of any provider does; never, if there is none.
-pub(crate) async fn any_ended(providers: &mut [Provider]) -> anyhow::Result<()> {
-    if providers.is_empty() {
-        return std::future::pending().await;
-    }
-    let ended = providers.iter_mut().map(|provider| Box::pin(provider.ended()));
-    let (ended, ..) = futures_util::future::select_all(ended).await;
-    Ok(ended?)
+/// Says when a session ends, as when another provider takes its name. The market goes on; this never ends.
+pub(crate) async fn warn_of_ends(providers: &mut [Provider]) {
+    let watched = providers.iter_mut().map(|provider| async move {
+        if let Err(reason) = provider.ended().await {
+            tracing::warn!(%reason, "a demo provider sells no more");
+        }
+    });
+    futures_util::future::join_all(watched).await;
+    std::future::pending().await
 }
 
 /// Calls the sample functions through the broker at about `rate` a second, until told to stop.

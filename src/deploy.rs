@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         word @ ("any" | "own") => json!(word),
         names => json!(names.split(',').map(str::trim).collect::<Vec<_>>()),
     };
-    let definition = json!({
+    let mut definition = json!({
         "memory_mb": arguments.memory_mb,
         "timeout_ms": arguments.timeout_ms,
         "idempotent": arguments.idempotent,
@@ -62,8 +62,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     });
     let client = Client::new(&arguments.broker);
     let path = format!("/v1/functions/{}", arguments.name);
-    // The module first: one that is refused leaves the definition as it was.
-    client.json(Method::PUT, &format!("{path}/module"), &[], module).await?;
+    // The module is kept first, then named by the definition: one step, and a refusal of either changes nothing.
+    let kept = client.json(Method::PUT, &format!("{path}/module?revision=false"), &[], module).await?;
+    definition["module"] = kept["module"].clone();
     let function = client.json(Method::PUT, &path, &[], definition.to_string()).await?;
     println!(
         "{} revision {} is deployed; call it with: merit invoke {0}",

@@ -147,8 +147,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let mut provider = started
         .with_context(|| format!("the provider {} could not start at {}", arguments.name, arguments.exchange))?;
-    quoted(&provider, arguments.markets.len()).await?;
-    println!("ready http://{http}");
+    let quoted = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        quoted = quoted(&provider, arguments.markets.len()) => quoted,
+    };
+    if let Err(error) = quoted {
+        provider.stop(DRAIN).await.context("the provider did not stop cleanly")?;
+        return Err(error);
+    }
+    if !stop.is_cancelled() {
+        println!("ready http://{http}");
+    }
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         ended = provider.ended() => Some(ended),

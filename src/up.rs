@@ -84,7 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     tokio::select! {
         () = stop.cancelled() => {}
         reason = exchange.stopped() => bail!("the journal failed, and nothing is accepted without it: {reason}"),
-        ended = demo::any_ended(&mut providers) => return ended.context("a demo provider's session ended"),
+        () = demo::warn_of_ends(&mut providers) => {}
     }
     broker.await.context("the broker's task failed")?.context("the broker failed")?;
     for provider in providers {

@@ -19,8 +19,9 @@ pub enum Page {
 static EMBEDDED: include_dir::Dir<'_> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/dashboard/dist");
 
 const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Merit</title><h1>Merit is running</h1>\
-<p>The market page is not built here. Build it with npm and reload:</p>\
+<p>The market page was not found. Build it with npm in the source tree and reload:</p>\
 <pre>cd broker/dashboard &amp;&amp; npm ci &amp;&amp; npm run build</pre>\
+<p>A binary elsewhere takes its folder by --page, or has it inside, made by <code>make dist</code>.</p>\
 <p>The market itself: <a href=/v1/markets>/v1/markets</a>, <a href=/v1/providers>/v1/providers</a>, \
 <a href=/metrics>/metrics</a>.</p>";
 

@@ -93,9 +93,12 @@ fn bad(name: &str, message: impl std::fmt::Display) -> ApiError {
     ApiError::malformed(format!("the header {name} {message}"))
 }
 
+/// Mistyped letters up to which a known name is what was probably meant.
+const NEAR: usize = 3;
+
 fn unknown_header(name: &str) -> ApiError {
-    let nearest = ASKED.into_iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
-    match nearest {
+    let distance = |known: &&str| strsim::damerau_levenshtein(known, name);
+    match ASKED.into_iter().min_by_key(distance).filter(|known| distance(known) <= NEAR) {
         Some(nearest) => bad(name, format!("is not known; did you mean {nearest}?")),
         None => bad(name, "is not known"),
     }

@@ -158,3 +158,26 @@ async fn a_stop_finishes_what_runs() {
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "waited 1500 ms\n"));
     assert!(status.success(), "{status}");
 }
+
+/// `merit deploy` makes one revision, and a refused one leaves the function as it was.
+#[tokio::test]
+async fn a_deploy_is_one_step_or_none() {
+    let market = Market::start(Shape::AllInOne).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    let deploy = |name: &'static str, module: &'static str, memory_mb: &'static str| {
+        let module = format!("{}/functions/{module}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let arguments = ["deploy", name, &module, "--memory-mb", memory_mb, "--broker", &market.http];
+        let mut command = crate::process::merit();
+        command.args(arguments);
+        async move { command.output().await.unwrap() }
+    };
+    let deployed = deploy("mine", "echo", "64").await;
+    assert!(String::from_utf8_lossy(&deployed.stdout).contains("mine revision 1 is deployed"), "{deployed:?}");
+    let refused = deploy("mine", "wordcount", "0").await;
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("memory_mb"), "{refused:?}");
+    assert!(!deploy("other", "echo", "0").await.status.success());
+    assert_eq!(market.invoke("mine", "a b").await.text(), "a b");
+    assert_eq!(market.get("/v1/functions/mine").await.json()["revision"], 1);
+    assert_eq!(market.get("/v1/functions/other").await.status, 404);
+    market.stop().await;
+}

@@ -200,3 +200,17 @@ async fn health_and_reflection_describe_the_services(shape: Shape) {
         assert!(matches!(described, MessageResponse::FileDescriptorResponse(_)), "{name}: {described:?}");
     }
 }
+
+/// Somebody takes the name of a demo provider: that one sells no more, and the market goes on.
+#[tokio::test]
+async fn a_demo_provider_that_is_fenced_takes_nothing_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let up = ["up", "--demo-traffic", "0", "--data-dir", &data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    let up = crate::process::Process::start(&up, &dir.path().join("up.log")).await;
+    let market = Market::of(vec![up], dir);
+    let _thief = market.provider("edge-fast", &["--per-gb-second", "0.000001", "--per-request", "0"]).await;
+    let answer = market.invoke("echo", "hello").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "hello"));
+    market.stop().await;
+}

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use bytes::Bytes;
 use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
@@ -184,18 +185,30 @@ async fn put_function(broker: &Broker, request: v1::PutFunctionRequest) -> Resul
     Ok(Json(function_json(&answer(client.put_function(request)).await?)))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Upload {
+    /// `false`: keep the module for a definition that names it, and make no revision.
+    revision: Option<bool>,
+}
+
 /// Keeps a module and makes it a new revision of the function; one that is not there yet is made with the defaults.
 pub(crate) async fn put_module(
     State(broker): State<Arc<Broker>>,
     Path(name): Path<String>,
+    upload: Result<Query<Upload>, QueryRejection>,
     module: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let name = function_name(&name)?;
+    let Query(upload) = upload.map_err(|error| ApiError::malformed(error.to_string()))?;
     if module.is_empty() {
         return Err(ApiError::unusable("the body is empty; it must be a WebAssembly module"));
     }
     let mut modules = broker.exchange.modules.clone();
     let kept = answer(modules.put(v1::PutModuleRequest { module: module.to_vec() })).await?;
+    if upload.revision == Some(false) {
+        return Ok(Json(json!({"module": hex::encode(kept.digest)})));
+    }
     let (mut code, settings) = match find(&broker, &name).await? {
         Some(function) => (function.revisions.last().cloned().unwrap_or_default(), function.settings),
         None => {
