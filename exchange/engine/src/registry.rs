@@ -107,7 +107,7 @@ impl Function {
         self.revisions.get_mut(number.checked_sub(1)? as usize)
     }
 
-    /// The revision that `qualifier` stands for now.
+    /// The revision that `qualifier` names at present.
     pub fn resolve(&self, qualifier: &Qualifier) -> Result<u32, Refusal> {
         let unknown = |what, name: String| Refusal::Unknown { what, name: format!("{}:{name}", self.name) };
         match qualifier {
