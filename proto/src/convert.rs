@@ -87,6 +87,10 @@ impl From<&terms::Rung> for v1::Rung {
             memory_max_mb: r.memory_max_mb,
             longest_ms: r.longest_ms,
             enforces_timeout: r.enforces_timeout,
+            labels: r.labels.clone(),
+            audience: r.audience.iter().map(ToString::to_string).collect(),
+            quota: r.quota.as_ref().map(ToString::to_string).unwrap_or_default(),
+            expires: r.expires.map_or(0, terms::Time::micros),
         }
     }
 }
@@ -105,7 +109,79 @@ impl TryFrom<&v1::Rung> for terms::Rung {
             memory_max_mb: r.memory_max_mb,
             longest_ms: r.longest_ms,
             enforces_timeout: r.enforces_timeout,
+            labels: r.labels.clone(),
+            audience: parse_all("audience", &r.audience)?,
+            quota: (!r.quota.is_empty()).then(|| parse("quota", &r.quota)).transpose()?,
+            expires: (r.expires > 0).then(|| terms::Time::from_micros(r.expires)),
         })
+    }
+}
+
+impl From<terms::Period> for v1::Period {
+    fn from(period: terms::Period) -> v1::Period {
+        match period {
+            terms::Period::Day => v1::Period::Day,
+            terms::Period::Month => v1::Period::Month,
+        }
+    }
+}
+
+fn period(period: v1::Period) -> Option<terms::Period> {
+    match period {
+        v1::Period::Unspecified => None,
+        v1::Period::Day => Some(terms::Period::Day),
+        v1::Period::Month => Some(terms::Period::Month),
+    }
+}
+
+impl From<&terms::Budget> for v1::Budget {
+    fn from(budget: &terms::Budget) -> v1::Budget {
+        v1::Budget { period: v1::Period::from(budget.period).into(), amount: budget.amount.picodollars() }
+    }
+}
+
+impl TryFrom<&v1::Budget> for terms::Budget {
+    type Error = FieldError;
+    fn try_from(budget: &v1::Budget) -> Result<terms::Budget, FieldError> {
+        Ok(terms::Budget {
+            period: period(budget.period()).ok_or_else(|| FieldError::new("period", "is missing"))?,
+            amount: money("amount", budget.amount)?,
+        })
+    }
+}
+
+impl From<&terms::Quota> for v1::Quota {
+    fn from(quota: &terms::Quota) -> v1::Quota {
+        v1::Quota {
+            name: quota.name.to_string(),
+            requests: quota.requests,
+            energy_mb_ms: quota.energy_mb_ms,
+            renews: quota.renews.map_or(v1::Period::Unspecified, Into::into).into(),
+        }
+    }
+}
+
+impl TryFrom<&v1::Quota> for terms::Quota {
+    type Error = FieldError;
+    fn try_from(quota: &v1::Quota) -> Result<terms::Quota, FieldError> {
+        Ok(terms::Quota {
+            name: parse("quota", &quota.name)?,
+            requests: quota.requests,
+            energy_mb_ms: quota.energy_mb_ms,
+            renews: period(quota.renews()),
+        })
+    }
+}
+
+impl From<terms::Protection> for v1::Protection {
+    fn from(protection: terms::Protection) -> v1::Protection {
+        v1::Protection { leases: protection.leases, within_ms: protection.within_ms }
+    }
+}
+
+impl From<v1::Protection> for terms::Protection {
+    fn from(protection: v1::Protection) -> terms::Protection {
+        terms::Protection { leases: protection.leases, within_ms: protection.within_ms }
     }
 }
 

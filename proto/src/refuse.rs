@@ -11,10 +11,16 @@ pub fn refusal_status(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::Unknown { .. } => Code::NotFound,
         Refusal::Exists { .. } => Code::AlreadyExists,
-        Refusal::Forbidden { .. } => Code::PermissionDenied,
+        Refusal::Forbidden { .. } | Refusal::Frozen { .. } | Refusal::Killed { .. } => Code::PermissionDenied,
         Refusal::Invalid { .. } | Refusal::Rungs { .. } => Code::InvalidArgument,
-        Refusal::NotInSession | Refusal::StaleQuote { .. } | Refusal::Closed => Code::FailedPrecondition,
-        Refusal::MaxConcurrency { .. } | Refusal::NoOffer { .. } => Code::ResourceExhausted,
+        Refusal::NotInSession
+        | Refusal::StaleQuote { .. }
+        | Refusal::Closed
+        | Refusal::Forgotten
+        | Refusal::MarketClosed { .. }
+        | Refusal::InsufficientFunds { .. }
+        | Refusal::UnknownRules { .. } => Code::FailedPrecondition,
+        Refusal::MaxConcurrency { .. } | Refusal::NoOffer { .. } | Refusal::OverLimit { .. } => Code::ResourceExhausted,
     };
     let mut status = Status::new(code, refusal.to_string());
     status.metadata_mut().insert(CODE_KEY, MetadataValue::from_static(refusal.code()));

@@ -1,9 +1,11 @@
 //! What a caller asks of the offer that serves it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{MarketPattern, Money, Name, Price};
 
 /// The caller's limits on an offer. Empty lists and `None` ask nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Limits {
     /// The most the whole call may cost; a hard limit.
     pub max_cost: Option<Money>,

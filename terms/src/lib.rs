@@ -4,6 +4,7 @@
 //! and holds no state.
 
 mod bid;
+mod budget;
 mod ids;
 mod lease;
 mod money;
@@ -15,14 +16,15 @@ mod time;
 mod usage;
 
 pub use bid::{Limits, LimitsError};
+pub use budget::Budget;
 pub use ids::{AccountId, FunctionId, LeaseId, LeaseIdError, MarketId, OfferId, ProviderId};
 pub use lease::{Execution, Outcome};
 pub use money::{Balance, Money, MoneyError, Price};
 pub use name::{MarketName, MarketPattern, Name, NameError};
-pub use offer::{PoolSize, Rung, RungError};
+pub use offer::{PoolSize, Protection, Quota, Rung, RungError};
 pub use refusal::{NoOffer, Reason, Refusal};
 pub use tariff::{Tariff, TariffError};
-pub use time::{Time, TimeError};
+pub use time::{Period, Time, TimeError};
 pub use usage::{Metered, Usage};
 
 /// The most memory a function, an offer or a pool rung may name: 64 GB, in MB.

@@ -156,24 +156,40 @@ impl fmt::Display for Price {
     }
 }
 
-macro_rules! serialize_as_decimal_text {
-    ($($amount:ty),*) => {$(
+/// Decimal text where people read, integers of picodollars where machines do.
+macro_rules! amount_serde {
+    ($amount:ident) => {
         impl Serialize for $amount {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
             }
         }
-    )*};
-}
-serialize_as_decimal_text!(Money, Balance, Price);
-
-macro_rules! deserialize_from_decimal_text {
-    ($($amount:ty),*) => {$(
         impl<'de> Deserialize<'de> for $amount {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                if deserializer.is_human_readable() {
+                    return String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom);
+                }
+                u64::deserialize(deserializer).map($amount)
             }
         }
-    )*};
+    };
 }
-deserialize_from_decimal_text!(Money, Price);
+amount_serde!(Money);
+amount_serde!(Price);
+
+impl Serialize for Balance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        ((self.0 >> 64) as i64, self.0 as u64).serialize(serializer)
+    }
+}
+
+/// Only of the form for machines: people write amounts, never balances.
+impl<'de> Deserialize<'de> for Balance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (high, low) = <(i64, u64)>::deserialize(deserializer)?;
+        Ok(Balance((i128::from(high) << 64) | i128::from(low)))
+    }
+}

@@ -1,9 +1,13 @@
 //! What a provider states: how large its pools are, and the rungs of its ladders.
 
-use crate::{MEMORY_MAX_MB, TIMEOUT_MAX_MS, Tariff, TariffError, VCPUS_MAX_MILLI};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MEMORY_MAX_MB, Name, Period, TIMEOUT_MAX_MS, Tariff, TariffError, Time, VCPUS_MAX_MILLI};
 
 /// What a pool can run at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PoolSize {
     pub memory_mb: u64,
     pub slots: u32,
@@ -16,7 +20,7 @@ impl PoolSize {
 }
 
 /// One rung of a ladder, as quoted: a tariff on part of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Rung {
     /// The provider's own number for it, unique in the ladder.
     pub id: u32,
@@ -31,6 +35,32 @@ pub struct Rung {
     pub longest_ms: u32,
     /// Whether the provider stops an invocation at the lease's timeout, even one cut short by a max cost.
     pub enforces_timeout: bool,
+    /// The provider's own claims, each named `claimed.*`: shown, and satisfying no limit.
+    pub labels: BTreeMap<String, String>,
+    /// The accounts it is for; none listed: all.
+    pub audience: Vec<Name>,
+    /// The quota of the provider that every lease of it draws on.
+    pub quota: Option<Name>,
+    /// When it leaves the book by itself.
+    pub expires: Option<Time>,
+}
+
+/// A free tier or a commitment: what a provider sells under a quota in each period. Never reset by quoting.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Quota {
+    pub name: Name,
+    pub requests: Option<u64>,
+    /// Energy in MB-ms: 1,024,000 of them are a GB-s.
+    pub energy_mb_ms: Option<u64>,
+    /// When it renews, in UTC; none: never.
+    pub renews: Option<Period>,
+}
+
+/// Maker protection: all offers of a provider are pulled once it was leased so often so fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Protection {
+    pub leases: u32,
+    pub within_ms: u32,
 }
 
 /// A field of a rung that is out of bounds.
@@ -40,9 +70,17 @@ pub enum RungError {
     Tariff(#[from] TariffError),
     #[error("{field} is {value}; {least} to {most}")]
     Field { field: &'static str, value: u64, least: u64, most: u64 },
+    #[error("labels.{name}: a provider's own claims are named claimed.*, of at most {most} bytes")]
+    Label { name: String, most: usize },
+    #[error("{field} has {count} entries; at most {most}")]
+    Entries { field: &'static str, count: usize, most: usize },
 }
 
 impl Rung {
+    pub const MAX_LABELS: usize = 16;
+    pub const MAX_LABEL_BYTES: usize = 256;
+    pub const MAX_AUDIENCE: usize = 64;
+
     /// Refuses a rung with a field out of bounds.
     pub fn check(&self) -> Result<(), RungError> {
         self.tariff.check()?;
@@ -59,6 +97,20 @@ impl Rung {
                 return Err(RungError::Field { field, value, least, most });
             }
         }
-        Ok(())
+        let lists = [
+            ("labels", self.labels.len(), Rung::MAX_LABELS),
+            ("audience", self.audience.len(), Rung::MAX_AUDIENCE),
+        ];
+        for (field, count, most) in lists {
+            if count > most {
+                return Err(RungError::Entries { field, count, most });
+            }
+        }
+        let most = Rung::MAX_LABEL_BYTES;
+        let own = |name: &str, value: &str| name.starts_with("claimed.") && name.len() + value.len() <= most;
+        match self.labels.iter().find(|(name, value)| !own(name, value)) {
+            Some((name, _)) => Err(RungError::Label { name: name.clone(), most }),
+            None => Ok(()),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Money, Price};
+use crate::{Money, Name, Period, Price, Time};
 
 /// Why one offer does not serve one bid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +51,30 @@ pub enum Reason {
     InsufficientFunds {
         needed: Money,
     },
+    /// A budget of the function or the account has not so much left in this period.
+    BudgetExceeded {
+        period: Period,
+        needed: Money,
+    },
+    /// The quota of the offer has not enough left until it renews.
+    QuotaExhausted {
+        quota: Name,
+    },
+    /// The operator has closed the market to matches.
+    MarketClosed,
+    /// Its price is outside the market's bands.
+    OutsideBands,
+    /// The operator has stopped the provider, or frozen its account.
+    Barred,
+    SelfDealing,
+    /// The provider's open leases are worth as much as the operator allows.
+    Exposure,
+    /// It failed, and is left out until then.
+    BackingOff {
+        until: Time,
+    },
+    /// It failed, and one call is trying whether it is back.
+    OnTrial,
 }
 
 /// Why a command changed nothing.
@@ -91,14 +115,42 @@ pub enum Refusal {
         offers: u32,
         markets: u32,
     },
-    /// The lease is settled, released or expired.
+    /// The lease is settled, released or expired; the bid is matched, cancelled or expired.
     Closed,
+    /// A crash forgot the lease: it is settled by its token.
+    Forgotten,
+    /// The operator has frozen the account: it neither buys nor sells, and nothing is paid out of it.
+    Frozen {
+        account: String,
+    },
+    /// The operator has stopped the provider.
+    Killed {
+        reason: String,
+    },
+    /// The market takes no such command in its state.
+    MarketClosed {
+        state: &'static str,
+    },
+    /// A limit that the operator has set.
+    OverLimit {
+        limit: &'static str,
+        most: u64,
+    },
+    /// The account has less than that beyond its holds.
+    InsufficientFunds {
+        available: String,
+    },
+    /// Rules that this engine does not have.
+    UnknownRules {
+        version: u32,
+    },
 }
 
-/// What the nearest offer lacks: funds before room before anything else.
+/// What the nearest offer lacks: funds before budget before room before anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoOffer {
     Funds,
+    Budget,
     Room,
     Eligible,
 }
@@ -123,16 +175,40 @@ impl Reason {
             Reason::NoCapacity { .. } => "no_capacity",
             Reason::NoSlot => "no_slot",
             Reason::InsufficientFunds { .. } => "insufficient_funds",
+            Reason::BudgetExceeded { .. } => "budget_exceeded",
+            Reason::QuotaExhausted { .. } => "quota_exhausted",
+            Reason::MarketClosed => "market_closed",
+            Reason::OutsideBands => "outside_bands",
+            Reason::Barred => "barred",
+            Reason::SelfDealing => "self_dealing",
+            Reason::Exposure => "exposure",
+            Reason::BackingOff { .. } => "backing_off",
+            Reason::OnTrial => "on_trial",
         }
     }
 
     /// Whether time alone may mend it: the offer lacks only room.
     pub const fn is_room(&self) -> bool {
-        matches!(self, Reason::NoCapacity { .. } | Reason::NoSlot | Reason::Probing)
+        matches!(
+            self,
+            Reason::NoCapacity { .. }
+                | Reason::NoSlot
+                | Reason::Probing
+                | Reason::QuotaExhausted { .. }
+                | Reason::Exposure
+                | Reason::BackingOff { .. }
+                | Reason::OnTrial
+        )
     }
 
-    pub const fn is_funds(&self) -> bool {
-        matches!(self, Reason::InsufficientFunds { .. })
+    /// What a bid lacks that finds no offer but such as refuse it for this reason.
+    pub const fn class(&self) -> NoOffer {
+        match self {
+            Reason::InsufficientFunds { .. } => NoOffer::Funds,
+            Reason::BudgetExceeded { .. } => NoOffer::Budget,
+            reason if reason.is_room() => NoOffer::Room,
+            _ => NoOffer::Eligible,
+        }
     }
 }
 
@@ -170,6 +246,17 @@ impl fmt::Display for Reason {
             Reason::InsufficientFunds { needed } => {
                 write!(f, "the call may cost {needed} USD, more than the account has available")
             }
+            Reason::BudgetExceeded { period, needed } => {
+                write!(f, "the call may cost {needed} USD, more than is left of a budget for this {period}")
+            }
+            Reason::QuotaExhausted { quota } => write!(f, "the quota {quota} has not enough left until it renews"),
+            Reason::MarketClosed => f.write_str("the operator has closed the market"),
+            Reason::OutsideBands => f.write_str("its price is outside the market's bands"),
+            Reason::Barred => f.write_str("the operator has stopped the provider or frozen its account"),
+            Reason::SelfDealing => f.write_str("the buyer would buy from itself, which this market does not allow"),
+            Reason::Exposure => f.write_str("the provider's open leases are worth as much as the operator allows"),
+            Reason::BackingOff { until } => write!(f, "the provider failed and is left out until {until}"),
+            Reason::OnTrial => f.write_str("the provider failed and one call is trying whether it is back"),
         }
     }
 }
@@ -184,10 +271,17 @@ impl Refusal {
             Refusal::NotInSession => "not_in_session",
             Refusal::StaleQuote { .. } => "stale_quote",
             Refusal::MaxConcurrency { .. } => "max_concurrency",
-            Refusal::NoOffer { class: NoOffer::Funds, .. } => "insufficient_funds",
+            Refusal::NoOffer { class: NoOffer::Funds, .. } | Refusal::InsufficientFunds { .. } => "insufficient_funds",
+            Refusal::NoOffer { class: NoOffer::Budget, .. } => "budget_exceeded",
             Refusal::NoOffer { class: NoOffer::Room, .. } => "no_capacity",
             Refusal::NoOffer { class: NoOffer::Eligible, .. } => "no_eligible_provider",
             Refusal::Closed => "closed",
+            Refusal::Forgotten => "forgotten",
+            Refusal::Frozen { .. } => "account_frozen",
+            Refusal::Killed { .. } => "provider_killed",
+            Refusal::MarketClosed { .. } => "market_closed",
+            Refusal::OverLimit { .. } => "over_limit",
+            Refusal::UnknownRules { .. } => "unknown_rules",
         }
     }
 }
@@ -211,6 +305,9 @@ impl fmt::Display for Refusal {
             Refusal::NoOffer { class: NoOffer::Funds, .. } => {
                 f.write_str("the worst case of the call is more than the account has available; deposit, or lower memory, timeout or Merit-Max-Cost")
             }
+            Refusal::NoOffer { class: NoOffer::Budget, .. } => {
+                f.write_str("the worst case of the call is more than is left of a budget for this day or month; raise the budget, or lower memory, timeout or Merit-Max-Cost")
+            }
             Refusal::NoOffer { class: NoOffer::Room, offers, .. } => {
                 write!(f, "every eligible provider is full ({offers} offers looked at); try again shortly")
             }
@@ -221,6 +318,17 @@ impl fmt::Display for Refusal {
                 write!(f, "none of {offers} offers in {markets} markets may serve this call; the quote lists why")
             }
             Refusal::Closed => f.write_str("the lease is closed; its invocation's record says what it cost"),
+            Refusal::Forgotten => f.write_str("a crash forgot the lease; settle it again with its token"),
+            Refusal::Frozen { account } => write!(f, "the operator has frozen the account {account}"),
+            Refusal::Killed { reason } => write!(f, "the operator has stopped the provider: {reason}"),
+            Refusal::MarketClosed { state } => write!(f, "the market is {state}; it takes this again once it is open"),
+            Refusal::OverLimit { limit, most } => write!(f, "the operator allows {most} {limit}"),
+            Refusal::InsufficientFunds { available } => {
+                write!(f, "the account has {available} USD beyond what is held")
+            }
+            Refusal::UnknownRules { version } => {
+                write!(f, "there are no rules {version} in this version; use the release that activated them")
+            }
         }
     }
 }

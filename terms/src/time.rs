@@ -30,10 +30,74 @@ impl Time {
         Time::from_micros(self.0.saturating_add(millis.saturating_mul(1000)))
     }
 
+    /// The period of this time: days or months since 1970, in UTC.
+    pub fn period(self, period: Period) -> u32 {
+        let days = self.0 / DAY_US;
+        match period {
+            Period::Day => days as u32,
+            Period::Month => month_of(days),
+        }
+    }
+
+    /// When the period with this number begins, in UTC; cut to [`Time::MAX`].
+    pub fn start_of(period: Period, number: u32) -> Time {
+        let days = match period {
+            Period::Day => u64::from(number),
+            Period::Month => first_day_of(number),
+        };
+        Time::from_micros(days.saturating_mul(DAY_US))
+    }
+
     /// Microseconds from `earlier` to this; 0 if it is not earlier.
     pub const fn micros_since(self, earlier: Time) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+}
+
+/// What budgets and quotas are counted by; both begin at midnight UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Period {
+    Day,
+    Month,
+}
+
+impl Period {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Period::Day => "day",
+            Period::Month => "month",
+        }
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const DAY_US: u64 = 86_400_000_000;
+
+/// Months since January 1970 of a day since 1970-01-01, in the proleptic Gregorian calendar: years begin in March and
+/// eras of 400 years have 146,097 days (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn month_of(days: u64) -> u32 {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let months = (era * 400 + year_of_era) * 12 + from_march + 2;
+    (months - 1970 * 12) as u32
+}
+
+/// The first day, since 1970-01-01, of a month since January 1970.
+fn first_day_of(month: u32) -> u64 {
+    let months = u64::from(month) + 1970 * 12 - 2;
+    let (year, from_march) = (months / 12, months % 12);
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * from_march + 2) / 5;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 impl fmt::Display for Time {
@@ -55,6 +119,15 @@ impl FromStr for Time {
 
 impl serde::Serialize for Time {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Time {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+        if deserializer.is_human_readable() {
+            return <String as serde::Deserialize>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom);
+        }
+        <u64 as serde::Deserialize>::deserialize(deserializer).map(Time::from_micros)
     }
 }

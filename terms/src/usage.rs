@@ -1,7 +1,9 @@
 //! What an invocation used, and the rule that says which measurement is billed.
 
+use serde::{Deserialize, Serialize};
+
 /// What one invocation used. Wall time is without the cold start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub wall_us: u64,
     pub cpu_us: u64,

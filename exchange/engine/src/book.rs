@@ -15,7 +15,7 @@ pub(crate) type OfferSlot = u32;
 pub(crate) type PoolSlot = u32;
 
 /// One rung as it was posted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Offer {
     pub(crate) id: OfferId,
     pub(crate) provider: ProviderId,
@@ -33,7 +33,7 @@ pub(crate) struct Offer {
     shown_free_mb: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Pool {
     pub(crate) provider: ProviderId,
     pub(crate) index: u32,
@@ -45,7 +45,7 @@ pub(crate) struct Pool {
     offers: Vec<OfferSlot>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Shelf {
     pub(crate) offers: Vec<Option<Offer>>,
     free_slots: Vec<OfferSlot>,
@@ -86,7 +86,9 @@ impl Shelf {
             market: offer.market,
             offer: offer.id,
             provider: offer.provider,
+            pool: self.pools[offer.pool as usize].index,
             price: offer.price,
+            leased_mb: offer.leased_mb,
             capacity_mb: if gone { 0 } else { offer.rung.capacity_mb },
             free_mb: if gone { 0 } else { self.free_mb(offer) },
             tariff: offer.rung.tariff,
@@ -279,7 +281,7 @@ impl Shelf {
         let Some(offer) = self.offer_mut(slot).filter(|offer| offer.rung != *rung) else {
             return;
         };
-        offer.rung = *rung;
+        offer.rung = rung.clone();
         offer.place = sequence;
         self.show(slot, events);
     }
@@ -300,7 +302,7 @@ impl Shelf {
             provider: quote.provider,
             market: quote.market,
             pool,
-            rung: *rung,
+            rung: rung.clone(),
             price,
             leased_mb: 0,
             leases: 0,

@@ -3,21 +3,32 @@
 use std::collections::BTreeMap;
 
 use merit_terms::{
-    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, MarketName, MarketPattern, Money, Name, Outcome,
-    PoolSize, ProviderId, Rung, Tariff, Usage,
+    AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, MarketName, MarketPattern, Money, Name,
+    Outcome, PoolSize, Price, Protection, ProviderId, Quota, Rung, Tariff, Time, Usage,
 };
+use serde::{Deserialize, Serialize};
 
 /// One command. Everything that changes the market is one of these.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// A new run of the exchange: sessions of the former run are over, its offers are cancelled.
+    /// A new run of the exchange: sessions of the former run are over, its offers are cancelled. What the former run
+    /// granted above the sequence of this command's predecessor, a crash forgot.
     Start {
         run: u32,
     },
-    /// Time passes: due expiries run.
+    /// Time passes: due expiries run, and resting bids are examined.
     Tick,
+    /// From here on the rules with this number hold; see [`crate::RULES`].
+    ActivateRules {
+        version: u32,
+    },
     CreateMarket {
         name: MarketName,
+    },
+    /// What the operator allows in a market.
+    SetMarket {
+        market: MarketId,
+        terms: MarketTerms,
     },
     OpenAccount {
         name: Name,
@@ -26,11 +37,43 @@ pub enum Command {
         account: AccountId,
         amount: Money,
     },
+    /// Pays out what is there beyond holds.
+    Payout {
+        account: AccountId,
+        amount: Money,
+    },
+    /// An entry of the operator; it may take an account below zero.
+    Correct(Box<Correction>),
+    FreezeAccount {
+        account: AccountId,
+        frozen: bool,
+    },
+    SetAccountLimits {
+        account: AccountId,
+        limits: AccountLimits,
+    },
     /// The operator's fee on every settled cost, in basis points (at most 10,000).
     SetFee {
         basis_points: u32,
     },
     RegisterProvider(RegisterProvider),
+    SetProviderLimits {
+        provider: ProviderId,
+        limits: ProviderLimits,
+    },
+    /// The labels about residency or trust that the operator grants, in place of those before.
+    GrantLabels {
+        provider: ProviderId,
+        labels: BTreeMap<String, String>,
+    },
+    /// Cancels all offers, ends the session, and lets no other begin until [`Command::Revive`]. Leases go on.
+    Kill {
+        provider: ProviderId,
+        reason: String,
+    },
+    Revive {
+        provider: ProviderId,
+    },
     PutFunction(Box<PutFunction>),
     DeleteFunction {
         function: FunctionId,
@@ -41,11 +84,7 @@ pub enum Command {
         alias: Name,
         revision: u32,
     },
-    Logon {
-        provider: ProviderId,
-        endpoint: String,
-        pools: Vec<PoolSize>,
-    },
+    Logon(Box<Logon>),
     /// A heartbeat that states other pools than the engine knows.
     StatePools {
         provider: ProviderId,
@@ -64,18 +103,133 @@ pub enum Command {
         provider: ProviderId,
         session: u32,
     },
+    /// Ends the session and leaves the offers that expire to their expiry; the others are cancelled.
+    Logout {
+        provider: ProviderId,
+        session: u32,
+    },
     /// The session is over and its offers with it.
     Disconnect {
         provider: ProviderId,
         session: u32,
     },
+    /// What a provider says that a lease used, by proof of the exchange's token; applied at the broker's settle or when
+    /// the lease's time to be settled passes.
+    Claim {
+        lease: LeaseId,
+        usage: Usage,
+    },
+    /// A broker's stream begins. It may take over the session of a stream that ended, with its leases and bids.
+    BrokerLogon {
+        resumes: Option<u64>,
+    },
+    /// A broker's stream ended; its resting bids do not match until a session takes over.
+    BrokerLost {
+        session: u64,
+    },
     Acquire(Box<Bid>),
+    /// A limit order: matched at once if an offer is within its limit, or rests until one is.
+    Defer(Box<Deferred>),
+    /// The broker dispatches the lease of a deferred bid.
+    TakeUp {
+        lease: LeaseId,
+    },
+    CancelBid {
+        account: AccountId,
+        bid: LeaseId,
+    },
     Settle(Settle),
-    /// Nothing was sent: the lease costs 0. `busy`: because the provider was full.
+    /// Settles a lease that a crash forgot, once, on the terms that its token vouches for.
+    SettleForgotten(Box<Forgotten>),
+    /// Nothing was sent: the lease costs 0.
     Release {
         lease: LeaseId,
-        busy: bool,
+        why: NotSent,
     },
+    /// The operator closes a lease at cost 0, whatever becomes of it.
+    CloseLease {
+        lease: LeaseId,
+    },
+}
+
+/// Whether a market matches and takes offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MarketState {
+    #[default]
+    Open,
+    /// Offers can only be taken away; nothing matches.
+    CancelOnly,
+    /// Offers can be quoted and taken away; nothing matches.
+    Halted,
+}
+
+impl MarketState {
+    pub const ALL: [MarketState; 3] = [MarketState::Open, MarketState::CancelOnly, MarketState::Halted];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MarketState::Open => "open",
+            MarketState::CancelOnly => "cancel_only",
+            MarketState::Halted => "halted",
+        }
+    }
+}
+
+/// What the operator allows in a market.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketTerms {
+    pub state: MarketState,
+    /// Static price bands: the least and the most reference price of an offer, both included. A price of 0 is exempt:
+    /// it is a free tier's. Offers outside are not matched and not taken.
+    pub bands: Option<(Price, Price)>,
+    /// Whether an account may buy from its own market provider.
+    pub self_dealing: bool,
+}
+
+/// An entry by which the operator puts something right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    pub kind: CorrectionKind,
+    pub from: AccountId,
+    pub to: AccountId,
+    pub amount: Money,
+    /// The invocation that it is about.
+    pub about: Option<LeaseId>,
+    /// Why, for people; at most 256 bytes.
+    pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CorrectionKind {
+    Correction,
+    /// What a buyer paid for an invocation, given back.
+    Refund,
+}
+
+/// What the operator allows an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLimits {
+    /// How far below zero the balance may go.
+    pub credit_limit: Money,
+    /// Calls a second that brokers take of it; the engine only keeps it.
+    pub rate_per_second: Option<u32>,
+    /// The most that all its holds may come to.
+    pub exposure: Option<Money>,
+    /// Its leases that may run at once.
+    pub max_concurrency: Option<u32>,
+    /// At most one a period.
+    pub budgets: Vec<Budget>,
+}
+
+/// What the operator allows a provider; `None` sets no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderLimits {
+    /// Live offers in all markets.
+    pub offers: Option<u32>,
+    /// Quotes taken in each second of the clock.
+    pub quotes_per_second: Option<u32>,
+    /// The most that the worst cases of its open leases may come to.
+    pub exposure: Option<Money>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +242,7 @@ pub struct RegisterProvider {
 }
 
 /// Whether a provider sells to all, or serves the account it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProviderKind {
     /// Its owner's cloud account or cluster: bills its owner directly, so no money moves here.
     Own,
@@ -104,7 +258,7 @@ pub struct PutFunction {
 }
 
 /// What makes a revision: a function put with other code gets a new one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
     pub memory_mb: u32,
     pub timeout_ms: u32,
@@ -116,7 +270,7 @@ pub struct Code {
 }
 
 /// What holds for every revision of a function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionSettings {
     pub idempotent: bool,
     pub audience: Audience,
@@ -125,15 +279,28 @@ pub struct FunctionSettings {
     pub max_concurrency: Option<u32>,
     pub labels: BTreeMap<String, String>,
     pub limits: Limits,
+    /// At most one a period.
+    pub budgets: Vec<Budget>,
 }
 
 /// Which providers may run a function; only they get its module and payloads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Audience {
     /// Providers of the function's own account.
     Own,
     Listed(Vec<Name>),
     Any,
+}
+
+/// A provider's session begins; one that was on is over, and its offers with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logon {
+    pub provider: ProviderId,
+    pub endpoint: String,
+    pub pools: Vec<PoolSize>,
+    /// What it sells under a quota. One that was there keeps what is used of it in its period.
+    pub quotas: Vec<Quota>,
+    pub protection: Option<Protection>,
 }
 
 /// A whole ladder: replaces what the provider offered in this market, all or nothing.
@@ -148,7 +315,7 @@ pub struct Quote {
 }
 
 /// Which revision a call asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Qualifier {
     #[default]
     Live,
@@ -157,7 +324,7 @@ pub enum Qualifier {
 }
 
 /// One invocation's demand: matched at once with the best eligible offer, or refused.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bid {
     pub account: AccountId,
     pub function: FunctionId,
@@ -169,9 +336,36 @@ pub struct Bid {
     pub tried: Vec<ProviderId>,
     /// The lease of the first attempt; none: this is it.
     pub invocation: Option<LeaseId>,
+    /// By which stream it came, so that a repeat is answered with the lease that it has.
+    pub request: Option<BrokerRequest>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+/// The number that a broker's session gave a request; it gives each number once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BrokerRequest {
+    pub session: u64,
+    pub number: u64,
+}
+
+/// A deferred bid: its max price is its limit in the book, and is required.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deferred {
+    /// It has a request: its broker is told of the match.
+    pub bid: Bid,
+    /// Until when it rests; at most 31 days.
+    pub deadline: Time,
+    pub then: AtDeadline,
+}
+
+/// What becomes of a deferred bid at its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AtDeadline {
+    Expire,
+    /// It is matched with the best offer at any price that its max cost allows, or expires.
+    Market,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settle {
     pub lease: LeaseId,
     pub execution: Execution,
@@ -181,6 +375,47 @@ pub struct Settle {
     pub reported: Option<Usage>,
     pub observed_us: u64,
     pub egress_bytes: u64,
+    /// Whether the provider is to blame that there is no answer, or that the answer is its own error.
+    pub fault: bool,
+}
+
+/// Why a lease was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// The caller, or the broker, gave up.
+    Withdrawn,
+    /// The provider said that it is full: its pool is what runs now, until it states it again. No failure.
+    Busy,
+    /// The provider failed: no connection, a refused token, a gateway's 502, 503 or 504.
+    Failed,
+}
+
+/// A lease that a crash forgot, as its token vouches for it, and its settle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forgotten {
+    pub terms: LeaseTerms,
+    pub settle: Settle,
+}
+
+/// The whole grant, which the exchange's token is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseTerms {
+    pub lease: LeaseId,
+    pub invocation: LeaseId,
+    pub attempt: u32,
+    pub account: AccountId,
+    pub function: FunctionId,
+    pub revision: u32,
+    pub provider: ProviderId,
+    pub market: MarketId,
+    pub price: Price,
+    pub tariff: Tariff,
+    pub vcpus_milli: u32,
+    pub memory_mb: u32,
+    pub timeout_ms: u32,
+    pub hold: Money,
+    pub matched_at: Time,
+    pub settle_by: Time,
 }
 
 /// What a command that was not refused answers.
@@ -196,31 +431,40 @@ pub enum Reply {
     },
     /// The number of the provider's new session.
     Session(u32),
+    /// The id of the broker's new session, and the leases and bids that it answers for.
+    Broker(Box<BrokerSession>),
     Granted(Box<Grant>),
+    /// The bid rests under this id, which its invocation has too.
+    Resting(LeaseId),
     Settled(Settlement),
+}
+
+/// What a broker's session begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerSession {
+    pub session: u64,
+    /// Open leases that it took over, each to be settled or released.
+    pub leases: Vec<Grant>,
+    /// Resting bids that it took over.
+    pub bids: Vec<LeaseId>,
 }
 
 /// What the broker needs to dispatch a lease.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
-    pub lease: LeaseId,
-    pub invocation: LeaseId,
-    pub attempt: u32,
-    pub account: AccountId,
-    pub function: FunctionId,
-    pub revision: u32,
-    pub provider: ProviderId,
+    /// What the exchange's token is over.
+    pub terms: LeaseTerms,
+    /// The provider's session, whose key the provider's token is by.
     pub session: u32,
-    pub market: MarketId,
-    pub memory_mb: u32,
-    pub timeout_ms: u32,
-    pub tariff: Tariff,
     pub quoted_cost: Money,
-    pub expires: merit_terms::Time,
+    /// When the provider's token expires: the lease's capacity returns then.
+    pub expires: Time,
+    /// The request that it answers.
+    pub request: Option<BrokerRequest>,
 }
 
 /// The bill of one lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settlement {
     pub cost: Money,
     pub fee: Money,

@@ -186,6 +186,7 @@ fn lease_hash(lease: &Lease) -> u128 {
         LeaseState::Running => 0,
         LeaseState::Overdue => 1,
         LeaseState::Unknown => 2,
+        LeaseState::Offered => 3,
     };
     Entity::new(7)
         .int(lease.id.run)

@@ -15,7 +15,7 @@ const RATIO_MAX: i32 = 3 * FINE;
 const WEIGHT: i32 = 8;
 
 /// A duration as the logarithm of its microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) struct LogDuration(i32);
 
 /// 2^(1/32) in 48 fractional bits.
@@ -77,7 +77,7 @@ impl LogDuration {
 }
 
 /// The ratio of two durations, as a logarithm, within 1/8 to 8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Ratio(i32);
 
 impl Ratio {
@@ -92,7 +92,7 @@ impl Ratio {
 }
 
 /// What was learned of one revision at one provider, from its first settlement on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Estimate {
     pub(crate) wall: LogDuration,
     pub(crate) cpu: LogDuration,

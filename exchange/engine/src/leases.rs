@@ -10,7 +10,7 @@ use crate::Engine;
 use crate::book::OfferSlot;
 use crate::command::{Bid, Grant, ProviderKind, Reply, Settle, Settlement};
 use crate::estimate::{Estimate, LogDuration, median};
-use crate::event::{Ending, Event, Lease, LeaseState};
+use crate::event::{Ending, Event, Lease, LeaseState, Why};
 use crate::ledger::FEES;
 
 /// How long after its timeout a lease keeps its capacity: what a settle may take to arrive.
@@ -20,14 +20,14 @@ const SETTLE_WITHIN_MS: u64 = 10 * 60 * 1000;
 /// The most expiries that run before one command; the rest run before the next ones.
 pub const EXPIRIES_MAX: usize = 64;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct OpenLease {
     pub(crate) lease: Lease,
     /// None once its capacity has returned.
     slot: Option<OfferSlot>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Leases {
     pub(crate) open: BTreeMap<u64, OpenLease>,
     /// When something is due, and for which lease.
@@ -69,6 +69,7 @@ impl Engine {
             memory_mb,
             timeout_ms: winner.timeout_ms,
             quoted_cost: winner.cost,
+            worst_cost: winner.worst_cost,
             hold: if holds { winner.worst_cost } else { Money::ZERO },
             matched_at: at,
             capacity_until,
@@ -76,22 +77,15 @@ impl Engine {
             runner_up: best.runner_up.map(|candidate| (candidate.provider, candidate.cost)),
             state: LeaseState::Running,
             on_prior: winner.on_prior,
+            claim: None,
+            request: bid.request,
         };
         let grant = Grant {
-            lease: id,
-            invocation: lease.invocation,
-            attempt: lease.attempt,
-            account: lease.account,
-            function: lease.function,
-            revision: lease.revision,
-            provider: lease.provider,
+            terms: lease.terms(),
             session: provider.session,
-            market: lease.market,
-            memory_mb,
-            timeout_ms: lease.timeout_ms,
-            tariff: lease.tariff,
             quoted_cost: lease.quoted_cost,
             expires: lease.capacity_until,
+            request: lease.request,
         };
         self.open_lease(lease, winner.slot, events);
         Ok(Reply::Granted(Box::new(grant)))
@@ -154,10 +148,15 @@ impl Engine {
 
     /// The buyer pays the cost, the operator's fee comes out of the seller's revenue.
     fn pay(&mut self, lease: &Lease, seller: merit_terms::AccountId, cost: Money, fee: Money, events: &mut Vec<Event>) {
-        for (from, to, amount) in [(lease.account, seller, cost), (seller, FEES, fee)] {
+        let (id, invocation) = (lease.id, lease.invocation);
+        let entries = [
+            (lease.account, seller, cost, Why::Cost { lease: id, invocation }),
+            (seller, FEES, fee, Why::Fee { lease: id, invocation }),
+        ];
+        for (from, to, amount, why) in entries {
             if amount > Money::ZERO {
                 self.ledger.transfer(from, to, amount);
-                events.push(Event::Moved { from, to, amount });
+                events.push(Event::Moved { from, to, amount, why });
             }
         }
     }
@@ -248,7 +247,7 @@ impl Engine {
         match open.lease.state {
             // Its capacity was all that was left of it.
             LeaseState::Unknown => {}
-            LeaseState::Running => {
+            LeaseState::Running | LeaseState::Offered => {
                 open.lease.state = LeaseState::Overdue;
                 self.leases.due.insert((open.lease.settle_by, sequence));
                 self.leases.open.insert(sequence, open);

@@ -11,7 +11,7 @@ pub const FEES: AccountId = AccountId::new(1);
 
 const SYSTEM_ACCOUNTS: [&str; 2] = ["merit-outside", "merit-fees"];
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Account {
     pub name: String,
     pub balance: Balance,
@@ -44,7 +44,7 @@ impl Account {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Ledger {
     pub(crate) accounts: Vec<Account>,
     by_name: HashMap<String, AccountId>,

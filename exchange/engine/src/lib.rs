@@ -23,10 +23,11 @@ mod views;
 use merit_terms::{Refusal, Time};
 
 pub use command::{
-    Audience, Bid, Code, Command, FunctionSettings, Grant, ProviderKind, PutFunction, Qualifier, Quote,
-    RegisterProvider, Reply, Settle, Settlement,
+    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, BrokerSession, Code, Command, Correction, CorrectionKind,
+    Deferred, Forgotten, FunctionSettings, Grant, LeaseTerms, Logon, MarketState, MarketTerms, NotSent, ProviderKind,
+    ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle, Settlement,
 };
-pub use event::{Ending, Event, Lease, LeaseState, OfferChange};
+pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
 pub use leases::EXPIRIES_MAX;
 pub use ledger::{Account, FEES, OUTSIDE};
 pub use matching::{Candidate, MeritOrder, Refused};
@@ -34,7 +35,7 @@ pub use registry::{Function, LIVE, Market, Provider, Revision};
 pub use views::PoolView;
 
 /// The whole state of the exchange.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Engine {
     run: u32,
     /// The number of commands applied that changed something.
@@ -113,7 +114,7 @@ impl Engine {
             Command::Deposit { account, amount } => {
                 self.ledger.get(*account)?;
                 self.ledger.transfer(OUTSIDE, *account, *amount);
-                events.push(Event::Moved { from: OUTSIDE, to: *account, amount: *amount });
+                events.push(Event::Moved { from: OUTSIDE, to: *account, amount: *amount, why: Why::Deposit });
                 Ok(Reply::Done)
             }
             Command::SetFee { basis_points } => self.set_fee(*basis_points),
@@ -130,7 +131,7 @@ impl Engine {
             Command::PutAlias { function, alias, revision } => {
                 self.registry.put_alias(*function, alias, *revision).map(|()| Reply::Done)
             }
-            Command::Logon { provider, endpoint, pools } => self.logon(*provider, endpoint, pools, events),
+            Command::Logon(logon) => self.logon(logon.provider, &logon.endpoint, &logon.pools, events),
             Command::StatePools { provider, session, pools } => {
                 book::check_pools(pools)?;
                 self.registry.in_session(*provider, *session)?;
@@ -152,12 +153,13 @@ impl Engine {
             }
             Command::Disconnect { provider, session } => {
                 self.registry.in_session(*provider, *session)?;
-                self.end_session(*provider, events);
+                self.end_session(*provider, SessionEnding::Lost, events);
                 Ok(Reply::Done)
             }
             Command::Acquire(bid) => self.acquire(at, sequence, bid, events),
             Command::Settle(settle) => self.settle(settle, events),
-            Command::Release { lease, busy } => self.release(*lease, *busy, events),
+            Command::Release { lease, why } => self.release(*lease, *why == NotSent::Busy, events),
+            _ => Err(Refusal::UnknownRules { version: 2 }),
         }
     }
 
@@ -170,7 +172,7 @@ impl Engine {
         self.run = run;
         for provider in 0..self.registry.providers.len() {
             if self.registry.providers[provider].online {
-                self.end_session(merit_terms::ProviderId::new(provider as u32), events);
+                self.end_session(merit_terms::ProviderId::new(provider as u32), SessionEnding::Restarted, events);
             }
         }
         Ok(Reply::Done)
@@ -197,7 +199,7 @@ impl Engine {
         let unknown = || Refusal::Unknown { what: "provider", name: id.number().to_string() };
         let online = self.registry.providers.get(id.index()).ok_or_else(unknown)?.online;
         if online {
-            self.end_session(id, events);
+            self.end_session(id, SessionEnding::Fenced, events);
         }
         let provider = &mut self.registry.providers[id.index()];
         provider.session += 1;
@@ -210,11 +212,11 @@ impl Engine {
         Ok(Reply::Session(session))
     }
 
-    fn end_session(&mut self, id: merit_terms::ProviderId, events: &mut Vec<Event>) {
+    fn end_session(&mut self, id: merit_terms::ProviderId, why: SessionEnding, events: &mut Vec<Event>) {
         self.shelf.cancel_all(id, &mut self.registry, events);
         let provider = &mut self.registry.providers[id.index()];
         provider.online = false;
-        events.push(Event::SessionEnded { provider: id, session: provider.session });
+        events.push(Event::SessionEnded { provider: id, session: provider.session, why });
     }
 
     fn quote_ladder(&mut self, sequence: u64, quote: &Quote, events: &mut Vec<Event>) -> Result<Reply, Refusal> {

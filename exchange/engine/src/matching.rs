@@ -141,9 +141,7 @@ impl Engine {
                         probed.offer(candidate);
                     }
                     Ok(candidate) => open.offer(candidate),
-                    Err(reason) if reason.is_funds() => lacks = NoOffer::Funds,
-                    Err(reason) if reason.is_room() && lacks == NoOffer::Eligible => lacks = NoOffer::Room,
-                    Err(_) => {}
+                    Err(reason) => lacks = lacks.min(reason.class()),
                 }
             }
         }

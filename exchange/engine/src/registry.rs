@@ -12,7 +12,7 @@ use crate::book::OfferSlot;
 use crate::command::{Code, FunctionSettings, ProviderKind, PutFunction, Qualifier, RegisterProvider};
 use crate::estimate::{Estimate, Ratio};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Market {
     pub name: MarketName,
     /// The reference price of the latest trade with a cost above 0 and not on the buyer's own provider.
@@ -22,7 +22,7 @@ pub struct Market {
     pub(crate) book: Vec<OfferSlot>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Function {
     pub account: AccountId,
     pub name: Name,
@@ -37,7 +37,7 @@ pub struct Function {
 }
 
 /// An immutable revision; numbers count from 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Revision {
     pub code: Code,
     pub(crate) estimates: BTreeMap<ProviderId, Estimate>,
@@ -45,7 +45,7 @@ pub struct Revision {
     pub(crate) probes: BTreeMap<ProviderId, u32>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Provider {
     pub name: Name,
     pub account: AccountId,
@@ -62,7 +62,7 @@ pub struct Provider {
     pub(crate) general_ratio: Ratio,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Registry {
     pub(crate) markets: Vec<Market>,
     pub(crate) functions: Vec<Function>,
