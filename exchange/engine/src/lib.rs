@@ -125,6 +125,9 @@ impl Engine {
         let reply = self.execute(at, sequence, command, events);
         let matched = matches!(reply, Ok(Reply::Granted(_)));
         let examined = if matched || !self.bids.is_pending() { 0 } else { self.sweep(at, sequence, events) };
+        if self.bids.is_pending() {
+            self.bids.finish_all();
+        }
         let changed = expired || examined > 0 || (reply.is_ok() && *command != Command::Tick);
         if changed {
             self.last_at = at;

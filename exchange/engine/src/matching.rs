@@ -84,7 +84,7 @@ pub(crate) struct Asked<'a> {
     /// What the account may still hold, in picodollars.
     available: i128,
     /// What is left of each budget, and its period.
-    budgets: Vec<(Period, u128)>,
+    budgets: Vec<(Period, i128)>,
     shared: Vec<Shared>,
 }
 
@@ -198,6 +198,11 @@ impl Engine {
                 class = class.min(reason.class());
             }
         }
+        self.no_offer(class)
+    }
+
+    /// The refusal of a bid that lacks `class`.
+    pub(crate) fn no_offer(&self, class: NoOffer) -> Refusal {
         let indices = &self.shelf.markets;
         let offers = indices.iter().map(|index| index.live).sum();
         let markets = indices.iter().filter(|index| index.live > 0).count() as u32;
@@ -217,9 +222,6 @@ impl Engine {
         let revision = function
             .revision(number)
             .ok_or_else(|| Refusal::Unknown { what: "revision", name: format!("{}:{number}", function.name) })?;
-        if buyer.frozen {
-            return Err(Refusal::Frozen { account: buyer.name.clone() });
-        }
         let (limits, own) = (&bid.limits, &function.settings.limits);
         let ids = |names: &[merit_terms::Name]| names.iter().filter_map(|name| self.registry.find_provider(name)).collect();
         let mut asked = Asked {
@@ -247,7 +249,7 @@ impl Engine {
         Ok(asked)
     }
 
-    fn budgets_left(&self, function: &Function, buyer: &Account) -> Vec<(Period, u128)> {
+    fn budgets_left(&self, function: &Function, buyer: &Account) -> Vec<(Period, i128)> {
         let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
         let of_account = buyer.limits.budgets.iter().map(|budget| (budget, &buyer.spending));
         let left = of_function.chain(of_account);
@@ -402,7 +404,7 @@ fn covers(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Result<()
         let period_of = asked.at.period(*period);
         let shared = asked.sum(|shared| shared.kind == kind && shared.matched_at.period(*period) == period_of);
         let needed = worst_cost.saturating_sub(shared);
-        if u128::from(needed.picodollars()) > *left {
+        if i128::from(needed.picodollars()) > *left {
             return Err(Reason::BudgetExceeded { period: *period, needed });
         }
     }

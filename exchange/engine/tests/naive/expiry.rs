@@ -93,13 +93,11 @@ impl Twin {
         let lease = open.lease.clone();
         let answers = self.leases.iter().map(|open| &open.lease).filter(|other| {
             let same = other.invocation == lease.invocation && other.account == lease.account && other.id != lease.id;
-            same && other.state != LeaseState::Unknown
+            same && other.state != LeaseState::Unknown && other.settle_by > lease.settle_by
         });
         match (lease.claim, answers.map(|other| other.settle_by).max()) {
-            // What is answered is paid first, so the claim waits until just after that.
-            (Some(_), Some(settle_by)) => {
-                self.leases[index].lease.settle_by = Time::from_micros(settle_by.micros() + 1);
-            }
+            // What may yet be answered is paid first, so the claim waits for it.
+            (Some(_), Some(settle_by)) => self.leases[index].lease.settle_by = settle_by,
             (Some(claim), None) => self.pay_claim(at, index, claim),
             (None, _) if is_unknown => {
                 self.remove(at, index, merit_terms::Money::ZERO, None);
@@ -116,11 +114,9 @@ impl Twin {
         let ended = self.end(at, index, Ending::NotTakenUp);
         let mut resting = ended.bid.expect("only leases of deferred bids are offered");
         resting.rested_at = at;
-        if resting.deferred.deadline > at {
-            self.rest(resting);
-        } else {
-            let sequence = resting.id.sequence;
-            self.resting.push(Rested { resting, eager: false });
+        let (sequence, deadline) = (resting.id.sequence, resting.deferred.deadline);
+        self.rest(resting);
+        if deadline <= at {
             self.at_deadline(sequence);
         }
     }

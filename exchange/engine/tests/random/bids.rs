@@ -99,7 +99,8 @@ impl World {
         if bid.request.is_none() && !self.one_in(40) {
             bid.request = Some(self.request(engine));
         }
-        let mut deadline = self.in_seconds(self.one_of(&[1, 2, 5, 20, 60, 3_600, 200_000]));
+        let seconds = self.one_of(&[1, 2, 5, 20, 60, 3_600, 200_000]);
+        let mut deadline = self.in_seconds(seconds);
         match self.chance.random_range(0..200) {
             0 => bid.limits.max_price = None,
             1 => bid.tried = vec![self.provider()],
@@ -120,7 +121,8 @@ impl World {
         let limits = Limits { max_price: Some(price(50_000_000)), max_cost, labels, ..Limits::default() };
         let request = Some(self.request(engine));
         let bid = Bid { account: self.owner(function), function, limits, request, ..self.bid(engine) };
-        let deadline = self.in_seconds(self.one_of(&[2, 5, 10]));
+        let seconds = self.one_of(&[2, 5, 10]);
+        let deadline = self.in_seconds(seconds);
         let bid = Bid { qualifier: Qualifier::Live, ..bid };
         Command::Defer(Box::new(Deferred { bid, deadline, then: AtDeadline::Expire }))
     }
