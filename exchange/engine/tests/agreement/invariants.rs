@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use merit_engine::{Applied, Command, Engine, Event, Lease, ProviderKind, SpendingOf};
+use merit_engine::{Applied, Command, Engine, Event, Lease, ProviderKind, Reply, SpendingOf};
 use merit_terms::{AccountId, Budget, FunctionId, LeaseId, OfferId, Period, Time};
 
 use crate::naive::{Spender, Twin};
 
-/// What a grant is judged by: the market before it.
+/// What a grant is judged by: the market before it, if nothing was due.
 #[derive(Default)]
 struct Before {
+    was_due: bool,
     free_mb: BTreeMap<OfferId, u64>,
     available: i128,
     /// What unknown attempts of the invocation held.
@@ -39,8 +40,9 @@ fn holds_money(engine: &Engine, lease: &Lease) -> bool {
 }
 
 impl Invariants {
-    pub(crate) fn look(&mut self, engine: &Engine, command: &Command) {
-        self.before = Before::default();
+    pub(crate) fn look(&mut self, engine: &Engine, clock: Time, command: &Command) {
+        let was_due = engine.next_due().is_some_and(|due| due <= clock.max(engine.last_at()));
+        self.before = Before { was_due, ..Before::default() };
         if let Command::Acquire(bid) = command {
             let books = engine.markets().flat_map(|(market, _)| engine.book(market));
             self.before.free_mb = books.map(|offer| (offer.offer, offer.free_mb)).collect();
@@ -71,7 +73,7 @@ impl Invariants {
         }
         let matches = events.iter().filter(|event| matches!(event, Event::Offered(_))).count();
         assert!(matches <= 1, "{matches} bids matched by one command");
-        if let (Command::Acquire(_), Some(Event::Granted(lease))) = (command, events.first()) {
+        if let (Ok(Reply::Granted(_)), Some(Event::Granted(lease))) = (&applied.reply, events.first()) {
             self.check_grant(engine, command, lease);
         }
         self.check_budgets(engine, command, applied);
@@ -80,9 +82,11 @@ impl Invariants {
     /// A match takes what was free, holds what was available, and its worst case stays within the max cost.
     fn check_grant(&self, engine: &Engine, command: &Command, lease: &Lease) {
         let Command::Acquire(bid) = command else { return };
-        assert!(self.before.free_mb[&lease.offer] >= u64::from(lease.memory_mb), "{lease:?}");
-        let held = i128::from(lease.hold.picodollars()) - self.before.shared as i128;
-        assert!(!holds_money(engine, lease) || self.before.available >= held, "{lease:?}");
+        if !self.before.was_due {
+            assert!(self.before.free_mb[&lease.offer] >= u64::from(lease.memory_mb), "{lease:?}");
+            let held = i128::from(lease.hold.picodollars()) - self.before.shared as i128;
+            assert!(!holds_money(engine, lease) || self.before.available >= held, "{lease:?}");
+        }
         let function = engine.function(lease.function).unwrap();
         let worst = |ms| lease.tariff.worst_case(lease.memory_mb, lease.vcpus_milli, ms, bid.answer_limit_bytes);
         assert_eq!(worst(lease.timeout_ms), lease.worst_cost, "{lease:?}");
