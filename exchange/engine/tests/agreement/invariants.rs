@@ -125,7 +125,8 @@ impl Invariants {
                 }
             }
         }
-        let leases = engine.open_leases().map(|lease| (lease.invocation, lease.matched_at, lease.account, lease.function));
+        let leases =
+            engine.open_leases().map(|lease| (lease.invocation, lease.matched_at, lease.account, lease.function));
         let bids = engine.resting().map(|resting| {
             (resting.id, resting.rested_at, resting.deferred.bid.account, resting.deferred.bid.function)
         });
@@ -141,16 +142,18 @@ impl Invariants {
         if let (Command::SettleForgotten(forgotten), Ok(_)) = (command, &applied.reply) {
             let spenders = both(forgotten.terms.account, forgotten.terms.function);
             let periods = [Period::Day, Period::Month].map(|period| (period, at.period(period)));
-            late.extend(spenders.into_iter().flat_map(|spender| periods.map(|(period, number)| (spender, period, number))));
+            late.extend(
+                spenders.into_iter().flat_map(|spender| periods.map(|(period, number)| (spender, period, number))),
+            );
         }
         self.overrun.extend(late);
     }
 }
 
 fn budgets(engine: &Engine) -> Vec<(Spender, Budget)> {
-    let accounts = engine.accounts().flat_map(|(id, account)| {
-        account.limits.budgets.iter().map(move |budget| (Spender::Account(id), *budget))
-    });
+    let accounts = engine
+        .accounts()
+        .flat_map(|(id, account)| account.limits.budgets.iter().map(move |budget| (Spender::Account(id), *budget)));
     let functions = engine.functions().flat_map(|(id, function)| {
         function.settings.budgets.iter().map(move |budget| (Spender::Function(id), *budget))
     });

@@ -24,7 +24,6 @@ pub(crate) fn without_messages(mut applied: Applied) -> Applied {
         Err(
             Refusal::Invalid { message: text, .. }
             | Refusal::Frozen { account: text }
-            | Refusal::Killed { reason: text }
             | Refusal::InsufficientFunds { available: text },
         ) => text.clear(),
         _ => {}

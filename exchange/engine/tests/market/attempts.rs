@@ -88,7 +88,7 @@ fn a_claim_waits_until_the_answer_may_still_come() {
     floor.wait_s(CLAIMED_S - 300);
     assert_eq!(floor.engine.open_leases().count(), 2, "the second may yet be settled");
     floor.settle(second.lease, 1_000);
-    floor.wait_s(300);
+    floor.wait_s(301);
     assert_eq!((floor.engine.open_leases().count(), floor.balance(seller.account)), (0, i128::from(PRICE)));
     assert_eq!(floor.held(floor.buyer), 0);
 }

@@ -82,7 +82,6 @@ fn a_call_counts_in_the_day_of_its_match() {
     floor.now = merit_terms::Time::from_micros(floor.now.micros() + 86_399_000_000);
     let lease = floor.call().lease;
     floor.wait_until_day(2);
-    assert_eq!(spent(&floor, Period::Day), (0, 0));
     floor.settle(lease, 100);
     assert_eq!(spent(&floor, Period::Day), (0, 0));
     assert_eq!(spent(&floor, Period::Month), (u128::from(COST), 0));
@@ -106,10 +105,10 @@ fn a_budget_is_named_after_room_and_before_funds() {
     floor.seller("seller", 1, PRICE);
     floor.call();
     assert_eq!(floor.lacks(), NoOffer::Room);
-    floor.seller("another", 1, PRICE);
-    assert_eq!(floor.lacks(), NoOffer::Budget);
-    floor.seller("too-dear", 1, 2_000_000_000_000);
-    assert_eq!(floor.lacks(), NoOffer::Budget, "the dear one lacks both");
+    floor.seller("too-dear", 1, 1_000_000_000_000);
+    assert_eq!(floor.lacks(), NoOffer::Budget, "it lacks funds as well");
+    function_budget(&mut floor, budget(Period::Day, 9_000_000_000_000_000_000));
+    assert_eq!(floor.lacks(), NoOffer::Funds);
 }
 
 #[test]

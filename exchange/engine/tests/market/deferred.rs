@@ -100,7 +100,8 @@ fn a_match_that_nobody_takes_up_within_a_second_rests_again() {
     floor.wait_ms(999);
     assert_eq!(resting(&floor), 0);
     floor.wait_ms(1);
-    let ended = |event: &Event| matches!(event, Event::Ended { lease, how: Ending::NotTakenUp } if lease.id == first.lease);
+    let ended =
+        |event: &Event| matches!(event, Event::Ended { lease, how: Ending::NotTakenUp } if lease.id == first.lease);
     assert!(floor.events.iter().any(ended));
     assert_eq!(floor.engine.resting().map(|resting| resting.id).collect::<Vec<_>>(), [bid]);
     assert_eq!(floor.apply(Command::TakeUp { lease: first.lease }), Err(Refusal::Closed));

@@ -3,7 +3,7 @@
 use merit_engine::{Command, NotSent, ProviderKind, Settle};
 use merit_terms::{AccountId, Execution, FunctionId, NoOffer, Outcome};
 
-use crate::floor::{Floor, PRICE, Seller, code, pool, rung, settle, settings};
+use crate::floor::{Floor, PRICE, Seller, code, pool, rung, settings, settle};
 
 /// A provider alone in its market, and functions of tenants that call it.
 struct Ward {

@@ -46,7 +46,9 @@ fn an_offer_outside_the_bands_is_not_taken_and_not_matched_and_what_is_free_is_e
     let seller = floor.seller("seller", 4, PRICE);
     set(&mut floor, bands(2 * PRICE, 3 * PRICE)).unwrap();
     assert_eq!(floor.lacks(), NoOffer::Eligible);
-    for (price, is_taken) in [(2 * PRICE - 1, false), (2 * PRICE, true), (3 * PRICE, true), (3 * PRICE + 20, false), (0, true)] {
+    for (price, is_taken) in
+        [(2 * PRICE - 20, false), (2 * PRICE, true), (3 * PRICE, true), (3 * PRICE + 20, false), (0, true)]
+    {
         assert_eq!(floor.quote(seller, vec![rung(1, price)]).is_ok(), is_taken, "{price}");
     }
     floor.call();

@@ -97,7 +97,8 @@ fn a_bid_is_matched_when_a_pool_grows() {
 #[test]
 fn a_bid_waits_while_its_market_is_closed_and_is_matched_when_it_opens() {
     let (mut floor, seller) = waiting();
-    let set = |state| Command::SetMarket { market: seller_market(), terms: MarketTerms { state, ..MarketTerms::default() } };
+    let set =
+        |state| Command::SetMarket { market: seller_market(), terms: MarketTerms { state, ..MarketTerms::default() } };
     floor.apply(set(MarketState::Halted)).unwrap();
     floor.quote(seller, vec![rung(1, PRICE)]).unwrap();
     assert!(floor.offered().is_none());

@@ -86,13 +86,8 @@ impl Twin {
 
     /// One that renews by another period begins anew, and what was drawn before is nothing to it.
     pub(super) fn put_quota(&mut self, id: ProviderId, quota: &Quota) {
-        let anew = QuotaState {
-            quota: quota.clone(),
-            period: 0,
-            used_requests: 0,
-            used_energy_mb_ms: 0,
-            renewal: None,
-        };
+        let anew =
+            QuotaState { quota: quota.clone(), period: 0, used_requests: 0, used_energy_mb_ms: 0, renewal: None };
         let provider = &mut self.providers[id.index()];
         match provider.quota_mut(&quota.name) {
             None => provider.quotas.push(anew),

@@ -5,8 +5,8 @@ use merit_terms::{AccountId, FunctionId, LeaseId, Limits, Time};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use super::definitions::price;
 use super::World;
+use super::definitions::price;
 
 impl World {
     /// Mostly a first attempt; sometimes another one, or one that was sent before.

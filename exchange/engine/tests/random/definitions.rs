@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use merit_engine::{Audience, Code, Command, FunctionSettings, ProviderKind, PutFunction, RegisterProvider};
 use merit_terms::{
-    AccountId, Budget, FunctionId, Limits, MEMORY_MAX_MB, MarketName, MarketPattern, Money, Name, Period, Price, ProviderId,
+    AccountId, Budget, FunctionId, Limits, MEMORY_MAX_MB, MarketName, MarketPattern, Money, Name, Period, Price,
+    ProviderId,
 };
 use rand::RngExt;
 

@@ -68,7 +68,8 @@ impl World {
             _ => Execution::Executed,
         };
         let usage = self.usage();
-        let observed_us = usage.wall_us.saturating_add(usage.cold_us).saturating_add(self.chance.random_range(0..5_000));
+        let observed_us =
+            usage.wall_us.saturating_add(usage.cold_us).saturating_add(self.chance.random_range(0..5_000));
         Settle {
             lease,
             execution,
