@@ -201,11 +201,12 @@ impl World {
 
     /// Sometimes one that does not exist.
     fn account(&mut self) -> AccountId {
-        AccountId::new(self.chance.random_range(0..ACCOUNTS + 3))
+        AccountId::new(self.chance.random_range(0..ACCOUNTS + 6))
     }
 
     fn provider(&mut self) -> ProviderId {
-        ProviderId::new(self.chance.random_range(0..PROVIDERS + u32::from(self.step.is_multiple_of(10))))
+        let beyond = if self.one_in(20) { 3 } else { 0 };
+        ProviderId::new(self.chance.random_range(0..PROVIDERS + beyond))
     }
 
     fn market(&mut self) -> MarketId {
