@@ -190,7 +190,7 @@ impl Engine {
         if let Some(request) = deferred.bid.request {
             self.online(request.session)?;
         }
-        self.ledger.unfrozen(deferred.bid.account)?;
+        self.check_bidder(&deferred.bid)?;
         let resting = self.checked(at, sequence, deferred)?;
         let bid = effective(&resting);
         let refusal = match self.best(&bid, at) {

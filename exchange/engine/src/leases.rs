@@ -64,7 +64,7 @@ impl Engine {
                 return Ok(Reply::Granted(Box::new(self.grant_of(&self.leases.open[sequence].lease))));
             }
         }
-        self.ledger.unfrozen(bid.account)?;
+        self.check_bidder(bid)?;
         let best = self.best(bid, at)?;
         let grant = self.lease(at, sequence, bid, &best, None, events);
         Ok(Reply::Granted(Box::new(grant)))

@@ -209,10 +209,14 @@ impl Engine {
         Refusal::NoOffer { class, offers, markets }
     }
 
+    /// Refuses a bid whose limits are out of bounds, or whose account the operator has frozen.
+    pub(crate) fn check_bidder(&self, bid: &Bid) -> Result<(), Refusal> {
+        check_limits(bid)?;
+        self.ledger.unfrozen(bid.account).map(drop)
+    }
+
     pub(crate) fn asked<'a>(&'a self, bid: &'a Bid, at: Time) -> Result<Asked<'a>, Refusal> {
-        bid.limits
-            .check()
-            .map_err(|error| Refusal::Invalid { field: "limits".to_owned(), message: error.to_string() })?;
+        check_limits(bid)?;
         let buyer = self.ledger.get(bid.account)?;
         let function = self.registry.function(bid.function)?;
         if function.account != bid.account {
@@ -396,6 +400,10 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+fn check_limits(bid: &Bid) -> Result<(), Refusal> {
+    bid.limits.check().map_err(|error| Refusal::Invalid { field: "limits".to_owned(), message: error.to_string() })
 }
 
 /// Whether budgets and funds cover the worst case, beyond what earlier attempts hold for it.

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use merit_engine::{Applied, Command, Engine, Event, Lease, ProviderKind, SpendingOf};
+use merit_engine::{Applied, Command, Engine, Event, Lease, ProviderKind, Reply, SpendingOf};
 use merit_terms::{AccountId, Budget, FunctionId, LeaseId, OfferId, Period, Time};
 
 use crate::naive::{Spender, Twin};
 
-/// What a grant is judged by: the market before it.
+/// What a grant is judged by: the market before it, if nothing was due.
 #[derive(Default)]
 struct Before {
+    was_due: bool,
     free_mb: BTreeMap<OfferId, u64>,
     available: i128,
     /// What unknown attempts of the invocation held.
@@ -39,8 +40,9 @@ fn holds_money(engine: &Engine, lease: &Lease) -> bool {
 }
 
 impl Invariants {
-    pub(crate) fn look(&mut self, engine: &Engine, command: &Command) {
-        self.before = Before::default();
+    pub(crate) fn look(&mut self, engine: &Engine, clock: Time, command: &Command) {
+        let was_due = engine.next_due().is_some_and(|due| due <= clock.max(engine.last_at()));
+        self.before = Before { was_due, ..Before::default() };
         if let Command::Acquire(bid) = command {
             let books = engine.markets().flat_map(|(market, _)| engine.book(market));
             self.before.free_mb = books.map(|offer| (offer.offer, offer.free_mb)).collect();
@@ -71,7 +73,7 @@ impl Invariants {
         }
         let matches = events.iter().filter(|event| matches!(event, Event::Offered(_))).count();
         assert!(matches <= 1, "{matches} bids matched by one command");
-        if let (Command::Acquire(_), Some(Event::Granted(lease))) = (command, events.first()) {
+        if let (Ok(Reply::Granted(_)), Some(Event::Granted(lease))) = (&applied.reply, events.first()) {
             self.check_grant(engine, command, lease);
         }
         self.check_budgets(engine, command, applied);
@@ -80,9 +82,11 @@ impl Invariants {
     /// A match takes what was free, holds what was available, and its worst case stays within the max cost.
     fn check_grant(&self, engine: &Engine, command: &Command, lease: &Lease) {
         let Command::Acquire(bid) = command else { return };
-        assert!(self.before.free_mb[&lease.offer] >= u64::from(lease.memory_mb), "{lease:?}");
-        let held = i128::from(lease.hold.picodollars()) - self.before.shared as i128;
-        assert!(!holds_money(engine, lease) || self.before.available >= held, "{lease:?}");
+        if !self.before.was_due {
+            assert!(self.before.free_mb[&lease.offer] >= u64::from(lease.memory_mb), "{lease:?}");
+            let held = i128::from(lease.hold.picodollars()) - self.before.shared as i128;
+            assert!(!holds_money(engine, lease) || self.before.available >= held, "{lease:?}");
+        }
         let function = engine.function(lease.function).unwrap();
         let worst = |ms| lease.tariff.worst_case(lease.memory_mb, lease.vcpus_milli, ms, bid.answer_limit_bytes);
         assert_eq!(worst(lease.timeout_ms), lease.worst_cost, "{lease:?}");
@@ -121,7 +125,8 @@ impl Invariants {
                 }
             }
         }
-        let leases = engine.open_leases().map(|lease| (lease.invocation, lease.matched_at, lease.account, lease.function));
+        let leases =
+            engine.open_leases().map(|lease| (lease.invocation, lease.matched_at, lease.account, lease.function));
         let bids = engine.resting().map(|resting| {
             (resting.id, resting.rested_at, resting.deferred.bid.account, resting.deferred.bid.function)
         });
@@ -137,16 +142,18 @@ impl Invariants {
         if let (Command::SettleForgotten(forgotten), Ok(_)) = (command, &applied.reply) {
             let spenders = both(forgotten.terms.account, forgotten.terms.function);
             let periods = [Period::Day, Period::Month].map(|period| (period, at.period(period)));
-            late.extend(spenders.into_iter().flat_map(|spender| periods.map(|(period, number)| (spender, period, number))));
+            late.extend(
+                spenders.into_iter().flat_map(|spender| periods.map(|(period, number)| (spender, period, number))),
+            );
         }
         self.overrun.extend(late);
     }
 }
 
 fn budgets(engine: &Engine) -> Vec<(Spender, Budget)> {
-    let accounts = engine.accounts().flat_map(|(id, account)| {
-        account.limits.budgets.iter().map(move |budget| (Spender::Account(id), *budget))
-    });
+    let accounts = engine
+        .accounts()
+        .flat_map(|(id, account)| account.limits.budgets.iter().map(move |budget| (Spender::Account(id), *budget)));
     let functions = engine.functions().flat_map(|(id, function)| {
         function.settings.budgets.iter().map(move |budget| (Spender::Function(id), *budget))
     });

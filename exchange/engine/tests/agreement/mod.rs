@@ -24,7 +24,6 @@ pub(crate) fn without_messages(mut applied: Applied) -> Applied {
         Err(
             Refusal::Invalid { message: text, .. }
             | Refusal::Frozen { account: text }
-            | Refusal::Killed { reason: text }
             | Refusal::InsufficientFunds { available: text },
         ) => text.clear(),
         _ => {}
@@ -123,8 +122,11 @@ fn compare_functions(engine: &Engine, twin: &Twin) {
 }
 
 /// The same merit order, and each refusal for a reason that the twin finds too, of the class of the nearest miss.
-/// Gives the engine's.
+/// Gives the engine's; none where the bid is refused, or its account is frozen.
 pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<MeritOrder> {
+    if engine.account(bid.account).is_ok_and(|account| account.frozen) {
+        return None;
+    }
     let (quote, decision) = match (engine.quote(bid), twin.decide(twin.last_at, bid, None)) {
         (Ok(quote), Ok(decision)) => (quote, decision),
         (quote, decision) => {

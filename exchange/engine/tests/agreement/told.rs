@@ -83,9 +83,9 @@ impl Told {
         }
         let leases = engine.open_leases().filter(|lease| !is_unknown(lease)).map(|lease| lease.id);
         assert_eq!(leases.collect::<BTreeSet<_>>(), self.leases, "leases by the events");
-        let health = engine.providers().flat_map(|(id, _)| {
-            engine.health(id).into_iter().map(move |back| ((id, back.revision), back.until))
-        });
+        let health = engine
+            .providers()
+            .flat_map(|(id, _)| engine.health(id).into_iter().map(move |back| ((id, back.revision), back.until)));
         assert_eq!(health.collect::<BTreeMap<_, _>>(), self.health, "health by the events");
         for (id, provider) in engine.providers() {
             assert_eq!(provider.online, self.online.contains(&id), "{id:?} by the events");
@@ -101,7 +101,8 @@ impl Told {
         let offers: Vec<OfferChange> = self.offers.values().map(|offer| self.with_free(offer)).collect();
         assert_eq!(offers, live, "the books by the events");
         // What passed its deadline and takes any price is about to go.
-        let rests = |bid: &&Resting| bid.deferred.deadline > engine.last_at() || bid.deferred.then == AtDeadline::Expire;
+        let rests =
+            |bid: &&Resting| bid.deferred.deadline > engine.last_at() || bid.deferred.then == AtDeadline::Expire;
         let bids = self.bids.values().filter(rests);
         assert_eq!(engine.resting().filter(rests).collect::<Vec<_>>(), bids.collect::<Vec<_>>(), "bids by the events");
     }

@@ -1,6 +1,6 @@
 //! Deferred bids: matched at once, or resting with all that they may cost held.
 
-use merit_engine::{BidEnding, Bid, Deferred, Event, Qualifier, Reply, Resting};
+use merit_engine::{Bid, BidEnding, Deferred, Event, Qualifier, Reply, Resting};
 use merit_terms::{AccountId, LeaseId, Limits, MarketId, MarketPattern, Money, NoOffer, Price, Refusal, Time};
 
 use super::accounts::{money, picodollars};

@@ -3,8 +3,8 @@
 use merit_engine::{Ending, Event, FEES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
 use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
 
-use super::accounts::{money, picodollars};
 use super::Twin;
+use super::accounts::{money, picodollars};
 
 impl Twin {
     pub(super) fn settle(&mut self, at: Time, settle: &Settle) -> Result<Reply, Refusal> {
