@@ -406,7 +406,7 @@ impl Engine {
         let Some(resting) = self.bids.resting.remove(&id) else { return false };
         let bid = asks(&resting);
         self.hold_for_bid(&resting, false);
-        let found = self.best(&bid, at);
+        let found = self.best_of(&bid, at, resting.hold);
         self.hold_for_bid(&resting, true);
         self.bids.resting.insert(id, resting);
         let Ok(best) = found else { return false };
@@ -429,7 +429,8 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// Nobody took a match up: its lease ends, and its bid rests again, or goes the way of its deadline.
+    /// Nobody took a match up: its lease ends, and its bid rests again, unless its deadline has passed, or funds or budgets of
+    /// a new day no longer cover it.
     pub(crate) fn not_taken_up(&mut self, at: Time, sequence: u64, events: &mut Vec<Event>) {
         let resting = self.leases.open.get_mut(&sequence).and_then(|open| open.resting.take());
         let Some(resting) = resting else { return };
@@ -437,10 +438,14 @@ impl Engine {
         self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotTakenUp });
         let (id, deadline) = (resting.id.sequence, resting.deferred.deadline);
-        self.rest(Resting { rested_at: at, ..*resting }, events);
-        if deadline <= at {
-            self.dues.remove(&(deadline, Due::Bid(id)));
-            self.bid_due(id, events);
+        let resting = Resting { rested_at: at, ..*resting };
+        let covered = self.affords(&resting).is_ok();
+        let markets = resting.markets.clone();
+        self.rest(resting, events);
+        if deadline > at && covered {
+            self.wake_markets(markets);
+        } else if let Some(resting) = self.unrest(id) {
+            self.gone(resting, BidEnding::Expired, events);
         }
     }
 }

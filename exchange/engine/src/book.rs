@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_terms::{
-    AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time,
-};
+use merit_terms::{AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Quote;
@@ -395,12 +393,11 @@ impl Shelf {
 
     /// Notes that every live offer under a quota may be bought again.
     pub(crate) fn wake_quota(&mut self, registry: &Registry, provider: ProviderId, quota: u32) {
-        for step in registry.providers[provider.index()].ladders.all() {
-            if let Some(offer) = self.offer(step.slot).filter(|offer| offer.quota == Some(quota)) {
-                let woken = (offer.market, offer.price);
-                self.woken.push(woken);
-            }
-        }
+        let steps = registry.providers[provider.index()].ladders.all().iter();
+        let mut offers: Vec<&Offer> = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).collect();
+        offers.retain(|offer| offer.quota == Some(quota));
+        offers.sort_unstable_by_key(|offer| offer.id);
+        self.woken.extend(offers.into_iter().map(|offer| (offer.market, offer.price)));
     }
 
     fn clear(&mut self, slot: OfferSlot) {
@@ -427,12 +424,7 @@ impl Shelf {
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.retired = true;
         let (pool, leases, id) = (offer.pool, offer.leases, offer.id);
-        events.push(Event::OfferGone {
-            market: offer.market,
-            offer: id,
-            provider: offer.provider,
-            price: offer.price,
-        });
+        events.push(Event::OfferGone { market: offer.market, offer: id, provider: offer.provider, price: offer.price });
         if let Some(expires) = offer.expires {
             dues.remove(&(expires, Due::Offer(id, slot)));
         }
@@ -705,7 +697,11 @@ pub(crate) fn postings<'a>(
     let (mut postings, mut wrong) = (Vec::with_capacity(rungs.len()), Vec::new());
     for (i, rung) in rungs.iter().enumerate() {
         let twice = rungs[..i].iter().any(|other| other.id == rung.id);
-        let posting = if twice { Err("the rung's id stands twice in the ladder".to_owned()) } else { counter.posting(rung, &account) };
+        let posting = if twice {
+            Err("the rung's id stands twice in the ladder".to_owned())
+        } else {
+            counter.posting(rung, &account)
+        };
         match posting {
             Ok(posting) => postings.push(posting),
             Err(reason) => wrong.push((rung.id, reason)),
@@ -715,11 +711,7 @@ pub(crate) fn postings<'a>(
 }
 
 impl Counter<'_> {
-    fn posting<'a>(
-        &self,
-        rung: &'a Rung,
-        account: impl Fn(&Name) -> Option<AccountId>,
-    ) -> Result<Posting<'a>, String> {
+    fn posting<'a>(&self, rung: &'a Rung, account: impl Fn(&Name) -> Option<AccountId>) -> Result<Posting<'a>, String> {
         rung.check().map_err(|error| error.to_string())?;
         if rung.pool as usize >= self.pools {
             return Err(format!("there is no pool {}; the logon stated {}", rung.pool, self.pools));

@@ -247,7 +247,11 @@ impl Engine {
                 let (requests, energy_mb_ms) = allowance.used(&self.calendar);
                 let quota = &allowance.quota;
                 let entity = entity.text(quota.name.as_str()).option(quota.requests).option(quota.energy_mb_ms);
-                entity.text(quota.renews.map_or("", Period::as_str)).int(requests).int(energy_mb_ms).int(allowance.generation())
+                entity
+                    .text(quota.renews.map_or("", Period::as_str))
+                    .int(requests)
+                    .int(energy_mb_ms)
+                    .int(allowance.generation())
             })
             .option(limits.offers)
             .option(limits.quotes_per_second)
@@ -313,9 +317,7 @@ impl Engine {
             return entity.hash();
         }
         let ages: Vec<_> = revision.durations.oldest_first().collect();
-        entity
-            .each(ages.iter(), |entity, pair| entity.int(pair.provider).int(pair.cold_us).int(pair.touched_s))
-            .hash()
+        entity.each(ages.iter(), |entity, pair| entity.int(pair.provider).int(pair.cold_us).int(pair.touched_s)).hash()
     }
 
     fn offer_hash(&self, offer: &Offer) -> u128 {

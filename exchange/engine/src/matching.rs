@@ -83,6 +83,8 @@ pub(crate) struct Asked<'a> {
     max_latency_ms: Option<u32>,
     /// What the account may still hold, in picodollars.
     available: i128,
+    /// What is held for it even where the worst case is less.
+    pub(crate) hold: Money,
     /// What is left of each budget, and its period.
     budgets: Vec<(Period, i128)>,
     shared: Vec<Shared>,
@@ -227,7 +229,8 @@ impl Engine {
             .revision(number)
             .ok_or_else(|| Refusal::Unknown { what: "revision", name: format!("{}:{number}", function.name) })?;
         let (limits, own) = (&bid.limits, &function.settings.limits);
-        let ids = |names: &[merit_terms::Name]| names.iter().filter_map(|name| self.registry.find_provider(name)).collect();
+        let ids =
+            |names: &[merit_terms::Name]| names.iter().filter_map(|name| self.registry.find_provider(name)).collect();
         let mut asked = Asked {
             bid,
             at,
@@ -243,6 +246,7 @@ impl Engine {
             max_price: limits.max_price.into_iter().chain(own.max_price).min(),
             max_latency_ms: limits.max_latency_ms.into_iter().chain(own.max_latency_ms).min(),
             available: buyer.available(),
+            hold: Money::ZERO,
             budgets: self.budgets_left(function, buyer),
             shared: bid.invocation.map_or_else(Vec::new, |invocation| self.held_by_siblings(bid, invocation)),
         };
@@ -392,9 +396,7 @@ impl Engine {
             }
         }
         match provider.limits.exposure {
-            Some(most)
-                if provider.exposure + u128::from(worst_cost.picodollars()) > u128::from(most.picodollars()) =>
-            {
+            Some(most) if provider.exposure + u128::from(worst_cost.picodollars()) > u128::from(most.picodollars()) => {
                 Err(Reason::Exposure)
             }
             _ => Ok(()),
@@ -406,17 +408,18 @@ fn check_limits(bid: &Bid) -> Result<(), Refusal> {
     bid.limits.check().map_err(|error| Refusal::Invalid { field: "limits".to_owned(), message: error.to_string() })
 }
 
-/// Whether budgets and funds cover the worst case, beyond what earlier attempts hold for it.
+/// Whether budgets and funds cover what would be held: the worst case, beyond what earlier attempts hold already.
 fn covers(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Result<(), Reason> {
+    let hold = worst_cost.max(asked.hold).max(asked.shared(kind));
     for (period, left) in &asked.budgets {
         let period_of = asked.at.period(*period);
         let shared = asked.sum(|shared| shared.kind == kind && shared.matched_at.period(*period) == period_of);
-        let needed = worst_cost.saturating_sub(shared);
+        let needed = hold.saturating_sub(shared);
         if i128::from(needed.picodollars()) > *left {
             return Err(Reason::BudgetExceeded { period: *period, needed });
         }
     }
-    let needed = worst_cost.saturating_sub(asked.shared(kind));
+    let needed = hold.saturating_sub(asked.shared(kind));
     if kind == ProviderKind::Market && asked.available < i128::from(needed.picodollars()) {
         return Err(Reason::InsufficientFunds { needed });
     }

@@ -1,6 +1,6 @@
 //! What only the operator does: markets, money, limits, freezes, and the leases that a crash forgot.
 
-use merit_terms::{AccountId, Execution, Money, Outcome, OfferId, Refusal, Time, Usage};
+use merit_terms::{AccountId, Execution, Money, OfferId, Outcome, Refusal, Time, Usage};
 
 use crate::Engine;
 use crate::command::{
@@ -31,12 +31,7 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    pub(crate) fn payout(
-        &mut self,
-        id: AccountId,
-        amount: Money,
-        events: &mut Vec<Event>,
-    ) -> Result<Reply, Refusal> {
+    pub(crate) fn payout(&mut self, id: AccountId, amount: Money, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let unheld = self.ledger.unfrozen(id)?.unheld();
         if id == OUTSIDE {
             return Err(invalid("account", "nothing is paid out of the account that payouts go to"));
@@ -72,8 +67,8 @@ impl Engine {
     }
 
     pub(crate) fn freeze(&mut self, id: AccountId, frozen: bool) -> Result<Reply, Refusal> {
-        self.ledger.get_mut(id)?.frozen = frozen;
-        if !frozen {
+        let was_frozen = std::mem::replace(&mut self.ledger.get_mut(id)?.frozen, frozen);
+        if was_frozen && !frozen {
             let markets = self.registry.markets.len() as u32;
             self.wake_markets((0..markets).map(merit_terms::MarketId::new));
         }
@@ -185,4 +180,3 @@ fn remembered(terms: &LeaseTerms) -> Lease {
         request: None,
     }
 }
-

@@ -94,14 +94,7 @@ pub(crate) fn state(provider: ProviderId, allowances: &mut Vec<Allowance>, quota
 }
 
 fn fresh(quota: &Quota, generation: u32) -> Allowance {
-    Allowance {
-        quota: quota.clone(),
-        since: Time::default(),
-        requests: 0,
-        energy_mb_ms: 0,
-        renewal: None,
-        generation,
-    }
+    Allowance { quota: quota.clone(), since: Time::default(), requests: 0, energy_mb_ms: 0, renewal: None, generation }
 }
 
 /// Refuses quotas that are too many with those that are known, or name one twice.

@@ -86,7 +86,8 @@ impl Twin {
             if !is_unknown {
                 open.lease.state = LeaseState::Overdue;
             }
-            let (provider, pool) = (open.lease.provider, open.pool);
+            let (id, provider, pool) = (open.lease.id, open.lease.provider, open.pool);
+            self.end_trial(id);
             self.trigger_pool(provider, pool);
             return;
         }
@@ -115,9 +116,14 @@ impl Twin {
         let mut resting = ended.bid.expect("only leases of deferred bids are offered");
         resting.rested_at = at;
         let (sequence, deadline) = (resting.id.sequence, resting.deferred.deadline);
+        let covered = self.check_cover(at, &resting).is_ok();
+        let markets = resting.markets.clone();
         self.rest(resting);
-        if deadline <= at {
-            self.at_deadline(sequence);
+        if deadline > at && covered {
+            markets.into_iter().for_each(|market| self.trigger(market, merit_terms::Price::ZERO));
+        } else {
+            let index = self.resting.iter().position(|rested| rested.resting.id.sequence == sequence);
+            self.leave(index.expect("it rests"), BidEnding::Expired);
         }
     }
 
