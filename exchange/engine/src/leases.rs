@@ -259,7 +259,7 @@ impl Engine {
         let open = self.open_mut(command.lease)?;
         open.lease.state = LeaseState::Unknown;
         let lease = open.lease.clone();
-        self.leases.unknown.entry(lease.invocation).or_default().push(sequence);
+        self.remember_unknown(&lease);
         self.blame(at, &lease, command.fault, events);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
@@ -277,7 +277,7 @@ impl Engine {
         let before = open.lease.clone();
         open.lease.hold = Money::ZERO;
         let lease = open.lease.clone();
-        self.leases.unknown.entry(lease.invocation).or_default().push(id.sequence);
+        self.remember_unknown(&lease);
         self.unhold(&before, before.hold);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
@@ -402,6 +402,11 @@ impl Engine {
         Ok(lease)
     }
 
+    fn remember_unknown(&mut self, lease: &Lease) {
+        let unknown = self.leases.unknown.entry(lease.invocation).or_default();
+        unknown.insert(unknown.partition_point(|sequence| *sequence < lease.id.sequence), lease.id.sequence);
+    }
+
     fn forget_unknown(&mut self, lease: &Lease) {
         if lease.state == LeaseState::Unknown
             && let Some(unknown) = self.leases.unknown.get_mut(&lease.invocation)
@@ -434,19 +439,16 @@ impl Engine {
     /// One of a lease's two deadlines has come.
     pub(crate) fn lease_due(&mut self, sequence: u64, events: &mut Vec<Event>) {
         let Some(open) = self.leases.open.get_mut(&sequence) else { return };
+        if self.rules == 1 && open.lease.state == LeaseState::Unknown {
+            drop(self.close(sequence, Money::ZERO, None, events));
+            return;
+        }
         if let Some(slot) = open.slot.take() {
             if open.lease.state != LeaseState::Unknown {
                 open.lease.state = LeaseState::Overdue;
             }
             let lease = open.lease.clone();
-            if self.rules == 1 && lease.state == LeaseState::Unknown {
-                self.leases.open.remove(&sequence);
-                self.forget_unknown(&lease);
-                let exposure = &mut self.registry.providers[lease.provider.index()].exposure;
-                *exposure -= u128::from(lease.worst_cost.picodollars());
-            } else {
-                self.dues.insert((lease.settle_by, Due::Lease(sequence)));
-            }
+            self.dues.insert((lease.settle_by, Due::Lease(sequence)));
             self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
             return self.return_capacity(&lease, Some(slot), events);
         }
@@ -464,12 +466,11 @@ impl Engine {
 
     /// The provider's duration for this revision, and how it compares with the others in general.
     pub(crate) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
-        let plainly = self.rules == 1;
         let seen = Observation {
             usage: *usage,
             vcpus_milli: lease.vcpus_milli,
-            at_s: if plainly { 0 } else { (at.micros() / 1_000_000) as u32 },
-            plainly,
+            at_s: (at.micros() / 1_000_000) as u32,
+            plainly: self.rules == 1,
         };
         let function = &mut self.registry.functions[lease.function.index()];
         let Some(revision) = function.revision_mut(lease.revision) else { return };
