@@ -12,7 +12,7 @@ use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
 use crate::records::Records;
 use crate::restore::{RestoreError, Restored, restore};
-use crate::rules::{RULES, rules_of};
+use crate::rules::RULES;
 use crate::sequencer::{Happened, Projection, Sequencer, SubmitError};
 use crate::sessions::Sessions;
 use crate::snapshot::{self, Maker};
@@ -98,7 +98,7 @@ impl Exchange {
             restore(storage.clone(), journal::Settings::default(), &*projections)?;
         let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
-        let (run, rules, identity) = (engine.run() + 1, rules_of(&engine), journal.identity());
+        let (run, rules, identity) = (engine.run() + 1, engine.rules(), journal.identity());
         let sequencer = Sequencer::start(engine, journal, projections.clone()).map_err(OpenError::Thread)?;
         let maker = {
             let projections = projections.clone();

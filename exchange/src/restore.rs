@@ -7,7 +7,7 @@ use merit_engine::Engine;
 
 use crate::journal::{self, Journal, Recovery, Sound};
 use crate::replay::{self, ReplayError};
-use crate::rules::{self, UnknownRules, rules_of};
+use crate::rules::{self, UnknownRules};
 use crate::sequencer::{Happened, Projection};
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
 use crate::storage::{LockError, Storage};
@@ -79,7 +79,7 @@ pub fn restore<S: Storage + Clone>(
         happened.clear();
         Ok(())
     })?;
-    let rules = rules_of(&engine);
+    let rules = engine.rules();
     rules::check(rules).map_err(|source| RestoreError::Rules { place: place.clone(), source })?;
     let last = sound.last_sequence();
     if let Some(snapshot) = snapshot::list(&storage)?.into_iter().next_back().filter(|snapshot| *snapshot > last) {

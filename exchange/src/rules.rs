@@ -3,15 +3,7 @@
 //! A rule change is a journaled command, so every directory says by which rules it goes on. A binary knows the present
 //! rules and those before them, and takes a directory from the former to the latter; any other is refused.
 
-use merit_engine::Engine;
-
-/// The present rules.
-pub(crate) const RULES: u32 = 1;
-
-/// The rules by which the state goes on.
-pub(crate) fn rules_of(_engine: &Engine) -> u32 {
-    1
-}
+pub(crate) use merit_engine::RULES;
 
 /// A directory goes on by rules that this binary does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
