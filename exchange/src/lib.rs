@@ -11,6 +11,8 @@ pub mod journal;
 mod keys;
 mod modules;
 mod open;
+#[cfg(test)]
+mod recorded;
 mod records;
 mod replay;
 mod restore;

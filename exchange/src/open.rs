@@ -79,7 +79,7 @@ impl Projection for Projections {
         self.books.begin(engine);
     }
 
-    fn apply(&self, happened: &[Happened]) {
+    fn apply(&self, happened: &mut Vec<Happened>) {
         self.records.apply(happened);
         self.books.apply(happened);
         self.sessions.apply(happened);

@@ -12,6 +12,9 @@ use crate::sequencer::{Happened, Projection};
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
 use crate::storage::{LockError, Storage};
 
+#[cfg(test)]
+mod tests;
+
 /// Why a directory cannot be gone on from. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -75,7 +78,7 @@ pub fn restore<S: Storage + Clone>(
         let at = replay::step(&mut engine, sequence, record, &mut events).map_err(Box::<ReplayError>::from)?.at;
         replayed_bytes += record.len() as u64;
         happened.push(Happened { sequence, at, events });
-        projection.apply(&happened);
+        projection.apply(&mut happened);
         happened.clear();
         Ok(())
     })?;

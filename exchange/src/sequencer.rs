@@ -71,8 +71,8 @@ pub trait Projection: Send + Sync + 'static {
     /// The state from which the events go on, before any of them. Those at or below the checkpoint may come once more.
     fn begin(&self, engine: &Engine);
 
-    /// Durable events, in order, each command once. Called by the journal's thread.
-    fn apply(&self, happened: &[Happened]);
+    /// Durable events, in order, each command once, for it to look at or to take away. Called by the journal's thread.
+    fn apply(&self, happened: &mut Vec<Happened>);
 }
 
 /// How far the journal is, for those who follow it beside the sequencer.
@@ -341,7 +341,7 @@ fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projectio
             return;
         }
         shared.progress.durable(&written.batch);
-        projection.apply(&written.happened);
+        projection.apply(&mut written.happened);
         let waiting = {
             let mut core = shared.lock();
             core.durable += 1;
