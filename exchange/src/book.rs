@@ -12,7 +12,7 @@ use merit_proto::v1::market_event::Event as Sent;
 use merit_terms::{AccountId, LeaseId, MarketId, Money, OfferId, Price, ProviderId};
 use tokio::sync::broadcast;
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// Trades kept for each market; older ones are in the journal.
 const TRADES_KEPT: usize = 10_000;

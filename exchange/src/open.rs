@@ -7,13 +7,14 @@ use merit_engine::{Command, Engine};
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::book::Books;
+use crate::intake::Happened;
 use crate::journal::{self, Damage};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
 use crate::records::Records;
 use crate::restore::{RestoreError, Restored, restore};
 use crate::rules::RULES;
-use crate::sequencer::{Happened, Projection, Sequencer, SubmitError};
+use crate::sequencer::{Projection, Sequencer, SubmitError};
 use crate::sessions::Sessions;
 use crate::snapshot::{self, Maker};
 use crate::storage::Directory;

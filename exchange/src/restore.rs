@@ -5,10 +5,11 @@
 
 use merit_engine::Engine;
 
+use crate::intake::Happened;
 use crate::journal::{self, Journal, Recovery, Sound};
 use crate::replay::{self, ReplayError};
 use crate::rules::{self, UnknownRules};
-use crate::sequencer::{Happened, Projection};
+use crate::sequencer::Projection;
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
 use crate::storage::{LockError, Storage};
 
@@ -39,7 +40,9 @@ pub enum RestoreError {
          missing. Restore it from a copy; or move the snapshots above {last} away, to go on without what came after it"
     )]
     Behind { place: String, snapshot: u64, last: u64 },
-    #[error("the snapshot of sequence {snapshot} in {place} belongs to another journal; move it away, or bring its own")]
+    #[error(
+        "the snapshot of sequence {snapshot} in {place} belongs to another journal; move it away, or bring its own"
+    )]
     OtherJournal { place: String, snapshot: u64 },
 }
 

@@ -124,8 +124,7 @@ fn to_json(report: &Report, counted: &Counted, snapshots: &[Listed]) -> Value {
         })
     };
     let run = |(run, sequence, at): &(u32, u64, Time)| json!({"run": run, "sequence": sequence, "at": at.to_string()});
-    let rules =
-        |(version, sequence, at): &(u32, u64, Time)| json!({"rules": version, "sequence": sequence, "at": at.to_string()});
+    let rules = |(version, sequence, at): &(u32, u64, Time)| json!({"rules": version, "sequence": sequence, "at": at.to_string()});
     let kind = |(kind, (count, bytes)): (&&str, &(u64, u64))| json!({"kind": kind, "count": count, "bytes": bytes});
     json!({
         "identity": report.identity.map(|identity| format!("{identity:08x}")),
@@ -197,7 +196,8 @@ fn print(report: &Report, counted: &Counted, snapshots: &[Listed]) {
     print_table(&columns, counted.runs.iter().map(row));
     println!();
     let columns = [("kind", false), ("commands", true), ("bytes", true)];
-    let row = |(kind, (count, bytes)): (&&str, &(u64, u64))| vec![(*kind).to_owned(), count.to_string(), bytes.to_string()];
+    let row =
+        |(kind, (count, bytes)): (&&str, &(u64, u64))| vec![(*kind).to_owned(), count.to_string(), bytes.to_string()];
     print_table(&columns, counted.kinds.iter().map(row));
     if report.in_use {
         println!("\na process is writing this journal: what it has not finished may look like a damaged end");

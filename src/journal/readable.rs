@@ -4,7 +4,16 @@ use merit_engine::Command;
 
 /// Types of one unnamed field whose name says nothing beside the field's.
 const WRAPPERS: [&str; 11] = [
-    "AccountId", "FunctionId", "ProviderId", "MarketId", "OfferId", "Name", "MarketName", "MarketPattern", "Money", "Price",
+    "AccountId",
+    "FunctionId",
+    "ProviderId",
+    "MarketId",
+    "OfferId",
+    "Name",
+    "MarketName",
+    "MarketPattern",
+    "Money",
+    "Price",
     "Some",
 ];
 

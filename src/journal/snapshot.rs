@@ -26,7 +26,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bail!("there are too few commands in {storage} for a snapshot");
     };
     match snapshot::make(&storage, identity, upto, || false)? {
-        Some(header) => println!("snapshot of sequence {upto}, {} bytes, digest {:032x}", header.body_bytes, header.digest),
+        Some(header) => {
+            println!("snapshot of sequence {upto}, {} bytes, digest {:032x}", header.body_bytes, header.digest)
+        }
         None => println!("there is a snapshot of sequence {upto} already"),
     }
     Ok(())

@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
-use merit_engine::{AtDeadline, Bid, Candidate, Command, Engine, Event, Lease, MeritOrder, Qualifier, Refused, Resting};
+use merit_engine::{
+    AtDeadline, Bid, Candidate, Command, Engine, Event, Lease, MeritOrder, Qualifier, Refused, Resting,
+};
 use merit_terms::{LeaseId, MarketId, Money, ProviderId, Time};
 
 use super::{HistoryError, kind, oldest, replay_to};
@@ -20,7 +22,9 @@ use crate::storage::{Directory, Storage};
 pub enum WhyError {
     #[error(transparent)]
     History(#[from] HistoryError),
-    #[error("no lease of invocation {0} is in the journal; an id is RUN-SEQUENCE, as in the answer's Merit-Invocation-Id")]
+    #[error(
+        "no lease of invocation {0} is in the journal; an id is RUN-SEQUENCE, as in the answer's Merit-Invocation-Id"
+    )]
     NoLease(LeaseId),
     #[error("the deferred bid {0} has not been matched")]
     Unmatched(LeaseId),
@@ -77,11 +81,7 @@ fn find<S: Storage>(storage: &S, invocation: LeaseId) -> Result<Found, HistoryEr
         None => oldest(storage)?,
     };
     if engine.sequence() > before {
-        return Err(HistoryError::TooOld {
-            place: storage.to_string(),
-            asked: before,
-            oldest: engine.sequence(),
-        });
+        return Err(HistoryError::TooOld { place: storage.to_string(), asked: before, oldest: engine.sequence() });
     }
     let mut found = Found::default();
     let mut over_at = Time::default();

@@ -187,7 +187,8 @@ fn rules_that_this_release_does_not_know_are_refused_with_the_way_out() {
     market.make(90).unwrap();
     let ended = Ended::of(market);
     let sound = fs::read(ended.snapshot(90)).unwrap();
-    for (rules, way_out) in [(9_u32, "start the merit release that wrote it"), (0, "then each release up to this one")] {
+    for (rules, way_out) in [(9_u32, "start the merit release that wrote it"), (0, "then each release up to this one")]
+    {
         let mut bytes = sound.clone();
         bytes[28..32].copy_from_slice(&rules.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..60]);
