@@ -8,6 +8,7 @@ use merit_terms::{Execution, LeaseId, Money, Outcome, ProviderId, Refusal, Time,
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
+use crate::bids::TAKE_UP_WITHIN_MS;
 use crate::book::OfferSlot;
 use crate::command::{Bid, BrokerRequest, Grant, NotSent, ProviderKind, Reply, Settle, Settlement};
 use crate::due::Due;
@@ -44,6 +45,11 @@ pub(crate) struct Leases {
     pub(crate) late: BTreeMap<LeaseId, Time>,
 }
 
+/// When a match must be taken up.
+fn take_up_due(lease: &Lease) -> (Time, Due) {
+    (lease.matched_at.after_millis(TAKE_UP_WITHIN_MS), Due::TakeUp(lease.id.sequence))
+}
+
 impl Engine {
     pub(crate) fn acquire(
         &mut self,
@@ -58,6 +64,7 @@ impl Engine {
                 return Ok(Reply::Granted(Box::new(self.grant_of(&self.leases.open[sequence].lease))));
             }
         }
+        self.check_bidder(bid)?;
         let best = self.best(bid, at)?;
         let grant = self.lease(at, sequence, bid, &best, None, events);
         Ok(Reply::Granted(Box::new(grant)))
@@ -120,6 +127,9 @@ impl Engine {
         });
         self.hold(&lease, lease.hold);
         self.begin(&lease);
+        if let Some(revision) = self.registry.functions[bid.function.index()].revision_mut(best.revision) {
+            revision.served_last = [Some(winner.provider), best.runner_up.map(|candidate| candidate.provider)];
+        }
         events.push(Event::Granted(Box::new(lease.clone())));
         self.shelf.take(winner.slot, memory_mb, sequence, &self.registry, events);
         self.protect(at, lease.provider, events);
@@ -166,13 +176,18 @@ impl Engine {
     }
 
     fn settle_executed(&mut self, at: Time, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
-        let lease = self.open_mut(command.lease)?.lease.clone();
+        self.open_mut(command.lease)?;
         self.taken_up(command.lease.sequence);
+        let lease = self.open_mut(command.lease)?.lease.clone();
         let reported = command.reported.or(lease.claim);
         let metered = Usage::metered(reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
         let moves_money = self.kind_of(lease.provider) == ProviderKind::Market;
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage);
-        let cost = if moves_money || self.rules > 1 { cost.min(lease.worst_cost) } else { cost };
+        let cost = match (moves_money, self.rules) {
+            (true, _) => cost.min(lease.hold),
+            (false, 1) => cost,
+            (false, _) => cost.min(lease.worst_cost),
+        };
         let fee = if moves_money { cost.share(self.fee_basis_points) } else { Money::ZERO };
         let settlement = Settlement {
             cost,
@@ -183,7 +198,11 @@ impl Engine {
         };
         let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
         let lease = self.close(command.lease.sequence, cost, Some(used), events)?;
-        self.provider_answered(&lease, events);
+        if command.fault {
+            self.blame(at, &lease, false, events);
+        } else {
+            self.provider_answered(&lease, events);
+        }
         if matches!(command.outcome, Outcome::Ok | Outcome::Timeout) && !metered.estimated {
             self.learn(at, &lease, &metered.usage);
         }
@@ -298,7 +317,7 @@ impl Engine {
     /// The operator closes a lease in whatever state.
     pub(crate) fn close_lease(&mut self, id: LeaseId, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         if self.leases.open.get(&id.sequence).is_none_or(|open| open.lease.id != id) {
-            return Err(self.not_open(id));
+            return Err(Refusal::Closed);
         }
         let lease = self.close(id.sequence, Money::ZERO, None, events)?;
         self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
@@ -310,7 +329,7 @@ impl Engine {
     pub(crate) fn claim(&mut self, id: LeaseId, usage: Usage, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let known = |open: &&mut OpenLease| open.lease.id == id && open.lease.state != LeaseState::Offered;
         let Some(open) = self.leases.open.get_mut(&id.sequence).filter(known) else {
-            return Err(self.not_open(id));
+            return Err(Refusal::Closed);
         };
         if open.lease.claim.is_none() {
             open.lease.claim = Some(usage);
@@ -351,7 +370,7 @@ impl Engine {
         open.lease.hold = open.lease.worst_cost;
         let lease = open.lease.clone();
         self.unhold(&lease, rest);
-        self.dues.remove(&(lease.matched_at.after_millis(crate::bids::TAKE_UP_WITHIN_MS), Due::TakeUp(sequence)));
+        self.dues.remove(&take_up_due(&lease));
     }
 
     /// Takes a lease out that cost `cost` and used so much of its quota: whatever else it has returns.
@@ -365,6 +384,9 @@ impl Engine {
         let OpenLease { lease, slot, reserve, .. } = self.leases.open.remove(&sequence).ok_or(Refusal::Closed)?;
         let due = if slot.is_some() { lease.capacity_until } else { lease.settle_by };
         self.dues.remove(&(due, Due::Lease(sequence)));
+        if lease.state == LeaseState::Offered {
+            self.dues.remove(&take_up_due(&lease));
+        }
         if let Some(request) = lease.request {
             self.leases.by_request.remove(&request);
         }
