@@ -8,11 +8,12 @@ mod modules;
 mod operator;
 mod provider_gateway;
 mod registry;
+mod standing;
 
 use merit_engine::{Command, Engine, Reply};
 use merit_proto::v1;
 use merit_proto::{FieldError, refusal_status};
-use merit_terms::{AccountId, FunctionId, Name, Refusal};
+use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal};
 use tonic::Status;
 use tonic::service::Routes;
 
@@ -59,6 +60,11 @@ impl Exchange {
             engine.account(id).is_ok_and(|account| !account.is_system()).then_some(id)
         };
         self.0.sequencer.read(find).ok_or_else(|| unknown("account", name))
+    }
+
+    fn provider_id(&self, name: &str) -> Result<ProviderId, Status> {
+        let parsed: Name = parse("provider", name)?;
+        self.0.sequencer.read(|engine| engine.find_provider(&parsed)).ok_or_else(|| unknown("provider", name))
     }
 
     fn function_id(&self, account: AccountId, name: &str) -> Result<FunctionId, Status> {
