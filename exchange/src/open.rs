@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) projections: Arc<Projections>,
     pub(crate) modules: ModuleStore,
     pub(crate) key: MasterKey,
+    /// Makes and checks the proofs of leases.
+    pub(crate) lease_key: [u8; 32],
     pub(crate) settings: Settings,
     cut: Option<Damage>,
     damaged: Vec<snapshot::Damage>,
@@ -77,6 +79,7 @@ impl Projection for Projections {
 
     fn begin(&self, engine: &Engine) {
         self.books.begin(engine);
+        self.sessions.begin(engine);
     }
 
     fn apply(&self, happened: &[Happened]) {
@@ -92,8 +95,11 @@ impl Exchange {
     pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
-        let projections =
-            Arc::new(Projections { books: Books::new(), records: Records::default(), sessions: Sessions::default() });
+        let projections = Arc::new(Projections {
+            books: Books::new(),
+            records: Records::default(),
+            sessions: Sessions::default(),
+        });
         let Restored { engine, journal, recovery, damaged, made, .. } =
             restore(storage.clone(), journal::Settings::default(), &*projections)?;
         let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
@@ -106,8 +112,17 @@ impl Exchange {
             Maker::start(storage, identity, sequencer.progress(), checkpoint, made).map_err(OpenError::Thread)?
         };
         let cut = recovery.cut;
-        let exchange =
-            Exchange(Arc::new(Inner { maker, sequencer, projections, modules, key, settings, cut, damaged }));
+        let exchange = Exchange(Arc::new(Inner {
+            maker,
+            sequencer,
+            projections,
+            modules,
+            lease_key: key.lease_key(),
+            key,
+            settings,
+            cut,
+            damaged,
+        }));
         exchange.submit_durable(&Command::Start { run }).await?;
         if rules < RULES {
             exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;
