@@ -7,6 +7,7 @@ use merit_engine::{Command, Engine};
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::book::Books;
+use crate::brokers::Brokers;
 use crate::journal::{self, Damage};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
@@ -70,6 +71,7 @@ pub(crate) struct Projections {
     pub(crate) books: Books,
     pub(crate) records: Records,
     pub(crate) sessions: Sessions,
+    pub(crate) brokers: Brokers,
 }
 
 impl Projection for Projections {
@@ -86,6 +88,7 @@ impl Projection for Projections {
         self.records.apply(happened);
         self.books.apply(happened);
         self.sessions.apply(happened);
+        self.brokers.apply(happened);
     }
 }
 
@@ -99,6 +102,7 @@ impl Exchange {
             books: Books::new(),
             records: Records::default(),
             sessions: Sessions::default(),
+            brokers: Brokers::default(),
         });
         let Restored { engine, journal, recovery, damaged, made, .. } =
             restore(storage.clone(), journal::Settings::default(), &*projections)?;

@@ -130,6 +130,12 @@ struct Shared {
     progress: Arc<Progress>,
 }
 
+/// The engine, for as long as several commands take.
+pub struct Turn<'a> {
+    core: &'a mut Core,
+    now: Time,
+}
+
 /// The engine behind its journal. Dropping it writes what waits and releases the directory.
 pub struct Sequencer {
     shared: Arc<Shared>,
@@ -146,12 +152,8 @@ impl Sequencer {
     where
         Journal<S>: Send,
     {
-        let open = Open {
-            number: 1,
-            batch: Batch::starting_at(engine.sequence() + 1),
-            happened: Vec::new(),
-            waiting: None,
-        };
+        let open =
+            Open { number: 1, batch: Batch::starting_at(engine.sequence() + 1), happened: Vec::new(), waiting: None };
         let core = Core {
             engine,
             durable: 0,
@@ -184,17 +186,18 @@ impl Sequencer {
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
     pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
+        let (applied, durable) = self.take_turn(|turn| turn.apply(command))?;
+        Ok(Submitted { applied, durable })
+    }
+
+    /// Applies several commands in a row, with the engine to itself. Their replies are final; the wait is for all of them.
+    pub fn take_turn<T>(&self, work: impl FnOnce(&mut Turn<'_>) -> T) -> Result<(T, Durable), SubmitError> {
         let mut core = self.shared.lock();
-        if let Some(reason) = &core.stopped {
-            return Err(SubmitError::Stopped(reason.clone()));
-        }
-        if core.open.batch.bytes() > WAITING_MAX_BYTES {
-            return Err(SubmitError::Behind);
-        }
-        let applied = core.apply(clock::now(), command);
+        core.check()?;
+        let done = work(&mut Turn { core: &mut core, now: clock::now() });
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
         self.shared.wake_if_idle(core);
-        Ok(Submitted { applied, durable })
+        Ok((done, durable))
     }
 
     /// Looks at the engine; also at what is not durable yet.
@@ -277,7 +280,26 @@ impl Drop for CrashOnPanic {
     }
 }
 
+impl Turn<'_> {
+    pub fn engine(&self) -> &Engine {
+        &self.core.engine
+    }
+
+    pub fn apply(&mut self, command: &Command) -> Applied {
+        self.core.apply(self.now, command)
+    }
+}
+
 impl Core {
+    /// Refuses what can no longer be written, or not soon.
+    fn check(&self) -> Result<(), SubmitError> {
+        match &self.stopped {
+            Some(reason) => Err(SubmitError::Stopped(reason.clone())),
+            None if self.open.batch.bytes() > WAITING_MAX_BYTES => Err(SubmitError::Behind),
+            None => Ok(()),
+        }
+    }
+
     fn apply(&mut self, clock: Time, command: &Command) -> Applied {
         let mut events = Vec::new();
         let applied = self.engine.apply(clock, command, &mut events);
