@@ -4,6 +4,7 @@
 //! engine's; here they are ordered, made durable, published and answered.
 
 mod book;
+mod brokers;
 mod clock;
 mod codec;
 pub mod history;

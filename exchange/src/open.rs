@@ -7,6 +7,7 @@ use merit_engine::{Command, Engine};
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::book::Books;
+use crate::brokers::Brokers;
 use crate::intake::Happened;
 use crate::journal::{self, Damage};
 use crate::keys::{KeyError, MasterKey};
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) projections: Arc<Projections>,
     pub(crate) modules: ModuleStore,
     pub(crate) key: MasterKey,
+    /// Makes and checks the proofs of leases.
+    pub(crate) lease_key: [u8; 32],
     pub(crate) settings: Settings,
     cut: Option<Damage>,
     damaged: Vec<snapshot::Damage>,
@@ -69,6 +72,7 @@ pub(crate) struct Projections {
     pub(crate) books: Books,
     pub(crate) records: Records,
     pub(crate) sessions: Sessions,
+    pub(crate) brokers: Brokers,
 }
 
 impl Projection for Projections {
@@ -78,12 +82,14 @@ impl Projection for Projections {
 
     fn begin(&self, engine: &Engine) {
         self.books.begin(engine);
+        self.sessions.begin(engine);
     }
 
     fn apply(&self, happened: &mut Vec<Happened>) {
         self.records.apply(happened);
         self.books.apply(happened);
         self.sessions.apply(happened);
+        self.brokers.apply(happened);
     }
 }
 
@@ -93,8 +99,12 @@ impl Exchange {
     pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
-        let projections =
-            Arc::new(Projections { books: Books::new(), records: Records::default(), sessions: Sessions::default() });
+        let projections = Arc::new(Projections {
+            books: Books::new(),
+            records: Records::default(),
+            sessions: Sessions::default(),
+            brokers: Brokers::default(),
+        });
         let Restored { engine, journal, recovery, damaged, made, .. } =
             restore(storage.clone(), journal::Settings::default(), &*projections)?;
         let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
@@ -107,8 +117,17 @@ impl Exchange {
             Maker::start(storage, identity, sequencer.progress(), checkpoint, made).map_err(OpenError::Thread)?
         };
         let cut = recovery.cut;
-        let exchange =
-            Exchange(Arc::new(Inner { maker, sequencer, projections, modules, key, settings, cut, damaged }));
+        let exchange = Exchange(Arc::new(Inner {
+            maker,
+            sequencer,
+            projections,
+            modules,
+            lease_key: key.lease_key(),
+            key,
+            settings,
+            cut,
+            damaged,
+        }));
         exchange.submit_durable(&Command::Start { run }).await?;
         if rules < RULES {
             exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;

@@ -2,20 +2,26 @@
 //!
 //! Never decides anything about the market. What is gated on durability waits here, and only here.
 
+mod broker_asks;
+mod broker_stream;
 mod brokerage;
+mod dispatchable;
 mod market_data;
 mod modules;
 mod operator;
 mod provider_gateway;
+mod provider_session;
 mod registry;
+mod standing;
 
-use merit_engine::{Command, Engine, Reply};
+use merit_engine::{Command, Engine, LeaseTerms, Reply};
 use merit_proto::v1;
-use merit_proto::{FieldError, refusal_status};
-use merit_terms::{AccountId, FunctionId, Name, Refusal};
+use merit_proto::{FieldError, TokenError, refusal_status};
+use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal};
 use tonic::Status;
 use tonic::service::Routes;
 
+use crate::codec::lease_terms_from_proto;
 use crate::open::Exchange;
 use crate::sequencer::SubmitError;
 
@@ -59,6 +65,18 @@ impl Exchange {
             engine.account(id).is_ok_and(|account| !account.is_system()).then_some(id)
         };
         self.0.sequencer.read(find).ok_or_else(|| unknown("account", name))
+    }
+
+    /// The terms of a lease that this exchange has proven.
+    fn proven(&self, proof: &v1::LeaseProof) -> Result<LeaseTerms, Status> {
+        let forged = |error: TokenError| refusal_status(&Refusal::Forbidden { message: format!("proof: {error}") });
+        let terms = merit_proto::check_proof(&self.0.lease_key, proof).map_err(forged)?;
+        Ok(lease_terms_from_proto(&terms)?)
+    }
+
+    fn provider_id(&self, name: &str) -> Result<ProviderId, Status> {
+        let parsed: Name = parse("provider", name)?;
+        self.0.sequencer.read(|engine| engine.find_provider(&parsed)).ok_or_else(|| unknown("provider", name))
     }
 
     fn function_id(&self, account: AccountId, name: &str) -> Result<FunctionId, Status> {
