@@ -25,6 +25,15 @@ pub(crate) fn time(micros: u64) -> String {
     Time::from_micros(micros).to_string()
 }
 
+/// `day` or `month`.
+pub(crate) fn period(period: v1::Period) -> &'static str {
+    match period {
+        v1::Period::Day => merit_terms::Period::Day.as_str(),
+        v1::Period::Month => merit_terms::Period::Month.as_str(),
+        v1::Period::Unspecified => "never",
+    }
+}
+
 pub(crate) fn lease_id(id: Option<v1::LeaseId>) -> String {
     id.map(|id| merit_terms::LeaseId::from(id).to_string()).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 //! A projection of durable events. Owns no rule of the market; a reader that is too slow loses its stream and
 //! is never waited for.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use merit_engine::{Event, OfferChange};
@@ -37,6 +37,7 @@ pub(crate) struct Change {
 #[derive(Default)]
 struct State {
     markets: BTreeMap<MarketId, Book>,
+    pools: HashMap<(ProviderId, u32), Pool>,
     /// Names never change.
     names: Names,
 }
@@ -56,6 +57,16 @@ struct Book {
     trades: VecDeque<Bought>,
     trade_count: u64,
 }
+
+/// What a pool has free, as far as it was told, and the live offers on it.
+#[derive(Default)]
+struct Pool {
+    free_mb: Option<u64>,
+    offers: BTreeSet<(MarketId, Price, OfferId)>,
+}
+
+/// The offers that one command changed, by market; one that is gone has no capacity.
+type Changed = BTreeMap<MarketId, Vec<OfferChange>>;
 
 /// A trade with what only its buyer is told.
 struct Bought {
@@ -78,7 +89,7 @@ impl Books {
     pub(crate) fn apply(&self, happened: &[Happened]) {
         let mut state = self.lock();
         for one in happened {
-            let mut changed: BTreeMap<MarketId, Vec<OfferChange>> = BTreeMap::new();
+            let mut changed = Changed::default();
             for event in &one.events {
                 match event {
                     Event::SessionBegan { provider, name, .. } => {
@@ -88,7 +99,12 @@ impl Books {
                         state.names.markets.insert(*market, name.to_string());
                         state.markets.entry(*market).or_default().sequence = one.sequence;
                     }
-                    Event::Offer(offer) => changed.entry(offer.market).or_default().push(*offer),
+                    Event::Offer(offer) => state.post(*offer, &mut changed),
+                    Event::OfferGone { market, offer, price, .. } => state.take(*market, *price, *offer, &mut changed),
+                    Event::OfferLeased { market, offer, price, leased_mb } => {
+                        state.lease(*market, *price, *offer, *leased_mb, &mut changed);
+                    }
+                    Event::Pool { provider, pool, free_mb } => state.free((*provider, *pool), *free_mb, &mut changed),
                     Event::Settled { lease, settlement, spot_price, .. } => {
                         let trade = v1::Trade {
                             market: state.names.market(lease.market),
@@ -182,16 +198,50 @@ impl Names {
 }
 
 impl State {
+    fn post(&mut self, offer: OfferChange, changed: &mut Changed) {
+        if offer.capacity_mb == 0 {
+            return self.take(offer.market, offer.price, offer.offer, changed);
+        }
+        self.markets.entry(offer.market).or_default().offers.insert((offer.price, offer.offer), offer);
+        let key = (offer.market, offer.price, offer.offer);
+        self.pools.entry((offer.provider, offer.pool)).or_default().offers.insert(key);
+        changed.entry(offer.market).or_default().push(offer);
+    }
+
+    fn take(&mut self, market: MarketId, price: Price, offer: OfferId, changed: &mut Changed) {
+        let book = self.markets.entry(market).or_default();
+        let Some(gone) = book.offers.remove(&(price, offer)) else { return };
+        if let Some(pool) = self.pools.get_mut(&(gone.provider, gone.pool)) {
+            pool.offers.remove(&(market, price, offer));
+        }
+        changed.entry(market).or_default().push(OfferChange { capacity_mb: 0, free_mb: 0, ..gone });
+    }
+
+    fn lease(&mut self, market: MarketId, price: Price, offer: OfferId, leased_mb: u64, changed: &mut Changed) {
+        let book = self.markets.entry(market).or_default();
+        let Some(offer) = book.offers.get_mut(&(price, offer)) else { return };
+        let pool_mb = self.pools.get(&(offer.provider, offer.pool)).and_then(|pool| pool.free_mb);
+        offer.leased_mb = leased_mb;
+        offer.free_mb = free_mb(offer, pool_mb);
+        changed.entry(market).or_default().push(*offer);
+    }
+
+    fn free(&mut self, key: (ProviderId, u32), pool_mb: u64, changed: &mut Changed) {
+        let pool = self.pools.entry(key).or_default();
+        pool.free_mb = Some(pool_mb);
+        for (market, price, offer) in &pool.offers {
+            let book = self.markets.entry(*market).or_default();
+            let Some(offer) = book.offers.get_mut(&(*price, *offer)) else { continue };
+            let free_mb = free_mb(offer, Some(pool_mb));
+            if free_mb != std::mem::replace(&mut offer.free_mb, free_mb) {
+                changed.entry(*market).or_default().push(*offer);
+            }
+        }
+    }
+
     fn change(&mut self, market: MarketId, sequence: u64, offers: &[OfferChange]) -> v1::BookDelta {
         let book = self.markets.entry(market).or_default();
         let prev_seq = std::mem::replace(&mut book.sequence, sequence);
-        for offer in offers {
-            let key = (offer.price, offer.offer);
-            match offer.capacity_mb {
-                0 => book.offers.remove(&key),
-                _ => book.offers.insert(key, *offer),
-            };
-        }
         v1::BookDelta {
             market: self.names.market(market),
             prev_seq,
@@ -213,6 +263,12 @@ impl State {
             trades: book.latest(TRADES_SHOWN, None),
         }
     }
+}
+
+/// What is free of an offer on a pool with so much free.
+fn free_mb(offer: &OfferChange, pool_mb: Option<u64>) -> u64 {
+    let rung_mb = offer.capacity_mb.saturating_sub(offer.leased_mb);
+    pool_mb.map_or(rung_mb, |pool_mb| rung_mb.min(pool_mb))
 }
 
 impl Book {

@@ -44,6 +44,8 @@ impl AttemptState {
             AttemptState::Ended(Ending::NotSent) => "not_sent",
             AttemptState::Ended(Ending::Unknown) => "unknown",
             AttemptState::Ended(Ending::Expired) => "expired",
+            AttemptState::Ended(Ending::NotTakenUp) => "not_taken_up",
+            AttemptState::Ended(Ending::Closed) => "closed",
         }
     }
 }

@@ -53,7 +53,7 @@ impl Sessions {
                     send(&listeners, lease.provider, settled(lease.id, revenue));
                 }
                 Event::Ended { lease, .. } => send(&listeners, lease.provider, settled(lease.id, Money::ZERO)),
-                Event::SessionEnded { provider, session } => end(&mut listeners, *provider, *session),
+                Event::SessionEnded { provider, session, .. } => end(&mut listeners, *provider, *session),
                 _ => {}
             }
         }

@@ -116,6 +116,10 @@ fn tariffs_and_rungs_refuse_what_is_out_of_bounds() {
         memory_max_mb: 1024,
         longest_ms: 60_000,
         enforces_timeout: true,
+        labels: Default::default(),
+        audience: Vec::new(),
+        quota: None,
+        expires: None,
     };
     let dear = Tariff { per_gb_second: usd(1_000_000_000_001), ..lambda() };
     assert!(rung(dear).check().unwrap_err().to_string().contains("per_gb_second is 1.000000000001 USD; at most 1 USD"));

@@ -158,6 +158,7 @@ pub(crate) fn rung(id: u32, capacity_mb: u64, per_request: u64) -> v1::Rung {
         memory_max_mb: 1024,
         longest_ms: 60_000,
         enforces_timeout: true,
+        ..v1::Rung::default()
     }
 }
 

@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use bytes::Bytes;
 use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
-use merit_terms::{Money, Price};
+use merit_terms::{Budget, Money, Price};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use super::function_name;
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::guard::DEV;
-use crate::json::{check_fields, decimal, read, typed};
+use crate::json::{check_fields, decimal, period, read, typed};
 use crate::serve::State as Broker;
 
 /// What a definition leaves out.
@@ -38,6 +38,7 @@ const FIELDS: [&str; 12] = [
     "deployments",
     "module",
 ];
+const BUDGET_FIELDS: [&str; 2] = ["period", "amount"];
 const LIMIT_FIELDS: [&str; 5] = ["max_cost", "max_price", "max_latency_ms", "only", "ignore"];
 
 /// The body of `PUT /v1/functions/{name}`.
@@ -63,7 +64,7 @@ struct Definition {
     #[serde(default)]
     limits: Option<Limits>,
     #[serde(default)]
-    budgets: Vec<Value>,
+    budgets: Vec<Budget>,
     #[serde(default)]
     deployments: Vec<Value>,
     /// The SHA-256 of a module that was uploaded before; the newest revision's otherwise.
@@ -105,11 +106,9 @@ impl Definition {
         if let Some(Value::Object(limits)) = value.get("limits") {
             check_fields("limits.", limits, &LIMIT_FIELDS)?;
         }
+        check_budgets(&value)?;
         let definition: Definition = typed(value)?;
         // Accepting what is not enforced would be worse than refusing it.
-        if !definition.budgets.is_empty() {
-            return Err(ApiError::not_implemented("budgets"));
-        }
         if !definition.deployments.is_empty() {
             return Err(ApiError::not_implemented("deployments other than a WebAssembly module"));
         }
@@ -159,6 +158,7 @@ impl Definition {
             max_concurrency: self.max_concurrency,
             labels: self.labels,
             limits,
+            budgets: self.budgets.iter().map(Into::into).collect(),
         })
     }
 }
@@ -291,6 +291,17 @@ pub(crate) async fn put_alias(
     Ok(Json(function_json(&answer(client.put_alias(request)).await?)))
 }
 
+/// Names what a budget cannot have, before serde does it without the nearest name.
+fn check_budgets(definition: &Value) -> Result<(), ApiError> {
+    let Some(Value::Array(budgets)) = definition.get("budgets") else { return Ok(()) };
+    let objects = budgets.iter().filter_map(Value::as_object);
+    objects.into_iter().try_for_each(|budget| check_fields("budgets.", budget, &BUDGET_FIELDS))
+}
+
+fn budget_json(budget: &v1::Budget) -> Value {
+    json!({"period": period(budget.period()), "amount": decimal(budget.amount)})
+}
+
 fn module_json(code: &v1::Code) -> Value {
     if code.module.is_empty() { Value::Null } else { json!(hex::encode(&code.module)) }
 }
@@ -327,6 +338,7 @@ fn function_json(function: &v1::Function) -> Value {
             "only": limits.only,
             "ignore": limits.ignore,
         },
+        "budgets": settings.budgets.iter().map(budget_json).collect::<Vec<_>>(),
         "aliases": aliases,
         "running": function.running,
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Bid, Command, Engine, Grant, MeritOrder, Reply, Settle};
+use merit_engine::{Bid, Command, Engine, Grant, MeritOrder, NotSent, Reply, Settle};
 use merit_proto::v1;
 use merit_proto::v1::brokerage_server::Brokerage;
 use merit_proto::{refusal_status, required};
@@ -56,6 +56,7 @@ impl Brokerage for Exchange {
             reported: request.reported.as_ref().map(Into::into),
             observed_us: request.observed_us,
             egress_bytes: request.egress_bytes,
+            fault: false,
         };
         let submitted = self.0.sequencer.submit(&Command::Settle(settle)).map_err(unavailable)?;
         // Also a repeat waits: the settlement that it repeats may not be durable yet.
@@ -76,8 +77,8 @@ impl Brokerage for Exchange {
     async fn release(&self, request: Request<v1::ReleaseRequest>) -> Result<Response<v1::ReleaseResponse>, Status> {
         let request = request.into_inner();
         let lease = required("lease", request.lease)?.into();
-        let submitted =
-            self.0.sequencer.submit(&Command::Release { lease, busy: request.busy }).map_err(unavailable)?;
+        let why = if request.busy { NotSent::Busy } else { NotSent::Withdrawn };
+        let submitted = self.0.sequencer.submit(&Command::Release { lease, why }).map_err(unavailable)?;
         match submitted.applied.reply {
             Ok(_) | Err(Refusal::Closed) => Ok(Response::new(v1::ReleaseResponse {})),
             Err(refusal) => Err(refusal_status(&refusal)),
@@ -132,43 +133,45 @@ impl Exchange {
             limits: limits.map(TryInto::try_into).transpose()?.unwrap_or_default(),
             tried: Vec::new(),
             invocation: None,
+            request: None,
         })
     }
 
     /// The grant with names, endpoint and token instead of numbers.
     fn dispatchable(&self, grant: &Grant) -> Result<v1::Grant, Status> {
+        let terms = &grant.terms;
         self.0
             .sequencer
             .read(|engine| {
-                let provider = engine.provider(grant.provider)?;
-                let function = engine.function(grant.function)?;
-                let revision = function.revision(grant.revision)?;
+                let provider = engine.provider(terms.provider)?;
+                let function = engine.function(terms.function)?;
+                let revision = function.revision(terms.revision)?;
                 let claims = v1::LeaseClaims {
                     provider: provider.name.to_string(),
                     session: grant.session,
-                    lease: Some(grant.lease.into()),
-                    account: engine.account(grant.account).ok()?.name.clone(),
+                    lease: Some(terms.lease.into()),
+                    account: engine.account(terms.account).ok()?.name.clone(),
                     function: function.name.to_string(),
-                    revision: grant.revision,
+                    revision: terms.revision,
                     module: revision.code.module.map(|digest| digest.to_vec()).unwrap_or_default(),
-                    memory_mb: grant.memory_mb,
-                    timeout_ms: grant.timeout_ms,
-                    attempt: grant.attempt,
+                    memory_mb: terms.memory_mb,
+                    timeout_ms: terms.timeout_ms,
+                    attempt: terms.attempt,
                     expires: grant.expires.micros(),
                 };
                 let key = self.0.key.session_key(&claims.provider, grant.session);
                 Some(v1::Grant {
-                    lease: Some(grant.lease.into()),
-                    invocation: Some(grant.invocation.into()),
-                    attempt: grant.attempt,
+                    lease: Some(terms.lease.into()),
+                    invocation: Some(terms.invocation.into()),
+                    attempt: terms.attempt,
                     provider: claims.provider.clone(),
-                    market: engine.market(grant.market)?.name.to_string(),
+                    market: engine.market(terms.market)?.name.to_string(),
                     endpoint: provider.endpoint.clone(),
-                    revision: grant.revision,
-                    memory_mb: grant.memory_mb,
-                    timeout_ms: grant.timeout_ms,
-                    tariff: Some((&grant.tariff).into()),
-                    price: grant.tariff.reference_price().picodollars(),
+                    revision: terms.revision,
+                    memory_mb: terms.memory_mb,
+                    timeout_ms: terms.timeout_ms,
+                    tariff: Some((&terms.tariff).into()),
+                    price: terms.tariff.reference_price().picodollars(),
                     quoted_cost: grant.quoted_cost.picodollars(),
                     token: merit_proto::sign(&key, &claims),
                     idempotent: function.settings.idempotent,

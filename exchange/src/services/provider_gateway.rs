@@ -6,7 +6,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use merit_engine::{Command, ProviderKind, Quote, RegisterProvider, Reply};
+use merit_engine::{Command, Logon, ProviderKind, Quote, RegisterProvider, Reply};
 use merit_proto::v1;
 use merit_proto::v1::exchange_message::Message as Told;
 use merit_proto::v1::provider_gateway_server::ProviderGateway;
@@ -115,8 +115,9 @@ impl Exchange {
             None => self.welcome_stranger(&name).await?,
         };
         let pools: Vec<PoolSize> = logon.pools.iter().map(Into::into).collect();
-        let command = Command::Logon { provider, endpoint: logon.endpoint, pools: pools.clone() };
-        let (reply, _) = self.command(&command).await?;
+        let command =
+            Logon { provider, endpoint: logon.endpoint, pools: pools.clone(), quotas: Vec::new(), protection: None };
+        let (reply, _) = self.command(&Command::Logon(Box::new(command))).await?;
         let Reply::Session(session) = reply else {
             return Err(Status::internal("the logon answered something else than a session"));
         };

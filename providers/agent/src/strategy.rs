@@ -1,6 +1,8 @@
 //! Quoting strategies: from settings to a ladder of rungs. Pure functions; a ladder needs no requoting while the pool
 //! fills, because the exchange sells its cheapest rung with room.
 
+use std::collections::BTreeMap;
+
 use merit_terms::{Price, Rung, Tariff};
 
 use crate::settings::ProviderSettings;
@@ -71,6 +73,10 @@ fn rung(of: &ProviderSettings, id: u32, capacity_mb: u64, tariff: Tariff) -> Run
         memory_max_mb: *of.memory_mb.end(),
         longest_ms: of.longest_ms,
         enforces_timeout: true,
+        labels: BTreeMap::new(),
+        audience: Vec::new(),
+        quota: None,
+        expires: None,
     }
 }
 

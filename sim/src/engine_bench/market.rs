@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use merit_engine::{
-    Audience, Bid, Code, Command, Engine, Event, FunctionSettings, ProviderKind, PutFunction, Qualifier, Quote,
+    Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Logon, ProviderKind, PutFunction, Qualifier, Quote,
     RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
@@ -100,7 +100,13 @@ impl BenchMarket {
         let Reply::Provider(provider) = self.must(Command::RegisterProvider(register))? else {
             return Err(EngineBenchError::Reply);
         };
-        self.must(Command::Logon { provider, endpoint: "http://bench.invalid".to_owned(), pools: vec![POOL] })?;
+        self.must(Command::Logon(Box::new(Logon {
+            provider,
+            endpoint: "http://bench.invalid".to_owned(),
+            pools: vec![POOL],
+            quotas: Vec::new(),
+            protection: None,
+        })))?;
         self.providers.push(provider);
         Ok(())
     }
@@ -131,6 +137,7 @@ impl BenchMarket {
             max_concurrency: None,
             labels: BTreeMap::new(),
             limits: Limits::default(),
+            budgets: Vec::new(),
         };
         let put = PutFunction { account: self.account, name: name.parse()?, code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {
@@ -170,6 +177,7 @@ impl BenchMarket {
             limits,
             tried: Vec::new(),
             invocation: None,
+            request: None,
         }))
     }
 
@@ -182,6 +190,7 @@ impl BenchMarket {
             reported: Some(Usage { wall_us, cpu_us: wall_us, cold_us: 0, egress_bytes: 0 }),
             observed_us: wall_us,
             egress_bytes: 0,
+            fault: false,
         })
     }
 
@@ -202,7 +211,7 @@ impl BenchMarket {
     /// Applies an acquire; its lease and provider, and how long it took.
     pub(crate) fn granted(&mut self, command: &Command) -> Result<(LeaseId, ProviderId, Duration), EngineBenchError> {
         match self.timed(command)? {
-            (Reply::Granted(grant), took) => Ok((grant.lease, grant.provider, took)),
+            (Reply::Granted(grant), took) => Ok((grant.terms.lease, grant.terms.provider, took)),
             _ => Err(EngineBenchError::Reply),
         }
     }
@@ -233,5 +242,9 @@ fn rung(id: u32, per_gb_second: u64) -> Rung {
         memory_max_mb: 10_240,
         longest_ms: 900_000,
         enforces_timeout: true,
+        labels: BTreeMap::new(),
+        audience: Vec::new(),
+        quota: None,
+        expires: None,
     }
 }

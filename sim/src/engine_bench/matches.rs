@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use merit_engine::{Command, NotSent};
 use merit_terms::{FunctionId, Limits};
 
 use crate::engine_bench::market::{BenchMarket, HALF};
@@ -62,7 +63,7 @@ fn measure(
         let acquire = market.acquire(function, limits.clone());
         let (lease, _, took) = market.granted(&acquire)?;
         count(&mut histogram, took);
-        market.must(merit_engine::Command::Release { lease, busy: false })?;
+        market.must(Command::Release { lease, why: NotSent::Withdrawn })?;
     }
     Ok(Latency {
         matches: histogram.len(),

@@ -155,6 +155,7 @@ fn rung() -> v1::Rung {
         memory_max_mb: 10_240,
         longest_ms: 900_000,
         enforces_timeout: true,
+        ..v1::Rung::default()
     }
 }
 

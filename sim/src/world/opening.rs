@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use merit_engine::{
-    Audience, Code, Command, Engine, FunctionSettings, ProviderKind, PutFunction, Quote, RegisterProvider, Reply,
+    Audience, Code, Command, Engine, FunctionSettings, Logon, ProviderKind, PutFunction, Quote, RegisterProvider, Reply,
 };
 use merit_terms::{AccountId, FunctionId, Limits, MarketName, Money, Name};
 
@@ -72,8 +72,8 @@ impl World {
             return Err(WorldError::Reply);
         };
         let endpoint = format!("http://{}.invalid", seller.name);
-        let Reply::Session(session) = self.must(Command::Logon { provider, endpoint, pools: vec![seller.pool] })?
-        else {
+        let logon = Logon { provider, endpoint, pools: vec![seller.pool], quotas: Vec::new(), protection: None };
+        let Reply::Session(session) = self.must(Command::Logon(Box::new(logon)))? else {
             return Err(WorldError::Reply);
         };
         let quote = Quote { provider, session, market, number: 1, rungs: seller.rungs.clone() };
@@ -102,6 +102,7 @@ impl World {
             max_concurrency: None,
             labels: BTreeMap::new(),
             limits: Limits::default(),
+            budgets: Vec::new(),
         };
         let put = PutFunction { account, name: function.name.clone(), code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {

@@ -3,6 +3,8 @@
 //! Rates of platforms come from the committed price list and nowhere else. Speeds, pools and the prices of the idle
 //! capacity are assumptions of this world, stated here and in its report.
 
+use std::collections::BTreeMap;
+
 use merit_terms::{Money, PoolSize, Price, Rung, Tariff};
 use serde::Deserialize;
 
@@ -180,6 +182,10 @@ fn rung(id: u32, capacity_mb: u64, tariff: Tariff) -> Rung {
         memory_max_mb: 10_240,
         longest_ms: merit_terms::TIMEOUT_MAX_MS,
         enforces_timeout: true,
+        labels: BTreeMap::new(),
+        audience: Vec::new(),
+        quota: None,
+        expires: None,
     }
 }
 

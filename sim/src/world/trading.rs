@@ -91,6 +91,7 @@ impl World {
             limits: Limits::default(),
             tried: Vec::new(),
             invocation: None,
+            request: None,
         };
         match self.apply(&Command::Acquire(Box::new(bid))) {
             Ok(Reply::Granted(grant)) => {
@@ -108,11 +109,11 @@ impl World {
 
     /// How the granted call goes at its seller: to its end, or to the lease's timeout.
     fn run(&self, call: Call, grant: &Grant) -> Run {
-        let seller = grant.provider.index();
-        let (wall_us, most_us) = (self.sellers[seller].wall_us(call.wall_us), u64::from(grant.timeout_ms) * 1000);
+        let seller = grant.terms.provider.index();
+        let (wall_us, most_us) = (self.sellers[seller].wall_us(call.wall_us), u64::from(grant.terms.timeout_ms) * 1000);
         let outcome = if wall_us > most_us { Outcome::Timeout } else { Outcome::Ok };
         let wall_us = wall_us.min(most_us);
-        Run { end_us: call.at_us + wall_us, lease: grant.lease, call, wall_us, outcome, seller }
+        Run { end_us: call.at_us + wall_us, lease: grant.terms.lease, call, wall_us, outcome, seller }
     }
 
     /// Settles what has ended by `until_us` after the beginning.
@@ -133,6 +134,7 @@ impl World {
             reported: Some(usage(run.wall_us)),
             observed_us: run.wall_us,
             egress_bytes: 0,
+            fault: false,
         };
         let Reply::Settled(settlement) = self.must(Command::Settle(settle))? else {
             return Err(WorldError::Reply);

@@ -1,0 +1,43 @@
+//! Engine commands as journal records and back.
+//!
+//! A record that this binary cannot read is a failure with the reason, never skipped: every later record
+//! depends on it.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod values;
+mod write;
+
+use merit_engine::Command;
+use merit_proto::FieldError;
+use merit_proto::v1;
+use merit_terms::Time;
+use prost::Message;
+
+pub(crate) use values::*;
+
+/// Why a record of the journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    #[error("the record is not a command")]
+    Encoding(#[from] prost::DecodeError),
+    #[error("the record is of a kind that this version does not know; use the version that wrote it")]
+    UnknownCommand,
+    #[error("the record's {0}")]
+    Field(#[from] FieldError),
+}
+
+/// Appends the record of a command applied at `at` to `buffer`.
+pub(crate) fn encode(at: Time, command: &Command, buffer: &mut Vec<u8>) {
+    let record = v1::JournalRecord { at: at.micros(), command: Some(write::record(command)) };
+    buffer.reserve(record.encoded_len());
+    record.encode_raw(buffer);
+}
+
+/// What [`encode`] wrote.
+pub fn decode(bytes: &[u8]) -> Result<(Time, Command), CodecError> {
+    let record = v1::JournalRecord::decode(bytes)?;
+    let command = record.command.ok_or(CodecError::UnknownCommand)?;
+    Ok((Time::from_micros(record.at), read::command(command)?))
+}
