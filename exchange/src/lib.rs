@@ -3,7 +3,7 @@
 //! Never imports the broker or an agent, never forwards an invocation, never reads a payload. Decisions are the
 //! engine's; here they are ordered, made durable, published and answered.
 
-mod book;
+mod books;
 mod clock;
 mod codec;
 pub mod journal;
