@@ -17,11 +17,19 @@ pub struct Account {
     pub balance: Balance,
     /// Worst cases of open leases: owned, but not available.
     pub held: u128,
+    pub frozen: bool,
+    pub limits: crate::AccountLimits,
 }
 
 impl Account {
     fn new(name: &str) -> Account {
-        Account { name: name.to_owned(), balance: Balance::ZERO, held: 0 }
+        Account {
+            name: name.to_owned(),
+            balance: Balance::ZERO,
+            held: 0,
+            frozen: false,
+            limits: crate::AccountLimits::default(),
+        }
     }
 
     /// Whether it belongs to the exchange itself.

@@ -32,7 +32,7 @@ pub use leases::EXPIRIES_MAX;
 pub use ledger::{Account, FEES, OUTSIDE};
 pub use matching::{Candidate, MeritOrder, Refused};
 pub use registry::{Function, LIVE, Market, Provider, Revision};
-pub use views::PoolView;
+pub use views::{HealthView, PoolView, QuotaView, SpendingOf};
 
 /// The whole state of the exchange.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]

@@ -18,6 +18,7 @@ pub struct Market {
     /// The reference price of the latest trade with a cost above 0 and not on the buyer's own provider.
     pub spot_price: Option<Price>,
     pub trades: u64,
+    pub terms: crate::MarketTerms,
     /// Live offers, cheapest reference price first, then oldest.
     pub(crate) book: Vec<OfferSlot>,
 }
@@ -55,6 +56,12 @@ pub struct Provider {
     pub session: u32,
     pub online: bool,
     pub endpoint: String,
+    /// Why the operator has stopped it, if it has.
+    pub killed: Option<String>,
+    /// The worst cases of its open leases, in picodollars.
+    pub exposure: u128,
+    pub limits: crate::ProviderLimits,
+    pub protection: Option<merit_terms::Protection>,
     pub(crate) last_quote: u64,
     pub(crate) pools: Vec<crate::book::PoolSlot>,
     pub(crate) ladders: BTreeMap<MarketId, Vec<OfferSlot>>,
@@ -129,7 +136,13 @@ impl Registry {
             return Err(Refusal::Exists { what: "market", name: name.to_string() });
         }
         let id = MarketId::new(self.markets.len() as u32);
-        self.markets.push(Market { name: name.clone(), spot_price: None, trades: 0, book: Vec::new() });
+        self.markets.push(Market {
+            name: name.clone(),
+            spot_price: None,
+            trades: 0,
+            terms: crate::MarketTerms::default(),
+            book: Vec::new(),
+        });
         self.markets_by_name.insert(name.clone(), id);
         Ok(id)
     }
@@ -148,6 +161,10 @@ impl Registry {
             session: 0,
             online: false,
             endpoint: String::new(),
+            killed: None,
+            exposure: 0,
+            limits: crate::ProviderLimits::default(),
+            protection: None,
             last_quote: 0,
             pools: Vec::new(),
             ladders: BTreeMap::new(),

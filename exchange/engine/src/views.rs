@@ -1,6 +1,9 @@
 //! Reading the state: what edges and tests may look at. Changes nothing.
 
-use merit_terms::{AccountId, Balance, FunctionId, MarketId, MarketName, Name, PoolSize, ProviderId, Refusal, Time};
+use merit_terms::{
+    AccountId, Balance, FunctionId, LeaseId, MarketId, MarketName, Name, Period, PoolSize, ProviderId, Quota, Refusal,
+    Time,
+};
 
 use crate::event::{Lease, OfferChange};
 use crate::registry::{Function, Market, Provider};
@@ -14,7 +17,49 @@ pub struct PoolView {
     pub leases: u32,
 }
 
+/// Whose spending is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendingOf {
+    Account(AccountId),
+    Function(FunctionId),
+}
+
+/// A quota and what is used of it in its present period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaView {
+    pub quota: Quota,
+    pub used_requests: u64,
+    pub used_energy_mb_ms: u64,
+}
+
+/// What a provider failed at, for one revision or for all, and until when it is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthView {
+    pub revision: Option<(FunctionId, u32)>,
+    pub failures: u32,
+    pub until: Time,
+    /// The lease that tries whether it is back.
+    pub trial: Option<LeaseId>,
+}
+
 impl Engine {
+    pub fn rules(&self) -> u32 {
+        1
+    }
+
+    /// What is spent and held in the present period.
+    pub fn spending(&self, _of: SpendingOf, _period: Period) -> (u128, u128) {
+        (0, 0)
+    }
+
+    pub fn quotas(&self, _provider: ProviderId) -> Vec<QuotaView> {
+        Vec::new()
+    }
+
+    pub fn health(&self, _provider: ProviderId) -> Vec<HealthView> {
+        Vec::new()
+    }
+
     pub fn run(&self) -> u32 {
         self.run
     }
