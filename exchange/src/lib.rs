@@ -6,16 +6,18 @@
 mod books;
 mod clock;
 mod codec;
+mod history;
 pub mod journal;
 mod keys;
 mod modules;
 mod open;
-mod records;
 mod sequencer;
 mod serve;
 mod services;
 mod sessions;
 pub mod storage;
+#[cfg(test)]
+mod world;
 
 pub use codec::{CodecError, decode};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use merit_engine::{Command, Engine, Event};
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
-use crate::book::Books;
+use crate::books::Books;
 use crate::codec::{self, CodecError};
+use crate::history::{Checkpoint, History};
 use crate::journal::{self, Damage, Journal};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
-use crate::records::Records;
 use crate::sequencer::{Happened, Projection, Sequencer, SubmitError, Submitted};
 use crate::sessions::Sessions;
 use crate::storage::Directory;
@@ -39,7 +39,7 @@ pub enum OpenError {
     Key(#[from] KeyError),
     #[error("could not open the modules directory")]
     Modules(#[from] ModuleError),
-    #[error("could not start the journal's thread")]
+    #[error("could not start a thread")]
     Thread(#[source] std::io::Error),
     #[error(transparent)]
     Stopped(#[from] SubmitError),
@@ -49,7 +49,7 @@ pub enum OpenError {
 
 /// Why one record of the journal does not replay.
 #[derive(Debug, thiserror::Error)]
-enum ReplayError {
+pub(crate) enum ReplayError {
     #[error(transparent)]
     Codec(#[from] CodecError),
     #[error("the command at sequence {sequence} gave another result than when it was written: {reply}")]
@@ -72,19 +72,34 @@ pub(crate) struct Inner {
 /// Everything that follows the durable events.
 pub(crate) struct Projections {
     pub(crate) books: Books,
-    pub(crate) records: Records,
     pub(crate) sessions: Sessions,
+    pub(crate) history: History,
 }
 
-impl Projection for Projections {
-    fn apply(&self, happened: &[Happened]) {
-        self.records.apply(happened);
-        self.books.apply(happened);
-        self.sessions.apply(happened);
+impl Projections {
+    /// What they begin with, before the commands that come after `engine`.
+    fn of(engine: &Engine) -> Projections {
+        Projections { books: Books::of(engine), sessions: Sessions::default(), history: History::new() }
+    }
+
+    /// The sequence up to which all that is kept on disk is there whatever happens: the journal is needed after it.
+    pub(crate) fn checkpoint(&self) -> u64 {
+        self.history.checkpoint()
     }
 }
 
-fn replay_record(
+impl Projection for Projections {
+    fn apply(&self, happened: Vec<Happened>) {
+        self.books.apply(&happened);
+        self.sessions.apply(&happened);
+        self.history.take(happened);
+    }
+}
+
+/// Commands that are replayed before the projections take their events.
+const REPLAY_STRIDE: usize = 1024;
+
+pub(crate) fn replay_record(
     engine: &mut Engine,
     sequence: u64,
     record: &[u8],
@@ -106,16 +121,19 @@ impl Exchange {
     pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
-        let projections =
-            Arc::new(Projections { books: Books::new(), records: Records::default(), sessions: Sessions::default() });
         let mut engine = Engine::new();
+        let projections = Arc::new(Projections::of(&engine));
         let mut happened = Vec::new();
         let (journal, recovery) = Journal::open(storage, journal::Settings::default(), |sequence, record| {
             replay_record(&mut engine, sequence, record, &mut happened)?;
-            projections.apply(&happened);
-            happened.clear();
+            if happened.len() == REPLAY_STRIDE {
+                projections.apply(std::mem::take(&mut happened));
+            }
             Ok(())
         })?;
+        projections.apply(happened);
+        let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
+        projections.history.start(&settings.data_dir, opened_at).map_err(OpenError::Thread)?;
         let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
         let run = engine.run() + 1;
@@ -175,6 +193,7 @@ impl Exchange {
     /// Writes what waits and releases the data directory.
     pub fn close(&self) {
         self.0.sequencer.close();
+        self.0.projections.history.close();
     }
 }
 

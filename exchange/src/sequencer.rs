@@ -58,7 +58,7 @@ pub(crate) struct Happened {
 
 /// Where durable events go. Called by the journal's thread, in order, each command once.
 pub(crate) trait Projection: Send + Sync + 'static {
-    fn apply(&self, happened: &[Happened]);
+    fn apply(&self, happened: Vec<Happened>);
 }
 
 struct Core {
@@ -236,7 +236,7 @@ fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projectio
             shared.stopped.send_replace(Some(reason));
             return;
         }
-        projection.apply(&happened);
+        projection.apply(happened);
         durable.send_replace(true);
         spare = batch;
     }

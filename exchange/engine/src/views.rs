@@ -5,7 +5,7 @@ use merit_terms::{
     Time,
 };
 
-use crate::event::{Lease, OfferChange};
+use crate::event::{Lease, OfferChange, Resting};
 use crate::registry::{Function, Market, Provider};
 use crate::{Account, Engine};
 
@@ -155,5 +155,10 @@ impl Engine {
     /// Leases that are neither settled, released nor expired, by sequence.
     pub fn open_leases(&self) -> impl Iterator<Item = &Lease> {
         self.leases.open.values().map(|open| &open.lease)
+    }
+
+    /// The deferred bids that rest, by id.
+    pub fn resting_bids(&self) -> impl Iterator<Item = &Resting> {
+        std::iter::empty()
     }
 }

@@ -79,12 +79,16 @@ impl Books {
         }
         for (id, market) in engine.markets() {
             state.names.name_market(id, &market.name);
-            let mut book = Book { spot_price: market.spot_price, trades: market.trades, ..Book::new(sequence) };
+            let mut book = Book::new(sequence);
+            (book.terms, book.spot_price, book.trades) = (market.terms, market.spot_price, market.trades);
             for offer in engine.book(id) {
                 state.pools.add(&offer);
                 book.post(&offer);
             }
             state.markets.insert(id, book);
+        }
+        for resting in engine.resting_bids() {
+            state.with_books_of(resting, Book::rest);
         }
         state.changed(sequence);
         Books(Arc::new(Shared { state: Mutex::new(state), news: watch::Sender::new(0) }))

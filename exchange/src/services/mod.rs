@@ -3,6 +3,7 @@
 //! Never decides anything about the market. What is gated on durability waits here, and only here.
 
 mod brokerage;
+mod history;
 mod market_data;
 mod modules;
 mod operator;
@@ -12,10 +13,11 @@ mod registry;
 use merit_engine::{Command, Engine, Reply};
 use merit_proto::v1;
 use merit_proto::{FieldError, refusal_status};
-use merit_terms::{AccountId, FunctionId, Name, Refusal};
+use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal, Time};
 use tonic::Status;
 use tonic::service::Routes;
 
+use crate::history::HistoryError;
 use crate::open::Exchange;
 use crate::sequencer::SubmitError;
 
@@ -36,6 +38,7 @@ impl Exchange {
         let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()))
             .add_service(v1::registry_server::RegistryServer::new(self.clone()))
             .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
+            .add_service(v1::history_server::HistoryServer::new(self.clone()))
             .add_service(modules.max_decoding_message_size(MESSAGE_MAX_BYTES))
             .add_service(v1::operator_server::OperatorServer::new(self.clone()))
             .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))
@@ -78,4 +81,37 @@ fn unknown(what: &'static str, name: &str) -> Status {
 
 fn parse<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result<T, Status> {
     text.parse().map_err(|error: T::Err| FieldError::new(field, error.to_string()).into())
+}
+
+fn provider_name(engine: &Engine, id: ProviderId) -> String {
+    engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
+}
+
+/// A history that cannot be asked now; it may be later.
+fn past(error: HistoryError) -> Status {
+    let text = crate::sequencer::chain(&error);
+    match error {
+        HistoryError::Behind { .. } | HistoryError::Failed(_) => Status::unavailable(text),
+        HistoryError::Read(_) => Status::internal(text),
+    }
+}
+
+/// How many are asked for: `default` for 0.
+fn limit(asked: u32, default: usize, most: usize) -> Result<usize, Status> {
+    match asked as usize {
+        0 => Ok(default),
+        limit if limit <= most => Ok(limit),
+        limit => Err(FieldError::new("limit", format!("{limit}; at most {most}")).into()),
+    }
+}
+
+/// From one time on and before another; 0: no bound.
+fn stretch(from: u64, to: u64) -> Result<(Option<Time>, Option<Time>), Status> {
+    let time = |micros: u64| (micros > 0).then(|| Time::from_micros(micros));
+    match (time(from), time(to)) {
+        (Some(from), Some(to)) if from > to => {
+            Err(FieldError::new("from", format!("{from} is after `to`, {to}")).into())
+        }
+        stretch => Ok(stretch),
+    }
 }

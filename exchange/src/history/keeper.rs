@@ -1,0 +1,222 @@
+//! The thread that keeps the history: applies durable commands, commits, catches up by the journal, and forgets.
+//!
+//! It reads the journal again for everything that it finds missing, at its start as in the middle: what a crash cut
+//! off, what a full queue dropped, and all of it for a file that is new, damaged, or not of this journal.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use merit_engine::Engine;
+use merit_terms::Time;
+use redb::{Durability, Error};
+
+use super::feed::{Feed, Work};
+use super::store::{Checkpoint, Store};
+use crate::codec;
+use crate::journal::{self, ReadError};
+use crate::open::replay_record;
+use crate::sequencer::chain;
+use crate::storage::Directory;
+
+const FILE: &str = "history.redb";
+/// Where a file goes that cannot be used, in place of the one before.
+const SET_ASIDE: &str = "history.redb.set-aside";
+/// How often it is made durable: a start reads at most so much again, and its syncs seldom meet those of the journal.
+const DURABLE_EVERY: Duration = Duration::from_secs(5);
+/// How often it looks for what is kept long enough.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
+/// Rows that are collected before they are written: some 20 MB.
+const PENDING_MAX: usize = 50_000;
+
+/// Why the history is no longer kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeepError {
+    #[error("the file {path} could not be used")]
+    Store { path: PathBuf, source: Box<Error> },
+    #[error("the file {path} could not be set aside")]
+    SetAside { path: PathBuf, source: std::io::Error },
+    #[error("the journal could not be read again")]
+    Journal(#[from] ReadError),
+    #[error("the journal ends at sequence {end}, but {until} was durable")]
+    Short { end: u64, until: u64 },
+}
+
+/// Why a file does not go on.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("it is damaged, or no history: {0}")]
+    Damaged(Error),
+    #[error("it goes to sequence {0}, but the journal ends at {1}")]
+    Ahead(u64, u64),
+    #[error("the journal has another command at its sequence {0}")]
+    Foreign(u64),
+}
+
+pub(super) struct Keeper {
+    pub(super) feed: Arc<Feed>,
+    pub(super) data_dir: PathBuf,
+    /// Where the journal ended when this process opened it.
+    pub(super) opened_at: Checkpoint,
+}
+
+/// Ends the feed if the thread panics.
+struct EndOnPanic<'a>(&'a Feed);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(Some("its thread panicked".to_owned()));
+        }
+    }
+}
+
+impl Keeper {
+    /// Keeps the history until the feed closes or something fails. The market goes on without it.
+    pub(super) fn run(self) {
+        let _on_panic = EndOnPanic(&self.feed);
+        let failed = self.keep().err().map(|error| chain(&error));
+        if let Some(reason) = &failed {
+            tracing::error!("the history is no longer kept; a restart makes it whole again: {reason}");
+        }
+        self.feed.end(failed);
+    }
+
+    fn keep(&self) -> Result<(), KeepError> {
+        let mut store = self.open()?;
+        self.feed.set_durable(store.applied().sequence);
+        let mut durable_due = Instant::now();
+        let mut retain_due = durable_due + RETAIN_EVERY;
+        loop {
+            let work = self.feed.next(durable_due);
+            let (asked, closing) = (work.asked, work.closing);
+            self.take(&mut store, work)?;
+            let now = Instant::now();
+            if closing || now >= durable_due {
+                durable_due = now + DURABLE_EVERY;
+                self.make_durable(&mut store)?;
+            } else if asked {
+                self.commit(&mut store, Durability::None)?;
+                self.feed.show(store.applied().sequence, &store.database());
+            }
+            if now >= retain_due {
+                retain_due = now + RETAIN_EVERY;
+                store.retain().map_err(|source| self.store_failed(source))?;
+            }
+            if closing {
+                return Ok(());
+            }
+        }
+    }
+
+    fn make_durable(&self, store: &mut Store) -> Result<(), KeepError> {
+        let applied = store.applied().sequence;
+        if applied > self.feed.durable() {
+            self.commit(store, Durability::Immediate)?;
+            self.feed.set_durable(applied);
+        }
+        self.feed.show(applied, &store.database());
+        Ok(())
+    }
+
+    fn commit(&self, store: &mut Store, durability: Durability) -> Result<(), KeepError> {
+        store.commit(durability).map_err(|source| self.store_failed(source))
+    }
+
+    fn store_failed(&self, source: Error) -> KeepError {
+        KeepError::Store { path: self.data_dir.join(FILE), source: Box::new(source) }
+    }
+
+    /// Applies what was durable since, after what is missing before it.
+    fn take(&self, store: &mut Store, work: Work) -> Result<(), KeepError> {
+        let missing = work.happened.front().map_or(self.opened_at.sequence, |first| first.sequence - 1);
+        if store.applied().sequence < missing {
+            self.catch_up(store, missing)?;
+        }
+        for one in work.happened {
+            store.apply(one.sequence, one.at, &one.events);
+            if store.pending() > PENDING_MAX {
+                self.commit(store, Durability::None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays the journal up to `until`, all of which is durable, on an engine of its own.
+    fn catch_up(&self, store: &mut Store, until: u64) -> Result<(), KeepError> {
+        let from = store.applied().sequence;
+        tracing::info!(from, until, "the history catches up with the journal");
+        let mut engine = Engine::new();
+        store.begin(&engine);
+        let mut happened = Vec::new();
+        journal::read_span(&Directory::existing(&self.data_dir), engine.sequence(), until, |sequence, record| {
+            replay_record(&mut engine, sequence, record, &mut happened)?;
+            for one in happened.drain(..) {
+                store.apply(one.sequence, one.at, &one.events);
+            }
+            if store.pending() > PENDING_MAX {
+                store.commit(Durability::Immediate)?;
+            }
+            Ok(())
+        })?;
+        match engine.sequence() {
+            end if end < until => Err(KeepError::Short { end, until }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file as it goes on with this journal; one that cannot is set aside, and an empty one begun.
+    fn open(&self) -> Result<Store, KeepError> {
+        let path = self.data_dir.join(FILE);
+        let unusable = match Store::open(&path) {
+            Ok(store) => match self.unusable(&store)? {
+                None => return Ok(store),
+                Some(unusable) => unusable,
+            },
+            Err(error) if is_damage(&error) => Unusable::Damaged(error),
+            Err(error) => return Err(self.store_failed(error)),
+        };
+        let aside = self.data_dir.join(SET_ASIDE);
+        tracing::warn!(
+            "the history in {} cannot be used: {unusable}. It is set aside as {SET_ASIDE} and made anew from the journal",
+            path.display()
+        );
+        std::fs::rename(&path, aside).map_err(|source| KeepError::SetAside { path: path.clone(), source })?;
+        Store::open(&path).map_err(|source| self.store_failed(source))
+    }
+
+    /// Why the rows of a store are not of this journal, if they are not.
+    fn unusable(&self, store: &Store) -> Result<Option<Unusable>, KeepError> {
+        let Checkpoint { sequence, at } = store.furthest();
+        if sequence > self.opened_at.sequence {
+            return Ok(Some(Unusable::Ahead(sequence, self.opened_at.sequence)));
+        }
+        let foreign = sequence > 0 && self.time_of(sequence)?.is_some_and(|journaled| journaled != at);
+        Ok(foreign.then_some(Unusable::Foreign(sequence)))
+    }
+
+    /// When the command at `sequence` was applied; none if the journal no longer has it.
+    fn time_of(&self, sequence: u64) -> Result<Option<Time>, KeepError> {
+        let mut found = None;
+        journal::read_span(&Directory::existing(&self.data_dir), sequence - 1, sequence, |_, record| {
+            found = Some(codec::decode(record)?.0);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
+
+/// Whether an error says that the file is not as it was written, or was never a history.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof),
+        Error::Corrupted(_)
+        | Error::UpgradeRequired(_)
+        | Error::RepairAborted
+        | Error::TableTypeMismatch { .. }
+        | Error::TableIsMultimap(_)
+        | Error::TypeDefinitionChanged { .. } => true,
+        _ => false,
+    }
+}
