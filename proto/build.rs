@@ -13,7 +13,7 @@ const FILES: [&str; 10] = [
     "merit/v1/modules.proto",
     "merit/v1/operator.proto",
     "merit/v1/provider.proto",
-    "merit/v1/history.proto",
+    "merit/v1/archive.proto",
     "merit/v1/rows.proto",
 ];
 

@@ -6,7 +6,7 @@
 mod books;
 mod clock;
 mod codec;
-mod history;
+mod archive;
 pub mod journal;
 mod keys;
 mod modules;

@@ -8,7 +8,7 @@ use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::books::Books;
 use crate::codec::{self, CodecError};
-use crate::history::{Checkpoint, History};
+use crate::archive::{Checkpoint, Archive};
 use crate::journal::{self, Damage, Journal};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
@@ -73,18 +73,18 @@ pub(crate) struct Inner {
 pub(crate) struct Projections {
     pub(crate) books: Books,
     pub(crate) sessions: Sessions,
-    pub(crate) history: History,
+    pub(crate) archive: Archive,
 }
 
 impl Projections {
     /// What they begin with, before the commands that come after `engine`.
     fn of(engine: &Engine) -> Projections {
-        Projections { books: Books::of(engine), sessions: Sessions::default(), history: History::new() }
+        Projections { books: Books::of(engine), sessions: Sessions::default(), archive: Archive::new() }
     }
 
     /// The sequence up to which all that is kept on disk is there whatever happens: the journal is needed after it.
     pub(crate) fn checkpoint(&self) -> u64 {
-        self.history.checkpoint()
+        self.archive.checkpoint()
     }
 }
 
@@ -92,7 +92,7 @@ impl Projection for Projections {
     fn apply(&self, happened: Vec<Happened>) {
         self.books.apply(&happened);
         self.sessions.apply(&happened);
-        self.history.take(happened);
+        self.archive.take(happened);
     }
 }
 
@@ -133,7 +133,7 @@ impl Exchange {
         })?;
         projections.apply(happened);
         let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
-        projections.history.start(&settings.data_dir, opened_at).map_err(OpenError::Thread)?;
+        projections.archive.start(&settings.data_dir, opened_at).map_err(OpenError::Thread)?;
         let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
         let run = engine.run() + 1;
@@ -193,7 +193,7 @@ impl Exchange {
     /// Writes what waits and releases the data directory.
     pub fn close(&self) {
         self.0.sequencer.close();
-        self.0.projections.history.close();
+        self.0.projections.archive.close();
     }
 }
 

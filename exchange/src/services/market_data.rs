@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use super::{limit, parse, past, stretch, unknown};
 use crate::books::{Beginning, Follower, Missed};
 use crate::clock;
-use crate::history::{Candle, Interval, Span, Trade};
+use crate::archive::{Candle, Interval, Span, Trade};
 use crate::open::Exchange;
 
 /// A reader that hears nothing for three of these may take the stream for dead.
@@ -75,7 +75,7 @@ impl MarketData for Exchange {
             "" => None,
             account => Some(self.account_id(account)?),
         };
-        let trades = self.0.projections.history.trades(market, span, limit).await.map_err(past)?;
+        let trades = self.0.projections.archive.trades(market, span, limit).await.map_err(past)?;
         Ok(Response::new(v1::ListTradesResponse { trades: self.told(market, trades, viewer) }))
     }
 
@@ -94,7 +94,7 @@ impl MarketData for Exchange {
         let market = self.market_id(&request.market)?;
         let stretch = stretch(request.from, request.to)?;
         let limit = limit(request.limit, CANDLES_DEFAULT, CANDLES_MAX)?;
-        let candles = self.0.projections.history.candles(market, interval, stretch, limit).await.map_err(past)?;
+        let candles = self.0.projections.archive.candles(market, interval, stretch, limit).await.map_err(past)?;
         let candles = candles.iter().map(|(at, candle)| candle_to_proto(*at, candle)).collect();
         Ok(Response::new(v1::ListCandlesResponse { candles }))
     }
@@ -106,7 +106,7 @@ impl Exchange {
         self.0.sequencer.read(|engine| engine.find_market(&parsed)).ok_or_else(|| unknown("market", name))
     }
 
-    /// Snapshots as the first events, each with the trades before it. A history that is behind holds no stream up: its
+    /// Snapshots as the first events, each with the trades before it. An archive that is behind holds no stream up: its
     /// trades are left out then.
     async fn beginning(
         &self,
@@ -116,7 +116,7 @@ impl Exchange {
         let mut events = VecDeque::new();
         for (market, mut snapshot) in snapshots {
             let span = Span { before: Some(sequence + 1), ..Span::default() };
-            match self.0.projections.history.trades(market, span, TRADES_SHOWN).await {
+            match self.0.projections.archive.trades(market, span, TRADES_SHOWN).await {
                 Ok(trades) => snapshot.trades = self.told(market, trades, None),
                 Err(error) => tracing::warn!("a snapshot of {} goes without trades: {error}", snapshot.market),
             }

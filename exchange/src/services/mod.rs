@@ -3,7 +3,7 @@
 //! Never decides anything about the market. What is gated on durability waits here, and only here.
 
 mod brokerage;
-mod history;
+mod archive;
 mod market_data;
 mod modules;
 mod operator;
@@ -17,7 +17,7 @@ use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal, Time};
 use tonic::Status;
 use tonic::service::Routes;
 
-use crate::history::HistoryError;
+use crate::archive::ArchiveError;
 use crate::open::Exchange;
 use crate::sequencer::SubmitError;
 
@@ -38,7 +38,7 @@ impl Exchange {
         let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()))
             .add_service(v1::registry_server::RegistryServer::new(self.clone()))
             .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
-            .add_service(v1::history_server::HistoryServer::new(self.clone()))
+            .add_service(v1::archive_server::ArchiveServer::new(self.clone()))
             .add_service(modules.max_decoding_message_size(MESSAGE_MAX_BYTES))
             .add_service(v1::operator_server::OperatorServer::new(self.clone()))
             .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))
@@ -87,12 +87,12 @@ fn provider_name(engine: &Engine, id: ProviderId) -> String {
     engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
 }
 
-/// A history that cannot be asked now; it may be later.
-fn past(error: HistoryError) -> Status {
+/// An archive that cannot be asked now; it may be later.
+fn past(error: ArchiveError) -> Status {
     let text = crate::sequencer::chain(&error);
     match error {
-        HistoryError::Behind { .. } | HistoryError::Failed(_) => Status::unavailable(text),
-        HistoryError::Read(_) => Status::internal(text),
+        ArchiveError::Behind { .. } | ArchiveError::Failed(_) => Status::unavailable(text),
+        ArchiveError::Read(_) => Status::internal(text),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The thread that keeps the history: applies durable commands, commits, catches up by the journal, and forgets.
+//! The thread that keeps the archive: applies durable commands, commits, catches up by the journal, and forgets.
 //!
 //! It reads the journal again for everything that it finds missing, at its start as in the middle: what a crash cut
 //! off, what a full queue dropped, and all of it for a file that is new, damaged, or not of this journal.
@@ -20,9 +20,9 @@ use crate::open::replay_record;
 use crate::sequencer::chain;
 use crate::storage::Directory;
 
-const FILE: &str = "history.redb";
+const FILE: &str = "archive.redb";
 /// Where a file goes that cannot be used, in place of the one before.
-const SET_ASIDE: &str = "history.redb.set-aside";
+const SET_ASIDE: &str = "archive.redb.set-aside";
 /// How often it is made durable: a start reads at most so much again, and its syncs seldom meet those of the journal.
 const DURABLE_EVERY: Duration = Duration::from_secs(5);
 /// How often it looks for what is kept long enough.
@@ -30,7 +30,7 @@ const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// Rows that are collected before they are written: some 20 MB.
 const PENDING_MAX: usize = 50_000;
 
-/// Why the history is no longer kept.
+/// Why the archive is no longer kept.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
     #[error("the file {path} could not be used")]
@@ -46,7 +46,7 @@ pub(super) enum KeepError {
 /// Why a file does not go on.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("it is damaged, or no history: {0}")]
+    #[error("it is damaged, or no archive: {0}")]
     Damaged(Error),
     #[error("it goes to sequence {0}, but the journal ends at {1}")]
     Ahead(u64, u64),
@@ -73,12 +73,12 @@ impl Drop for EndOnPanic<'_> {
 }
 
 impl Keeper {
-    /// Keeps the history until the feed closes or something fails. The market goes on without it.
+    /// Keeps the archive until the feed closes or something fails. The market goes on without it.
     pub(super) fn run(self) {
         let _on_panic = EndOnPanic(&self.feed);
         let failed = self.keep().err().map(|error| chain(&error));
         if let Some(reason) = &failed {
-            tracing::error!("the history is no longer kept; a restart makes it whole again: {reason}");
+            tracing::error!("the archive is no longer kept; a restart makes it whole again: {reason}");
         }
         self.feed.end(failed);
     }
@@ -146,7 +146,7 @@ impl Keeper {
     /// Replays the journal up to `until`, all of which is durable, on an engine of its own.
     fn catch_up(&self, store: &mut Store, until: u64) -> Result<(), KeepError> {
         let from = store.applied().sequence;
-        tracing::info!(from, until, "the history catches up with the journal");
+        tracing::info!(from, until, "the archive catches up with the journal");
         let mut engine = Engine::new();
         store.begin(&engine);
         let mut happened = Vec::new();
@@ -179,7 +179,7 @@ impl Keeper {
         };
         let aside = self.data_dir.join(SET_ASIDE);
         tracing::warn!(
-            "the history in {} cannot be used: {unusable}. It is set aside as {SET_ASIDE} and made anew from the journal",
+            "the archive in {} cannot be used: {unusable}. It is set aside as {SET_ASIDE} and made anew from the journal",
             path.display()
         );
         std::fs::rename(&path, aside).map_err(|source| KeepError::SetAside { path: path.clone(), source })?;
@@ -207,7 +207,7 @@ impl Keeper {
     }
 }
 
-/// Whether an error says that the file is not as it was written, or was never a history.
+/// Whether an error says that the file is not as it was written, or was never an archive.
 fn is_damage(error: &Error) -> bool {
     match error {
         Error::Io(error) => matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof),

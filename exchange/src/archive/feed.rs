@@ -1,4 +1,4 @@
-//! What passes between the journal's thread, the thread that keeps the history, and those who ask for it.
+//! What passes between the journal's thread, the thread that keeps the archive, and those who ask for it.
 //!
 //! A queue of durable commands that never makes the journal wait: it holds the newest, and when it is full the oldest
 //! go. Whoever finds that he missed some reads them in the journal, where they are.
@@ -17,17 +17,17 @@ use crate::sequencer::Happened;
 pub(super) const QUEUE_MAX: usize = 1 << 16;
 /// Under load the keeper is woken for this many, so that it works in long strides.
 const STRIDE: usize = 1 << 13;
-/// How long a question waits for the history to be as far as the market was when it was asked.
+/// How long a question waits for the archive to be as far as the market was when it was asked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why the history cannot be read.
+/// Why the archive cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HistoryError {
-    #[error("the history is at sequence {at} of {of}, and catching up with the journal; ask again shortly")]
+pub(crate) enum ArchiveError {
+    #[error("the archive is at sequence {at} of {of}, and catching up with the journal; ask again shortly")]
     Behind { at: u64, of: u64 },
-    #[error("the history is not kept since it failed; a restart makes it whole again: {0}")]
+    #[error("the archive is not kept since it failed; a restart makes it whole again: {0}")]
     Failed(String),
-    #[error("the history could not be read")]
+    #[error("the archive could not be read")]
     Read(#[from] Box<redb::Error>),
 }
 
@@ -150,7 +150,7 @@ impl Feed {
     }
 
     /// The database once it holds everything that was durable when this was called. Waits for it, not for long.
-    pub(super) async fn caught_up(&self) -> Result<Arc<Database>, HistoryError> {
+    pub(super) async fn caught_up(&self) -> Result<Arc<Database>, ArchiveError> {
         let of = {
             let mut queue = self.lock();
             if self.shown.borrow().sequence < queue.received {
@@ -165,12 +165,12 @@ impl Feed {
         // The sender is in `self`: only time can run out.
         let seen = match tokio::time::timeout(PATIENCE, shown.wait_for(ready)).await {
             Ok(Ok(seen)) => seen.clone(),
-            _ => return Err(HistoryError::Behind { at: self.shown.borrow().sequence, of }),
+            _ => return Err(ArchiveError::Behind { at: self.shown.borrow().sequence, of }),
         };
         match seen {
-            Shown { failed: Some(reason), .. } => Err(HistoryError::Failed(reason)),
+            Shown { failed: Some(reason), .. } => Err(ArchiveError::Failed(reason)),
             Shown { database: Some(database), .. } => Ok(database),
-            Shown { sequence: at, .. } => Err(HistoryError::Behind { at, of }),
+            Shown { sequence: at, .. } => Err(ArchiveError::Behind { at, of }),
         }
     }
 }

@@ -1,21 +1,21 @@
-//! `merit.v1.History`: statements; and the record of an invocation, which `merit.v1.Brokerage` answers with.
+//! `merit.v1.Archive`: statements; and the record of an invocation, which `merit.v1.Brokerage` answers with.
 
 use merit_engine::Engine;
 use merit_proto::v1;
-use merit_proto::v1::history_server::History;
+use merit_proto::v1::archive_server::Archive;
 use merit_proto::v1::{AttemptState, DeferredState, EntryKind};
 use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId};
 use tonic::{Request, Response, Status};
 
 use super::{limit, past, provider_name, stretch, unknown};
-use crate::history::{Line, Span};
+use crate::archive::{Line, Span};
 use crate::open::Exchange;
 
 const LINES_DEFAULT: usize = 100;
 const LINES_MAX: usize = 1_000;
 
 #[tonic::async_trait]
-impl History for Exchange {
+impl Archive for Exchange {
     async fn list_statement(
         &self,
         request: Request<v1::ListStatementRequest>,
@@ -26,7 +26,7 @@ impl History for Exchange {
         let (from, to) = stretch(request.from, request.to)?;
         let span = Span { from, to, before: (request.before > 0).then_some(request.before) };
         let limit = limit(request.limit, LINES_DEFAULT, LINES_MAX)?;
-        let lines = self.0.projections.history.lines(account, span, limit).await.map_err(past)?;
+        let lines = self.0.projections.archive.lines(account, span, limit).await.map_err(past)?;
         let lines = self.0.sequencer.read(|engine| lines.iter().map(|line| line_to_proto(engine, line)).collect());
         Ok(Response::new(v1::ListStatementResponse { lines }))
     }
@@ -35,7 +35,7 @@ impl History for Exchange {
 impl Exchange {
     /// The record of an invocation, to the account that it is of.
     pub(super) async fn invocation(&self, account: AccountId, id: LeaseId) -> Result<v1::Invocation, Status> {
-        let row = self.0.projections.history.invocation(id).await.map_err(past)?;
+        let row = self.0.projections.archive.invocation(id).await.map_err(past)?;
         let own = row.filter(|row| row.account == account.number());
         let row = own.ok_or_else(|| unknown("invocation", &id.to_string()))?;
         Ok(self.0.sequencer.read(|engine| invocation_to_proto(engine, id, &row)))

@@ -1,4 +1,4 @@
-//! The file of the history: four projections in one redb database, each with its checkpoint.
+//! The file of the archive: four projections in one redb database, each with its checkpoint.
 //!
 //! Rows and checkpoint are written in one transaction, so that after any crash a projection stands exactly where its
 //! checkpoint says, and the journal's later commands are applied to it once. Events are collected in memory and written
@@ -32,7 +32,7 @@ pub(super) trait Rows {
     /// Grows when the rows come to mean something else: then they are made anew.
     fn version(&self) -> u32;
 
-    /// The history begins after what `engine` has applied.
+    /// The archive begins after what `engine` has applied.
     fn begin(&mut self, _engine: &Engine) {}
 
     /// What it needs in memory of the rows that are there.
@@ -134,7 +134,7 @@ impl Store {
         all.max_by_key(|checkpoint| checkpoint.sequence).unwrap_or_default()
     }
 
-    /// An empty history begins after what `engine` has applied.
+    /// An empty archive begins after what `engine` has applied.
     pub(super) fn begin(&mut self, engine: &Engine) {
         let begins = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
         for kept in self.projections.iter_mut().filter(|kept| kept.applied.sequence == 0) {

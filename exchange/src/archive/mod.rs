@@ -1,4 +1,4 @@
-//! The history on disk: tape, candles, statements and invocation records, to be asked for by time.
+//! The archive on disk: tape, candles, statements and invocation records, to be asked for by time.
 //!
 //! A projection of durable events into one file beside the journal (see [`store`]), kept by a thread of its own (see
 //! [`keeper`]) from a queue that never holds the journal up (see [`feed`]). It can always be made again from the
@@ -27,7 +27,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 pub(crate) use candles::{Candle, Interval};
 use feed::Feed;
-pub(crate) use feed::HistoryError;
+pub(crate) use feed::ArchiveError;
 use keeper::Keeper;
 pub(crate) use log::Span;
 pub(crate) use statements::Line;
@@ -36,21 +36,21 @@ pub(crate) use tape::Trade;
 
 use crate::sequencer::Happened;
 
-pub(crate) struct History {
+pub(crate) struct Archive {
     feed: Arc<Feed>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl History {
-    /// A history that collects what it is given and waits to be started.
-    pub(crate) fn new() -> History {
-        History { feed: Arc::new(Feed::new(feed::QUEUE_MAX)), keeper: Mutex::default() }
+impl Archive {
+    /// An archive that collects what it is given and waits to be started.
+    pub(crate) fn new() -> Archive {
+        Archive { feed: Arc::new(Feed::new(feed::QUEUE_MAX)), keeper: Mutex::default() }
     }
 
     /// Starts to keep it in a data directory whose journal was opened at this checkpoint and is locked by this process.
     pub(crate) fn start(&self, data_dir: &Path, opened_at: Checkpoint) -> std::io::Result<()> {
         let keeper = Keeper { feed: self.feed.clone(), data_dir: data_dir.to_owned(), opened_at };
-        let thread = std::thread::Builder::new().name("history".to_owned()).spawn(move || keeper.run())?;
+        let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || keeper.run())?;
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
@@ -74,7 +74,7 @@ impl History {
     }
 
     /// The latest trades of a market within `span`, newest first; those of one sequence are never parted.
-    pub(crate) async fn trades(&self, market: MarketId, span: Span, limit: usize) -> Result<Vec<Trade>, HistoryError> {
+    pub(crate) async fn trades(&self, market: MarketId, span: Span, limit: usize) -> Result<Vec<Trade>, ArchiveError> {
         self.read(move |transaction| tape::trades(transaction, market, span, limit)).await
     }
 
@@ -85,34 +85,34 @@ impl History {
         interval: Interval,
         stretch: (Option<Time>, Option<Time>),
         limit: usize,
-    ) -> Result<Vec<(Time, Candle)>, HistoryError> {
+    ) -> Result<Vec<(Time, Candle)>, ArchiveError> {
         self.read(move |transaction| candles::candles(transaction, market, interval, stretch, limit)).await
     }
 
     /// The latest lines of an account within `span`, newest first; those of one sequence are never parted.
-    pub(crate) async fn lines(&self, account: AccountId, span: Span, limit: usize) -> Result<Vec<Line>, HistoryError> {
+    pub(crate) async fn lines(&self, account: AccountId, span: Span, limit: usize) -> Result<Vec<Line>, ArchiveError> {
         self.read(move |transaction| statements::lines(transaction, account, span, limit)).await
     }
 
     /// The record of an invocation, if it is kept.
-    pub(crate) async fn invocation(&self, id: LeaseId) -> Result<Option<v1::InvocationRow>, HistoryError> {
+    pub(crate) async fn invocation(&self, id: LeaseId) -> Result<Option<v1::InvocationRow>, ArchiveError> {
         self.read(move |transaction| invocations::invocation(transaction, id)).await
     }
 
     async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Result<T, HistoryError> {
+    ) -> Result<T, ArchiveError> {
         let database = self.feed.caught_up().await?;
         let read = move || look(&database.begin_read()?);
         match tokio::task::spawn_blocking(read).await {
-            Ok(found) => found.map_err(|error| HistoryError::Read(Box::new(error))),
-            Err(_) => Err(HistoryError::Failed("reading it panicked".to_owned())),
+            Ok(found) => found.map_err(|error| ArchiveError::Read(Box::new(error))),
+            Err(_) => Err(ArchiveError::Failed("reading it panicked".to_owned())),
         }
     }
 }
 
-impl Drop for History {
+impl Drop for Archive {
     fn drop(&mut self) {
         self.close();
     }
