@@ -3,24 +3,33 @@
 //! Never imports the broker or an agent, never forwards an invocation, never reads a payload. Decisions are the
 //! engine's; here they are ordered, made durable, published and answered.
 
+mod archive;
 mod books;
 mod clock;
 mod codec;
-mod archive;
+pub mod history;
 pub mod journal;
 mod keys;
 mod modules;
 mod open;
+mod replay;
+mod restore;
+mod rules;
 mod sequencer;
 mod serve;
 mod services;
 mod sessions;
+pub mod snapshot;
 pub mod storage;
 #[cfg(test)]
 mod world;
 
 pub use codec::{CodecError, decode};
+pub use history::{Replayed, replay};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
-pub use open::{Exchange, OpenError, Replayed, Settings, replay};
-pub use sequencer::SubmitError;
+pub use open::{Exchange, OpenError, Settings};
+pub use replay::ReplayError;
+pub use restore::{RestoreError, Restored, restore};
+pub use rules::UnknownRules;
+pub use sequencer::{Durable, Happened, Progress, Projection, Sequencer, SubmitError, Submitted};
 pub use serve::ServeError;

@@ -41,10 +41,17 @@ const DENOMINATOR: u128 = (1 << 30) * 125;
 const GB_SECOND_FACTOR: u128 = DENOMINATOR / (1024 * 1000);
 const EGRESS_FACTOR: u128 = DENOMINATOR / (1 << 30);
 
-const REFERENCE_MEMORY_MB: u32 = 512;
-const REFERENCE_USAGE: Usage = Usage { wall_us: 100_000, cpu_us: 100_000, cold_us: 0, egress_bytes: 0 };
-/// The reference call uses 0.05 GB-s, so its cost per GB-s is 20 times its cost.
-const REFERENCE_CALLS_PER_GB_SECOND: u64 = 20;
+
+fn within_maxima(usage: &Usage) -> Usage {
+    let most_us = u64::from(TIMEOUT_MAX_MS) * 1000;
+    let wall_us = usage.wall_us.min(most_us);
+    Usage {
+        wall_us,
+        cold_us: usage.cold_us.min(most_us - wall_us),
+        cpu_us: usage.cpu_us,
+        egress_bytes: usage.egress_bytes.min(EGRESS_MAX_BYTES),
+    }
+}
 
 impl Tariff {
     /// 1 USD a request.
@@ -56,6 +63,13 @@ impl Tariff {
     /// 100 USD a GB.
     pub const MAX_PER_GB_EGRESS: Price = Price::from_picodollars(100_000_000_000_000);
     pub const MAX_STEP_MS: u32 = 60_000;
+    /// The reference call: 512 MB, 100 ms of wall and of CPU time, no cold start, no egress.
+    pub const REFERENCE_MEMORY_MB: u32 = 512;
+    pub const REFERENCE_USAGE: Usage = Usage { wall_us: 100_000, cpu_us: 100_000, cold_us: 0, egress_bytes: 0 };
+    /// It uses 0.05 GB-s, so its cost per GB-s is 20 times its cost.
+    pub const REFERENCE_CALLS_PER_GB_SECOND: u64 = 20;
+    /// What numerators are over: see [`Tariff::numerator`].
+    pub const DENOMINATOR: u128 = DENOMINATOR;
 
     /// Refuses a tariff with a field out of bounds. Within them no cost can overflow: the dearest call
     /// (64 GB, one hour, 64 vCPUs, 64 GB of answer) stays below a tenth of [`Money::MAX`].
@@ -94,22 +108,7 @@ impl Tariff {
     /// What `usage` costs at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up to
     /// wall time x vCPUs, rounded up to 1 ms. Inputs beyond the stated maxima are cut to them.
     pub fn cost(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> Money {
-        let most_us = u64::from(TIMEOUT_MAX_MS) * 1000;
-        let wall_us = usage.wall_us.min(most_us);
-        let usage = Usage {
-            wall_us,
-            cold_us: usage.cold_us.min(most_us - wall_us),
-            cpu_us: usage.cpu_us,
-            egress_bytes: usage.egress_bytes.min(EGRESS_MAX_BYTES),
-        };
-        let memory_mb = memory_mb.min(MEMORY_MAX_MB).next_multiple_of(self.memory_step_mb);
-        let cpu_us = usage.cpu_us.min(wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000);
-        let fixed = u128::from(self.per_request.picodollars())
-            + u128::from(self.per_cpu_ms.picodollars()) * u128::from(cpu_us.div_ceil(1000));
-        let energy =
-            u128::from(self.per_gb_second.picodollars()) * u128::from(memory_mb) * u128::from(self.billed_ms(&usage));
-        let egress = u128::from(self.per_gb_egress.picodollars()) * u128::from(usage.egress_bytes);
-        let numerator = fixed * DENOMINATOR + energy * GB_SECOND_FACTOR + egress * EGRESS_FACTOR;
+        let numerator = self.numerator(memory_mb, vcpus_milli, usage);
         // One rounding up in two exact steps, 2^30 and 125: nearly always the second is a division of 64 bits.
         let rest = numerator.div_ceil(1 << 30);
         let picodollars = match u64::try_from(rest) {
@@ -118,6 +117,23 @@ impl Tariff {
         };
         // A checked tariff stays far below the maximum; an unchecked one saturates rather than wraps.
         u64::try_from(picodollars).ok().and_then(Money::from_picodollars).unwrap_or(Money::MAX)
+    }
+
+    /// The exact cost before its one rounding, over [`Tariff::DENOMINATOR`].
+    pub fn numerator(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> u128 {
+        let usage = within_maxima(usage);
+        let cpu_us = usage.cpu_us.min(usage.wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000);
+        let fixed = u128::from(self.per_request.picodollars())
+            + u128::from(self.per_cpu_ms.picodollars()) * u128::from(cpu_us.div_ceil(1000));
+        let egress = u128::from(self.per_gb_egress.picodollars()) * u128::from(usage.egress_bytes);
+        let energy = u128::from(self.per_gb_second.picodollars()) * self.numerator_per_rate(memory_mb, &usage);
+        fixed * DENOMINATOR + egress * EGRESS_FACTOR + energy
+    }
+
+    /// How much of the numerator each picodollar of `per_gb_second` makes.
+    pub fn numerator_per_rate(&self, memory_mb: u32, usage: &Usage) -> u128 {
+        let memory_mb = memory_mb.min(MEMORY_MAX_MB).next_multiple_of(self.memory_step_mb);
+        u128::from(memory_mb) * u128::from(self.billed_ms(&within_maxima(usage))) * GB_SECOND_FACTOR
     }
 
     /// The most a call can cost: the whole timeout billed (a cold start is inside it), every vCPU busy
@@ -156,7 +172,7 @@ impl Tariff {
     /// What *price* means in books, charts and limits: the cost of the reference call (512 MB, 100 ms of
     /// wall and of CPU time, no cold start, no egress) per GB-s. Always an integer.
     pub fn reference_price(&self) -> Price {
-        let cost = self.cost(REFERENCE_MEMORY_MB, VCPUS_MAX_MILLI, &REFERENCE_USAGE);
-        Price::from_picodollars(cost.picodollars() * REFERENCE_CALLS_PER_GB_SECOND)
+        let cost = self.cost(Tariff::REFERENCE_MEMORY_MB, VCPUS_MAX_MILLI, &Tariff::REFERENCE_USAGE);
+        Price::from_picodollars(cost.picodollars() * Tariff::REFERENCE_CALLS_PER_GB_SECOND)
     }
 }

@@ -3,10 +3,19 @@
 //! free = min(offer's capacity - leased on it, pool - all leases of the pool), never below 0, so that the same
 //! memory listed in several markets and rungs is sold once. Never ranks and never moves money.
 
-use merit_terms::{MarketId, OfferId, PoolSize, Price, ProviderId, Refusal, Rung};
+use std::collections::BTreeMap;
+
+use merit_terms::{
+    AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::command::Quote;
+use crate::due::{Due, Dues};
 use crate::event::{Event, OfferChange};
+use crate::index::{FormTerms, Index};
+use crate::quotas::Allowance;
+use crate::ranks::Entry;
 use crate::registry::Registry;
 
 /// Where an offer is kept; not part of the state's meaning.
@@ -15,25 +24,57 @@ pub(crate) type OfferSlot = u32;
 pub(crate) type PoolSlot = u32;
 
 /// One rung as it was posted.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Offer {
     pub(crate) id: OfferId,
     pub(crate) provider: ProviderId,
     pub(crate) market: MarketId,
     pub(crate) pool: PoolSlot,
-    pub(crate) rung: Rung,
+    /// The provider's number for it.
+    pub(crate) rung: u32,
+    pub(crate) tariff: Tariff,
+    pub(crate) vcpus_milli: u32,
+    pub(crate) memory_min_mb: u32,
+    pub(crate) memory_max_mb: u32,
+    pub(crate) longest_ms: u32,
     pub(crate) price: Price,
+    pub(crate) capacity_mb: u64,
     pub(crate) leased_mb: u64,
     pub(crate) leases: u32,
+    /// Which of the provider's quotas it draws on.
+    pub(crate) quota: Option<u32>,
     /// The sequence of its last match or posting: who waited longest goes first among equals.
     pub(crate) place: u64,
+    /// When it leaves the book by itself.
+    pub(crate) expires: Option<Time>,
+    pub(crate) extras: Option<Box<Extras>>,
+    pub(crate) enforces_timeout: bool,
     /// No longer in a ladder: sells nothing more, and goes when its leases have.
     pub(crate) retired: bool,
-    /// The free capacity last told to the book's readers.
-    shown_free_mb: u64,
+    #[serde(skip)]
+    stand: Stand,
+    #[serde(skip)]
+    form: u32,
 }
 
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+/// Where a live offer stands in its market's index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stand {
+    #[default]
+    Nowhere,
+    Ranked,
+    /// Among those without room, at this position.
+    Closed(u32),
+}
+
+/// What few offers have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extras {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) audience: Vec<AccountId>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pool {
     pub(crate) provider: ProviderId,
     pub(crate) index: u32,
@@ -43,18 +84,104 @@ pub(crate) struct Pool {
     pub(crate) leases: u32,
     /// Live offers on it.
     offers: Vec<OfferSlot>,
+    /// Whether any of them has no room because of the pool.
+    #[serde(skip)]
+    any_closed: bool,
+    /// At least the greatest least memory of any of them.
+    #[serde(skip)]
+    most_min_mb: u32,
 }
 
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Shelf {
     pub(crate) offers: Vec<Option<Offer>>,
     free_slots: Vec<OfferSlot>,
     pub(crate) pools: Vec<Pool>,
     last_offer: u64,
+    #[serde(skip)]
+    pub(crate) markets: Vec<Index>,
+    /// Whether bids rest that more supply may serve.
+    #[serde(skip)]
+    pub(crate) watched: bool,
+    /// Where there is more supply than before, and at what price, since somebody looked.
+    #[serde(skip)]
+    pub(crate) woken: Vec<(MarketId, Price)>,
+}
+
+/// A rung with what its names stand for.
+pub(crate) struct Posting<'a> {
+    pub(crate) rung: &'a Rung,
+    pub(crate) audience: Vec<AccountId>,
+    pub(crate) quota: Option<u32>,
 }
 
 const RUNGS_MAX: usize = 64;
 const POOLS_MAX: usize = 64;
+
+impl Offer {
+    fn entry(&self, slot: OfferSlot) -> Entry {
+        Entry {
+            rate: self.tariff.per_gb_second.picodollars(),
+            place: self.place,
+            slot,
+            provider: self.provider.number(),
+        }
+    }
+
+    pub(crate) fn audience(&self) -> &[AccountId] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.audience)
+    }
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.extras.as_ref().map(|extras| &extras.labels)
+    }
+
+    /// Whether a quoted rung is this offer, perhaps of another size: it keeps its leases and its id.
+    fn is_kept_by(&self, posting: &Posting<'_>, pool: PoolSlot) -> bool {
+        self.rung == posting.rung.id && self.tariff == posting.rung.tariff && self.pool == pool
+    }
+
+    /// Whether the rung says again what the offer says, apart from its expiry and the provider's claims.
+    fn says(&self, posting: &Posting<'_>) -> bool {
+        let rung = posting.rung;
+        (self.capacity_mb, self.vcpus_milli, self.enforces_timeout)
+            == (rung.capacity_mb, rung.vcpus_milli, rung.enforces_timeout)
+            && (self.memory_min_mb, self.memory_max_mb) == (rung.memory_min_mb, rung.memory_max_mb)
+            && (self.longest_ms, self.quota) == (rung.longest_ms, posting.quota)
+            && self.audience() == posting.audience
+    }
+
+    fn take_over(&mut self, posting: &Posting<'_>) {
+        let rung = posting.rung;
+        self.capacity_mb = rung.capacity_mb;
+        self.vcpus_milli = rung.vcpus_milli;
+        self.enforces_timeout = rung.enforces_timeout;
+        self.memory_min_mb = rung.memory_min_mb;
+        self.memory_max_mb = rung.memory_max_mb;
+        self.longest_ms = rung.longest_ms;
+        self.quota = posting.quota;
+        self.expires = rung.expires;
+        self.extras = posting.extras();
+    }
+}
+
+impl Posting<'_> {
+    fn extras(&self) -> Option<Box<Extras>> {
+        let bare = self.rung.labels.is_empty() && self.audience.is_empty();
+        (!bare).then(|| Box::new(Extras { labels: self.rung.labels.clone(), audience: self.audience.clone() }))
+    }
+}
+
+impl Pool {
+    /// Memory that one more lease could take; 0 without a free slot.
+    pub(crate) fn free_mb(&self) -> u64 {
+        if self.leases >= self.size.slots { 0 } else { self.size.memory_mb.saturating_sub(self.leased_mb) }
+    }
+
+    fn event(&self) -> Event {
+        Event::Pool { provider: self.provider, pool: self.index, free_mb: self.free_mb() }
+    }
+}
 
 impl Shelf {
     /// The number of the offer posted last; 0 before the first.
@@ -73,54 +200,123 @@ impl Shelf {
 
     /// Memory that one more invocation could take now; 0 without a free slot.
     pub(crate) fn free_mb(&self, offer: &Offer) -> u64 {
-        let pool = &self.pools[offer.pool as usize];
-        if offer.retired || pool.leases >= pool.size.slots {
+        if offer.retired {
             return 0;
         }
-        let on_rung = offer.rung.capacity_mb.saturating_sub(offer.leased_mb);
-        on_rung.min(pool.size.memory_mb.saturating_sub(pool.leased_mb))
+        offer.capacity_mb.saturating_sub(offer.leased_mb).min(self.pools[offer.pool as usize].free_mb())
     }
 
-    pub(crate) fn change(&self, offer: &Offer, gone: bool) -> OfferChange {
+    pub(crate) fn change(&self, offer: &Offer) -> OfferChange {
         OfferChange {
             market: offer.market,
             offer: offer.id,
             provider: offer.provider,
             pool: self.pools[offer.pool as usize].index,
             price: offer.price,
+            capacity_mb: offer.capacity_mb,
             leased_mb: offer.leased_mb,
-            capacity_mb: if gone { 0 } else { offer.rung.capacity_mb },
-            free_mb: if gone { 0 } else { self.free_mb(offer) },
-            tariff: offer.rung.tariff,
+            free_mb: self.free_mb(offer),
+            tariff: offer.tariff,
         }
     }
 
-    /// Tells the book's readers of every offer of the pool whose free capacity is not what they know.
-    fn show_pool(&mut self, pool: PoolSlot, events: &mut Vec<Event>) {
-        for i in 0..self.pools[pool as usize].offers.len() {
-            let slot = self.pools[pool as usize].offers[i];
-            let Some(free_mb) = self.offer(slot).map(|offer| self.free_mb(offer)) else {
-                continue;
-            };
-            let Some(offer) = self.offer_mut(slot).filter(|offer| offer.shown_free_mb != free_mb) else {
-                continue;
-            };
-            offer.shown_free_mb = free_mb;
-            if let Some(offer) = self.offer(slot) {
-                events.push(Event::Offer(self.change(offer, false)));
+    fn show(&self, slot: OfferSlot, events: &mut Vec<Event>) {
+        if let Some(offer) = self.offer(slot) {
+            events.push(Event::Offer(self.change(offer)));
+        }
+    }
+
+    /// Builds what can be computed from the offers.
+    pub(crate) fn rebuild(&mut self, markets: usize) {
+        self.markets = vec![Index::default(); markets];
+        for slot in 0..self.offers.len() as OfferSlot {
+            self.index(slot);
+        }
+    }
+
+    /// Gives a live offer its form, and its stand by whether it has room.
+    fn index(&mut self, slot: OfferSlot) {
+        let Some(offer) = self.offers.get_mut(slot as usize).and_then(Option::as_mut).filter(|offer| !offer.retired)
+        else {
+            return;
+        };
+        let index = &mut self.markets[offer.market.index()];
+        let terms = FormTerms::of(offer);
+        offer.form = index.form(terms);
+        index.adopt(offer.form);
+        index.live += 1;
+        let (pool, least_mb) = (offer.pool, offer.memory_min_mb);
+        let pool = &mut self.pools[pool as usize];
+        pool.most_min_mb = pool.most_min_mb.max(least_mb);
+        self.refresh(slot);
+    }
+
+    fn unindex(&mut self, slot: OfferSlot) {
+        self.unstand(slot);
+        if let Some(offer) = self.offers[slot as usize].as_ref() {
+            let index = &mut self.markets[offer.market.index()];
+            index.live -= 1;
+            index.orphan(offer.form);
+        }
+    }
+
+    fn unstand(&mut self, slot: OfferSlot) {
+        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
+        let index = &mut self.markets[offer.market.index()];
+        match std::mem::take(&mut offer.stand) {
+            Stand::Nowhere => {}
+            Stand::Ranked => index.unrank(offer.form, offer.entry(slot)),
+            Stand::Closed(at) => {
+                let moved = index.reopen(at);
+                if let Some(moved) = moved.and_then(|moved| self.offers[moved as usize].as_mut()) {
+                    moved.stand = Stand::Closed(at);
+                }
             }
         }
     }
 
-    fn show(&mut self, slot: OfferSlot, events: &mut Vec<Event>) {
-        let Some(free_mb) = self.offer(slot).map(|offer| self.free_mb(offer)) else {
-            return;
-        };
-        if let Some(offer) = self.offer_mut(slot) {
-            offer.shown_free_mb = free_mb;
+    /// Puts a live offer where it belongs by whether it has room.
+    fn refresh(&mut self, slot: OfferSlot) {
+        let Some(offer) = self.offers[slot as usize].as_ref() else { return };
+        let pool_free_mb = self.pools[offer.pool as usize].free_mb();
+        let least_mb = u64::from(offer.memory_min_mb);
+        let open = pool_free_mb >= least_mb && offer.capacity_mb >= offer.leased_mb + least_mb;
+        if pool_free_mb < least_mb {
+            self.pools[offer.pool as usize].any_closed = true;
         }
-        if let Some(offer) = self.offer(slot) {
-            events.push(Event::Offer(self.change(offer, false)));
+        match (offer.stand, open) {
+            (Stand::Ranked, true) | (Stand::Closed(_), false) => return,
+            _ => self.unstand(slot),
+        }
+        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
+        let index = &mut self.markets[offer.market.index()];
+        offer.stand = if open {
+            index.rank(offer.form, offer.entry(slot));
+            Stand::Ranked
+        } else {
+            Stand::Closed(index.close(slot))
+        };
+    }
+
+    fn refresh_pool(&mut self, pool: PoolSlot) {
+        self.pools[pool as usize].any_closed = false;
+        for i in 0..self.pools[pool as usize].offers.len() {
+            self.refresh(self.pools[pool as usize].offers[i]);
+        }
+    }
+
+    /// Sends a live offer to the place of `sequence`.
+    fn replace(&mut self, slot: OfferSlot, sequence: u64) {
+        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
+        if offer.stand == Stand::Ranked {
+            let (before, form) = (offer.entry(slot), offer.form);
+            offer.place = sequence;
+            let after = offer.entry(slot);
+            let index = &mut self.markets[offer.market.index()];
+            index.unrank(form, before);
+            index.rank(form, after);
+        } else {
+            offer.place = sequence;
         }
     }
 
@@ -136,17 +332,23 @@ impl Shelf {
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.leased_mb += u64::from(memory_mb);
         offer.leases += 1;
-        let (pool, provider, market, tariff) = (offer.pool, offer.provider, offer.market, offer.rung.tariff);
+        let (pool, provider, market, tariff) = (offer.pool, offer.provider, offer.market, offer.tariff);
+        events.push(Event::OfferLeased { market, offer: offer.id, price: offer.price, leased_mb: offer.leased_mb });
         let ladder = registry.providers[provider.index()].ladders.get(&market);
         for sibling in ladder.into_iter().flatten() {
-            if let Some(offer) = self.offer_mut(*sibling).filter(|offer| offer.rung.tariff == tariff) {
-                offer.place = sequence;
+            if self.offer(*sibling).is_some_and(|offer| offer.tariff == tariff) {
+                self.replace(*sibling, sequence);
             }
         }
         let pool_of = &mut self.pools[pool as usize];
         pool_of.leased_mb += u64::from(memory_mb);
         pool_of.leases += 1;
-        self.show_pool(pool, events);
+        events.push(pool_of.event());
+        if pool_of.free_mb() < pool_of.most_min_mb.into() {
+            self.refresh_pool(pool);
+        } else {
+            self.refresh(slot);
+        }
     }
 
     /// Returns what [`Shelf::take`] took.
@@ -154,14 +356,45 @@ impl Shelf {
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.leased_mb -= u64::from(memory_mb);
         offer.leases -= 1;
-        let (pool, gone) = (offer.pool, offer.retired && offer.leases == 0);
+        let (pool, retired, gone) = (offer.pool, offer.retired, offer.retired && offer.leases == 0);
+        if !retired {
+            let (market, price) = (offer.market, offer.price);
+            events.push(Event::OfferLeased { market, offer: offer.id, price, leased_mb: offer.leased_mb });
+        }
         if gone {
             self.clear(slot);
         }
         let pool_of = &mut self.pools[pool as usize];
         pool_of.leased_mb -= u64::from(memory_mb);
         pool_of.leases -= 1;
-        self.show_pool(pool, events);
+        events.push(pool_of.event());
+        if pool_of.any_closed {
+            self.refresh_pool(pool);
+        } else if !retired {
+            self.refresh(slot);
+        }
+        self.wake_pool(pool);
+    }
+
+    /// Notes that every live offer of the pool may have more to sell.
+    fn wake_pool(&mut self, pool: PoolSlot) {
+        if self.watched {
+            for slot in &self.pools[pool as usize].offers {
+                if let Some(offer) = self.offers[*slot as usize].as_ref() {
+                    self.woken.push((offer.market, offer.price));
+                }
+            }
+        }
+    }
+
+    /// Notes that every live offer under a quota may be bought again.
+    pub(crate) fn wake_quota(&mut self, registry: &Registry, provider: ProviderId, quota: u32) {
+        for slot in registry.providers[provider.index()].ladders.values().flatten() {
+            if let Some(offer) = self.offer(*slot).filter(|offer| offer.quota == Some(quota)) {
+                let woken = (offer.market, offer.price);
+                self.woken.push(woken);
+            }
+        }
     }
 
     fn clear(&mut self, slot: OfferSlot) {
@@ -183,26 +416,67 @@ impl Shelf {
     }
 
     /// Takes an offer out of its book and pool; it stays until its leases are gone.
-    fn retire(&mut self, slot: OfferSlot, registry: &mut Registry, events: &mut Vec<Event>) {
+    fn retire(&mut self, slot: OfferSlot, dues: &mut Dues, events: &mut Vec<Event>) {
+        self.unindex(slot);
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.retired = true;
-        let (pool, market, leases) = (offer.pool, offer.market, offer.leases);
-        self.pools[pool as usize].offers.retain(|other| *other != slot);
-        registry.markets[market.index()].book.retain(|other| *other != slot);
-        if let Some(offer) = self.offer(slot) {
-            events.push(Event::Offer(self.change(offer, true)));
+        let (pool, leases, id) = (offer.pool, offer.leases, offer.id);
+        events.push(Event::OfferGone {
+            market: offer.market,
+            offer: id,
+            provider: offer.provider,
+            price: offer.price,
+        });
+        if let Some(expires) = offer.expires {
+            dues.remove(&(expires, Due::Offer(id, slot)));
         }
+        self.pools[pool as usize].offers.retain(|other| *other != slot);
         if leases == 0 {
             self.clear(slot);
         }
     }
 
-    /// Retires every offer of a provider.
-    pub(crate) fn cancel_all(&mut self, provider: ProviderId, registry: &mut Registry, events: &mut Vec<Event>) {
-        let ladders = std::mem::take(&mut registry.providers[provider.index()].ladders);
-        for slot in ladders.into_values().flatten() {
-            self.retire(slot, registry, events);
+    /// Retires one offer of a ladder, when it expires.
+    pub(crate) fn expire(
+        &mut self,
+        slot: OfferSlot,
+        registry: &mut Registry,
+        dues: &mut Dues,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(offer) = self.offer(slot) else { return };
+        let (provider, market) = (offer.provider, offer.market);
+        let ladders = &mut registry.providers[provider.index()].ladders;
+        if let Some(ladder) = ladders.get_mut(&market) {
+            ladder.retain(|other| *other != slot);
+            if ladder.is_empty() {
+                ladders.remove(&market);
+            }
         }
+        self.retire(slot, dues, events);
+    }
+
+    /// Retires every offer of a provider that `goes`.
+    pub(crate) fn cancel(
+        &mut self,
+        provider: ProviderId,
+        goes: impl Fn(&Offer) -> bool,
+        registry: &mut Registry,
+        dues: &mut Dues,
+        events: &mut Vec<Event>,
+    ) {
+        let mut ladders = std::mem::take(&mut registry.providers[provider.index()].ladders);
+        for ladder in ladders.values_mut() {
+            ladder.retain(|slot| {
+                let going = self.offer(*slot).is_none_or(&goes);
+                if going {
+                    self.retire(*slot, dues, events);
+                }
+                !going
+            });
+        }
+        ladders.retain(|_, ladder| !ladder.is_empty());
+        registry.providers[provider.index()].ladders = ladders;
     }
 
     /// Sets a provider's pools to what it states; leases on them stay.
@@ -213,22 +487,32 @@ impl Shelf {
         registry: &mut Registry,
         events: &mut Vec<Event>,
     ) {
+        let nothing = PoolSize { memory_mb: 0, slots: 0 };
         let slots = &mut registry.providers[provider.index()].pools;
         while slots.len() < sizes.len() {
             slots.push(self.pools.len() as PoolSlot);
             self.pools.push(Pool {
                 provider,
                 index: (slots.len() - 1) as u32,
-                size: PoolSize { memory_mb: 0, slots: 0 },
+                size: nothing,
                 leased_mb: 0,
                 leases: 0,
                 offers: Vec::new(),
+                any_closed: false,
+                most_min_mb: 0,
             });
         }
-        let nothing = PoolSize { memory_mb: 0, slots: 0 };
-        for (index, slot) in registry.providers[provider.index()].pools.clone().into_iter().enumerate() {
-            self.pools[slot as usize].size = sizes.get(index).copied().unwrap_or(nothing);
-            self.show_pool(slot, events);
+        for (index, slot) in slots.iter().copied().enumerate() {
+            let size = sizes.get(index).copied().unwrap_or(nothing);
+            let pool = &mut self.pools[slot as usize];
+            let before = std::mem::replace(&mut pool.size, size);
+            events.push(pool.event());
+            if before != size {
+                self.refresh_pool(slot);
+            }
+            if size.memory_mb > before.memory_mb || size.slots > before.slots {
+                self.wake_pool(slot);
+            }
         }
     }
 
@@ -237,109 +521,157 @@ impl Shelf {
         let pool_of = &mut self.pools[pool as usize];
         pool_of.size.memory_mb = pool_of.size.memory_mb.min(pool_of.leased_mb);
         pool_of.size.slots = pool_of.size.slots.min(pool_of.leases);
-        self.show_pool(pool, events);
+        events.push(pool_of.event());
+        self.refresh_pool(pool);
     }
 
     /// Replaces a provider's ladder in one market; the quote has been checked.
     pub(crate) fn replace_ladder(
         &mut self,
         quote: &Quote,
+        postings: &[Posting<'_>],
         sequence: u64,
         registry: &mut Registry,
+        dues: &mut Dues,
         events: &mut Vec<Event>,
     ) {
-        let pools = registry.providers[quote.provider.index()].pools.clone();
-        let old = registry.providers[quote.provider.index()].ladders.remove(&quote.market).unwrap_or_default();
-        let kept_by = |shelf: &Shelf, rung: &Rung| {
-            old.iter().copied().find(|slot| shelf.offer(*slot).is_some_and(|offer| is_same_offer(&offer.rung, rung)))
-        };
-        let kept: Vec<Option<OfferSlot>> = quote.rungs.iter().map(|rung| kept_by(self, rung)).collect();
-        for slot in old.iter().filter(|slot| !kept.contains(&Some(**slot))) {
-            self.retire(*slot, registry, events);
-        }
-        let mut ladder = Vec::with_capacity(quote.rungs.len());
-        for (rung, kept) in quote.rungs.iter().zip(kept) {
-            let slot = match kept {
+        let provider = &mut registry.providers[quote.provider.index()];
+        let mut ladder = provider.ladders.remove(&quote.market).unwrap_or_default();
+        let old = ladder.len();
+        for posting in postings {
+            let pool = provider.pools[posting.rung.pool as usize];
+            let is_same = |slot: &OfferSlot| self.offer(*slot).is_some_and(|offer| offer.is_kept_by(posting, pool));
+            match ladder[..old].iter().copied().find(is_same) {
                 Some(slot) => {
-                    self.requote(slot, rung, sequence, events);
-                    slot
+                    self.requote(slot, posting, sequence, dues, events);
+                    ladder.push(slot);
                 }
                 None => {
-                    let pool = pools[rung.pool as usize];
-                    self.post_rung(quote, rung, pool, sequence, registry, events)
+                    let slot = self.post_rung(quote, posting, pool, sequence, dues, events);
+                    ladder.push(slot);
                 }
-            };
-            ladder.push(slot);
+            }
         }
+        for i in 0..old {
+            let slot = ladder[i];
+            if !ladder[old..].contains(&slot) {
+                self.retire(slot, dues, events);
+            }
+        }
+        ladder.drain(..old);
         self.share_places(&ladder);
         if !ladder.is_empty() {
             registry.providers[quote.provider.index()].ladders.insert(quote.market, ladder);
         }
     }
 
-    fn requote(&mut self, slot: OfferSlot, rung: &Rung, sequence: u64, events: &mut Vec<Event>) {
-        let Some(offer) = self.offer_mut(slot).filter(|offer| offer.rung != *rung) else {
+    fn requote(
+        &mut self,
+        slot: OfferSlot,
+        posting: &Posting<'_>,
+        sequence: u64,
+        dues: &mut Dues,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
+        let (id, expires) = (offer.id, posting.rung.expires);
+        if offer.expires != expires {
+            if let Some(before) = std::mem::replace(&mut offer.expires, expires) {
+                dues.remove(&(before, Due::Offer(id, slot)));
+            }
+            if let Some(expires) = expires {
+                dues.insert((expires, Due::Offer(id, slot)));
+            }
+        }
+        if offer.says(posting) {
+            if offer.labels().map_or(!posting.rung.labels.is_empty(), |labels| *labels != posting.rung.labels) {
+                offer.extras = posting.extras();
+            }
             return;
-        };
-        offer.rung = rung.clone();
-        offer.place = sequence;
+        }
+        self.unindex(slot);
+        if let Some(offer) = self.offers[slot as usize].as_mut() {
+            offer.take_over(posting);
+            offer.place = sequence;
+        }
+        self.index(slot);
+        self.wake(slot);
         self.show(slot, events);
+    }
+
+    fn wake(&mut self, slot: OfferSlot) {
+        if self.watched
+            && let Some(offer) = self.offers[slot as usize].as_ref()
+        {
+            self.woken.push((offer.market, offer.price));
+        }
     }
 
     fn post_rung(
         &mut self,
         quote: &Quote,
-        rung: &Rung,
+        posting: &Posting<'_>,
         pool: PoolSlot,
         sequence: u64,
-        registry: &mut Registry,
+        dues: &mut Dues,
         events: &mut Vec<Event>,
     ) -> OfferSlot {
         self.last_offer += 1;
-        let (id, price) = (OfferId(self.last_offer), rung.tariff.reference_price());
+        let (rung, id) = (posting.rung, OfferId(self.last_offer));
         let slot = self.post(Offer {
             id,
             provider: quote.provider,
             market: quote.market,
             pool,
-            rung: rung.clone(),
-            price,
+            rung: rung.id,
+            tariff: rung.tariff,
+            vcpus_milli: rung.vcpus_milli,
+            memory_min_mb: rung.memory_min_mb,
+            memory_max_mb: rung.memory_max_mb,
+            longest_ms: rung.longest_ms,
+            price: rung.tariff.reference_price(),
+            capacity_mb: rung.capacity_mb,
             leased_mb: 0,
             leases: 0,
+            quota: posting.quota,
             place: sequence,
+            expires: rung.expires,
+            extras: posting.extras(),
+            enforces_timeout: rung.enforces_timeout,
             retired: false,
-            shown_free_mb: 0,
+            stand: Stand::Nowhere,
+            form: 0,
         });
+        if let Some(expires) = rung.expires {
+            dues.insert((expires, Due::Offer(id, slot)));
+        }
         self.pools[pool as usize].offers.push(slot);
-        let book = &mut registry.markets[quote.market.index()].book;
-        let at = book.partition_point(|other| {
-            self.offers[*other as usize].as_ref().is_some_and(|offer| (offer.price, offer.id) < (price, id))
-        });
-        book.insert(at, slot);
+        self.index(slot);
+        self.wake(slot);
         self.show(slot, events);
         slot
     }
 
     /// Rungs of one ladder with one tariff tie for every bid, and so share one place: the latest.
     fn share_places(&mut self, ladder: &[OfferSlot]) {
-        for slot in ladder {
-            let Some(tariff) = self.offer(*slot).map(|offer| offer.rung.tariff) else {
+        for (i, slot) in ladder.iter().enumerate() {
+            let Some(offer) = self.offer(*slot) else { continue };
+            let tariff = offer.tariff;
+            let twins = |shelf: &Shelf, other: OfferSlot| {
+                shelf.offer(other).filter(|offer| offer.tariff == tariff).map(|offer| offer.place)
+            };
+            if !ladder[i + 1..].iter().any(|other| twins(self, *other).is_some()) {
                 continue;
-            };
-            let same = |shelf: &Shelf, other: OfferSlot| {
-                shelf.offer(other).filter(|offer| offer.rung.tariff == tariff).map(|offer| offer.place)
-            };
-            let latest = ladder.iter().filter_map(|other| same(self, *other)).max();
-            if let (Some(offer), Some(latest)) = (self.offer_mut(*slot), latest) {
-                offer.place = latest;
+            }
+            let latest = ladder.iter().filter_map(|other| twins(self, *other)).max();
+            let Some(latest) = latest else { continue };
+            for other in ladder {
+                if twins(self, *other).is_some_and(|place| place != latest) {
+                    self.replace(*other, latest);
+                }
             }
         }
     }
-}
-
-/// Whether a quoted rung is the posted one, perhaps of another size: it keeps its leases and its id.
-fn is_same_offer(posted: &Rung, quoted: &Rung) -> bool {
-    posted.id == quoted.id && posted.tariff == quoted.tariff && posted.pool == quoted.pool
 }
 
 /// Refuses pools that are too many or out of bounds.
@@ -360,21 +692,63 @@ pub(crate) fn check_pools(pools: &[PoolSize]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses a ladder with any rung out of bounds, naming each.
-pub(crate) fn check_ladder(quote: &Quote, pools: usize) -> Result<(), Refusal> {
-    if quote.rungs.len() > RUNGS_MAX {
-        let message = format!("{} rungs; at most {RUNGS_MAX}", quote.rungs.len());
+/// What is known where a ladder is quoted.
+pub(crate) struct Counter<'a> {
+    pub(crate) at: Time,
+    pub(crate) pools: usize,
+    pub(crate) quotas: &'a [Allowance],
+    pub(crate) bands: Option<(Price, Price)>,
+}
+
+/// The rungs with what their names stand for; refuses a ladder with any rung out of bounds, naming each.
+pub(crate) fn postings<'a>(
+    rungs: &'a [Rung],
+    counter: &Counter<'_>,
+    account: impl Fn(&Name) -> Option<AccountId>,
+) -> Result<Vec<Posting<'a>>, Refusal> {
+    if rungs.len() > RUNGS_MAX {
+        let message = format!("{} rungs; at most {RUNGS_MAX}", rungs.len());
         return Err(Refusal::Invalid { field: "rungs".to_owned(), message });
     }
-    let mut rungs = Vec::new();
-    for (i, rung) in quote.rungs.iter().enumerate() {
-        if let Err(error) = rung.check() {
-            rungs.push((rung.id, error.to_string()));
-        } else if rung.pool as usize >= pools {
-            rungs.push((rung.id, format!("there is no pool {}; the logon stated {pools}", rung.pool)));
-        } else if quote.rungs[..i].iter().any(|other| other.id == rung.id) {
-            rungs.push((rung.id, "the rung's id stands twice in the ladder".to_owned()));
+    let (mut postings, mut wrong) = (Vec::with_capacity(rungs.len()), Vec::new());
+    for (i, rung) in rungs.iter().enumerate() {
+        let twice = rungs[..i].iter().any(|other| other.id == rung.id);
+        let posting = if twice { Err("the rung's id stands twice in the ladder".to_owned()) } else { counter.posting(rung, &account) };
+        match posting {
+            Ok(posting) => postings.push(posting),
+            Err(reason) => wrong.push((rung.id, reason)),
         }
     }
-    if rungs.is_empty() { Ok(()) } else { Err(Refusal::Rungs { rungs }) }
+    if wrong.is_empty() { Ok(postings) } else { Err(Refusal::Rungs { rungs: wrong }) }
+}
+
+impl Counter<'_> {
+    fn posting<'a>(
+        &self,
+        rung: &'a Rung,
+        account: impl Fn(&Name) -> Option<AccountId>,
+    ) -> Result<Posting<'a>, String> {
+        rung.check().map_err(|error| error.to_string())?;
+        if rung.pool as usize >= self.pools {
+            return Err(format!("there is no pool {}; the logon stated {}", rung.pool, self.pools));
+        }
+        if let Some(expires) = rung.expires.filter(|expires| *expires <= self.at) {
+            return Err(format!("it expired at {expires}"));
+        }
+        let quota = match &rung.quota {
+            None => None,
+            Some(name) => match self.quotas.iter().position(|known| known.quota.name == *name) {
+                Some(at) => Some(at as u32),
+                None => return Err(format!("there is no quota {name}; the logon states quotas")),
+            },
+        };
+        if let Some((low, high)) = self.bands {
+            let price = rung.tariff.reference_price();
+            if price > Price::ZERO && !(low..=high).contains(&price) {
+                return Err(format!("its price is {price} USD per GB-s; the market's bands are {low} to {high}"));
+            }
+        }
+        let known = |name: &Name| account(name).ok_or_else(|| format!("there is no account {name}"));
+        Ok(Posting { rung, audience: rung.audience.iter().map(known).collect::<Result<_, _>>()?, quota })
+    }
 }

@@ -1,9 +1,9 @@
 //! Learned durations: quantised logarithms in integer arithmetic, so that every replay predicts the same.
 //!
 //! A duration is kept as its base-2 logarithm in 1/2048 of an octave and predicted in 1/32 of an octave,
-//! so that near-equal offers tie. Owns the arithmetic and one pair's estimate; knows no offers and no money.
+//! so that near-equal offers tie. Owns the arithmetic; knows no providers, no offers and no money.
 
-use merit_terms::Usage;
+use serde::{Deserialize, Serialize};
 
 /// Steps of a stored logarithm in one octave.
 const FINE: i32 = 2048;
@@ -11,11 +11,13 @@ const FINE: i32 = 2048;
 const STEPS: i32 = 32;
 /// A provider's ratio is predicted within 1/8 to 8: three octaves.
 const RATIO_MAX: i32 = 3 * FINE;
-/// After this many settlements each new one moves the estimate by this part of the difference.
+/// A general ratio moves by this part of the difference.
 const WEIGHT: i32 = 8;
+/// Predictions of all durations up to 2^40 us, some twelve days.
+const OCTAVES: i32 = 40;
 
 /// A duration as the logarithm of its microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct LogDuration(i32);
 
 /// 2^(1/32) in 48 fractional bits.
@@ -29,6 +31,18 @@ const POWERS: [u64; STEPS as usize] = {
         i += 1;
     }
     powers
+};
+
+/// 2^(i/32) us, rounded down.
+static MICROS: [u64; (OCTAVES * STEPS) as usize + 1] = {
+    let mut micros = [0; (OCTAVES * STEPS) as usize + 1];
+    let mut i = 0;
+    while i < micros.len() {
+        let steps = i as i32;
+        micros[i] = (((POWERS[(steps % STEPS) as usize] as u128) << (steps / STEPS)) >> 48) as u64;
+        i += 1;
+    }
+    micros
 };
 
 /// Fractional bits of a mantissa below 2, whose square below 4 must fit 64 bits: enough for exact logarithms of
@@ -54,9 +68,8 @@ impl LogDuration {
 
     /// Microseconds, rounded to 1/32 of an octave; at least 1.
     pub(crate) fn micros(self) -> u64 {
-        let steps = ((self.0 + FINE / STEPS / 2) / (FINE / STEPS)).clamp(0, 40 * STEPS);
-        let power = u128::from(POWERS[(steps % STEPS) as usize]);
-        ((power << (steps / STEPS)) >> 48) as u64
+        let steps = ((self.0 + FINE / STEPS / 2) / (FINE / STEPS)).clamp(0, OCTAVES * STEPS);
+        MICROS[steps as usize]
     }
 
     pub(crate) fn octave_less(self) -> LogDuration {
@@ -71,13 +84,23 @@ impl LogDuration {
         LogDuration((self.0 + ratio.0).max(0))
     }
 
-    pub(crate) fn raw(self) -> i32 {
+    pub(crate) const fn raw(self) -> i32 {
         self.0
+    }
+
+    /// Within one octave of `other`.
+    pub(crate) fn within_an_octave_of(self, other: LogDuration) -> LogDuration {
+        LogDuration(self.0.clamp(other.0 - FINE, other.0 + FINE))
+    }
+
+    /// Moves towards `other` by one part in `parts` of the difference, and never past it.
+    pub(crate) fn moved_towards(self, other: LogDuration, parts: i32) -> LogDuration {
+        LogDuration(self.0 + (other.0 - self.0) / parts)
     }
 }
 
 /// The ratio of two durations, as a logarithm, within 1/8 to 8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Ratio(i32);
 
 impl Ratio {
@@ -89,40 +112,6 @@ impl Ratio {
     pub(crate) fn raw(self) -> i32 {
         self.0
     }
-}
-
-/// What was learned of one revision at one provider, from its first settlement on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Estimate {
-    pub(crate) wall: LogDuration,
-    pub(crate) cpu: LogDuration,
-    /// Settlements seen, up to [`WEIGHT`].
-    pub(crate) seen: i32,
-}
-
-impl Estimate {
-    pub(crate) fn first(usage: &Usage) -> Estimate {
-        let log = LogDuration::of_micros;
-        Estimate { wall: log(usage.wall_us), cpu: log(usage.cpu_us), seen: 1 }
-    }
-
-    /// The mean of the first settlements, then a moving one.
-    pub(crate) fn learn(&mut self, usage: &Usage) {
-        self.seen = (self.seen + 1).min(WEIGHT);
-        let step =
-            |old: LogDuration, micros: u64| LogDuration(old.0 + (LogDuration::of_micros(micros).0 - old.0) / self.seen);
-        let (wall, cpu) = (step(self.wall, usage.wall_us), step(self.cpu, usage.cpu_us));
-        (self.wall, self.cpu) = (wall, cpu);
-    }
-}
-
-/// The median; of an even number the lower of the middle two. None of nothing.
-pub(crate) fn median(mut durations: Vec<LogDuration>) -> Option<LogDuration> {
-    if durations.is_empty() {
-        return None;
-    }
-    let middle = (durations.len() - 1) / 2;
-    Some(*durations.select_nth_unstable(middle).1)
 }
 
 #[cfg(test)]
@@ -151,15 +140,5 @@ mod tests {
             let (one, two) = (LogDuration::of_micros(micros), LogDuration::of_micros(micros * 2));
             assert_eq!(two.octave_less(), one);
         }
-    }
-
-    #[test]
-    fn an_estimate_follows_a_drift() {
-        let ran = |wall_us| Usage { wall_us, cpu_us: wall_us, ..Usage::default() };
-        let mut estimate = Estimate::first(&ran(1_000));
-        for _ in 0..60 {
-            estimate.learn(&ran(8_000));
-        }
-        assert!((7_500..8_200).contains(&estimate.wall.micros()), "{}", estimate.wall.micros());
     }
 }

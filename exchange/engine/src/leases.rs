@@ -1,37 +1,47 @@
-//! The life of a lease: granted at a match, then settled, released, or expired at its two deadlines.
+//! The life of a lease: granted at a match, then settled, released, closed, or expired at its two deadlines.
 //!
-//! Owns the open leases and their deadlines. A closed lease is gone from here; its record is a projection.
+//! Owns the open leases. A closed lease is gone from here; its record is a projection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use merit_terms::{Execution, LeaseId, Money, Outcome, Refusal, Time, Usage};
+use merit_terms::{Execution, LeaseId, Money, Outcome, ProviderId, Refusal, Time, Usage};
+use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::book::OfferSlot;
-use crate::command::{Bid, Grant, ProviderKind, Reply, Settle, Settlement};
-use crate::estimate::{Estimate, LogDuration, median};
-use crate::event::{Ending, Event, Lease, LeaseState, Why};
+use crate::command::{Bid, BrokerRequest, Grant, NotSent, ProviderKind, Reply, Settle, Settlement};
+use crate::due::Due;
+use crate::durations::Observation;
+use crate::event::{Ending, Event, Lease, LeaseState, Resting, Why};
 use crate::ledger::FEES;
+use crate::matching::Best;
+use crate::quotas::{Reserve, energy_mb_ms, worst_energy_mb_ms};
 
 /// How long after its timeout a lease keeps its capacity: what a settle may take to arrive.
 const CAPACITY_GRACE_MS: u64 = 5_000;
 /// How long after that it can still be settled.
 const SETTLE_WITHIN_MS: u64 = 10 * 60 * 1000;
-/// The most expiries that run before one command; the rest run before the next ones.
-pub const EXPIRIES_MAX: usize = 64;
 
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct OpenLease {
     pub(crate) lease: Lease,
     /// None once its capacity has returned.
-    slot: Option<OfferSlot>,
+    pub(crate) slot: Option<OfferSlot>,
+    pub(crate) reserve: Option<Reserve>,
+    /// The deferred bid that it was matched with, until its broker takes it up.
+    pub(crate) resting: Option<Box<Resting>>,
 }
 
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Leases {
     pub(crate) open: BTreeMap<u64, OpenLease>,
-    /// When something is due, and for which lease.
-    pub(crate) due: BTreeSet<(Time, u64)>,
+    /// Of each invocation, its leases in state Unknown, in order of their match.
+    pub(crate) unknown: BTreeMap<LeaseId, Vec<u64>>,
+    pub(crate) by_request: BTreeMap<BrokerRequest, u64>,
+    /// Each run, and the sequence at which it began.
+    pub(crate) runs: Vec<(u32, u64)>,
+    /// Forgotten leases that were settled, until nobody may settle them any more.
+    pub(crate) late: BTreeMap<LeaseId, Time>,
 }
 
 impl Engine {
@@ -42,20 +52,43 @@ impl Engine {
         bid: &Bid,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        let best = self.best(bid)?;
-        let winner = best.winner;
-        let Some(offer) = self.shelf.offer(winner.slot) else {
-            return Err(Refusal::Closed);
-        };
-        let id = LeaseId { run: self.run, sequence };
+        if let Some(request) = bid.request {
+            self.online(request.session)?;
+            if let Some(sequence) = self.leases.by_request.get(&request) {
+                return Ok(Reply::Granted(Box::new(self.grant_of(&self.leases.open[sequence].lease))));
+            }
+        }
+        let best = self.best(bid, at)?;
+        let grant = self.lease(at, sequence, bid, &best, None, events);
+        Ok(Reply::Granted(Box::new(grant)))
+    }
+
+    /// Leases what was found. A resting bid's lease is offered to its broker, with all that the bid holds.
+    pub(crate) fn lease(
+        &mut self,
+        at: Time,
+        sequence: u64,
+        bid: &Bid,
+        best: &Best,
+        resting: Option<Box<Resting>>,
+        events: &mut Vec<Event>,
+    ) -> Grant {
+        let (winner, id) = (&best.winner, LeaseId { run: self.run, sequence });
+        let kind = self.kind_of(winner.provider);
         let function = &self.registry.functions[bid.function.index()];
         let memory_mb = function.revision(best.revision).map_or(0, |revision| revision.code.memory_mb);
-        let provider = &self.registry.providers[winner.provider.index()];
-        let holds = provider.kind == ProviderKind::Market;
+        let (vcpus_milli, quota) =
+            self.shelf.offer(winner.slot).map_or((0, None), |offer| (offer.vcpus_milli, offer.quota));
+        let shared = bid.invocation.map_or(Money::ZERO, |invocation| self.take_over_holds(bid, invocation, kind));
         let capacity_until = at.after_millis(u64::from(winner.timeout_ms) + CAPACITY_GRACE_MS);
+        let hold = match &resting {
+            Some(resting) => resting.hold,
+            None if kind == ProviderKind::Own && self.rules == 1 => Money::ZERO,
+            None => winner.worst_cost.max(shared),
+        };
         let lease = Lease {
             id,
-            invocation: bid.invocation.unwrap_or(id),
+            invocation: resting.as_ref().map(|resting| resting.id).or(bid.invocation).unwrap_or(id),
             attempt: bid.tried.len() as u32 + 1,
             account: bid.account,
             function: bid.function,
@@ -65,35 +98,52 @@ impl Engine {
             offer: winner.offer,
             price: winner.price,
             tariff: winner.tariff,
-            vcpus_milli: offer.rung.vcpus_milli,
+            vcpus_milli,
             memory_mb,
             timeout_ms: winner.timeout_ms,
             quoted_cost: winner.cost,
             worst_cost: winner.worst_cost,
-            hold: if holds { winner.worst_cost } else { Money::ZERO },
+            hold,
             matched_at: at,
             capacity_until,
             settle_by: capacity_until.after_millis(SETTLE_WITHIN_MS),
             runner_up: best.runner_up.map(|candidate| (candidate.provider, candidate.cost)),
-            state: LeaseState::Running,
+            state: if resting.is_some() { LeaseState::Offered } else { LeaseState::Running },
             on_prior: winner.on_prior,
             claim: None,
             request: bid.request,
         };
-        let grant = Grant {
+        let grant = self.grant_of(&lease);
+        let reserve = quota.map(|quota| {
+            let worst = worst_energy_mb_ms(&lease.tariff, memory_mb, lease.timeout_ms);
+            self.reserve(lease.provider, quota, worst)
+        });
+        self.hold(&lease, lease.hold);
+        self.begin(&lease);
+        events.push(Event::Granted(Box::new(lease.clone())));
+        self.shelf.take(winner.slot, memory_mb, sequence, &self.registry, events);
+        self.protect(at, lease.provider, events);
+        self.dues.insert((capacity_until, Due::Lease(sequence)));
+        if let Some(request) = lease.request {
+            self.leases.by_request.insert(request, sequence);
+        }
+        self.leases.open.insert(sequence, OpenLease { lease, slot: Some(winner.slot), reserve, resting });
+        grant
+    }
+
+    /// What the broker needs to dispatch a lease.
+    pub(crate) fn grant_of(&self, lease: &Lease) -> Grant {
+        Grant {
             terms: lease.terms(),
-            session: provider.session,
+            session: self.registry.providers[lease.provider.index()].session,
             quoted_cost: lease.quoted_cost,
             expires: lease.capacity_until,
             request: lease.request,
-        };
-        self.open_lease(lease, winner.slot, events);
-        Ok(Reply::Granted(Box::new(grant)))
+        }
     }
 
-    fn open_lease(&mut self, lease: Lease, slot: OfferSlot, events: &mut Vec<Event>) {
-        let sequence = lease.id.sequence;
-        self.ledger.of(lease.account).hold(lease.hold);
+    /// Counts a lease that begins to run.
+    fn begin(&mut self, lease: &Lease) {
         let function = &mut self.registry.functions[lease.function.index()];
         function.running += 1;
         if lease.on_prior
@@ -101,39 +151,29 @@ impl Engine {
         {
             *revision.probes.entry(lease.provider).or_default() += 1;
         }
-        events.push(Event::Granted(Box::new(lease.clone())));
-        self.shelf.take(slot, lease.memory_mb, sequence, &self.registry, events);
-        self.leases.due.insert((lease.capacity_until, sequence));
-        self.leases.open.insert(sequence, OpenLease { lease, slot: Some(slot) });
+        self.ledger.of(lease.account).running += 1;
+        let provider = &mut self.registry.providers[lease.provider.index()];
+        provider.exposure += u128::from(lease.worst_cost.picodollars());
+        provider.health.grant(lease);
     }
 
-    pub(crate) fn settle(&mut self, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+    pub(crate) fn settle(&mut self, at: Time, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         match command.execution {
-            Execution::Executed => self.settle_executed(command, events),
-            Execution::NotSent => self.release(command.lease, false, events),
-            Execution::Unknown => self.settle_unknown(command.lease, events),
+            Execution::Executed => self.settle_executed(at, command, events),
+            Execution::NotSent => self.release(at, command.lease, NotSent::Withdrawn, events),
+            Execution::Unknown => self.settle_unknown(at, command, events),
         }
     }
 
-    fn settle_executed(&mut self, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
-        let lease = self.close(command.lease, events)?;
-        let metered = Usage::metered(command.reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
-        let provider = &self.registry.providers[lease.provider.index()];
-        let (seller, moves_money) = (provider.account, provider.kind == ProviderKind::Market);
+    fn settle_executed(&mut self, at: Time, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+        let lease = self.open_mut(command.lease)?.lease.clone();
+        self.taken_up(command.lease.sequence);
+        let reported = command.reported.or(lease.claim);
+        let metered = Usage::metered(reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
+        let moves_money = self.kind_of(lease.provider) == ProviderKind::Market;
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage);
-        let cost = if moves_money { cost.min(lease.hold) } else { cost };
+        let cost = if moves_money || self.rules > 1 { cost.min(lease.worst_cost) } else { cost };
         let fee = if moves_money { cost.share(self.fee_basis_points) } else { Money::ZERO };
-        if moves_money {
-            self.pay(&lease, seller, cost, fee, events);
-        }
-        if matches!(command.outcome, Outcome::Ok | Outcome::Timeout) && !metered.estimated {
-            self.learn(&lease, &metered.usage);
-        }
-        let market = &mut self.registry.markets[lease.market.index()];
-        market.trades += 1;
-        if cost > Money::ZERO && seller != lease.account {
-            market.spot_price = Some(lease.price);
-        }
         let settlement = Settlement {
             cost,
             fee,
@@ -141,77 +181,220 @@ impl Engine {
             usage: metered.usage,
             estimated: metered.estimated,
         };
-        let spot_price = market.spot_price;
-        events.push(Event::Settled { lease: Box::new(lease), outcome: command.outcome, settlement, spot_price });
+        let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
+        let lease = self.close(command.lease.sequence, cost, Some(used), events)?;
+        self.provider_answered(&lease, events);
+        if matches!(command.outcome, Outcome::Ok | Outcome::Timeout) && !metered.estimated {
+            self.learn(at, &lease, &metered.usage);
+        }
+        self.pay(lease, command.outcome, settlement, cost, events);
         Ok(Reply::Settled(settlement))
     }
 
-    /// The buyer pays the cost, the operator's fee comes out of the seller's revenue.
-    fn pay(&mut self, lease: &Lease, seller: merit_terms::AccountId, cost: Money, fee: Money, events: &mut Vec<Event>) {
+    /// The buyer pays what of the cost is `from_buyer`, the operator the rest; the fee comes out of the seller's revenue. A
+    /// trade.
+    pub(crate) fn pay(
+        &mut self,
+        lease: Lease,
+        outcome: Outcome,
+        settlement: Settlement,
+        from_buyer: Money,
+        events: &mut Vec<Event>,
+    ) {
+        let provider = &self.registry.providers[lease.provider.index()];
+        let seller = provider.account;
         let (id, invocation) = (lease.id, lease.invocation);
-        let entries = [
-            (lease.account, seller, cost, Why::Cost { lease: id, invocation }),
-            (seller, FEES, fee, Why::Fee { lease: id, invocation }),
-        ];
-        for (from, to, amount, why) in entries {
-            if amount > Money::ZERO {
-                self.ledger.transfer(from, to, amount);
-                events.push(Event::Moved { from, to, amount, why });
+        if provider.kind == ProviderKind::Market {
+            let loss = settlement.cost.saturating_sub(from_buyer);
+            let entries = [
+                (lease.account, seller, from_buyer, Why::Cost { lease: id, invocation }),
+                (self.losses, seller, loss, Why::Loss { lease: id, invocation }),
+                (seller, FEES, settlement.fee, Why::Fee { lease: id, invocation }),
+            ];
+            for (from, to, amount, why) in entries {
+                if amount > Money::ZERO {
+                    self.ledger.transfer(from, to, amount);
+                    events.push(Event::Moved { from, to, amount, why });
+                }
             }
         }
+        self.count_spending(&lease, |spending, calendar| spending.spend(from_buyer, lease.matched_at, calendar));
+        let market = &mut self.registry.markets[lease.market.index()];
+        market.trades += 1;
+        if settlement.cost > Money::ZERO && seller != lease.account {
+            market.spot_price = Some(lease.price);
+        }
+        let spot_price = market.spot_price;
+        events.push(Event::Settled { lease: Box::new(lease), outcome, settlement, spot_price });
     }
 
-    /// No answer came: costs 0, but what was sent may still run, so its capacity stays taken until its deadline.
-    fn settle_unknown(&mut self, id: LeaseId, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
-        let open = self.open_mut(id)?;
-        if open.slot.is_none() {
-            let lease = self.close(id, events)?;
-            events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
-            return Ok(Reply::Done);
+    /// No answer came. What was sent may still run, so its capacity stays taken until its deadline, and its hold until
+    /// nobody may claim it any more.
+    fn settle_unknown(&mut self, at: Time, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+        let sequence = command.lease.sequence;
+        self.open_mut(command.lease)?;
+        self.taken_up(sequence);
+        if self.rules == 1 {
+            return self.settle_unknown_plainly(command.lease, events);
         }
+        let open = self.open_mut(command.lease)?;
         open.lease.state = LeaseState::Unknown;
-        let (account, hold) = (open.lease.account, std::mem::take(&mut open.lease.hold));
         let lease = open.lease.clone();
-        self.ledger.of(account).unhold(hold);
+        self.leases.unknown.entry(lease.invocation).or_default().push(sequence);
+        self.blame(at, &lease, command.fault, events);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
     }
 
-    /// Nothing was sent: costs 0. `busy`: the provider takes no more until it states its pools again.
-    pub(crate) fn release(&mut self, id: LeaseId, busy: bool, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+    /// By rules 1 its hold closes at once.
+    fn settle_unknown_plainly(&mut self, id: LeaseId, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+        let open = self.open_mut(id)?;
+        if open.slot.is_none() {
+            let lease = self.close(id.sequence, Money::ZERO, None, events)?;
+            events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
+            return Ok(Reply::Done);
+        }
+        open.lease.state = LeaseState::Unknown;
+        let before = open.lease.clone();
+        open.lease.hold = Money::ZERO;
+        let lease = open.lease.clone();
+        self.leases.unknown.entry(lease.invocation).or_default().push(id.sequence);
+        self.unhold(&before, before.hold);
+        events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
+        Ok(Reply::Done)
+    }
+
+    /// A provider's fault counts against it; anything else says nothing about it.
+    fn blame(&mut self, at: Time, lease: &Lease, fault: bool, events: &mut Vec<Event>) {
+        if fault && self.rules > 1 {
+            self.provider_failed(at, lease, events);
+        } else {
+            self.registry.providers[lease.provider.index()].health.inconclusive(lease);
+        }
+    }
+
+    /// Nothing was sent: costs 0.
+    pub(crate) fn release(
+        &mut self,
+        at: Time,
+        id: LeaseId,
+        why: NotSent,
+        events: &mut Vec<Event>,
+    ) -> Result<Reply, Refusal> {
         let slot = self.open_mut(id)?.slot;
+        self.taken_up(id.sequence);
         let pool = slot.and_then(|slot| self.shelf.offer(slot)).map(|offer| offer.pool);
-        let lease = self.close(id, events)?;
-        if busy && let Some(pool) = pool {
+        let lease = self.close(id.sequence, Money::ZERO, None, events)?;
+        self.blame(at, &lease, why == NotSent::Failed, events);
+        if why == NotSent::Busy
+            && let Some(pool) = pool
+        {
             self.shelf.busy(pool, events);
         }
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
         Ok(Reply::Done)
     }
 
+    /// The operator closes a lease in whatever state.
+    pub(crate) fn close_lease(&mut self, id: LeaseId, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+        if self.leases.open.get(&id.sequence).is_none_or(|open| open.lease.id != id) {
+            return Err(self.not_open(id));
+        }
+        let lease = self.close(id.sequence, Money::ZERO, None, events)?;
+        self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
+        events.push(Event::Ended { lease: Box::new(lease), how: Ending::Closed });
+        Ok(Reply::Done)
+    }
+
+    /// What a provider says that a lease used; the first word stands.
+    pub(crate) fn claim(&mut self, id: LeaseId, usage: Usage, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+        let known = |open: &&mut OpenLease| open.lease.id == id && open.lease.state != LeaseState::Offered;
+        let Some(open) = self.leases.open.get_mut(&id.sequence).filter(known) else {
+            return Err(self.not_open(id));
+        };
+        if open.lease.claim.is_none() {
+            open.lease.claim = Some(usage);
+            events.push(Event::Claimed { lease: id, provider: open.lease.provider, usage });
+        }
+        Ok(Reply::Done)
+    }
+
     fn open_mut(&mut self, id: LeaseId) -> Result<&mut OpenLease, Refusal> {
+        let refusal = self.not_open(id);
         self.leases
             .open
             .get_mut(&id.sequence)
             .filter(|open| open.lease.id == id && open.lease.state != LeaseState::Unknown)
-            .ok_or(Refusal::Closed)
+            .ok_or(refusal)
     }
 
-    /// Takes the lease out: its hold and whatever capacity it still has return.
-    fn close(&mut self, id: LeaseId, events: &mut Vec<Event>) -> Result<Lease, Refusal> {
-        self.open_mut(id)?;
-        let open = self.leases.open.remove(&id.sequence).ok_or(Refusal::Closed)?;
-        let (lease, slot) = (open.lease, open.slot);
+    /// Why a lease that is not open cannot be settled: a crash forgot it, or it is closed.
+    pub(crate) fn not_open(&self, id: LeaseId) -> Refusal {
+        if self.is_forgotten(id) && !self.leases.late.contains_key(&id) { Refusal::Forgotten } else { Refusal::Closed }
+    }
+
+    /// Whether a former run granted it above the last sequence of that run that is durable.
+    pub(crate) fn is_forgotten(&self, id: LeaseId) -> bool {
+        let next = self.leases.runs.partition_point(|(run, _)| *run <= id.run);
+        self.rules > 1 && self.leases.runs.get(next).is_some_and(|(_, began)| id.sequence >= *began)
+    }
+
+    /// The broker has the lease: what its bid held beyond the worst case is free.
+    pub(crate) fn taken_up(&mut self, sequence: u64) {
+        let Some(open) = self.leases.open.get_mut(&sequence) else { return };
+        if open.lease.state != LeaseState::Offered {
+            return;
+        }
+        open.lease.state = LeaseState::Running;
+        open.resting = None;
+        let rest = open.lease.hold.saturating_sub(open.lease.worst_cost);
+        open.lease.hold = open.lease.worst_cost;
+        let lease = open.lease.clone();
+        self.unhold(&lease, rest);
+        self.dues.remove(&(lease.matched_at.after_millis(crate::bids::TAKE_UP_WITHIN_MS), Due::TakeUp(sequence)));
+    }
+
+    /// Takes a lease out that cost `cost` and used so much of its quota: whatever else it has returns.
+    pub(crate) fn close(
+        &mut self,
+        sequence: u64,
+        cost: Money,
+        used_mb_ms: Option<u64>,
+        events: &mut Vec<Event>,
+    ) -> Result<Lease, Refusal> {
+        let OpenLease { lease, slot, reserve, .. } = self.leases.open.remove(&sequence).ok_or(Refusal::Closed)?;
         let due = if slot.is_some() { lease.capacity_until } else { lease.settle_by };
-        self.leases.due.remove(&(due, id.sequence));
-        self.ledger.of(lease.account).unhold(lease.hold);
+        self.dues.remove(&(due, Due::Lease(sequence)));
+        if let Some(request) = lease.request {
+            self.leases.by_request.remove(&request);
+        }
+        self.forget_unknown(&lease);
+        self.unhold(&lease, lease.hold);
+        self.leave_hold(&lease, lease.hold.saturating_sub(cost));
+        if let Some(reserve) = reserve {
+            self.unreserve(lease.provider, reserve, used_mb_ms);
+        }
+        let exposure = &mut self.registry.providers[lease.provider.index()].exposure;
+        *exposure -= u128::from(lease.worst_cost.picodollars());
         self.return_capacity(&lease, slot, events);
         Ok(lease)
     }
 
-    fn return_capacity(&mut self, lease: &Lease, slot: Option<OfferSlot>, events: &mut Vec<Event>) {
+    fn forget_unknown(&mut self, lease: &Lease) {
+        if lease.state == LeaseState::Unknown
+            && let Some(unknown) = self.leases.unknown.get_mut(&lease.invocation)
+        {
+            unknown.retain(|sequence| *sequence != lease.id.sequence);
+            if unknown.is_empty() {
+                self.leases.unknown.remove(&lease.invocation);
+            }
+        }
+    }
+
+    pub(crate) fn return_capacity(&mut self, lease: &Lease, slot: Option<OfferSlot>, events: &mut Vec<Event>) {
         let Some(slot) = slot else { return };
         self.shelf.give_back(slot, lease.memory_mb, events);
+        self.ledger.of(lease.account).running -= 1;
         let function = &mut self.registry.functions[lease.function.index()];
         function.running -= 1;
         if lease.on_prior
@@ -223,68 +406,68 @@ impl Engine {
                 revision.probes.remove(&lease.provider);
             }
         }
+        self.wake_bids();
     }
 
-    /// Runs what is due at `at` in (time, sequence) order, at most [`EXPIRIES_MAX`]; whether anything was.
-    pub(crate) fn expire(&mut self, at: Time, events: &mut Vec<Event>) -> bool {
-        let mut ran = 0;
-        while ran < EXPIRIES_MAX
-            && let Some((due, sequence)) = self.leases.due.first().copied().filter(|(due, _)| *due <= at)
-        {
-            self.leases.due.remove(&(due, sequence));
-            self.expire_one(sequence, events);
-            ran += 1;
-        }
-        ran > 0
-    }
-
-    fn expire_one(&mut self, sequence: u64, events: &mut Vec<Event>) {
-        let Some(mut open) = self.leases.open.remove(&sequence) else {
-            return;
-        };
-        let slot = open.slot.take();
-        self.return_capacity(&open.lease, slot, events);
-        match open.lease.state {
-            // Its capacity was all that was left of it.
-            LeaseState::Unknown => {}
-            LeaseState::Running | LeaseState::Offered => {
+    /// One of a lease's two deadlines has come.
+    pub(crate) fn lease_due(&mut self, sequence: u64, events: &mut Vec<Event>) {
+        let Some(open) = self.leases.open.get_mut(&sequence) else { return };
+        if let Some(slot) = open.slot.take() {
+            if open.lease.state != LeaseState::Unknown {
                 open.lease.state = LeaseState::Overdue;
-                self.leases.due.insert((open.lease.settle_by, sequence));
-                self.leases.open.insert(sequence, open);
             }
-            LeaseState::Overdue => {
-                self.ledger.of(open.lease.account).unhold(open.lease.hold);
-                events.push(Event::Ended { lease: Box::new(open.lease), how: Ending::Expired });
+            let lease = open.lease.clone();
+            if self.rules == 1 && lease.state == LeaseState::Unknown {
+                self.leases.open.remove(&sequence);
+                self.forget_unknown(&lease);
+                let exposure = &mut self.registry.providers[lease.provider.index()].exposure;
+                *exposure -= u128::from(lease.worst_cost.picodollars());
+            } else {
+                self.dues.insert((lease.settle_by, Due::Lease(sequence)));
+            }
+            self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
+            return self.return_capacity(&lease, Some(slot), events);
+        }
+        match open.lease.claim {
+            Some(claim) => self.pay_claim(sequence, claim, events),
+            None => {
+                if let Ok(lease) = self.close(sequence, Money::ZERO, None, events)
+                    && lease.state != LeaseState::Unknown
+                {
+                    events.push(Event::Ended { lease: Box::new(lease), how: Ending::Expired });
+                }
             }
         }
     }
 
     /// The provider's duration for this revision, and how it compares with the others in general.
-    fn learn(&mut self, lease: &Lease, usage: &Usage) {
+    pub(crate) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
+        let plainly = self.rules == 1;
+        let seen = Observation {
+            usage: *usage,
+            vcpus_milli: lease.vcpus_milli,
+            at_s: if plainly { 0 } else { (at.micros() / 1_000_000) as u32 },
+            plainly,
+        };
         let function = &mut self.registry.functions[lease.function.index()];
-        let Some(revision) = function.revision_mut(lease.revision) else {
-            return;
-        };
-        let wall = match revision.estimates.get_mut(&lease.provider) {
-            Some(estimate) => {
-                estimate.learn(usage);
-                estimate.wall
-            }
-            None => {
-                let estimate = Estimate::first(usage);
-                revision.estimates.insert(lease.provider, estimate);
-                estimate.wall
-            }
-        };
-        let others: Vec<LogDuration> = revision
-            .estimates
-            .iter()
-            .filter(|(provider, _)| **provider != lease.provider)
-            .map(|(_, estimate)| estimate.wall)
-            .collect();
-        if let Some(others) = median(others) {
-            let ratio = &mut self.registry.providers[lease.provider.index()].general_ratio;
-            *ratio = ratio.moved_towards(wall.minus(others));
+        let Some(revision) = function.revision_mut(lease.revision) else { return };
+        if let Some(ratio) = revision.durations.learn(lease.provider, &seen) {
+            self.registry.compare(lease.provider, ratio);
+        }
+    }
+
+    /// Pulls a provider's offers that was leased as fast as it asked to be protected from.
+    fn protect(&mut self, at: Time, id: ProviderId, events: &mut Vec<Event>) {
+        let provider = &mut self.registry.providers[id.index()];
+        let Some(protection) = provider.protection else { return };
+        provider.leased_at.push_back(at);
+        while provider.leased_at.front().is_some_and(|then| then.after_millis(protection.within_ms.into()) <= at) {
+            provider.leased_at.pop_front();
+        }
+        if provider.leased_at.len() >= protection.leases as usize {
+            provider.leased_at.clear();
+            self.shelf.cancel(id, |_| true, &mut self.registry, &mut self.dues, events);
+            events.push(Event::Protected { provider: id });
         }
     }
 }

@@ -1,24 +1,134 @@
 //! Accounts in double entry: every amount leaves one account and enters another, so all balances sum to zero.
+//!
+//! Owns balances, holds and what is spent in each day and month. Never decides whether an amount may move.
 
 use std::collections::HashMap;
 
-use merit_terms::{AccountId, Balance, Money, Name, Refusal};
+use merit_terms::{AccountId, Balance, Budget, Money, Name, Period, Refusal, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::command::AccountLimits;
 
 /// Where deposits come from: its balance is minus all that was ever paid in.
 pub const OUTSIDE: AccountId = AccountId::new(0);
 /// What the operator's fees go to.
 pub const FEES: AccountId = AccountId::new(1);
+/// The operator's account that pays a seller what a forgotten lease cost beyond what its buyer has; opened with rules 2.
+pub const LOSSES_NAME: &str = "merit-losses";
 
 const SYSTEM_ACCOUNTS: [&str; 2] = ["merit-outside", "merit-fees"];
 
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     pub name: String,
     pub balance: Balance,
-    /// Worst cases of open leases: owned, but not available.
+    /// Worst cases of open leases, and what resting bids may cost: owned, but not available.
     pub held: u128,
     pub frozen: bool,
-    pub limits: crate::AccountLimits,
+    pub limits: AccountLimits,
+    /// Leases whose capacity has not returned.
+    pub running: u32,
+    pub(crate) spending: Spending,
+}
+
+/// What the calls of an account or a function cost, and may still cost, in the present day and month.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spending {
+    day: Counted,
+    month: Counted,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counted {
+    /// When the period began that this counts.
+    since: Time,
+    spent: u128,
+    held: u128,
+}
+
+/// When the present day and month began, in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Calendar {
+    day: Time,
+    month: Time,
+    next_day: Time,
+}
+
+impl Calendar {
+    /// Goes to `at`.
+    pub(crate) fn go_to(&mut self, at: Time) {
+        if (self.day..self.next_day).contains(&at) {
+            return;
+        }
+        let day = at.period(Period::Day);
+        self.day = Time::start_of(Period::Day, day);
+        self.next_day = Time::start_of(Period::Day, day + 1);
+        self.month = Time::start_of(Period::Month, at.period(Period::Month));
+    }
+
+    /// When the present period began.
+    pub(crate) fn since(&self, period: Period) -> Time {
+        match period {
+            Period::Day => self.day,
+            Period::Month => self.month,
+        }
+    }
+}
+
+impl Counted {
+    fn now(self, since: Time) -> Counted {
+        if self.since == since { self } else { Counted { since, ..Counted::default() } }
+    }
+}
+
+impl Spending {
+    fn each(&mut self, calendar: &Calendar) -> [&mut Counted; 2] {
+        self.day = self.day.now(calendar.day);
+        self.month = self.month.now(calendar.month);
+        [&mut self.day, &mut self.month]
+    }
+
+    /// Holds `amount` in the periods of `since`, as far as they are the present ones.
+    pub(crate) fn hold(&mut self, amount: Money, since: Time, calendar: &Calendar) {
+        for counted in self.each(calendar) {
+            if since >= counted.since {
+                counted.held += u128::from(amount.picodollars());
+            }
+        }
+    }
+
+    /// Gives up what [`Spending::hold`] held.
+    pub(crate) fn unhold(&mut self, amount: Money, since: Time, calendar: &Calendar) {
+        for counted in self.each(calendar) {
+            if since >= counted.since {
+                counted.held -= u128::from(amount.picodollars());
+            }
+        }
+    }
+
+    pub(crate) fn spend(&mut self, amount: Money, since: Time, calendar: &Calendar) {
+        for counted in self.each(calendar) {
+            if since >= counted.since {
+                counted.spent += u128::from(amount.picodollars());
+            }
+        }
+    }
+
+    /// What is spent and held in the present period, in picodollars.
+    pub(crate) fn of(&self, period: Period, calendar: &Calendar) -> (u128, u128) {
+        let counted = match period {
+            Period::Day => self.day,
+            Period::Month => self.month,
+        };
+        let counted = counted.now(calendar.since(period));
+        (counted.spent, counted.held)
+    }
+
+    /// What is left of a budget.
+    pub(crate) fn left(&self, budget: &Budget, calendar: &Calendar) -> u128 {
+        let (spent, held) = self.of(budget.period, calendar);
+        u128::from(budget.amount.picodollars()).saturating_sub(spent + held)
+    }
 }
 
 impl Account {
@@ -28,19 +138,34 @@ impl Account {
             balance: Balance::ZERO,
             held: 0,
             frozen: false,
-            limits: crate::AccountLimits::default(),
+            limits: AccountLimits::default(),
+            running: 0,
+            spending: Spending::default(),
         }
     }
 
     /// Whether it belongs to the exchange itself.
     pub fn is_system(&self) -> bool {
-        SYSTEM_ACCOUNTS.contains(&self.name.as_str())
+        SYSTEM_ACCOUNTS.contains(&self.name.as_str()) || self.name == LOSSES_NAME
     }
 
-    /// Whether `amount` is there beyond what is held.
-    pub(crate) fn affords(&self, amount: Money) -> bool {
-        let held = i128::try_from(self.held).unwrap_or(i128::MAX);
-        self.balance.picodollars().saturating_sub(held) >= i128::from(amount.picodollars())
+    /// What it owns beyond its holds; may be below zero.
+    pub fn unheld(&self) -> i128 {
+        self.balance.picodollars().saturating_sub(self.held())
+    }
+
+    /// What it may still hold: what is left of its balance and its credit, within its exposure.
+    pub fn available(&self) -> i128 {
+        let credit = i128::from(self.limits.credit_limit.picodollars());
+        let funds = self.unheld().saturating_add(credit);
+        match self.limits.exposure {
+            Some(exposure) => funds.min(i128::from(exposure.picodollars()) - self.held()),
+            None => funds,
+        }
+    }
+
+    fn held(&self) -> i128 {
+        i128::try_from(self.held).unwrap_or(i128::MAX)
     }
 
     pub(crate) fn hold(&mut self, amount: Money) {
@@ -52,7 +177,7 @@ impl Account {
     }
 }
 
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ledger {
     pub(crate) accounts: Vec<Account>,
     by_name: HashMap<String, AccountId>,
@@ -81,12 +206,26 @@ impl Ledger {
         Ok(self.insert(name.as_str()))
     }
 
+    /// The account for losses, and whether it was opened now.
+    pub(crate) fn open_losses(&mut self) -> (AccountId, bool) {
+        match self.find(LOSSES_NAME) {
+            Some(id) => (id, false),
+            None => (self.insert(LOSSES_NAME), true),
+        }
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<AccountId> {
         self.by_name.get(name).copied()
     }
 
     pub(crate) fn get(&self, id: AccountId) -> Result<&Account, Refusal> {
         self.accounts.get(id.index()).ok_or_else(|| Refusal::Unknown { what: "account", name: id.number().to_string() })
+    }
+
+    pub(crate) fn get_mut(&mut self, id: AccountId) -> Result<&mut Account, Refusal> {
+        self.accounts
+            .get_mut(id.index())
+            .ok_or_else(|| Refusal::Unknown { what: "account", name: id.number().to_string() })
     }
 
     /// Moves `amount`; the caller has checked that it may.

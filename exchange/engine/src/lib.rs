@@ -1,51 +1,78 @@
-//! The matching engine: accounts, providers, offers, functions and leases as one deterministic state machine.
+//! The matching engine: accounts, providers, offers, functions, bids and leases as one deterministic state machine.
 //!
 //! `apply(at, command, &mut events)` is the only way to change it. It takes time and order as arguments and gives
 //! refusals back as values: no clock, no randomness, no IO, no async, no logging, no floats, no iteration over a
 //! collection whose order is not defined. Same commands, same events, same digest: always.
 //!
-//! Invariants, after every command: all balances sum to zero; an account's holds are those of its open leases; no
-//! offer and no pool has sold more than it stated at the match.
+//! Invariants, after every command: all balances sum to zero; an account's holds are those of its open leases and resting
+//! bids; no offer and no pool has sold more than it stated at the match; no budget is spent and held beyond its amount.
 
 #![deny(clippy::float_arithmetic)]
 
+mod bids;
+mod bits;
 mod book;
+mod brokers;
+mod classes;
 mod command;
 mod digest;
+mod due;
+mod durations;
 mod estimate;
 mod event;
+mod health;
+mod holds;
+mod index;
 mod leases;
 mod ledger;
 mod matching;
+mod operator;
+mod quotas;
+mod ranks;
 mod registry;
+mod saved;
+mod search;
+mod sessions;
 mod views;
 
-use merit_terms::{Refusal, Time};
+use merit_terms::{AccountId, ProviderId, Refusal, Time};
 
+pub use bids::EXAMINED_MAX;
 pub use command::{
     AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, BrokerSession, Code, Command, Correction, CorrectionKind,
     Deferred, Forgotten, FunctionSettings, Grant, LeaseTerms, Logon, MarketState, MarketTerms, NotSent, ProviderKind,
     ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle, Settlement,
 };
+pub use due::EXPIRIES_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
-pub use leases::EXPIRIES_MAX;
-pub use ledger::{Account, FEES, OUTSIDE};
+pub use ledger::{Account, FEES, LOSSES_NAME, OUTSIDE};
 pub use matching::{Candidate, MeritOrder, Refused};
 pub use registry::{Function, LIVE, Market, Provider, Revision};
 pub use views::{HealthView, PoolView, QuotaView, SpendingOf};
 
+/// The newest rules that this engine has; it has those before, too.
+pub const RULES: u32 = 2;
+
 /// The whole state of the exchange.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     run: u32,
+    /// The rules that hold; see [`Command::ActivateRules`].
+    rules: u32,
     /// The number of commands applied that changed something.
     sequence: u64,
     last_at: Time,
+    calendar: ledger::Calendar,
     fee_basis_points: u32,
+    /// What pays the sellers of forgotten leases, from rules 2 on.
+    losses: AccountId,
     ledger: ledger::Ledger,
     registry: registry::Registry,
     shelf: book::Shelf,
     leases: leases::Leases,
+    bids: bids::Bids,
+    brokers: brokers::Brokers,
+    dues: due::Dues,
 }
 
 /// What became of a command.
@@ -54,7 +81,7 @@ pub struct Applied {
     /// When it counts as having happened: never before the command before it.
     pub at: Time,
     /// Its sequence, if it changed anything; only such commands are journaled. A refused command changes something
-    /// if expiries ran before it.
+    /// if expiries ran before it, or resting bids were examined after it.
     pub sequence: Option<u64>,
     pub reply: Result<Reply, Refusal>,
 }
@@ -66,31 +93,43 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An empty market: only the system accounts.
+    /// An empty market: only the system accounts, and the first rules.
     pub fn new() -> Engine {
         Engine {
             run: 0,
+            rules: 1,
             sequence: 0,
             last_at: Time::default(),
+            calendar: ledger::Calendar::default(),
             fee_basis_points: 0,
+            losses: FEES,
             ledger: ledger::Ledger::new(),
             registry: registry::Registry::default(),
             shelf: book::Shelf::default(),
             leases: leases::Leases::default(),
+            bids: bids::Bids::default(),
+            brokers: brokers::Brokers::default(),
+            dues: due::Dues::new(),
         }
     }
 
     /// Applies one command at `clock`, or at the time of the command before it if the clock went back. At most
-    /// [`EXPIRIES_MAX`] due expiries run first. What happened is appended to `events`.
+    /// [`EXPIRIES_MAX`] due expiries run first; at most [`EXAMINED_MAX`] resting bids are examined afterwards, of which at
+    /// most one is matched, and none if the command itself was granted a lease. What happened is appended to `events`.
     pub fn apply(&mut self, clock: Time, command: &Command, events: &mut Vec<Event>) -> Applied {
         let at = clock.max(self.last_at);
+        self.calendar.go_to(at);
         let expired = self.expire(at, events);
         let sequence = self.sequence + 1;
         let reply = self.execute(at, sequence, command, events);
-        let changed = expired || (reply.is_ok() && *command != Command::Tick);
+        let matched = matches!(reply, Ok(Reply::Granted(_)));
+        let examined = if matched || !self.bids.is_pending() { 0 } else { self.sweep(at, sequence, events) };
+        let changed = expired || examined > 0 || (reply.is_ok() && *command != Command::Tick);
         if changed {
             self.last_at = at;
             self.sequence = sequence;
+        } else {
+            self.calendar.go_to(self.last_at);
         }
         Applied { at, sequence: changed.then_some(sequence), reply }
     }
@@ -103,24 +142,49 @@ impl Engine {
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
         match command {
-            Command::Start { run } => self.start(*run, events),
+            Command::Start { run } => self.start(*run, sequence, events),
             Command::Tick => Ok(Reply::Done),
+            Command::ActivateRules { version } => self.activate_rules(*version, events),
             Command::CreateMarket { name } => {
                 let market = self.registry.create_market(name)?;
+                self.shelf.markets.push(index::Index::default());
                 events.push(Event::MarketCreated { market, name: name.clone() });
                 Ok(Reply::Market(market))
             }
-            Command::OpenAccount { name } => self.ledger.open(name).map(Reply::Account),
+            Command::SetMarket { market, terms } => self.set_market(*market, *terms, events),
+            Command::OpenAccount { name } => {
+                let account = self.ledger.open(name)?;
+                events.push(Event::AccountOpened { account, name: name.to_string() });
+                Ok(Reply::Account(account))
+            }
             Command::Deposit { account, amount } => {
                 self.ledger.get(*account)?;
                 self.ledger.transfer(OUTSIDE, *account, *amount);
                 events.push(Event::Moved { from: OUTSIDE, to: *account, amount: *amount, why: Why::Deposit });
                 Ok(Reply::Done)
             }
+            Command::Payout { account, amount } => self.payout(*account, *amount, events),
+            Command::Correct(correction) => self.correct(correction, events),
+            Command::FreezeAccount { account, frozen } => self.freeze(*account, *frozen),
+            Command::SetAccountLimits { account, limits } => self.set_account_limits(*account, limits),
             Command::SetFee { basis_points } => self.set_fee(*basis_points),
             Command::RegisterProvider(command) => {
                 self.ledger.get(command.account)?;
-                self.registry.register_provider(command).map(Reply::Provider)
+                let provider = self.registry.register_provider(command)?;
+                events.push(Event::ProviderRegistered { provider, name: command.name.clone() });
+                Ok(Reply::Provider(provider))
+            }
+            Command::SetProviderLimits { provider, limits } => {
+                self.registry.provider_mut(*provider)?.limits = *limits;
+                Ok(Reply::Done)
+            }
+            Command::GrantLabels { provider, labels } => {
+                self.registry.grant_labels(*provider, labels).map(|()| Reply::Done)
+            }
+            Command::Kill { provider, reason } => self.kill(*provider, reason, events),
+            Command::Revive { provider } => {
+                self.registry.provider_mut(*provider)?.killed = None;
+                Ok(Reply::Done)
             }
             Command::PutFunction(command) => {
                 self.ledger.get(command.account)?;
@@ -131,106 +195,72 @@ impl Engine {
             Command::PutAlias { function, alias, revision } => {
                 self.registry.put_alias(*function, alias, *revision).map(|()| Reply::Done)
             }
-            Command::Logon(logon) => self.logon(logon.provider, &logon.endpoint, &logon.pools, events),
-            Command::StatePools { provider, session, pools } => {
-                book::check_pools(pools)?;
-                self.registry.in_session(*provider, *session)?;
-                self.shelf.state_pools(*provider, pools, &mut self.registry, events);
-                Ok(Reply::Done)
-            }
-            Command::Busy { provider, session, pool } => {
-                let pools = &self.registry.in_session(*provider, *session)?.pools;
-                let unknown = || Refusal::Unknown { what: "pool", name: pool.to_string() };
-                let slot = *pools.get(*pool as usize).ok_or_else(unknown)?;
-                self.shelf.busy(slot, events);
-                Ok(Reply::Done)
-            }
-            Command::Quote(quote) => self.quote_ladder(sequence, quote, events),
+            Command::Logon(logon) => self.logon(logon, events),
+            Command::StatePools { provider, session, pools } => self.state_pools(*provider, *session, pools, events),
+            Command::Busy { provider, session, pool } => self.busy(*provider, *session, *pool, events),
+            Command::Quote(quote) => self.quote_ladder(at, sequence, quote, events),
             Command::CancelAll { provider, session } => {
                 self.registry.in_session(*provider, *session)?;
-                self.shelf.cancel_all(*provider, &mut self.registry, events);
+                self.shelf.cancel(*provider, |_| true, &mut self.registry, &mut self.dues, events);
                 Ok(Reply::Done)
             }
+            Command::Logout { provider, session } => self.logout(*provider, *session, events),
             Command::Disconnect { provider, session } => {
                 self.registry.in_session(*provider, *session)?;
                 self.end_session(*provider, SessionEnding::Lost, events);
                 Ok(Reply::Done)
             }
+            Command::Claim { lease, usage } => self.claim(*lease, *usage, events),
+            Command::BrokerLogon { resumes } => self.broker_logon(sequence, *resumes),
+            Command::BrokerLost { session } => self.broker_lost(*session),
             Command::Acquire(bid) => self.acquire(at, sequence, bid, events),
-            Command::Settle(settle) => self.settle(settle, events),
-            Command::Release { lease, why } => self.release(*lease, *why == NotSent::Busy, events),
-            _ => Err(Refusal::UnknownRules { version: 2 }),
+            Command::Defer(deferred) => self.defer(at, sequence, deferred, events),
+            Command::TakeUp { lease } => self.take_up(*lease),
+            Command::CancelBid { account, bid } => self.cancel_bid(*account, *bid, events),
+            Command::Settle(settle) => self.settle(at, settle, events),
+            Command::SettleForgotten(forgotten) => self.settle_forgotten(at, forgotten, events),
+            Command::Release { lease, why } => self.release(at, *lease, *why, events),
+            Command::CloseLease { lease } => self.close_lease(*lease, events),
         }
     }
 
     /// A new run: the streams of the former one are gone, and every offer with its session.
-    fn start(&mut self, run: u32, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+    fn start(&mut self, run: u32, sequence: u64, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         if run <= self.run {
-            let message = format!("{run} is not above the last run, {}", self.run);
-            return Err(Refusal::Invalid { field: "run".to_owned(), message });
+            return Err(registry::invalid("run", format!("{run} is not above the last run, {}", self.run)));
         }
         self.run = run;
+        self.leases.runs.push((run, sequence));
+        self.brokers.lose_all();
         for provider in 0..self.registry.providers.len() {
             if self.registry.providers[provider].online {
-                self.end_session(merit_terms::ProviderId::new(provider as u32), SessionEnding::Restarted, events);
+                self.end_session(ProviderId::new(provider as u32), SessionEnding::Restarted, events);
             }
+        }
+        Ok(Reply::Done)
+    }
+
+    fn activate_rules(&mut self, version: u32, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+        if version > RULES {
+            return Err(Refusal::UnknownRules { version });
+        }
+        if version <= self.rules {
+            return Err(registry::invalid("version", format!("rules {} hold already", self.rules)));
+        }
+        self.rules = version;
+        let (losses, opened) = self.ledger.open_losses();
+        self.losses = losses;
+        if opened {
+            events.push(Event::AccountOpened { account: losses, name: LOSSES_NAME.to_owned() });
         }
         Ok(Reply::Done)
     }
 
     fn set_fee(&mut self, basis_points: u32) -> Result<Reply, Refusal> {
         if basis_points > 10_000 {
-            let message = format!("{basis_points} basis points; at most 10000");
-            return Err(Refusal::Invalid { field: "fee".to_owned(), message });
+            return Err(registry::invalid("fee", format!("{basis_points} basis points; at most 10000")));
         }
         self.fee_basis_points = basis_points;
-        Ok(Reply::Done)
-    }
-
-    /// Begins a session; a session that was on is over, and its offers with it.
-    fn logon(
-        &mut self,
-        id: merit_terms::ProviderId,
-        endpoint: &str,
-        pools: &[merit_terms::PoolSize],
-        events: &mut Vec<Event>,
-    ) -> Result<Reply, Refusal> {
-        book::check_pools(pools)?;
-        let unknown = || Refusal::Unknown { what: "provider", name: id.number().to_string() };
-        let online = self.registry.providers.get(id.index()).ok_or_else(unknown)?.online;
-        if online {
-            self.end_session(id, SessionEnding::Fenced, events);
-        }
-        let provider = &mut self.registry.providers[id.index()];
-        provider.session += 1;
-        provider.online = true;
-        provider.last_quote = 0;
-        provider.endpoint = endpoint.to_owned();
-        let (session, name) = (provider.session, provider.name.clone());
-        self.shelf.state_pools(id, pools, &mut self.registry, events);
-        events.push(Event::SessionBegan { provider: id, name, session });
-        Ok(Reply::Session(session))
-    }
-
-    fn end_session(&mut self, id: merit_terms::ProviderId, why: SessionEnding, events: &mut Vec<Event>) {
-        self.shelf.cancel_all(id, &mut self.registry, events);
-        let provider = &mut self.registry.providers[id.index()];
-        provider.online = false;
-        events.push(Event::SessionEnded { provider: id, session: provider.session, why });
-    }
-
-    fn quote_ladder(&mut self, sequence: u64, quote: &Quote, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
-        let markets = self.registry.markets.len();
-        let provider = self.registry.in_session(quote.provider, quote.session)?;
-        if quote.number <= provider.last_quote {
-            return Err(Refusal::StaleQuote { last: provider.last_quote });
-        }
-        if quote.market.index() >= markets {
-            return Err(Refusal::Unknown { what: "market", name: quote.market.number().to_string() });
-        }
-        book::check_ladder(quote, provider.pools.len())?;
-        provider.last_quote = quote.number;
-        self.shelf.replace_ladder(quote, sequence, &mut self.registry, events);
         Ok(Reply::Done)
     }
 }

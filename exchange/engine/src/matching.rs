@@ -1,22 +1,21 @@
-//! Which offer serves a bid: filters first, then the least predicted cost, then the longest wait.
+//! Whether an offer may serve a bid, and what it is predicted to cost: filters first, then the price.
 //!
-//! Looks, and never changes anything; taking what was found is `leases`. Looks at every offer of the bid's
-//! markets: linear in their number.
+//! Judges one offer at a time and changes nothing; which offers are looked at, and in what order, is `search`; taking
+//! what was found is `leases`.
 
 use merit_terms::{
-    MarketId, MarketName, MarketPattern, Money, NoOffer, OfferId, Price, ProviderId, Reason, Refusal, Tariff, Usage,
+    LeaseId, MarketId, Money, NoOffer, OfferId, Period, Price, ProviderId, Reason, Refusal, Tariff, Time, Usage,
 };
 
+use crate::bits::Bits;
 use crate::book::{Offer, OfferSlot};
-use crate::command::{Audience, Bid, ProviderKind};
-use crate::estimate::{LogDuration, median};
-use crate::registry::{Function, Market, Provider, Revision, unknown_function};
+use crate::classes::Class;
+use crate::command::{Audience, Bid, MarketState, ProviderKind};
+use crate::durations::{Predicted, Reference};
+use crate::event::LeaseState;
+use crate::quotas::worst_energy_mb_ms;
+use crate::registry::{Function, Provider, Revision, unknown_function, within};
 use crate::{Account, Engine};
-
-/// A revision that nobody has run is predicted to take this long everywhere, so that tariffs alone rank.
-const UNKNOWN_US: u64 = 100_000;
-/// The market class in which a module is deployed at every provider that the function allows.
-const MODULE_CLASS: &str = "wasm";
 
 /// An offer that may serve a bid, with what is predicted of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +27,7 @@ pub struct Candidate {
     pub price: Price,
     pub tariff: Tariff,
     pub wall_us: u64,
+    pub cold_us: u64,
     pub billed_ms: u64,
     pub cost: Money,
     /// The most that it can cost: what is held.
@@ -52,8 +52,9 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeritOrder {
     pub revision: u32,
-    /// Cheapest first; the first would serve the bid, if the function's `max_concurrency` lets it run.
+    /// Cheapest first; the first would serve the bid, if `max_concurrency` lets it run.
     pub offers: Vec<Candidate>,
+    /// By market, offer by offer.
     pub refused: Vec<Refused>,
 }
 
@@ -65,40 +66,96 @@ pub(crate) struct Best {
 }
 
 /// What is known of a bid before any offer is looked at.
-struct Asked<'a> {
-    bid: &'a Bid,
-    function: &'a Function,
-    revision: &'a Revision,
-    buyer: &'a Account,
-    max_cost: Option<Money>,
+pub(crate) struct Asked<'a> {
+    pub(crate) bid: &'a Bid,
+    pub(crate) at: Time,
+    pub(crate) function: &'a Function,
+    pub(crate) number: u32,
+    pub(crate) revision: &'a Revision,
+    pub(crate) class: &'a Class,
+    pub(crate) reference: Option<Reference>,
+    /// What the bid alone asks of the provider.
+    only: Vec<ProviderId>,
+    ignore: Vec<ProviderId>,
+    pub(crate) labels: Vec<Option<&'a Bits>>,
+    max_cost: [Option<Money>; 2],
     max_price: Option<Price>,
     max_latency_ms: Option<u32>,
-    /// What each market allows, by its id.
-    markets: Vec<InMarket>,
-    /// The median durations (wall, CPU) over the providers with history; none: nobody ran it.
-    median: Option<(LogDuration, LogDuration)>,
+    /// What the account may still hold, in picodollars.
+    available: i128,
+    /// What is left of each budget, and its period.
+    budgets: Vec<(Period, u128)>,
+    shared: Vec<Shared>,
 }
 
-/// Whether a bid may be served in a market, judged once for all its offers.
-struct InMarket {
-    permitted: Result<(), Reason>,
-    /// Whether a module is deployed here at every provider that the function allows.
-    by_module: bool,
+/// What an earlier attempt of the invocation holds, which a further one takes over.
+struct Shared {
+    kind: ProviderKind,
+    hold: Money,
+    matched_at: Time,
+}
+
+fn index(kind: ProviderKind) -> usize {
+    match kind {
+        ProviderKind::Own => 0,
+        ProviderKind::Market => 1,
+    }
+}
+
+impl Asked<'_> {
+    /// Whether the function and the bid let `provider` run it in a market, apart from what changes with time.
+    pub(crate) fn permits(&self, provider: ProviderId, by_module: bool) -> bool {
+        let by_class = if by_module { &self.class.allowed } else { &self.class.deployed };
+        by_class.has(provider.index())
+            && self.labels.iter().all(|bits| bits.is_some_and(|bits| bits.has(provider.index())))
+            && (self.bid.limits.only.is_empty() || self.only.contains(&provider))
+            && !self.ignore.contains(&provider)
+            && !self.bid.tried.contains(&provider)
+    }
+
+    /// Whether a module is enough in markets of modules.
+    pub(crate) fn has_module(&self) -> bool {
+        self.revision.code.module.is_some()
+    }
+
+    pub(crate) fn max_price(&self) -> Option<Price> {
+        self.max_price
+    }
+
+    /// The only providers that the bid names; none: all.
+    pub(crate) fn only(&self) -> Option<&[ProviderId]> {
+        (!self.bid.limits.only.is_empty()).then_some(&self.only)
+    }
+
+    /// Whether the max cost may cut the timeout anywhere.
+    pub(crate) fn has_max_cost(&self) -> bool {
+        self.max_cost.iter().any(Option::is_some)
+    }
+
+    /// The least max cost that any offer must keep to.
+    pub(crate) fn max_cost(&self) -> Option<Money> {
+        self.max_cost.into_iter().flatten().min()
+    }
+
+    /// What the siblings of one kind hold.
+    pub(crate) fn shared(&self, kind: ProviderKind) -> Money {
+        self.sum(|shared| shared.kind == kind)
+    }
+
+    fn sum(&self, counts: impl Fn(&Shared) -> bool) -> Money {
+        let held = self.shared.iter().filter(|shared| counts(shared)).map(|shared| shared.hold.picodollars());
+        Money::from_picodollars(held.fold(0, u64::saturating_add)).unwrap_or(Money::MAX)
+    }
 }
 
 impl Engine {
-    /// The ranked merit order for `bid` now, and why the other offers are refused. Changes nothing.
+    /// The ranked merit order for `bid` as of the last command, and why the other offers are refused. Changes nothing.
     pub fn quote(&self, bid: &Bid) -> Result<MeritOrder, Refusal> {
-        let (number, asked) = self.asked(bid)?;
+        let asked = self.asked(bid, self.last_at)?;
         let (mut offers, mut refused) = (Vec::new(), Vec::new());
-        for offer in self
-            .registry
-            .markets
-            .iter()
-            .flat_map(|market| &market.book)
-            .filter_map(|s| self.shelf.offer(*s).map(|o| (*s, o)))
-        {
-            let (slot, offer) = offer;
+        let mut slots: Vec<(OfferSlot, &Offer)> = self.live_offers().collect();
+        slots.sort_unstable_by_key(|(_, offer)| (offer.market, offer.price, offer.id));
+        for (slot, offer) in slots {
             match self.consider(&asked, slot, offer) {
                 Ok(candidate) => offers.push(candidate),
                 Err(reason) => {
@@ -118,42 +175,36 @@ impl Engine {
             offers.retain(|candidate| !probing(candidate));
         }
         offers.sort_by_key(Candidate::rank);
-        Ok(MeritOrder { revision: number, offers, refused })
+        Ok(MeritOrder { revision: asked.number, offers, refused })
     }
 
-    /// The offer that serves `bid`, and the next provider's best; or what the nearest one lacks.
-    pub(crate) fn best(&self, bid: &Bid) -> Result<Best, Refusal> {
-        let (revision, asked) = self.asked(bid)?;
-        if let Some(max_concurrency) = asked.function.settings.max_concurrency
-            && asked.function.running >= max_concurrency
-        {
-            return Err(Refusal::MaxConcurrency { running: asked.function.running, max_concurrency });
-        }
-        let (mut open, mut probed) = (TopTwo::default(), TopTwo::default());
-        let (mut lacks, mut offers, mut markets) = (NoOffer::Eligible, 0, 0);
-        for market in &self.registry.markets {
-            markets += u32::from(!market.book.is_empty());
-            for slot in &market.book {
-                let Some(offer) = self.shelf.offer(*slot) else { continue };
-                offers += 1;
-                match self.consider(&asked, *slot, offer) {
-                    Ok(candidate) if candidate.on_prior && asked.revision.probes.contains_key(&candidate.provider) => {
-                        probed.offer(candidate);
-                    }
-                    Ok(candidate) => open.offer(candidate),
-                    Err(reason) => lacks = lacks.min(reason.class()),
-                }
+    /// Every live offer of every market, in no order.
+    fn live_offers(&self) -> impl Iterator<Item = (OfferSlot, &Offer)> {
+        let slots = self.shelf.markets.iter().flat_map(|index| index.slots());
+        slots.filter_map(|slot| Some((slot, self.shelf.offer(slot)?)))
+    }
+
+    /// What no offer serves a bid for lack of, given what the search found lacking among offers with room.
+    pub(crate) fn lacking(&self, asked: &Asked<'_>, found: NoOffer) -> Refusal {
+        let mut class = found;
+        let closed = asked.function.markets.iter().flat_map(|market| self.shelf.markets[market.index()].closed());
+        for slot in closed {
+            if class <= NoOffer::Room {
+                break;
+            }
+            if let Some(offer) = self.shelf.offer(*slot)
+                && let Err(reason) = self.consider(asked, *slot, offer)
+            {
+                class = class.min(reason.class());
             }
         }
-        // A newcomer under trial is asked again only where nobody with history can serve.
-        let top = if open.any_with_history { open } else { open.and(probed) };
-        match top.first {
-            Some(winner) => Ok(Best { revision, winner, runner_up: top.second }),
-            None => Err(Refusal::NoOffer { class: lacks, offers, markets }),
-        }
+        let indices = &self.shelf.markets;
+        let offers = indices.iter().map(|index| index.live).sum();
+        let markets = indices.iter().filter(|index| index.live > 0).count() as u32;
+        Refusal::NoOffer { class, offers, markets }
     }
 
-    fn asked<'a>(&'a self, bid: &'a Bid) -> Result<(u32, Asked<'a>), Refusal> {
+    pub(crate) fn asked<'a>(&'a self, bid: &'a Bid, at: Time) -> Result<Asked<'a>, Refusal> {
         bid.limits
             .check()
             .map_err(|error| Refusal::Invalid { field: "limits".to_owned(), message: error.to_string() })?;
@@ -166,196 +217,246 @@ impl Engine {
         let revision = function
             .revision(number)
             .ok_or_else(|| Refusal::Unknown { what: "revision", name: format!("{}:{number}", function.name) })?;
+        if buyer.frozen {
+            return Err(Refusal::Frozen { account: buyer.name.clone() });
+        }
         let (limits, own) = (&bid.limits, &function.settings.limits);
-        let median_of = |select: fn(&crate::estimate::Estimate) -> LogDuration| {
-            median(revision.estimates.values().map(select).collect())
-        };
-        let code = &revision.code;
-        let in_market = |market: &Market| InMarket {
-            permitted: permitted_in(&market.name, bid, function),
-            by_module: code.module.is_some() && market.name.class() == MODULE_CLASS,
-        };
-        let asked = Asked {
+        let ids = |names: &[merit_terms::Name]| names.iter().filter_map(|name| self.registry.find_provider(name)).collect();
+        let mut asked = Asked {
             bid,
+            at,
             function,
+            number,
             revision,
-            buyer,
-            max_cost: limits.max_cost.into_iter().chain(own.max_cost).min(),
+            class: &self.registry.classes.all[revision.class as usize],
+            reference: revision.durations.reference(),
+            only: ids(&limits.only),
+            ignore: ids(&limits.ignore),
+            labels: limits.labels.iter().map(|label| self.registry.classes.with_label(label)).collect(),
+            max_cost: [limits.max_cost.into_iter().chain(own.max_cost).min(); 2],
             max_price: limits.max_price.into_iter().chain(own.max_price).min(),
             max_latency_ms: limits.max_latency_ms.into_iter().chain(own.max_latency_ms).min(),
-            markets: self.registry.markets.iter().map(in_market).collect(),
-            median: median_of(|e| e.wall).zip(median_of(|e| e.cpu)),
+            available: buyer.available(),
+            budgets: self.budgets_left(function, buyer),
+            shared: bid.invocation.map_or_else(Vec::new, |invocation| self.held_by_siblings(bid, invocation)),
         };
-        Ok((number, asked))
+        for (kind, other) in [(ProviderKind::Own, ProviderKind::Market), (ProviderKind::Market, ProviderKind::Own)] {
+            let taken = asked.shared(other);
+            asked.max_cost[index(kind)] = asked.max_cost[index(kind)].map(|most| most.saturating_sub(taken));
+        }
+        Ok(asked)
     }
 
-    /// Whether `offer` may serve the bid, and what it is predicted to cost. Room is judged before funds, and
-    /// both last, so that what is reported as missing is the nearest miss.
-    fn consider(&self, asked: &Asked<'_>, slot: OfferSlot, offer: &Offer) -> Result<Candidate, Reason> {
+    fn budgets_left(&self, function: &Function, buyer: &Account) -> Vec<(Period, u128)> {
+        let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
+        let of_account = buyer.limits.budgets.iter().map(|budget| (budget, &buyer.spending));
+        let left = of_function.chain(of_account);
+        left.map(|(budget, spending)| (budget.period, spending.left(budget, &self.calendar))).collect()
+    }
+
+    fn held_by_siblings(&self, bid: &Bid, invocation: LeaseId) -> Vec<Shared> {
+        let siblings = self.siblings(invocation).map(|sequence| &self.leases.open[&sequence].lease);
+        let unknown = siblings.filter(|lease| lease.account == bid.account && lease.state == LeaseState::Unknown);
+        let shared = unknown.map(|lease| Shared {
+            kind: self.kind_of(lease.provider),
+            hold: lease.hold,
+            matched_at: lease.matched_at,
+        });
+        shared.collect()
+    }
+
+    pub(crate) fn kind_of(&self, provider: ProviderId) -> ProviderKind {
+        self.registry.providers[provider.index()].kind
+    }
+
+    /// Whether `offer` may serve the bid, and what it is predicted to cost. Room is judged before budgets, those before
+    /// funds, all last, so that what is reported as missing is the nearest miss.
+    pub(crate) fn consider(&self, asked: &Asked<'_>, slot: OfferSlot, offer: &Offer) -> Result<Candidate, Reason> {
         let provider = &self.registry.providers[offer.provider.index()];
-        permitted(asked, offer, provider)?;
-        let (code, rung) = (&asked.revision.code, &offer.rung);
-        if !(rung.memory_min_mb..=rung.memory_max_mb).contains(&code.memory_mb) {
+        self.permitted(asked, offer, provider)?;
+        let code = &asked.revision.code;
+        if !(offer.memory_min_mb..=offer.memory_max_mb).contains(&code.memory_mb) {
             return Err(Reason::MemoryRange {
                 asked_mb: code.memory_mb,
-                least_mb: rung.memory_min_mb,
-                most_mb: rung.memory_max_mb,
+                least_mb: offer.memory_min_mb,
+                most_mb: offer.memory_max_mb,
             });
         }
-        let (wall_us, cpu_us, on_prior) = predict(asked, offer.provider, provider);
         if let Some(max_price) = asked.max_price.filter(|max| offer.price > *max) {
             return Err(Reason::MaxPrice { price: offer.price, max_price });
         }
-        if let Some(max_latency_ms) = asked.max_latency_ms.filter(|max| wall_us > u64::from(*max) * 1000) {
-            return Err(Reason::MaxLatency { predicted_ms: wall_us.div_ceil(1000), max_latency_ms });
+        let predicted = self.predict(asked, offer.provider);
+        let wait_us = predicted.wall_us + predicted.cold_us;
+        if let Some(max_latency_ms) = asked.max_latency_ms.filter(|max| wait_us > u64::from(*max) * 1000) {
+            return Err(Reason::MaxLatency { predicted_ms: wait_us.div_ceil(1000), max_latency_ms });
         }
-        let (timeout_ms, worst_cost) = affordable_timeout(asked, offer)?;
-        if timeout_ms > rung.longest_ms {
-            return Err(Reason::TooLong { asked_ms: timeout_ms, longest_ms: rung.longest_ms });
+        let (timeout_ms, worst_cost) = affordable_timeout(asked, offer, provider.kind)?;
+        if timeout_ms > offer.longest_ms {
+            return Err(Reason::TooLong { asked_ms: timeout_ms, longest_ms: offer.longest_ms });
         }
-        let free_mb = self.shelf.free_mb(offer);
-        if free_mb < u64::from(code.memory_mb) {
-            let pool = &self.shelf.pools[offer.pool as usize];
-            let full = pool.size.slots > 0 && pool.leases >= pool.size.slots;
-            return Err(if full { Reason::NoSlot } else { Reason::NoCapacity { asked_mb: code.memory_mb, free_mb } });
-        }
-        if provider.kind == ProviderKind::Market && !asked.buyer.affords(worst_cost) {
-            return Err(Reason::InsufficientFunds { needed: worst_cost });
-        }
-        let wall_us = wall_us.min(u64::from(timeout_ms) * 1000);
-        let usage = Usage { wall_us, cpu_us, cold_us: 0, egress_bytes: 0 };
+        self.has_room(asked, offer, provider, timeout_ms, worst_cost)?;
+        covers(asked, provider.kind, worst_cost)?;
+        let most_us = u64::from(timeout_ms) * 1000;
+        let wall_us = predicted.wall_us.min(most_us);
+        let cold_us = predicted.cold_us.min(most_us - wall_us);
+        let usage = Usage { wall_us, cpu_us: predicted.cpu_us, cold_us, egress_bytes: 0 };
         Ok(Candidate {
             slot,
             offer: offer.id,
             provider: offer.provider,
             market: offer.market,
             price: offer.price,
-            tariff: rung.tariff,
+            tariff: offer.tariff,
             wall_us,
-            billed_ms: rung.tariff.billed_ms(&usage),
-            cost: rung.tariff.cost(code.memory_mb, rung.vcpus_milli, &usage),
+            cold_us,
+            billed_ms: offer.tariff.billed_ms(&usage),
+            cost: offer.tariff.cost(code.memory_mb, offer.vcpus_milli, &usage),
             worst_cost,
             timeout_ms,
-            on_prior,
+            on_prior: predicted.on_prior,
             place: offer.place,
         })
     }
-}
 
-/// The filters that look at the market alone.
-fn permitted_in(market: &MarketName, bid: &Bid, function: &Function) -> Result<(), Reason> {
-    let settings = &function.settings;
-    let any = |patterns: &[MarketPattern]| patterns.is_empty() || patterns.iter().any(|p| p.matches(market));
-    if !any(&settings.markets) {
-        Err(Reason::Market)
-    } else if !any(&bid.limits.markets) || !any(&settings.limits.markets) {
-        Err(Reason::Region)
-    } else {
-        Ok(())
+    pub(crate) fn predict(&self, asked: &Asked<'_>, provider: ProviderId) -> Predicted {
+        let general = self.registry.providers[provider.index()].general_ratio;
+        asked.revision.durations.predict(asked.reference, provider, general)
+    }
+
+    /// The filters that neither predictions nor capacity enter.
+    fn permitted(&self, asked: &Asked<'_>, offer: &Offer, provider: &Provider) -> Result<(), Reason> {
+        let (settings, bid) = (&asked.function.settings, asked.bid);
+        let market = &self.registry.markets[offer.market.index()];
+        if !asked.function.markets.contains(&offer.market) {
+            return Err(Reason::Market);
+        }
+        if !within(&bid.limits.markets, &market.name) || !within(&settings.limits.markets, &market.name) {
+            return Err(Reason::Region);
+        }
+        if market.terms.state != MarketState::Open {
+            return Err(Reason::MarketClosed);
+        }
+        let own = provider.account == bid.account;
+        let serves = match provider.kind {
+            ProviderKind::Own => own || offer.audience().contains(&bid.account),
+            ProviderKind::Market => offer.audience().is_empty() || offer.audience().contains(&bid.account),
+        };
+        let by_module = asked.has_module() && market.by_module;
+        if !serves || !asked.permits(offer.provider, by_module) {
+            return Err(if serves { why_not(asked, offer, provider, by_module) } else { Reason::NotAllowed });
+        }
+        if provider.killed.is_some() || self.ledger.accounts[provider.account.index()].frozen {
+            return Err(Reason::Barred);
+        }
+        if own && provider.kind == ProviderKind::Market && !market.terms.self_dealing && self.rules > 1 {
+            return Err(Reason::SelfDealing);
+        }
+        match market.terms.bands {
+            Some((low, high)) if offer.price > Price::ZERO && !(low..=high).contains(&offer.price) => {
+                Err(Reason::OutsideBands)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn has_room(
+        &self,
+        asked: &Asked<'_>,
+        offer: &Offer,
+        provider: &Provider,
+        timeout_ms: u32,
+        worst_cost: Money,
+    ) -> Result<(), Reason> {
+        if !provider.health.is_well()
+            && let Some(reason) = provider.health.refuses((asked.bid.function, asked.number), asked.at)
+        {
+            return Err(reason);
+        }
+        let asked_mb = asked.revision.code.memory_mb;
+        let free_mb = self.shelf.free_mb(offer);
+        if free_mb < u64::from(asked_mb) {
+            let pool = &self.shelf.pools[offer.pool as usize];
+            let full = pool.size.slots > 0 && pool.leases >= pool.size.slots;
+            return Err(if full { Reason::NoSlot } else { Reason::NoCapacity { asked_mb, free_mb } });
+        }
+        if let Some(quota) = offer.quota {
+            let allowance = &provider.quotas[quota as usize];
+            if !allowance.affords(worst_energy_mb_ms(&offer.tariff, asked_mb, timeout_ms), &self.calendar) {
+                return Err(Reason::QuotaExhausted { quota: allowance.quota.name.clone() });
+            }
+        }
+        match provider.limits.exposure {
+            Some(most)
+                if provider.exposure + u128::from(worst_cost.picodollars()) > u128::from(most.picodollars()) =>
+            {
+                Err(Reason::Exposure)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// The filters that neither predictions nor capacity enter.
-fn permitted(asked: &Asked<'_>, offer: &Offer, provider: &Provider) -> Result<(), Reason> {
-    let (settings, code, market) =
-        (&asked.function.settings, &asked.revision.code, &asked.markets[offer.market.index()]);
-    market.permitted.clone()?;
-    let own = provider.account == asked.bid.account;
+/// Whether budgets and funds cover the worst case, beyond what earlier attempts hold for it.
+fn covers(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Result<(), Reason> {
+    for (period, left) in &asked.budgets {
+        let period_of = asked.at.period(*period);
+        let shared = asked.sum(|shared| shared.kind == kind && shared.matched_at.period(*period) == period_of);
+        let needed = worst_cost.saturating_sub(shared);
+        if u128::from(needed.picodollars()) > *left {
+            return Err(Reason::BudgetExceeded { period: *period, needed });
+        }
+    }
+    let needed = worst_cost.saturating_sub(asked.shared(kind));
+    if kind == ProviderKind::Market && asked.available < i128::from(needed.picodollars()) {
+        return Err(Reason::InsufficientFunds { needed });
+    }
+    Ok(())
+}
+
+/// Why a provider is not permitted.
+fn why_not(asked: &Asked<'_>, offer: &Offer, provider: &Provider, by_module: bool) -> Reason {
+    let settings = &asked.function.settings;
     let allowed = match &settings.audience {
-        Audience::Own => own,
+        Audience::Own => provider.account == asked.bid.account,
         Audience::Listed(names) => names.contains(&provider.name),
         Audience::Any => true,
     };
-    if !allowed || (provider.kind == ProviderKind::Own && !own) {
-        return Err(Reason::NotAllowed);
-    }
-    if !market.by_module && !code.deployments.contains_key(&provider.name) {
-        return Err(Reason::NoDeployment);
-    }
     let limits = [&asked.bid.limits, &settings.limits];
-    if !limits.into_iter().all(|limits| limits.permits(&provider.name)) {
-        return Err(Reason::Excluded);
-    }
-    if asked.bid.tried.contains(&offer.provider) {
-        return Err(Reason::AlreadyTried);
-    }
-    let mut labels = limits.into_iter().flat_map(|limits| &limits.labels);
-    match labels.find(|(name, value)| provider.labels.get(name) != Some(value)) {
-        Some((name, value)) => Err(Reason::MissingLabel { label: format!("{name}={value}") }),
-        None => Ok(()),
+    if !allowed {
+        Reason::NotAllowed
+    } else if !by_module && !asked.revision.code.deployments.contains_key(&provider.name) {
+        Reason::NoDeployment
+    } else if !limits.iter().all(|limits| limits.permits(&provider.name)) {
+        Reason::Excluded
+    } else if asked.bid.tried.contains(&offer.provider) {
+        Reason::AlreadyTried
+    } else {
+        let mut labels = limits.into_iter().flat_map(|limits| &limits.labels);
+        let missing = labels.find(|(name, value)| provider.labels.get(name) != Some(value));
+        let label = missing.map_or_else(String::new, |(name, value)| format!("{name}={value}"));
+        Reason::MissingLabel { label }
     }
 }
 
 /// The longest timeout, up to the function's, that the max cost buys on this offer, with its worst case.
-fn affordable_timeout(asked: &Asked<'_>, offer: &Offer) -> Result<(u32, Money), Reason> {
-    let (code, rung, answer) = (&asked.revision.code, &offer.rung, asked.bid.answer_limit_bytes);
-    let worst_of = |ms| rung.tariff.worst_case(code.memory_mb, rung.vcpus_milli, ms, answer);
+fn affordable_timeout(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Result<(u32, Money), Reason> {
+    let (code, tariff, answer) = (&asked.revision.code, &offer.tariff, asked.bid.answer_limit_bytes);
+    let worst_of = |ms| tariff.worst_case(code.memory_mb, offer.vcpus_milli, ms, answer);
     let worst = worst_of(code.timeout_ms);
-    let Some(max_cost) = asked.max_cost.filter(|max| worst > *max) else {
+    let Some(max_cost) = asked.max_cost[index(kind)].filter(|max| worst > *max) else {
         return Ok((code.timeout_ms, worst));
     };
-    let cut = rung.tariff.longest_within(max_cost, code.memory_mb, rung.vcpus_milli, code.timeout_ms, answer);
+    let cut = tariff.longest_within(max_cost, code.memory_mb, offer.vcpus_milli, code.timeout_ms, answer);
     match cut {
         None => Err(Reason::MaxCost { least: worst_of(1), max_cost }),
-        Some(_) if !rung.enforces_timeout => Err(Reason::CannotCutTimeout { worst, max_cost }),
+        Some(_) if !offer.enforces_timeout => Err(Reason::CannotCutTimeout { worst, max_cost }),
         Some(ms) => Ok((ms, worst_of(ms))),
-    }
-}
-
-/// Wall and CPU time predicted of a provider, in microseconds, and whether that rests on no history of it.
-///
-/// With history: the revision's median duration x the provider's ratio to it. Without: half the median x how
-/// the provider compares in general, so that one call tries it.
-fn predict(asked: &Asked<'_>, id: ProviderId, provider: &Provider) -> (u64, u64, bool) {
-    let Some((wall, cpu)) = asked.median else {
-        return (UNKNOWN_US, UNKNOWN_US, false);
-    };
-    match asked.revision.estimates.get(&id) {
-        Some(estimate) => {
-            let wall_us = wall.times(estimate.wall.minus(wall)).micros();
-            let cpu_us = cpu.times(estimate.cpu.minus(cpu)).micros();
-            (wall_us, cpu_us, false)
-        }
-        None => {
-            let prior = |median: LogDuration| median.octave_less().times(provider.general_ratio).micros();
-            (prior(wall), prior(cpu), true)
-        }
     }
 }
 
 impl Candidate {
     /// Least predicted cost, then longest wait, then the older offer.
-    fn rank(&self) -> (Money, u64, OfferId) {
+    pub(crate) fn rank(&self) -> (Money, u64, OfferId) {
         (self.cost, self.place, self.offer)
-    }
-}
-
-/// The best candidate and the best one of another provider.
-#[derive(Default)]
-struct TopTwo {
-    first: Option<Candidate>,
-    second: Option<Candidate>,
-    any_with_history: bool,
-}
-
-impl TopTwo {
-    fn offer(&mut self, candidate: Candidate) {
-        self.any_with_history |= !candidate.on_prior;
-        let better = |than: &Option<Candidate>| than.is_none_or(|than| candidate.rank() < than.rank());
-        if better(&self.first) {
-            let beaten = self.first.replace(candidate);
-            if let Some(beaten) = beaten.filter(|beaten| beaten.provider != candidate.provider) {
-                self.second = Some(beaten);
-            }
-        } else if self.first.is_some_and(|first| first.provider != candidate.provider) && better(&self.second) {
-            self.second = Some(candidate);
-        }
-    }
-
-    fn and(mut self, other: TopTwo) -> TopTwo {
-        for candidate in other.first.into_iter().chain(other.second) {
-            self.offer(candidate);
-        }
-        self
     }
 }

@@ -2,28 +2,37 @@
 //!
 //! Owns names and definitions; never decides a match.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use merit_terms::{
-    AccountId, FunctionId, MEMORY_MAX_MB, MarketId, MarketName, Name, Price, ProviderId, Refusal, TIMEOUT_MAX_MS,
+    AccountId, Budget, FunctionId, MEMORY_MAX_MB, MarketId, MarketName, MarketPattern, Name, Price, Protection,
+    ProviderId, Refusal, TIMEOUT_MAX_MS, Time,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::book::OfferSlot;
-use crate::command::{Code, FunctionSettings, ProviderKind, PutFunction, Qualifier, RegisterProvider};
-use crate::estimate::{Estimate, Ratio};
+use crate::classes::Classes;
+use crate::command::{
+    Code, FunctionSettings, MarketTerms, ProviderKind, ProviderLimits, PutFunction, Qualifier, RegisterProvider,
+};
+use crate::durations::Durations;
+use crate::estimate::Ratio;
+use crate::health::ProviderHealth;
+use crate::ledger::Spending;
+use crate::quotas::Allowance;
 
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Market {
     pub name: MarketName,
     /// The reference price of the latest trade with a cost above 0 and not on the buyer's own provider.
     pub spot_price: Option<Price>,
     pub trades: u64,
-    pub terms: crate::MarketTerms,
-    /// Live offers, cheapest reference price first, then oldest.
-    pub(crate) book: Vec<OfferSlot>,
+    pub terms: MarketTerms,
+    /// Whether a module is deployed here at every provider that its function allows.
+    pub(crate) by_module: bool,
 }
 
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Function {
     pub account: AccountId,
     pub name: Name,
@@ -35,18 +44,25 @@ pub struct Function {
     /// Leases whose capacity has not returned.
     pub running: u32,
     pub deleted: bool,
+    pub(crate) spending: Spending,
+    /// The markets that its own patterns allow.
+    #[serde(skip)]
+    pub(crate) markets: Vec<MarketId>,
 }
 
 /// An immutable revision; numbers count from 1.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Revision {
     pub code: Code,
-    pub(crate) estimates: BTreeMap<ProviderId, Estimate>,
+    pub(crate) durations: Durations,
     /// How many running leases try a provider without history; absent: none.
     pub(crate) probes: BTreeMap<ProviderId, u32>,
+    /// Who may run it.
+    #[serde(skip)]
+    pub(crate) class: u32,
 }
 
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provider {
     pub name: Name,
     pub account: AccountId,
@@ -56,24 +72,35 @@ pub struct Provider {
     pub session: u32,
     pub online: bool,
     pub endpoint: String,
-    /// Why the operator has stopped it, if it has.
-    pub killed: Option<String>,
-    /// The worst cases of its open leases, in picodollars.
-    pub exposure: u128,
-    pub limits: crate::ProviderLimits,
-    pub protection: Option<merit_terms::Protection>,
     pub(crate) last_quote: u64,
     pub(crate) pools: Vec<crate::book::PoolSlot>,
     pub(crate) ladders: BTreeMap<MarketId, Vec<OfferSlot>>,
     /// How its durations compare with the median of others, over all functions.
     pub(crate) general_ratio: Ratio,
+    pub(crate) quotas: Vec<Allowance>,
+    pub limits: ProviderLimits,
+    /// Why the operator has stopped it, if so.
+    pub killed: Option<String>,
+    pub protection: Option<Protection>,
+    /// When it was leased, as far back as its protection looks.
+    pub(crate) leased_at: VecDeque<Time>,
+    /// Worst cases of its open leases, in picodollars.
+    pub exposure: u128,
+    /// Quotes taken in a second since 1970.
+    pub(crate) quoted: (u64, u32),
+    pub(crate) health: ProviderHealth,
 }
 
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Registry {
     pub(crate) markets: Vec<Market>,
     pub(crate) functions: Vec<Function>,
     pub(crate) providers: Vec<Provider>,
+    #[serde(skip)]
+    pub(crate) classes: Classes,
+    /// Each provider's general ratio, fastest first.
+    #[serde(skip)]
+    pub(crate) by_general: Vec<(Ratio, u32)>,
     markets_by_name: HashMap<MarketName, MarketId>,
     functions_by_name: HashMap<(AccountId, Name), FunctionId>,
     providers_by_name: HashMap<Name, ProviderId>,
@@ -85,11 +112,38 @@ pub const LIVE: &str = "live";
 const LABELS_MAX: usize = 64;
 const TEXT_MAX_BYTES: usize = 4096;
 
-fn invalid(field: impl Into<String>, message: impl Into<String>) -> Refusal {
+pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal::Invalid { field: field.into(), message: message.into() }
 }
 
-fn check_texts(field: &'static str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
+/// Why an operator does something is said in so many bytes.
+const REASON_MAX_BYTES: usize = 256;
+/// The market class in which a module is deployed at every provider that the function allows.
+const MODULE_CLASS: &str = "wasm";
+
+/// Refuses a reason that is too long.
+pub(crate) fn check_reason(reason: &str) -> Result<(), Refusal> {
+    match reason.len() {
+        0..=REASON_MAX_BYTES => Ok(()),
+        bytes => Err(invalid("reason", format!("{bytes} bytes; at most {REASON_MAX_BYTES}"))),
+    }
+}
+
+/// Refuses two budgets of one period.
+pub(crate) fn check_budgets(budgets: &[Budget]) -> Result<(), Refusal> {
+    let twice = |(i, budget): (usize, &Budget)| budgets[..i].iter().any(|other| other.period == budget.period);
+    match budgets.iter().enumerate().any(twice) {
+        true => Err(invalid("budgets", "at most one a day and one a month")),
+        false => Ok(()),
+    }
+}
+
+/// Whether `market` fits any of the patterns, or there are none.
+pub(crate) fn within(patterns: &[MarketPattern], market: &MarketName) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(market))
+}
+
+pub(crate) fn check_texts(field: &'static str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
     if texts.len() > LABELS_MAX {
         return Err(invalid(field, format!("{} entries; at most {LABELS_MAX}", texts.len())));
     }
@@ -140,10 +194,15 @@ impl Registry {
             name: name.clone(),
             spot_price: None,
             trades: 0,
-            terms: crate::MarketTerms::default(),
-            book: Vec::new(),
+            terms: MarketTerms::default(),
+            by_module: name.class() == MODULE_CLASS,
         });
         self.markets_by_name.insert(name.clone(), id);
+        for function in &mut self.functions {
+            if within(&function.settings.markets, name) {
+                function.markets.push(id);
+            }
+        }
         Ok(id)
     }
 
@@ -161,17 +220,83 @@ impl Registry {
             session: 0,
             online: false,
             endpoint: String::new(),
-            killed: None,
-            exposure: 0,
-            limits: crate::ProviderLimits::default(),
-            protection: None,
             last_quote: 0,
             pools: Vec::new(),
             ladders: BTreeMap::new(),
             general_ratio: Ratio::default(),
+            quotas: Vec::new(),
+            limits: ProviderLimits::default(),
+            killed: None,
+            protection: None,
+            leased_at: VecDeque::new(),
+            exposure: 0,
+            quoted: (0, 0),
+            health: ProviderHealth::default(),
         });
         self.providers_by_name.insert(command.name.clone(), id);
+        self.admit(id, &[]);
         Ok(id)
+    }
+
+    /// Puts a provider into what is looked up by provider.
+    fn admit(&mut self, id: ProviderId, labels_before: &[(String, String)]) {
+        let provider = &self.providers[id.index()];
+        self.classes.admit(id.index(), provider, labels_before);
+        let entry = (provider.general_ratio, id.number());
+        if let Err(at) = self.by_general.binary_search(&entry) {
+            self.by_general.insert(at, entry);
+        }
+    }
+
+    pub(crate) fn grant_labels(&mut self, id: ProviderId, labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
+        check_texts("labels", labels)?;
+        let provider = self.provider_mut(id)?;
+        let before: Vec<_> = std::mem::replace(&mut provider.labels, labels.clone()).into_iter().collect();
+        self.admit(id, &before);
+        Ok(())
+    }
+
+    /// How a provider compares in general, after it was seen to compare so with the others.
+    pub(crate) fn compare(&mut self, id: ProviderId, seen: Ratio) {
+        let provider = &mut self.providers[id.index()];
+        let before = provider.general_ratio;
+        provider.general_ratio = before.moved_towards(seen);
+        let after = provider.general_ratio;
+        if before == after {
+            return;
+        }
+        if let Ok(at) = self.by_general.binary_search(&(before, id.number())) {
+            self.by_general.remove(at);
+        }
+        let at = self.by_general.partition_point(|entry| *entry < (after, id.number()));
+        self.by_general.insert(at, (after, id.number()));
+    }
+
+    /// Builds what can be computed from the rest.
+    pub(crate) fn rebuild(&mut self) {
+        (self.classes, self.by_general) = (Classes::default(), Vec::new());
+        for id in 0..self.providers.len() as u32 {
+            self.admit(ProviderId::new(id), &[]);
+        }
+        for id in 0..self.functions.len() {
+            self.classify(id);
+        }
+    }
+
+    /// Finds out in which markets and at which providers a function may run.
+    fn classify(&mut self, index: usize) {
+        let function = &mut self.functions[index];
+        let named = (0..).map(MarketId::new).zip(&self.markets);
+        let allowed = named.filter(|(_, market)| within(&function.settings.markets, &market.name));
+        function.markets = allowed.map(|(id, _)| id).collect();
+        for revision in &mut function.revisions {
+            revision.class =
+                self.classes.class(function.account, &revision.code, &function.settings, &self.providers);
+        }
+    }
+
+    pub(crate) fn provider_mut(&mut self, id: ProviderId) -> Result<&mut Provider, Refusal> {
+        self.providers.get_mut(id.index()).ok_or_else(|| unknown_provider(id))
     }
 
     /// Defines a function, or redefines it: other code makes a new revision.
@@ -191,6 +316,8 @@ impl Registry {
                     live: None,
                     running: 0,
                     deleted: false,
+                    spending: Spending::default(),
+                    markets: Vec::new(),
                 });
                 self.functions_by_name.insert(key, id);
                 id
@@ -202,11 +329,14 @@ impl Registry {
         if function.revisions.last().is_none_or(|revision| revision.code != command.code) {
             function.revisions.push(Revision {
                 code: command.code.clone(),
-                estimates: BTreeMap::new(),
+                durations: Durations::default(),
                 probes: BTreeMap::new(),
+                class: 0,
             });
         }
-        Ok((id, function.latest()))
+        let latest = function.latest();
+        self.classify(id.index());
+        Ok((id, latest))
     }
 
     pub(crate) fn put_alias(&mut self, id: FunctionId, alias: &Name, revision: u32) -> Result<(), Refusal> {
@@ -256,6 +386,10 @@ impl Registry {
     }
 }
 
+pub(crate) fn unknown_provider(id: ProviderId) -> Refusal {
+    Refusal::Unknown { what: "provider", name: id.number().to_string() }
+}
+
 pub(crate) fn unknown_function(id: FunctionId) -> Refusal {
     Refusal::Unknown { what: "function", name: id.number().to_string() }
 }
@@ -274,6 +408,7 @@ fn check_function(command: &PutFunction) -> Result<(), Refusal> {
     check_texts("environment", &code.environment)?;
     check_texts("labels", &settings.labels)?;
     settings.limits.check().map_err(|error| invalid("limits", error.to_string()))?;
+    check_budgets(&settings.budgets)?;
     if settings.markets.len() > LABELS_MAX || code.deployments.len() > LABELS_MAX {
         return Err(invalid("markets", format!("at most {LABELS_MAX} markets and deployments")));
     }

@@ -17,13 +17,6 @@ pub struct PoolView {
     pub leases: u32,
 }
 
-/// Whose spending is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpendingOf {
-    Account(AccountId),
-    Function(FunctionId),
-}
-
 /// A quota and what is used of it in its present period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaView {
@@ -32,8 +25,8 @@ pub struct QuotaView {
     pub used_energy_mb_ms: u64,
 }
 
-/// What a provider failed at, for one revision or for all, and until when it is left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A back-off: of one revision at a provider, or of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthView {
     pub revision: Option<(FunctionId, u32)>,
     pub failures: u32,
@@ -42,22 +35,17 @@ pub struct HealthView {
     pub trial: Option<LeaseId>,
 }
 
+/// Whose spending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendingOf {
+    Account(AccountId),
+    Function(FunctionId),
+}
+
 impl Engine {
+    /// The rules that hold.
     pub fn rules(&self) -> u32 {
-        1
-    }
-
-    /// What is spent and held in the present period.
-    pub fn spending(&self, _of: SpendingOf, _period: Period) -> (u128, u128) {
-        (0, 0)
-    }
-
-    pub fn quotas(&self, _provider: ProviderId) -> Vec<QuotaView> {
-        Vec::new()
-    }
-
-    pub fn health(&self, _provider: ProviderId) -> Vec<HealthView> {
-        Vec::new()
+        self.rules
     }
 
     pub fn run(&self) -> u32 {
@@ -77,9 +65,49 @@ impl Engine {
         self.fee_basis_points
     }
 
-    /// When the next expiry is due.
+    /// When the next expiry is due, or resting bids are to be examined: then a [`crate::Command::Tick`] does something.
     pub fn next_due(&self) -> Option<Time> {
-        self.leases.due.first().map(|(due, _)| *due)
+        if self.bids.is_pending() { Some(self.last_at) } else { self.dues.first().map(|(due, _)| *due) }
+    }
+
+    /// Deferred bids that rest, by id.
+    pub fn resting(&self) -> impl Iterator<Item = &Resting> {
+        self.bids.resting.values()
+    }
+
+    /// What is spent and held in the present day or month, in picodollars; nothing for who is not there.
+    pub fn spending(&self, of: SpendingOf, period: Period) -> (u128, u128) {
+        let spending = match of {
+            SpendingOf::Account(id) => self.ledger.accounts.get(id.index()).map(|account| &account.spending),
+            SpendingOf::Function(id) => self.registry.functions.get(id.index()).map(|function| &function.spending),
+        };
+        spending.map_or((0, 0), |spending| spending.of(period, &self.calendar))
+    }
+
+    /// A provider's quotas, in the order in which it stated them.
+    pub fn quotas(&self, provider: ProviderId) -> Vec<QuotaView> {
+        let allowances = self.provider(provider).map_or(&[][..], |provider| &provider.quotas);
+        let view = |allowance: &crate::quotas::Allowance| {
+            let (used_requests, used_energy_mb_ms) = allowance.used(&self.calendar);
+            QuotaView { quota: allowance.quota.clone(), used_requests, used_energy_mb_ms }
+        };
+        allowances.iter().map(view).collect()
+    }
+
+    /// What backs off at a provider: it for all first, then by revision.
+    pub fn health(&self, provider: ProviderId) -> Vec<HealthView> {
+        let view = |(revision, back_off): (_, crate::health::BackOff)| HealthView {
+            revision,
+            failures: back_off.failures,
+            until: back_off.until,
+            trial: back_off.trial,
+        };
+        self.back_offs(provider).into_iter().map(view).collect()
+    }
+
+    /// Brokers' sessions, and whether each stream is on.
+    pub fn brokers(&self) -> Vec<(u64, bool)> {
+        self.brokers.0.iter().map(|(session, online)| (*session, *online)).collect()
     }
 
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = (AccountId, &Account)> {
@@ -146,19 +174,17 @@ impl Engine {
         slots.iter().map(view).collect()
     }
 
-    /// A market's live offers, cheapest first.
+    /// A market's live offers, cheapest first, then oldest.
     pub fn book(&self, market: MarketId) -> Vec<OfferChange> {
-        let slots = self.market(market).map_or(&[][..], |market| &market.book);
-        slots.iter().filter_map(|slot| self.shelf.offer(*slot)).map(|offer| self.shelf.change(offer, false)).collect()
+        let Some(index) = self.shelf.markets.get(market.index()) else { return Vec::new() };
+        let offers = index.slots().filter_map(|slot| self.shelf.offer(slot));
+        let mut book: Vec<_> = offers.map(|offer| self.shelf.change(offer)).collect();
+        book.sort_unstable_by_key(|offer| (offer.price, offer.offer));
+        book
     }
 
     /// Leases that are neither settled, released nor expired, by sequence.
     pub fn open_leases(&self) -> impl Iterator<Item = &Lease> {
         self.leases.open.values().map(|open| &open.lease)
-    }
-
-    /// The deferred bids that rest, by id.
-    pub fn resting_bids(&self) -> impl Iterator<Item = &Resting> {
-        std::iter::empty()
     }
 }

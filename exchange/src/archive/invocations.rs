@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{BidEnding, Ending, Event, Lease, Resting, Settlement};
+use merit_engine::{BidEnding, Ending, Engine, Event, Lease, Resting, Settlement};
 use merit_proto::v1;
 use merit_proto::v1::{AttemptState, DeferredState};
 use merit_terms::{LeaseId, Outcome, Time, Usage};
@@ -52,6 +52,13 @@ impl Invocations {
     fn change(&mut self, invocation: LeaseId, change: Change) {
         self.pending.entry(key(invocation)).or_default().push(change);
     }
+
+    fn granted(&mut self, lease: &Lease) {
+        if lease.id != lease.invocation {
+            self.later.push((key(lease.id), key(lease.invocation)));
+        }
+        self.change(lease.invocation, Change::Granted(Box::new(lease.clone())));
+    }
 }
 
 impl Rows for Invocations {
@@ -63,17 +70,22 @@ impl Rows for Invocations {
         1
     }
 
+    /// What goes on then is known from there on.
+    fn begin(&mut self, engine: &Engine) {
+        for resting in engine.resting() {
+            self.change(resting.id, Change::Rested(Box::new(resting.clone())));
+        }
+        for lease in engine.open_leases() {
+            self.granted(lease);
+        }
+    }
+
     fn apply(&mut self, _sequence: u64, at: Time, events: &[Event]) {
         for event in events {
             match event {
                 Event::BidRested(resting) => self.change(resting.id, Change::Rested(resting.clone())),
                 Event::BidGone { resting, how } => self.change(resting.id, Change::BidGone(at, *how)),
-                Event::Granted(lease) => {
-                    if lease.id != lease.invocation {
-                        self.later.push((key(lease.id), key(lease.invocation)));
-                    }
-                    self.change(lease.invocation, Change::Granted(lease.clone()));
-                }
+                Event::Granted(lease) => self.granted(lease),
                 Event::Settled { lease, outcome, settlement, .. } => {
                     let settled = settlement_row(at, *outcome, settlement);
                     self.change(lease.invocation, Change::Settled(lease.clone(), settled));

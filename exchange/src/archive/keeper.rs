@@ -1,28 +1,29 @@
 //! The thread that keeps the archive: applies durable commands, commits, catches up by the journal, and forgets.
 //!
-//! It reads the journal again for everything that it finds missing, at its start as in the middle: what a crash cut
-//! off, what a full queue dropped, and all of it for a file that is new, damaged, or not of this journal.
+//! It replays the journal for everything that it finds missing, at its start as in the middle: what a crash cut off,
+//! what a full queue dropped, and all of it for a file that is new, damaged, or not of this journal. What is in the
+//! journal's last batch may yet be cut as the end of an interrupted write; it can be read here, but is not made durable.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use merit_engine::Engine;
 use merit_terms::Time;
 use redb::{Durability, Error};
 
 use super::feed::{Feed, Work};
 use super::store::{Checkpoint, Store};
 use crate::codec;
+use crate::history::{self, HistoryError};
 use crate::journal::{self, ReadError};
-use crate::open::replay_record;
+use crate::replay;
 use crate::sequencer::chain;
 use crate::storage::Directory;
 
-const FILE: &str = "archive.redb";
+pub(super) const FILE: &str = "archive.redb";
 /// Where a file goes that cannot be used, in place of the one before.
-const SET_ASIDE: &str = "archive.redb.set-aside";
+pub(super) const SET_ASIDE: &str = "archive.redb.set-aside";
 /// How often it is made durable: a start reads at most so much again, and its syncs seldom meet those of the journal.
 const DURABLE_EVERY: Duration = Duration::from_secs(5);
 /// How often it looks for what is kept long enough.
@@ -39,6 +40,8 @@ pub(super) enum KeepError {
     SetAside { path: PathBuf, source: std::io::Error },
     #[error("the journal could not be read again")]
     Journal(#[from] ReadError),
+    #[error("the journal could not be replayed")]
+    Replay(#[from] HistoryError),
     #[error("the journal ends at sequence {end}, but {until} was durable")]
     Short { end: u64, until: u64 },
 }
@@ -48,10 +51,12 @@ pub(super) enum KeepError {
 enum Unusable {
     #[error("it is damaged, or no archive: {0}")]
     Damaged(Error),
-    #[error("it goes to sequence {0}, but the journal ends at {1}")]
-    Ahead(u64, u64),
+    #[error("it goes to sequence {archive}, but the journal ended at {journal}")]
+    Ahead { archive: u64, journal: u64 },
     #[error("the journal has another command at its sequence {0}")]
     Foreign(u64),
+    #[error("it goes to sequence {archive}, and the journal no longer reaches back further than {oldest}")]
+    Outrun { archive: u64, oldest: u64 },
 }
 
 pub(super) struct Keeper {
@@ -59,6 +64,8 @@ pub(super) struct Keeper {
     pub(super) data_dir: PathBuf,
     /// Where the journal ended when this process opened it.
     pub(super) opened_at: Checkpoint,
+    /// The last sequence before the journal's last batch of this run.
+    pub(super) before_last_batch: Box<dyn Fn() -> u64 + Send>,
 }
 
 /// Ends the feed if the thread panics.
@@ -89,39 +96,48 @@ impl Keeper {
         let mut durable_due = Instant::now();
         let mut retain_due = durable_due + RETAIN_EVERY;
         loop {
-            let work = self.feed.next(durable_due);
-            let (asked, closing) = (work.asked, work.closing);
-            self.take(&mut store, work)?;
-            let now = Instant::now();
-            if closing || now >= durable_due {
+            let mut work = self.feed.next(durable_due);
+            let (asked, closing, now) = (work.asked, work.closing, Instant::now());
+            let is_due = closing || now >= durable_due;
+            if closing {
+                let safe = self.safe();
+                work.happened.retain(|one| one.sequence <= safe);
+                self.take(&mut store, work)?;
+                return self.make_durable(&mut store);
+            }
+            if is_due {
                 durable_due = now + DURABLE_EVERY;
                 self.make_durable(&mut store)?;
-            } else if asked {
-                self.commit(&mut store, Durability::None)?;
-                self.feed.show(store.applied().sequence, &store.database());
             }
             if now >= retain_due {
                 retain_due = now + RETAIN_EVERY;
-                store.retain().map_err(|source| self.store_failed(source))?;
+                store.retain(Durability::None).map_err(|source| self.store_failed(source))?;
             }
-            if closing {
-                return Ok(());
+            self.take(&mut store, work)?;
+            if asked || is_due {
+                self.commit(&mut store, Durability::None)?;
+                self.feed.show(store.applied().sequence, &store.database());
             }
         }
     }
 
-    fn make_durable(&self, store: &mut Store) -> Result<(), KeepError> {
-        let applied = store.applied().sequence;
-        if applied > self.feed.durable() {
-            self.commit(store, Durability::Immediate)?;
-            self.feed.set_durable(applied);
-        }
-        self.feed.show(applied, &store.database());
-        Ok(())
+    /// Up to where the journal cannot be cut any more.
+    fn safe(&self) -> u64 {
+        (self.before_last_batch)().max(self.opened_at.sequence)
     }
 
     fn commit(&self, store: &mut Store, durability: Durability) -> Result<(), KeepError> {
         store.commit(durability).map_err(|source| self.store_failed(source))
+    }
+
+    /// Makes what is applied durable, unless the journal may yet lose some of it.
+    fn make_durable(&self, store: &mut Store) -> Result<(), KeepError> {
+        let applied = store.applied().sequence;
+        if applied > self.feed.durable() && store.furthest().sequence <= self.safe() {
+            self.commit(store, Durability::Immediate)?;
+            self.feed.set_durable(applied);
+        }
+        Ok(())
     }
 
     fn store_failed(&self, source: Error) -> KeepError {
@@ -145,18 +161,20 @@ impl Keeper {
 
     /// Replays the journal up to `until`, all of which is durable, on an engine of its own.
     fn catch_up(&self, store: &mut Store, until: u64) -> Result<(), KeepError> {
-        let from = store.applied().sequence;
-        tracing::info!(from, until, "the archive catches up with the journal");
-        let mut engine = Engine::new();
+        let (from, storage) = (store.applied().sequence, Directory::existing(&self.data_dir));
+        let mut engine = history::nearest(&storage, from)?;
+        tracing::info!(from, until, replay_from = engine.sequence(), "the archive catches up with the journal");
+        if !store.reaches(engine.sequence()) {
+            *store = self.anew(&Unusable::Outrun { archive: from, oldest: engine.sequence() })?;
+        }
         store.begin(&engine);
-        let mut happened = Vec::new();
-        journal::read_span(&Directory::existing(&self.data_dir), engine.sequence(), until, |sequence, record| {
-            replay_record(&mut engine, sequence, record, &mut happened)?;
-            for one in happened.drain(..) {
-                store.apply(one.sequence, one.at, &one.events);
-            }
+        let mut events = Vec::new();
+        journal::read_span(&storage, engine.sequence(), until, |sequence, record| {
+            let step = replay::step(&mut engine, sequence, record, &mut events)?;
+            store.apply(sequence, step.at, &events);
+            events.clear();
             if store.pending() > PENDING_MAX {
-                store.commit(Durability::Immediate)?;
+                store.commit(Durability::None)?;
             }
             Ok(())
         })?;
@@ -168,20 +186,25 @@ impl Keeper {
 
     /// The file as it goes on with this journal; one that cannot is set aside, and an empty one begun.
     fn open(&self) -> Result<Store, KeepError> {
-        let path = self.data_dir.join(FILE);
-        let unusable = match Store::open(&path) {
+        match Store::open(&self.data_dir.join(FILE)) {
             Ok(store) => match self.unusable(&store)? {
-                None => return Ok(store),
-                Some(unusable) => unusable,
+                None => Ok(store),
+                Some(unusable) => self.anew(&unusable),
             },
-            Err(error) if is_damage(&error) => Unusable::Damaged(error),
-            Err(error) => return Err(self.store_failed(error)),
-        };
-        let aside = self.data_dir.join(SET_ASIDE);
+            Err(error) if is_damage(&error) => self.anew(&Unusable::Damaged(error)),
+            Err(error) => Err(self.store_failed(error)),
+        }
+    }
+
+    /// An empty file in place of one that cannot be used.
+    fn anew(&self, unusable: &Unusable) -> Result<Store, KeepError> {
+        let path = self.data_dir.join(FILE);
         tracing::warn!(
-            "the archive in {} cannot be used: {unusable}. It is set aside as {SET_ASIDE} and made anew from the journal",
+            "the archive {} cannot be used: {unusable}. It is set aside as {SET_ASIDE} and made anew, as far back as \
+             the journal reaches",
             path.display()
         );
+        let aside = self.data_dir.join(SET_ASIDE);
         std::fs::rename(&path, aside).map_err(|source| KeepError::SetAside { path: path.clone(), source })?;
         Store::open(&path).map_err(|source| self.store_failed(source))
     }
@@ -190,7 +213,7 @@ impl Keeper {
     fn unusable(&self, store: &Store) -> Result<Option<Unusable>, KeepError> {
         let Checkpoint { sequence, at } = store.furthest();
         if sequence > self.opened_at.sequence {
-            return Ok(Some(Unusable::Ahead(sequence, self.opened_at.sequence)));
+            return Ok(Some(Unusable::Ahead { archive: sequence, journal: self.opened_at.sequence }));
         }
         let foreign = sequence > 0 && self.time_of(sequence)?.is_some_and(|journaled| journaled != at);
         Ok(foreign.then_some(Unusable::Foreign(sequence)))
@@ -199,8 +222,10 @@ impl Keeper {
     /// When the command at `sequence` was applied; none if the journal no longer has it.
     fn time_of(&self, sequence: u64) -> Result<Option<Time>, KeepError> {
         let mut found = None;
-        journal::read_span(&Directory::existing(&self.data_dir), sequence - 1, sequence, |_, record| {
-            found = Some(codec::decode(record)?.0);
+        journal::read_span(&Directory::existing(&self.data_dir), sequence - 1, sequence, |at, record| {
+            if at == sequence {
+                found = Some(codec::decode(record)?.0);
+            }
             Ok(())
         })?;
         Ok(found)

@@ -34,7 +34,7 @@ pub(crate) use statements::Line;
 pub(crate) use store::Checkpoint;
 pub(crate) use tape::Trade;
 
-use crate::sequencer::Happened;
+use crate::sequencer::{Happened, Progress};
 
 pub(crate) struct Archive {
     feed: Arc<Feed>,
@@ -48,15 +48,25 @@ impl Archive {
     }
 
     /// Starts to keep it in a data directory whose journal was opened at this checkpoint and is locked by this process.
-    pub(crate) fn start(&self, data_dir: &Path, opened_at: Checkpoint) -> std::io::Result<()> {
-        let keeper = Keeper { feed: self.feed.clone(), data_dir: data_dir.to_owned(), opened_at };
+    pub(crate) fn start(
+        &self,
+        data_dir: &Path,
+        progress: Arc<Progress>,
+        opened_at: Checkpoint,
+    ) -> std::io::Result<()> {
+        let keeper = Keeper {
+            feed: self.feed.clone(),
+            data_dir: data_dir.to_owned(),
+            opened_at,
+            before_last_batch: Box::new(move || progress.before_last_batch().0),
+        };
         let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || keeper.run())?;
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
 
     /// Takes durable commands; never waits.
-    pub(crate) fn take(&self, happened: Vec<Happened>) {
+    pub(crate) fn take(&self, happened: impl IntoIterator<Item = Happened>) {
         self.feed.take(happened);
     }
 
@@ -65,7 +75,7 @@ impl Archive {
         self.feed.durable()
     }
 
-    /// Writes what was taken, and lets go of the file.
+    /// Writes what was taken and cannot be cut from the journal, and lets go of the file.
     pub(crate) fn close(&self) {
         self.feed.close();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -134,7 +134,12 @@ impl Store {
         all.max_by_key(|checkpoint| checkpoint.sequence).unwrap_or_default()
     }
 
-    /// An empty archive begins after what `engine` has applied.
+    /// Whether every projection that has rows has those of the commands up to `sequence`.
+    pub(super) fn reaches(&self, sequence: u64) -> bool {
+        self.projections.iter().all(|kept| kept.applied.sequence == 0 || kept.applied.sequence >= sequence)
+    }
+
+    /// An empty projection begins after what `engine` has applied.
     pub(super) fn begin(&mut self, engine: &Engine) {
         let begins = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
         for kept in self.projections.iter_mut().filter(|kept| kept.applied.sequence == 0) {
@@ -162,9 +167,9 @@ impl Store {
         self.write(durability, |_, _, _| Ok(()))
     }
 
-    /// Removes what is kept long enough, and makes everything durable.
-    pub(super) fn retain(&mut self) -> Result<(), Error> {
-        self.write(Durability::Immediate, |rows, transaction, now| rows.retain(transaction, now))
+    /// The same, and removes what is kept long enough.
+    pub(super) fn retain(&mut self, durability: Durability) -> Result<(), Error> {
+        self.write(durability, |rows, transaction, now| rows.retain(transaction, now))
     }
 
     fn write(

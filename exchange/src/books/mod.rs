@@ -70,28 +70,13 @@ pub(crate) struct Follower {
 }
 
 impl Books {
-    /// The books as they stand in `engine`; the events of the commands after that are applied to them.
-    pub(crate) fn of(engine: &Engine) -> Books {
-        let sequence = engine.sequence();
-        let mut state = State { backlog: Backlog::starting(0, sequence), ..State::default() };
-        for (id, provider) in engine.providers() {
-            state.names.name_provider(id, &provider.name);
-        }
-        for (id, market) in engine.markets() {
-            state.names.name_market(id, &market.name);
-            let mut book = Book::new(sequence);
-            (book.terms, book.spot_price, book.trades) = (market.terms, market.spot_price, market.trades);
-            for offer in engine.book(id) {
-                state.pools.add(&offer);
-                book.post(&offer);
-            }
-            state.markets.insert(id, book);
-        }
-        for resting in engine.resting_bids() {
-            state.with_books_of(resting, Book::rest);
-        }
-        state.changed(sequence);
-        Books(Arc::new(Shared { state: Mutex::new(state), news: watch::Sender::new(0) }))
+    pub(crate) fn new() -> Books {
+        Books(Arc::new(Shared { state: Mutex::default(), news: watch::Sender::new(0) }))
+    }
+
+    /// Begins with the books as they stand in `engine`, and goes on with the events after that.
+    pub(crate) fn begin(&self, engine: &Engine) {
+        *self.lock() = State::of(engine);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -166,6 +151,29 @@ impl Follower {
 }
 
 impl State {
+    fn of(engine: &Engine) -> State {
+        let sequence = engine.sequence();
+        let mut state = State { backlog: Backlog::starting(0, sequence), ..State::default() };
+        for (id, provider) in engine.providers() {
+            state.names.name_provider(id, &provider.name);
+        }
+        for (id, market) in engine.markets() {
+            state.names.name_market(id, &market.name);
+            let mut book = Book::new(sequence);
+            (book.terms, book.spot_price, book.trades) = (market.terms, market.spot_price, market.trades);
+            for offer in engine.book(id) {
+                state.pools.add(&offer);
+                book.post(&offer);
+            }
+            state.markets.insert(id, book);
+        }
+        for resting in engine.resting() {
+            state.with_books_of(resting, Book::rest);
+        }
+        state.changed(sequence);
+        state
+    }
+
     /// Takes one event in. What is told one by one is appended to `events`; offers and bids are told by
     /// [`State::publish`].
     fn take(&mut self, one: &Happened, event: &Event, events: &mut Vec<(MarketId, Sent)>) {

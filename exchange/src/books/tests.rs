@@ -11,6 +11,12 @@ use super::{Beginning, Books, Follower};
 use crate::sequencer::Happened;
 use crate::world::{MARKETS, World};
 
+fn books_of(world: &World) -> Books {
+    let books = Books::new();
+    books.begin(&world.engine);
+    books
+}
+
 /// What does not depend on how far a book has been told.
 fn standing(books: &Books) -> Vec<v1::BookSnapshot> {
     let market = |number| books.snapshot(MarketId::new(number));
@@ -21,10 +27,10 @@ fn standing(books: &Books) -> Vec<v1::BookSnapshot> {
 fn the_mirror_is_the_book_of_the_engine_after_every_command() {
     for seed in 0..20 {
         let mut world = World::new(seed);
-        let books = Books::of(&world.engine);
+        let books = books_of(&world);
         for step in 0..1_500 {
             books.apply(&world.run(1));
-            let fresh = Books::of(&world.engine);
+            let fresh = books_of(&world);
             assert_eq!(standing(&books), standing(&fresh), "seed {seed}, step {step}");
             assert_eq!(books.markets(), fresh.markets(), "seed {seed}, step {step}");
         }
@@ -141,7 +147,7 @@ fn assert_knows(books: &Books, readers: &BTreeMap<String, Reader>) {
 fn a_reader_who_applies_what_it_is_sent_has_the_book_and_its_checksum() {
     for seed in 100..110 {
         let mut world = World::new(seed);
-        let books = Books::of(&world.engine);
+        let books = books_of(&world);
         // It follows all markets, also those that are made later.
         let (beginning, mut follower) = books.follow(|_| true, None);
         let mut readers = BTreeMap::new();
@@ -158,7 +164,7 @@ fn a_reader_who_applies_what_it_is_sent_has_the_book_and_its_checksum() {
 #[test]
 fn who_comes_back_goes_on_where_it_stopped() {
     let mut world = World::new(7);
-    let books = Books::of(&world.engine);
+    let books = books_of(&world);
     books.apply(&world.run(500));
     let (beginning, mut follower) = books.follow(|_| true, None);
     let mut readers = BTreeMap::new();
@@ -180,7 +186,7 @@ fn who_comes_back_goes_on_where_it_stopped() {
 #[test]
 fn what_is_no_longer_kept_is_told_by_snapshots() {
     let mut world = World::new(8);
-    let books = Books::of(&world.engine);
+    let books = books_of(&world);
     books.apply(&world.run(500));
     let early = world.engine.sequence();
     books.apply(&world.run(1));
@@ -197,7 +203,7 @@ fn what_is_no_longer_kept_is_told_by_snapshots() {
 #[test]
 fn a_reader_that_is_too_far_behind_has_missed_changes() {
     let mut world = World::new(9);
-    let books = Books::of(&world.engine);
+    let books = books_of(&world);
     books.apply(&world.run(300));
     let (_, mut slow) = books.follow(|_| true, None);
     let (_, mut quick) = books.follow(|_| true, None);

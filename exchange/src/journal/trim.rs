@@ -3,7 +3,7 @@
 //! Owns the order of removals. It never removes the last segment, which is being written, nor one after a segment that
 //! stays; it never decides what is needed.
 
-use super::format::segment_name;
+use super::format::{SegmentHeader, segment_name};
 use super::read::ReadError;
 use super::segment::{WriteError, failed, path_of, sync_names};
 use super::walk::{segment_header, segment_numbers};
@@ -14,6 +14,8 @@ use crate::storage::Storage;
 pub struct SegmentStart {
     pub number: u32,
     pub first_sequence: u64,
+    /// The random number by which its journal is known.
+    pub identity: u32,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +31,9 @@ pub fn segments<S: Storage>(storage: &S) -> Result<Vec<SegmentStart>, ReadError>
     let mut segments = Vec::new();
     for number in segment_numbers(storage)? {
         match segment_header(storage, number)? {
-            Some(header) => segments.push(SegmentStart { number, first_sequence: header.first_sequence }),
+            Some(SegmentHeader { identity, first_sequence, .. }) => {
+                segments.push(SegmentStart { number, first_sequence, identity });
+            }
             None => break,
         }
     }

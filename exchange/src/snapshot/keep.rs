@@ -59,22 +59,75 @@ fn remove<S: Storage>(storage: &S, name: &str) -> io::Result<()> {
 /// - in each segment after it the first snapshot, so that a replay to any command is short;
 /// - the journal from the base on.
 ///
-/// Without a base everything of the journal is kept.
+/// Without a base everything is kept.
 fn surplus(snapshots: &[u64], segments: &[SegmentStart], checkpoint: u64) -> Surplus {
-    let everything = Surplus { snapshots: Vec::new(), journal_before: 0 };
-    let [.., older, _] = snapshots else { return everything };
-    let Some(reach) = segments.get(segments.len().saturating_sub(SEGMENTS_KEPT)) else { return everything };
-    let reachable = (*older).min(checkpoint).min(reach.first_sequence - 1);
-    let base = snapshots.iter().rev().find(|sequence| **sequence <= reachable).copied();
-    let from = base.unwrap_or(0);
-    let segment = |sequence: u64| segments.partition_point(|segment| segment.first_sequence <= sequence);
-    let mut kept_in = None;
-    let surplus = |sequence: &u64| {
-        if *sequence >= *older || *sequence == from {
-            return false;
+    let nothing = Surplus { snapshots: Vec::new(), journal_before: 0 };
+    let [.., older, _] = snapshots else { return nothing };
+    let Some(reach) = segments.get(segments.len().saturating_sub(SEGMENTS_KEPT)) else { return nothing };
+    let reachable = (*older).min(checkpoint).min(reach.first_sequence.saturating_sub(1));
+    let Some(base) = snapshots.iter().rev().find(|sequence| **sequence <= reachable) else { return nothing };
+
+    let segment_of = |sequence: u64| segments.partition_point(|segment| segment.first_sequence <= sequence);
+    let mut covered = segment_of(*base);
+    let mut surplus = Vec::new();
+    for sequence in snapshots.iter().copied() {
+        let segment = segment_of(sequence);
+        if sequence == *base || sequence >= *older || (sequence > *base && segment > covered) {
+            covered = covered.max(segment);
+        } else {
+            surplus.push(sequence);
         }
-        let first_here = kept_in.replace(segment(*sequence)) != Some(segment(*sequence));
-        *sequence < from || !first_here
-    };
-    Surplus { snapshots: snapshots.iter().copied().filter(surplus).collect(), journal_before: base.map_or(0, |base| base + 1) }
+    }
+    Surplus { snapshots: surplus, journal_before: base + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Segments that begin at these sequences.
+    fn segments(first: &[u64]) -> Vec<SegmentStart> {
+        (1..).zip(first).map(|(number, first)| SegmentStart { number, first_sequence: *first, identity: 7 }).collect()
+    }
+
+    fn check(snapshots: &[u64], first: &[u64], checkpoint: u64, removed: &[u64], journal_before: u64) {
+        let found = surplus(snapshots, &segments(first), checkpoint);
+        assert_eq!(found, Surplus { snapshots: removed.to_vec(), journal_before });
+    }
+
+    const TEN: [u64; 10] = [1, 100, 200, 300, 400, 500, 600, 700, 800, 900];
+
+    #[test]
+    fn nothing_goes_before_there_are_two_snapshots() {
+        check(&[], &TEN, u64::MAX, &[], 0);
+        check(&[950], &TEN, u64::MAX, &[], 0);
+    }
+
+    #[test]
+    fn nothing_goes_before_a_snapshot_reaches_back_far_enough() {
+        check(&[250, 950], &TEN, u64::MAX, &[], 0);
+        check(&[50, 60, 70, 80], &[1], u64::MAX, &[], 0);
+    }
+
+    #[test]
+    fn the_journal_is_kept_from_the_newest_snapshot_before_the_last_eight_segments() {
+        check(&[120, 950], &TEN, u64::MAX, &[], 121);
+        check(&[120, 199, 950, 960], &TEN, u64::MAX, &[120], 200);
+    }
+
+    #[test]
+    fn between_base_and_newest_two_the_first_in_each_segment_stays() {
+        check(&[199, 210, 220, 350, 360, 399, 950, 960, 970], &TEN, u64::MAX, &[220, 360, 399], 200);
+    }
+
+    #[test]
+    fn a_projection_that_is_behind_holds_a_snapshot_and_the_journal() {
+        check(&[50, 120, 199, 950, 960], &TEN, 130, &[50, 199], 121);
+        check(&[50, 120, 199, 950, 960], &TEN, 49, &[], 0);
+    }
+
+    #[test]
+    fn the_older_of_the_newest_two_keeps_its_tail() {
+        check(&[20, 40, 150], &TEN, u64::MAX, &[20], 41);
+    }
 }

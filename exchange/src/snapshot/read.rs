@@ -104,7 +104,7 @@ pub fn load<S: Storage>(storage: &S, sequence: u64) -> Result<Loaded, LoadError>
 
     let mut body = ChunkReader::new(&file, header);
     let decoded: Result<Body, _> = rmp_serde::from_read(&mut body);
-    let engine = match (decoded, body.failure) {
+    let engine = match (decoded, body.failure.take()) {
         (_, Some(Failure::Checksum)) => return Err(damaged(body.position, Fault::Chunk)),
         (_, Some(Failure::Io(source))) => {
             return Err(LoadError::Failed { path: format!("{storage}/{name}"), source });

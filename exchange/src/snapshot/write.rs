@@ -9,7 +9,6 @@ use merit_engine::Engine;
 use serde::Serialize;
 
 use super::format::{CHUNK_BYTES, HEADER_BYTES, Header, UNFINISHED_SUFFIX, chunk_checksum, is_unfinished, snapshot_name};
-use crate::rules::rules_of;
 use crate::storage::{Storage, StorageFile};
 
 /// What is written at once.
@@ -47,7 +46,7 @@ pub fn write<S: Storage>(storage: &S, identity: u32, engine: &Engine) -> Result<
         identity,
         sequence: engine.sequence(),
         run: engine.run(),
-        rules: rules_of(engine),
+        rules: engine.rules(),
         digest: engine.digest(),
         body_bytes,
     };

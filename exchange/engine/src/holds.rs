@@ -1,0 +1,128 @@
+//! What is held for an invocation: its attempts share the most that any of them can cost.
+//!
+//! An attempt that may have run keeps its hold until nobody may claim it any more; a further attempt takes it over and
+//! raises it to its own worst case, and leaves behind what it did not cost.
+
+use merit_terms::{LeaseId, Money, Outcome, Time, Usage};
+
+use crate::Engine;
+use crate::command::{Bid, ProviderKind, Settlement};
+use crate::due::Due;
+use crate::event::{Event, Lease, LeaseState};
+use crate::ledger::{Calendar, Spending};
+use crate::quotas::energy_mb_ms;
+
+impl Engine {
+    /// The leases of an invocation in state Unknown, in order of their match.
+    pub(crate) fn siblings(&self, invocation: LeaseId) -> impl DoubleEndedIterator<Item = u64> + use<'_> {
+        self.leases.unknown.get(&invocation).into_iter().flatten().copied()
+    }
+
+    /// Counts in the spending of a lease's account and function.
+    pub(crate) fn count_spending(&mut self, lease: &Lease, count: impl Fn(&mut Spending, &Calendar)) {
+        count(&mut self.ledger.of(lease.account).spending, &self.calendar);
+        count(&mut self.registry.functions[lease.function.index()].spending, &self.calendar);
+    }
+
+    /// Holds an amount for a lease: on its account, unless its provider bills its owner directly, and on its budgets.
+    pub(crate) fn hold(&mut self, lease: &Lease, amount: Money) {
+        if self.kind_of(lease.provider) == ProviderKind::Market {
+            self.ledger.of(lease.account).hold(amount);
+        }
+        self.count_spending(lease, |spending, calendar| spending.hold(amount, lease.matched_at, calendar));
+    }
+
+    pub(crate) fn unhold(&mut self, lease: &Lease, amount: Money) {
+        if self.kind_of(lease.provider) == ProviderKind::Market {
+            self.ledger.of(lease.account).unhold(amount);
+        }
+        self.count_spending(lease, |spending, calendar| spending.unhold(amount, lease.matched_at, calendar));
+    }
+
+    fn siblings_of_kind(&self, invocation: LeaseId, kind: ProviderKind, except: u64) -> Vec<u64> {
+        let same = |sequence: &u64| *sequence != except && self.kind_of(self.leases.open[sequence].lease.provider) == kind;
+        self.siblings(invocation).filter(same).collect()
+    }
+
+    /// Takes what the unknown attempts of an invocation at providers of one kind hold; how much that is.
+    pub(crate) fn take_over_holds(&mut self, bid: &Bid, invocation: LeaseId, kind: ProviderKind) -> Money {
+        let mut sum = 0_u64;
+        for sequence in self.siblings_of_kind(invocation, kind, 0) {
+            if self.leases.open[&sequence].lease.account == bid.account {
+                sum = sum.saturating_add(self.take_hold(sequence, Money::MAX).picodollars());
+            }
+        }
+        Money::from_picodollars(sum).unwrap_or(Money::MAX)
+    }
+
+    /// Takes at most `most` of what a lease holds.
+    fn take_hold(&mut self, sequence: u64, most: Money) -> Money {
+        let Some(open) = self.leases.open.get_mut(&sequence) else { return Money::ZERO };
+        let taken = open.lease.hold.min(most);
+        open.lease.hold = open.lease.hold.saturating_sub(taken);
+        let lease = open.lease.clone();
+        self.unhold(&lease, taken);
+        taken
+    }
+
+    /// A lease ended and `left` of its hold: as much stays for the unknown attempts of its invocation as they may cost.
+    pub(crate) fn leave_hold(&mut self, ended: &Lease, left: Money) {
+        if left == Money::ZERO || self.rules == 1 {
+            return;
+        }
+        let kind = self.kind_of(ended.provider);
+        let siblings = self.siblings_of_kind(ended.invocation, kind, ended.id.sequence);
+        let leases = || siblings.iter().map(|sequence| &self.leases.open[sequence].lease);
+        let own = leases().filter(|lease| lease.account == ended.account);
+        let held = own.clone().map(|lease| lease.hold.picodollars()).fold(0, u64::saturating_add);
+        let Some(worst) = own.clone().map(|lease| lease.worst_cost.picodollars()).max() else { return };
+        let needed = Money::from_picodollars(worst.saturating_sub(held)).unwrap_or(Money::MAX);
+        let Some(heir) = own.last().map(|lease| lease.id.sequence) else { return };
+        let passed = left.min(needed);
+        if let Some(open) = self.leases.open.get_mut(&heir) {
+            // At most its worst case, which is at most the maximum.
+            let raised = open.lease.hold.picodollars().saturating_add(passed.picodollars());
+            open.lease.hold = Money::from_picodollars(raised).unwrap_or(Money::MAX);
+            let lease = open.lease.clone();
+            self.hold(&lease, passed);
+        }
+    }
+
+    /// Nobody settled a lease whose provider claims that it ran: it is paid from what is left of the invocation's hold.
+    pub(crate) fn pay_claim(&mut self, sequence: u64, claim: Usage, events: &mut Vec<Event>) {
+        let Some(lease) = self.leases.open.get(&sequence).map(|open| open.lease.clone()) else { return };
+        if let Some(later) = self.answered_later(&lease) {
+            if let Some(open) = self.leases.open.get_mut(&sequence) {
+                open.lease.settle_by = later;
+                self.dues.insert((later, Due::Lease(sequence)));
+            }
+            return;
+        }
+        let kind = self.kind_of(lease.provider);
+        let timeout_us = u64::from(lease.timeout_ms) * 1000;
+        let metered = Usage::metered(Some(claim), timeout_us, lease.timeout_ms, 0);
+        let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(lease.worst_cost);
+        let mut missing = cost.saturating_sub(lease.hold);
+        let mut taken = lease.hold.min(cost);
+        for sibling in self.siblings_of_kind(lease.invocation, kind, sequence) {
+            let part = self.take_hold(sibling, missing);
+            missing = missing.saturating_sub(part);
+            taken = Money::from_picodollars(taken.picodollars() + part.picodollars()).unwrap_or(Money::MAX);
+        }
+        let billed_ms = lease.tariff.billed_ms(&metered.usage);
+        let fee = if kind == ProviderKind::Market { taken.share(self.fee_basis_points) } else { Money::ZERO };
+        let settlement = Settlement { cost: taken, fee, billed_ms, usage: metered.usage, estimated: false };
+        let used = energy_mb_ms(&lease.tariff, lease.memory_mb, billed_ms);
+        if let Ok(lease) = self.close(sequence, taken, Some(used), events) {
+            self.pay(lease, Outcome::Ok, settlement, taken, events);
+        }
+    }
+
+    /// When an attempt of the same invocation that may yet be answered must be settled, if there is one.
+    fn answered_later(&self, lease: &Lease) -> Option<Time> {
+        let of_invocation = self.leases.open.values().map(|open| &open.lease).filter(|other| {
+            other.invocation == lease.invocation && other.id != lease.id && other.state != LeaseState::Unknown
+        });
+        of_invocation.map(|other| other.settle_by).filter(|later| *later > lease.settle_by).max()
+    }
+}

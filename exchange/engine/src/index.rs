@@ -1,0 +1,161 @@
+//! The live offers of one market with room, by form and price: what a search walks through.
+//!
+//! A form is all of an offer's terms but its rate per GB-s. Among offers of one form, and for one prediction, the cost of a
+//! call grows with the rate: so each form keeps its offers in order of rate, and a search stops at the first that cannot be
+//! cheap enough. Owns this order; everything in it can be computed from the offers.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use merit_terms::{Price, Tariff};
+
+use crate::book::{Offer, OfferSlot};
+use crate::ranks::{Entry, Ranks};
+
+/// The terms that offers of one form share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FormTerms {
+    /// With a rate of 0 per GB-s.
+    pub(crate) tariff: Tariff,
+    pub(crate) vcpus_milli: u32,
+    pub(crate) memory_min_mb: u32,
+    pub(crate) memory_max_mb: u32,
+    pub(crate) longest_ms: u32,
+    pub(crate) enforces_timeout: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub(crate) terms: FormTerms,
+    /// Those with room.
+    pub(crate) ranks: Ranks,
+    /// Live offers of this form, with room or without.
+    offers: u32,
+}
+
+/// The offers of a market.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    forms: Vec<Form>,
+    by_terms: HashMap<FormTerms, u32, BuildHasherDefault<Mixer>>,
+    /// Forms without offers, to be used again.
+    vacant: Vec<u32>,
+    /// Live offers without room for any call.
+    closed: Vec<OfferSlot>,
+    pub(crate) live: u32,
+}
+
+impl FormTerms {
+    pub(crate) fn of(offer: &Offer) -> FormTerms {
+        FormTerms {
+            tariff: Tariff { per_gb_second: Price::ZERO, ..offer.tariff },
+            vcpus_milli: offer.vcpus_milli,
+            memory_min_mb: offer.memory_min_mb,
+            memory_max_mb: offer.memory_max_mb,
+            longest_ms: offer.longest_ms,
+            enforces_timeout: offer.enforces_timeout,
+        }
+    }
+}
+
+impl Index {
+    /// The forms that have offers with room.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = &Form> {
+        self.forms.iter().filter(|form| !form.ranks.is_empty())
+    }
+
+    pub(crate) fn closed(&self) -> &[OfferSlot] {
+        &self.closed
+    }
+
+    /// Every live offer, in no order.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = OfferSlot> {
+        let open = self.forms.iter().flat_map(|form| form.ranks.iter()).map(|entry| entry.slot);
+        open.chain(self.closed.iter().copied())
+    }
+
+    /// The form with these terms, made if it is not there.
+    pub(crate) fn form(&mut self, terms: FormTerms) -> u32 {
+        if let Some(form) = self.by_terms.get(&terms) {
+            return *form;
+        }
+        let made = Form { terms, ranks: Ranks::default(), offers: 0 };
+        let form = match self.vacant.pop() {
+            Some(form) => {
+                self.forms[form as usize] = made;
+                form
+            }
+            None => {
+                self.forms.push(made);
+                (self.forms.len() - 1) as u32
+            }
+        };
+        self.by_terms.insert(terms, form);
+        form
+    }
+
+    pub(crate) fn rank(&mut self, form: u32, entry: Entry) {
+        self.forms[form as usize].ranks.insert(entry);
+    }
+
+    pub(crate) fn unrank(&mut self, form: u32, entry: Entry) {
+        self.forms[form as usize].ranks.remove(entry);
+    }
+
+    /// Counts one more live offer of the form.
+    pub(crate) fn adopt(&mut self, form: u32) {
+        self.forms[form as usize].offers += 1;
+    }
+
+    /// Counts one less; a form without any is forgotten.
+    pub(crate) fn orphan(&mut self, form: u32) {
+        let known = &mut self.forms[form as usize];
+        known.offers -= 1;
+        if known.offers == 0 {
+            self.by_terms.remove(&known.terms);
+            self.vacant.push(form);
+        }
+    }
+
+    /// Adds an offer without room; where it stands.
+    pub(crate) fn close(&mut self, slot: OfferSlot) -> u32 {
+        self.closed.push(slot);
+        (self.closed.len() - 1) as u32
+    }
+
+    /// Takes the offer that stands there out; the one that stands there now, if any.
+    pub(crate) fn reopen(&mut self, at: u32) -> Option<OfferSlot> {
+        self.closed.swap_remove(at as usize);
+        self.closed.get(at as usize).copied()
+    }
+}
+
+/// A hash of some words: of no use against an adversary, who gains nothing here that many forms do not give him.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}

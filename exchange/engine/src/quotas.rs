@@ -1,0 +1,154 @@
+//! Free tiers and commitments: what a provider sells under a quota in each period, never reset by quoting.
+
+use merit_terms::{Period, ProviderId, Quota, Refusal, Tariff, Time, Usage};
+use serde::{Deserialize, Serialize};
+
+use crate::Engine;
+use crate::due::{Due, Dues};
+use crate::ledger::Calendar;
+
+const QUOTAS_MAX: usize = 16;
+
+/// A quota and what is used of it in its period.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Allowance {
+    pub(crate) quota: Quota,
+    /// When the period began that is counted.
+    since: Time,
+    requests: u64,
+    energy_mb_ms: u64,
+    /// Whether its renewal is due at the end of the period.
+    armed: bool,
+}
+
+/// What a lease reserved of a quota.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reserve {
+    pub(crate) quota: u32,
+    since: Time,
+    energy_mb_ms: u64,
+}
+
+/// Energy in MB-ms that a tariff bills.
+pub(crate) fn energy_mb_ms(tariff: &Tariff, memory_mb: u32, billed_ms: u64) -> u64 {
+    u64::from(memory_mb.next_multiple_of(tariff.memory_step_mb)).saturating_mul(billed_ms)
+}
+
+/// The most energy that a lease may be billed for.
+pub(crate) fn worst_energy_mb_ms(tariff: &Tariff, memory_mb: u32, timeout_ms: u32) -> u64 {
+    let usage = Usage { wall_us: u64::from(timeout_ms) * 1000, ..Usage::default() };
+    energy_mb_ms(tariff, memory_mb, tariff.billed_ms(&usage))
+}
+
+impl Reserve {
+    /// What it means, for the digest.
+    pub(crate) fn parts(&self) -> (u32, Time, u64) {
+        (self.quota, self.since, self.energy_mb_ms)
+    }
+}
+
+impl Allowance {
+    fn since(&self, calendar: &Calendar) -> Time {
+        self.quota.renews.map_or(Time::default(), |period| calendar.since(period))
+    }
+
+    /// Requests and energy used in the present period.
+    pub(crate) fn used(&self, calendar: &Calendar) -> (u64, u64) {
+        if self.since == self.since(calendar) { (self.requests, self.energy_mb_ms) } else { (0, 0) }
+    }
+
+    pub(crate) fn affords(&self, energy_mb_ms: u64, calendar: &Calendar) -> bool {
+        let (requests, energy) = self.used(calendar);
+        self.quota.requests.is_none_or(|most| requests < most)
+            && self.quota.energy_mb_ms.is_none_or(|most| energy.saturating_add(energy_mb_ms) <= most)
+    }
+
+    fn roll(&mut self, calendar: &Calendar) {
+        (self.requests, self.energy_mb_ms) = self.used(calendar);
+        self.since = self.since(calendar);
+    }
+}
+
+/// Takes quotas in that a provider states; usage of those that were there stays.
+pub(crate) fn state(allowances: &mut Vec<Allowance>, quotas: &[Quota], calendar: &Calendar) {
+    for quota in quotas {
+        match allowances.iter_mut().find(|known| known.quota.name == quota.name) {
+            Some(known) if known.quota.renews == quota.renews => known.quota = quota.clone(),
+            Some(known) => {
+                *known = Allowance { armed: known.armed, ..fresh(quota) };
+                known.roll(calendar);
+            }
+            None => allowances.push(fresh(quota)),
+        }
+    }
+}
+
+fn fresh(quota: &Quota) -> Allowance {
+    Allowance { quota: quota.clone(), since: Time::default(), requests: 0, energy_mb_ms: 0, armed: false }
+}
+
+/// Refuses quotas that are too many with those that are known, or name one twice.
+pub(crate) fn check(known: &[Allowance], quotas: &[Quota]) -> Result<(), Refusal> {
+    let invalid = |message: String| Err(Refusal::Invalid { field: "quotas".to_owned(), message });
+    for (i, quota) in quotas.iter().enumerate() {
+        if quotas[..i].iter().any(|other| other.name == quota.name) {
+            return invalid(format!("{} stands twice", quota.name));
+        }
+    }
+    let new = quotas.iter().filter(|quota| known.iter().all(|known| known.quota.name != quota.name)).count();
+    if known.len() + new > QUOTAS_MAX {
+        return invalid(format!("{} with those stated before; at most {QUOTAS_MAX}", known.len() + new));
+    }
+    Ok(())
+}
+
+impl Engine {
+    /// Reserves the worst case of a lease, in the period of its match.
+    pub(crate) fn reserve(&mut self, provider: ProviderId, quota: u32, energy_mb_ms: u64) -> Reserve {
+        let calendar = self.calendar;
+        let allowance = &mut self.registry.providers[provider.index()].quotas[quota as usize];
+        allowance.roll(&calendar);
+        allowance.requests += 1;
+        allowance.energy_mb_ms += energy_mb_ms;
+        arm(allowance, provider, quota, &calendar, &mut self.dues);
+        Reserve { quota, since: allowance.since, energy_mb_ms }
+    }
+
+    /// Returns what a lease did not use, if the period of its match still is: none used if it did not run.
+    pub(crate) fn unreserve(&mut self, provider: ProviderId, reserve: Reserve, used_mb_ms: Option<u64>) {
+        let calendar = self.calendar;
+        let allowance = &mut self.registry.providers[provider.index()].quotas[reserve.quota as usize];
+        allowance.roll(&calendar);
+        if allowance.since != reserve.since {
+            return;
+        }
+        // A quota that began to renew otherwise meanwhile counts from 0.
+        let unused = reserve.energy_mb_ms - used_mb_ms.unwrap_or(0).min(reserve.energy_mb_ms);
+        allowance.energy_mb_ms = allowance.energy_mb_ms.saturating_sub(unused);
+        if used_mb_ms.is_none() {
+            allowance.requests = allowance.requests.saturating_sub(1);
+        }
+    }
+
+    /// A period begins: what was sold out is there again.
+    pub(crate) fn renew(&mut self, provider: ProviderId, quota: u32) {
+        let calendar = self.calendar;
+        let allowance = &mut self.registry.providers[provider.index()].quotas[quota as usize];
+        allowance.armed = false;
+        allowance.roll(&calendar);
+        self.shelf.wake_quota(&self.registry, provider, quota);
+        self.wake_bids();
+    }
+}
+
+fn arm(allowance: &mut Allowance, provider: ProviderId, quota: u32, calendar: &Calendar, dues: &mut Dues) {
+    if let Some(period) = allowance.quota.renews.filter(|_| !allowance.armed) {
+        allowance.armed = true;
+        dues.insert((next(period, calendar), Due::Renewal(provider, quota)));
+    }
+}
+
+fn next(period: Period, calendar: &Calendar) -> Time {
+    let began = calendar.since(period);
+    Time::start_of(period, began.period(period) + 1)
+}

@@ -1,0 +1,162 @@
+//! Offers of one form in order of price, then of place: a sorted list in chunks, so that an insertion moves little.
+//!
+//! Owns the order; knows nothing of what it orders. Insertion and removal take a binary search over the chunks and one
+//! inside a chunk; walking goes through memory in order.
+
+/// The most entries of a chunk; a full one splits in two.
+const CHUNK_MAX: usize = 128;
+/// A chunk with fewer is joined with its neighbour, where both fit in three quarters of one.
+const CHUNK_MIN: usize = 32;
+
+/// One offer: what orders it, and what a search looks at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    /// The rate per GB-s, in picodollars.
+    pub(crate) rate: u64,
+    pub(crate) place: u64,
+    pub(crate) slot: u32,
+    pub(crate) provider: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    last: Entry,
+    entries: Vec<Entry>,
+}
+
+/// The sorted list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ranks {
+    chunks: Vec<Chunk>,
+    len: usize,
+}
+
+impl Ranks {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All entries in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flat_map(|chunk| &chunk.entries)
+    }
+
+    /// The entries of at least this rate, in order.
+    pub(crate) fn from(&self, rate: u64) -> Walk<'_> {
+        let first = if rate == 0 { 0 } else { self.chunks.partition_point(|chunk| chunk.last.rate < rate) };
+        let (current, later) = match self.chunks.get(first..).and_then(|chunks| chunks.split_first()) {
+            None => (&[][..], &[][..]),
+            Some((chunk, later)) => (&chunk.entries[chunk.entries.partition_point(|e| e.rate < rate)..], later),
+        };
+        Walk { current: current.iter(), later: later.iter() }
+    }
+
+    /// Adds an entry that is not there.
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        self.len += 1;
+        if self.chunks.is_empty() {
+            let mut entries = Vec::with_capacity(4);
+            entries.push(entry);
+            self.chunks.push(Chunk { last: entry, entries });
+            return;
+        }
+        let at = self.chunks.partition_point(|chunk| chunk.last < entry).min(self.chunks.len() - 1);
+        let chunk = &mut self.chunks[at];
+        let position = chunk.entries.partition_point(|other| *other < entry);
+        chunk.entries.insert(position, entry);
+        chunk.last = chunk.last.max(entry);
+        if chunk.entries.len() >= CHUNK_MAX {
+            let upper = chunk.entries.split_off(CHUNK_MAX / 2);
+            let last = std::mem::replace(&mut chunk.last, chunk.entries[CHUNK_MAX / 2 - 1]);
+            self.chunks.insert(at + 1, Chunk { last, entries: upper });
+        }
+    }
+
+    /// Takes an entry out; whether it was there.
+    pub(crate) fn remove(&mut self, entry: Entry) -> bool {
+        let at = self.chunks.partition_point(|chunk| chunk.last < entry);
+        let Some(chunk) = self.chunks.get_mut(at) else { return false };
+        let Ok(position) = chunk.entries.binary_search(&entry) else { return false };
+        chunk.entries.remove(position);
+        self.len -= 1;
+        match chunk.entries.last() {
+            None => {
+                self.chunks.remove(at);
+            }
+            Some(last) => {
+                chunk.last = *last;
+                if chunk.entries.len() < CHUNK_MIN {
+                    self.join(at);
+                }
+            }
+        }
+        true
+    }
+
+    /// Joins a small chunk with the one after it, or the one before it if it is the last.
+    fn join(&mut self, at: usize) {
+        let at = if at + 1 < self.chunks.len() { at } else { at.saturating_sub(1) };
+        let Some(next) = self.chunks.get(at + 1) else { return };
+        if self.chunks[at].entries.len() + next.entries.len() > CHUNK_MAX * 3 / 4 {
+            return;
+        }
+        let next = self.chunks.remove(at + 1);
+        self.chunks[at].entries.extend(next.entries);
+        self.chunks[at].last = next.last;
+    }
+}
+
+/// A walk through entries in order.
+pub(crate) struct Walk<'a> {
+    current: std::slice::Iter<'a, Entry>,
+    later: std::slice::Iter<'a, Chunk>,
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = &'a Entry;
+
+    fn next(&mut self) -> Option<&'a Entry> {
+        match self.current.next() {
+            Some(entry) => Some(entry),
+            None => {
+                self.current = self.later.next()?.entries.iter();
+                self.current.next()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::{RngExt, SeedableRng};
+    use rand_pcg::Pcg64;
+
+    use super::*;
+
+    #[test]
+    fn orders_as_a_sorted_set_does_after_every_step() {
+        for (seed, rates) in [(1, 3), (2, 1_000_000), (3, 40)] {
+            let (mut chance, mut ranks, mut twin) = (Pcg64::seed_from_u64(seed), Ranks::default(), BTreeSet::new());
+            for step in 0..6_000_u64 {
+                let grow = step % 3_000 < 2_000;
+                if chance.random_ratio(if grow { 3 } else { 1 }, 4) {
+                    let rate = chance.random_range(0..rates);
+                    let entry = Entry { rate, place: chance.random_range(0..9), slot: step as u32, provider: 7 };
+                    ranks.insert(entry);
+                    twin.insert(entry);
+                } else if let Some(entry) = twin.iter().nth(chance.random_range(0..twin.len().max(1))).copied() {
+                    assert!(ranks.remove(entry) && twin.remove(&entry));
+                    assert!(!ranks.remove(entry), "seed {seed}");
+                }
+                assert_eq!((ranks.from(0).next(), ranks.is_empty()), (twin.first(), twin.is_empty()));
+                if step % 50 == 0 {
+                    assert!(ranks.iter().eq(twin.iter()), "seed {seed}, step {step}");
+                    let rate = chance.random_range(0..=rates);
+                    assert!(ranks.from(rate).eq(twin.iter().filter(|entry| entry.rate >= rate)), "seed {seed}");
+                }
+            }
+        }
+    }
+}
