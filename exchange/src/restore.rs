@@ -39,7 +39,9 @@ pub enum RestoreError {
          missing. Restore it from a copy; or move the snapshots above {last} away, to go on without what came after it"
     )]
     Behind { place: String, snapshot: u64, last: u64 },
-    #[error("the snapshot of sequence {snapshot} in {place} belongs to another journal; move it away, or bring its own")]
+    #[error(
+        "the snapshot of sequence {snapshot} in {place} belongs to another journal; move it away, or bring its own"
+    )]
     OtherJournal { place: String, snapshot: u64 },
 }
 

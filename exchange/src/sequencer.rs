@@ -146,12 +146,8 @@ impl Sequencer {
     where
         Journal<S>: Send,
     {
-        let open = Open {
-            number: 1,
-            batch: Batch::starting_at(engine.sequence() + 1),
-            happened: Vec::new(),
-            waiting: None,
-        };
+        let open =
+            Open { number: 1, batch: Batch::starting_at(engine.sequence() + 1), happened: Vec::new(), waiting: None };
         let core = Core {
             engine,
             durable: 0,

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred, Engine,
-    FunctionSettings, Logon, MarketState, MarketTerms, NotSent, ProviderKind, PutFunction, Qualifier, Quote,
+    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred,
+    Engine, FunctionSettings, Logon, MarketState, MarketTerms, NotSent, ProviderKind, PutFunction, Qualifier, Quote,
     RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
-    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, PoolSize, Price, ProviderId, Rung,
-    Tariff, Time, Usage,
+    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, PoolSize, Price, ProviderId,
+    Rung, Tariff, Time, Usage,
 };
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -49,7 +49,6 @@ fn money(picodollars: u64) -> Money {
 
 impl World {
     pub(crate) fn new(seed: u64) -> World {
-        println!("seed {seed}");
         let mut world = World {
             engine: Engine::new(),
             chance: Pcg32::seed_from_u64(seed),
@@ -75,8 +74,7 @@ impl World {
     /// Applies the next command.
     pub(crate) fn step(&mut self) -> Option<Happened> {
         let command = self.opening.pop().unwrap_or_else(|| self.command());
-        let long = self.chance.random_range(0..400);
-        self.now_us += match long {
+        self.now_us += match self.chance.random_range(0..1_000) {
             0 => 700_000_000,
             1..8 => 5_000_000,
             _ => self.chance.random_range(0..20_000),
@@ -110,11 +108,13 @@ impl World {
     }
 
     fn definitions(&mut self) -> Vec<Command> {
-        let mut commands = vec![Command::ActivateRules { version: 2 }, Command::Start { run: 1 }];
+        let mut commands = vec![Command::Start { run: 1 }];
         commands.extend((0..ACCOUNTS).map(|number| Command::OpenAccount { name: name("account", number) }));
-        commands.extend(["eu-west/wasm", "us-east/wasm", "us-east/x86_64"].map(|market| Command::CreateMarket {
-            name: market.parse().unwrap(),
-        }));
+        commands.push(Command::ActivateRules { version: 2 });
+        commands.extend(
+            ["eu-west/wasm", "us-east/wasm", "us-east/x86_64"]
+                .map(|market| Command::CreateMarket { name: market.parse().unwrap() }),
+        );
         commands.extend((0..ACCOUNTS).map(|number| Command::Deposit {
             account: AccountId::new(number + 2),
             amount: money(if number == 3 { 2_000_000_000 } else { 1_000_000_000_000 }),
@@ -149,10 +149,8 @@ impl World {
     }
 
     fn pools(&mut self) -> Vec<PoolSize> {
-        let mut pool = || PoolSize {
-            memory_mb: self.chance.random_range(0..6_000),
-            slots: self.chance.random_range(0..20),
-        };
+        let mut pool =
+            || PoolSize { memory_mb: self.chance.random_range(0..6_000), slots: self.chance.random_range(0..20) };
         vec![pool(), pool()]
     }
 
@@ -236,7 +234,9 @@ impl World {
                 self.logon(provider)
             }
             159..163 => Command::Tick,
-            163..166 => Command::Deposit { account: self.account(), amount: money(self.chance.random_range(0..9_000_000)) },
+            163..166 => {
+                Command::Deposit { account: self.account(), amount: money(self.chance.random_range(0..9_000_000)) }
+            }
             166 => Command::Payout { account: self.account(), amount: money(self.chance.random_range(0..9_000_000)) },
             167 => self.correction(),
             168..180 => self.defer(),
@@ -249,14 +249,17 @@ impl World {
             189..191 => Command::CloseLease { lease: self.lease() },
             191..194 => self.set_market(),
             194 => Command::CreateMarket { name: format!("eu-{}/wasm", self.quotes % 5).parse().unwrap() },
-            195 => Command::FreezeAccount { account: self.account(), frozen: self.one_in(3) },
+            195 => Command::FreezeAccount { account: self.account(), frozen: self.one_in(10) },
             196 => Command::SetAccountLimits {
                 account: self.account(),
-                limits: AccountLimits { credit_limit: money(self.chance.random_range(0..9)), ..AccountLimits::default() },
+                limits: AccountLimits {
+                    credit_limit: money(self.chance.random_range(0..9)),
+                    ..AccountLimits::default()
+                },
             },
             197 => {
                 let provider = ProviderId::new(self.chance.random_range(0..PROVIDERS));
-                if self.one_in(3) {
+                if self.one_in(6) {
                     Command::Kill { provider, reason: "a test".to_owned() }
                 } else {
                     Command::Revive { provider }
@@ -366,9 +369,10 @@ impl World {
     }
 
     fn set_market(&mut self) -> Command {
-        let banded = self.one_in(3);
+        let banded = self.one_in(4);
         let bands = banded.then(|| (Price::from_picodollars(5_000_000), Price::from_picodollars(15_000_000)));
-        let state = if self.one_in(2) { MarketState::Open } else { *MarketState::ALL.choose(&mut self.chance).unwrap() };
+        let state =
+            if !self.one_in(4) { MarketState::Open } else { *MarketState::ALL.choose(&mut self.chance).unwrap() };
         Command::SetMarket { market: self.market(), terms: MarketTerms { state, bands, self_dealing: self.one_in(2) } }
     }
 }

@@ -41,7 +41,6 @@ const DENOMINATOR: u128 = (1 << 30) * 125;
 const GB_SECOND_FACTOR: u128 = DENOMINATOR / (1024 * 1000);
 const EGRESS_FACTOR: u128 = DENOMINATOR / (1 << 30);
 
-
 fn within_maxima(usage: &Usage) -> Usage {
     let most_us = u64::from(TIMEOUT_MAX_MS) * 1000;
     let wall_us = usage.wall_us.min(most_us);

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_terms::{
-    AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time,
-};
+use merit_terms::{AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Quote;
@@ -421,12 +419,7 @@ impl Shelf {
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.retired = true;
         let (pool, leases, id) = (offer.pool, offer.leases, offer.id);
-        events.push(Event::OfferGone {
-            market: offer.market,
-            offer: id,
-            provider: offer.provider,
-            price: offer.price,
-        });
+        events.push(Event::OfferGone { market: offer.market, offer: id, provider: offer.provider, price: offer.price });
         if let Some(expires) = offer.expires {
             dues.remove(&(expires, Due::Offer(id, slot)));
         }
@@ -713,7 +706,11 @@ pub(crate) fn postings<'a>(
     let (mut postings, mut wrong) = (Vec::with_capacity(rungs.len()), Vec::new());
     for (i, rung) in rungs.iter().enumerate() {
         let twice = rungs[..i].iter().any(|other| other.id == rung.id);
-        let posting = if twice { Err("the rung's id stands twice in the ladder".to_owned()) } else { counter.posting(rung, &account) };
+        let posting = if twice {
+            Err("the rung's id stands twice in the ladder".to_owned())
+        } else {
+            counter.posting(rung, &account)
+        };
         match posting {
             Ok(posting) => postings.push(posting),
             Err(reason) => wrong.push((rung.id, reason)),
@@ -723,11 +720,7 @@ pub(crate) fn postings<'a>(
 }
 
 impl Counter<'_> {
-    fn posting<'a>(
-        &self,
-        rung: &'a Rung,
-        account: impl Fn(&Name) -> Option<AccountId>,
-    ) -> Result<Posting<'a>, String> {
+    fn posting<'a>(&self, rung: &'a Rung, account: impl Fn(&Name) -> Option<AccountId>) -> Result<Posting<'a>, String> {
         rung.check().map_err(|error| error.to_string())?;
         if rung.pool as usize >= self.pools {
             return Err(format!("there is no pool {}; the logon stated {}", rung.pool, self.pools));

@@ -34,7 +34,8 @@ impl Engine {
             return Err(Refusal::Unknown { what: "broker session", name: session.to_string() });
         }
         self.brokers.0.insert(session, true);
-        let of_session = |request: Option<crate::BrokerRequest>| request.is_some_and(|request| request.session == session);
+        let of_session =
+            |request: Option<crate::BrokerRequest>| request.is_some_and(|request| request.session == session);
         let open = self.leases.open.values().map(|open| &open.lease).filter(|lease| of_session(lease.request));
         let leases = open.map(|lease| self.grant_of(lease)).collect();
         let resting = self.bids.resting.values().filter(|resting| of_session(resting.deferred.bid.request));

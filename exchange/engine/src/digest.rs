@@ -312,9 +312,7 @@ impl Engine {
             return entity.hash();
         }
         let ages: Vec<_> = revision.durations.oldest_first().collect();
-        entity
-            .each(ages.iter(), |entity, pair| entity.int(pair.provider).int(pair.cold_us).int(pair.touched_s))
-            .hash()
+        entity.each(ages.iter(), |entity, pair| entity.int(pair.provider).int(pair.cold_us).int(pair.touched_s)).hash()
     }
 
     fn offer_hash(&self, offer: &Offer) -> u128 {

@@ -105,8 +105,12 @@ impl ProviderHealth {
 
     fn agree(&self, at: Time, kind: ProviderKind, account_of: impl Fn(FunctionId) -> AccountId) -> bool {
         let recent = |back_off: &BackOff| back_off.failed_at.after_millis(AGREE_WITHIN_MS) >= at;
-        let mut functions: Vec<FunctionId> =
-            self.revisions.iter().filter(|(_, back_off)| recent(back_off)).map(|((function, _), _)| *function).collect();
+        let mut functions: Vec<FunctionId> = self
+            .revisions
+            .iter()
+            .filter(|(_, back_off)| recent(back_off))
+            .map(|((function, _), _)| *function)
+            .collect();
         functions.dedup();
         let mut accounts: Vec<AccountId> = functions.iter().map(|function| account_of(*function)).collect();
         accounts.sort_unstable();

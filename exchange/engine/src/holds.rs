@@ -40,7 +40,8 @@ impl Engine {
     }
 
     fn siblings_of_kind(&self, invocation: LeaseId, kind: ProviderKind, except: u64) -> Vec<u64> {
-        let same = |sequence: &u64| *sequence != except && self.kind_of(self.leases.open[sequence].lease.provider) == kind;
+        let same =
+            |sequence: &u64| *sequence != except && self.kind_of(self.leases.open[sequence].lease.provider) == kind;
         self.siblings(invocation).filter(same).collect()
     }
 

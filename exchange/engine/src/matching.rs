@@ -221,7 +221,8 @@ impl Engine {
             return Err(Refusal::Frozen { account: buyer.name.clone() });
         }
         let (limits, own) = (&bid.limits, &function.settings.limits);
-        let ids = |names: &[merit_terms::Name]| names.iter().filter_map(|name| self.registry.find_provider(name)).collect();
+        let ids =
+            |names: &[merit_terms::Name]| names.iter().filter_map(|name| self.registry.find_provider(name)).collect();
         let mut asked = Asked {
             bid,
             at,
@@ -386,9 +387,7 @@ impl Engine {
             }
         }
         match provider.limits.exposure {
-            Some(most)
-                if provider.exposure + u128::from(worst_cost.picodollars()) > u128::from(most.picodollars()) =>
-            {
+            Some(most) if provider.exposure + u128::from(worst_cost.picodollars()) > u128::from(most.picodollars()) => {
                 Err(Reason::Exposure)
             }
             _ => Ok(()),

@@ -1,6 +1,6 @@
 //! What only the operator does: markets, money, limits, freezes, and the leases that a crash forgot.
 
-use merit_terms::{AccountId, Execution, Money, Outcome, OfferId, Refusal, Time, Usage};
+use merit_terms::{AccountId, Execution, Money, OfferId, Outcome, Refusal, Time, Usage};
 
 use crate::Engine;
 use crate::command::{
@@ -31,12 +31,7 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    pub(crate) fn payout(
-        &mut self,
-        id: AccountId,
-        amount: Money,
-        events: &mut Vec<Event>,
-    ) -> Result<Reply, Refusal> {
+    pub(crate) fn payout(&mut self, id: AccountId, amount: Money, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let account = self.ledger.get(id)?;
         if id == OUTSIDE {
             return Err(invalid("account", "nothing is paid out of the account that payouts go to"));
@@ -189,4 +184,3 @@ fn remembered(terms: &LeaseTerms) -> Lease {
         request: None,
     }
 }
-

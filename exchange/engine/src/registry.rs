@@ -290,8 +290,7 @@ impl Registry {
         let allowed = named.filter(|(_, market)| within(&function.settings.markets, &market.name));
         function.markets = allowed.map(|(id, _)| id).collect();
         for revision in &mut function.revisions {
-            revision.class =
-                self.classes.class(function.account, &revision.code, &function.settings, &self.providers);
+            revision.class = self.classes.class(function.account, &revision.code, &function.settings, &self.providers);
         }
     }
 

@@ -5,9 +5,7 @@
 //! of the fastest are tried first, so that the fastest left is not much faster than the best. What the walk leaves out can be
 //! proven not to win: the answer is that of looking at every offer.
 
-use merit_terms::{
-    MarketId, Money, NoOffer, Price, ProviderId, Reason, Refusal, Tariff, Time, Usage, VCPUS_MAX_MILLI,
-};
+use merit_terms::{MarketId, Money, NoOffer, Price, ProviderId, Reason, Refusal, Tariff, Time, Usage, VCPUS_MAX_MILLI};
 
 use crate::Engine;
 use crate::bits::{Bits, ones};
@@ -166,7 +164,8 @@ impl<'a> Search<'a> {
             }
             return;
         }
-        let offers: u64 = self.markets.iter().map(|(market, _)| u64::from(self.engine.shelf.markets[market.index()].live)).sum();
+        let offers: u64 =
+            self.markets.iter().map(|(market, _)| u64::from(self.engine.shelf.markets[market.index()].live)).sum();
         let few = self.members(who).filter(|few| few.len() as u64 * few.len() as u64 * 16 < offers || few.is_empty());
         if let Some(few) = few {
             for provider in few {
@@ -186,7 +185,11 @@ impl<'a> Search<'a> {
     fn members(&self, who: Who) -> Option<Vec<usize>> {
         const FEW: u32 = 96;
         let asked = self.asked;
-        let class = if self.markets.iter().any(|(_, by_module)| *by_module) { &asked.class.allowed } else { &asked.class.deployed };
+        let class = if self.markets.iter().any(|(_, by_module)| *by_module) {
+            &asked.class.allowed
+        } else {
+            &asked.class.deployed
+        };
         let labels: Vec<&Bits> = asked.labels.iter().copied().flatten().collect();
         if labels.len() < asked.labels.len() {
             return Some(Vec::new());
@@ -233,7 +236,8 @@ impl<'a> Search<'a> {
                 self.walk_from(form, who, by_module, &line, 0, whole);
                 if whole < u64::MAX {
                     let nothing = Line { fixed: 0, slope: 0 };
-                    let from = (whole + 1).max(self.top.bound().map_or(0, |bound| bought.least_rate_below(max_cost, bound)));
+                    let from =
+                        (whole + 1).max(self.top.bound().map_or(0, |bound| bought.least_rate_below(max_cost, bound)));
                     self.walk_from(form, who, by_module, &nothing, from, u64::MAX);
                 }
             }

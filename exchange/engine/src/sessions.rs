@@ -124,12 +124,7 @@ impl Engine {
             return Err(Refusal::OverLimit { limit: "quotes a second", most: most.into() });
         }
         let provider = &self.registry.providers[quote.provider.index()];
-        let counter = Counter {
-            at,
-            pools: provider.pools.len(),
-            quotas: &provider.quotas,
-            bands: market.terms.bands,
-        };
+        let counter = Counter { at, pools: provider.pools.len(), quotas: &provider.quotas, bands: market.terms.bands };
         let postings = book::postings(&quote.rungs, &counter, |name| self.ledger.find(name.as_str()))?;
         if let Some(most) = limits.offers {
             let others = provider.ladders.iter().filter(|(market, _)| **market != quote.market);
@@ -149,10 +144,9 @@ impl Engine {
 
 fn check_protection(protection: Option<Protection>) -> Result<(), Refusal> {
     match protection {
-        Some(Protection { leases, within_ms })
-            if !(1..=PROTECTION_LEASES_MAX).contains(&leases) || within_ms == 0 =>
-        {
-            let message = format!("{leases} leases within {within_ms} ms; 1 to {PROTECTION_LEASES_MAX}, within 1 ms or more");
+        Some(Protection { leases, within_ms }) if !(1..=PROTECTION_LEASES_MAX).contains(&leases) || within_ms == 0 => {
+            let message =
+                format!("{leases} leases within {within_ms} ms; 1 to {PROTECTION_LEASES_MAX}, within 1 ms or more");
             Err(invalid("protection", message))
         }
         _ => Ok(()),

@@ -88,11 +88,7 @@ impl Candle {
             }
             (earlier, later) => later.or(earlier),
         };
-        Candle {
-            prices,
-            energy_mb_ms: self.energy_mb_ms + later.energy_mb_ms,
-            trades: self.trades + later.trades,
-        }
+        Candle { prices, energy_mb_ms: self.energy_mb_ms + later.energy_mb_ms, trades: self.trades + later.trades }
     }
 }
 

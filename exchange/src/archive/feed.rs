@@ -160,8 +160,7 @@ impl Feed {
             queue.received
         };
         let mut shown = self.shown.subscribe();
-        let ready =
-            |shown: &Shown| shown.failed.is_some() || (shown.database.is_some() && shown.sequence >= of);
+        let ready = |shown: &Shown| shown.failed.is_some() || (shown.database.is_some() && shown.sequence >= of);
         // The sender is in `self`: only time can run out.
         let seen = match tokio::time::timeout(PATIENCE, shown.wait_for(ready)).await {
             Ok(Ok(seen)) => seen.clone(),

@@ -107,7 +107,8 @@ impl Rows for Invocations {
         let mut invocations = transaction.open_table(INVOCATIONS)?;
         let mut later = transaction.open_table(LATER_LEASES)?;
         for (id, changes) in std::mem::take(&mut self.pending) {
-            let before: Option<v1::InvocationRow> = invocations.get(id)?.map(|row| read_row(row.value())).transpose()?;
+            let before: Option<v1::InvocationRow> =
+                invocations.get(id)?.map(|row| read_row(row.value())).transpose()?;
             let mut row = before.unwrap_or_default();
             for change in changes {
                 apply(&mut row, change);
@@ -119,7 +120,8 @@ impl Rows for Invocations {
         }
         for (lease, usage) in std::mem::take(&mut self.claims) {
             let id = later.get(lease)?.map_or(lease, |invocation| invocation.value());
-            let before: Option<v1::InvocationRow> = invocations.get(id)?.map(|row| read_row(row.value())).transpose()?;
+            let before: Option<v1::InvocationRow> =
+                invocations.get(id)?.map(|row| read_row(row.value())).transpose()?;
             let Some(mut row) = before else { continue };
             let id_of = |attempt: &v1::AttemptRow| attempt.lease.map(|id| (id.run, id.sequence));
             if let Some(attempt) = row.attempts.iter_mut().find(|attempt| id_of(attempt) == Some(lease)) {

@@ -26,8 +26,8 @@ use merit_terms::{AccountId, LeaseId, MarketId, Time};
 use redb::{ReadTransaction, ReadableDatabase};
 
 pub(crate) use candles::{Candle, Interval};
-use feed::Feed;
 pub(crate) use feed::ArchiveError;
+use feed::Feed;
 use keeper::Keeper;
 pub(crate) use log::Span;
 pub(crate) use statements::Line;
@@ -48,18 +48,13 @@ impl Archive {
     }
 
     /// Starts to keep it in a data directory whose journal was opened at this checkpoint and is locked by this process.
-    pub(crate) fn start(
-        &self,
-        data_dir: &Path,
-        progress: Arc<Progress>,
-        opened_at: Checkpoint,
-    ) -> std::io::Result<()> {
-        let keeper = Keeper {
-            feed: self.feed.clone(),
-            data_dir: data_dir.to_owned(),
-            opened_at,
-            before_last_batch: Box::new(move || progress.before_last_batch().0),
-        };
+    pub(crate) fn start(&self, data_dir: &Path, progress: Arc<Progress>, opened_at: Checkpoint) -> std::io::Result<()> {
+        let before_last_batch = Box::new(move || progress.before_last_batch().0);
+        let data_dir = data_dir.to_owned();
+        self.spawn(Keeper { feed: self.feed.clone(), data_dir, opened_at, before_last_batch })
+    }
+
+    fn spawn(&self, keeper: Keeper) -> std::io::Result<()> {
         let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || keeper.run())?;
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())

@@ -77,12 +77,9 @@ pub fn replay_to(data_dir: &Path, upto: u64) -> Result<Replayed, HistoryError> {
     };
     let replayed = replay_from(&storage, engine, upto, |_, _, _, _| {})?;
     match replayed.engine.sequence() {
-        last if last < upto => Err(HistoryError::TooNew {
-            place: storage.to_string(),
-            asked: upto,
-            last,
-            damage: replayed.report.damage,
-        }),
+        last if last < upto => {
+            Err(HistoryError::TooNew { place: storage.to_string(), asked: upto, last, damage: replayed.report.damage })
+        }
         _ => Ok(replayed),
     }
 }

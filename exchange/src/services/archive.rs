@@ -125,9 +125,7 @@ fn attempt_to_proto(engine: &Engine, attempt: &v1::AttemptRow) -> v1::Attempt {
         lease: attempt.lease,
         outcome: outcome.to_owned(),
         wall_us: settlement.and_then(|settlement| settlement.usage).map_or(0, |usage| usage.wall_us),
-        market: engine
-            .market(MarketId::new(attempt.market))
-            .map_or_else(String::new, |market| market.name.to_string()),
+        market: engine.market(MarketId::new(attempt.market)).map_or_else(String::new, |market| market.name.to_string()),
         claim: attempt.claim,
         cost: settlement.map(|settlement| settlement.cost),
         quoted_cost: attempt.quoted_cost,

@@ -14,9 +14,9 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{limit, parse, past, stretch, unknown};
+use crate::archive::{Candle, Interval, Span, Trade};
 use crate::books::{Beginning, Follower, Missed};
 use crate::clock;
-use crate::archive::{Candle, Interval, Span, Trade};
 use crate::open::Exchange;
 
 /// A reader that hears nothing for three of these may take the stream for dead.

@@ -2,8 +2,8 @@
 //!
 //! Never decides anything about the market. What is gated on durability waits here, and only here.
 
-mod brokerage;
 mod archive;
+mod brokerage;
 mod market_data;
 mod modules;
 mod operator;

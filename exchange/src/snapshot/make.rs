@@ -71,8 +71,11 @@ pub fn make<S: Storage>(
     for damage in damaged {
         tracing::error!("a snapshot is damaged and is set aside: {damage}");
         let path = format!("{storage}/{}", damage.file);
-        set_aside(storage, &damage)
-            .map_err(|source| WriteError::Failed { doing: "rename the damaged", path, source })?;
+        set_aside(storage, &damage).map_err(|source| WriteError::Failed {
+            doing: "rename the damaged",
+            path,
+            source,
+        })?;
     }
     let mut engine = loaded.map_or_else(Engine::new, |loaded| loaded.engine);
     if engine.sequence() == upto {

@@ -24,8 +24,9 @@ fn every_span_gives_its_records_and_no_others() {
     let last = records.len() as u64;
     for after in 0..=last + 1 {
         for upto in after..=last + 2 {
-            let expected: Vec<(u64, Record)> =
-                (after + 1..=upto.min(last)).map(|sequence| (sequence, records[sequence as usize - 1].clone())).collect();
+            let expected: Vec<(u64, Record)> = (after + 1..=upto.min(last))
+                .map(|sequence| (sequence, records[sequence as usize - 1].clone()))
+                .collect();
             let (report, found) = place.span(after, upto);
             assert_eq!((report.damage, found), (None, expected), "{after}..={upto}");
         }
@@ -41,7 +42,8 @@ fn damage_is_found_within_a_span_and_not_before_or_after_it() {
     place.put(2, &bytes);
     let damage = place.verify().damage.unwrap();
     let Fault::BatchPayload { first_sequence } = damage.fault else { panic!("{damage}") };
-    let next = first_sequence + u64::from(BatchHeader::decode(&bytes[middle.start..][..24], place.identity()).unwrap().records);
+    let next = first_sequence
+        + u64::from(BatchHeader::decode(&bytes[middle.start..][..24], place.identity()).unwrap().records);
 
     assert_eq!(place.span(0, first_sequence - 1).0.damage, None);
     assert_eq!(place.span(0, first_sequence).0.damage, Some(damage.clone()));
