@@ -4,7 +4,6 @@ use merit_terms::{Money, Time};
 use redb::{Database, Durability, ReadableDatabase};
 
 use super::super::log::{Keep, Log, Span};
-use super::super::store::Store;
 use crate::sequencer::Happened;
 use crate::world::World;
 
