@@ -1,5 +1,6 @@
 //! `merit`: a spot market for function execution, and the broker that spends it.
 
+mod accounts;
 mod bench;
 mod book;
 mod broker;
@@ -12,8 +13,10 @@ mod invoke;
 mod journal;
 mod listen;
 mod logs;
+mod markets;
 mod output;
 mod provider;
+mod providers;
 mod quote;
 mod sim;
 mod stop;
@@ -57,6 +60,12 @@ enum Command {
     Functions(functions::Arguments),
     /// Upload a WebAssembly module and define its function
     Deploy(deploy::Arguments),
+    /// Show accounts, and what the operator does about them
+    Accounts(accounts::Arguments),
+    /// List markets, make one, or change what is allowed in one
+    Markets(markets::Arguments),
+    /// List who sells, or stop one and let it come back
+    Providers(providers::Arguments),
     /// Show a market's book
     Book(book::Arguments),
     /// Show a market's latest trades
@@ -92,6 +101,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Quote(arguments) => quote::run(arguments).await,
         Command::Functions(arguments) => functions::run(arguments).await,
         Command::Deploy(arguments) => deploy::run(arguments).await,
+        Command::Accounts(arguments) => accounts::run(arguments).await,
+        Command::Markets(arguments) => markets::run(arguments).await,
+        Command::Providers(arguments) => providers::run(arguments).await,
         Command::Book(arguments) => book::run(arguments).await,
         Command::Trades(arguments) => trades::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments),

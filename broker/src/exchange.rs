@@ -7,6 +7,7 @@ use merit_proto::v1;
 use merit_proto::v1::brokerage_client::BrokerageClient;
 use merit_proto::v1::market_data_client::MarketDataClient;
 use merit_proto::v1::modules_client::ModulesClient;
+use merit_proto::v1::operator_client::OperatorClient;
 use merit_proto::v1::registry_client::RegistryClient;
 
 use crate::error::ApiError;
@@ -21,6 +22,7 @@ const MESSAGE_MAX_BYTES: usize = 33 << 20;
 pub(crate) struct Exchange {
     pub(crate) brokerage: BrokerageClient<Transport>,
     pub(crate) registry: RegistryClient<Transport>,
+    pub(crate) operator: OperatorClient<Transport>,
     pub(crate) market_data: MarketDataClient<Transport>,
     pub(crate) modules: ModulesClient<Transport>,
 }
@@ -30,6 +32,7 @@ impl Exchange {
         Exchange {
             brokerage: BrokerageClient::new(transport.clone()),
             registry: RegistryClient::new(transport.clone()),
+            operator: OperatorClient::new(transport.clone()),
             market_data: MarketDataClient::new(transport.clone()),
             modules: ModulesClient::new(transport).max_encoding_message_size(MESSAGE_MAX_BYTES),
         }

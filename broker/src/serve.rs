@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::PAYLOAD_MAX_BYTES;
-use crate::doors::{accounts, functions, invocations, markets, stream};
+use crate::doors::{accounts, functions, invocations, leases, market_terms, markets, providers, stream};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::guard::keyless_loopback;
@@ -119,12 +119,23 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/functions/{name}/quote", post(invocations::quote))
         .route("/v1/invocations/{id}", get(invocations::get))
         .route("/v1/markets", get(markets::list))
+        .route("/v1/markets/{region}/{class}", put(market_terms::put))
         .route("/v1/markets/{region}/{class}/book", get(markets::book))
         .route("/v1/markets/{region}/{class}/trades", get(markets::trades))
         .route("/v1/stream", get(stream::get))
-        .route("/v1/providers", get(accounts::providers))
-        .route("/v1/accounts", get(accounts::list))
+        .route("/v1/leases/{id}/close", post(leases::close))
+        .route("/v1/providers", get(providers::list).post(providers::register))
+        .route("/v1/providers/{name}/kill", post(providers::kill))
+        .route("/v1/providers/{name}/revive", post(providers::revive))
+        .route("/v1/providers/{name}/limits", put(providers::limits))
+        .route("/v1/providers/{name}/labels", put(providers::labels))
+        .route("/v1/accounts", get(accounts::list).post(accounts::open))
         .route("/v1/accounts/{id}", get(accounts::get))
+        .route("/v1/accounts/{id}/deposits", post(accounts::deposit))
+        .route("/v1/accounts/{id}/payouts", post(accounts::payout))
+        .route("/v1/accounts/{id}/corrections", post(accounts::correct))
+        .route("/v1/accounts/{id}/freeze", post(accounts::freeze))
+        .route("/v1/accounts/{id}/limits", put(accounts::limits))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))

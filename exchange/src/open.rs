@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) projections: Arc<Projections>,
     pub(crate) modules: ModuleStore,
     pub(crate) key: MasterKey,
+    /// Makes and checks the proofs of leases.
+    pub(crate) lease_key: [u8; 32],
     pub(crate) settings: Settings,
     cut: Option<Damage>,
     damaged: Vec<snapshot::Damage>,
@@ -89,6 +91,7 @@ impl Projection for Projections {
 
     fn begin(&self, engine: &Engine) {
         self.books.begin(engine);
+        self.sessions.begin(engine);
     }
 
     fn apply(&self, happened: &mut Vec<Happened>) {
@@ -120,8 +123,17 @@ impl Exchange {
             Maker::start(storage, identity, sequencer.progress(), checkpoint, made).map_err(OpenError::Thread)?
         };
         let cut = recovery.cut;
-        let exchange =
-            Exchange(Arc::new(Inner { maker, sequencer, projections, modules, key, settings, cut, damaged }));
+        let exchange = Exchange(Arc::new(Inner {
+            maker,
+            sequencer,
+            projections,
+            modules,
+            lease_key: key.lease_key(),
+            key,
+            settings,
+            cut,
+            damaged,
+        }));
         exchange.submit_durable(&Command::Start { run }).await?;
         if rules < RULES {
             exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;

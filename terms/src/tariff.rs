@@ -101,7 +101,8 @@ impl Tariff {
     pub fn billed_ms(&self, usage: &Usage) -> u64 {
         let cold_us = if self.bills_cold_start { usage.cold_us } else { 0 };
         let ms = (usage.wall_us + cold_us).div_ceil(1000);
-        ms.next_multiple_of(u64::from(self.increment_ms)).max(u64::from(self.minimum_ms))
+        let rounded = if self.increment_ms == 1 { ms } else { ms.next_multiple_of(u64::from(self.increment_ms)) };
+        rounded.max(u64::from(self.minimum_ms))
     }
 
     /// What `usage` costs at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up to
@@ -131,7 +132,9 @@ impl Tariff {
 
     /// How much of the numerator each picodollar of `per_gb_second` makes.
     pub fn numerator_per_rate(&self, memory_mb: u32, usage: &Usage) -> u128 {
-        let memory_mb = memory_mb.min(MEMORY_MAX_MB).next_multiple_of(self.memory_step_mb);
+        let memory_mb = memory_mb.min(MEMORY_MAX_MB);
+        let memory_mb =
+            if self.memory_step_mb == 1 { memory_mb } else { memory_mb.next_multiple_of(self.memory_step_mb) };
         u128::from(memory_mb) * u128::from(self.billed_ms(&within_maxima(usage))) * GB_SECOND_FACTOR
     }
 

@@ -10,6 +10,7 @@ mod crash;
 mod fixture;
 mod lost_providers;
 mod market;
+mod operator;
 mod page;
 mod pools;
 mod prices;

@@ -9,6 +9,7 @@ use merit_proto::v1;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::market_terms;
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::guard::DEV;
@@ -18,8 +19,11 @@ use crate::serve::State as Broker;
 pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Result<Json<Value>, ApiError> {
     let mut client = broker.exchange.market_data.clone();
     let listed = answer(client.list_markets(v1::ListMarketsRequest {})).await?;
+    let mut registry = broker.exchange.registry.clone();
+    let allowed = answer(registry.list_market_terms(v1::ListMarketTermsRequest {})).await?;
     let markets = listed.markets.iter().map(|market| {
-        json!({
+        let terms = allowed.markets.iter().find(|allowed| allowed.name == market.name);
+        let mut told = json!({
             "market": market.name,
             "state": market.state,
             "spot_price": market.spot_price.map(decimal),
@@ -27,7 +31,9 @@ pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Result<Json<Value
             "capacity_mb": market.capacity_mb,
             "free_mb": market.free_mb,
             "trades": market.trades,
-        })
+        });
+        market_terms::tell(&mut told, &terms.and_then(|allowed| allowed.terms).unwrap_or_default());
+        told
     });
     Ok(Json(json!({"markets": markets.collect::<Vec<_>>()})))
 }

@@ -12,6 +12,7 @@ use crate::command::Quote;
 use crate::due::{Due, Dues};
 use crate::event::{Event, OfferChange};
 use crate::index::{FormTerms, Index};
+use crate::ladders::Step;
 use crate::quotas::Allowance;
 use crate::ranks::Entry;
 use crate::registry::Registry;
@@ -225,10 +226,15 @@ impl Shelf {
     }
 
     /// Builds what can be computed from the offers.
-    pub(crate) fn rebuild(&mut self, markets: usize) {
-        self.markets = vec![Index::default(); markets];
+    pub(crate) fn rebuild(&mut self, registry: &mut Registry) {
+        self.markets = vec![Index::default(); registry.markets.len()];
         for slot in 0..self.offers.len() as OfferSlot {
             self.index(slot);
+        }
+        for provider in &mut registry.providers {
+            for step in provider.ladders.all_mut() {
+                step.form = self.offer(step.slot).map_or(0, |offer| offer.form);
+            }
         }
     }
 
@@ -332,10 +338,10 @@ impl Shelf {
         offer.leases += 1;
         let (pool, provider, market, tariff) = (offer.pool, offer.provider, offer.market, offer.tariff);
         events.push(Event::OfferLeased { market, offer: offer.id, price: offer.price, leased_mb: offer.leased_mb });
-        let ladder = registry.providers[provider.index()].ladders.get(&market);
-        for sibling in ladder.into_iter().flatten() {
-            if self.offer(*sibling).is_some_and(|offer| offer.tariff == tariff) {
-                self.replace(*sibling, sequence);
+        let rate = tariff.per_gb_second.picodollars();
+        for sibling in registry.providers[provider.index()].ladders.of(market) {
+            if sibling.rate == rate && self.offer(sibling.slot).is_some_and(|offer| offer.tariff == tariff) {
+                self.replace(sibling.slot, sequence);
             }
         }
         let pool_of = &mut self.pools[pool as usize];
@@ -387,8 +393,8 @@ impl Shelf {
 
     /// Notes that every live offer under a quota may be bought again.
     pub(crate) fn wake_quota(&mut self, registry: &Registry, provider: ProviderId, quota: u32) {
-        for slot in registry.providers[provider.index()].ladders.values().flatten() {
-            if let Some(offer) = self.offer(*slot).filter(|offer| offer.quota == Some(quota)) {
+        for step in registry.providers[provider.index()].ladders.all() {
+            if let Some(offer) = self.offer(step.slot).filter(|offer| offer.quota == Some(quota)) {
                 let woken = (offer.market, offer.price);
                 self.woken.push(woken);
             }
@@ -438,14 +444,7 @@ impl Shelf {
         events: &mut Vec<Event>,
     ) {
         let Some(offer) = self.offer(slot) else { return };
-        let (provider, market) = (offer.provider, offer.market);
-        let ladders = &mut registry.providers[provider.index()].ladders;
-        if let Some(ladder) = ladders.get_mut(&market) {
-            ladder.retain(|other| *other != slot);
-            if ladder.is_empty() {
-                ladders.remove(&market);
-            }
-        }
+        registry.providers[offer.provider.index()].ladders.retain(|step| step.slot != slot);
         self.retire(slot, dues, events);
     }
 
@@ -459,16 +458,13 @@ impl Shelf {
         events: &mut Vec<Event>,
     ) {
         let mut ladders = std::mem::take(&mut registry.providers[provider.index()].ladders);
-        for ladder in ladders.values_mut() {
-            ladder.retain(|slot| {
-                let going = self.offer(*slot).is_none_or(&goes);
-                if going {
-                    self.retire(*slot, dues, events);
-                }
-                !going
-            });
-        }
-        ladders.retain(|_, ladder| !ladder.is_empty());
+        ladders.retain(|step| {
+            let going = self.offer(step.slot).is_none_or(&goes);
+            if going {
+                self.retire(step.slot, dues, events);
+            }
+            !going
+        });
         registry.providers[provider.index()].ladders = ladders;
     }
 
@@ -529,33 +525,31 @@ impl Shelf {
         events: &mut Vec<Event>,
     ) {
         let provider = &mut registry.providers[quote.provider.index()];
-        let mut ladder = provider.ladders.remove(&quote.market).unwrap_or_default();
-        let old = ladder.len();
+        let before = provider.ladders.of(quote.market);
+        let mut ladder: Vec<Step> = Vec::with_capacity(postings.len());
         for posting in postings {
             let pool = provider.pools[posting.rung.pool as usize];
-            let is_same = |slot: &OfferSlot| self.offer(*slot).is_some_and(|offer| offer.is_kept_by(posting, pool));
-            match ladder[..old].iter().copied().find(is_same) {
+            let rate = posting.rung.tariff.per_gb_second.picodollars();
+            let is_same = |step: &&Step| {
+                step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
+            };
+            let slot = match before.iter().find(is_same).map(|step| step.slot) {
                 Some(slot) => {
                     self.requote(slot, posting, sequence, dues, events);
-                    ladder.push(slot);
+                    slot
                 }
-                None => {
-                    let slot = self.post_rung(quote, posting, pool, sequence, dues, events);
-                    ladder.push(slot);
-                }
+                None => self.post_rung(quote, posting, pool, sequence, dues, events),
+            };
+            let form = self.offer(slot).map_or(0, |offer| offer.form);
+            ladder.push(Step { market: quote.market, rate, slot, form });
+        }
+        for step in before {
+            if ladder.iter().all(|kept| kept.slot != step.slot) {
+                self.retire(step.slot, dues, events);
             }
         }
-        for i in 0..old {
-            let slot = ladder[i];
-            if !ladder[old..].contains(&slot) {
-                self.retire(slot, dues, events);
-            }
-        }
-        ladder.drain(..old);
         self.share_places(&ladder);
-        if !ladder.is_empty() {
-            registry.providers[quote.provider.index()].ladders.insert(quote.market, ladder);
-        }
+        provider.ladders.replace(quote.market, ladder);
     }
 
     fn requote(
@@ -646,21 +640,19 @@ impl Shelf {
     }
 
     /// Rungs of one ladder with one tariff tie for every bid, and so share one place: the latest.
-    fn share_places(&mut self, ladder: &[OfferSlot]) {
-        for (i, slot) in ladder.iter().enumerate() {
-            let Some(offer) = self.offer(*slot) else { continue };
-            let tariff = offer.tariff;
-            let twins = |shelf: &Shelf, other: OfferSlot| {
-                shelf.offer(other).filter(|offer| offer.tariff == tariff).map(|offer| offer.place)
-            };
-            if !ladder[i + 1..].iter().any(|other| twins(self, *other).is_some()) {
+    fn share_places(&mut self, ladder: &[Step]) {
+        for (i, step) in ladder.iter().enumerate() {
+            if !ladder[i + 1..].iter().any(|other| other.rate == step.rate) {
                 continue;
             }
-            let latest = ladder.iter().filter_map(|other| twins(self, *other)).max();
-            let Some(latest) = latest else { continue };
+            let Some(tariff) = self.offer(step.slot).map(|offer| offer.tariff) else { continue };
+            let place_of = |shelf: &Shelf, other: &Step| {
+                shelf.offer(other.slot).filter(|offer| offer.tariff == tariff).map(|offer| offer.place)
+            };
+            let Some(latest) = ladder.iter().filter_map(|other| place_of(self, other)).max() else { continue };
             for other in ladder {
-                if twins(self, *other).is_some_and(|place| place != latest) {
-                    self.replace(*other, latest);
+                if place_of(self, other).is_some_and(|place| place != latest) {
+                    self.replace(other.slot, latest);
                 }
             }
         }

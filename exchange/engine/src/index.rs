@@ -94,6 +94,10 @@ impl Index {
         form
     }
 
+    pub(crate) fn terms(&self, form: u32) -> &FormTerms {
+        &self.forms[form as usize].terms
+    }
+
     pub(crate) fn rank(&mut self, form: u32, entry: Entry) {
         self.forms[form as usize].ranks.insert(entry);
     }

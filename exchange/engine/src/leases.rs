@@ -120,6 +120,9 @@ impl Engine {
         });
         self.hold(&lease, lease.hold);
         self.begin(&lease);
+        if let Some(revision) = self.registry.functions[bid.function.index()].revision_mut(best.revision) {
+            revision.served_last = [Some(winner.provider), best.runner_up.map(|candidate| candidate.provider)];
+        }
         events.push(Event::Granted(Box::new(lease.clone())));
         self.shelf.take(winner.slot, memory_mb, sequence, &self.registry, events);
         self.protect(at, lease.provider, events);

@@ -23,6 +23,7 @@ mod event;
 mod health;
 mod holds;
 mod index;
+mod ladders;
 mod leases;
 mod ledger;
 mod matching;

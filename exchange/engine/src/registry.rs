@@ -10,7 +10,6 @@ use merit_terms::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::book::OfferSlot;
 use crate::classes::Classes;
 use crate::command::{
     Code, FunctionSettings, MarketTerms, ProviderKind, ProviderLimits, PutFunction, Qualifier, RegisterProvider,
@@ -18,6 +17,7 @@ use crate::command::{
 use crate::durations::Durations;
 use crate::estimate::Ratio;
 use crate::health::ProviderHealth;
+use crate::ladders::Ladders;
 use crate::ledger::Spending;
 use crate::quotas::Allowance;
 
@@ -60,6 +60,9 @@ pub struct Revision {
     /// Who may run it.
     #[serde(skip)]
     pub(crate) class: u32,
+    /// The last call's provider and runner-up: where a search begins. Means nothing else.
+    #[serde(skip)]
+    pub(crate) served_last: [Option<ProviderId>; 2],
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,7 +77,7 @@ pub struct Provider {
     pub endpoint: String,
     pub(crate) last_quote: u64,
     pub(crate) pools: Vec<crate::book::PoolSlot>,
-    pub(crate) ladders: BTreeMap<MarketId, Vec<OfferSlot>>,
+    pub(crate) ladders: Ladders,
     /// How its durations compare with the median of others, over all functions.
     pub(crate) general_ratio: Ratio,
     pub(crate) quotas: Vec<Allowance>,
@@ -222,7 +225,7 @@ impl Registry {
             endpoint: String::new(),
             last_quote: 0,
             pools: Vec::new(),
-            ladders: BTreeMap::new(),
+            ladders: Ladders::default(),
             general_ratio: Ratio::default(),
             quotas: Vec::new(),
             limits: ProviderLimits::default(),
@@ -331,6 +334,7 @@ impl Registry {
                 durations: Durations::default(),
                 probes: BTreeMap::new(),
                 class: 0,
+                served_last: [None; 2],
             });
         }
         let latest = function.latest();

@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for Engine {
             dues: saved.dues,
         };
         engine.registry.rebuild();
-        engine.shelf.rebuild(engine.registry.markets.len());
+        engine.shelf.rebuild(&mut engine.registry);
         engine.bids.rebuild();
         engine.shelf.watched = !engine.bids.resting.is_empty();
         Ok(engine)

@@ -12,7 +12,8 @@ use crate::bits::{Bits, ones};
 use crate::book::{Offer, OfferSlot};
 use crate::command::{Bid, MarketState, ProviderKind};
 use crate::durations::{Predicted, UNKNOWN_US};
-use crate::index::{Form, FormTerms};
+use crate::index::{Form, FormTerms, Index};
+use crate::ladders::Step;
 use crate::matching::{Asked, Best, Candidate};
 use crate::ranks::Entry;
 use crate::registry::within;
@@ -93,6 +94,10 @@ impl<'a> Search<'a> {
             return self.look(Who::All, unknown);
         };
         let durations = &self.asked.revision.durations;
+        // Who served the last call bounds what is worth a look.
+        for provider in self.asked.revision.served_last.iter().flatten() {
+            self.try_provider(Who::Learned, *provider);
+        }
         let at_least = |wall_us| Predicted { wall_us, cpu_us: 0, cold_us: 0, on_prior: false };
         let fastest = durations.fastest().iter().map(|(wall, provider)| (*provider, *wall));
         if let Some(next) = self.try_fastest(Who::Learned, fastest) {
@@ -127,21 +132,55 @@ impl<'a> Search<'a> {
             return false;
         }
         let mut permitted = false;
-        let ladders = &self.engine.registry.providers[provider.index()].ladders;
+        let engine = self.engine;
+        let ladders = &engine.registry.providers[provider.index()].ladders;
+        let usage = self.usage(provider);
         for i in 0..self.markets.len() {
             let (market, by_module) = self.markets[i];
-            if let Some(ladder) = ladders.get(&market)
-                && self.asked.permits(provider, by_module)
-            {
+            let ladder = ladders.of(market);
+            if !ladder.is_empty() && self.asked.permits(provider, by_module) {
                 permitted = true;
-                for slot in ladder {
-                    if let Some(offer) = self.engine.shelf.offer(*slot) {
-                        self.try_offer(*slot, offer);
-                    }
-                }
+                self.try_ladder(&engine.shelf.markets[market.index()], ladder, &usage);
             }
         }
         permitted
+    }
+
+    /// Looks at a ladder, cheapest rung first: of one form, a dearer rung is of no use where a cheaper one serves, nor where
+    /// the cheaper one is too dear.
+    fn try_ladder(&mut self, index: &Index, ladder: &[Step], usage: &Usage) {
+        let memory_mb = self.asked.revision.code.memory_mb;
+        let cuts = self.asked.has_max_cost();
+        let mut line: Option<(u32, Line)> = None;
+        let mut enough: Option<(u32, u64)> = None;
+        for step in ladder {
+            if enough.is_some_and(|(form, rate)| step.form == form && step.rate > rate) {
+                continue;
+            }
+            if let Some(bound) = self.top.bound().filter(|_| !cuts) {
+                if line.as_ref().is_none_or(|(form, _)| *form != step.form) {
+                    line = Some((step.form, Line::of(index.terms(step.form), memory_mb, usage)));
+                }
+                if line.as_ref().is_some_and(|(_, line)| line.is_above(step.rate, bound)) {
+                    enough = Some((step.form, step.rate));
+                    continue;
+                }
+            }
+            if let Some(offer) = self.engine.shelf.offer(step.slot)
+                && self.judge(step.slot, offer).is_some()
+                && !cuts
+            {
+                enough = Some((step.form, step.rate));
+            }
+        }
+    }
+
+    /// What the call is predicted to use at a provider.
+    fn usage(&self, provider: ProviderId) -> Usage {
+        let Predicted { wall_us, cpu_us, cold_us, .. } = self.engine.predict(self.asked, provider);
+        let most_us = u64::from(self.asked.revision.code.timeout_ms) * 1000;
+        let wall_us = wall_us.min(most_us);
+        Usage { wall_us, cpu_us, cold_us: cold_us.min(most_us - wall_us), egress_bytes: 0 }
     }
 
     fn is(&self, who: Who, provider: ProviderId) -> bool {
@@ -263,8 +302,11 @@ impl<'a> Search<'a> {
             if !self.asked.permits(provider, by_module) || !self.is(who, provider) || self.is_unaffordable(entry) {
                 continue;
             }
+            if who != Who::All && self.is_too_dear(&form.terms, entry) {
+                continue;
+            }
             if let Some(offer) = self.engine.shelf.offer(entry.slot)
-                && self.try_offer(entry.slot, offer)
+                && self.judge(entry.slot, offer) == Some(true)
             {
                 limit = self.limit(line).min(until);
             }
@@ -286,30 +328,23 @@ impl<'a> Search<'a> {
         self.unaffordable_from.is_some_and(|rate| entry.rate >= rate) && is_market()
     }
 
-    /// Judges one offer; whether the best two changed.
-    fn try_offer(&mut self, slot: OfferSlot, offer: &Offer) -> bool {
-        if let Some(bound) = self.top.bound()
-            && !self.asked.has_max_cost()
-        {
-            // Most are too dear: that is seen without the rest.
-            let code = &self.asked.revision.code;
-            let Predicted { wall_us, cpu_us, cold_us, .. } = self.engine.predict(self.asked, offer.provider);
-            let most_us = u64::from(code.timeout_ms) * 1000;
-            let wall_us = wall_us.min(most_us);
-            let usage = Usage { wall_us, cpu_us, cold_us: cold_us.min(most_us - wall_us), egress_bytes: 0 };
-            let numerator = offer.tariff.numerator(code.memory_mb, offer.vcpus_milli, &usage);
-            if numerator > u128::from(bound.picodollars()) * Tariff::DENOMINATOR {
-                return false;
-            }
-        }
+    /// Whether an offer on the walk is seen to be too dear without judging it.
+    fn is_too_dear(&self, terms: &FormTerms, entry: &Entry) -> bool {
+        let Some(bound) = self.top.bound().filter(|_| !self.asked.has_max_cost()) else { return false };
+        let usage = self.usage(ProviderId::new(entry.provider));
+        Line::of(terms, self.asked.revision.code.memory_mb, &usage).is_above(entry.rate, bound)
+    }
+
+    /// Judges one offer: if it may serve the bid, whether the best two changed.
+    fn judge(&mut self, slot: OfferSlot, offer: &Offer) -> Option<bool> {
         match self.engine.consider(self.asked, slot, offer) {
-            Ok(candidate) => self.top.offer(candidate),
+            Ok(candidate) => Some(self.top.offer(candidate)),
             Err(reason) => {
                 if matches!(reason, Reason::InsufficientFunds { .. }) {
                     self.unaffordable_from.get_or_insert(offer.tariff.per_gb_second.picodollars());
                 }
                 self.lacks = self.lacks.min(reason.class());
-                false
+                None
             }
         }
     }
@@ -337,6 +372,11 @@ impl Line {
             Some(_) if self.slope == 0 => u64::MAX,
             Some(rest) => u64::try_from(rest / self.slope).unwrap_or(u64::MAX),
         }
+    }
+
+    /// Whether the cost at `rate` is more than `cost`.
+    fn is_above(&self, rate: u64, cost: Money) -> bool {
+        self.fixed + u128::from(rate) * self.slope > u128::from(cost.picodollars()) * Tariff::DENOMINATOR
     }
 
     /// Whether the cost at `rate` is at least `cost`.

@@ -127,9 +127,8 @@ impl Engine {
         let counter = Counter { at, pools: provider.pools.len(), quotas: &provider.quotas, bands: market.terms.bands };
         let postings = book::postings(&quote.rungs, &counter, |name| self.ledger.find(name.as_str()))?;
         if let Some(most) = limits.offers {
-            let others = provider.ladders.iter().filter(|(market, _)| **market != quote.market);
-            let live: usize = others.map(|(_, ladder)| ladder.len()).sum();
-            if live + quote.rungs.len() > most as usize {
+            let elsewhere = provider.ladders.len() - provider.ladders.of(quote.market).len();
+            if elsewhere + quote.rungs.len() > most as usize {
                 return Err(Refusal::OverLimit { limit: "live offers", most: most.into() });
             }
         }

@@ -7,7 +7,8 @@ use merit_proto::v1::{AttemptState, DeferredState, EntryKind};
 use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId};
 use tonic::{Request, Response, Status};
 
-use super::{limit, past, provider_name, stretch, unknown};
+use super::paging::{limit, past, stretch};
+use super::{provider_name, unknown};
 use crate::archive::{Line, Span};
 use crate::open::Exchange;
 

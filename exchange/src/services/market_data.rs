@@ -8,12 +8,13 @@ use futures_util::{StreamExt, stream};
 use merit_proto::v1;
 use merit_proto::v1::market_data_server::MarketData;
 use merit_proto::v1::market_event::{Event, Heartbeat};
-use merit_terms::{AccountId, MarketId, Time};
+use merit_terms::{AccountId, MarketId, ProviderId, Time};
 use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::{limit, parse, past, stretch, unknown};
+use super::paging::{limit, past, stretch};
+use super::{parse, provider_name, unknown};
 use crate::archive::{Candle, Interval, Span, Trade};
 use crate::books::{Beginning, Follower, Missed};
 use crate::clock;
@@ -76,7 +77,7 @@ impl MarketData for Exchange {
             account => Some(self.account_id(account)?),
         };
         let trades = self.0.projections.archive.trades(market, span, limit).await.map_err(past)?;
-        Ok(Response::new(v1::ListTradesResponse { trades: self.told(market, trades, viewer) }))
+        Ok(Response::new(v1::ListTradesResponse { trades: self.named(market, trades, viewer) }))
     }
 
     async fn list_candles(
@@ -117,7 +118,7 @@ impl Exchange {
         for (market, mut snapshot) in snapshots {
             let span = Span { before: Some(sequence + 1), ..Span::default() };
             match self.0.projections.archive.trades(market, span, TRADES_SHOWN).await {
-                Ok(trades) => snapshot.trades = self.told(market, trades, None),
+                Ok(trades) => snapshot.trades = self.named(market, trades, None),
                 Err(error) => tracing::warn!("a snapshot of {} goes without trades: {error}", snapshot.market),
             }
             events.push_back(sent(Event::Snapshot(snapshot)));
@@ -129,7 +130,7 @@ impl Exchange {
     }
 
     /// Trades with names; to their buyer with invocation and cost.
-    fn told(&self, market: MarketId, trades: Vec<Trade>, viewer: Option<AccountId>) -> Vec<v1::Trade> {
+    fn named(&self, market: MarketId, trades: Vec<Trade>, viewer: Option<AccountId>) -> Vec<v1::Trade> {
         self.0.sequencer.read(|engine| {
             let market = engine.market(market).map_or_else(String::new, |market| market.name.to_string());
             let told = |Trade { sequence, at, row }: Trade| {
@@ -139,7 +140,7 @@ impl Exchange {
                     sequence,
                     match_sequence: row.lease.map_or(0, |lease| lease.sequence),
                     at: at.micros(),
-                    provider: super::provider_name(engine, merit_terms::ProviderId::new(row.provider)),
+                    provider: provider_name(engine, ProviderId::new(row.provider)),
                     price: row.price,
                     memory_mb: row.memory_mb,
                     billed_ms: row.billed_ms,

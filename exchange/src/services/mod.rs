@@ -7,17 +7,20 @@ mod brokerage;
 mod market_data;
 mod modules;
 mod operator;
+mod paging;
 mod provider_gateway;
+mod provider_session;
 mod registry;
+mod standing;
 
-use merit_engine::{Command, Engine, Reply};
+use merit_engine::{Command, Engine, LeaseTerms, Reply};
 use merit_proto::v1;
-use merit_proto::{FieldError, refusal_status};
-use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal, Time};
+use merit_proto::{FieldError, TokenError, refusal_status};
+use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal};
 use tonic::Status;
 use tonic::service::Routes;
 
-use crate::archive::ArchiveError;
+use crate::codec::lease_terms_from_proto;
 use crate::open::Exchange;
 use crate::sequencer::SubmitError;
 
@@ -64,6 +67,18 @@ impl Exchange {
         self.0.sequencer.read(find).ok_or_else(|| unknown("account", name))
     }
 
+    /// The terms of a lease that this exchange has proven.
+    fn proven(&self, proof: &v1::LeaseProof) -> Result<LeaseTerms, Status> {
+        let forged = |error: TokenError| refusal_status(&Refusal::Forbidden { message: format!("proof: {error}") });
+        let terms = merit_proto::check_proof(&self.0.lease_key, proof).map_err(forged)?;
+        Ok(lease_terms_from_proto(&terms)?)
+    }
+
+    fn provider_id(&self, name: &str) -> Result<ProviderId, Status> {
+        let parsed: Name = parse("provider", name)?;
+        self.0.sequencer.read(|engine| engine.find_provider(&parsed)).ok_or_else(|| unknown("provider", name))
+    }
+
     fn function_id(&self, account: AccountId, name: &str) -> Result<FunctionId, Status> {
         let parsed: Name = parse("function", name)?;
         let found = self.0.sequencer.read(|engine| engine.find_function(account, &parsed));
@@ -85,33 +100,4 @@ fn parse<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result
 
 fn provider_name(engine: &Engine, id: ProviderId) -> String {
     engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
-}
-
-/// An archive that cannot be asked now; it may be later.
-fn past(error: ArchiveError) -> Status {
-    let text = crate::sequencer::chain(&error);
-    match error {
-        ArchiveError::Behind { .. } | ArchiveError::Failed(_) => Status::unavailable(text),
-        ArchiveError::Read(_) => Status::internal(text),
-    }
-}
-
-/// How many are asked for: `default` for 0.
-fn limit(asked: u32, default: usize, most: usize) -> Result<usize, Status> {
-    match asked as usize {
-        0 => Ok(default),
-        limit if limit <= most => Ok(limit),
-        limit => Err(FieldError::new("limit", format!("{limit}; at most {most}")).into()),
-    }
-}
-
-/// From one time on and before another; 0: no bound.
-fn stretch(from: u64, to: u64) -> Result<(Option<Time>, Option<Time>), Status> {
-    let time = |micros: u64| (micros > 0).then(|| Time::from_micros(micros));
-    match (time(from), time(to)) {
-        (Some(from), Some(to)) if from > to => {
-            Err(FieldError::new("from", format!("{from} is after `to`, {to}")).into())
-        }
-        stretch => Ok(stretch),
-    }
 }

@@ -12,10 +12,12 @@ use merit_terms::LeaseId;
 use crate::report::{read_message, text, write_message};
 use crate::{Answer, Report};
 
-/// Carries the token of the lease.
+/// Carries the token of the lease, and the exchange's proof of it.
 pub const LEASE: HeaderName = HeaderName::from_static("merit-lease");
 /// Carries the invocation's id: the lease of its first attempt.
 pub const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
+/// Parts the proof from the token in [`LEASE`]; neither has it inside.
+const PROOF: &str = ";proof=";
 const NOT_SENT: HeaderName = HeaderName::from_static("merit-not-sent");
 const BUSY: HeaderName = HeaderName::from_static("merit-busy");
 
@@ -31,6 +33,8 @@ pub struct Call<'a> {
     pub function: &'a str,
     pub revision: u32,
     pub token: &'a str,
+    /// The exchange's proof of the lease, as text: by it the provider claims what it ran for. Empty: there is none.
+    pub proof: &'a str,
     pub invocation: LeaseId,
     /// Of the payload, passed on as it is.
     pub content_type: Option<&'a HeaderValue>,
@@ -46,17 +50,23 @@ pub struct RequestError {
 
 /// The request that runs the call with `body` as its payload.
 pub fn request<B>(call: &Call<'_>, body: B) -> Result<Request<B>, RequestError> {
-    let Call { account, function, revision, .. } = call;
+    let Call { account, function, revision, token, proof, .. } = call;
     let endpoint = call.endpoint.trim_end_matches('/');
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("{endpoint}/invoke/{account}/{function}/{revision}"))
-        .header(LEASE, call.token)
+        .header(LEASE, if proof.is_empty() { (*token).to_owned() } else { format!("{token}{PROOF}{proof}") })
         .header(INVOCATION_ID, call.invocation.to_string());
     if let Some(content_type) = call.content_type {
         request = request.header(CONTENT_TYPE, content_type);
     }
     request.body(body).map_err(|source| RequestError { endpoint: call.endpoint.to_owned(), source })
+}
+
+/// The token and the proof in the head of a request; the proof is empty if there is none.
+pub fn lease(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let value = text(headers, &LEASE)?;
+    Some(value.split_once(PROOF).unwrap_or((value, "")))
 }
 
 /// What the head of an answer means.
@@ -107,6 +117,7 @@ mod tests {
             function: "thumb",
             revision: 3,
             token: "claims.tag",
+            proof: "",
             invocation: LeaseId { run: 1, sequence: 4711 },
             content_type: None,
         }
@@ -123,6 +134,18 @@ mod tests {
         assert_eq!(request.headers()["merit-invocation-id"], "1-4711");
         assert_eq!(request.headers()["content-type"], "image/png");
         assert_eq!(*request.body(), "payload");
+    }
+
+    #[test]
+    fn a_proof_travels_beside_the_token() {
+        let read = |proof: &str| {
+            let request = request(&Call { proof, ..call("http://edge") }, ()).unwrap();
+            let (token, proof) = lease(request.headers()).unwrap();
+            (token.to_owned(), proof.to_owned())
+        };
+        assert_eq!(read("terms.mac"), ("claims.tag".to_owned(), "terms.mac".to_owned()));
+        assert_eq!(read(""), ("claims.tag".to_owned(), String::new()));
+        assert_eq!(lease(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -1,80 +1,111 @@
 //! Whether the engine and its twin see the same market, and whether the events told of all of it.
 
+mod facts;
+mod invariants;
+mod seen;
+mod told;
+
 use std::collections::BTreeMap;
 
-use merit_engine::{Applied, Bid, Candidate, Engine, Event, Lease, OfferChange};
-use merit_terms::{AccountId, FunctionId, OfferId, Reason, Refusal};
+use merit_engine::{Applied, Bid, Candidate, Engine, Lease, LeaseState, MeritOrder, Resting, SpendingOf};
+use merit_terms::{FunctionId, LeaseId, OfferId, Period, ProviderId, Reason, Refusal};
 
-use crate::naive::{Ranked, Twin};
+pub(crate) use facts::facts;
+pub(crate) use invariants::Invariants;
+pub(crate) use seen::Seen;
+pub(crate) use told::Told;
+
+use crate::naive::{Ranked, Spender, Twin, lacks};
 
 /// The twin does not repeat the engine's sentences, only which field or rung is wrong.
 pub(crate) fn without_messages(mut applied: Applied) -> Applied {
     match &mut applied.reply {
-        Err(Refusal::Invalid { message, .. }) => message.clear(),
         Err(Refusal::Rungs { rungs }) => rungs.iter_mut().for_each(|(_, message)| message.clear()),
+        Err(
+            Refusal::Invalid { message: text, .. }
+            | Refusal::Frozen { account: text }
+            | Refusal::Killed { reason: text }
+            | Refusal::InsufficientFunds { available: text },
+        ) => text.clear(),
         _ => {}
     }
     applied
 }
 
-/// What a reader of the events knows: the books, and what each account has.
-#[derive(Default)]
-pub(crate) struct Told {
-    offers: BTreeMap<OfferId, OfferChange>,
-    balances: BTreeMap<AccountId, i128>,
-}
-
-impl Told {
-    pub(crate) fn hear(&mut self, events: &[Event]) {
-        for event in events {
-            match event {
-                Event::Offer(offer) if offer.capacity_mb == 0 => {
-                    self.offers.remove(&offer.offer);
-                }
-                Event::Offer(offer) => {
-                    self.offers.insert(offer.offer, *offer);
-                }
-                Event::Moved { from, to, amount } => {
-                    *self.balances.entry(*from).or_default() -= i128::from(amount.picodollars());
-                    *self.balances.entry(*to).or_default() += i128::from(amount.picodollars());
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
 pub(crate) fn compare(engine: &Engine, twin: &Twin, told: &Told) {
     assert_eq!((engine.run(), engine.sequence(), engine.last_at()), (twin.run, twin.sequence, twin.last_at));
-    assert_eq!((engine.fee_basis_points(), engine.next_due()), (twin.fee_basis_points, twin.next_due()));
+    assert_eq!((engine.rules(), engine.fee_basis_points()), (twin.rules, twin.fee_basis_points));
+    // What is due already is due now.
+    let due = |at: Option<merit_terms::Time>| at.map(|at| at.max(twin.last_at));
+    assert_eq!(due(engine.next_due()), due(twin.next_due()), "next due");
+    compare_money(engine, twin);
+    compare_markets(engine, twin);
+    let leases: Vec<&Lease> = twin.leases.iter().map(|open| &open.lease).collect();
+    assert_eq!(engine.open_leases().collect::<Vec<_>>(), leases);
+    let mut resting: Vec<&Resting> = twin.resting.iter().map(|rested| &rested.resting).collect();
+    resting.sort_by_key(|bid| bid.id);
+    assert_eq!(engine.resting().collect::<Vec<_>>(), resting);
+    let mut brokers: Vec<(u64, bool)> = twin.brokers.iter().map(|broker| (broker.session, broker.online)).collect();
+    brokers.sort_unstable();
+    assert_eq!(engine.brokers(), brokers);
+    compare_providers(engine, twin);
+    compare_functions(engine, twin);
+    told.compare(engine);
+}
+
+fn compare_money(engine: &Engine, twin: &Twin) {
     assert_eq!(engine.accounts().len(), twin.accounts.len());
     for ((id, account), twins) in engine.accounts().zip(&twin.accounts) {
         let balance = account.balance.picodollars();
         assert_eq!((&account.name, balance, account.held), (&twins.name, twins.balance, twin.held(id)));
-        assert_eq!(balance, told.balances.get(&id).copied().unwrap_or(0), "{id:?} by the events");
+        assert_eq!((account.frozen, &account.limits), (twins.frozen, &twins.limits), "{id:?}");
+        for period in [Period::Day, Period::Month] {
+            let spending = engine.spending(SpendingOf::Account(id), period);
+            assert_eq!(spending, twin.spending(Spender::Account(id), period, twin.last_at), "{id:?} {period:?}");
+        }
     }
-    assert_eq!(engine.markets().count(), twin.markets.len());
-    let mut live = Vec::new();
-    for ((id, market), twins) in engine.markets().zip(&twin.markets) {
-        let of_twin = (&twins.name, twins.spot_price, twins.trades);
-        assert_eq!((&market.name, market.spot_price, market.trades), of_twin);
-        assert_eq!(engine.book(id), twin.book(id), "{id:?}");
-        live.extend(engine.book(id));
-    }
-    live.sort_by_key(|offer| offer.offer);
-    assert_eq!(told.offers.values().copied().collect::<Vec<_>>(), live, "the books by the events");
-    let twins: Vec<&Lease> = twin.leases.iter().map(|open| &open.lease).collect();
-    assert_eq!(engine.open_leases().collect::<Vec<_>>(), twins);
-    compare_registry(engine, twin);
 }
 
-fn compare_registry(engine: &Engine, twin: &Twin) {
+fn compare_markets(engine: &Engine, twin: &Twin) {
+    assert_eq!(engine.markets().count(), twin.markets.len());
+    for ((id, market), twins) in engine.markets().zip(&twin.markets) {
+        let of_twin = (&twins.name, twins.spot_price, twins.trades, twins.terms);
+        assert_eq!((&market.name, market.spot_price, market.trades, market.terms), of_twin);
+        assert_eq!(engine.book(id), twin.book(id), "{id:?}");
+    }
+}
+
+fn compare_providers(engine: &Engine, twin: &Twin) {
     assert_eq!(engine.providers().count(), twin.providers.len());
     for ((id, provider), twins) in engine.providers().zip(&twin.providers) {
         assert_eq!((&provider.name, provider.account, provider.kind), (&twins.name, twins.account, twins.kind));
         let state = (provider.session, provider.online, &provider.endpoint, &provider.labels);
         assert_eq!(state, (twins.session, twins.online, &twins.endpoint, &twins.labels), "{id:?}");
+        assert_eq!((&provider.killed, provider.exposure), (&twins.killed, twin.exposure(id)), "{id:?}");
+        assert_eq!(engine.quotas(id), twin.quotas(id, twin.last_at), "{id:?}");
+        assert_eq!(health(engine, id), health_of(twin, id), "{id:?}");
     }
+}
+
+type Health = Vec<(Option<(FunctionId, u32)>, u32, merit_terms::Time, Option<LeaseId>)>;
+
+/// A trial counts while it is open.
+fn health(engine: &Engine, id: ProviderId) -> Health {
+    let is_open = |id: &LeaseId| engine.open_leases().any(|lease| lease.id == *id);
+    let views = engine.health(id).into_iter();
+    views.map(|back| (back.revision, back.failures, back.until, back.trial.filter(is_open))).collect()
+}
+
+fn health_of(twin: &Twin, id: ProviderId) -> Health {
+    let is_open = |id: &LeaseId| twin.leases.iter().any(|open| open.lease.id == *id);
+    let backs = twin.backs.iter().filter(|back| back.provider == id);
+    let mut health: Health =
+        backs.map(|back| (back.revision, back.failures, back.until, back.trial.filter(is_open))).collect();
+    health.sort();
+    health
+}
+
+fn compare_functions(engine: &Engine, twin: &Twin) {
     for (twins, number) in twin.functions.iter().zip(0..) {
         let id = FunctionId::new(number);
         let function = engine.function(id).expect("the twin knows it");
@@ -83,17 +114,22 @@ fn compare_registry(engine: &Engine, twin: &Twin) {
         assert_eq!((function.running, &function.settings), (twin.running(id), &twins.settings), "{id:?}");
         let codes = function.revisions.iter().map(|revision| &revision.code);
         assert!(codes.eq(twins.revisions.iter().map(|revision| &revision.code)), "{id:?}");
+        for period in [Period::Day, Period::Month] {
+            let spending = engine.spending(SpendingOf::Function(id), period);
+            assert_eq!(spending, twin.spending(Spender::Function(id), period, twin.last_at), "{id:?} {period:?}");
+        }
     }
     assert!(engine.function(FunctionId::new(twin.functions.len() as u32)).is_none());
 }
 
-/// The same merit order, and each refusal for a reason that the twin finds too: room before funds, both last.
-pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) {
-    let (quote, decision) = match (engine.quote(bid), twin.decide(bid)) {
+/// The same merit order, and each refusal for a reason that the twin finds too, of the class of the nearest miss.
+/// Gives the engine's.
+pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<MeritOrder> {
+    let (quote, decision) = match (engine.quote(bid), twin.decide(twin.last_at, bid, None)) {
         (Ok(quote), Ok(decision)) => (quote, decision),
         (quote, decision) => {
             assert_eq!(quote.err().map(|refusal| refusal.code()), decision.err().map(|refusal| refusal.code()));
-            return;
+            return None;
         }
     };
     assert_eq!(quote.revision, decision.revision);
@@ -102,10 +138,10 @@ pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) {
     assert_eq!(quote.refused.len(), twins.len(), "{bid:?}");
     for refused in &quote.refused {
         let (reason, reasons) = (&refused.reason, &twins[&refused.offer]);
-        let urgency = |reason: &Reason| (reason.is_funds(), reason.is_room());
         assert!(reasons.contains(reason), "{reason:?} is not among {reasons:?} for {bid:?}");
-        assert!(reasons.iter().all(|other| urgency(reason) <= urgency(other)), "{reason:?} of {reasons:?}");
+        assert_eq!(reason.class(), lacks(reasons), "{reason:?} of {reasons:?} for {bid:?}");
     }
+    Some(quote)
 }
 
 fn ranked(candidate: &Candidate) -> Ranked {
@@ -116,10 +152,16 @@ fn ranked(candidate: &Candidate) -> Ranked {
         price: candidate.price,
         tariff: candidate.tariff,
         wall_us: candidate.wall_us,
+        cold_us: candidate.cold_us,
         billed_ms: candidate.billed_ms,
         cost: candidate.cost,
         worst_cost: candidate.worst_cost,
         timeout_ms: candidate.timeout_ms,
         on_prior: candidate.on_prior,
     }
+}
+
+/// Leases that wait for a claim.
+pub(crate) fn is_unknown(lease: &Lease) -> bool {
+    lease.state == LeaseState::Unknown
 }

@@ -1,30 +1,58 @@
 //! The naive twin: the rules of the market in the plainest code, the oracle of the fast engine.
 //!
 //! Plain lists scanned from start to end. Nothing that can be computed is kept: what is leased, free, held, running
-//! or due is counted from the open leases each time, books are sorted each time. It shares the engine's commands,
-//! replies and leases, and the vocabulary, and never calls the engine.
+//! or due is counted from the open leases and resting bids each time, books are sorted each time. It shares the
+//! engine's commands, replies, events and leases, and the vocabulary, and never calls the engine. Of the events it
+//! tells those of leases, bids, money, health and sessions, and none of the books.
 
+mod accounts;
+mod brokers;
+mod deferred;
 mod durations;
+mod eligibility;
+mod expiry;
+mod forgotten;
+mod functions;
+mod health;
+mod holds;
 mod ladders;
+mod learning;
 mod leases;
+mod markets;
+mod matching;
+mod pools;
+mod providers;
+mod quotas;
 mod ranking;
-mod registry;
+mod sessions;
+mod settling;
+mod spending;
+mod sweeps;
 
-use std::collections::BTreeMap;
+use merit_engine::{Applied, Command, Event, Reply};
+use merit_terms::{AccountId, LeaseId, Refusal, Time};
 
-use merit_engine::{Applied, Code, Command, FEES, FunctionSettings, Lease, OUTSIDE, ProviderKind, Reply};
-use merit_terms::{
-    AccountId, MarketId, MarketName, Money, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Time,
-};
+pub(crate) use leases::OpenLease;
+pub(crate) use ranking::{Ranked, lacks};
+pub(crate) use spending::Spender;
 
-pub(crate) use durations::History;
-pub(crate) use ranking::Ranked;
+use accounts::Account;
+use brokers::Broker;
+use deferred::Rested;
+use functions::Function;
+use health::Back;
+use ladders::Offer;
+use markets::Market;
+use providers::Provider;
+use spending::Payment;
+use sweeps::Sweep;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Twin {
     pub(crate) run: u32,
     pub(crate) sequence: u64,
     pub(crate) last_at: Time,
+    pub(crate) rules: u32,
     pub(crate) fee_basis_points: u32,
     pub(crate) accounts: Vec<Account>,
     pub(crate) markets: Vec<Market>,
@@ -34,104 +62,68 @@ pub(crate) struct Twin {
     pub(crate) offers: Vec<Offer>,
     /// Only open leases, in order of their match.
     pub(crate) leases: Vec<OpenLease>,
+    /// Only resting bids, in no order.
+    pub(crate) resting: Vec<Rested>,
+    pub(crate) brokers: Vec<Broker>,
+    /// Who failed and is left out, or is tried again.
+    pub(crate) backs: Vec<Back>,
+    /// What the last command told, apart from the books.
+    pub(crate) events: Vec<Event>,
+    sweeps: Vec<Sweep>,
+    payments: Vec<Payment>,
+    /// Each run that began, and the sequence of its start.
+    starts: Vec<(u32, u64)>,
+    /// Forgotten leases that were settled, until they can be settled no more.
+    late: Vec<(LeaseId, Time)>,
+    losses: Option<AccountId>,
     offers_posted: u64,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Account {
-    pub(crate) name: String,
-    pub(crate) balance: i128,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Market {
-    pub(crate) name: MarketName,
-    pub(crate) spot_price: Option<Price>,
-    pub(crate) trades: u64,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Provider {
-    pub(crate) name: Name,
-    pub(crate) account: AccountId,
-    pub(crate) kind: ProviderKind,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) session: u32,
-    pub(crate) online: bool,
-    pub(crate) endpoint: String,
-    pub(crate) pools: Vec<PoolSize>,
-    last_quote: u64,
-    general_ratio: i32,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Function {
-    pub(crate) account: AccountId,
-    pub(crate) name: Name,
-    pub(crate) settings: FunctionSettings,
-    pub(crate) revisions: Vec<Revision>,
-    pub(crate) aliases: BTreeMap<Name, u32>,
-    pub(crate) live: Option<u32>,
-    pub(crate) deleted: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Revision {
-    pub(crate) code: Code,
-    pub(crate) histories: Vec<(ProviderId, History)>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    pub(crate) id: OfferId,
-    pub(crate) provider: ProviderId,
-    pub(crate) market: MarketId,
-    pub(crate) rung: Rung,
-    /// The sequence of its last match or posting.
-    pub(crate) place: u64,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct OpenLease {
-    pub(crate) lease: Lease,
-    /// Which of the provider's pools it takes from.
-    pub(crate) pool: u32,
-    pub(crate) has_capacity: bool,
 }
 
 pub(crate) fn invalid(field: &str) -> Refusal {
     Refusal::Invalid { field: field.to_owned(), message: String::new() }
 }
 
-pub(crate) fn unknown(what: &'static str, number: u32) -> Refusal {
+pub(crate) fn unknown(what: &'static str, number: impl ToString) -> Refusal {
     Refusal::Unknown { what, name: number.to_string() }
 }
 
 impl Twin {
     pub(crate) fn new() -> Twin {
-        let account = |name: &str| Account { name: name.to_owned(), balance: 0 };
         Twin {
             run: 0,
             sequence: 0,
             last_at: Time::default(),
+            rules: 1,
             fee_basis_points: 0,
-            accounts: vec![account("merit-outside"), account("merit-fees")],
+            accounts: vec![Account::new("merit-outside"), Account::new("merit-fees")],
             markets: Vec::new(),
             providers: Vec::new(),
             functions: Vec::new(),
             offers: Vec::new(),
             leases: Vec::new(),
+            resting: Vec::new(),
+            brokers: Vec::new(),
+            backs: Vec::new(),
+            events: Vec::new(),
+            sweeps: Vec::new(),
+            payments: Vec::new(),
+            starts: Vec::new(),
+            late: Vec::new(),
+            losses: None,
             offers_posted: 0,
         }
     }
 
     /// What the engine must answer to `command`; the messages of refusals are left empty.
     pub(crate) fn apply(&mut self, clock: Time, command: &Command) -> Applied {
+        self.events.clear();
         let at = clock.max(self.last_at);
-        let expired = self.expire(at);
         let sequence = self.sequence + 1;
+        let expired = self.expire(at);
         let reply = self.execute(at, sequence, command);
-        let changed = expired || (reply.is_ok() && *command != Command::Tick);
+        let examined = if matches!(reply, Ok(Reply::Granted(_))) { false } else { self.sweep(at, sequence) };
+        self.end_finished_sweeps();
+        let changed = expired || examined || (reply.is_ok() && *command != Command::Tick);
         if changed {
             (self.last_at, self.sequence) = (at, sequence);
         }
@@ -140,23 +132,30 @@ impl Twin {
 
     fn execute(&mut self, at: Time, sequence: u64, command: &Command) -> Result<Reply, Refusal> {
         match command {
-            Command::Start { run } => self.start(*run)?,
+            Command::Start { run } => self.start(sequence, *run)?,
             Command::Tick => {}
+            Command::ActivateRules { version } => self.activate_rules(*version)?,
             Command::CreateMarket { name } => return self.create_market(name),
+            Command::SetMarket { market, terms } => self.set_market(*market, *terms)?,
             Command::OpenAccount { name } => return self.open_account(name),
-            Command::Deposit { account, amount } => {
-                self.account(*account)?;
-                self.transfer(OUTSIDE, *account, *amount);
-            }
+            Command::Deposit { account, amount } => self.deposit(*account, *amount)?,
+            Command::Payout { account, amount } => self.payout(*account, *amount)?,
+            Command::Correct(correction) => self.correct(correction)?,
+            Command::FreezeAccount { account, frozen } => self.freeze(*account, *frozen)?,
+            Command::SetAccountLimits { account, limits } => self.set_account_limits(*account, limits)?,
             Command::SetFee { basis_points } if *basis_points > 10_000 => return Err(invalid("fee")),
             Command::SetFee { basis_points } => self.fee_basis_points = *basis_points,
             Command::RegisterProvider(register) => return self.register_provider(register),
+            Command::SetProviderLimits { provider, limits } => self.provider_mut(*provider)?.limits = *limits,
+            Command::GrantLabels { provider, labels } => self.grant_labels(*provider, labels)?,
+            Command::Kill { provider, reason } => self.kill(*provider, reason)?,
+            Command::Revive { provider } => self.provider_mut(*provider)?.killed = None,
             Command::PutFunction(put) => return self.put_function(put),
             Command::DeleteFunction { function } => self.delete_function(*function)?,
             Command::PutAlias { function, alias, revision } => self.put_alias(*function, alias, *revision)?,
-            Command::Logon { provider, endpoint, pools } => return self.logon(*provider, endpoint, pools),
+            Command::Logon(logon) => return self.logon(logon),
             Command::StatePools { provider, session, pools } => {
-                ladders::check_pools(pools)?;
+                pools::check(pools)?;
                 self.in_session(*provider, *session)?;
                 self.state_pools(*provider, pools);
             }
@@ -164,40 +163,25 @@ impl Twin {
                 self.in_session(*provider, *session)?;
                 self.busy(*provider, *pool)?;
             }
-            Command::Quote(quote) => self.quote_ladder(sequence, quote)?,
+            Command::Quote(quote) => self.quote_ladder(at, sequence, quote)?,
             Command::CancelAll { provider, session } => {
                 self.in_session(*provider, *session)?;
-                self.offers.retain(|offer| offer.provider != *provider);
+                self.cancel_all(*provider);
             }
-            Command::Disconnect { provider, session } => {
-                self.in_session(*provider, *session)?;
-                self.end_session(*provider);
-            }
+            Command::Logout { provider, session } => self.logout(*provider, *session)?,
+            Command::Disconnect { provider, session } => self.disconnect(*provider, *session)?,
+            Command::Claim { lease, usage } => self.claim(*lease, *usage)?,
+            Command::BrokerLogon { resumes } => return self.broker_logon(sequence, *resumes),
+            Command::BrokerLost { session } => self.broker_lost(*session)?,
             Command::Acquire(bid) => return self.acquire(at, sequence, bid),
-            Command::Settle(settle) => return self.settle(settle),
-            Command::Release { lease, busy } => self.release(*lease, *busy)?,
+            Command::Defer(deferred) => return self.defer(at, sequence, deferred),
+            Command::TakeUp { lease } => self.take_up(*lease)?,
+            Command::CancelBid { account, bid } => self.cancel_bid(*account, *bid)?,
+            Command::Settle(settle) => return self.settle(at, settle),
+            Command::SettleForgotten(forgotten) => return self.settle_forgotten(at, forgotten),
+            Command::Release { lease, why } => self.release(at, *lease, *why)?,
+            Command::CloseLease { lease } => self.close_lease(at, *lease)?,
         }
         Ok(Reply::Done)
-    }
-
-    pub(crate) fn account(&self, id: AccountId) -> Result<&Account, Refusal> {
-        self.accounts.get(id.index()).ok_or_else(|| unknown("account", id.number()))
-    }
-
-    fn transfer(&mut self, from: AccountId, to: AccountId, amount: Money) {
-        self.accounts[from.index()].balance -= i128::from(amount.picodollars());
-        self.accounts[to.index()].balance += i128::from(amount.picodollars());
-    }
-
-    /// The buyer pays the seller the cost, the seller pays the operator the fee.
-    fn pay(&mut self, buyer: AccountId, seller: AccountId, cost: Money, fee: Money) {
-        self.transfer(buyer, seller, cost);
-        self.transfer(seller, FEES, fee);
-    }
-
-    /// Worst cases of the account's open leases.
-    pub(crate) fn held(&self, account: AccountId) -> u128 {
-        let leases = self.leases.iter().filter(|open| open.lease.account == account);
-        leases.map(|open| u128::from(open.lease.hold.picodollars())).sum()
     }
 }

@@ -1,14 +1,17 @@
 //! A world of random commands from one seed: plausible ones in the main, and every kind of nonsense.
 //!
-//! Looks at the engine only to name sessions that are on; judges nothing.
+//! Looks at the engine only to name what is there (sessions, open leases, resting bids); judges nothing.
 
+mod bids;
 mod definitions;
-mod invocations;
+mod ends;
+mod operator;
+mod sellers;
 
 use std::collections::VecDeque;
 
-use merit_engine::{Applied, Command, Engine, Reply};
-use merit_terms::{AccountId, LeaseId, MarketId, Money, ProviderId, Time};
+use merit_engine::{Applied, Command, Engine, Lease, LeaseTerms, Reply};
+use merit_terms::{AccountId, LeaseId, MarketId, Money, Period, ProviderId, Time};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -17,12 +20,19 @@ pub(crate) struct World {
     chance: Pcg64,
     now_us: u64,
     opening: VecDeque<Command>,
-    /// Granted and, as far as is known, not closed.
-    running: Vec<LeaseId>,
+    /// From which step on the second rules hold; none: never.
+    activates: Option<u64>,
     closed: VecDeque<LeaseId>,
+    /// What was granted lately.
+    grants: VecDeque<LeaseTerms>,
+    /// Leases that a crash may have forgotten.
+    forgotten: VecDeque<LeaseTerms>,
+    /// Each run that began, with the sequence of its start.
+    starts: Vec<(u32, u64)>,
     /// Whose each function is.
     owners: Vec<AccountId>,
     quote_number: u64,
+    request_number: u64,
     runs: u32,
     step: u64,
 }
@@ -32,17 +42,30 @@ const PROVIDERS: u32 = 8;
 const MARKETS: u32 = 4;
 const FUNCTIONS: u32 = 15;
 const REMEMBERED: usize = 64;
+const SECOND_US: u64 = 1_000_000;
+
+fn remember<T>(what: T, in_list: &mut VecDeque<T>) {
+    in_list.push_back(what);
+    if in_list.len() > REMEMBERED {
+        in_list.pop_front();
+    }
+}
 
 impl World {
+    /// Of five worlds one activates the second rules late and one never does.
     pub(crate) fn new(seed: u64) -> World {
         let mut world = World {
             chance: Pcg64::seed_from_u64(seed),
             now_us: 1_700_000_000_000_000,
             opening: VecDeque::new(),
-            running: Vec::new(),
+            activates: [None, Some(20), Some(40), Some(6_000), Some(60)][(seed % 5) as usize],
             closed: VecDeque::new(),
+            grants: VecDeque::new(),
+            forgotten: VecDeque::new(),
+            starts: Vec::new(),
             owners: Vec::new(),
             quote_number: 0,
+            request_number: 0,
             runs: 0,
             step: 0,
         };
@@ -57,42 +80,53 @@ impl World {
         (self.clock(), command)
     }
 
-    /// What became of the last command, so that leases can be settled.
+    /// What became of the last command, so that what it made can be named.
     pub(crate) fn observe(&mut self, command: &Command, applied: &Applied) {
-        if let Ok(Reply::Granted(grant)) = &applied.reply {
-            self.running.push(grant.lease);
-        }
-        if let (Command::PutFunction(put), Ok(Reply::Function { function, .. })) = (command, &applied.reply)
-            && function.index() == self.owners.len()
-        {
-            self.owners.push(put.account);
-        }
-        let ended = match command {
-            Command::Settle(settle) => Some(settle.lease),
-            Command::Release { lease, .. } => Some(*lease),
-            _ => None,
-        };
-        let Some(index) = ended.and_then(|lease| self.running.iter().position(|running| *running == lease)) else {
-            return;
-        };
-        self.closed.push_back(self.running.swap_remove(index));
-        if self.closed.len() > REMEMBERED {
-            self.closed.pop_front();
+        match (command, &applied.reply) {
+            (_, Ok(Reply::Granted(grant))) => remember(grant.terms.clone(), &mut self.grants),
+            (Command::PutFunction(put), Ok(Reply::Function { function, .. }))
+                if function.index() == self.owners.len() =>
+            {
+                self.owners.push(put.account);
+            }
+            (Command::Start { run }, Ok(_)) => self.starts.extend(applied.sequence.map(|sequence| (*run, sequence))),
+            (Command::Settle(settle), Ok(_)) => remember(settle.lease, &mut self.closed),
+            (Command::Release { lease, .. } | Command::CloseLease { lease }, Ok(_)) => {
+                remember(*lease, &mut self.closed);
+            }
+            _ => {}
         }
     }
 
-    /// Mostly a few milliseconds on; sometimes back, past the timeouts, or past everything.
+    /// Mostly a few milliseconds on; sometimes back, past the timeouts, past everything, or past midnight.
     fn clock(&mut self) -> Time {
-        let step_us = match self.chance.random_range(0..2_000) {
-            0 => self.chance.random_range(600_000_000..900_000_000),
-            1..5 => self.chance.random_range(1_000_000..30_000_000),
-            5..1_000 => 0,
+        let step_us = match self.chance.random_range(0..10_000) {
+            0..4 => self.chance.random_range(600 * SECOND_US..900 * SECOND_US),
+            4 => self.chance.random_range(3_600 * SECOND_US..7_200 * SECOND_US),
+            5..10 => self.until_next(Period::Day),
+            10 => self.until_next(Period::Month),
+            11..30 => self.chance.random_range(SECOND_US..30 * SECOND_US),
+            30..5_000 => 0,
             _ if self.is_rush() => 10,
             _ => self.chance.random_range(0..60_000),
         };
         self.now_us += step_us;
-        let back_us = if self.one_in(50) { self.chance.random_range(0..30_000_000) } else { 0 };
+        let back_us = if self.one_in(50) { self.chance.random_range(0..30 * SECOND_US) } else { 0 };
         Time::from_micros(self.now_us - back_us)
+    }
+
+    /// To a second before the next day or month.
+    fn until_next(&mut self, period: Period) -> u64 {
+        let next = Time::start_of(period, self.now().period(period) + 1);
+        (next.micros() - self.now_us).saturating_sub(SECOND_US)
+    }
+
+    fn now(&self) -> Time {
+        Time::from_micros(self.now_us)
+    }
+
+    fn in_seconds(&self, seconds: u64) -> Time {
+        self.now().after_millis(seconds * 1_000)
     }
 
     /// Now and then everybody calls and nobody settles, so that many deadlines come at once.
@@ -100,49 +134,59 @@ impl World {
         self.step % 2_500 < 400
     }
 
+    /// Seldom many bids rest that nobody can serve, so that a sweep takes several commands.
+    fn is_hoard(&self) -> bool {
+        (1_000..1_160).contains(&(self.step % 5_000))
+    }
+
     fn command(&mut self, engine: &Engine) -> Command {
         self.step += 1;
-        match self.chance.random_range(0..1_000) {
-            0..460 => self.acquire(),
-            460..690 if self.is_rush() => self.acquire(),
-            460..690 => self.settle(),
-            690..715 => Command::Release { lease: self.lease(), busy: self.one_in(3) },
-            715..830 => Command::Quote(self.quote(engine)),
-            830..860 => self.state_pools(engine),
-            860..880 => {
-                let (provider, session) = self.session(engine);
-                Command::Busy { provider, session, pool: self.chance.random_range(0..4) }
-            }
-            880..884 => {
-                let (provider, session) = self.session(engine);
-                Command::CancelAll { provider, session }
-            }
-            884..888 => {
-                let (provider, session) = self.session(engine);
-                Command::Disconnect { provider, session }
-            }
-            888..915 => self.logon(),
-            915..916 => {
-                self.runs += self.chance.random_range(0..3);
-                Command::Start { run: self.runs }
-            }
-            916..950 => Command::Tick,
-            950..970 => Command::Deposit {
-                account: self.account(),
-                amount: Money::from_picodollars(self.chance.random_range(0..40_000_000)).unwrap(),
-            },
-            970..973 => Command::SetFee { basis_points: *[0, 250, 10_000, 10_001].choose(&mut self.chance).unwrap() },
-            973..983 => self.put_function(),
-            983..991 => self.put_alias(),
-            991..992 => Command::DeleteFunction { function: self.function() },
-            992..994 => self.create_market(),
-            994..996 => self.open_account(),
-            _ => self.register_provider(),
+        if self.activates == Some(self.step) {
+            return Command::ActivateRules { version: 2 };
         }
+        if self.is_hoard() && self.one_in(2) {
+            return self.hoard(engine);
+        }
+        match self.chance.random_range(0..1_000) {
+            0..330 => self.acquire(engine),
+            330..385 => self.defer(engine),
+            385..600 if self.is_rush() => self.acquire(engine),
+            385..600 => self.settle(engine),
+            600..680 => self.end(engine),
+            680..690 => self.cancel_bid(engine),
+            690..885 => self.sell(engine),
+            885..896 => self.broker_session(engine),
+            896..925 => Command::Tick,
+            925..975 => self.operate(engine),
+            975..982 => self.settle_forgotten(engine),
+            982..998 => self.define(),
+            998 => self.start(),
+            _ => self.activate(),
+        }
+    }
+
+    fn start(&mut self) -> Command {
+        self.runs += self.chance.random_range(0..3);
+        Command::Start { run: self.runs }
+    }
+
+    /// Versions that there are not, or that hold already.
+    fn activate(&mut self) -> Command {
+        let is_active = self.activates.is_some_and(|step| step < self.step);
+        let versions = if is_active { [0, 1, 2, 3] } else { [0, 1, 1, 3] };
+        Command::ActivateRules { version: *versions.choose(&mut self.chance).unwrap() }
     }
 
     fn one_in(&mut self, cases: u32) -> bool {
         self.chance.random_ratio(1, cases)
+    }
+
+    fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+        *values.choose(&mut self.chance).unwrap()
+    }
+
+    fn money(&mut self, most_picodollars: u64) -> Money {
+        Money::from_picodollars(self.chance.random_range(0..most_picodollars)).unwrap()
     }
 
     /// Sometimes one that does not exist.
@@ -151,7 +195,7 @@ impl World {
     }
 
     fn provider(&mut self) -> ProviderId {
-        ProviderId::new(self.chance.random_range(0..PROVIDERS + 1))
+        ProviderId::new(self.chance.random_range(0..PROVIDERS + u32::from(self.step.is_multiple_of(10))))
     }
 
     fn market(&mut self) -> MarketId {
@@ -165,17 +209,21 @@ impl World {
         (provider, if self.one_in(30) { session.saturating_sub(1) } else { session })
     }
 
-    /// Mostly one that runs; sometimes a closed one, or one that never was.
-    fn lease(&mut self) -> LeaseId {
+    fn open_lease(&mut self, engine: &Engine, is_meant: impl Fn(&Lease) -> bool) -> Option<Lease> {
+        let open: Vec<&Lease> = engine.open_leases().filter(|lease| is_meant(lease)).collect();
+        open.choose(&mut self.chance).map(|lease| (*lease).clone())
+    }
+
+    /// Mostly one that is open; sometimes a closed or forgotten one, or one that never was.
+    fn lease(&mut self, engine: &Engine) -> LeaseId {
         let never = LeaseId { run: self.runs, sequence: self.chance.random_range(0..1_000_000) };
+        let open = self.open_lease(engine, |_| true).map_or(never, |lease| lease.id);
         match self.chance.random_range(0..100) {
             0 => never,
-            1 => {
-                let lease = self.running.choose(&mut self.chance).copied().unwrap_or(never);
-                LeaseId { run: lease.run + 1, ..lease }
-            }
-            2..10 => self.closed.get(self.chance.random_range(0..REMEMBERED)).copied().unwrap_or(never),
-            _ => self.running.choose(&mut self.chance).copied().unwrap_or(never),
+            1 => LeaseId { run: open.run + 1, ..open },
+            2 => self.forgotten.back().map_or(never, |terms| terms.lease),
+            3..8 => self.closed.get(self.chance.random_range(0..REMEMBERED)).copied().unwrap_or(never),
+            _ => open,
         }
     }
 }

@@ -1,57 +1,33 @@
-//! Names and definitions: accounts, markets, providers, functions with their revisions and aliases.
+//! Functions with their revisions and aliases.
 
-use merit_engine::{Audience, LIVE, PutFunction, Qualifier, RegisterProvider, Reply};
-use merit_terms::{
-    AccountId, FunctionId, MEMORY_MAX_MB, MarketId, MarketName, Name, ProviderId, Refusal, TIMEOUT_MAX_MS,
-};
+use std::collections::BTreeMap;
 
-use super::{Account, Function, Market, Provider, Revision, Twin, invalid, unknown};
+use merit_engine::{Audience, Code, FunctionSettings, LIVE, PutFunction, Qualifier, Reply};
+use merit_terms::{AccountId, FunctionId, MEMORY_MAX_MB, Name, Refusal, TIMEOUT_MAX_MS};
+
+use super::accounts::check_budgets;
+use super::learning::Pair;
+use super::{Twin, invalid, unknown};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    pub(crate) account: AccountId,
+    pub(crate) name: Name,
+    pub(crate) settings: FunctionSettings,
+    pub(crate) revisions: Vec<Revision>,
+    pub(crate) aliases: BTreeMap<Name, u32>,
+    pub(crate) live: Option<u32>,
+    pub(crate) deleted: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Revision {
+    pub(crate) code: Code,
+    /// What was learned of it at each provider, the longest untouched first.
+    pub(super) learned: Vec<Pair>,
+}
 
 impl Twin {
-    pub(super) fn open_account(&mut self, name: &Name) -> Result<Reply, Refusal> {
-        if self.accounts.iter().any(|account| account.name == name.as_str()) {
-            return Err(Refusal::Exists { what: "account", name: name.to_string() });
-        }
-        self.accounts.push(Account { name: name.to_string(), balance: 0 });
-        Ok(Reply::Account(AccountId::new(self.accounts.len() as u32 - 1)))
-    }
-
-    pub(super) fn create_market(&mut self, name: &MarketName) -> Result<Reply, Refusal> {
-        if self.markets.iter().any(|market| market.name == *name) {
-            return Err(Refusal::Exists { what: "market", name: name.to_string() });
-        }
-        self.markets.push(Market { name: name.clone(), spot_price: None, trades: 0 });
-        Ok(Reply::Market(MarketId::new(self.markets.len() as u32 - 1)))
-    }
-
-    pub(super) fn register_provider(&mut self, register: &RegisterProvider) -> Result<Reply, Refusal> {
-        self.account(register.account)?;
-        if self.providers.iter().any(|provider| provider.name == register.name) {
-            return Err(Refusal::Exists { what: "provider", name: register.name.to_string() });
-        }
-        self.providers.push(Provider {
-            name: register.name.clone(),
-            account: register.account,
-            kind: register.kind,
-            labels: register.labels.clone(),
-            session: 0,
-            online: false,
-            endpoint: String::new(),
-            pools: Vec::new(),
-            last_quote: 0,
-            general_ratio: 0,
-        });
-        Ok(Reply::Provider(ProviderId::new(self.providers.len() as u32 - 1)))
-    }
-
-    /// The provider, if it is in this very session.
-    pub(super) fn in_session(&mut self, id: ProviderId, session: u32) -> Result<&mut Provider, Refusal> {
-        match self.providers.get_mut(id.index()) {
-            Some(provider) if provider.online && provider.session == session => Ok(provider),
-            _ => Err(Refusal::NotInSession),
-        }
-    }
-
     pub(super) fn put_function(&mut self, put: &PutFunction) -> Result<Reply, Refusal> {
         self.account(put.account)?;
         check(put)?;
@@ -63,7 +39,7 @@ impl Twin {
                 name: put.name.clone(),
                 settings: put.settings.clone(),
                 revisions: Vec::new(),
-                aliases: Default::default(),
+                aliases: BTreeMap::new(),
                 live: None,
                 deleted: false,
             });
@@ -72,12 +48,12 @@ impl Twin {
         function.deleted = false;
         function.settings = put.settings.clone();
         if function.revisions.last().map(|revision| &revision.code) != Some(&put.code) {
-            function.revisions.push(Revision { code: put.code.clone(), histories: Vec::new() });
+            function.revisions.push(Revision { code: put.code.clone(), learned: Vec::new() });
         }
         Ok(Reply::Function { function: FunctionId::new(index as u32), revision: function.revisions.len() as u32 })
     }
 
-    pub(super) fn function(&mut self, id: FunctionId) -> Result<&mut Function, Refusal> {
+    fn function_mut(&mut self, id: FunctionId) -> Result<&mut Function, Refusal> {
         match self.functions.get_mut(id.index()) {
             Some(function) if !function.deleted => Ok(function),
             _ => Err(unknown("function", id.number())),
@@ -85,7 +61,7 @@ impl Twin {
     }
 
     pub(super) fn delete_function(&mut self, id: FunctionId) -> Result<(), Refusal> {
-        let function = self.function(id)?;
+        let function = self.function_mut(id)?;
         function.deleted = true;
         function.aliases.clear();
         function.live = None;
@@ -93,7 +69,7 @@ impl Twin {
     }
 
     pub(super) fn put_alias(&mut self, id: FunctionId, alias: &Name, revision: u32) -> Result<(), Refusal> {
-        let function = self.function(id)?;
+        let function = self.function_mut(id)?;
         function.resolve(&Qualifier::Revision(revision))?;
         if alias.as_str() == LIVE {
             function.live = Some(revision);
@@ -120,6 +96,17 @@ impl Function {
     }
 }
 
+/// At most 64 entries, each with a name and of at most 4,096 bytes.
+pub(super) fn check_texts(field: &str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    if texts.len() > 64 {
+        return Err(invalid(field));
+    }
+    match texts.iter().find(|(name, value)| name.is_empty() || name.len() + value.len() > 4096) {
+        Some((name, _)) => Err(invalid(&format!("{field}.{name}"))),
+        None => Ok(()),
+    }
+}
+
 fn check(put: &PutFunction) -> Result<(), Refusal> {
     let (code, settings) = (&put.code, &put.settings);
     let listed = match &settings.audience {
@@ -131,10 +118,13 @@ fn check(put: &PutFunction) -> Result<(), Refusal> {
         ("timeout_ms", code.timeout_ms == 0 || code.timeout_ms > TIMEOUT_MAX_MS),
         ("max_concurrency", settings.max_concurrency == Some(0)),
         ("limits", settings.limits.check().is_err()),
+        ("markets", settings.markets.len() > 64 || code.deployments.len() > 64),
         ("providers", listed > 64),
     ];
-    match wrong.into_iter().find(|(_, wrong)| *wrong) {
-        Some((field, _)) => Err(invalid(field)),
-        None => Ok(()),
+    if let Some((field, _)) = wrong.into_iter().find(|(_, wrong)| *wrong) {
+        return Err(invalid(field));
     }
+    check_texts("environment", &code.environment)?;
+    check_texts("labels", &settings.labels)?;
+    check_budgets(&settings.budgets)
 }

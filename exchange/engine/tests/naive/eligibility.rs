@@ -1,0 +1,218 @@
+//! Whether an offer may serve a bid: every filter on every offer, and all the reasons against it.
+
+use merit_engine::{Audience, Bid, MarketState, ProviderKind};
+use merit_terms::{Limits, MarketPattern, Money, Period, Reason, Time, Usage};
+
+use super::accounts::{money, picodollars};
+use super::holds::Covers;
+use super::learning::predict;
+use super::ranking::Ranked;
+use super::spending::exceeded;
+use super::{Function, Offer, Provider, Twin, quotas};
+
+/// What is known of a bid before any offer is looked at.
+pub(super) struct Asked<'a> {
+    pub(super) at: Time,
+    pub(super) bid: &'a Bid,
+    pub(super) function: &'a Function,
+    pub(super) revision: u32,
+    pub(super) covers: Covers,
+    pub(super) available: i128,
+    pub(super) budgets_left: Vec<(Period, i128)>,
+}
+
+/// The longest timeout that the max cost buys on an offer, and its worst case.
+struct Affordable {
+    timeout_ms: u32,
+    worst_cost: Money,
+    refused: Option<Reason>,
+}
+
+/// The least of what two limits allow.
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    [one, other].into_iter().flatten().min()
+}
+
+impl Twin {
+    pub(super) fn judge(&self, asked: &Asked<'_>, offer: &Offer) -> Result<Ranked, Vec<Reason>> {
+        let provider = &self.providers[offer.provider.index()];
+        let revision = &asked.function.revisions[asked.revision as usize - 1];
+        let (code, rung, tariff) = (&revision.code, &offer.rung, &offer.rung.tariff);
+        let (own, limits) = (&asked.function.settings.limits, &asked.bid.limits);
+        let predicted = predict(revision, offer.provider, provider);
+        let mut reasons = self.not_permitted(asked, offer);
+        if code.memory_mb < rung.memory_min_mb || code.memory_mb > rung.memory_max_mb {
+            let (least_mb, most_mb) = (rung.memory_min_mb, rung.memory_max_mb);
+            reasons.push(Reason::MemoryRange { asked_mb: code.memory_mb, least_mb, most_mb });
+        }
+        if let Some(max_price) = least(limits.max_price, own.max_price)
+            && offer.price() > max_price
+        {
+            reasons.push(Reason::MaxPrice { price: offer.price(), max_price });
+        }
+        let latency_us = predicted.wall_us + predicted.cold_us;
+        if let Some(max_latency_ms) = least(limits.max_latency_ms, own.max_latency_ms)
+            && latency_us > u64::from(max_latency_ms) * 1000
+        {
+            reasons.push(Reason::MaxLatency { predicted_ms: latency_us.div_ceil(1000), max_latency_ms });
+        }
+        let Affordable { timeout_ms, worst_cost, refused } = affordable(asked, offer, provider.kind);
+        reasons.extend(refused);
+        if timeout_ms > rung.longest_ms {
+            reasons.push(Reason::TooLong { asked_ms: timeout_ms, longest_ms: rung.longest_ms });
+        }
+        reasons.extend(self.without_room(asked, offer, timeout_ms, worst_cost));
+        reasons.extend(not_covered(asked, provider.kind, worst_cost));
+        if !reasons.is_empty() {
+            return Err(reasons);
+        }
+        let timeout_us = u64::from(timeout_ms) * 1000;
+        let wall_us = predicted.wall_us.min(timeout_us);
+        let cold_us = predicted.cold_us.min(timeout_us - wall_us);
+        let usage = Usage { wall_us, cpu_us: predicted.cpu_us, cold_us, egress_bytes: 0 };
+        Ok(Ranked {
+            offer: offer.id,
+            provider: offer.provider,
+            market: offer.market,
+            price: offer.price(),
+            tariff: *tariff,
+            wall_us,
+            cold_us,
+            billed_ms: tariff.billed_ms(&usage),
+            cost: tariff.cost(code.memory_mb, rung.vcpus_milli, &usage),
+            worst_cost,
+            timeout_ms,
+            on_prior: predicted.on_prior,
+        })
+    }
+
+    /// What time alone may mend.
+    fn without_room(&self, asked: &Asked<'_>, offer: &Offer, timeout_ms: u32, worst_cost: Money) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let provider = &self.providers[offer.provider.index()];
+        let memory_mb = asked.memory_mb();
+        let free_mb = self.free_mb(offer);
+        if free_mb < u64::from(memory_mb) {
+            let pool = self.pool(offer.provider, offer.rung.pool);
+            let full = pool.size.slots > 0 && pool.leases >= pool.size.slots;
+            reasons.push(if full { Reason::NoSlot } else { Reason::NoCapacity { asked_mb: memory_mb, free_mb } });
+        }
+        let reserve = quotas::reserve(&offer.rung.tariff, memory_mb, timeout_ms);
+        if let Some(name) = &offer.rung.quota
+            && provider.quota(name).is_none_or(|quota| !quota.covers(asked.at, reserve))
+        {
+            reasons.push(Reason::QuotaExhausted { quota: name.clone() });
+        }
+        let exposed = self.exposure(offer.provider) + picodollars(worst_cost);
+        if provider.limits.exposure.is_some_and(|most| exposed > picodollars(most)) {
+            reasons.push(Reason::Exposure);
+        }
+        reasons.extend(self.unhealthy(asked.at, offer.provider, (asked.bid.function, asked.revision)));
+        reasons
+    }
+
+    /// The filters that neither predictions nor money nor room enter.
+    fn not_permitted(&self, asked: &Asked<'_>, offer: &Offer) -> Vec<Reason> {
+        let provider = &self.providers[offer.provider.index()];
+        let market = &self.markets[offer.market.index()];
+        let (bid, settings, code) = (asked.bid, &asked.function.settings, asked.code());
+        let (own, limits) = (&settings.limits, &bid.limits);
+        let within = |patterns: &[MarketPattern]| {
+            patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(&market.name))
+        };
+        let is_own_account = provider.account == bid.account;
+        let audience = match &settings.audience {
+            Audience::Own => is_own_account,
+            Audience::Listed(names) => names.contains(&provider.name),
+            Audience::Any => true,
+        };
+        let deployed = code.deployments.contains_key(&provider.name)
+            || (code.module.is_some() && market.name.as_str().ends_with("/wasm"));
+        let excluded = |limits: &Limits| {
+            (!limits.only.is_empty() && !limits.only.contains(&provider.name)) || limits.ignore.contains(&provider.name)
+        };
+        let deals_with_itself = provider.kind == ProviderKind::Market && is_own_account && !market.terms.self_dealing;
+        let wrong = [
+            (Reason::Market, !within(&settings.markets)),
+            (Reason::Region, !within(&limits.markets) || !within(&own.markets)),
+            (Reason::MarketClosed, market.terms.state != MarketState::Open),
+            (Reason::OutsideBands, market.is_outside_bands(offer.price())),
+            (Reason::Barred, self.is_barred(provider)),
+            (Reason::SelfDealing, self.rules > 1 && deals_with_itself),
+            (Reason::NoDeployment, !deployed),
+            (Reason::NotAllowed, !audience || !self.serves(provider, offer, bid)),
+            (Reason::Excluded, excluded(limits) || excluded(own)),
+            (Reason::AlreadyTried, bid.tried.contains(&offer.provider)),
+        ];
+        let labels = limits.labels.iter().chain(&own.labels);
+        let missing = labels.filter(|(name, value)| provider.labels.get(name) != Some(value));
+        let wrong = wrong.into_iter().filter(|(_, wrong)| *wrong).map(|(reason, _)| reason);
+        wrong.chain(missing.map(|(name, value)| Reason::MissingLabel { label: format!("{name}={value}") })).collect()
+    }
+
+    /// An own provider serves its account and those that the rung names; another all, or those that the rung names.
+    fn serves(&self, provider: &Provider, offer: &Offer, bid: &Bid) -> bool {
+        let buyer = &self.accounts[bid.account.index()].name;
+        let is_named = offer.rung.audience.iter().any(|name| name.as_str() == buyer);
+        match provider.kind {
+            ProviderKind::Own => provider.account == bid.account || is_named,
+            ProviderKind::Market => offer.rung.audience.is_empty() || is_named,
+        }
+    }
+}
+
+impl Asked<'_> {
+    pub(super) fn code(&self) -> &merit_engine::Code {
+        &self.function.revisions[self.revision as usize - 1].code
+    }
+
+    pub(super) fn memory_mb(&self) -> u32 {
+        self.code().memory_mb
+    }
+}
+
+/// What is held for other attempts at providers of the other kind, the max cost buys no more.
+fn affordable(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Affordable {
+    let (code, rung) = (asked.code(), &offer.rung);
+    let worst = |ms| rung.tariff.worst_case(code.memory_mb, rung.vcpus_milli, ms, asked.bid.answer_limit_bytes);
+    let max_cost = least(asked.bid.limits.max_cost, asked.function.settings.limits.max_cost);
+    let max_cost = max_cost.map(|max_cost| max_cost.saturating_sub(money(asked.covers.elsewhere(kind))));
+    let (mut timeout_ms, mut refused) = (code.timeout_ms, None);
+    if let Some(max_cost) = max_cost
+        && worst(timeout_ms) > max_cost
+    {
+        timeout_ms = longest(timeout_ms, |ms| worst(ms) <= max_cost);
+        if timeout_ms == 0 {
+            refused = Some(Reason::MaxCost { least: worst(1), max_cost });
+        } else if !rung.enforces_timeout {
+            refused = Some(Reason::CannotCutTimeout { worst: worst(code.timeout_ms), max_cost });
+        }
+    }
+    Affordable { timeout_ms, worst_cost: worst(timeout_ms), refused }
+}
+
+/// What budgets and funds lack beyond what is held for the bid already. Own providers take no funds.
+fn not_covered(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Vec<Reason> {
+    let beyond = |shared: u128| picodollars(worst_cost).saturating_sub(shared);
+    let in_period = |period| beyond(asked.covers.shared_in(kind, period, asked.at));
+    let mut reasons = exceeded(&asked.budgets_left, in_period);
+    let needed = beyond(asked.covers.shared(kind));
+    if kind == ProviderKind::Market && asked.available < needed as i128 {
+        reasons.push(Reason::InsufficientFunds { needed: money(needed) });
+    }
+    reasons
+}
+
+/// The longest timeout up to `most_ms` that `fits`, found by halving the step; 0 if not even 1 ms does.
+fn longest(most_ms: u32, fits: impl Fn(u32) -> bool) -> u32 {
+    let mut found_ms = 0_u32;
+    for step_ms in (0..32).rev().map(|bit| 1_u32 << bit) {
+        if let Some(longer_ms) = found_ms.checked_add(step_ms)
+            && longer_ms <= most_ms
+            && fits(longer_ms)
+        {
+            found_ms = longer_ms;
+        }
+    }
+    found_ms
+}

@@ -1,0 +1,142 @@
+//! What is due: deadlines of leases, bids and offers, renewals, and what is forgotten for good.
+
+use merit_engine::{AtDeadline, BidEnding, Ending, Event, LeaseState};
+use merit_terms::{LeaseId, OfferId, ProviderId, Time};
+
+use super::{Rested, Twin};
+
+/// In the order in which equal times run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Lease(u64),
+    TakeUp(u64),
+    Bid(u64),
+    Offer(OfferId),
+    Renewal(ProviderId, usize),
+    Late(LeaseId),
+}
+
+impl Twin {
+    fn dues(&self) -> impl Iterator<Item = (Time, Due)> {
+        let leases = self.leases.iter().map(|open| {
+            let lease = &open.lease;
+            (if open.has_capacity { lease.capacity_until } else { lease.settle_by }, Due::Lease(lease.id.sequence))
+        });
+        let offered = self.leases.iter().map(|open| &open.lease).filter(|lease| lease.state == LeaseState::Offered);
+        let offered = offered.map(|lease| (lease.matched_at.after_millis(1_000), Due::TakeUp(lease.id.sequence)));
+        let bids = self.resting.iter().filter(|rested| !rested.eager).map(|rested| &rested.resting);
+        let bids = bids.map(|bid| (bid.deferred.deadline, Due::Bid(bid.id.sequence)));
+        let offers = self.offers.iter().filter_map(|offer| Some((offer.rung.expires?, Due::Offer(offer.id))));
+        let renewals = self.providers.iter().zip(0..).flat_map(|(provider, id)| {
+            let armed = |(state, index): (&super::quotas::QuotaState, usize)| Some((state.renewal?, index));
+            let renewals = provider.quotas.iter().zip(0..).filter_map(armed);
+            renewals.map(move |(at, index)| (at, Due::Renewal(ProviderId::new(id), index)))
+        });
+        let late = self.late.iter().map(|(id, settle_by)| (*settle_by, Due::Late(*id)));
+        leases.chain(offered).chain(bids).chain(offers).chain(renewals).chain(late)
+    }
+
+    /// When something is due; what is pending is due now.
+    pub(crate) fn next_due(&self) -> Option<Time> {
+        if self.has_pending() { Some(self.last_at) } else { self.dues().map(|(at, _)| at).min() }
+    }
+
+    pub(crate) fn has_dues(&self, at: Time) -> bool {
+        self.dues().any(|(due_at, _)| due_at <= at)
+    }
+
+    /// What is due, in order, at most 64; whether anything was.
+    pub(super) fn expire(&mut self, at: Time) -> bool {
+        for ran in 0..64 {
+            let Some((_, due)) = self.dues().filter(|(due_at, _)| *due_at <= at).min() else {
+                return ran > 0;
+            };
+            self.run_due(at, due);
+        }
+        true
+    }
+
+    fn run_due(&mut self, at: Time, due: Due) {
+        match due {
+            Due::Lease(sequence) => self.lease_due(at, sequence),
+            Due::TakeUp(sequence) => self.not_taken_up(at, sequence),
+            Due::Bid(sequence) => self.at_deadline(sequence),
+            Due::Offer(id) => self.offers.retain(|offer| offer.id != id),
+            Due::Renewal(provider, index) => self.renew(at, provider, index),
+            Due::Late(id) => self.late.retain(|(late, _)| *late != id),
+        }
+    }
+
+    fn index_of(&self, sequence: u64) -> usize {
+        let is_due = |open: &super::OpenLease| open.lease.id.sequence == sequence;
+        self.leases.iter().position(is_due).expect("only open leases are due")
+    }
+
+    /// First the capacity returns, then the lease is paid by its claim or closes.
+    fn lease_due(&mut self, at: Time, sequence: u64) {
+        let index = self.index_of(sequence);
+        let open = &mut self.leases[index];
+        let is_unknown = open.lease.state == LeaseState::Unknown;
+        if is_unknown && self.rules == 1 {
+            self.remove(at, index, merit_terms::Money::ZERO, None);
+            return;
+        }
+        if open.has_capacity {
+            open.has_capacity = false;
+            if !is_unknown {
+                open.lease.state = LeaseState::Overdue;
+            }
+            let (provider, pool) = (open.lease.provider, open.pool);
+            self.trigger_pool(provider, pool);
+            return;
+        }
+        let lease = open.lease.clone();
+        let answers = self.leases.iter().map(|open| &open.lease).filter(|other| {
+            let same = other.invocation == lease.invocation && other.account == lease.account && other.id != lease.id;
+            same && other.state != LeaseState::Unknown
+        });
+        match (lease.claim, answers.map(|other| other.settle_by).max()) {
+            // What is answered is paid first, so the claim waits until just after that.
+            (Some(_), Some(settle_by)) => {
+                self.leases[index].lease.settle_by = Time::from_micros(settle_by.micros() + 1);
+            }
+            (Some(claim), None) => self.pay_claim(at, index, claim),
+            (None, _) if is_unknown => {
+                self.remove(at, index, merit_terms::Money::ZERO, None);
+            }
+            (None, _) => {
+                self.end(at, index, Ending::Expired);
+            }
+        }
+    }
+
+    /// The broker is gone or slow: the lease ends and its bid rests again.
+    fn not_taken_up(&mut self, at: Time, sequence: u64) {
+        let index = self.index_of(sequence);
+        let ended = self.end(at, index, Ending::NotTakenUp);
+        let mut resting = ended.bid.expect("only leases of deferred bids are offered");
+        resting.rested_at = at;
+        if resting.deferred.deadline > at {
+            self.rest(resting);
+        } else {
+            let sequence = resting.id.sequence;
+            self.resting.push(Rested { resting, eager: false });
+            self.at_deadline(sequence);
+        }
+    }
+
+    fn at_deadline(&mut self, sequence: u64) {
+        let is_due = |rested: &Rested| rested.resting.id.sequence == sequence;
+        let index = self.resting.iter().position(is_due).expect("only resting bids are due");
+        match self.resting[index].resting.deferred.then {
+            AtDeadline::Expire => self.leave(index, BidEnding::Expired),
+            AtDeadline::Market => self.resting[index].eager = true,
+        }
+    }
+
+    /// Takes a bid out of the books.
+    pub(super) fn leave(&mut self, index: usize, how: BidEnding) {
+        let resting = self.resting.remove(index).resting;
+        self.events.push(Event::BidGone { resting: Box::new(resting), how });
+    }
+}

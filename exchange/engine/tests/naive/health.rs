@@ -1,0 +1,124 @@
+//! Who failed: left out for a while, for one revision or for all, until one call shows that it is back.
+
+use merit_engine::{Event, Lease, ProviderKind};
+use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
+
+use super::Twin;
+
+const HOUR_MS: u64 = 3_600_000;
+/// Functions that must agree within this time that a provider fails.
+const AGREE_WITHIN_MS: u64 = 300_000;
+const AGREEING_FUNCTIONS: usize = 3;
+const AGREEING_ACCOUNTS: usize = 2;
+const LONGEST_S: u64 = 300;
+
+/// A provider that failed with one revision; without a revision: with all.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Back {
+    pub(crate) provider: ProviderId,
+    pub(crate) revision: Option<(FunctionId, u32)>,
+    pub(crate) failures: u32,
+    failed_at: Time,
+    pub(crate) until: Time,
+    pub(crate) trial: Option<LeaseId>,
+}
+
+fn pair(lease: &Lease) -> Option<(FunctionId, u32)> {
+    Some((lease.function, lease.revision))
+}
+
+impl Twin {
+    fn back(&mut self, provider: ProviderId, revision: Option<(FunctionId, u32)>) -> Option<&mut Back> {
+        self.backs.iter_mut().find(|back| back.provider == provider && back.revision == revision)
+    }
+
+    /// Why the provider is left out for this revision now.
+    pub(super) fn unhealthy(&self, at: Time, provider: ProviderId, revision: (FunctionId, u32)) -> Vec<Reason> {
+        let concerns =
+            |back: &&Back| back.provider == provider && (back.revision.is_none() || back.revision == Some(revision));
+        let is_open = |id: LeaseId| self.leases.iter().any(|open| open.lease.id == id);
+        let reason = |back: &Back| match back.trial {
+            _ if at < back.until => Some(Reason::BackingOff { until: back.until }),
+            Some(trial) if is_open(trial) => Some(Reason::OnTrial),
+            _ => None,
+        };
+        self.backs.iter().filter(concerns).filter_map(reason).collect()
+    }
+
+    /// The match of a provider whose time is over tries whether it is back.
+    pub(super) fn begin_trial(&mut self, lease: &Lease) {
+        for revision in [None, pair(lease)] {
+            if let Some(back) = self.back(lease.provider, revision) {
+                back.trial = Some(lease.id);
+            }
+        }
+    }
+
+    /// A trial that ended without saying anything.
+    pub(super) fn end_trial(&mut self, id: LeaseId) {
+        self.backs.iter_mut().filter(|back| back.trial == Some(id)).for_each(|back| back.trial = None);
+    }
+
+    /// The provider failed the lease: it is left out for the revision, and for all once enough agree.
+    pub(super) fn fault(&mut self, at: Time, lease: &Lease) {
+        if self.rules == 1 {
+            return;
+        }
+        let forgotten = |back: &Back| back.provider == lease.provider && back.failed_at.after_millis(HOUR_MS) < at;
+        self.remove_backs(forgotten);
+        self.fail(at, lease, pair(lease));
+        let own = self.back(lease.provider, None).cloned();
+        let is_trial = own.as_ref().is_some_and(|back| back.trial == Some(lease.id));
+        let is_out = own.is_some_and(|back| at < back.until);
+        if is_trial || (!is_out && self.enough_agree(at, lease.provider)) {
+            self.fail(at, lease, None);
+        }
+    }
+
+    /// Calls that ran while it was out already count once.
+    fn fail(&mut self, at: Time, lease: &Lease, revision: Option<(FunctionId, u32)>) {
+        let provider = lease.provider;
+        let known = self.back(provider, revision).cloned();
+        if known.as_ref().is_some_and(|back| at < back.until && back.trial != Some(lease.id)) {
+            return;
+        }
+        let failures = known.map_or(0, |back| back.failures) + 1;
+        let seconds = LONGEST_S.min(1 << (failures - 1).min(10));
+        let until = at.after_millis(seconds * 1000);
+        self.backs.retain(|back| back.provider != provider || back.revision != revision);
+        self.backs.push(Back { provider, revision, failures, failed_at: at, until, trial: None });
+        self.events.push(Event::Health { provider, revision, until });
+    }
+
+    /// Three functions of two accounts; of one, if the provider is its owner's or nobody else used it lately.
+    fn enough_agree(&self, at: Time, id: ProviderId) -> bool {
+        let lately = |back: &&Back| back.provider == id && back.failed_at.after_millis(AGREE_WITHIN_MS) >= at;
+        let mut functions: Vec<FunctionId> =
+            self.backs.iter().filter(lately).filter_map(|back| back.revision).map(|(function, _)| function).collect();
+        functions.sort();
+        functions.dedup();
+        let mut accounts: Vec<AccountId> =
+            functions.iter().map(|function| self.functions[function.index()].account).collect();
+        accounts.sort();
+        accounts.dedup();
+        let provider = &self.providers[id.index()];
+        let users = provider.served.iter().filter(|(_, latest)| latest.after_millis(HOUR_MS) >= at).count();
+        let one_is_enough = provider.kind == ProviderKind::Own || users <= 1;
+        functions.len() >= AGREEING_FUNCTIONS && (accounts.len() >= AGREEING_ACCOUNTS || one_is_enough)
+    }
+
+    /// The lease was answered: the provider is back for the revision, and as its trial for all.
+    pub(super) fn recover(&mut self, lease: &Lease) {
+        let is_trial = self.back(lease.provider, None).is_some_and(|back| back.trial == Some(lease.id));
+        self.remove_backs(|back| back.provider == lease.provider && (is_trial || back.revision == pair(lease)));
+        self.end_trial(lease.id);
+    }
+
+    fn remove_backs(&mut self, gone: impl Fn(&Back) -> bool) {
+        for back in self.backs.iter().filter(|back| gone(back)) {
+            let (provider, revision) = (back.provider, back.revision);
+            self.events.push(Event::Health { provider, revision, until: Time::default() });
+        }
+        self.backs.retain(|back| !gone(back));
+    }
+}

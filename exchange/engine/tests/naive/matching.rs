@@ -1,0 +1,152 @@
+//! A match: the best offer is leased, and all that follows from it.
+
+use merit_engine::{Bid, Event, Grant, Lease, LeaseState, ProviderKind, Reply, Resting};
+use merit_terms::{LeaseId, NoOffer, Refusal, Time};
+
+use super::accounts::{money, picodollars};
+use super::ranking::{Decision, Ranked};
+use super::{OpenLease, Twin, invalid, quotas};
+
+impl Twin {
+    /// A repeated request is answered with the lease that it has.
+    pub(super) fn acquire(&mut self, at: Time, sequence: u64, bid: &Bid) -> Result<Reply, Refusal> {
+        self.check_request(bid)?;
+        if let Some(open) = self.leases.iter().find(|open| bid.request.is_some() && open.lease.request == bid.request) {
+            return Ok(Reply::Granted(Box::new(self.grant_of(&open.lease))));
+        }
+        self.check_bidder(bid)?;
+        self.buy(at, sequence, bid, None).map(|grant| Reply::Granted(Box::new(grant)))
+    }
+
+    pub(super) fn check_request(&self, bid: &Bid) -> Result<(), Refusal> {
+        bid.request.map_or(Ok(()), |request| self.online_broker(request.session))
+    }
+
+    pub(super) fn check_bidder(&self, bid: &Bid) -> Result<(), Refusal> {
+        if bid.limits.check().is_err() {
+            return Err(invalid("limits"));
+        }
+        if self.account(bid.account)?.frozen {
+            return Err(Refusal::Frozen { account: String::new() });
+        }
+        Ok(())
+    }
+
+    /// Leases the best offer for `bid`, which may have rested.
+    pub(super) fn buy(
+        &mut self,
+        at: Time,
+        sequence: u64,
+        bid: &Bid,
+        resting: Option<&Resting>,
+    ) -> Result<Grant, Refusal> {
+        let decision = self.decide(at, bid, resting)?;
+        self.check_concurrency(bid)?;
+        let Some(winner) = decision.ranked.first() else {
+            return Err(self.no_offer(decision.lacks));
+        };
+        Ok(self.lease(at, sequence, bid, resting, &decision, winner))
+    }
+
+    /// The function's limit first, then the account's.
+    fn check_concurrency(&self, bid: &Bid) -> Result<(), Refusal> {
+        let of_function = (self.running(bid.function), self.functions[bid.function.index()].settings.max_concurrency);
+        let of_account = (self.running_of(bid.account), self.accounts[bid.account.index()].limits.max_concurrency);
+        for (running, most) in [of_function, of_account] {
+            if let Some(max_concurrency) = most.filter(|most| running >= *most) {
+                return Err(Refusal::MaxConcurrency { running, max_concurrency });
+            }
+        }
+        Ok(())
+    }
+
+    /// Leases that still take capacity.
+    pub(crate) fn running(&self, function: merit_terms::FunctionId) -> u32 {
+        self.leases.iter().filter(|open| open.has_capacity && open.lease.function == function).count() as u32
+    }
+
+    fn running_of(&self, account: merit_terms::AccountId) -> u32 {
+        self.leases.iter().filter(|open| open.has_capacity && open.lease.account == account).count() as u32
+    }
+
+    pub(super) fn no_offer(&self, class: NoOffer) -> Refusal {
+        let has_offer = |market| self.offers.iter().any(|offer| offer.market == market);
+        let markets = self.every_market().filter(|market| has_offer(*market)).count() as u32;
+        Refusal::NoOffer { class, offers: self.offers.len() as u32, markets }
+    }
+
+    fn lease(
+        &mut self,
+        at: Time,
+        sequence: u64,
+        bid: &Bid,
+        resting: Option<&Resting>,
+        decision: &Decision,
+        winner: &Ranked,
+    ) -> Grant {
+        let runner_up = decision.ranked.iter().find(|other| other.provider != winner.provider);
+        let offer = self.offers.iter().find(|offer| offer.id == winner.offer).expect("only live offers are ranked");
+        let (pool, rung) = (offer.rung.pool, offer.rung.clone());
+        let id = LeaseId { run: self.run, sequence };
+        let capacity_until = at.after_millis(u64::from(winner.timeout_ms) + 5_000);
+        let shared = self.covers(bid, None).shared(self.kind(winner.provider));
+        let pot = money(shared.max(picodollars(winner.worst_cost)));
+        let lease = Lease {
+            id,
+            invocation: resting.map(|resting| resting.id).or(bid.invocation).unwrap_or(id),
+            attempt: 1 + bid.tried.len() as u32,
+            account: bid.account,
+            function: bid.function,
+            revision: decision.revision,
+            provider: winner.provider,
+            market: winner.market,
+            offer: winner.offer,
+            price: winner.price,
+            tariff: winner.tariff,
+            vcpus_milli: rung.vcpus_milli,
+            memory_mb: decision.memory_mb,
+            timeout_ms: winner.timeout_ms,
+            quoted_cost: winner.cost,
+            worst_cost: winner.worst_cost,
+            hold: resting.map_or(pot, |resting| resting.hold),
+            matched_at: at,
+            capacity_until,
+            settle_by: capacity_until.after_millis(600_000),
+            runner_up: runner_up.map(|other| (other.provider, other.cost)),
+            state: if resting.is_some() { LeaseState::Offered } else { LeaseState::Running },
+            on_prior: winner.on_prior,
+            claim: None,
+            request: bid.request,
+        };
+        self.events.push(Event::Granted(Box::new(lease.clone())));
+        if resting.is_none() && bid.invocation.is_some() {
+            self.take_holds(&lease);
+        }
+        // What was matched goes to the back, with what ties with it in its ladder.
+        for offer in &mut self.offers {
+            let ladder = offer.provider == winner.provider && offer.market == winner.market;
+            if ladder && offer.rung.tariff == winner.tariff {
+                offer.place = sequence;
+            }
+        }
+        let reserve = quotas::reserve(&lease.tariff, lease.memory_mb, lease.timeout_ms);
+        let draw = rung.quota.and_then(|name| self.draw(at, lease.provider, &name, reserve));
+        self.begin_trial(&lease);
+        self.serve(at, &lease);
+        let grant = self.grant_of(&lease);
+        self.leases.push(OpenLease { lease, pool, has_capacity: true, draw, bid: resting.cloned() });
+        self.protect(at, winner.provider);
+        grant
+    }
+
+    fn serve(&mut self, at: Time, lease: &Lease) {
+        let served = &mut self.providers[lease.provider.index()].served;
+        served.retain(|(account, _)| *account != lease.account);
+        served.push((lease.account, at));
+    }
+
+    /// The cost counts against budgets only where the buyer's own provider bills it directly.
+    pub(super) fn moves_money(&self, lease: &Lease) -> bool {
+        self.kind(lease.provider) == ProviderKind::Market
+    }
+}

@@ -1,0 +1,145 @@
+//! How a lease is paid, or ends unpaid because of what its broker says.
+
+use merit_engine::{Ending, Event, FEES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
+use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
+
+use super::Twin;
+use super::accounts::{money, picodollars};
+
+impl Twin {
+    pub(super) fn settle(&mut self, at: Time, settle: &Settle) -> Result<Reply, Refusal> {
+        match settle.execution {
+            Execution::Executed => self.settle_executed(at, settle),
+            Execution::NotSent => self.release(at, settle.lease, NotSent::Withdrawn).map(|()| Reply::Done),
+            Execution::Unknown => self.settle_unknown(at, settle).map(|()| Reply::Done),
+        }
+    }
+
+    /// The lease, if its broker may still end it. One that was only offered is taken up by that.
+    fn open(&mut self, id: LeaseId) -> Result<usize, Refusal> {
+        let Some(index) = self.position(id) else {
+            return Err(if self.is_forgotten(id) { Refusal::Forgotten } else { Refusal::Closed });
+        };
+        if self.leases[index].lease.state == LeaseState::Unknown {
+            return Err(Refusal::Closed);
+        }
+        if self.leases[index].lease.state == LeaseState::Offered {
+            self.take_up(id)?;
+        }
+        Ok(index)
+    }
+
+    fn settle_executed(&mut self, at: Time, settle: &Settle) -> Result<Reply, Refusal> {
+        let index = self.open(settle.lease)?;
+        let lease = self.leases[index].lease.clone();
+        let reported = settle.reported.or(lease.claim);
+        let metered = Usage::metered(reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
+        let most = if self.moves_money(&lease) { lease.hold } else { lease.worst_cost };
+        let settlement = self.bill(&lease, metered, most);
+        self.remove(at, index, settlement.cost, Some(settlement.billed_ms));
+        self.pay(at, &lease, &settlement, settlement.cost);
+        self.teach(at, &lease, settle.outcome, &metered);
+        if !settle.fault {
+            self.recover(&lease);
+        }
+        self.end_trial(lease.id);
+        self.trade(&lease, settle.outcome, settlement);
+        Ok(Reply::Settled(settlement))
+    }
+
+    /// What the usage costs on the lease's terms, at most so much, and the fee on it.
+    pub(super) fn bill(&self, lease: &Lease, metered: Metered, most: Money) -> Settlement {
+        let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(most);
+        Settlement {
+            cost,
+            fee: if self.moves_money(lease) { cost.share(self.fee_basis_points) } else { Money::ZERO },
+            billed_ms: lease.tariff.billed_ms(&metered.usage),
+            usage: metered.usage,
+            estimated: metered.estimated,
+        }
+    }
+
+    /// The buyer pays the seller so much of the cost, the operator the rest, and the seller pays the operator the fee.
+    pub(super) fn pay(&mut self, at: Time, lease: &Lease, settlement: &Settlement, by_buyer: Money) {
+        let (id, invocation) = (lease.id, lease.invocation);
+        let seller = self.providers[lease.provider.index()].account;
+        if self.moves_money(lease) {
+            self.transfer(lease.account, seller, by_buyer, Why::Cost { lease: id, invocation });
+            if let Some(losses) = self.losses {
+                let rest = settlement.cost.saturating_sub(by_buyer);
+                self.transfer(losses, seller, rest, Why::Loss { lease: id, invocation });
+            }
+            self.transfer(seller, FEES, settlement.fee, Why::Fee { lease: id, invocation });
+        }
+        self.count_payment(at, lease, by_buyer);
+    }
+
+    pub(super) fn teach(&mut self, at: Time, lease: &Lease, outcome: Outcome, metered: &Metered) {
+        if !metered.estimated && [Outcome::Ok, Outcome::Timeout].contains(&outcome) {
+            self.learn(at, lease, &metered.usage);
+        }
+    }
+
+    /// What was executed is a trade, and makes the spot price if it cost somebody else something.
+    pub(super) fn trade(&mut self, lease: &Lease, outcome: Outcome, settlement: Settlement) {
+        let seller = self.providers[lease.provider.index()].account;
+        let market = &mut self.markets[lease.market.index()];
+        market.trades += 1;
+        if settlement.cost > Money::ZERO && seller != lease.account {
+            market.spot_price = Some(lease.price);
+        }
+        let spot_price = market.spot_price;
+        self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, spot_price });
+    }
+
+    /// The hold stays for a claim; what was sent keeps its capacity until its deadline. By the first rules there are
+    /// no claims: the hold closes at once, and the lease goes with its capacity.
+    fn settle_unknown(&mut self, at: Time, settle: &Settle) -> Result<(), Refusal> {
+        let index = self.open(settle.lease)?;
+        let lease = &mut self.leases[index].lease;
+        lease.state = LeaseState::Unknown;
+        if self.rules == 1 {
+            lease.hold = Money::ZERO;
+        }
+        let lease = lease.clone();
+        self.events.push(Event::Ended { lease: Box::new(lease.clone()), how: Ending::Unknown });
+        if self.rules == 1 && !self.leases[index].has_capacity {
+            self.remove(at, index, Money::ZERO, None);
+        }
+        if settle.fault {
+            self.fault(at, &lease);
+        }
+        self.end_trial(lease.id);
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, at: Time, id: LeaseId, why: NotSent) -> Result<(), Refusal> {
+        let index = self.open(id)?;
+        let ended = self.remove(at, index, Money::ZERO, None);
+        let lease = ended.lease;
+        if why == NotSent::Busy && ended.has_capacity {
+            self.busy(lease.provider, ended.pool)?;
+        }
+        if why == NotSent::Failed {
+            self.fault(at, &lease);
+        }
+        self.end_trial(lease.id);
+        self.events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
+        Ok(())
+    }
+
+    /// Nobody settled the lease: what its provider claims is paid of what is left of the invocation's holds.
+    pub(super) fn pay_claim(&mut self, at: Time, index: usize, claim: Usage) {
+        let lease = self.leases[index].lease.clone();
+        let timeout_us = u64::from(lease.timeout_ms) * 1000;
+        let metered = Usage::metered(Some(claim), timeout_us, lease.timeout_ms, 0);
+        let held = picodollars(lease.hold) + self.held_by_siblings(&lease);
+        let settlement = self.bill(&lease, metered, lease.worst_cost.min(money(held)));
+        let by_own_hold = settlement.cost.min(lease.hold);
+        self.draw_on_siblings(&lease, picodollars(settlement.cost) - picodollars(by_own_hold));
+        self.remove(at, index, by_own_hold, Some(settlement.billed_ms));
+        self.pay(at, &lease, &settlement, settlement.cost);
+        self.end_trial(lease.id);
+        self.trade(&lease, Outcome::Ok, settlement);
+    }
+}
