@@ -8,6 +8,7 @@ use merit_proto::v1::market_event;
 use merit_terms::{MarketId, MarketName, Name, Price, ProviderId};
 
 use super::book::{Book, BookChange};
+use crate::codec::market_terms_to_proto;
 use crate::sequencer::Happened;
 
 #[derive(Default)]
@@ -46,18 +47,15 @@ impl Names {
 
     /// A book as it stands, without trades.
     pub(super) fn snapshot(&self, market: MarketId, book: &Book) -> v1::BookSnapshot {
-        let (band_low, band_high) = bands(&book.terms);
         v1::BookSnapshot {
             market: self.market(market),
             sequence: book.sequence,
             checksum: book.checksum(),
-            state: book.terms.state.as_str().to_owned(),
+            terms: Some(market_terms_to_proto(&book.terms)),
             spot_price: book.spot_price.map(Price::picodollars),
             offers: book.offers().map(|offer| self.offer(&offer)).collect(),
             trades: Vec::new(),
             bids: book.bids().collect(),
-            band_low,
-            band_high,
         }
     }
 
@@ -73,9 +71,7 @@ impl Names {
     }
 
     pub(super) fn state(&self, market: MarketId, sequence: u64, terms: &MarketTerms) -> market_event::State {
-        let (band_low, band_high) = bands(terms);
-        let state = terms.state.as_str().to_owned();
-        market_event::State { market: self.market(market), sequence, state, band_low, band_high }
+        market_event::State { market: self.market(market), sequence, terms: Some(market_terms_to_proto(terms)) }
     }
 
     pub(super) fn trade(&self, one: &Happened, lease: &Lease, billed_ms: u64, spot_price: Option<Price>) -> v1::Trade {
@@ -95,22 +91,15 @@ impl Names {
 
     /// A market in one line.
     pub(super) fn summary(&self, market: MarketId, book: &Book) -> v1::Market {
-        let (band_low, band_high) = bands(&book.terms);
         v1::Market {
             name: self.market(market),
-            state: book.terms.state.as_str().to_owned(),
+            terms: Some(market_terms_to_proto(&book.terms)),
             spot_price: book.spot_price.map(Price::picodollars),
             offers: book.offers().count() as u32,
             capacity_mb: book.offers().map(|offer| offer.capacity_mb).sum(),
             free_mb: book.offers().map(|offer| offer.free_mb).sum(),
             trades: book.trades,
             bids: book.bids().map(|level| level.bids).sum(),
-            band_low,
-            band_high,
         }
     }
-}
-
-fn bands(terms: &MarketTerms) -> (Option<u64>, Option<u64>) {
-    terms.bands.map(|(low, high)| (low.picodollars(), high.picodollars())).unzip()
 }

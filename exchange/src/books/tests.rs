@@ -31,7 +31,7 @@ fn the_mirror_is_the_book_of_the_engine_after_every_command() {
         for step in 0..1_500 {
             books.apply(&world.run(1));
             rested |= books.markets().iter().any(|market| market.bids > 0);
-            closed |= books.markets().iter().any(|market| market.state != "open");
+            closed |= books.markets().iter().any(|market| market.terms.unwrap().state() != v1::MarketState::Open);
             let fresh = books_of(&world);
             assert_eq!(standing(&books), standing(&fresh), "seed {seed}, step {step}");
             assert_eq!(books.markets(), fresh.markets(), "seed {seed}, step {step}");
@@ -45,7 +45,7 @@ fn the_mirror_is_the_book_of_the_engine_after_every_command() {
 #[derive(Default)]
 struct Reader {
     sequence: u64,
-    state: String,
+    terms: Option<v1::MarketTerms>,
     spot_price: Option<u64>,
     offers: BTreeMap<(u64, String), v1::Offer>,
     bids: BTreeMap<u64, v1::BidLevel>,
@@ -58,7 +58,7 @@ impl Reader {
             Sent::Snapshot(snapshot) => {
                 let reader = readers.entry(snapshot.market.clone()).or_default();
                 *reader = Reader { trades: reader.trades, ..Reader::default() };
-                (reader.sequence, reader.state) = (snapshot.sequence, snapshot.state.clone());
+                (reader.sequence, reader.terms) = (snapshot.sequence, snapshot.terms);
                 reader.spot_price = snapshot.spot_price;
                 reader.put(&snapshot.offers, &snapshot.bids);
                 assert_eq!(reader.checksum(), snapshot.checksum);
@@ -76,7 +76,7 @@ impl Reader {
                 (reader.spot_price, reader.trades) = (trade.spot_price, reader.trades + 1);
             }
             Sent::State(state) => {
-                readers.get_mut(&state.market).expect("a snapshot comes first").state.clone_from(&state.state);
+                readers.get_mut(&state.market).expect("a snapshot comes first").terms = state.terms;
             }
             Sent::Heartbeat(_) => {}
         }
@@ -142,7 +142,7 @@ fn assert_knows(books: &Books, readers: &BTreeMap<String, Reader>) {
         let by_key = |offer: &v1::Offer| ((offer.price, offer.offer.clone()), offer.clone());
         assert_eq!(reader.offers, snapshot.offers.iter().map(by_key).collect());
         assert_eq!(reader.bids.values().rev().copied().collect::<Vec<_>>(), snapshot.bids);
-        assert_eq!((&reader.state, reader.spot_price), (&snapshot.state, snapshot.spot_price));
+        assert_eq!((reader.terms, reader.spot_price), (snapshot.terms, snapshot.spot_price));
         assert!(market.trades >= reader.trades);
     }
 }

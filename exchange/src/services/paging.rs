@@ -10,7 +10,7 @@ use crate::archive::ArchiveError;
 pub(super) fn past(error: ArchiveError) -> Status {
     let text = crate::sequencer::chain(&error);
     match error {
-        ArchiveError::Behind { .. } | ArchiveError::Failed(_) => Status::unavailable(text),
+        ArchiveError::Behind { .. } | ArchiveError::Failed(_) => Status::aborted(text),
         ArchiveError::Read(_) => Status::internal(text),
     }
 }
