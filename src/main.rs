@@ -4,6 +4,7 @@ mod accounts;
 mod bench;
 mod book;
 mod broker;
+mod candles;
 mod client;
 mod demo;
 mod deploy;
@@ -19,6 +20,8 @@ mod provider;
 mod providers;
 mod quote;
 mod sim;
+mod span;
+mod statement;
 mod stop;
 mod trades;
 mod up;
@@ -69,8 +72,10 @@ enum Command {
     Providers(providers::Arguments),
     /// Show a market's book
     Book(book::Arguments),
-    /// Show a market's latest trades
+    /// Show a market's trades
     Trades(trades::Arguments),
+    /// Show a market's prices and volume, interval by interval
+    Candles(candles::Arguments),
     /// Measure the engine, or the way of a call beside a reverse proxy
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
@@ -109,6 +114,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Providers(arguments) => providers::run(arguments).await,
         Command::Book(arguments) => book::run(arguments).await,
         Command::Trades(arguments) => trades::run(arguments).await,
+        Command::Candles(arguments) => candles::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments),
         Command::Sim(arguments) => sim::run(arguments),
         Command::Why(arguments) => why::run(&arguments),
