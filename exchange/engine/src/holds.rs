@@ -3,7 +3,7 @@
 //! An attempt that may have run keeps its hold until nobody may claim it any more; a further attempt takes it over and
 //! raises it to its own worst case, and leaves behind what it did not cost.
 
-use merit_terms::{LeaseId, Money, Outcome, Time, Usage};
+use merit_terms::{AccountId, LeaseId, Money, Outcome, Time, Usage};
 
 use crate::Engine;
 use crate::command::{Bid, ProviderKind, Settlement};
@@ -39,19 +39,20 @@ impl Engine {
         self.count_spending(lease, |spending, calendar| spending.unhold(amount, lease.matched_at, calendar));
     }
 
-    fn siblings_of_kind(&self, invocation: LeaseId, kind: ProviderKind, except: u64) -> Vec<u64> {
-        let same =
-            |sequence: &u64| *sequence != except && self.kind_of(self.leases.open[sequence].lease.provider) == kind;
+    /// The unknown attempts of an account's invocation at providers of one kind, in order of their match.
+    fn siblings_of_kind(&self, account: AccountId, invocation: LeaseId, kind: ProviderKind) -> Vec<u64> {
+        let same = |sequence: &u64| {
+            let lease = &self.leases.open[sequence].lease;
+            lease.account == account && self.kind_of(lease.provider) == kind
+        };
         self.siblings(invocation).filter(same).collect()
     }
 
     /// Takes what the unknown attempts of an invocation at providers of one kind hold; how much that is.
     pub(crate) fn take_over_holds(&mut self, bid: &Bid, invocation: LeaseId, kind: ProviderKind) -> Money {
         let mut sum = 0_u64;
-        for sequence in self.siblings_of_kind(invocation, kind, 0) {
-            if self.leases.open[&sequence].lease.account == bid.account {
-                sum = sum.saturating_add(self.take_hold(sequence, Money::MAX).picodollars());
-            }
+        for sequence in self.siblings_of_kind(bid.account, invocation, kind) {
+            sum = sum.saturating_add(self.take_hold(sequence, Money::MAX).picodollars());
         }
         Money::from_picodollars(sum).unwrap_or(Money::MAX)
     }
@@ -72,13 +73,12 @@ impl Engine {
             return;
         }
         let kind = self.kind_of(ended.provider);
-        let siblings = self.siblings_of_kind(ended.invocation, kind, ended.id.sequence);
-        let leases = || siblings.iter().map(|sequence| &self.leases.open[sequence].lease);
-        let own = leases().filter(|lease| lease.account == ended.account);
+        let siblings = self.siblings_of_kind(ended.account, ended.invocation, kind);
+        let own = siblings.iter().map(|sequence| &self.leases.open[sequence].lease);
         let held = own.clone().map(|lease| lease.hold.picodollars()).fold(0, u64::saturating_add);
-        let Some(worst) = own.clone().map(|lease| lease.worst_cost.picodollars()).max() else { return };
+        let Some(worst) = own.map(|lease| lease.worst_cost.picodollars()).max() else { return };
         let needed = Money::from_picodollars(worst.saturating_sub(held)).unwrap_or(Money::MAX);
-        let Some(heir) = own.last().map(|lease| lease.id.sequence) else { return };
+        let Some(heir) = siblings.last().copied() else { return };
         let passed = left.min(needed);
         if let Some(open) = self.leases.open.get_mut(&heir) {
             // At most its worst case, which is at most the maximum.
@@ -105,7 +105,8 @@ impl Engine {
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(lease.worst_cost);
         let mut missing = cost.saturating_sub(lease.hold);
         let mut taken = lease.hold.min(cost);
-        for sibling in self.siblings_of_kind(lease.invocation, kind, sequence) {
+        let siblings = self.siblings_of_kind(lease.account, lease.invocation, kind);
+        for sibling in siblings.into_iter().filter(|sibling| *sibling != sequence) {
             let part = self.take_hold(sibling, missing);
             missing = missing.saturating_sub(part);
             taken = Money::from_picodollars(taken.picodollars() + part.picodollars()).unwrap_or(Money::MAX);
