@@ -19,6 +19,7 @@ mod sim;
 mod stop;
 mod trades;
 mod up;
+mod why;
 
 use std::process::ExitCode;
 
@@ -65,7 +66,9 @@ enum Command {
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
     Sim(sim::Arguments),
-    /// Check a data directory's journal
+    /// Explain why an invocation was served where it was
+    Why(why::Arguments),
+    /// Look into a data directory, and check every byte of it
     Journal(journal::Arguments),
 }
 
@@ -96,6 +99,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Trades(arguments) => trades::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments),
         Command::Sim(arguments) => sim::run(arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments),
     }
 }

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use merit_engine::{Event, OfferChange};
+use merit_engine::{Engine, Event, OfferChange};
 use merit_proto::v1;
 use merit_proto::v1::market_event::Event as Sent;
 use merit_terms::{AccountId, LeaseId, MarketId, Money, OfferId, Price, ProviderId};
 use tokio::sync::broadcast;
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// Trades kept for each market; older ones are in the journal.
 const TRADES_KEPT: usize = 10_000;
@@ -83,6 +83,26 @@ impl Books {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins with the books of this state, and goes on with the events after it.
+    pub(crate) fn begin(&self, engine: &Engine) {
+        let mut state = self.lock();
+        for (id, provider) in engine.providers().filter(|(_, provider)| provider.session > 0) {
+            state.names.providers.insert(id, provider.name.to_string());
+            for (pool, view) in (0..).zip(engine.pools(id)) {
+                let free_mb = if view.leases < view.size.slots { view.size.memory_mb - view.leased_mb } else { 0 };
+                state.pools.entry((id, pool)).or_default().free_mb = Some(free_mb);
+            }
+        }
+        for (id, market) in engine.markets() {
+            state.names.markets.insert(id, market.name.to_string());
+            let book = state.markets.entry(id).or_default();
+            (book.sequence, book.spot_price, book.trade_count) = (engine.sequence(), market.spot_price, market.trades);
+            for offer in engine.book(id) {
+                state.post(offer, &mut Changed::default());
+            }
+        }
     }
 
     /// Takes durable events in.

@@ -6,19 +6,32 @@
 mod book;
 mod clock;
 mod codec;
+pub mod history;
+mod intake;
 pub mod journal;
 mod keys;
 mod modules;
 mod open;
+#[cfg(test)]
+mod recorded;
 mod records;
+mod replay;
+mod restore;
+mod rules;
 mod sequencer;
 mod serve;
 mod services;
 mod sessions;
+pub mod snapshot;
 pub mod storage;
 
 pub use codec::{CodecError, decode};
+pub use history::{Replayed, replay};
+pub use intake::{Collected, Happened, Intake};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
-pub use open::{Exchange, OpenError, Replayed, Settings, replay};
-pub use sequencer::SubmitError;
+pub use open::{Exchange, OpenError, Settings};
+pub use replay::ReplayError;
+pub use restore::{RestoreError, Restored, restore};
+pub use rules::UnknownRules;
+pub use sequencer::{Durable, Progress, Projection, Sequencer, SubmitError, Submitted};
 pub use serve::ServeError;

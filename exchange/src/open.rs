@@ -1,19 +1,22 @@
-//! Opening a data directory: lock, replay, a new run; and the exchange that serves from it.
+//! Opening a data directory: restored, a new run, snapshots beside it; and the exchange that serves from it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use merit_engine::{Command, Engine, Event};
+use merit_engine::{Command, Engine};
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::book::Books;
-use crate::codec::{self, CodecError};
-use crate::journal::{self, Damage, Journal};
+use crate::intake::Happened;
+use crate::journal::{self, Damage};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
 use crate::records::Records;
-use crate::sequencer::{Happened, Projection, Sequencer, SubmitError, Submitted};
+use crate::restore::{RestoreError, Restored, restore};
+use crate::rules::RULES;
+use crate::sequencer::{Projection, Sequencer, SubmitError};
 use crate::sessions::Sessions;
+use crate::snapshot::{self, Maker};
 use crate::storage::Directory;
 
 /// How an exchange is opened.
@@ -32,14 +35,12 @@ pub enum OpenError {
     #[error("could not use the data directory {path}")]
     Directory { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
-    Journal(#[from] journal::OpenError),
-    #[error(transparent)]
-    Read(#[from] journal::ReadError),
+    Restore(#[from] RestoreError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("could not open the modules directory")]
     Modules(#[from] ModuleError),
-    #[error("could not start the journal's thread")]
+    #[error("could not start the threads of the journal and its snapshots")]
     Thread(#[source] std::io::Error),
     #[error(transparent)]
     Stopped(#[from] SubmitError),
@@ -47,26 +48,20 @@ pub enum OpenError {
     Refused(Refusal),
 }
 
-/// Why one record of the journal does not replay.
-#[derive(Debug, thiserror::Error)]
-enum ReplayError {
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-    #[error("the command at sequence {sequence} gave another result than when it was written: {reply}")]
-    Diverged { sequence: u64, reply: String },
-}
-
 /// A running exchange. Clones share it.
 #[derive(Clone)]
 pub struct Exchange(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    /// Stopped before the sequencer gives the directory up.
+    maker: Maker,
     pub(crate) sequencer: Sequencer,
     pub(crate) projections: Arc<Projections>,
     pub(crate) modules: ModuleStore,
     pub(crate) key: MasterKey,
     pub(crate) settings: Settings,
     cut: Option<Damage>,
+    damaged: Vec<snapshot::Damage>,
 }
 
 /// Everything that follows the durable events.
@@ -77,58 +72,58 @@ pub(crate) struct Projections {
 }
 
 impl Projection for Projections {
-    fn apply(&self, happened: &[Happened]) {
+    fn checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn begin(&self, engine: &Engine) {
+        self.books.begin(engine);
+    }
+
+    fn apply(&self, happened: &mut Vec<Happened>) {
         self.records.apply(happened);
         self.books.apply(happened);
         self.sessions.apply(happened);
     }
 }
 
-fn replay_record(
-    engine: &mut Engine,
-    sequence: u64,
-    record: &[u8],
-    happened: &mut Vec<Happened>,
-) -> Result<(), ReplayError> {
-    let (at, command) = codec::decode(record)?;
-    let mut events = Vec::new();
-    let applied = engine.apply(at, &command, &mut events);
-    if applied.sequence != Some(sequence) || applied.at != at {
-        let reply = format!("{:?}", applied.reply);
-        return Err(ReplayError::Diverged { sequence, reply });
-    }
-    happened.push(Happened { sequence, at, events });
-    Ok(())
-}
-
 impl Exchange {
-    /// Takes the data directory for this process, replays its journal, and begins a new run.
+    /// Takes the data directory for this process, restores what its journal holds, and begins a new run, by the present
+    /// rules.
     pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
         let projections =
             Arc::new(Projections { books: Books::new(), records: Records::default(), sessions: Sessions::default() });
-        let mut engine = Engine::new();
-        let mut happened = Vec::new();
-        let (journal, recovery) = Journal::open(storage, journal::Settings::default(), |sequence, record| {
-            replay_record(&mut engine, sequence, record, &mut happened)?;
-            projections.apply(&happened);
-            happened.clear();
-            Ok(())
-        })?;
+        let Restored { engine, journal, recovery, damaged, made, .. } =
+            restore(storage.clone(), journal::Settings::default(), &*projections)?;
         let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
-        let run = engine.run() + 1;
+        let (run, rules, identity) = (engine.run() + 1, engine.rules(), journal.identity());
         let sequencer = Sequencer::start(engine, journal, projections.clone()).map_err(OpenError::Thread)?;
-        let Submitted { applied, durable } = sequencer.submit(&Command::Start { run })?;
-        applied.reply.map_err(OpenError::Refused)?;
-        durable.wait().await?;
-        Ok(Exchange(Arc::new(Inner { sequencer, projections, modules, key, settings, cut: recovery.cut })))
+        let maker = {
+            let projections = projections.clone();
+            let checkpoint = move || projections.checkpoint();
+            Maker::start(storage, identity, sequencer.progress(), checkpoint, made).map_err(OpenError::Thread)?
+        };
+        let cut = recovery.cut;
+        let exchange =
+            Exchange(Arc::new(Inner { maker, sequencer, projections, modules, key, settings, cut, damaged }));
+        exchange.submit_durable(&Command::Start { run }).await?;
+        if rules < RULES {
+            exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;
+        }
+        Ok(exchange)
     }
 
     /// The damaged end of the journal that opening cut off, if it did.
     pub fn cut(&self) -> Option<&Damage> {
         self.0.cut.as_ref()
+    }
+
+    /// The damaged snapshots that opening set aside, if there were any.
+    pub fn damaged_snapshots(&self) -> &[snapshot::Damage] {
+        &self.0.damaged
     }
 
     /// Makes sure that a market is there.
@@ -174,28 +169,7 @@ impl Exchange {
 
     /// Writes what waits and releases the data directory.
     pub fn close(&self) {
+        self.0.maker.stop();
         self.0.sequencer.close();
     }
-}
-
-/// What [`replay`] found in a data directory.
-pub struct Replayed {
-    pub engine: Engine,
-    pub report: journal::Report,
-}
-
-/// Replays a data directory without changing it: every journaled command with its events is shown to `visit`.
-pub fn replay(data_dir: &Path, mut visit: impl FnMut(u64, &Command, &[Event])) -> Result<Replayed, OpenError> {
-    let storage = Directory::existing(data_dir);
-    let mut engine = Engine::new();
-    let mut happened = Vec::new();
-    let report = journal::read(&storage, |sequence, record| {
-        let (_, command) = codec::decode(record).map_err(ReplayError::from)?;
-        replay_record(&mut engine, sequence, record, &mut happened)?;
-        for one in happened.drain(..) {
-            visit(sequence, &command, &one.events);
-        }
-        Ok(())
-    })?;
-    Ok(Replayed { engine, report })
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use merit_engine::{Ending, Event, Lease, Settlement};
 use merit_terms::{LeaseId, Outcome, Time};
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// Records kept; older ones are in the journal.
 const RECORDS_KEPT: usize = 100_000;

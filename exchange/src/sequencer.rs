@@ -4,16 +4,16 @@
 //! fills. What waits for durability waits for its batch; the matcher never does. Projections see a batch only
 //! once it is durable. After a failed write or sync nothing is accepted any more: the process must end.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use merit_engine::{Applied, Command, Engine, Event};
-use merit_terms::Time;
+use merit_engine::{Applied, Command, Engine};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::codec;
+use crate::intake::{Collected, Happened, Intake};
 use crate::journal::{Batch, Journal};
 use crate::storage::Storage;
 
@@ -31,61 +31,98 @@ pub enum SubmitError {
 
 /// A command that was applied, and the wait for its durability.
 #[derive(Debug)]
-pub(crate) struct Submitted {
-    pub(crate) applied: Applied,
-    pub(crate) durable: Durable,
+pub struct Submitted {
+    pub applied: Applied,
+    pub durable: Durable,
 }
 
-/// The wait for a batch to be durable.
+/// The wait for a batch to be durable. Costs nothing until somebody waits.
 #[derive(Clone, Debug)]
-pub(crate) struct Durable(watch::Receiver<bool>);
+pub struct Durable {
+    shared: Arc<Shared>,
+    /// The number of the batch.
+    batch: u64,
+}
 
 impl Durable {
     /// Returns once everything before it is durable and the projections have seen it.
-    pub(crate) async fn wait(mut self) -> Result<(), SubmitError> {
+    pub async fn wait(self) -> Result<(), SubmitError> {
+        let Some(mut durable) = self.shared.lock().wait_for(self.batch)? else { return Ok(()) };
         let stopped = |_| SubmitError::Stopped("its journal failed".to_owned());
-        self.0.wait_for(|durable| *durable).await.map(drop).map_err(stopped)
+        durable.wait_for(|durable| *durable).await.map(drop).map_err(stopped)
     }
 }
 
-/// One durable command's events, for the projections.
+/// What follows the durable events, such as books, tape and records.
+pub trait Projection: Send + Sync + 'static {
+    /// Up to which sequence it has kept by itself, durably, all that it needs of the events; [`u64::MAX`] if it needs
+    /// nothing of what lies before the state that it begins with.
+    fn checkpoint(&self) -> u64;
+
+    /// The state from which the events go on, before any of them. Those at or below the checkpoint may come once more.
+    fn begin(&self, engine: &Engine);
+
+    /// Durable events, in order, each command once, for it to look at or to take away. Called by the journal's thread.
+    fn apply(&self, happened: &mut Vec<Happened>);
+}
+
+/// How far the journal is, for those who follow it beside the sequencer.
+#[derive(Debug, Default)]
+pub struct Progress {
+    sequence: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    /// The last sequence before the last durable batch, and the bytes that this run wrote. What comes after may yet be
+    /// cut, if that batch turns out to be damaged. 0 before the first batch.
+    pub fn before_last_batch(&self) -> (u64, u64) {
+        (self.sequence.load(Ordering::Acquire), self.bytes.load(Ordering::Relaxed))
+    }
+
+    fn durable(&self, batch: &Batch) {
+        self.bytes.fetch_add(batch.bytes() as u64, Ordering::Relaxed);
+        self.sequence.store(batch.first_sequence() - 1, Ordering::Release);
+    }
+}
+
 #[derive(Debug)]
-pub(crate) struct Happened {
-    pub(crate) sequence: u64,
-    pub(crate) at: Time,
-    pub(crate) events: Vec<Event>,
-}
-
-/// Where durable events go. Called by the journal's thread, in order, each command once.
-pub(crate) trait Projection: Send + Sync + 'static {
-    fn apply(&self, happened: &[Happened]);
-}
-
 struct Core {
-    engine: Engine,
-    batch: Batch,
-    record: Vec<u8>,
-    happened: Vec<Happened>,
-    durable: watch::Sender<bool>,
+    intake: Intake,
+    /// The number of the batch that is being collected.
+    open: u64,
+    /// Who waits for it.
+    waiting: Waiting,
+    /// The number of the last batch that is durable and was shown to the projections.
+    durable: u64,
+    /// Who waits for the batch after it, while it is written.
+    writing: Waiting,
+    /// Whether the journal's thread waits to be woken.
+    idle: bool,
     stopped: Option<String>,
     closing: bool,
 }
 
+/// Those who wait for a batch; none until somebody does.
+type Waiting = Option<watch::Sender<bool>>;
+
+#[derive(Debug)]
 struct Shared {
     core: Mutex<Core>,
     work: Condvar,
     stopped: watch::Sender<Option<String>>,
+    progress: Arc<Progress>,
 }
 
 /// The engine behind its journal. Dropping it writes what waits and releases the directory.
-pub(crate) struct Sequencer {
+pub struct Sequencer {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Sequencer {
     /// Goes on after `journal` with the engine that its replay gave.
-    pub(crate) fn start<S: Storage + 'static>(
+    pub fn start<S: Storage + 'static>(
         engine: Engine,
         journal: Journal<S>,
         projection: Arc<impl Projection>,
@@ -93,18 +130,21 @@ impl Sequencer {
     where
         Journal<S>: Send,
     {
+        let core = Core {
+            intake: Intake::new(engine),
+            open: 1,
+            waiting: None,
+            durable: 0,
+            writing: None,
+            idle: false,
+            stopped: None,
+            closing: false,
+        };
         let shared = Arc::new(Shared {
-            core: Mutex::new(Core {
-                batch: Batch::starting_at(engine.sequence() + 1),
-                engine,
-                record: Vec::new(),
-                happened: Vec::new(),
-                durable: watch::Sender::new(false),
-                stopped: None,
-                closing: false,
-            }),
+            core: Mutex::new(core),
             work: Condvar::new(),
             stopped: watch::Sender::new(None),
+            progress: Arc::default(),
         });
         let writer = {
             let shared = shared.clone();
@@ -115,42 +155,44 @@ impl Sequencer {
         Ok(Sequencer { shared, writer: Mutex::new(Some(writer)) })
     }
 
+    /// How far the journal is.
+    pub fn progress(&self) -> Arc<Progress> {
+        self.shared.progress.clone()
+    }
+
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
-    pub(crate) fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
+    pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
         let mut core = self.shared.lock();
         if let Some(reason) = &core.stopped {
             return Err(SubmitError::Stopped(reason.clone()));
         }
-        if core.batch.bytes() > WAITING_MAX_BYTES {
+        if core.intake.bytes() > WAITING_MAX_BYTES {
             return Err(SubmitError::Behind);
         }
-        let applied = core.apply(clock::now(), command);
-        let durable = Durable(core.durable.subscribe());
-        self.shared.work.notify_one();
+        let applied = core.intake.submit(clock::now(), command);
+        let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
+        self.shared.wake_if_idle(core);
         Ok(Submitted { applied, durable })
     }
 
     /// Looks at the engine; also at what is not durable yet.
-    pub(crate) fn read<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
-        look(&self.shared.lock().engine)
+    pub fn read<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
+        look(self.shared.lock().intake.engine())
     }
 
     /// Looks at the engine and returns what was seen once it is durable.
-    pub(crate) async fn read_durable<T>(&self, look: impl FnOnce(&Engine) -> T) -> Result<T, SubmitError> {
+    pub async fn read_durable<T>(&self, look: impl FnOnce(&Engine) -> T) -> Result<T, SubmitError> {
         let (seen, durable) = {
             let core = self.shared.lock();
-            if let Some(reason) = &core.stopped {
-                return Err(SubmitError::Stopped(reason.clone()));
-            }
-            self.shared.work.notify_one();
-            (look(&core.engine), Durable(core.durable.subscribe()))
+            let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
+            (look(core.intake.engine()), durable)
         };
         durable.wait().await?;
         Ok(seen)
     }
 
     /// Returns the reason once the journal has failed; the process must end then.
-    pub(crate) async fn stopped(&self) -> String {
+    pub async fn stopped(&self) -> String {
         let mut stopped = self.shared.stopped.subscribe();
         match stopped.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
             Ok(Some(reason)) => reason,
@@ -159,7 +201,7 @@ impl Sequencer {
     }
 
     /// Writes what waits, then releases the directory.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.work.notify_one();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -183,6 +225,15 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(|_| crash())
     }
+
+    /// Wakes the journal's thread if there is something to write and it waits for that.
+    fn wake_if_idle(&self, mut core: MutexGuard<'_, Core>) {
+        if core.idle && !core.intake.is_empty() {
+            core.idle = false;
+            drop(core);
+            self.work.notify_one();
+        }
+    }
 }
 
 /// Ends the process: what failed is in the log, and a restart replays the journal.
@@ -205,63 +256,78 @@ impl Drop for CrashOnPanic {
 }
 
 impl Core {
-    fn apply(&mut self, clock: Time, command: &Command) -> Applied {
-        let mut events = Vec::new();
-        let applied = self.engine.apply(clock, command, &mut events);
-        if let Some(sequence) = applied.sequence {
-            self.record.clear();
-            codec::encode(applied.at, command, &mut self.record);
-            self.batch.push(&self.record);
-            self.happened.push(Happened { sequence, at: applied.at, events });
-        }
-        applied
+    /// The batch after which everything applied so far is durable.
+    fn last_batch(&self) -> u64 {
+        if self.intake.is_empty() { self.open - 1 } else { self.open }
     }
 
-    /// Runs what is due, when nothing else comes that would.
-    fn tick(&mut self) {
-        let now = clock::now();
-        while self.engine.next_due().is_some_and(|due| due <= now) {
-            self.apply(now, &Command::Tick);
+    /// What says when this batch is durable; none if it is.
+    fn wait_for(&mut self, batch: u64) -> Result<Option<watch::Receiver<bool>>, SubmitError> {
+        if batch <= self.durable {
+            return Ok(None);
         }
+        if let Some(reason) = &self.stopped {
+            return Err(SubmitError::Stopped(reason.clone()));
+        }
+        let waiting = if batch == self.open { &mut self.waiting } else { &mut self.writing };
+        Ok(Some(waiting.get_or_insert_with(|| watch::Sender::new(false)).subscribe()))
     }
 }
 
 fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projection: &impl Projection) {
     let _crash = CrashOnPanic;
-    let mut spare = Batch::starting_at(0);
-    while let Some((mut batch, happened, durable)) = next_batch(shared, spare) {
-        if let Err(error) = journal.append(&mut batch) {
-            let reason = chain(&error);
-            shared.lock().stopped = Some(reason.clone());
-            shared.stopped.send_replace(Some(reason));
+    let mut collected = Collected::empty();
+    while next_batch(shared, &mut collected) {
+        if let Err(error) = journal.append(&mut collected.batch) {
+            stop(shared, chain(&error));
             return;
         }
-        projection.apply(&happened);
-        durable.send_replace(true);
-        spare = batch;
+        shared.progress.durable(&collected.batch);
+        projection.apply(&mut collected.happened);
+        let waiting = {
+            let mut core = shared.lock();
+            core.durable += 1;
+            core.writing.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.send_replace(true);
+        }
     }
 }
 
-/// The next batch to write, with those who wait for it; none when all is written and the sequencer closes.
-fn next_batch(shared: &Shared, mut spare: Batch) -> Option<(Batch, Vec<Happened>, watch::Sender<bool>)> {
+/// Waits for the next batch to write; false when all is written and the sequencer closes.
+fn next_batch(shared: &Shared, collected: &mut Collected) -> bool {
     let mut core = shared.lock();
     loop {
-        if !core.batch.is_empty() || core.durable.receiver_count() > 0 {
-            spare.restart_at(core.batch.next_sequence());
-            let batch = std::mem::replace(&mut core.batch, spare);
-            let happened = std::mem::take(&mut core.happened);
-            let durable = std::mem::replace(&mut core.durable, watch::Sender::new(false));
-            return Some((batch, happened, durable));
+        if !core.closing {
+            core.intake.tick(clock::now());
+        }
+        if !core.intake.is_empty() {
+            core.intake.take(collected);
+            core.open += 1;
+            core.writing = core.waiting.take();
+            return true;
         }
         if core.closing {
             core.stopped = Some("it was closed".to_owned());
-            return None;
+            return false;
         }
-        let wait = until_due(&core.engine);
+        let wait = until_due(core.intake.engine());
+        core.idle = true;
         let (woken, _) = shared.work.wait_timeout(core, wait).unwrap_or_else(|_| crash());
         core = woken;
-        core.tick();
+        core.idle = false;
     }
+}
+
+/// After this nothing is accepted, and whoever waits is told.
+fn stop(shared: &Shared, reason: String) {
+    {
+        let mut core = shared.lock();
+        core.stopped = Some(reason.clone());
+        (core.writing, core.waiting) = (None, None);
+    }
+    shared.stopped.send_replace(Some(reason));
 }
 
 fn until_due(engine: &Engine) -> Duration {

@@ -11,7 +11,7 @@ use merit_proto::v1::exchange_message::Message;
 use merit_terms::{LeaseId, Money, ProviderId};
 use tokio::sync::mpsc;
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// Messages that may wait for a provider to read them.
 const QUEUE_MAX: usize = 4096;

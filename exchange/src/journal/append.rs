@@ -50,6 +50,12 @@ impl<S: Storage> Journal<S> {
         self.next_sequence
     }
 
+    /// The random number by which the journal is known.
+    #[must_use]
+    pub fn identity(&self) -> u32 {
+        self.identity
+    }
+
     /// Writes a batch with one write and returns when it is durable. An empty one writes nothing.
     ///
     /// After any failure every later call fails: the process must end, and the next open finds out

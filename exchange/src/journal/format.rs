@@ -128,6 +128,10 @@ impl BatchHeader {
         (header.records > 0).then_some(header)
     }
 
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.first_sequence + u64::from(self.records) - 1
+    }
+
     /// The first sequence that these bytes would have as a batch header, unverified.
     pub(super) fn claimed_first_sequence(bytes: &[u8; BATCH_HEADER_BYTES]) -> u64 {
         read_u64(bytes, 8)

@@ -9,6 +9,8 @@
 //! Journal::open   lock, read all, cut a damaged tail    -> Journal, Recovery
 //! Journal::append one batch, one write, one sync
 //! verify, read    the same reading, changing nothing    -> Report
+//! read_span       some records, beside who writes       -> Report
+//! trim            removes segments that nobody needs
 //! ```
 //!
 //! What is promised: what `append` returned for is there after any crash; a changed byte anywhere
@@ -21,6 +23,7 @@ mod format;
 mod open;
 mod read;
 mod segment;
+mod trim;
 mod walk;
 mod window;
 
@@ -30,6 +33,7 @@ mod tests;
 pub use append::{AppendError, Journal};
 pub use batch::{Batch, MAX_BATCH_BYTES};
 pub use damage::{Damage, Extent, Fault};
-pub use open::{OpenError, Recovery, Settings};
-pub use read::{Contents, ReadError, Report, VisitError, read, verify};
+pub use open::{OpenError, Recovery, Settings, Sound};
+pub use read::{Contents, Enough, ReadError, Report, SegmentContents, VisitError, read, read_span, verify};
 pub use segment::WriteError;
+pub use trim::{SegmentStart, TrimError, segments, trim};

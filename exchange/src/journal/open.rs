@@ -8,7 +8,7 @@ use super::damage::{Damage, Extent};
 use super::format::{FIRST_SEGMENT, SegmentHeader, is_unfinished, segment_name};
 use super::read::{Contents, ReadError, VisitError};
 use super::segment::{Segment, WriteError, failed, path_of, sync_names};
-use super::walk::{End, Walk, walk};
+use super::walk::{End, Span, Walk, walk};
 use crate::storage::{LockError, Storage};
 
 /// How a journal is written. Any journal can be read with any settings.
@@ -45,27 +45,49 @@ pub enum OpenError {
     Write(#[from] WriteError),
 }
 
-impl<S: Storage> Journal<S> {
-    /// Takes the storage for this process, gives every record with its sequence to `visit`, in
-    /// order, and makes the journal ready for more. A storage without a journal gets an empty one,
-    /// which starts at sequence 1.
+/// A journal that was read to its end, under its lock, and is sound but for its tail. Nothing is changed yet.
+pub struct Sound<S: Storage> {
+    storage: S,
+    lock: S::Lock,
+    walk: Walk,
+}
+
+impl<S: Storage> Sound<S> {
+    /// Reads the journal in a storage that this process has locked: gives every record with its sequence to
+    /// `visit`, in order.
     ///
-    /// A damaged last batch is cut, durably, and named in the [`Recovery`]. When it returns, every
-    /// record that was given is durable.
-    ///
-    /// Refuses if another process has the journal, if `visit` refuses a record, and if anything but
-    /// the tail is damaged, missing or of an unknown format version. Then nothing in the journal is
-    /// changed, and records before the damage may have been given.
-    pub fn open(
+    /// Refuses if `visit` refuses a record, and if anything but the tail is damaged, missing or of an unknown format
+    /// version. Records before the damage may have been given.
+    pub fn read(
         storage: S,
-        settings: Settings,
+        lock: S::Lock,
         visit: impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
-    ) -> Result<(Self, Recovery), OpenError> {
-        let lock = storage.lock()?;
-        let walk = walk(&storage, visit)?;
+    ) -> Result<Self, OpenError> {
+        let walk = walk(&storage, Span::ALL, visit)?;
         if let Some(damage) = walk.damage.as_ref().filter(|damage| damage.extent == Extent::Middle) {
             return Err(OpenError::Damaged { place: storage.to_string(), damage: damage.clone() });
         }
+        Ok(Self { storage, lock, walk })
+    }
+
+    /// The random number by which the journal is known; none if there is no journal yet.
+    #[must_use]
+    pub fn identity(&self) -> Option<u32> {
+        self.walk.identity
+    }
+
+    /// The sequence of the last record; 0 before the first.
+    #[must_use]
+    pub fn last_sequence(&self) -> u64 {
+        self.walk.next_sequence - 1
+    }
+
+    /// Makes the journal ready for more. A storage without a journal gets an empty one, which starts at sequence 1.
+    ///
+    /// A damaged last batch is cut, durably, and named in the [`Recovery`]. When it returns, every record that was
+    /// read is durable.
+    pub fn ready(self, settings: Settings) -> Result<(Journal<S>, Recovery), OpenError> {
+        let Self { storage, lock, walk } = self;
         let identity = match walk.identity {
             Some(identity) => identity,
             None => new_identity(&storage)?,
@@ -75,8 +97,23 @@ impl<S: Storage> Journal<S> {
         sync_names(&storage)?;
 
         let recovery = Recovery { contents: walk.contents, cut: walk.damage };
-        let journal = Self::new(storage, settings, identity, segment, walk.next_sequence, lock);
+        let journal = Journal::new(storage, settings, identity, segment, walk.next_sequence, lock);
         Ok((journal, recovery))
+    }
+}
+
+impl<S: Storage> Journal<S> {
+    /// Takes the storage for this process, gives every record with its sequence to `visit`, and makes the journal
+    /// ready for more: [`Sound::read`] and [`Sound::ready`] in one step.
+    ///
+    /// Refuses also if another process has the journal. After a refusal nothing in it is changed.
+    pub fn open(
+        storage: S,
+        settings: Settings,
+        visit: impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let lock = storage.lock()?;
+        Sound::read(storage, lock, visit)?.ready(settings)
     }
 }
 

@@ -16,6 +16,9 @@
 //! Known limits. If the header of the last batch but one and that of the last are both destroyed,
 //! nothing tells them from one torn write, and both are cut, with a message. A newest segment file
 //! that somebody cut off or removed looks like a shorter journal. It never writes.
+//!
+//! Whoever wants only some records names their [`Span`]: segments and batches before it are stepped over by their
+//! headers, without a look at their payloads, and the walk ends behind it.
 
 use std::io;
 
@@ -24,7 +27,7 @@ use super::format::{
     BATCH_HEADER_BYTES, BatchHeader, FIRST_SEGMENT, FIRST_SEQUENCE, RECORD_HEADER_BYTES, ReadHeader,
     SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number, split_records,
 };
-use super::read::{Contents, ReadError, VisitError};
+use super::read::{Contents, Enough, ReadError, SegmentContents, VisitError};
 use super::window::Window;
 use crate::storage::{Storage, StorageFile};
 
@@ -32,6 +35,7 @@ use crc32c::crc32c;
 
 /// What was found, up to the end or to the damage.
 pub(super) struct Walk {
+    span: Span,
     pub(super) contents: Contents,
     /// None before the first valid segment header.
     pub(super) identity: Option<u32>,
@@ -49,6 +53,17 @@ pub(super) struct End {
     pub(super) last_batch: Option<u64>,
 }
 
+/// Which records are wanted: those above `after`, up to and with `upto`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) after: u64,
+    pub(super) upto: u64,
+}
+
+impl Span {
+    pub(super) const ALL: Span = Span { after: 0, upto: u64::MAX };
+}
+
 /// A fault before it is known where in the journal it stands.
 struct Suspicion {
     fault: Fault,
@@ -62,30 +77,79 @@ enum Step {
         ends_at: u64,
     },
     End,
+    /// Everything that was wanted is read.
+    Enough,
     Suspect(Suspicion),
     /// Whole, and not what belongs here.
     Misplaced(Fault),
 }
 
-/// Gives every valid record to `visit`, in order, until the end, the first damage, or its refusal.
+/// Gives every valid record of the span to `visit`, in order, until its end, the first damage, or a refusal.
 pub(super) fn walk<S: Storage>(
     storage: &S,
+    span: Span,
     mut visit: impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
 ) -> Result<Walk, ReadError> {
-    let names = storage.list().map_err(|source| ReadError::failed(storage, "the directory", source))?;
-    let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
-    numbers.sort_unstable();
+    let all = segment_numbers(storage)?;
+    let numbers = &all[first_wanted(storage, &all, span.after)?..];
 
-    let mut walk =
-        Walk { contents: Contents::default(), identity: None, next_sequence: FIRST_SEQUENCE, end: None, damage: None };
+    let mut walk = Walk {
+        span,
+        contents: Contents::default(),
+        identity: None,
+        next_sequence: FIRST_SEQUENCE,
+        end: None,
+        damage: None,
+    };
     for (index, number) in numbers.iter().enumerate() {
         let is_last = index + 1 == numbers.len();
-        if let Some(damage) = walk.segment(storage, *number, is_last, &mut visit)? {
-            walk.damage = Some(damage);
+        match walk.segment(storage, *number, is_last, &mut visit) {
+            Ok(None) => {}
+            Ok(damage) => {
+                walk.damage = damage;
+                break;
+            }
+            // A process that makes room removes segments from the first one on.
+            Err(error) if error.is_missing() && walk.end.is_none() && !is_last => {}
+            Err(error) => return Err(error),
+        }
+        if walk.next_sequence > walk.span.upto {
             break;
         }
     }
     Ok(walk)
+}
+
+/// The numbers of all segments, in order.
+pub(super) fn segment_numbers<S: Storage>(storage: &S) -> Result<Vec<u32>, ReadError> {
+    let names = storage.list().map_err(|source| ReadError::failed(storage, "the directory", source))?;
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The header of a segment; none if it has no valid one of this format version.
+pub(super) fn segment_header<S: Storage>(storage: &S, number: u32) -> Result<Option<SegmentHeader>, ReadError> {
+    let name = segment_name(number);
+    let failed = |source| ReadError::failed(storage, &name, source);
+    let mut window = Window::small(storage.open_to_read(&name).map_err(failed)?).map_err(failed)?;
+    match SegmentHeader::decode(window.at(0, SEGMENT_HEADER_BYTES).map_err(failed)?) {
+        ReadHeader::Known(header) => Ok(Some(header)),
+        ReadHeader::OtherVersion(_) | ReadHeader::Damaged => Ok(None),
+    }
+}
+
+/// The index of the last segment that begins at or below the record after `after`; the first one if none is known to.
+fn first_wanted<S: Storage>(storage: &S, numbers: &[u32], after: u64) -> Result<usize, ReadError> {
+    if after == 0 {
+        return Ok(0);
+    }
+    for (index, number) in numbers.iter().enumerate().rev() {
+        if segment_header(storage, *number)?.is_some_and(|header| header.first_sequence <= after + 1) {
+            return Ok(index);
+        }
+    }
+    Ok(0)
 }
 
 impl Walk {
@@ -121,8 +185,7 @@ impl Walk {
         }
         self.next_sequence = header.first_sequence;
         self.identity = Some(header.identity);
-        self.contents.segments += 1;
-        self.contents.bytes += SEGMENT_HEADER_BYTES as u64;
+        self.contents.add_segment(SegmentContents::empty(&name, header.first_sequence));
 
         let mut position = SEGMENT_HEADER_BYTES as u64;
         let mut last_batch = None;
@@ -133,7 +196,7 @@ impl Walk {
                     last_batch = Some(position);
                     position = ends_at;
                 }
-                Step::End => break None,
+                Step::End | Step::Enough => break None,
                 Step::Misplaced(fault) => break Some(middle(&name, position, fault)),
                 // A process that is writing may have completed the batch since it was buffered.
                 Step::Suspect(_) if looked_twice_at != Some(position) => {
@@ -186,11 +249,19 @@ impl Walk {
         if first_sequence != self.next_sequence {
             return Ok(Step::Misplaced(Fault::Sequence { expected: self.next_sequence, found: first_sequence }));
         }
+        if first_sequence > self.span.upto {
+            return Ok(Step::Enough);
+        }
         let begins_at = position + BATCH_HEADER_BYTES as u64;
         let ends_at = begins_at + u64::from(header.payload_bytes);
         if ends_at > window.length() {
             let fault = Fault::BatchCutShort { first_sequence };
             return Ok(suspect(fault, Some(ends_at)));
+        }
+        if header.last_sequence() <= self.span.after {
+            self.next_sequence = header.last_sequence() + 1;
+            self.contents.add_batch(&header, ends_at - position);
+            return Ok(Step::Batch { ends_at });
         }
         let payload = window.at(begins_at, header.payload_bytes as usize).map_err(failed)?;
         if crc32c(payload) != header.payload_checksum {
@@ -202,7 +273,16 @@ impl Walk {
         };
         for record in records {
             let sequence = self.next_sequence;
-            visit(sequence, record).map_err(|source| ReadError::Visit { sequence, source })?;
+            if (self.span.after + 1..=self.span.upto).contains(&sequence) {
+                match visit(sequence, record) {
+                    Ok(()) => {}
+                    Err(source) if source.is::<Enough>() => {
+                        (self.span.upto, self.next_sequence) = (sequence, sequence + 1);
+                        return Ok(Step::Enough);
+                    }
+                    Err(source) => return Err(ReadError::Visit { sequence, source }),
+                }
+            }
             self.next_sequence += 1;
         }
         self.contents.add_batch(&header, ends_at - position);

@@ -18,11 +18,17 @@ pub(super) struct Window<F> {
     length: u64,
     start: u64,
     bytes: Vec<u8>,
+    read_bytes: usize,
 }
 
 impl<F: StorageFile> Window<F> {
     pub(super) fn new(file: F) -> io::Result<Self> {
-        Ok(Self { length: file.length()?, file, start: 0, bytes: Vec::new() })
+        Ok(Self { length: file.length()?, file, start: 0, bytes: Vec::new(), read_bytes: READ_BYTES })
+    }
+
+    /// A view that reads no more at once than it is asked for.
+    pub(super) fn small(file: F) -> io::Result<Self> {
+        Ok(Self { read_bytes: 0, ..Self::new(file)? })
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -72,7 +78,7 @@ impl<F: StorageFile> Window<F> {
     fn fill(&mut self, position: u64, wanted: usize) -> io::Result<()> {
         let rest = usize::try_from(self.length.saturating_sub(position)).unwrap_or(usize::MAX);
         self.bytes.clear();
-        self.bytes.resize(wanted.max(READ_BYTES).min(rest), 0);
+        self.bytes.resize(wanted.max(self.read_bytes).min(rest), 0);
         self.start = position;
         let mut read = 0;
         while read < self.bytes.len() {

@@ -8,7 +8,9 @@ mod failures;
 mod lock;
 mod round_trip;
 mod segments;
+mod span;
 mod torn;
+mod trim;
 
 use std::fs;
 use std::ops::Range;
@@ -19,7 +21,7 @@ use tempfile::TempDir;
 use super::format::{
     BATCH_HEADER_BYTES, BatchHeader, ReadHeader, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number,
 };
-use super::{Batch, Contents, Journal, OpenError, Recovery, Report, Settings, read, verify};
+use super::{Batch, Contents, Journal, OpenError, Recovery, Report, SegmentContents, Settings, read, verify};
 use crate::storage::Directory;
 
 type Record = Vec<u8>;

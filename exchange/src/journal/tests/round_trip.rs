@@ -71,9 +71,16 @@ fn an_empty_place_gets_an_empty_journal() {
     assert_eq!(opened.recovery.cut, None);
     assert_eq!(opened.recovery.contents, Contents::default());
     assert_eq!(place.bytes(1).len(), 64 << 20);
+    let empty = SegmentContents {
+        file: segment_name(1),
+        first_sequence: 1,
+        batches: 0,
+        records: 0,
+        bytes: SEGMENT_HEADER_BYTES as u64,
+    };
     assert_eq!(
         place.verify().contents,
-        Contents { segments: 1, bytes: SEGMENT_HEADER_BYTES as u64, ..Contents::default() }
+        Contents { segments: 1, bytes: empty.bytes, by_segment: vec![empty], ..Contents::default() }
     );
 }
 
@@ -86,16 +93,26 @@ fn the_report_counts_what_is_there() {
     let segments = place.last_segment();
     assert!(segments > 2);
     let headers = 12 * BATCH_HEADER_BYTES + segments as usize * SEGMENT_HEADER_BYTES;
+    let report = place.verify();
+    let by_segment = report.contents.by_segment.clone();
+    let firsts: Vec<u64> = by_segment.iter().map(|segment| segment.first_sequence).collect();
+    let nexts: Vec<u64> = by_segment.iter().map(|segment| segment.first_sequence + segment.records).collect();
+    assert_eq!((firsts[0], &firsts[1..]), (1, &nexts[..nexts.len() - 1]));
+    assert_eq!(by_segment.iter().map(|segment| segment.batches).sum::<u64>(), 12);
+    assert_eq!(by_segment.iter().map(|segment| segment.bytes).sum::<u64>(), (record_bytes + headers) as u64);
     assert_eq!(
-        place.verify(),
+        report,
         Report {
+            identity: Some(place.identity()),
             contents: Contents {
                 segments: u64::from(segments),
                 batches: 12,
                 records: records.len() as u64,
                 first_sequence: Some(1),
                 last_sequence: Some(records.len() as u64),
+                last_batch: Some((records.len() - batches[11].len()) as u64 + 1),
                 bytes: (record_bytes + headers) as u64,
+                by_segment,
             },
             damage: None,
             in_use: false,

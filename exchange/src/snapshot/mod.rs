@@ -1,0 +1,33 @@
+//! Snapshots: the engine's whole state at a sequence, so that a start need not replay the journal from its beginning.
+//!
+//! Owns the format, the order of writes, what is kept, and when one is made. A snapshot is made beside the market, not
+//! in it: a second engine goes on from the last snapshot, replays what is durable since, and is written. The market
+//! waits for none of it, and a failure here costs nothing but a longer replay. It never covers the journal's last batch,
+//! which may yet be cut as the end of an interrupted write.
+//!
+//! ```text
+//! write   one file, durable before it has its name      -> Header
+//! load    every byte and the digest checked              -> Loaded
+//! make    the last snapshot and what came since          -> Header
+//! keep    removes snapshots and segments nobody needs
+//! ```
+//!
+//! What is promised: a changed byte anywhere in a snapshot is found and named by its position, and such a snapshot is
+//! never used.
+
+mod format;
+mod keep;
+mod make;
+mod maker;
+mod read;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use format::Header;
+pub use keep::{KeepError, keep};
+pub use make::{MakeError, Newest, make, newest, set_aside};
+pub use maker::{Made, Maker};
+pub use read::{Damage, Fault, LoadError, Loaded, header, list, load};
+pub use write::{WriteError, write};
