@@ -9,7 +9,7 @@ mod agreement;
 mod naive;
 mod random;
 
-use agreement::{Invariants, Seen, Told, compare, compare_quotes, facts, same, same_items, without_messages};
+use agreement::{Invariants, Seen, Told, compare, compare_quotes, same, same_facts, without_messages};
 use merit_engine::{Command, Engine};
 use merit_terms::Time;
 use naive::Twin;
@@ -78,7 +78,7 @@ fn run(seed: u64, commands: u64, seen: &mut Seen) {
         seen.note(&engine, &twin, &command, &applied, &events);
         let expected = twin.apply(clock, &command);
         same(&format!("{command:?} at {clock}"), &without_messages(applied.clone()), &expected);
-        same_items(&format!("the facts of {command:?} at {clock}"), facts(&events), facts(&twin.events));
+        same_facts(&format!("{command:?} at {clock}"), &events, &twin.events);
         if number == commands && std::env::var("DBG").is_ok() {
             for e in &events {
                 eprintln!("{e:?}");

@@ -48,8 +48,10 @@ impl Invariants {
             self.before.free_mb = books.map(|offer| (offer.offer, offer.free_mb)).collect();
             self.before.available = available(engine, bid.account);
             let siblings = engine.open_leases().filter(|lease| {
-                let same = Some(lease.invocation) == bid.invocation && lease.account == bid.account;
-                same && super::is_unknown(lease) && holds_money(engine, lease)
+                let of = (lease.account, lease.function, Some(lease.invocation));
+                of == (bid.account, bid.function, bid.invocation)
+                    && super::is_unknown(lease)
+                    && holds_money(engine, lease)
             });
             self.before.shared = siblings.map(|lease| u128::from(lease.hold.picodollars())).sum();
         }

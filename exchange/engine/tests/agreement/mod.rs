@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use merit_engine::{Applied, Bid, Candidate, Engine, Lease, LeaseState, MeritOrder, Resting, SpendingOf};
 use merit_terms::{FunctionId, LeaseId, OfferId, Period, ProviderId, Reason, Refusal};
 
-pub(crate) use facts::facts;
+pub(crate) use facts::same_facts;
 pub(crate) use invariants::Invariants;
 pub(crate) use same::{same, same_items};
 pub(crate) use seen::Seen;
