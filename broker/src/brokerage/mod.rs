@@ -115,7 +115,7 @@ impl Shared {
                 for action in core.machine.step(now, input) {
                     match action {
                         Action::Open(opening) => hello = Some(opening),
-                        Action::Say(said) => further.extend(core.say(said).err().map(Input::Ended)),
+                        Action::Say(said) => further.extend(core.say(*said).err().map(Input::Ended)),
                         Action::Answer(waiting, answer) => further.extend(unheard(waiting.send(answer))),
                         Action::Close => {
                             core.says = None;
@@ -167,9 +167,7 @@ impl Shared {
                 () = self.until_due() => drop(self.step([Input::Due])),
                 () = self.changed.notified() => {}
             }
-            if self.lock().says.is_none() {
-                return None;
-            }
+            self.lock().says.as_ref()?;
         }
     }
 
@@ -193,9 +191,8 @@ impl Shared {
 impl Core {
     fn say(&mut self, said: Said) -> Result<(), Status> {
         let message = v1::BrokerMessage { message: Some(said) };
-        let sent = self.says.as_ref().map(|says| says.try_send(message));
-        match sent {
-            Some(Ok(())) => Ok(()),
+        match &self.says {
+            Some(says) if says.try_send(message).is_ok() => Ok(()),
             _ => Err(Status::unavailable("the exchange does not read")),
         }
     }
