@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{self, Client};
 use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
+use crate::statement;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,6 +26,8 @@ enum Command {
     List,
     /// Show one account with its limits and budgets
     Show { id: Name },
+    /// Show what came to an account and what went, line by line
+    Statement(statement::Arguments),
     /// Open an account
     Open { id: Name },
     /// Pay money in
@@ -112,6 +115,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::List => list(&client, output).await,
         Command::Show { id } => show(&client, &id, output).await,
+        Command::Statement(asked) => statement::run(&client, asked, output).await,
         Command::Open { id } => {
             let done = client.send(Method::POST, "/v1/accounts", &json!({"id": id})).await?;
             print_done(output, &done, &format!("{id} is open"));

@@ -4,6 +4,7 @@ mod accounts;
 mod bench;
 mod book;
 mod broker;
+mod candles;
 mod client;
 mod demo;
 mod deploy;
@@ -19,9 +20,12 @@ mod provider;
 mod providers;
 mod quote;
 mod sim;
+mod span;
+mod statement;
 mod stop;
 mod trades;
 mod up;
+mod why;
 
 use std::process::ExitCode;
 
@@ -68,13 +72,17 @@ enum Command {
     Providers(providers::Arguments),
     /// Show a market's book
     Book(book::Arguments),
-    /// Show a market's latest trades
+    /// Show a market's trades
     Trades(trades::Arguments),
+    /// Show a market's prices and volume, interval by interval
+    Candles(candles::Arguments),
     /// Measure the engine, or the way of a call beside a reverse proxy
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
     Sim(sim::Arguments),
-    /// Check a data directory's journal
+    /// Explain why an invocation was served where it was
+    Why(why::Arguments),
+    /// Look into a data directory, and check every byte of it
     Journal(journal::Arguments),
 }
 
@@ -106,8 +114,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Providers(arguments) => providers::run(arguments).await,
         Command::Book(arguments) => book::run(arguments).await,
         Command::Trades(arguments) => trades::run(arguments).await,
+        Command::Candles(arguments) => candles::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments),
         Command::Sim(arguments) => sim::run(arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments),
     }
 }

@@ -81,6 +81,8 @@ impl From<tonic::Status> for ApiError {
         match status.code() {
             Code::NotFound => ApiError::not_found(status.message()),
             Code::InvalidArgument => ApiError::unusable(status.message()),
+            // Not now, and the exchange says why.
+            Code::Aborted => ApiError::unavailable(status.message()),
             Code::ResourceExhausted | Code::OutOfRange => {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", status.message())
             }

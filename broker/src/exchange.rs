@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use merit_proto::Transport;
 use merit_proto::v1;
+use merit_proto::v1::archive_client::ArchiveClient;
 use merit_proto::v1::brokerage_client::BrokerageClient;
 use merit_proto::v1::market_data_client::MarketDataClient;
 use merit_proto::v1::modules_client::ModulesClient;
@@ -24,6 +25,7 @@ pub(crate) struct Exchange {
     pub(crate) registry: RegistryClient<Transport>,
     pub(crate) operator: OperatorClient<Transport>,
     pub(crate) market_data: MarketDataClient<Transport>,
+    pub(crate) archive: ArchiveClient<Transport>,
     pub(crate) modules: ModulesClient<Transport>,
 }
 
@@ -34,6 +36,7 @@ impl Exchange {
             registry: RegistryClient::new(transport.clone()),
             operator: OperatorClient::new(transport.clone()),
             market_data: MarketDataClient::new(transport.clone()),
+            archive: ArchiveClient::new(transport.clone()),
             modules: ModulesClient::new(transport).max_encoding_message_size(MESSAGE_MAX_BYTES),
         }
     }

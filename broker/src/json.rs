@@ -85,6 +85,10 @@ pub(crate) fn offer(offer: &v1::Offer) -> Value {
     })
 }
 
+pub(crate) fn bid_level(level: &v1::BidLevel) -> Value {
+    json!({"price": decimal(level.price), "memory_mb": level.memory_mb, "bids": level.bids})
+}
+
 pub(crate) fn trade(trade: &v1::Trade) -> Value {
     let mut told = json!({
         "sequence": trade.sequence,

@@ -18,7 +18,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::PAYLOAD_MAX_BYTES;
 use crate::brokerage::Brokerage;
-use crate::doors::{accounts, functions, invocations, leases, market_terms, markets, providers, stream};
+use crate::doors::{
+    accounts, functions, invocations, leases, market_terms, markets, providers, statements, stream, tape,
+};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::guard::keyless_loopback;
@@ -125,7 +127,8 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/markets", get(markets::list))
         .route("/v1/markets/{region}/{class}", put(market_terms::put))
         .route("/v1/markets/{region}/{class}/book", get(markets::book))
-        .route("/v1/markets/{region}/{class}/trades", get(markets::trades))
+        .route("/v1/markets/{region}/{class}/trades", get(tape::trades))
+        .route("/v1/markets/{region}/{class}/candles", get(tape::candles))
         .route("/v1/stream", get(stream::get))
         .route("/v1/leases/{id}/close", post(leases::close))
         .route("/v1/providers", get(providers::list).post(providers::register))
@@ -135,6 +138,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/providers/{name}/labels", put(providers::labels))
         .route("/v1/accounts", get(accounts::list).post(accounts::open))
         .route("/v1/accounts/{id}", get(accounts::get))
+        .route("/v1/accounts/{id}/statement", get(statements::get))
         .route("/v1/accounts/{id}/deposits", post(accounts::deposit))
         .route("/v1/accounts/{id}/payouts", post(accounts::payout))
         .route("/v1/accounts/{id}/corrections", post(accounts::correct))

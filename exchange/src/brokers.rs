@@ -10,7 +10,7 @@ use merit_engine::{BidEnding, Event, Grant};
 use merit_terms::LeaseId;
 use tokio::sync::mpsc;
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// What may wait for a broker to read it.
 const NOTES_MAX: usize = 4096;

@@ -3,16 +3,19 @@
 //! Never imports the broker or an agent, never forwards an invocation, never reads a payload. Decisions are the
 //! engine's; here they are ordered, made durable, published and answered.
 
-mod book;
+mod archive;
+mod books;
 mod brokers;
 mod clock;
 mod codec;
 pub mod history;
+mod intake;
 pub mod journal;
 mod keys;
 mod modules;
 mod open;
-mod records;
+#[cfg(test)]
+mod recorded;
 mod replay;
 mod restore;
 mod rules;
@@ -22,13 +25,16 @@ mod services;
 mod sessions;
 pub mod snapshot;
 pub mod storage;
+#[cfg(test)]
+mod world;
 
 pub use codec::{CodecError, decode};
 pub use history::{Replayed, replay};
+pub use intake::{Collected, Happened, Intake};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
 pub use open::{Exchange, OpenError, Settings};
 pub use replay::ReplayError;
 pub use restore::{RestoreError, Restored, restore};
 pub use rules::UnknownRules;
-pub use sequencer::{Durable, Happened, Progress, Projection, Sequencer, SubmitError, Submitted};
+pub use sequencer::{Durable, Progress, Projection, Sequencer, SubmitError, Submitted};
 pub use serve::ServeError;

@@ -5,12 +5,19 @@
 
 use merit_engine::Engine;
 
+use crate::intake::Happened;
 use crate::journal::{self, Journal, Recovery, Sound};
 use crate::replay::{self, ReplayError};
 use crate::rules::{self, UnknownRules};
-use crate::sequencer::{Happened, Projection};
+use crate::sequencer::Projection;
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
 use crate::storage::{LockError, Storage};
+
+/// Commands that are replayed before the projection sees them.
+const STRIDE: usize = 1024;
+
+#[cfg(test)]
+mod tests;
 
 /// Why a directory cannot be gone on from. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +43,9 @@ pub enum RestoreError {
          missing. Restore it from a copy; or move the snapshots above {last} away, to go on without what came after it"
     )]
     Behind { place: String, snapshot: u64, last: u64 },
-    #[error("the snapshot of sequence {snapshot} in {place} belongs to another journal; move it away, or bring its own")]
+    #[error(
+        "the snapshot of sequence {snapshot} in {place} belongs to another journal; move it away, or bring its own"
+    )]
     OtherJournal { place: String, snapshot: u64 },
 }
 
@@ -75,10 +84,13 @@ pub fn restore<S: Storage + Clone>(
         let at = replay::step(&mut engine, sequence, record, &mut events).map_err(Box::<ReplayError>::from)?.at;
         replayed_bytes += record.len() as u64;
         happened.push(Happened { sequence, at, events });
-        projection.apply(&happened);
-        happened.clear();
+        if happened.len() == STRIDE {
+            projection.apply(&mut happened);
+            happened.clear();
+        }
         Ok(())
     })?;
+    projection.apply(&mut happened);
     let rules = engine.rules();
     rules::check(rules).map_err(|source| RestoreError::Rules { place: place.clone(), source })?;
     let last = sound.last_sequence();

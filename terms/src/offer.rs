@@ -97,10 +97,8 @@ impl Rung {
                 return Err(RungError::Field { field, value, least, most });
             }
         }
-        let lists = [
-            ("labels", self.labels.len(), Rung::MAX_LABELS),
-            ("audience", self.audience.len(), Rung::MAX_AUDIENCE),
-        ];
+        let lists =
+            [("labels", self.labels.len(), Rung::MAX_LABELS), ("audience", self.audience.len(), Rung::MAX_AUDIENCE)];
         for (field, count, most) in lists {
             if count > most {
                 return Err(RungError::Entries { field, count, most });

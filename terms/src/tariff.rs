@@ -41,7 +41,6 @@ const DENOMINATOR: u128 = (1 << 30) * 125;
 const GB_SECOND_FACTOR: u128 = DENOMINATOR / (1024 * 1000);
 const EGRESS_FACTOR: u128 = DENOMINATOR / (1 << 30);
 
-
 fn within_maxima(usage: &Usage) -> Usage {
     let most_us = u64::from(TIMEOUT_MAX_MS) * 1000;
     let wall_us = usage.wall_us.min(most_us);
@@ -134,7 +133,8 @@ impl Tariff {
     /// How much of the numerator each picodollar of `per_gb_second` makes.
     pub fn numerator_per_rate(&self, memory_mb: u32, usage: &Usage) -> u128 {
         let memory_mb = memory_mb.min(MEMORY_MAX_MB);
-        let memory_mb = if self.memory_step_mb == 1 { memory_mb } else { memory_mb.next_multiple_of(self.memory_step_mb) };
+        let memory_mb =
+            if self.memory_step_mb == 1 { memory_mb } else { memory_mb.next_multiple_of(self.memory_step_mb) };
         u128::from(memory_mb) * u128::from(self.billed_ms(&within_maxima(usage))) * GB_SECOND_FACTOR
     }
 

@@ -126,7 +126,9 @@ impl serde::Serialize for Time {
 impl<'de> serde::Deserialize<'de> for Time {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
         if deserializer.is_human_readable() {
-            return <String as serde::Deserialize>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom);
+            return <String as serde::Deserialize>::deserialize(deserializer)?
+                .parse()
+                .map_err(serde::de::Error::custom);
         }
         <u64 as serde::Deserialize>::deserialize(deserializer).map(Time::from_micros)
     }

@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use merit_proto::v1;
-use merit_terms::{MarketName, NameError, Price};
+use merit_terms::Price;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::accepted;
+use super::{accepted, path_market};
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::json::{check_fields, decimal, read_or_default, typed};
@@ -67,10 +67,7 @@ pub(crate) async fn put(
     Path((region, class)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    let name: MarketName = format!("{region}/{class}")
-        .parse()
-        .map_err(|error: NameError| ApiError::malformed(format!("the path's market: {error}")))?;
-    let (name, terms) = (name.to_string(), Terms::read(&body)?.message());
+    let (name, terms) = (path_market(&region, &class)?, Terms::read(&body)?.message());
     let mut operator = broker.exchange.operator.clone();
     match answer(operator.create_market(v1::CreateMarketRequest { name: name.clone() })).await {
         Ok(created) if terms == new_market() => return Ok(Json(json!({"sequence": created.sequence}))),
@@ -86,7 +83,14 @@ fn new_market() -> v1::MarketTerms {
 }
 
 /// Adds the terms to what is told of a market.
-pub(crate) fn tell(market: &mut Value, terms: &v1::MarketTerms) {
+pub(crate) fn tell(market: &mut Value, terms: Option<v1::MarketTerms>) {
+    let terms = terms.unwrap_or_default();
+    market["state"] = json!(match terms.state() {
+        v1::MarketState::Unspecified => "",
+        v1::MarketState::Open => "open",
+        v1::MarketState::CancelOnly => "cancel_only",
+        v1::MarketState::Halted => "halted",
+    });
     let bands = terms.bands.map(|bands| json!({"low": decimal(bands.low), "high": decimal(bands.high)}));
     market["bands"] = json!(bands);
     market["self_dealing"] = json!(terms.self_dealing);

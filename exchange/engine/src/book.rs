@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_terms::{
-    AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time,
-};
+use merit_terms::{AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Quote;
@@ -118,6 +116,8 @@ pub(crate) struct Posting<'a> {
 
 const RUNGS_MAX: usize = 64;
 const POOLS_MAX: usize = 64;
+/// Of a rung that is not posted yet.
+const NEW: OfferSlot = OfferSlot::MAX;
 
 impl Offer {
     fn entry(&self, slot: OfferSlot) -> Entry {
@@ -395,12 +395,11 @@ impl Shelf {
 
     /// Notes that every live offer under a quota may be bought again.
     pub(crate) fn wake_quota(&mut self, registry: &Registry, provider: ProviderId, quota: u32) {
-        for step in registry.providers[provider.index()].ladders.all() {
-            if let Some(offer) = self.offer(step.slot).filter(|offer| offer.quota == Some(quota)) {
-                let woken = (offer.market, offer.price);
-                self.woken.push(woken);
-            }
-        }
+        let steps = registry.providers[provider.index()].ladders.all().iter();
+        let mut offers: Vec<&Offer> = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).collect();
+        offers.retain(|offer| offer.quota == Some(quota));
+        offers.sort_unstable_by_key(|offer| offer.id);
+        self.woken.extend(offers.into_iter().map(|offer| (offer.market, offer.price)));
     }
 
     fn clear(&mut self, slot: OfferSlot) {
@@ -427,12 +426,7 @@ impl Shelf {
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.retired = true;
         let (pool, leases, id) = (offer.pool, offer.leases, offer.id);
-        events.push(Event::OfferGone {
-            market: offer.market,
-            offer: id,
-            provider: offer.provider,
-            price: offer.price,
-        });
+        events.push(Event::OfferGone { market: offer.market, offer: id, provider: offer.provider, price: offer.price });
         if let Some(expires) = offer.expires {
             dues.remove(&(expires, Due::Offer(id, slot)));
         }
@@ -540,20 +534,23 @@ impl Shelf {
             let is_same = |step: &&Step| {
                 step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
             };
-            let slot = match before.iter().find(is_same).map(|step| step.slot) {
-                Some(slot) => {
-                    self.requote(slot, posting, sequence, dues, events);
-                    slot
-                }
-                None => self.post_rung(quote, posting, pool, sequence, dues, events),
-            };
-            let form = self.offer(slot).map_or(0, |offer| offer.form);
-            ladder.push(Step { market: quote.market, rate, slot, form });
+            let kept = before.iter().find(is_same).map_or(NEW, |step| step.slot);
+            ladder.push(Step { market: quote.market, rate, slot: kept, form: 0 });
         }
+        // What goes is at hand, and makes room for what comes.
         for step in before {
             if ladder.iter().all(|kept| kept.slot != step.slot) {
                 self.retire(step.slot, dues, events);
             }
+        }
+        for (step, posting) in ladder.iter_mut().zip(postings) {
+            if step.slot == NEW {
+                let pool = provider.pools[posting.rung.pool as usize];
+                step.slot = self.post_rung(quote, posting, pool, sequence, dues, events);
+            } else {
+                self.requote(step.slot, posting, sequence, dues, events);
+            }
+            step.form = self.offer(step.slot).map_or(0, |offer| offer.form);
         }
         self.share_places(&ladder);
         provider.ladders.replace(quote.market, ladder);
@@ -705,7 +702,11 @@ pub(crate) fn postings<'a>(
     let (mut postings, mut wrong) = (Vec::with_capacity(rungs.len()), Vec::new());
     for (i, rung) in rungs.iter().enumerate() {
         let twice = rungs[..i].iter().any(|other| other.id == rung.id);
-        let posting = if twice { Err("the rung's id stands twice in the ladder".to_owned()) } else { counter.posting(rung, &account) };
+        let posting = if twice {
+            Err("the rung's id stands twice in the ladder".to_owned())
+        } else {
+            counter.posting(rung, &account)
+        };
         match posting {
             Ok(posting) => postings.push(posting),
             Err(reason) => wrong.push((rung.id, reason)),
@@ -715,11 +716,7 @@ pub(crate) fn postings<'a>(
 }
 
 impl Counter<'_> {
-    fn posting<'a>(
-        &self,
-        rung: &'a Rung,
-        account: impl Fn(&Name) -> Option<AccountId>,
-    ) -> Result<Posting<'a>, String> {
+    fn posting<'a>(&self, rung: &'a Rung, account: impl Fn(&Name) -> Option<AccountId>) -> Result<Posting<'a>, String> {
         rung.check().map_err(|error| error.to_string())?;
         if rung.pool as usize >= self.pools {
             return Err(format!("there is no pool {}; the logon stated {}", rung.pool, self.pools));

@@ -1,6 +1,6 @@
 //! Brokers' sessions: which streams are on, and what each answers for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use merit_terms::Refusal;
 use serde::{Deserialize, Serialize};
@@ -34,12 +34,15 @@ impl Engine {
             return Err(Refusal::Unknown { what: "broker session", name: session.to_string() });
         }
         self.brokers.0.insert(session, true);
-        let of_session = |request: Option<crate::BrokerRequest>| request.is_some_and(|request| request.session == session);
+        let of_session =
+            |request: Option<crate::BrokerRequest>| request.is_some_and(|request| request.session == session);
         let open = self.leases.open.values().map(|open| &open.lease).filter(|lease| of_session(lease.request));
         let leases = open.map(|lease| self.grant_of(lease)).collect();
         let resting = self.bids.resting.values().filter(|resting| of_session(resting.deferred.bid.request));
         let (bids, markets): (Vec<_>, Vec<_>) = resting.map(|resting| (resting.id, resting.markets.clone())).unzip();
-        self.wake_markets(markets.into_iter().flatten());
+        if resumes.is_some() {
+            self.wake_markets(markets.into_iter().flatten().collect::<BTreeSet<_>>());
+        }
         Ok(Reply::Broker(Box::new(BrokerSession { session, leases, bids })))
     }
 

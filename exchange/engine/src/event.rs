@@ -110,14 +110,29 @@ pub enum Event {
 pub enum Why {
     Deposit,
     Payout,
-    Correction { about: Option<LeaseId>, reason: String },
-    Refund { about: Option<LeaseId>, reason: String },
+    Correction {
+        about: Option<LeaseId>,
+        reason: String,
+    },
+    Refund {
+        about: Option<LeaseId>,
+        reason: String,
+    },
     /// The cost of a lease, from its buyer.
-    Cost { lease: LeaseId, invocation: LeaseId },
+    Cost {
+        lease: LeaseId,
+        invocation: LeaseId,
+    },
     /// The operator's fee on it, from its seller.
-    Fee { lease: LeaseId, invocation: LeaseId },
+    Fee {
+        lease: LeaseId,
+        invocation: LeaseId,
+    },
     /// What a forgotten lease cost beyond what its buyer had, from the operator.
-    Loss { lease: LeaseId, invocation: LeaseId },
+    Loss {
+        lease: LeaseId,
+        invocation: LeaseId,
+    },
 }
 
 /// Why a session ended.

@@ -252,8 +252,8 @@ impl Registry {
     }
 
     pub(crate) fn grant_labels(&mut self, id: ProviderId, labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
-        check_texts("labels", labels)?;
         let provider = self.provider_mut(id)?;
+        check_texts("labels", labels)?;
         let before: Vec<_> = std::mem::replace(&mut provider.labels, labels.clone()).into_iter().collect();
         self.admit(id, &before);
         Ok(())
@@ -293,8 +293,7 @@ impl Registry {
         let allowed = named.filter(|(_, market)| within(&function.settings.markets, &market.name));
         function.markets = allowed.map(|(id, _)| id).collect();
         for revision in &mut function.revisions {
-            revision.class =
-                self.classes.class(function.account, &revision.code, &function.settings, &self.providers);
+            revision.class = self.classes.class(function.account, &revision.code, &function.settings, &self.providers);
         }
     }
 

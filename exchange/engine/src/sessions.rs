@@ -32,8 +32,7 @@ impl Engine {
         provider.last_quote = 0;
         provider.endpoint.clone_from(&logon.endpoint);
         provider.protection = logon.protection;
-        provider.leased_at.clear();
-        quotas::state(&mut provider.quotas, &logon.quotas, &self.calendar);
+        quotas::state(id, &mut provider.quotas, &logon.quotas, &mut self.dues);
         let (session, name) = (provider.session, provider.name.clone());
         self.shelf.state_pools(id, &logon.pools, &mut self.registry, events);
         self.wake_bids();
@@ -124,12 +123,7 @@ impl Engine {
             return Err(Refusal::OverLimit { limit: "quotes a second", most: most.into() });
         }
         let provider = &self.registry.providers[quote.provider.index()];
-        let counter = Counter {
-            at,
-            pools: provider.pools.len(),
-            quotas: &provider.quotas,
-            bands: market.terms.bands,
-        };
+        let counter = Counter { at, pools: provider.pools.len(), quotas: &provider.quotas, bands: market.terms.bands };
         let postings = book::postings(&quote.rungs, &counter, |name| self.ledger.find(name.as_str()))?;
         if let Some(most) = limits.offers {
             let elsewhere = provider.ladders.len() - provider.ladders.of(quote.market).len();
@@ -148,10 +142,9 @@ impl Engine {
 
 fn check_protection(protection: Option<Protection>) -> Result<(), Refusal> {
     match protection {
-        Some(Protection { leases, within_ms })
-            if !(1..=PROTECTION_LEASES_MAX).contains(&leases) || within_ms == 0 =>
-        {
-            let message = format!("{leases} leases within {within_ms} ms; 1 to {PROTECTION_LEASES_MAX}, within 1 ms or more");
+        Some(Protection { leases, within_ms }) if !(1..=PROTECTION_LEASES_MAX).contains(&leases) || within_ms == 0 => {
+            let message =
+                format!("{leases} leases within {within_ms} ms; 1 to {PROTECTION_LEASES_MAX}, within 1 ms or more");
             Err(invalid("protection", message))
         }
         _ => Ok(()),

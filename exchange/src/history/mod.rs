@@ -5,6 +5,7 @@
 
 mod kind;
 mod verify;
+mod why;
 
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use merit_terms::Time;
 
 pub use kind::kind;
 pub use verify::{SnapshotCheck, Verdict, Verified, verify};
+pub use why::{Decision, Named, WhyError, why};
 
 use crate::codec;
 use crate::journal::{self, Report, SegmentStart, VisitError};
@@ -77,12 +79,9 @@ pub fn replay_to(data_dir: &Path, upto: u64) -> Result<Replayed, HistoryError> {
     };
     let replayed = replay_from(&storage, engine, upto, |_, _, _, _| {})?;
     match replayed.engine.sequence() {
-        last if last < upto => Err(HistoryError::TooNew {
-            place: storage.to_string(),
-            asked: upto,
-            last,
-            damage: replayed.report.damage,
-        }),
+        last if last < upto => {
+            Err(HistoryError::TooNew { place: storage.to_string(), asked: upto, last, damage: replayed.report.damage })
+        }
         _ => Ok(replayed),
     }
 }
@@ -143,6 +142,21 @@ fn oldest<S: Storage>(storage: &S) -> Result<Engine, HistoryError> {
         }
     }
     Err(HistoryError::NoStart { place: storage.to_string(), first, damaged })
+}
+
+/// The state from which the journal can be replayed: the newest at or before `sequence`, else the oldest there is.
+pub(crate) fn nearest<S: Storage>(storage: &S, sequence: u64) -> Result<Engine, HistoryError> {
+    let found = loop {
+        match snapshot::newest(storage, sequence) {
+            // It was removed while it was looked for, by the thread that makes newer ones: there is another.
+            Err(error) if error.is_missing() => {}
+            found => break found?.loaded,
+        }
+    };
+    match found {
+        Some(Loaded { engine, .. }) if engine.sequence() + 1 >= first_sequence(storage)? => Ok(engine),
+        _ => oldest(storage),
+    }
 }
 
 /// Shows every command to `visit` with the state after it and its events.

@@ -41,7 +41,9 @@ pub enum Verdict {
     Alone,
     Damaged(Damage),
     /// Whole, and the replay gives another digest.
-    Differs { replayed: u128 },
+    Differs {
+        replayed: u128,
+    },
     /// Of another journal.
     OtherJournal,
     /// Of a sequence that the journal does not have.

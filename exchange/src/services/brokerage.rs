@@ -7,18 +7,17 @@ use merit_engine::{Bid, Engine, MeritOrder};
 use merit_proto::v1;
 use merit_proto::v1::brokerage_server::Brokerage;
 use merit_proto::{refusal_status, required};
-use merit_terms::{LeaseId, ProviderId, Refusal};
+use merit_terms::{LeaseId, Refusal};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::broker_stream::{ANSWERS_MAX, Outgoing};
-use super::{parse, unavailable, unknown};
+use super::{parse, provider_name, unavailable, unknown};
 use crate::clock;
 use crate::codec::qualifier_from_proto;
 use crate::open::Exchange;
-use crate::records::Record;
 
 /// Offers listed in a quote; the rest are counted.
 const OFFERS_LISTED: usize = 50;
@@ -57,10 +56,7 @@ impl Brokerage for Exchange {
         let request = request.into_inner();
         let account = self.account_id(&request.account)?;
         let id: LeaseId = required("id", request.id)?.into();
-        let record = self.0.projections.records.get(id);
-        let own = |record: &Record| record.attempts.first().is_some_and(|attempt| attempt.lease.account == account);
-        let record = record.filter(own).ok_or_else(|| unknown("invocation", &id.to_string()))?;
-        Ok(Response::new(self.0.sequencer.read(|engine| invocation(engine, id, &record))))
+        self.invocation(account, id).await.map(Response::new)
     }
 }
 
@@ -89,10 +85,6 @@ impl Exchange {
             request: None,
         })
     }
-}
-
-fn provider_name(engine: &Engine, id: ProviderId) -> String {
-    engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
 }
 
 fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteResponse {
@@ -130,47 +122,4 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteRespons
         more_offers: merit_order.offers.len().saturating_sub(OFFERS_LISTED) as u32,
         more_refused: more.into_iter().map(|(code, count)| v1::RefusedCount { code: code.to_owned(), count }).collect(),
     }
-}
-
-fn invocation(engine: &Engine, id: LeaseId, record: &Record) -> v1::Invocation {
-    let attempts = record.attempts.iter().map(|attempt| v1::Attempt {
-        provider: provider_name(engine, attempt.lease.provider),
-        lease: Some(attempt.lease.id.into()),
-        outcome: attempt.state.as_str().to_owned(),
-        wall_us: match attempt.state {
-            crate::records::AttemptState::Executed { wall_us } => wall_us,
-            _ => 0,
-        },
-        market: engine.market(attempt.lease.market).map_or_else(String::new, |market| market.name.to_string()),
-    });
-    let mut answer = v1::Invocation {
-        id: Some(id.into()),
-        state: record.state().to_owned(),
-        submitted_at: record.submitted_at.micros(),
-        settled_at: record.settled_at.map_or(0, |at| at.micros()),
-        attempts: attempts.collect(),
-        ..v1::Invocation::default()
-    };
-    if let Some(lease) = record.attempts.last().map(|attempt| &attempt.lease) {
-        answer.account = engine.account(lease.account).map_or_else(|_| String::new(), |account| account.name.clone());
-        answer.function = engine.function(lease.function).map_or_else(String::new, |f| f.name.to_string());
-        answer.revision = lease.revision;
-        answer.memory_mb = lease.memory_mb;
-        answer.vcpus_milli = lease.vcpus_milli;
-        answer.tariff = Some((&lease.tariff).into());
-        answer.quoted_cost = lease.quoted_cost.picodollars();
-        if let Some((provider, cost)) = lease.runner_up {
-            answer.runner_up = provider_name(engine, provider);
-            answer.runner_up_cost = cost.picodollars();
-        }
-    }
-    if let Some((outcome, settlement)) = &record.settlement {
-        answer.usage = Some((&settlement.usage).into());
-        answer.billed_ms = settlement.billed_ms;
-        answer.estimated = settlement.estimated;
-        answer.cost = settlement.cost.picodollars();
-        answer.fee = settlement.fee.picodollars();
-        answer.outcome = v1::Outcome::from(*outcome).into();
-    }
-    answer
 }

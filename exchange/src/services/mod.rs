@@ -2,6 +2,7 @@
 //!
 //! Never decides anything about the market. What is gated on durability waits here, and only here.
 
+mod archive;
 mod broker_asks;
 mod broker_stream;
 mod brokerage;
@@ -9,6 +10,7 @@ mod dispatchable;
 mod market_data;
 mod modules;
 mod operator;
+mod paging;
 mod provider_gateway;
 mod provider_session;
 mod registry;
@@ -42,6 +44,7 @@ impl Exchange {
         let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()))
             .add_service(v1::registry_server::RegistryServer::new(self.clone()))
             .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
+            .add_service(v1::archive_server::ArchiveServer::new(self.clone()))
             .add_service(modules.max_decoding_message_size(MESSAGE_MAX_BYTES))
             .add_service(v1::operator_server::OperatorServer::new(self.clone()))
             .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))
@@ -96,4 +99,8 @@ fn unknown(what: &'static str, name: &str) -> Status {
 
 fn parse<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result<T, Status> {
     text.parse().map_err(|error: T::Err| FieldError::new(field, error.to_string()).into())
+}
+
+fn provider_name(engine: &Engine, id: ProviderId) -> String {
+    engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
 }

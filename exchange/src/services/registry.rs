@@ -1,6 +1,6 @@
 //! `merit.v1.Registry`: functions, markets, providers and accounts.
 
-use merit_engine::{Command, Engine, Function, Market, PutFunction, Reply, SpendingOf};
+use merit_engine::{Command, Engine, Function, PutFunction, Reply, SpendingOf};
 use merit_proto::v1;
 use merit_proto::v1::registry_server::Registry;
 use merit_proto::{refusal_status, required};
@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::standing::{account_to_proto, budgets_to_proto, providers_to_proto};
 use super::{parse, unavailable, unknown};
-use crate::codec::{code_from_proto, code_to_proto, market_terms_to_proto, settings_from_proto, settings_to_proto};
+use crate::codec::{code_from_proto, code_to_proto, settings_from_proto, settings_to_proto};
 use crate::open::Exchange;
 
 #[tonic::async_trait]
@@ -76,21 +76,6 @@ impl Registry for Exchange {
         let command = Command::PutAlias { function, alias, revision: request.revision };
         let (_, sequence) = self.command(&command).await?;
         self.answer(function, sequence)
-    }
-
-    async fn list_market_terms(
-        &self,
-        _request: Request<v1::ListMarketTermsRequest>,
-    ) -> Result<Response<v1::ListMarketTermsResponse>, Status> {
-        let list = |engine: &Engine| {
-            let terms = |market: &Market| v1::TermsOfMarket {
-                name: market.name.to_string(),
-                terms: Some(market_terms_to_proto(&market.terms)),
-            };
-            engine.markets().map(|(_, market)| terms(market)).collect()
-        };
-        let markets = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
-        Ok(Response::new(v1::ListMarketTermsResponse { markets }))
     }
 
     async fn list_providers(

@@ -8,7 +8,9 @@ use std::io::{self, Write};
 use merit_engine::Engine;
 use serde::Serialize;
 
-use super::format::{CHUNK_BYTES, HEADER_BYTES, Header, UNFINISHED_SUFFIX, chunk_checksum, is_unfinished, snapshot_name};
+use super::format::{
+    CHUNK_BYTES, HEADER_BYTES, Header, UNFINISHED_SUFFIX, chunk_checksum, is_unfinished, snapshot_name,
+};
 use crate::storage::{Storage, StorageFile};
 
 /// What is written at once.

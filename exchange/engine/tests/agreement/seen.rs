@@ -1,18 +1,19 @@
 //! What the random commands reached; a test that never grants or never expires would prove nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use merit_engine::{
-    Applied, BidEnding, Command, CorrectionKind, Ending, Engine, Event, LeaseState, MeritOrder, ProviderKind, Reply, Why,
+    Applied, BidEnding, Command, CorrectionKind, Ending, Engine, Event, LeaseState, MeritOrder, ProviderKind, Reply,
+    Why,
 };
 use merit_terms::{LeaseId, Money, Name, NoOffer, Period, ProviderId, Refusal, Time};
 
 use super::is_unknown;
 use crate::naive::Twin;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Seen {
-    counts: BTreeMap<&'static str, u64>,
+    pub(crate) counts: BTreeMap<&'static str, u64>,
     /// Quotas of which something was used, and whether all of it.
     used: BTreeMap<(ProviderId, Name, Option<Period>), bool>,
 }
@@ -20,22 +21,96 @@ pub(crate) struct Seen {
 /// Codes of replies and refusals, codes of reasons in quotes, and paths.
 const REQUIRED: [&str; 88] = [
     // Replies and refusals.
-    "done", "named", "session", "broker session", "granted", "resting", "settled", "not_found", "already_exists",
-    "invalid", "wrong rungs", "not_in_session", "stale_quote", "max_concurrency", "insufficient_funds",
-    "budget_exceeded", "no_capacity", "no_eligible_provider", "closed", "forgotten", "account_frozen",
-    "provider_killed", "market_closed", "over_limit", "payout beyond funds", "unknown_rules",
+    "done",
+    "named",
+    "session",
+    "broker session",
+    "granted",
+    "resting",
+    "settled",
+    "not_found",
+    "already_exists",
+    "invalid",
+    "wrong rungs",
+    "not_in_session",
+    "stale_quote",
+    "max_concurrency",
+    "insufficient_funds",
+    "budget_exceeded",
+    "no_capacity",
+    "no_eligible_provider",
+    "closed",
+    "forgotten",
+    "account_frozen",
+    "provider_killed",
+    "market_closed",
+    "over_limit",
+    "payout beyond funds",
+    "unknown_rules",
     // Reasons.
-    "market", "region", "no_deployment", "not_allowed", "excluded", "already_tried", "missing_label", "memory_range",
-    "too_long", "max_price", "max_latency", "max_cost", "cannot_cut_timeout", "probing", "no_room", "no_slot",
-    "no_funds", "no_budget", "quota_exhausted", "closed market", "outside_bands", "barred", "self_dealing", "exposure",
-    "backing_off", "on_trial",
+    "market",
+    "region",
+    "no_deployment",
+    "not_allowed",
+    "excluded",
+    "already_tried",
+    "missing_label",
+    "memory_range",
+    "too_long",
+    "max_price",
+    "max_latency",
+    "max_cost",
+    "cannot_cut_timeout",
+    "probing",
+    "no_room",
+    "no_slot",
+    "no_funds",
+    "no_budget",
+    "quota_exhausted",
+    "closed market",
+    "outside_bands",
+    "barred",
+    "self_dealing",
+    "exposure",
+    "backing_off",
+    "on_trial",
     // Paths.
-    "timeout cut", "cold start predicted", "served by an own provider", "served another's own account",
-    "served after a logout", "served late", "overdue", "over 64 due", "pool oversold", "clock back", "offer expired",
-    "bid matched at once", "bid matched by a sweep", "bid matched at its deadline", "bid expired", "bid cancelled",
-    "not taken up", "taken up", "64 bids examined", "quota used up", "quota renewed", "provider out", "provider back",
-    "revision back", "claim paid", "claim paid out of the pot", "claim waited", "pot shared", "forgotten paid",
-    "loss paid", "request repeated", "leases resumed", "bids resumed", "protected", "own pot", "refunded",
+    "timeout cut",
+    "cold start predicted",
+    "served by an own provider",
+    "served another's own account",
+    "served after a logout",
+    "served late",
+    "overdue",
+    "over 64 due",
+    "pool oversold",
+    "clock back",
+    "offer expired",
+    "bid matched at once",
+    "bid matched by a sweep",
+    "bid matched at its deadline",
+    "bid expired",
+    "bid cancelled",
+    "not taken up",
+    "taken up",
+    "64 bids examined",
+    "quota used up",
+    "quota renewed",
+    "provider out",
+    "provider back",
+    "revision back",
+    "claim paid",
+    "claim paid out of the pot",
+    "claim waited",
+    "pot shared",
+    "forgotten paid",
+    "loss paid",
+    "request repeated",
+    "leases resumed",
+    "bids resumed",
+    "protected",
+    "own pot",
+    "refunded",
 ];
 
 impl Seen {
@@ -85,9 +160,9 @@ impl Seen {
             (Command::Acquire(_), Ok(Reply::Granted(_))) => self.see_if(!was_granted, "request repeated"),
             (Command::Defer(_), Ok(Reply::Granted(_))) => self.see("bid matched at once"),
             (Command::TakeUp { lease }, Ok(_)) => {
-                let offered = |id: LeaseId| twin.leases.iter().any(|open| {
-                    open.lease.id == id && open.lease.state == LeaseState::Offered
-                });
+                let offered = |id: LeaseId| {
+                    twin.leases.iter().any(|open| open.lease.id == id && open.lease.state == LeaseState::Offered)
+                };
                 self.see_if(offered(*lease), "taken up");
             }
             (Command::Settle(settle), Ok(Reply::Settled(_))) => {

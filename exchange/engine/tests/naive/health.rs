@@ -34,9 +34,8 @@ impl Twin {
 
     /// Why the provider is left out for this revision now.
     pub(super) fn unhealthy(&self, at: Time, provider: ProviderId, revision: (FunctionId, u32)) -> Vec<Reason> {
-        let concerns = |back: &&Back| {
-            back.provider == provider && (back.revision.is_none() || back.revision == Some(revision))
-        };
+        let concerns =
+            |back: &&Back| back.provider == provider && (back.revision.is_none() || back.revision == Some(revision));
         let is_open = |id: LeaseId| self.leases.iter().any(|open| open.lease.id == id);
         let reason = |back: &Back| match back.trial {
             _ if at < back.until => Some(Reason::BackingOff { until: back.until }),

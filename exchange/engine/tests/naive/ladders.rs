@@ -85,7 +85,8 @@ impl Twin {
         let mut rungs = Vec::new();
         for (i, rung) in quote.rungs.iter().enumerate() {
             let twice = quote.rungs[..i].iter().any(|other| other.id == rung.id);
-            let is_unknown = |name: &merit_terms::Name| self.accounts.iter().all(|account| account.name != name.as_str());
+            let is_unknown =
+                |name: &merit_terms::Name| self.accounts.iter().all(|account| account.name != name.as_str());
             if rung.check().is_err()
                 || rung.pool as usize >= provider.pools.len()
                 || twice

@@ -1,7 +1,7 @@
 //! Quotas of providers: what is used of them in their period, and when they renew.
 
 use merit_engine::QuotaView;
-use merit_terms::{MarketId, Name, Period, Price, ProviderId, Quota, Refusal, Tariff, Time, Usage};
+use merit_terms::{Name, Period, ProviderId, Quota, Refusal, Tariff, Time, Usage};
 
 use super::{OpenLease, Provider, Twin, invalid};
 
@@ -86,13 +86,8 @@ impl Twin {
 
     /// One that renews by another period begins anew, and what was drawn before is nothing to it.
     pub(super) fn put_quota(&mut self, id: ProviderId, quota: &Quota) {
-        let anew = QuotaState {
-            quota: quota.clone(),
-            period: 0,
-            used_requests: 0,
-            used_energy_mb_ms: 0,
-            renewal: None,
-        };
+        let anew =
+            QuotaState { quota: quota.clone(), period: 0, used_requests: 0, used_energy_mb_ms: 0, renewal: None };
         let provider = &mut self.providers[id.index()];
         match provider.quota_mut(&quota.name) {
             None => provider.quotas.push(anew),
@@ -144,8 +139,6 @@ impl Twin {
         state.renewal = None;
         state.set_used(at, state.used(at));
         let name = state.quota.name.clone();
-        let under = self.offers.iter().filter(|offer| offer.provider == id && offer.rung.quota.as_ref() == Some(&name));
-        let prices: Vec<(MarketId, Price)> = under.map(|offer| (offer.market, offer.price())).collect();
-        prices.into_iter().for_each(|(market, price)| self.trigger(market, price));
+        self.trigger_offers(|offer| offer.provider == id && offer.rung.quota.as_ref() == Some(&name));
     }
 }

@@ -3,8 +3,8 @@
 use merit_engine::{Ending, Event, FEES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
 use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
 
-use super::accounts::{money, picodollars};
 use super::Twin;
+use super::accounts::{money, picodollars};
 
 impl Twin {
     pub(super) fn settle(&mut self, at: Time, settle: &Settle) -> Result<Reply, Refusal> {
@@ -34,7 +34,11 @@ impl Twin {
         let lease = self.leases[index].lease.clone();
         let reported = settle.reported.or(lease.claim);
         let metered = Usage::metered(reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
-        let most = if self.moves_money(&lease) { lease.hold } else { lease.worst_cost };
+        let most = match (self.moves_money(&lease), self.rules) {
+            (true, _) => lease.hold,
+            (false, 1) => Money::MAX,
+            (false, _) => lease.worst_cost,
+        };
         let settlement = self.bill(&lease, metered, most);
         self.remove(at, index, settlement.cost, Some(settlement.billed_ms));
         self.pay(at, &lease, &settlement, settlement.cost);

@@ -1,7 +1,7 @@
 //! Some records of a journal: what lies before them is stepped over, what comes after is not looked at.
 
 use super::*;
-use crate::journal::{Fault, read_span};
+use crate::journal::{Enough, Fault, read_span};
 
 impl Place {
     fn span(&self, after: u64, upto: u64) -> (Report, Vec<(u64, Record)>) {
@@ -24,12 +24,24 @@ fn every_span_gives_its_records_and_no_others() {
     let last = records.len() as u64;
     for after in 0..=last + 1 {
         for upto in after..=last + 2 {
-            let expected: Vec<(u64, Record)> =
-                (after + 1..=upto.min(last)).map(|sequence| (sequence, records[sequence as usize - 1].clone())).collect();
+            let expected: Vec<(u64, Record)> = (after + 1..=upto.min(last))
+                .map(|sequence| (sequence, records[sequence as usize - 1].clone()))
+                .collect();
             let (report, found) = place.span(after, upto);
             assert_eq!((report.damage, found), (None, expected), "{after}..={upto}");
         }
     }
+}
+
+#[test]
+fn reading_ends_where_the_reader_has_seen_enough() {
+    let place = Place::with(&some_batches(12));
+    let mut seen = 0;
+    let report = read(&place.storage(), |sequence, _| {
+        seen = sequence;
+        if sequence == 5 { Err(Enough.into()) } else { Ok(()) }
+    });
+    assert_eq!((report.unwrap().damage, seen), (None, 5));
 }
 
 #[test]
@@ -41,7 +53,8 @@ fn damage_is_found_within_a_span_and_not_before_or_after_it() {
     place.put(2, &bytes);
     let damage = place.verify().damage.unwrap();
     let Fault::BatchPayload { first_sequence } = damage.fault else { panic!("{damage}") };
-    let next = first_sequence + u64::from(BatchHeader::decode(&bytes[middle.start..][..24], place.identity()).unwrap().records);
+    let next = first_sequence
+        + u64::from(BatchHeader::decode(&bytes[middle.start..][..24], place.identity()).unwrap().records);
 
     assert_eq!(place.span(0, first_sequence - 1).0.damage, None);
     assert_eq!(place.span(0, first_sequence).0.damage, Some(damage.clone()));
