@@ -29,6 +29,8 @@ use machine::{Action, Input, Machine};
 const SAID_MAX: usize = 8192;
 /// Answers that are taken in at once.
 const HEARD_MAX: usize = 256;
+/// A welcome may name many thousand leases.
+const MESSAGE_MAX_BYTES: usize = 64 << 20;
 /// How exactly the time is minded: in the order of the least deadline that there is.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -63,7 +65,8 @@ impl Brokerage {
         let end = CancellationToken::new();
         let reading = {
             let (shared, end) = (shared.clone(), end.clone());
-            async move { end.run_until_cancelled(shared.read(BrokerageClient::new(transport))).await }
+            let client = BrokerageClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES);
+            async move { end.run_until_cancelled(shared.read(client)).await }
         };
         // Ends with the guard.
         tokio::spawn(reading);
