@@ -212,7 +212,7 @@ async fn killed() -> (tempfile::TempDir, Vec<(LeaseId, Money)>) {
     (market.dir, answered)
 }
 
-fn newest_segment(data: &Path) -> PathBuf {
+pub(crate) fn newest_segment(data: &Path) -> PathBuf {
     let files = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "segment")).max().unwrap()
 }

@@ -44,7 +44,7 @@ pub(crate) enum Input<W> {
 pub(crate) enum Action<W> {
     /// Opens a stream whose first message is the hello.
     Open(v1::BrokerHello),
-    Say(Said),
+    Say(Box<Said>),
     Answer(W, Answer),
     /// Lets go of the stream.
     Close,
@@ -152,7 +152,7 @@ impl<W> Machine<W> {
     }
 
     fn say(&self, said: Said) -> Vec<Action<W>> {
-        if self.is_on() { vec![Action::Say(said)] } else { Vec::new() }
+        if self.is_on() { vec![Action::Say(Box::new(said))] } else { Vec::new() }
     }
 
     fn acquire(&mut self, now: Duration, mut asked: v1::Acquire, waiting: W) -> Vec<Action<W>> {
@@ -247,9 +247,11 @@ impl<W> Machine<W> {
         for grant in welcome.leases {
             actions.extend(self.granted(now, grant.request, grant));
         }
-        actions.extend(self.releases.iter().map(|(lease, why)| Action::Say(release(*lease, *why))));
-        actions.extend(self.settles.values().map(|settle| Action::Say(settle.asked.clone())));
-        actions.extend(self.bids.values().map(|bid| Action::Say(Said::Acquire(bid.asked.clone()))));
+        let releases = self.releases.iter().map(|(lease, why)| release(*lease, *why));
+        let settles = self.settles.values().map(|settle| settle.asked.clone());
+        let bids = self.bids.values().map(|bid| Said::Acquire(bid.asked.clone()));
+        let again = releases.chain(settles).chain(bids);
+        actions.extend(again.map(|said| Action::Say(Box::new(said))));
         actions
     }
 

@@ -29,6 +29,8 @@ use machine::{Action, Input, Machine};
 const SAID_MAX: usize = 8192;
 /// Answers that are taken in at once.
 const HEARD_MAX: usize = 256;
+/// A welcome may name many thousand leases.
+const MESSAGE_MAX_BYTES: usize = 64 << 20;
 /// How exactly the time is minded: in the order of the least deadline that there is.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -63,7 +65,8 @@ impl Brokerage {
         let end = CancellationToken::new();
         let reading = {
             let (shared, end) = (shared.clone(), end.clone());
-            async move { end.run_until_cancelled(shared.read(BrokerageClient::new(transport))).await }
+            let client = BrokerageClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES);
+            async move { end.run_until_cancelled(shared.read(client)).await }
         };
         // Ends with the guard.
         tokio::spawn(reading);
@@ -115,7 +118,7 @@ impl Shared {
                 for action in core.machine.step(now, input) {
                     match action {
                         Action::Open(opening) => hello = Some(opening),
-                        Action::Say(said) => further.extend(core.say(said).err().map(Input::Ended)),
+                        Action::Say(said) => further.extend(core.say(*said).err().map(Input::Ended)),
                         Action::Answer(waiting, answer) => further.extend(unheard(waiting.send(answer))),
                         Action::Close => {
                             core.says = None;
@@ -167,9 +170,7 @@ impl Shared {
                 () = self.until_due() => drop(self.step([Input::Due])),
                 () = self.changed.notified() => {}
             }
-            if self.lock().says.is_none() {
-                return None;
-            }
+            self.lock().says.as_ref()?;
         }
     }
 
@@ -193,9 +194,8 @@ impl Shared {
 impl Core {
     fn say(&mut self, said: Said) -> Result<(), Status> {
         let message = v1::BrokerMessage { message: Some(said) };
-        let sent = self.says.as_ref().map(|says| says.try_send(message));
-        match sent {
-            Some(Ok(())) => Ok(()),
+        match &self.says {
+            Some(says) if says.try_send(message).is_ok() => Ok(()),
             _ => Err(Status::unavailable("the exchange does not read")),
         }
     }

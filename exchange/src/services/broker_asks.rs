@@ -53,7 +53,7 @@ struct Call {
 /// What a broker is told, and when.
 pub(super) enum Answer {
     Now(Told),
-    Grant(u64, Dispatchable),
+    Grant(u64, Box<Dispatchable>),
     /// Once it is durable.
     Durable(Told),
 }
@@ -183,7 +183,7 @@ impl Ask {
     pub(super) fn answer(self, turn: &mut Turn<'_>) -> Result<Answer, Status> {
         let Ask { what, about } = self;
         let refused = |refusal: v1::Refusal| {
-            Answer::Now(Told::Refused(v1::Refused { asked: Some(about.clone()), refusal: Some(refusal) }))
+            Answer::Now(Told::Refused(v1::Refused { asked: Some(about), refusal: Some(refusal) }))
         };
         let command = match what {
             What::Refused(refusal) => return Ok(refused(refusal)),
@@ -221,7 +221,7 @@ fn done(engine: &Engine, about: About, reply: Reply) -> Result<Answer, Status> {
     Ok(match (about, reply) {
         (About::Number(number), Reply::Granted(grant)) => {
             let unregistered = || Status::internal("a granted lease names something that is not registered");
-            Answer::Grant(number, Dispatchable::of(engine, &grant).ok_or_else(unregistered)?)
+            Answer::Grant(number, Box::new(Dispatchable::of(engine, &grant).ok_or_else(unregistered)?))
         }
         (About::Number(number), Reply::Resting(bid)) => {
             Answer::Durable(Told::Resting(v1::Resting { number, bid: Some(bid.into()) }))

@@ -177,7 +177,7 @@ impl Exchange {
             match answer {
                 Answer::Now(told) => now.push(told),
                 Answer::Grant(number, grant) => {
-                    now.push(Told::Granted(v1::Granted { number, grant: Some(self.signed(grant)) }));
+                    now.push(Told::Granted(v1::Granted { number, grant: Some(self.signed(*grant)) }));
                 }
                 Answer::Durable(told) => later.push(told),
             }

@@ -18,6 +18,8 @@ use super::{Credentials, Machine, Ran, SessionError, Standing};
 
 /// Messages that may wait for the exchange to read them; more means that it does not read.
 const SAID_MAX: usize = 256;
+/// A welcome may name many thousand leases.
+const MESSAGE_MAX_BYTES: usize = 64 << 20;
 /// How long the exchange may take to end a stream that we ended.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -90,7 +92,8 @@ enum Stream {
 impl Stream {
     fn open(transport: &Transport, logon: v1::Logon) -> Stream {
         let (says, said) = mpsc::channel(SAID_MAX);
-        let mut client = ProviderGatewayClient::new(transport.clone());
+        let client = ProviderGatewayClient::new(transport.clone());
+        let mut client = client.max_decoding_message_size(MESSAGE_MAX_BYTES);
         let opening = Box::pin(async move { client.session(ReceiverStream::new(said)).await });
         let mut stream = Stream::Opening { says, opening };
         match stream.say(Said::Logon(logon)) {
