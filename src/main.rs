@@ -62,7 +62,7 @@ enum Command {
     Book(book::Arguments),
     /// Show a market's latest trades
     Trades(trades::Arguments),
-    /// Measure the engine, or the way of a call beside a reverse proxy
+    /// Measure the engine, the journal, or the way of a call beside a reverse proxy
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
     Sim(sim::Arguments),
@@ -97,7 +97,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Deploy(arguments) => deploy::run(arguments).await,
         Command::Book(arguments) => book::run(arguments).await,
         Command::Trades(arguments) => trades::run(arguments).await,
-        Command::Bench(arguments) => bench::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments).await,
         Command::Sim(arguments) => sim::run(arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments),
