@@ -76,7 +76,7 @@ enum Command {
     Trades(trades::Arguments),
     /// Show a market's prices and volume, interval by interval
     Candles(candles::Arguments),
-    /// Measure the engine, or the way of a call beside a reverse proxy
+    /// Measure the engine, the journal, or the way of a call beside a reverse proxy
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
     Sim(sim::Arguments),
@@ -115,7 +115,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Book(arguments) => book::run(arguments).await,
         Command::Trades(arguments) => trades::run(arguments).await,
         Command::Candles(arguments) => candles::run(arguments).await,
-        Command::Bench(arguments) => bench::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments).await,
         Command::Sim(arguments) => sim::run(arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments),
