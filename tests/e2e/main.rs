@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod archive;
 mod bad_input;
 mod calls;
 mod crash;
+mod events;
 mod fixture;
 mod lost_providers;
 mod market;
@@ -17,6 +19,7 @@ mod prices;
 mod process;
 mod seller;
 mod sessions;
+mod stream;
 mod tokens;
 
 /// One body, both shapes of the market.
