@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod archive;
 mod bad_input;
 mod buyer;
 mod calls;
 mod crash;
+mod events;
 mod fixture;
 mod health;
 mod lost_providers;
@@ -22,6 +24,7 @@ mod raw_session;
 mod resumption;
 mod seller;
 mod sessions;
+mod stream;
 mod streams;
 mod tokens;
 
