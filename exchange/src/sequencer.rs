@@ -4,6 +4,7 @@
 //! fills. What waits for durability waits for its batch; the matcher never does. Projections see a batch only
 //! once it is durable. After a failed write or sync nothing is accepted any more: the process must end.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -13,12 +14,17 @@ use merit_engine::{Applied, Command, Engine};
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::intake::{Collected, Happened, Intake};
+use crate::intake::{Collected, Encoded, Happened, Intake};
 use crate::journal::{Batch, Journal};
 use crate::storage::Storage;
 
 /// What may wait for the disk: a bound, so that a stalled disk refuses commands instead of filling memory.
 const WAITING_MAX_BYTES: usize = 64 << 20;
+
+thread_local! {
+    /// Where a thread encodes what it submits.
+    static ENCODED: RefCell<Encoded> = RefCell::default();
+}
 
 /// Why a command was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,6 +168,14 @@ impl Sequencer {
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
     pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
+        ENCODED.with_borrow_mut(|encoded| {
+            encoded.encode(command);
+            self.submit_encoded(command, encoded)
+        })
+    }
+
+    fn submit_encoded(&self, command: &Command, encoded: &Encoded) -> Result<Submitted, SubmitError> {
+        let now = clock::now();
         let mut core = self.shared.lock();
         if let Some(reason) = &core.stopped {
             return Err(SubmitError::Stopped(reason.clone()));
@@ -169,7 +183,7 @@ impl Sequencer {
         if core.intake.bytes() > WAITING_MAX_BYTES {
             return Err(SubmitError::Behind);
         }
-        let applied = core.intake.submit(clock::now(), command);
+        let applied = core.intake.submit_encoded(now, command, encoded);
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
         self.shared.wake_if_idle(core);
         Ok(Submitted { applied, durable })
@@ -292,6 +306,7 @@ fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projectio
         if let Some(waiting) = waiting {
             waiting.send_replace(true);
         }
+        collected.happened.clear();
     }
 }
 

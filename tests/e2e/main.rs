@@ -8,6 +8,7 @@ mod bad_input;
 mod calls;
 mod crash;
 mod fixture;
+mod journal;
 mod lost_providers;
 mod market;
 mod page;
