@@ -30,6 +30,7 @@ pub struct Intake {
     engine: Engine,
     open: Collected,
     time: Vec<u8>,
+    encoded: Encoded,
 }
 
 /// A command as it will stand in the journal, but for the time at which it is applied. Made by whoever submits it, beside
@@ -58,7 +59,12 @@ impl Intake {
     #[must_use]
     pub fn new(engine: Engine) -> Intake {
         let batch = Batch::starting_at(engine.sequence() + 1);
-        Intake { engine, open: Collected { batch, happened: Vec::new() }, time: Vec::new() }
+        Intake {
+            engine,
+            open: Collected { batch, happened: Vec::new() },
+            time: Vec::new(),
+            encoded: Encoded::default(),
+        }
     }
 
     #[must_use]
@@ -68,9 +74,11 @@ impl Intake {
 
     /// Applies a command at `clock`. If it changed anything, it is in the batch.
     pub fn submit(&mut self, clock: Time, command: &Command) -> Applied {
-        let mut encoded = Encoded::default();
+        let mut encoded = std::mem::take(&mut self.encoded);
         encoded.encode(command);
-        self.submit_encoded(clock, command, &encoded)
+        let applied = self.submit_encoded(clock, command, &encoded);
+        self.encoded = encoded;
+        applied
     }
 
     /// The same where the command is encoded already.

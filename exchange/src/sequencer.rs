@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use merit_engine::{Applied, Command, Engine};
+use merit_terms::Time;
 use tokio::sync::watch;
 
 use crate::clock;
@@ -120,6 +121,12 @@ struct Shared {
     progress: Arc<Progress>,
 }
 
+/// The engine, for as long as several commands take.
+pub struct Turn<'a> {
+    core: &'a mut Core,
+    now: Time,
+}
+
 /// The engine behind its journal. Dropping it writes what waits and releases the directory.
 pub struct Sequencer {
     shared: Arc<Shared>,
@@ -168,25 +175,22 @@ impl Sequencer {
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
     pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
-        ENCODED.with_borrow_mut(|encoded| {
+        let (applied, durable) = ENCODED.with_borrow_mut(|encoded| {
             encoded.encode(command);
-            self.submit_encoded(command, encoded)
-        })
+            self.take_turn(|turn| turn.core.intake.submit_encoded(turn.now, command, encoded))
+        })?;
+        Ok(Submitted { applied, durable })
     }
 
-    fn submit_encoded(&self, command: &Command, encoded: &Encoded) -> Result<Submitted, SubmitError> {
+    /// Applies several commands in a row, with the engine to itself. Their replies are final; the wait is for all of them.
+    pub fn take_turn<T>(&self, work: impl FnOnce(&mut Turn<'_>) -> T) -> Result<(T, Durable), SubmitError> {
         let now = clock::now();
         let mut core = self.shared.lock();
-        if let Some(reason) = &core.stopped {
-            return Err(SubmitError::Stopped(reason.clone()));
-        }
-        if core.intake.bytes() > WAITING_MAX_BYTES {
-            return Err(SubmitError::Behind);
-        }
-        let applied = core.intake.submit_encoded(now, command, encoded);
+        core.check()?;
+        let done = work(&mut Turn { core: &mut core, now });
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
         self.shared.wake_if_idle(core);
-        Ok(Submitted { applied, durable })
+        Ok((done, durable))
     }
 
     /// Looks at the engine; also at what is not durable yet.
@@ -269,7 +273,26 @@ impl Drop for CrashOnPanic {
     }
 }
 
+impl Turn<'_> {
+    pub fn engine(&self) -> &Engine {
+        self.core.intake.engine()
+    }
+
+    pub fn apply(&mut self, command: &Command) -> Applied {
+        self.core.intake.submit(self.now, command)
+    }
+}
+
 impl Core {
+    /// Refuses what can no longer be written, or not soon.
+    fn check(&self) -> Result<(), SubmitError> {
+        match &self.stopped {
+            Some(reason) => Err(SubmitError::Stopped(reason.clone())),
+            None if self.intake.bytes() > WAITING_MAX_BYTES => Err(SubmitError::Behind),
+            None => Ok(()),
+        }
+    }
+
     /// The batch after which everything applied so far is durable.
     fn last_batch(&self) -> u64 {
         if self.intake.is_empty() { self.open - 1 } else { self.open }

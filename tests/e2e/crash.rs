@@ -233,7 +233,7 @@ fn snapshots(data: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "merit")).collect()
 }
 
-fn newest_segment(data: &Path) -> PathBuf {
+pub(crate) fn newest_segment(data: &Path) -> PathBuf {
     let files = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|extension| extension == "segment")).max().unwrap()
 }

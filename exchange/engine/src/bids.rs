@@ -11,7 +11,7 @@ use merit_terms::{AccountId, LeaseId, MarketId, Money, NoOffer, Price, Refusal, 
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::command::{AtDeadline, Bid, Deferred, Qualifier, Reply};
+use crate::command::{AtDeadline, Bid, BrokerRequest, Deferred, Qualifier, Reply};
 use crate::due::Due;
 use crate::event::{BidEnding, Ending, Event, LeaseState, Resting};
 use crate::registry::{invalid, within};
@@ -34,7 +34,10 @@ pub(crate) struct Bids {
     /// Bids past their deadline that are matched at any price, or expire.
     eager: BTreeSet<(Time, u64)>,
     sweeps: BTreeMap<MarketId, Sweep>,
+    #[serde(skip)]
     counts: BTreeMap<AccountId, u32>,
+    #[serde(skip)]
+    pub(crate) by_request: BTreeMap<BrokerRequest, u64>,
     #[serde(skip)]
     by_market: BTreeMap<MarketId, BTreeSet<Rank>>,
 }
@@ -66,12 +69,9 @@ impl Bids {
 
     /// Builds what can be computed from the bids.
     pub(crate) fn rebuild(&mut self) {
-        self.by_market.clear();
-        for resting in self.resting.values() {
-            for market in &resting.markets {
-                let rank = (Reverse(resting.limit), resting.id.sequence);
-                self.by_market.entry(*market).or_default().insert(rank);
-            }
+        self.counts.clear();
+        for resting in std::mem::take(&mut self.resting).into_values() {
+            self.insert(resting);
         }
     }
 
@@ -81,6 +81,7 @@ impl Bids {
             self.by_market.entry(*market).or_default().insert(rank);
         }
         *self.counts.entry(resting.deferred.bid.account).or_default() += 1;
+        self.by_request.extend(resting.deferred.bid.request.map(|request| (request, resting.id.sequence)));
         self.resting.insert(resting.id.sequence, resting);
     }
 
@@ -95,6 +96,9 @@ impl Bids {
             }
         }
         self.eager.remove(&(resting.deferred.deadline, sequence));
+        if let Some(request) = resting.deferred.bid.request {
+            self.by_request.remove(&request);
+        }
         let account = resting.deferred.bid.account;
         if let Some(count) = self.counts.get_mut(&account) {
             *count -= 1;
@@ -187,8 +191,8 @@ impl Engine {
         deferred: &Deferred,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        if let Some(request) = deferred.bid.request {
-            self.online(request.session)?;
+        if let Some(answered) = self.answered(&deferred.bid)? {
+            return Ok(answered);
         }
         self.check_bidder(&deferred.bid)?;
         let resting = self.checked(at, sequence, deferred)?;

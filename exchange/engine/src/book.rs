@@ -116,6 +116,8 @@ pub(crate) struct Posting<'a> {
 
 const RUNGS_MAX: usize = 64;
 const POOLS_MAX: usize = 64;
+/// Of a rung that is not posted yet.
+const NEW: OfferSlot = OfferSlot::MAX;
 
 impl Offer {
     fn entry(&self, slot: OfferSlot) -> Entry {
@@ -532,20 +534,23 @@ impl Shelf {
             let is_same = |step: &&Step| {
                 step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
             };
-            let slot = match before.iter().find(is_same).map(|step| step.slot) {
-                Some(slot) => {
-                    self.requote(slot, posting, sequence, dues, events);
-                    slot
-                }
-                None => self.post_rung(quote, posting, pool, sequence, dues, events),
-            };
-            let form = self.offer(slot).map_or(0, |offer| offer.form);
-            ladder.push(Step { market: quote.market, rate, slot, form });
+            let kept = before.iter().find(is_same).map_or(NEW, |step| step.slot);
+            ladder.push(Step { market: quote.market, rate, slot: kept, form: 0 });
         }
+        // What goes is at hand, and makes room for what comes.
         for step in before {
             if ladder.iter().all(|kept| kept.slot != step.slot) {
                 self.retire(step.slot, dues, events);
             }
+        }
+        for (step, posting) in ladder.iter_mut().zip(postings) {
+            if step.slot == NEW {
+                let pool = provider.pools[posting.rung.pool as usize];
+                step.slot = self.post_rung(quote, posting, pool, sequence, dues, events);
+            } else {
+                self.requote(step.slot, posting, sequence, dues, events);
+            }
+            step.form = self.offer(step.slot).map_or(0, |offer| offer.form);
         }
         self.share_places(&ladder);
         provider.ladders.replace(quote.market, ladder);

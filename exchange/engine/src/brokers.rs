@@ -6,7 +6,7 @@ use merit_terms::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::command::{BrokerSession, Reply};
+use crate::command::{Bid, BrokerRequest, BrokerSession, Reply};
 
 /// Sessions by the sequence at which they began, and whether their stream is on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,17 +28,26 @@ impl Engine {
         if self.brokers.is_online(session) { Ok(()) } else { Err(Refusal::NotInSession) }
     }
 
+    /// What a broker's request was answered, if it is repeated; refuses one of a stream that is off.
+    pub(crate) fn answered(&self, bid: &Bid) -> Result<Option<Reply>, Refusal> {
+        let Some(request) = bid.request else { return Ok(None) };
+        self.online(request.session)?;
+        let leased = self.leases.by_request.get(&request).map(|sequence| &self.leases.open[sequence].lease);
+        let granted = leased.map(|lease| Reply::Granted(Box::new(self.grant_of(lease))));
+        let resting = self.bids.by_request.get(&request).map(|sequence| self.bids.resting[sequence].id);
+        Ok(granted.or(resting.map(Reply::Resting)))
+    }
+
     pub(crate) fn broker_logon(&mut self, sequence: u64, resumes: Option<u64>) -> Result<Reply, Refusal> {
         let session = resumes.unwrap_or(sequence);
         if resumes.is_some() && !self.brokers.0.contains_key(&session) {
             return Err(Refusal::Unknown { what: "broker session", name: session.to_string() });
         }
         self.brokers.0.insert(session, true);
-        let of_session =
-            |request: Option<crate::BrokerRequest>| request.is_some_and(|request| request.session == session);
-        let open = self.leases.open.values().map(|open| &open.lease).filter(|lease| of_session(lease.request));
-        let leases = open.map(|lease| self.grant_of(lease)).collect();
-        let resting = self.bids.resting.values().filter(|resting| of_session(resting.deferred.bid.request));
+        let leases = in_order(&self.leases.by_request, session);
+        let leases = leases.iter().map(|sequence| self.grant_of(&self.leases.open[sequence].lease)).collect();
+        let resting = in_order(&self.bids.by_request, session);
+        let resting = resting.iter().map(|sequence| &self.bids.resting[sequence]);
         let (bids, markets): (Vec<_>, Vec<_>) = resting.map(|resting| (resting.id, resting.markets.clone())).unzip();
         if resumes.is_some() {
             self.wake_markets(markets.into_iter().flatten().collect::<BTreeSet<_>>());
@@ -49,9 +58,11 @@ impl Engine {
     /// A stream ended; a session that answers for nothing is forgotten.
     pub(crate) fn broker_lost(&mut self, session: u64) -> Result<Reply, Refusal> {
         self.online(session)?;
-        let leases = self.leases.by_request.range(first(session)..=last(session)).next().is_some();
-        let mut bids = self.bids.resting.values().filter_map(|resting| resting.deferred.bid.request);
-        if leases || bids.any(|request| request.session == session) {
+        if of_session(&self.leases.by_request, session)
+            .chain(of_session(&self.bids.by_request, session))
+            .next()
+            .is_some()
+        {
             self.brokers.0.insert(session, false);
         } else {
             self.brokers.0.remove(&session);
@@ -60,10 +71,14 @@ impl Engine {
     }
 }
 
-fn first(session: u64) -> crate::BrokerRequest {
-    crate::BrokerRequest { session, number: 0 }
+fn of_session(by_request: &BTreeMap<BrokerRequest, u64>, session: u64) -> impl Iterator<Item = u64> {
+    let first = BrokerRequest { session, number: 0 };
+    let last = BrokerRequest { session, number: u64::MAX };
+    by_request.range(first..=last).map(|(_, sequence)| *sequence)
 }
 
-fn last(session: u64) -> crate::BrokerRequest {
-    crate::BrokerRequest { session, number: u64::MAX }
+fn in_order(by_request: &BTreeMap<BrokerRequest, u64>, session: u64) -> Vec<u64> {
+    let mut sequences: Vec<u64> = of_session(by_request, session).collect();
+    sequences.sort_unstable();
+    sequences
 }

@@ -3,7 +3,7 @@
 //! An attempt that may have run keeps its hold until nobody may claim it any more; a further attempt takes it over and
 //! raises it to its own worst case, and leaves behind what it did not cost.
 
-use merit_terms::{LeaseId, Money, Outcome, Time, Usage};
+use merit_terms::{AccountId, FunctionId, LeaseId, Money, Outcome, Time, Usage};
 
 use crate::Engine;
 use crate::command::{Bid, ProviderKind, Settlement};
@@ -12,10 +12,30 @@ use crate::event::{Event, Lease, LeaseState};
 use crate::ledger::{Calendar, Spending};
 use crate::quotas::energy_mb_ms;
 
+/// An invocation as its attempts share it: only those of one function and account do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Call {
+    account: AccountId,
+    function: FunctionId,
+    invocation: LeaseId,
+}
+
+impl Call {
+    pub(crate) fn of(lease: &Lease) -> Call {
+        Call { account: lease.account, function: lease.function, invocation: lease.invocation }
+    }
+
+    /// That of a further attempt; none: it is the first.
+    pub(crate) fn of_bid(bid: &Bid) -> Option<Call> {
+        bid.invocation.map(|invocation| Call { account: bid.account, function: bid.function, invocation })
+    }
+}
+
 impl Engine {
-    /// The leases of an invocation in state Unknown, in order of their match.
-    pub(crate) fn siblings(&self, invocation: LeaseId) -> impl DoubleEndedIterator<Item = u64> + use<'_> {
-        self.leases.unknown.get(&invocation).into_iter().flatten().copied()
+    /// The leases of a call in state Unknown, in order of their match.
+    pub(crate) fn siblings(&self, call: Call) -> impl Iterator<Item = &Lease> {
+        let sequences = self.leases.unknown.get(&call).into_iter().flatten();
+        sequences.map(|sequence| &self.leases.open[sequence].lease)
     }
 
     /// Counts in the spending of a lease's account and function.
@@ -39,19 +59,17 @@ impl Engine {
         self.count_spending(lease, |spending, calendar| spending.unhold(amount, lease.matched_at, calendar));
     }
 
-    fn siblings_of_kind(&self, invocation: LeaseId, kind: ProviderKind, except: u64) -> Vec<u64> {
-        let same =
-            |sequence: &u64| *sequence != except && self.kind_of(self.leases.open[sequence].lease.provider) == kind;
-        self.siblings(invocation).filter(same).collect()
+    /// The unknown attempts of a call at providers of one kind, in order of their match.
+    fn siblings_of_kind(&self, call: Call, kind: ProviderKind) -> Vec<u64> {
+        let same = self.siblings(call).filter(|lease| self.kind_of(lease.provider) == kind);
+        same.map(|lease| lease.id.sequence).collect()
     }
 
-    /// Takes what the unknown attempts of an invocation at providers of one kind hold; how much that is.
-    pub(crate) fn take_over_holds(&mut self, bid: &Bid, invocation: LeaseId, kind: ProviderKind) -> Money {
+    /// Takes what the unknown attempts of a call at providers of one kind hold; how much that is.
+    pub(crate) fn take_over_holds(&mut self, call: Call, kind: ProviderKind) -> Money {
         let mut sum = 0_u64;
-        for sequence in self.siblings_of_kind(invocation, kind, 0) {
-            if self.leases.open[&sequence].lease.account == bid.account {
-                sum = sum.saturating_add(self.take_hold(sequence, Money::MAX).picodollars());
-            }
+        for sequence in self.siblings_of_kind(call, kind) {
+            sum = sum.saturating_add(self.take_hold(sequence, Money::MAX).picodollars());
         }
         Money::from_picodollars(sum).unwrap_or(Money::MAX)
     }
@@ -72,13 +90,12 @@ impl Engine {
             return;
         }
         let kind = self.kind_of(ended.provider);
-        let siblings = self.siblings_of_kind(ended.invocation, kind, ended.id.sequence);
-        let leases = || siblings.iter().map(|sequence| &self.leases.open[sequence].lease);
-        let own = leases().filter(|lease| lease.account == ended.account);
+        let siblings = self.siblings_of_kind(Call::of(ended), kind);
+        let own = siblings.iter().map(|sequence| &self.leases.open[sequence].lease);
         let held = own.clone().map(|lease| lease.hold.picodollars()).fold(0, u64::saturating_add);
-        let Some(worst) = own.clone().map(|lease| lease.worst_cost.picodollars()).max() else { return };
+        let Some(worst) = own.map(|lease| lease.worst_cost.picodollars()).max() else { return };
         let needed = Money::from_picodollars(worst.saturating_sub(held)).unwrap_or(Money::MAX);
-        let Some(heir) = own.last().map(|lease| lease.id.sequence) else { return };
+        let Some(heir) = siblings.last().copied() else { return };
         let passed = left.min(needed);
         if let Some(open) = self.leases.open.get_mut(&heir) {
             // At most its worst case, which is at most the maximum.
@@ -105,7 +122,8 @@ impl Engine {
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(lease.worst_cost);
         let mut missing = cost.saturating_sub(lease.hold);
         let mut taken = lease.hold.min(cost);
-        for sibling in self.siblings_of_kind(lease.invocation, kind, sequence) {
+        let siblings = self.siblings_of_kind(Call::of(&lease), kind);
+        for sibling in siblings.into_iter().filter(|sibling| *sibling != sequence) {
             let part = self.take_hold(sibling, missing);
             missing = missing.saturating_sub(part);
             taken = Money::from_picodollars(taken.picodollars() + part.picodollars()).unwrap_or(Money::MAX);
@@ -122,8 +140,7 @@ impl Engine {
     /// When an attempt of the same invocation that may yet be answered must be settled, if there is one.
     fn answered_later(&self, lease: &Lease) -> Option<Time> {
         let of_invocation = self.leases.open.values().map(|open| &open.lease).filter(|other| {
-            let same = other.invocation == lease.invocation && other.account == lease.account;
-            same && other.id != lease.id && other.state != LeaseState::Unknown
+            Call::of(other) == Call::of(lease) && other.id != lease.id && other.state != LeaseState::Unknown
         });
         of_invocation.map(|other| other.settle_by).filter(|later| *later > lease.settle_by).max()
     }

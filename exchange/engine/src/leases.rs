@@ -14,6 +14,7 @@ use crate::command::{Bid, BrokerRequest, Grant, NotSent, ProviderKind, Reply, Se
 use crate::due::Due;
 use crate::durations::Observation;
 use crate::event::{Ending, Event, Lease, LeaseState, Resting, Why};
+use crate::holds::Call;
 use crate::ledger::FEES;
 use crate::matching::Best;
 use crate::quotas::{Reserve, energy_mb_ms, worst_energy_mb_ms};
@@ -36,13 +37,44 @@ pub(crate) struct OpenLease {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Leases {
     pub(crate) open: BTreeMap<u64, OpenLease>,
-    /// Of each invocation, its leases in state Unknown, in order of their match.
-    pub(crate) unknown: BTreeMap<LeaseId, Vec<u64>>,
+    /// Of each call, its leases in state Unknown, in order of their match.
+    #[serde(skip)]
+    pub(crate) unknown: BTreeMap<Call, Vec<u64>>,
+    #[serde(skip)]
     pub(crate) by_request: BTreeMap<BrokerRequest, u64>,
     /// Each run, and the sequence at which it began.
     pub(crate) runs: Vec<(u32, u64)>,
     /// Forgotten leases that were settled, until nobody may settle them any more.
     pub(crate) late: BTreeMap<LeaseId, Time>,
+}
+
+impl Leases {
+    /// Builds what can be computed from the open leases.
+    pub(crate) fn rebuild(&mut self) {
+        self.unknown.clear();
+        self.by_request.clear();
+        let open: Vec<Lease> = self.open.values().map(|open| open.lease.clone()).collect();
+        for lease in &open {
+            if lease.state == LeaseState::Unknown {
+                self.add_unknown(lease);
+            }
+            self.by_request.extend(lease.request.map(|request| (request, lease.id.sequence)));
+        }
+    }
+
+    fn add_unknown(&mut self, lease: &Lease) {
+        let unknown = self.unknown.entry(Call::of(lease)).or_default();
+        unknown.insert(unknown.partition_point(|sequence| *sequence < lease.id.sequence), lease.id.sequence);
+    }
+
+    fn remove_unknown(&mut self, lease: &Lease) {
+        if let Some(unknown) = self.unknown.get_mut(&Call::of(lease)) {
+            unknown.retain(|sequence| *sequence != lease.id.sequence);
+            if unknown.is_empty() {
+                self.unknown.remove(&Call::of(lease));
+            }
+        }
+    }
 }
 
 /// When a match must be taken up.
@@ -58,11 +90,8 @@ impl Engine {
         bid: &Bid,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        if let Some(request) = bid.request {
-            self.online(request.session)?;
-            if let Some(sequence) = self.leases.by_request.get(&request) {
-                return Ok(Reply::Granted(Box::new(self.grant_of(&self.leases.open[sequence].lease))));
-            }
+        if let Some(answered) = self.answered(bid)? {
+            return Ok(answered);
         }
         self.check_bidder(bid)?;
         let best = self.best(bid, at)?;
@@ -86,7 +115,7 @@ impl Engine {
         let memory_mb = function.revision(best.revision).map_or(0, |revision| revision.code.memory_mb);
         let (vcpus_milli, quota) =
             self.shelf.offer(winner.slot).map_or((0, None), |offer| (offer.vcpus_milli, offer.quota));
-        let shared = bid.invocation.map_or(Money::ZERO, |invocation| self.take_over_holds(bid, invocation, kind));
+        let shared = Call::of_bid(bid).map_or(Money::ZERO, |call| self.take_over_holds(call, kind));
         let capacity_until = at.after_millis(u64::from(winner.timeout_ms) + CAPACITY_GRACE_MS);
         let hold = match &resting {
             Some(resting) => resting.hold,
@@ -259,7 +288,7 @@ impl Engine {
         let open = self.open_mut(command.lease)?;
         open.lease.state = LeaseState::Unknown;
         let lease = open.lease.clone();
-        self.leases.unknown.entry(lease.invocation).or_default().push(sequence);
+        self.leases.add_unknown(&lease);
         self.blame(at, &lease, command.fault, events);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
@@ -277,7 +306,7 @@ impl Engine {
         let before = open.lease.clone();
         open.lease.hold = Money::ZERO;
         let lease = open.lease.clone();
-        self.leases.unknown.entry(lease.invocation).or_default().push(id.sequence);
+        self.leases.add_unknown(&lease);
         self.unhold(&before, before.hold);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
@@ -390,7 +419,9 @@ impl Engine {
         if let Some(request) = lease.request {
             self.leases.by_request.remove(&request);
         }
-        self.forget_unknown(&lease);
+        if lease.state == LeaseState::Unknown {
+            self.leases.remove_unknown(&lease);
+        }
         self.unhold(&lease, lease.hold);
         self.leave_hold(&lease, lease.hold.saturating_sub(cost));
         if let Some(reserve) = reserve {
@@ -400,17 +431,6 @@ impl Engine {
         *exposure -= u128::from(lease.worst_cost.picodollars());
         self.return_capacity(&lease, slot, events);
         Ok(lease)
-    }
-
-    fn forget_unknown(&mut self, lease: &Lease) {
-        if lease.state == LeaseState::Unknown
-            && let Some(unknown) = self.leases.unknown.get_mut(&lease.invocation)
-        {
-            unknown.retain(|sequence| *sequence != lease.id.sequence);
-            if unknown.is_empty() {
-                self.leases.unknown.remove(&lease.invocation);
-            }
-        }
     }
 
     pub(crate) fn return_capacity(&mut self, lease: &Lease, slot: Option<OfferSlot>, events: &mut Vec<Event>) {
@@ -434,19 +454,16 @@ impl Engine {
     /// One of a lease's two deadlines has come.
     pub(crate) fn lease_due(&mut self, sequence: u64, events: &mut Vec<Event>) {
         let Some(open) = self.leases.open.get_mut(&sequence) else { return };
+        if self.rules == 1 && open.lease.state == LeaseState::Unknown {
+            drop(self.close(sequence, Money::ZERO, None, events));
+            return;
+        }
         if let Some(slot) = open.slot.take() {
             if open.lease.state != LeaseState::Unknown {
                 open.lease.state = LeaseState::Overdue;
             }
             let lease = open.lease.clone();
-            if self.rules == 1 && lease.state == LeaseState::Unknown {
-                self.leases.open.remove(&sequence);
-                self.forget_unknown(&lease);
-                let exposure = &mut self.registry.providers[lease.provider.index()].exposure;
-                *exposure -= u128::from(lease.worst_cost.picodollars());
-            } else {
-                self.dues.insert((lease.settle_by, Due::Lease(sequence)));
-            }
+            self.dues.insert((lease.settle_by, Due::Lease(sequence)));
             self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
             return self.return_capacity(&lease, Some(slot), events);
         }
@@ -464,12 +481,11 @@ impl Engine {
 
     /// The provider's duration for this revision, and how it compares with the others in general.
     pub(crate) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
-        let plainly = self.rules == 1;
         let seen = Observation {
             usage: *usage,
             vcpus_milli: lease.vcpus_milli,
-            at_s: if plainly { 0 } else { (at.micros() / 1_000_000) as u32 },
-            plainly,
+            at_s: (at.micros() / 1_000_000) as u32,
+            plainly: self.rules == 1,
         };
         let function = &mut self.registry.functions[lease.function.index()];
         let Some(revision) = function.revision_mut(lease.revision) else { return };

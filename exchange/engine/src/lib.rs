@@ -28,6 +28,7 @@ mod leases;
 mod ledger;
 mod matching;
 mod operator;
+mod plain;
 mod quotas;
 mod ranks;
 mod registry;
@@ -48,6 +49,7 @@ pub use due::EXPIRIES_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
 pub use ledger::{Account, FEES, LOSSES_NAME, OUTSIDE};
 pub use matching::{Candidate, MeritOrder, Refused};
+pub use plain::PlainBook;
 pub use registry::{Function, LIVE, Market, Provider, Revision};
 pub use views::{HealthView, PoolView, QuotaView, SpendingOf};
 

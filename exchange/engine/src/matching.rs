@@ -3,16 +3,14 @@
 //! Judges one offer at a time and changes nothing; which offers are looked at, and in what order, is `search`; taking
 //! what was found is `leases`.
 
-use merit_terms::{
-    LeaseId, MarketId, Money, NoOffer, OfferId, Period, Price, ProviderId, Reason, Refusal, Tariff, Time, Usage,
-};
+use merit_terms::{MarketId, Money, NoOffer, OfferId, Period, Price, ProviderId, Reason, Refusal, Tariff, Time, Usage};
 
 use crate::bits::Bits;
 use crate::book::{Offer, OfferSlot};
 use crate::classes::Class;
 use crate::command::{Audience, Bid, MarketState, ProviderKind};
 use crate::durations::{Predicted, Reference};
-use crate::event::LeaseState;
+use crate::holds::Call;
 use crate::quotas::worst_energy_mb_ms;
 use crate::registry::{Function, Provider, Revision, unknown_function, within};
 use crate::{Account, Engine};
@@ -248,7 +246,7 @@ impl Engine {
             available: buyer.available(),
             hold: Money::ZERO,
             budgets: self.budgets_left(function, buyer),
-            shared: bid.invocation.map_or_else(Vec::new, |invocation| self.held_by_siblings(bid, invocation)),
+            shared: Call::of_bid(bid).map_or_else(Vec::new, |call| self.held_by_siblings(call)),
         };
         for (kind, other) in [(ProviderKind::Own, ProviderKind::Market), (ProviderKind::Market, ProviderKind::Own)] {
             let taken = asked.shared(other);
@@ -264,10 +262,8 @@ impl Engine {
         left.map(|(budget, spending)| (budget.period, spending.left(budget, &self.calendar))).collect()
     }
 
-    fn held_by_siblings(&self, bid: &Bid, invocation: LeaseId) -> Vec<Shared> {
-        let siblings = self.siblings(invocation).map(|sequence| &self.leases.open[&sequence].lease);
-        let unknown = siblings.filter(|lease| lease.account == bid.account && lease.state == LeaseState::Unknown);
-        let shared = unknown.map(|lease| Shared {
+    fn held_by_siblings(&self, call: Call) -> Vec<Shared> {
+        let shared = self.siblings(call).map(|lease| Shared {
             kind: self.kind_of(lease.provider),
             hold: lease.hold,
             matched_at: lease.matched_at,

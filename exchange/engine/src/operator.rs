@@ -19,11 +19,12 @@ impl Engine {
         terms: MarketTerms,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
+        let unknown = || Refusal::Unknown { what: "market", name: market.number().to_string() };
+        let known = self.registry.markets.get_mut(market.index()).ok_or_else(unknown)?;
         if let Some((low, high)) = terms.bands.filter(|(low, high)| low > high) {
             return Err(invalid("bands", format!("{low} is above {high}")));
         }
-        let unknown = || Refusal::Unknown { what: "market", name: market.number().to_string() };
-        self.registry.markets.get_mut(market.index()).ok_or_else(unknown)?.terms = terms;
+        known.terms = terms;
         events.push(Event::MarketChanged { market, terms });
         if terms.state == MarketState::Open {
             self.wake_markets([market]);
@@ -48,11 +49,11 @@ impl Engine {
     pub(crate) fn correct(&mut self, correction: &Correction, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let Correction { kind, from, to, amount, about, reason } = correction;
         check_reason(reason)?;
-        self.ledger.get(*from)?;
-        self.ledger.get(*to)?;
         if from == to {
             return Err(invalid("to", "the account that it comes from"));
         }
+        self.ledger.get(*from)?;
+        self.ledger.get(*to)?;
         let (about, reason) = (*about, reason.clone());
         let why = match kind {
             CorrectionKind::Refund if about.is_none() => {
@@ -76,8 +77,9 @@ impl Engine {
     }
 
     pub(crate) fn set_account_limits(&mut self, id: AccountId, limits: &AccountLimits) -> Result<Reply, Refusal> {
+        let account = self.ledger.get_mut(id)?;
         check_budgets(&limits.budgets)?;
-        self.ledger.get_mut(id)?.limits = limits.clone();
+        account.limits = limits.clone();
         Ok(Reply::Done)
     }
 

@@ -95,6 +95,7 @@ impl<'de> Deserialize<'de> for Engine {
         };
         engine.registry.rebuild();
         engine.shelf.rebuild(&mut engine.registry);
+        engine.leases.rebuild();
         engine.bids.rebuild();
         engine.shelf.watched = !engine.bids.resting.is_empty();
         Ok(engine)

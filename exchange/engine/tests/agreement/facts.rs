@@ -4,7 +4,16 @@
 use merit_engine::Event;
 use merit_terms::{Money, OfferId};
 
-pub(crate) fn facts(events: &[Event]) -> Vec<String> {
+/// Both tell the same; or else what only one of them tells is named.
+pub(crate) fn same_facts(what: &str, engine: &[Event], twin: &[Event]) {
+    let (engine, twin) = (facts(engine), facts(twin));
+    let only =
+        |these: &[String], those: &[String]| these.iter().filter(|fact| !those.contains(fact)).cloned().collect();
+    let (only_engine, only_twin): (Vec<_>, Vec<_>) = (only(&engine, &twin), only(&twin, &engine));
+    assert!(engine == twin, "{what}: only the engine tells {only_engine:#?}, only the twin {only_twin:#?}");
+}
+
+fn facts(events: &[Event]) -> Vec<String> {
     let mut facts: Vec<String> = events.iter().filter_map(fact).collect();
     facts.sort_unstable();
     facts

@@ -48,8 +48,10 @@ impl Invariants {
             self.before.free_mb = books.map(|offer| (offer.offer, offer.free_mb)).collect();
             self.before.available = available(engine, bid.account);
             let siblings = engine.open_leases().filter(|lease| {
-                let same = Some(lease.invocation) == bid.invocation && lease.account == bid.account;
-                same && super::is_unknown(lease) && holds_money(engine, lease)
+                let of = (lease.account, lease.function, Some(lease.invocation));
+                of == (bid.account, bid.function, bid.invocation)
+                    && super::is_unknown(lease)
+                    && holds_money(engine, lease)
             });
             self.before.shared = siblings.map(|lease| u128::from(lease.hold.picodollars())).sum();
         }
@@ -76,7 +78,7 @@ impl Invariants {
         if let (Ok(Reply::Granted(_)), Some(Event::Granted(lease))) = (&applied.reply, events.first()) {
             self.check_grant(engine, command, lease);
         }
-        self.check_budgets(engine, command, applied);
+        self.check_budgets(engine, command, applied, events);
     }
 
     /// A match takes what was free, holds what was available, and its worst case stays within the max cost.
@@ -98,10 +100,10 @@ impl Invariants {
         }
     }
 
-    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, or a call that began
-    /// in one period is held for or paid in another.
-    fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
-        self.note_overruns(engine, command, applied);
+    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, a call that began in one
+    /// period is held for or paid in another, or an own provider's call costs what by the first rules nobody held.
+    fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied, events: &[Event]) {
+        self.note_overruns(engine, command, applied, events);
         let at = engine.last_at();
         for (spender, budget) in budgets(engine) {
             let (spent, held) = engine.spending(spending_of(spender), budget.period);
@@ -114,7 +116,7 @@ impl Invariants {
         }
     }
 
-    fn note_overruns(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
+    fn note_overruns(&mut self, engine: &Engine, command: &Command, applied: &Applied, events: &[Event]) {
         let at = engine.last_at();
         let both = |account: AccountId, function: FunctionId| [Spender::Account(account), Spender::Function(function)];
         if matches!(command, Command::SetAccountLimits { .. } | Command::PutFunction(_)) && applied.reply.is_ok() {
@@ -139,12 +141,21 @@ impl Invariants {
                 }
             }
         }
+        let mut now = |account, function| {
+            for period in [Period::Day, Period::Month] {
+                late.extend(both(account, function).map(|spender| (spender, period, at.period(period))));
+            }
+        };
         if let (Command::SettleForgotten(forgotten), Ok(_)) = (command, &applied.reply) {
-            let spenders = both(forgotten.terms.account, forgotten.terms.function);
-            let periods = [Period::Day, Period::Month].map(|period| (period, at.period(period)));
-            late.extend(
-                spenders.into_iter().flat_map(|spender| periods.map(|(period, number)| (spender, period, number))),
-            );
+            now(forgotten.terms.account, forgotten.terms.function);
+        }
+        for event in events {
+            if let Event::Settled { lease, settlement, .. } = event
+                && settlement.cost > lease.hold
+                && !holds_money(engine, lease)
+            {
+                now(lease.account, lease.function);
+            }
         }
         self.overrun.extend(late);
     }

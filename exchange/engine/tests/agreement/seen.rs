@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    Applied, BidEnding, Command, CorrectionKind, Ending, Engine, Event, LeaseState, MeritOrder, ProviderKind, Reply,
-    Why,
+    Applied, BidEnding, Command, CorrectionKind, Ending, Engine, Event, Lease, LeaseState, MeritOrder, ProviderKind,
+    Reply, Why,
 };
 use merit_terms::{LeaseId, Money, Name, NoOffer, Period, ProviderId, Refusal, Time};
 
@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies and refusals, codes of reasons in quotes, and paths.
-const REQUIRED: [&str; 88] = [
+const REQUIRED: [&str; 89] = [
     // Replies and refusals.
     "done",
     "named",
@@ -106,6 +106,7 @@ const REQUIRED: [&str; 88] = [
     "forgotten paid",
     "loss paid",
     "request repeated",
+    "bid repeated",
     "leases resumed",
     "bids resumed",
     "protected",
@@ -158,7 +159,11 @@ impl Seen {
         let was_granted = events.iter().any(|event| matches!(event, Event::Granted(_)));
         match (command, &applied.reply) {
             (Command::Acquire(_), Ok(Reply::Granted(_))) => self.see_if(!was_granted, "request repeated"),
-            (Command::Defer(_), Ok(Reply::Granted(_))) => self.see("bid matched at once"),
+            (Command::Defer(_), Ok(Reply::Granted(_))) if was_granted => self.see("bid matched at once"),
+            (Command::Defer(_), Ok(Reply::Granted(_) | Reply::Resting(_))) => {
+                let has_rested = events.iter().any(|event| matches!(event, Event::BidRested(_)));
+                self.see_if(!has_rested, "bid repeated");
+            }
             (Command::TakeUp { lease }, Ok(_)) => {
                 let offered = |id: LeaseId| {
                     twin.leases.iter().any(|open| open.lease.id == id && open.lease.state == LeaseState::Offered)
@@ -193,10 +198,13 @@ impl Seen {
                 self.see_if(!provider.online, "served after a logout");
                 let code = &engine.function(lease.function).unwrap().revision(lease.revision).unwrap().code;
                 self.see_if(lease.timeout_ms < code.timeout_ms, "timeout cut");
-                let same = |open: &&crate::naive::OpenLease| open.lease.invocation == lease.invocation;
-                let shares = twin.leases.iter().filter(same).any(|open| {
-                    is_unknown(&open.lease) && open.lease.hold > Money::ZERO && open.lease.account == lease.account
-                });
+                let call = |lease: &Lease| (lease.account, lease.function, lease.invocation);
+                let same = |open: &&crate::naive::OpenLease| call(&open.lease) == call(lease);
+                let shares = twin
+                    .leases
+                    .iter()
+                    .filter(same)
+                    .any(|open| is_unknown(&open.lease) && open.lease.hold > Money::ZERO);
                 self.see_if(shares && !is_own, "pot shared");
                 self.see_if(shares && is_own, "own pot");
             }
@@ -230,7 +238,7 @@ impl Seen {
         self.see_if(twin.has_pending() && !was_matched, "64 bids examined");
         let overdue = engine.open_leases().any(|lease| lease.state == LeaseState::Overdue);
         self.see_if(overdue, "overdue");
-        let waits = |lease: &&merit_engine::Lease| lease.settle_by > lease.capacity_until.after_millis(600_000);
+        let waits = |lease: &&Lease| lease.settle_by > lease.capacity_until.after_millis(600_000);
         self.see_if(engine.open_leases().any(|lease| waits(&lease)), "claim waited");
         for (id, _) in engine.providers() {
             self.see_if(engine.pools(id).iter().any(|pool| pool.leased_mb > pool.size.memory_mb), "pool oversold");

@@ -27,7 +27,9 @@ pub(super) fn as_matched(resting: &Resting) -> Bid {
 impl Twin {
     pub(super) fn defer(&mut self, at: Time, sequence: u64, deferred: &Deferred) -> Result<Reply, Refusal> {
         let bid = &deferred.bid;
-        self.check_request(bid)?;
+        if let Some(answered) = self.answered(bid)? {
+            return Ok(answered);
+        }
         self.check_bidder(bid)?;
         let (function, revision) = self.asked(bid)?;
         let limit = check(at, deferred)?;

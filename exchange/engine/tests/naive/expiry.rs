@@ -3,6 +3,7 @@
 use merit_engine::{AtDeadline, BidEnding, Ending, Event, LeaseState};
 use merit_terms::{LeaseId, OfferId, ProviderId, Time};
 
+use super::holds::is_same_call;
 use super::{Rested, Twin};
 
 /// In the order in which equal times run.
@@ -93,7 +94,7 @@ impl Twin {
         }
         let lease = open.lease.clone();
         let answers = self.leases.iter().map(|open| &open.lease).filter(|other| {
-            let same = other.invocation == lease.invocation && other.account == lease.account && other.id != lease.id;
+            let same = is_same_call(other, &lease) && other.id != lease.id;
             same && other.state != LeaseState::Unknown && other.settle_by > lease.settle_by
         });
         match (lease.claim, answers.map(|other| other.settle_by).max()) {

@@ -20,6 +20,12 @@ struct Cover {
 #[derive(Clone, Debug)]
 pub(super) struct Covers(Vec<Cover>);
 
+/// Only attempts of one account's one function share what they hold, whatever invocation they are said to be of.
+pub(super) fn is_same_call(one: &Lease, other: &Lease) -> bool {
+    let call = |lease: &Lease| (lease.account, lease.function, lease.invocation);
+    call(one) == call(other)
+}
+
 impl Covers {
     fn sum(&self, counts: impl Fn(&Cover) -> bool) -> u128 {
         self.0.iter().filter(|cover| counts(cover)).map(|cover| cover.hold).sum()
@@ -52,17 +58,17 @@ impl Twin {
             |resting: &Resting| Cover { kind: None, hold: picodollars(resting.hold), counted_at: resting.rested_at };
         let leases = self.leases.iter().map(|open| &open.lease);
         let siblings = leases.filter(|lease| {
-            let same = Some(lease.invocation) == bid.invocation && lease.account == bid.account;
-            same && lease.state == LeaseState::Unknown
+            let of = (lease.account, lease.function, Some(lease.invocation));
+            of == (bid.account, bid.function, bid.invocation) && lease.state == LeaseState::Unknown
         });
         Covers(siblings.map(of_lease).chain(resting.map(of_bid)).collect())
     }
 
-    /// The unknown attempts of the lease's invocation at providers of its kind, in order of their match.
+    /// The other unknown attempts of the lease's invocation at providers of its kind, in order of their match.
     pub(super) fn siblings(&self, lease: &Lease) -> Vec<usize> {
         let kind = self.kind(lease.provider);
         let is_sibling = |other: &Lease| {
-            let same = other.invocation == lease.invocation && other.account == lease.account && other.id != lease.id;
+            let same = is_same_call(other, lease) && other.id != lease.id;
             same && other.state == LeaseState::Unknown && self.kind(other.provider) == kind
         };
         (0..self.leases.len()).filter(|index| is_sibling(&self.leases[*index].lease)).collect()

@@ -8,18 +8,22 @@ use super::ranking::{Decision, Ranked};
 use super::{OpenLease, Twin, invalid, quotas};
 
 impl Twin {
-    /// A repeated request is answered with the lease that it has.
     pub(super) fn acquire(&mut self, at: Time, sequence: u64, bid: &Bid) -> Result<Reply, Refusal> {
-        self.check_request(bid)?;
-        if let Some(open) = self.leases.iter().find(|open| bid.request.is_some() && open.lease.request == bid.request) {
-            return Ok(Reply::Granted(Box::new(self.grant_of(&open.lease))));
+        if let Some(answered) = self.answered(bid)? {
+            return Ok(answered);
         }
         self.check_bidder(bid)?;
         self.buy(at, sequence, bid, None).map(|grant| Reply::Granted(Box::new(grant)))
     }
 
-    pub(super) fn check_request(&self, bid: &Bid) -> Result<(), Refusal> {
-        bid.request.map_or(Ok(()), |request| self.online_broker(request.session))
+    /// A repeated request is answered with the lease that it has, or the bid that rests of it.
+    pub(super) fn answered(&self, bid: &Bid) -> Result<Option<Reply>, Refusal> {
+        let Some(request) = bid.request else { return Ok(None) };
+        self.online_broker(request.session)?;
+        let lease = self.leases.iter().find(|open| open.lease.request == Some(request));
+        let resting = self.resting.iter().find(|rested| rested.resting.deferred.bid.request == Some(request));
+        let granted = lease.map(|open| Reply::Granted(Box::new(self.grant_of(&open.lease))));
+        Ok(granted.or(resting.map(|rested| Reply::Resting(rested.resting.id))))
     }
 
     pub(super) fn check_bidder(&self, bid: &Bid) -> Result<(), Refusal> {

@@ -109,6 +109,11 @@ impl World {
             4 => deadline = self.soon(&[31 * 86_400 + 60]),
             _ => {}
         }
+        if self.one_in(30) {
+            let sent = engine.resting().map(|resting| resting.deferred.bid.request);
+            let sent: Vec<_> = sent.chain(engine.open_leases().map(|lease| lease.request)).flatten().collect();
+            bid.request = sent.choose(&mut self.chance).copied().or(bid.request);
+        }
         let then = self.one_of(&[AtDeadline::Expire, AtDeadline::Market]);
         Command::Defer(Box::new(Deferred { bid, deadline, then }))
     }
