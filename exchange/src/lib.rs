@@ -30,7 +30,7 @@ mod world;
 
 pub use codec::{CodecError, decode};
 pub use history::{Replayed, replay};
-pub use intake::{Collected, Happened, Intake};
+pub use intake::{Collected, Encoded, Happened, Intake};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
 pub use open::{Exchange, OpenError, Settings};
 pub use replay::ReplayError;

@@ -4,6 +4,7 @@
 //! fills. What waits for durability waits for its batch; the matcher never does. Projections see a batch only
 //! once it is durable. After a failed write or sync nothing is accepted any more: the process must end.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,12 +15,17 @@ use merit_terms::Time;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::intake::{Collected, Happened, Intake};
+use crate::intake::{Collected, Encoded, Happened, Intake};
 use crate::journal::{Batch, Journal};
 use crate::storage::Storage;
 
 /// What may wait for the disk: a bound, so that a stalled disk refuses commands instead of filling memory.
 const WAITING_MAX_BYTES: usize = 64 << 20;
+
+thread_local! {
+    /// Where a thread encodes what it submits.
+    static ENCODED: RefCell<Encoded> = RefCell::default();
+}
 
 /// Why a command was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,15 +175,19 @@ impl Sequencer {
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
     pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
-        let (applied, durable) = self.take_turn(|turn| turn.apply(command))?;
+        let (applied, durable) = ENCODED.with_borrow_mut(|encoded| {
+            encoded.encode(command);
+            self.take_turn(|turn| turn.core.intake.submit_encoded(turn.now, command, encoded))
+        })?;
         Ok(Submitted { applied, durable })
     }
 
     /// Applies several commands in a row, with the engine to itself. Their replies are final; the wait is for all of them.
     pub fn take_turn<T>(&self, work: impl FnOnce(&mut Turn<'_>) -> T) -> Result<(T, Durable), SubmitError> {
+        let now = clock::now();
         let mut core = self.shared.lock();
         core.check()?;
-        let done = work(&mut Turn { core: &mut core, now: clock::now() });
+        let done = work(&mut Turn { core: &mut core, now });
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
         self.shared.wake_if_idle(core);
         Ok((done, durable))
@@ -319,6 +329,7 @@ fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projectio
         if let Some(waiting) = waiting {
             waiting.send_replace(true);
         }
+        collected.happened.clear();
     }
 }
 

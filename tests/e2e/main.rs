@@ -12,6 +12,7 @@ mod crash;
 mod events;
 mod fixture;
 mod health;
+mod journal;
 mod lost_providers;
 mod market;
 mod operator;
