@@ -46,6 +46,9 @@ pub(crate) async fn open(arguments: &DataArguments) -> anyhow::Result<Exchange> 
     if let Some(damage) = exchange.cut() {
         tracing::warn!("the journal's damaged end was cut off: {damage}");
     }
+    for damage in exchange.damaged_snapshots() {
+        tracing::warn!("a damaged snapshot was set aside, and an older state and the journal used: {damage}");
+    }
     for market in &arguments.markets {
         exchange.ensure_market(&market.parse().context("--market")?).await?;
     }

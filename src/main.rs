@@ -25,6 +25,7 @@ mod statement;
 mod stop;
 mod trades;
 mod up;
+mod why;
 
 use std::process::ExitCode;
 
@@ -79,7 +80,9 @@ enum Command {
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
     Sim(sim::Arguments),
-    /// Check a data directory's journal
+    /// Explain why an invocation was served where it was
+    Why(why::Arguments),
+    /// Look into a data directory, and check every byte of it
     Journal(journal::Arguments),
 }
 
@@ -114,6 +117,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Candles(arguments) => candles::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments),
         Command::Sim(arguments) => sim::run(arguments),
+        Command::Why(arguments) => why::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments),
     }
 }

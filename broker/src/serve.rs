@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::PAYLOAD_MAX_BYTES;
+use crate::brokerage::Brokerage;
 use crate::doors::{
     accounts, functions, invocations, leases, market_terms, markets, providers, statements, stream, tape,
 };
@@ -49,6 +50,8 @@ pub enum StartError {
 /// What every request may use.
 pub(crate) struct State {
     pub(crate) exchange: Exchange,
+    /// Leases and settlements.
+    pub(crate) stream: Brokerage,
     pub(crate) upstream: Upstream,
     pub(crate) metrics: Metrics,
     pub(crate) page: Page,
@@ -74,6 +77,7 @@ impl Broker {
         }
         let (stopping, invocations) = (CancellationToken::new(), TaskTracker::new());
         let state = Arc::new(State {
+            stream: Brokerage::start(settings.exchange.clone()),
             exchange: Exchange::new(settings.exchange),
             upstream: Upstream::new(),
             metrics: Metrics::new()?,

@@ -5,13 +5,17 @@
 
 mod archive;
 mod books;
+mod brokers;
 mod clock;
 mod codec;
 pub mod history;
+mod intake;
 pub mod journal;
 mod keys;
 mod modules;
 mod open;
+#[cfg(test)]
+mod recorded;
 mod replay;
 mod restore;
 mod rules;
@@ -26,10 +30,11 @@ mod world;
 
 pub use codec::{CodecError, decode};
 pub use history::{Replayed, replay};
+pub use intake::{Collected, Happened, Intake};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
 pub use open::{Exchange, OpenError, Settings};
 pub use replay::ReplayError;
 pub use restore::{RestoreError, Restored, restore};
 pub use rules::UnknownRules;
-pub use sequencer::{Durable, Happened, Progress, Projection, Sequencer, SubmitError, Submitted};
+pub use sequencer::{Durable, Progress, Projection, Sequencer, SubmitError, Submitted};
 pub use serve::ServeError;

@@ -8,12 +8,14 @@ use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::archive::{Archive, Checkpoint};
 use crate::books::Books;
+use crate::brokers::Brokers;
+use crate::intake::Happened;
 use crate::journal::{self, Damage};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
 use crate::restore::{RestoreError, Restored, restore};
 use crate::rules::RULES;
-use crate::sequencer::{Happened, Projection, Sequencer, SubmitError};
+use crate::sequencer::{Projection, Sequencer, SubmitError};
 use crate::sessions::Sessions;
 use crate::snapshot::{self, Maker};
 use crate::storage::Directory;
@@ -69,12 +71,18 @@ pub(crate) struct Inner {
 pub(crate) struct Projections {
     pub(crate) books: Books,
     pub(crate) sessions: Sessions,
+    pub(crate) brokers: Brokers,
     pub(crate) archive: Archive,
 }
 
 impl Projections {
     fn new() -> Projections {
-        Projections { books: Books::new(), sessions: Sessions::default(), archive: Archive::new() }
+        Projections {
+            books: Books::new(),
+            sessions: Sessions::default(),
+            brokers: Brokers::default(),
+            archive: Archive::new(),
+        }
     }
 
     /// The sequence up to which all that is kept on disk is there whatever happens: the journal is needed after it.
@@ -97,6 +105,7 @@ impl Projection for Projections {
     fn apply(&self, happened: &mut Vec<Happened>) {
         self.books.apply(happened);
         self.sessions.apply(happened);
+        self.brokers.apply(happened);
         self.archive.take(happened.drain(..));
     }
 }

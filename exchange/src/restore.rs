@@ -5,15 +5,19 @@
 
 use merit_engine::Engine;
 
+use crate::intake::Happened;
 use crate::journal::{self, Journal, Recovery, Sound};
 use crate::replay::{self, ReplayError};
 use crate::rules::{self, UnknownRules};
-use crate::sequencer::{Happened, Projection};
+use crate::sequencer::Projection;
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
 use crate::storage::{LockError, Storage};
 
 /// Commands that are replayed before the projection sees them.
 const STRIDE: usize = 1024;
+
+#[cfg(test)]
+mod tests;
 
 /// Why a directory cannot be gone on from. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]

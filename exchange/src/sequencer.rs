@@ -9,12 +9,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use merit_engine::{Applied, Command, Engine, Event};
+use merit_engine::{Applied, Command, Engine};
 use merit_terms::Time;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::codec;
+use crate::intake::{Collected, Happened, Intake};
 use crate::journal::{Batch, Journal};
 use crate::storage::Storage;
 
@@ -54,14 +54,6 @@ impl Durable {
     }
 }
 
-/// One durable command's events, for the projections.
-#[derive(Debug)]
-pub struct Happened {
-    pub sequence: u64,
-    pub at: Time,
-    pub events: Vec<Event>,
-}
-
 /// What follows the durable events, such as books, tape and records.
 pub trait Projection: Send + Sync + 'static {
     /// Up to which sequence it has kept by itself, durably, all that it needs of the events; [`u64::MAX`] if it needs
@@ -97,26 +89,19 @@ impl Progress {
 
 #[derive(Debug)]
 struct Core {
-    engine: Engine,
+    intake: Intake,
+    /// The number of the batch that is being collected.
+    open: u64,
+    /// Who waits for it.
+    waiting: Waiting,
     /// The number of the last batch that is durable and was shown to the projections.
     durable: u64,
     /// Who waits for the batch after it, while it is written.
     writing: Waiting,
-    open: Open,
-    record: Vec<u8>,
     /// Whether the journal's thread waits to be woken.
     idle: bool,
     stopped: Option<String>,
     closing: bool,
-}
-
-/// The batch that is being collected.
-#[derive(Debug)]
-struct Open {
-    number: u64,
-    batch: Batch,
-    happened: Vec<Happened>,
-    waiting: Waiting,
 }
 
 /// Those who wait for a batch; none until somebody does.
@@ -128,6 +113,12 @@ struct Shared {
     work: Condvar,
     stopped: watch::Sender<Option<String>>,
     progress: Arc<Progress>,
+}
+
+/// The engine, for as long as several commands take.
+pub struct Turn<'a> {
+    core: &'a mut Core,
+    now: Time,
 }
 
 /// The engine behind its journal. Dropping it writes what waits and releases the directory.
@@ -146,14 +137,12 @@ impl Sequencer {
     where
         Journal<S>: Send,
     {
-        let open =
-            Open { number: 1, batch: Batch::starting_at(engine.sequence() + 1), happened: Vec::new(), waiting: None };
         let core = Core {
-            engine,
+            intake: Intake::new(engine),
+            open: 1,
+            waiting: None,
             durable: 0,
             writing: None,
-            open,
-            record: Vec::new(),
             idle: false,
             stopped: None,
             closing: false,
@@ -180,22 +169,23 @@ impl Sequencer {
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
     pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
+        let (applied, durable) = self.take_turn(|turn| turn.apply(command))?;
+        Ok(Submitted { applied, durable })
+    }
+
+    /// Applies several commands in a row, with the engine to itself. Their replies are final; the wait is for all of them.
+    pub fn take_turn<T>(&self, work: impl FnOnce(&mut Turn<'_>) -> T) -> Result<(T, Durable), SubmitError> {
         let mut core = self.shared.lock();
-        if let Some(reason) = &core.stopped {
-            return Err(SubmitError::Stopped(reason.clone()));
-        }
-        if core.open.batch.bytes() > WAITING_MAX_BYTES {
-            return Err(SubmitError::Behind);
-        }
-        let applied = core.apply(clock::now(), command);
+        core.check()?;
+        let done = work(&mut Turn { core: &mut core, now: clock::now() });
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
         self.shared.wake_if_idle(core);
-        Ok(Submitted { applied, durable })
+        Ok((done, durable))
     }
 
     /// Looks at the engine; also at what is not durable yet.
     pub fn read<T>(&self, look: impl FnOnce(&Engine) -> T) -> T {
-        look(&self.shared.lock().engine)
+        look(self.shared.lock().intake.engine())
     }
 
     /// Looks at the engine and returns what was seen once it is durable.
@@ -203,7 +193,7 @@ impl Sequencer {
         let (seen, durable) = {
             let core = self.shared.lock();
             let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
-            (look(&core.engine), durable)
+            (look(core.intake.engine()), durable)
         };
         durable.wait().await?;
         Ok(seen)
@@ -246,7 +236,7 @@ impl Shared {
 
     /// Wakes the journal's thread if there is something to write and it waits for that.
     fn wake_if_idle(&self, mut core: MutexGuard<'_, Core>) {
-        if core.idle && !core.open.batch.is_empty() {
+        if core.idle && !core.intake.is_empty() {
             core.idle = false;
             drop(core);
             self.work.notify_one();
@@ -273,30 +263,29 @@ impl Drop for CrashOnPanic {
     }
 }
 
-impl Core {
-    fn apply(&mut self, clock: Time, command: &Command) -> Applied {
-        let mut events = Vec::new();
-        let applied = self.engine.apply(clock, command, &mut events);
-        if let Some(sequence) = applied.sequence {
-            self.record.clear();
-            codec::encode(applied.at, command, &mut self.record);
-            self.open.batch.push(&self.record);
-            self.open.happened.push(Happened { sequence, at: applied.at, events });
-        }
-        applied
+impl Turn<'_> {
+    pub fn engine(&self) -> &Engine {
+        self.core.intake.engine()
     }
 
-    /// Runs some of what is due; the commands between two batches may leave more of it than they run.
-    fn tick(&mut self) {
-        let now = clock::now();
-        if self.engine.next_due().is_some_and(|due| due <= now) {
-            self.apply(now, &Command::Tick);
+    pub fn apply(&mut self, command: &Command) -> Applied {
+        self.core.intake.submit(self.now, command)
+    }
+}
+
+impl Core {
+    /// Refuses what can no longer be written, or not soon.
+    fn check(&self) -> Result<(), SubmitError> {
+        match &self.stopped {
+            Some(reason) => Err(SubmitError::Stopped(reason.clone())),
+            None if self.intake.bytes() > WAITING_MAX_BYTES => Err(SubmitError::Behind),
+            None => Ok(()),
         }
     }
 
     /// The batch after which everything applied so far is durable.
     fn last_batch(&self) -> u64 {
-        if self.open.batch.is_empty() { self.open.number - 1 } else { self.open.number }
+        if self.intake.is_empty() { self.open - 1 } else { self.open }
     }
 
     /// What says when this batch is durable; none if it is.
@@ -307,37 +296,21 @@ impl Core {
         if let Some(reason) = &self.stopped {
             return Err(SubmitError::Stopped(reason.clone()));
         }
-        let waiting = if batch == self.open.number { &mut self.open.waiting } else { &mut self.writing };
+        let waiting = if batch == self.open { &mut self.waiting } else { &mut self.writing };
         Ok(Some(waiting.get_or_insert_with(|| watch::Sender::new(false)).subscribe()))
     }
-
-    /// Takes the batch out to be written, and begins the next one in the place of `spare`.
-    fn take_batch(&mut self, spare: &mut Written) {
-        let Open { number, batch, happened, waiting } = &mut self.open;
-        *number += 1;
-        spare.batch.restart_at(batch.next_sequence());
-        std::mem::swap(batch, &mut spare.batch);
-        std::mem::swap(happened, &mut spare.happened);
-        self.writing = waiting.take();
-    }
-}
-
-/// A batch that is being written, and the room that it leaves.
-struct Written {
-    batch: Batch,
-    happened: Vec<Happened>,
 }
 
 fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projection: &impl Projection) {
     let _crash = CrashOnPanic;
-    let mut written = Written { batch: Batch::starting_at(0), happened: Vec::new() };
-    while next_batch(shared, &mut written) {
-        if let Err(error) = journal.append(&mut written.batch) {
+    let mut collected = Collected::empty();
+    while next_batch(shared, &mut collected) {
+        if let Err(error) = journal.append(&mut collected.batch) {
             stop(shared, chain(&error));
             return;
         }
-        shared.progress.durable(&written.batch);
-        projection.apply(&mut written.happened);
+        shared.progress.durable(&collected.batch);
+        projection.apply(&mut collected.happened);
         let waiting = {
             let mut core = shared.lock();
             core.durable += 1;
@@ -346,26 +319,27 @@ fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projectio
         if let Some(waiting) = waiting {
             waiting.send_replace(true);
         }
-        written.happened.clear();
     }
 }
 
 /// Waits for the next batch to write; false when all is written and the sequencer closes.
-fn next_batch(shared: &Shared, written: &mut Written) -> bool {
+fn next_batch(shared: &Shared, collected: &mut Collected) -> bool {
     let mut core = shared.lock();
     loop {
         if !core.closing {
-            core.tick();
+            core.intake.tick(clock::now());
         }
-        if !core.open.batch.is_empty() {
-            core.take_batch(written);
+        if !core.intake.is_empty() {
+            core.intake.take(collected);
+            core.open += 1;
+            core.writing = core.waiting.take();
             return true;
         }
         if core.closing {
             core.stopped = Some("it was closed".to_owned());
             return false;
         }
-        let wait = until_due(&core.engine);
+        let wait = until_due(core.intake.engine());
         core.idle = true;
         let (woken, _) = shared.work.wait_timeout(core, wait).unwrap_or_else(|_| crash());
         core = woken;
@@ -378,7 +352,7 @@ fn stop(shared: &Shared, reason: String) {
     {
         let mut core = shared.lock();
         core.stopped = Some(reason.clone());
-        (core.writing, core.open.waiting) = (None, None);
+        (core.writing, core.waiting) = (None, None);
     }
     shared.stopped.send_replace(Some(reason));
 }

@@ -11,7 +11,7 @@ use merit_engine::{Ending, Engine, Event, MarketTerms, SessionEnding};
 use merit_terms::{LeaseId, MarketId, Money, ProviderId};
 use tokio::sync::watch;
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// Messages kept of each provider: some tenths of a second of the busiest, days of most.
 const KEPT_MAX: usize = 8192;

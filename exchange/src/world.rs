@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
 
 use crate::codec;
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 pub(crate) const MARKETS: u32 = 3;
 const ACCOUNTS: u32 = 4;

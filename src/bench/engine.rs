@@ -1,6 +1,6 @@
 //! `merit bench engine`: commands a second, latencies, and memory of the matching engine.
 
-use merit_sim::engine_bench::{self, Kind, Latency, MATCH_OFFERS, MATCH_PROVIDERS, Report, Settings};
+use merit_sim::engine_bench::{self, Kind, Latency, MATCH_OFFERS, MATCH_PROVIDERS, Plain, Report, Settings};
 use serde_json::to_value;
 
 use crate::output::{Output, print_json, print_table};
@@ -8,14 +8,14 @@ use crate::output::{Output, print_json, print_table};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Offers that rest while commands are mixed
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 100_000)]
     offers: u32,
     /// Who they belong to
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 5_000)]
     providers: u32,
     #[arg(long, default_value_t = 1_000)]
     functions: u32,
-    /// How long commands are mixed; the matches take as long again at most
+    /// How long commands are mixed; matches and plain books take about twice as long together
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     #[arg(long, default_value_t = 1)]
@@ -68,6 +68,17 @@ fn print(report: &Report) {
             shape("half, speeds over 4x", &matches.spread),
         ],
     );
+
+    println!("\nThe plain book: adds, cancels and matches among 10000 offers, without ledger and prediction:");
+    let columns = [("book", false), ("operations", true), ("a second", true), ("to Merit", true)];
+    let books =
+        std::iter::once(("Merit", &report.plain_book)).chain(report.peers.iter().map(|(name, book)| (*name, book)));
+    let row = |(name, book): (&str, &Plain)| {
+        let ratio = book.operations_per_second / report.plain_book.operations_per_second;
+        let (operations, rate) = (book.operations.to_string(), format!("{:.0}", book.operations_per_second));
+        vec![name.to_owned(), operations, rate, format!("{ratio:.2}")]
+    };
+    print_table(&columns, books.map(row));
 }
 
 fn row(name: &str, count: u64, p50_ns: u64, p999_ns: u64) -> Vec<String> {

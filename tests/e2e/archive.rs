@@ -211,7 +211,10 @@ async fn an_archive_that_cannot_be_used_is_made_anew_with_a_warning(shape: Shape
         market.processes.insert(0, killed.start_again().await);
         assert_eq!(everything(&market, &answered).await, before, "{what}");
         let log = market.processes[0].log();
-        assert!(log.contains("WARN the archive ") && log.contains("It is set aside as archive.redb.set-aside"), "{log}");
+        assert!(
+            log.contains("WARN the archive ") && log.contains("It is set aside as archive.redb.set-aside"),
+            "{log}"
+        );
     }
     // A lost one is made anew as well.
     let killed = market.processes.remove(0).kill().await;

@@ -67,7 +67,8 @@ impl Events {
         self.buffer.push_str(std::str::from_utf8(&bytes).unwrap());
         while let Some(end) = self.buffer.find("\n\n") {
             let event: String = self.buffer.drain(..end + 2).collect();
-            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim_start());
+            let field =
+                |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim_start());
             if let Some(id) = field("id:") {
                 self.last_id = Some(id.to_owned());
             }

@@ -6,20 +6,24 @@
 
 mod archive;
 mod bad_input;
+mod buyer;
 mod calls;
 mod crash;
 mod events;
 mod fixture;
 mod lost_providers;
 mod market;
+mod market_stream;
 mod operator;
 mod page;
 mod pools;
 mod prices;
 mod process;
+mod raw_session;
+mod resumption;
 mod seller;
 mod sessions;
-mod stream;
+mod streams;
 mod tokens;
 
 /// One body, both shapes of the market.

@@ -122,8 +122,9 @@ pub(crate) async fn correct(State(broker): State<Arc<Broker>>, Path(id): Path<St
     accepted(operator.correct(request)).await
 }
 
-/// Without a body: it is to be frozen.
+/// Unless it says otherwise, the account is to be frozen.
 #[derive(Deserialize)]
+#[serde(default)]
 struct Freeze {
     frozen: bool,
 }

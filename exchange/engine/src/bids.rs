@@ -119,24 +119,41 @@ impl Bids {
         }
     }
 
-    /// The next bid that the sweep of a market examines; a pass that is over begins anew or ends.
+    /// The next bid of a pass.
+    fn next_of(&self, market: MarketId, sweep: &Sweep) -> Option<(Price, u64)> {
+        let from = sweep.after.map_or(Bound::Unbounded, |(limit, id)| Bound::Excluded((Reverse(limit), id)));
+        let (Reverse(limit), id) = self.by_market.get(&market)?.range((from, Bound::Unbounded)).next()?;
+        (*limit >= sweep.floor).then_some((*limit, *id))
+    }
+
+    /// The next bid that the sweep of a market examines.
     fn next(&mut self, market: MarketId) -> Option<u64> {
-        loop {
-            let sweep = self.sweeps.get_mut(&market)?;
-            let from = sweep.after.map_or(Bound::Unbounded, |(limit, id)| Bound::Excluded((Reverse(limit), id)));
-            let bids = self.by_market.get(&market);
-            let next = bids.and_then(|bids| bids.range((from, Bound::Unbounded)).next()).copied();
-            if let Some((Reverse(limit), id)) = next.filter(|(Reverse(limit), _)| *limit >= sweep.floor) {
-                sweep.after = Some((limit, id));
-                return Some(id);
-            }
-            match sweep.again {
-                Some(floor) => *sweep = Sweep { after: None, floor, again: None },
-                None => {
-                    self.sweeps.remove(&market);
-                    return None;
-                }
-            }
+        self.finish(market);
+        let sweep = *self.sweeps.get(&market)?;
+        let next = self.next_of(market, &sweep)?;
+        self.sweeps.insert(market, Sweep { after: Some(next), ..sweep });
+        Some(next.1)
+    }
+
+    /// Begins a pass that is over anew, if there was more supply meanwhile; a sweep without a bid left ends.
+    fn finish(&mut self, market: MarketId) {
+        let Some(mut sweep) = self.sweeps.get(&market).copied() else { return };
+        if let Some(floor) = sweep.again
+            && self.next_of(market, &sweep).is_none()
+        {
+            sweep = Sweep { after: None, floor, again: None };
+            self.sweeps.insert(market, sweep);
+        }
+        if self.next_of(market, &sweep).is_none() {
+            self.sweeps.remove(&market);
+        }
+    }
+
+    /// Ends the sweeps that have nothing left to examine.
+    pub(crate) fn finish_all(&mut self) {
+        let markets: Vec<MarketId> = self.sweeps.keys().copied().collect();
+        for market in markets {
+            self.finish(market);
         }
     }
 }
@@ -170,28 +187,30 @@ impl Engine {
         deferred: &Deferred,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        let Some(request) = deferred.bid.request else {
-            return Err(invalid("request", "a deferred bid comes over a broker's stream"));
-        };
-        self.online(request.session)?;
+        if let Some(request) = deferred.bid.request {
+            self.online(request.session)?;
+        }
+        self.check_bidder(&deferred.bid)?;
         let resting = self.checked(at, sequence, deferred)?;
-        let refusal = match self.best(&resting.deferred.bid, at) {
+        let bid = effective(&resting);
+        let refusal = match self.best(&bid, at) {
             Ok(best) => {
-                let grant = self.lease(at, sequence, &resting.deferred.bid, &best, None, events);
+                let grant = self.lease(at, sequence, &bid, &best, None, events);
                 return Ok(Reply::Granted(Box::new(grant)));
             }
             Err(refusal) => refusal,
         };
-        match refusal {
-            Refusal::NoOffer { class: NoOffer::Room | NoOffer::Eligible, offers, markets } => {
-                self.affords(&resting, offers, markets)?;
-            }
-            Refusal::MaxConcurrency { .. } => self.affords(&resting, 0, 0)?,
-            other => return Err(other),
+        let waits = matches!(
+            refusal,
+            Refusal::NoOffer { class: NoOffer::Room | NoOffer::Eligible, .. } | Refusal::MaxConcurrency { .. }
+        );
+        if !waits {
+            return Err(refusal);
         }
         if self.bids.counts.get(&resting.deferred.bid.account).is_some_and(|count| *count >= BIDS_MAX) {
             return Err(Refusal::OverLimit { limit: "resting bids", most: BIDS_MAX.into() });
         }
+        self.affords(&resting)?;
         let id = resting.id;
         self.rest(resting, events);
         Ok(Reply::Resting(id))
@@ -201,6 +220,9 @@ impl Engine {
     fn checked(&self, at: Time, sequence: u64, deferred: &Deferred) -> Result<Resting, Refusal> {
         let asked = self.asked(&deferred.bid, at)?;
         let bid = &deferred.bid;
+        if bid.request.is_none() {
+            return Err(invalid("request", "a deferred bid comes over a broker's stream"));
+        }
         if bid.invocation.is_some() || !bid.tried.is_empty() {
             return Err(invalid("invocation", "a deferred bid is a first attempt"));
         }
@@ -218,14 +240,9 @@ impl Engine {
             within(patterns.0, name) && within(patterns.1, name)
         };
         let markets = asked.function.markets.iter().copied().filter(allowed).collect();
-        let mut limits = bid.limits.clone();
-        limits.max_cost = Some(hold);
         Ok(Resting {
             id: LeaseId { run: self.run, sequence },
-            deferred: Deferred {
-                bid: Bid { limits, qualifier: Qualifier::Revision(asked.number), ..bid.clone() },
-                ..deferred.clone()
-            },
+            deferred: deferred.clone(),
             revision: asked.number,
             memory_mb: code.memory_mb,
             limit,
@@ -236,8 +253,8 @@ impl Engine {
     }
 
     /// Whether account and budgets cover what the bid would hold.
-    fn affords(&self, resting: &Resting, offers: u32, markets: u32) -> Result<(), Refusal> {
-        let lacks = |class| Err(Refusal::NoOffer { class, offers, markets });
+    fn affords(&self, resting: &Resting) -> Result<(), Refusal> {
+        let lacks = |class| Err(self.no_offer(class));
         let bid = &resting.deferred.bid;
         let (account, function) =
             (&self.ledger.accounts[bid.account.index()], &self.registry.functions[bid.function.index()]);
@@ -247,7 +264,7 @@ impl Engine {
         let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
         let of_account = account.limits.budgets.iter().map(|budget| (budget, &account.spending));
         let left = of_function.chain(of_account).map(|(budget, spending)| spending.left(budget, &self.calendar));
-        match left.min().is_some_and(|left| left < u128::from(resting.hold.picodollars())) {
+        match left.min().is_some_and(|left| left < i128::from(resting.hold.picodollars())) {
             true => lacks(NoOffer::Budget),
             false => Ok(()),
         }
@@ -341,7 +358,7 @@ impl Engine {
                 && let Some(bid) = self.bids.next(market)
             {
                 examined += 1;
-                if self.may_match(at, bid) && self.match_bid(at, sequence, bid, events) {
+                if self.may_match(at, bid) && self.match_bid(at, sequence, bid, effective, events) {
                     return examined;
                 }
             }
@@ -350,21 +367,25 @@ impl Engine {
     }
 
     fn may_match(&self, at: Time, bid: u64) -> bool {
-        self.bids.resting.get(&bid).is_some_and(|resting| {
-            let bid = &resting.deferred.bid;
+        self.is_served(bid) && self.bids.resting.get(&bid).is_some_and(|resting| resting.deferred.deadline > at)
+    }
+
+    /// Whether a bid's broker is there to take a match up, and its account may buy.
+    fn is_served(&self, bid: u64) -> bool {
+        self.bids.resting.get(&bid).map(|resting| &resting.deferred.bid).is_some_and(|bid| {
             let online = bid.request.is_some_and(|request| self.brokers.is_online(request.session));
-            online && resting.deferred.deadline > at && !self.ledger.accounts[bid.account.index()].frozen
+            online && !self.ledger.accounts[bid.account.index()].frozen
         })
     }
 
     /// Matches a bid whose deadline has passed, or lets it expire; whether it was matched.
     fn match_at_any_price(&mut self, at: Time, sequence: u64, bid: u64, events: &mut Vec<Event>) -> bool {
-        let request = self.bids.resting.get_mut(&bid).and_then(|resting| {
-            resting.deferred.bid.limits.max_price = None;
-            resting.deferred.bid.request
-        });
-        let online = request.is_some_and(|request| self.brokers.is_online(request.session));
-        if online && self.match_bid(at, sequence, bid, events) {
+        let any_price = |resting: &Resting| {
+            let mut bid = effective(resting);
+            bid.limits.max_price = None;
+            bid
+        };
+        if self.is_served(bid) && self.match_bid(at, sequence, bid, any_price, events) {
             return true;
         }
         if let Some(resting) = self.unrest(bid) {
@@ -374,16 +395,23 @@ impl Engine {
     }
 
     /// Matches a bid if any offer serves it: what it holds is its own.
-    fn match_bid(&mut self, at: Time, sequence: u64, bid: u64, events: &mut Vec<Event>) -> bool {
-        let Some(resting) = self.bids.resting.remove(&bid) else { return false };
+    fn match_bid(
+        &mut self,
+        at: Time,
+        sequence: u64,
+        id: u64,
+        asks: impl Fn(&Resting) -> Bid,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let Some(resting) = self.bids.resting.remove(&id) else { return false };
+        let bid = asks(&resting);
         self.hold_for_bid(&resting, false);
-        let found = self.best(&resting.deferred.bid, at);
+        let found = self.best_of(&bid, at, resting.hold);
         self.hold_for_bid(&resting, true);
-        self.bids.resting.insert(bid, resting);
+        self.bids.resting.insert(id, resting);
         let Ok(best) = found else { return false };
-        let Some(resting) = self.unrest(bid) else { return false };
+        let Some(resting) = self.unrest(id) else { return false };
         self.gone(resting.clone(), BidEnding::Matched, events);
-        let bid = resting.deferred.bid.clone();
         let grant = self.lease(at, sequence, &bid, &best, Some(Box::new(resting)), events);
         self.dues.insert((at.after_millis(TAKE_UP_WITHIN_MS), Due::TakeUp(sequence)));
         events.push(Event::Offered(Box::new(grant)));
@@ -401,7 +429,8 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// Nobody took a match up: its lease ends, and its bid rests again, or goes the way of its deadline.
+    /// Nobody took a match up: its lease ends, and its bid rests again, unless its deadline has passed, or funds or budgets of
+    /// a new day no longer cover it.
     pub(crate) fn not_taken_up(&mut self, at: Time, sequence: u64, events: &mut Vec<Event>) {
         let resting = self.leases.open.get_mut(&sequence).and_then(|open| open.resting.take());
         let Some(resting) = resting else { return };
@@ -409,12 +438,24 @@ impl Engine {
         self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotTakenUp });
         let (id, deadline) = (resting.id.sequence, resting.deferred.deadline);
-        self.rest(Resting { rested_at: at, ..*resting }, events);
-        if deadline <= at {
-            self.dues.remove(&(deadline, Due::Bid(id)));
-            self.bid_due(id, events);
+        let resting = Resting { rested_at: at, ..*resting };
+        let covered = self.affords(&resting).is_ok();
+        let markets = resting.markets.clone();
+        self.rest(resting, events);
+        if deadline > at && covered {
+            self.wake_markets(markets);
+        } else if let Some(resting) = self.unrest(id) {
+            self.gone(resting, BidEnding::Expired, events);
         }
     }
+}
+
+/// The bid that is matched: of the revision that was asked for, within what is held.
+fn effective(resting: &Resting) -> Bid {
+    let mut bid = resting.deferred.bid.clone();
+    bid.qualifier = Qualifier::Revision(resting.revision);
+    bid.limits.max_cost = Some(resting.hold);
+    bid
 }
 
 /// Max price x memory x timeout, rounded up: what a bid without a max cost holds.

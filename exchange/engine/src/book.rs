@@ -116,6 +116,8 @@ pub(crate) struct Posting<'a> {
 
 const RUNGS_MAX: usize = 64;
 const POOLS_MAX: usize = 64;
+/// Of a rung that is not posted yet.
+const NEW: OfferSlot = OfferSlot::MAX;
 
 impl Offer {
     fn entry(&self, slot: OfferSlot) -> Entry {
@@ -393,12 +395,11 @@ impl Shelf {
 
     /// Notes that every live offer under a quota may be bought again.
     pub(crate) fn wake_quota(&mut self, registry: &Registry, provider: ProviderId, quota: u32) {
-        for step in registry.providers[provider.index()].ladders.all() {
-            if let Some(offer) = self.offer(step.slot).filter(|offer| offer.quota == Some(quota)) {
-                let woken = (offer.market, offer.price);
-                self.woken.push(woken);
-            }
-        }
+        let steps = registry.providers[provider.index()].ladders.all().iter();
+        let mut offers: Vec<&Offer> = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).collect();
+        offers.retain(|offer| offer.quota == Some(quota));
+        offers.sort_unstable_by_key(|offer| offer.id);
+        self.woken.extend(offers.into_iter().map(|offer| (offer.market, offer.price)));
     }
 
     fn clear(&mut self, slot: OfferSlot) {
@@ -533,20 +534,23 @@ impl Shelf {
             let is_same = |step: &&Step| {
                 step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
             };
-            let slot = match before.iter().find(is_same).map(|step| step.slot) {
-                Some(slot) => {
-                    self.requote(slot, posting, sequence, dues, events);
-                    slot
-                }
-                None => self.post_rung(quote, posting, pool, sequence, dues, events),
-            };
-            let form = self.offer(slot).map_or(0, |offer| offer.form);
-            ladder.push(Step { market: quote.market, rate, slot, form });
+            let kept = before.iter().find(is_same).map_or(NEW, |step| step.slot);
+            ladder.push(Step { market: quote.market, rate, slot: kept, form: 0 });
         }
+        // What goes is at hand, and makes room for what comes.
         for step in before {
             if ladder.iter().all(|kept| kept.slot != step.slot) {
                 self.retire(step.slot, dues, events);
             }
+        }
+        for (step, posting) in ladder.iter_mut().zip(postings) {
+            if step.slot == NEW {
+                let pool = provider.pools[posting.rung.pool as usize];
+                step.slot = self.post_rung(quote, posting, pool, sequence, dues, events);
+            } else {
+                self.requote(step.slot, posting, sequence, dues, events);
+            }
+            step.form = self.offer(step.slot).map_or(0, |offer| offer.form);
         }
         self.share_places(&ladder);
         provider.ladders.replace(quote.market, ladder);

@@ -1,6 +1,6 @@
 //! Brokers' sessions: which streams are on, and what each answers for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use merit_terms::Refusal;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,9 @@ impl Engine {
         let leases = open.map(|lease| self.grant_of(lease)).collect();
         let resting = self.bids.resting.values().filter(|resting| of_session(resting.deferred.bid.request));
         let (bids, markets): (Vec<_>, Vec<_>) = resting.map(|resting| (resting.id, resting.markets.clone())).unzip();
-        self.wake_markets(markets.into_iter().flatten());
+        if resumes.is_some() {
+            self.wake_markets(markets.into_iter().flatten().collect::<BTreeSet<_>>());
+        }
         Ok(Reply::Broker(Box::new(BrokerSession { session, leases, bids })))
     }
 

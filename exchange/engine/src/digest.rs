@@ -113,6 +113,7 @@ impl Entity {
 
     fn resting(self, resting: &Resting) -> Entity {
         self.lease_id(resting.id)
+            .int(resting.revision)
             .bid(&resting.deferred.bid)
             .time(resting.deferred.deadline)
             .int(resting.deferred.then == AtDeadline::Market)
@@ -246,7 +247,11 @@ impl Engine {
                 let (requests, energy_mb_ms) = allowance.used(&self.calendar);
                 let quota = &allowance.quota;
                 let entity = entity.text(quota.name.as_str()).option(quota.requests).option(quota.energy_mb_ms);
-                entity.text(quota.renews.map_or("", Period::as_str)).int(requests).int(energy_mb_ms)
+                entity
+                    .text(quota.renews.map_or("", Period::as_str))
+                    .int(requests)
+                    .int(energy_mb_ms)
+                    .int(allowance.generation())
             })
             .option(limits.offers)
             .option(limits.quotes_per_second)
@@ -383,8 +388,8 @@ impl Engine {
             .request(lease.request)
             .int(open.slot.is_some())
             .each(open.reserve.iter(), |entity, reserve| {
-                let (quota, since, energy_mb_ms) = reserve.parts();
-                entity.int(quota).time(since).int(energy_mb_ms)
+                let (quota, generation, since, energy_mb_ms) = reserve.parts();
+                entity.int(quota).int(generation).time(since).int(energy_mb_ms)
             })
             .each(open.resting.iter(), |entity, resting| entity.resting(resting))
             .hash()

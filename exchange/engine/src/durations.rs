@@ -55,7 +55,7 @@ pub(crate) struct Observation {
     pub(crate) usage: Usage,
     pub(crate) vcpus_milli: u32,
     pub(crate) at_s: u32,
-    /// Rules 1: outliers count in full, cold starts do not, and nothing grows old.
+    /// Rules 1: outliers count in full, cold starts do not, nothing grows old or makes room.
     pub(crate) plainly: bool,
 }
 
@@ -179,7 +179,7 @@ impl Durations {
             older: NONE,
             newer: NONE,
         };
-        let place = if self.pairs.len() < PAIRS_MAX {
+        let place = if seen.plainly || self.pairs.len() < PAIRS_MAX {
             self.pairs.push(pair);
             (self.pairs.len() - 1) as u32
         } else {

@@ -121,6 +121,10 @@ impl ProviderHealth {
     }
 }
 
+fn back(provider: ProviderId, revision: Option<RevisionKey>) -> Event {
+    Event::Health { provider, revision, until: Time::default() }
+}
+
 impl Engine {
     /// A lease failed by the provider's fault.
     pub(crate) fn provider_failed(&mut self, at: Time, lease: &Lease, events: &mut Vec<Event>) {
@@ -128,8 +132,18 @@ impl Engine {
         let account_of = |function: FunctionId| functions[function.index()].account;
         let provider = &mut self.registry.providers[lease.provider.index()];
         let (kind, health) = (provider.kind, &mut provider.health);
-        health.revisions.retain(|_, back_off| back_off.failed_at.after_millis(REMEMBERED_MS) >= at);
+        health.revisions.retain(|key, back_off| {
+            let remembered = back_off.failed_at.after_millis(REMEMBERED_MS) >= at;
+            if !remembered {
+                events.push(back(lease.provider, Some(*key)));
+            }
+            remembered
+        });
         let key = (lease.function, lease.revision);
+        if health.whole.is_some_and(|whole| whole.failed_at.after_millis(REMEMBERED_MS) < at) {
+            health.whole = None;
+            events.push(back(lease.provider, None));
+        }
         let mut entry = health.revisions.remove(&key);
         let counted = BackOff::fail(&mut entry, at, lease.id);
         health.revisions.extend(entry.map(|back_off| (key, back_off)));
@@ -154,15 +168,15 @@ impl Engine {
         if health.is_well() {
             return;
         }
-        let back = |revision| Event::Health { provider, revision, until: Time::default() };
         if health.whole.is_some_and(|whole| whole.trial == Some(lease.id)) {
             health.whole = None;
-            events.push(back(None));
-            events.extend(std::mem::take(&mut health.revisions).into_keys().map(|key| back(Some(key))));
+            events.push(back(provider, None));
+            let revisions = std::mem::take(&mut health.revisions);
+            events.extend(revisions.into_keys().map(|key| back(provider, Some(key))));
         } else {
             let key = (lease.function, lease.revision);
             if health.revisions.remove(&key).is_some() {
-                events.push(back(Some(key)));
+                events.push(back(provider, Some(key)));
             }
         }
     }

@@ -122,7 +122,8 @@ impl Engine {
     /// When an attempt of the same invocation that may yet be answered must be settled, if there is one.
     fn answered_later(&self, lease: &Lease) -> Option<Time> {
         let of_invocation = self.leases.open.values().map(|open| &open.lease).filter(|other| {
-            other.invocation == lease.invocation && other.id != lease.id && other.state != LeaseState::Unknown
+            let same = other.invocation == lease.invocation && other.account == lease.account;
+            same && other.id != lease.id && other.state != LeaseState::Unknown
         });
         of_invocation.map(|other| other.settle_by).filter(|later| *later > lease.settle_by).max()
     }

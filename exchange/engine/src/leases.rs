@@ -8,6 +8,7 @@ use merit_terms::{Execution, LeaseId, Money, Outcome, ProviderId, Refusal, Time,
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
+use crate::bids::TAKE_UP_WITHIN_MS;
 use crate::book::OfferSlot;
 use crate::command::{Bid, BrokerRequest, Grant, NotSent, ProviderKind, Reply, Settle, Settlement};
 use crate::due::Due;
@@ -44,6 +45,11 @@ pub(crate) struct Leases {
     pub(crate) late: BTreeMap<LeaseId, Time>,
 }
 
+/// When a match must be taken up.
+fn take_up_due(lease: &Lease) -> (Time, Due) {
+    (lease.matched_at.after_millis(TAKE_UP_WITHIN_MS), Due::TakeUp(lease.id.sequence))
+}
+
 impl Engine {
     pub(crate) fn acquire(
         &mut self,
@@ -58,6 +64,7 @@ impl Engine {
                 return Ok(Reply::Granted(Box::new(self.grant_of(&self.leases.open[sequence].lease))));
             }
         }
+        self.check_bidder(bid)?;
         let best = self.best(bid, at)?;
         let grant = self.lease(at, sequence, bid, &best, None, events);
         Ok(Reply::Granted(Box::new(grant)))
@@ -169,13 +176,18 @@ impl Engine {
     }
 
     fn settle_executed(&mut self, at: Time, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
-        let lease = self.open_mut(command.lease)?.lease.clone();
+        self.open_mut(command.lease)?;
         self.taken_up(command.lease.sequence);
+        let lease = self.open_mut(command.lease)?.lease.clone();
         let reported = command.reported.or(lease.claim);
         let metered = Usage::metered(reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
         let moves_money = self.kind_of(lease.provider) == ProviderKind::Market;
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage);
-        let cost = if moves_money || self.rules > 1 { cost.min(lease.worst_cost) } else { cost };
+        let cost = match (moves_money, self.rules) {
+            (true, _) => cost.min(lease.hold),
+            (false, 1) => cost,
+            (false, _) => cost.min(lease.worst_cost),
+        };
         let fee = if moves_money { cost.share(self.fee_basis_points) } else { Money::ZERO };
         let settlement = Settlement {
             cost,
@@ -186,7 +198,11 @@ impl Engine {
         };
         let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
         let lease = self.close(command.lease.sequence, cost, Some(used), events)?;
-        self.provider_answered(&lease, events);
+        if command.fault {
+            self.blame(at, &lease, false, events);
+        } else {
+            self.provider_answered(&lease, events);
+        }
         if matches!(command.outcome, Outcome::Ok | Outcome::Timeout) && !metered.estimated {
             self.learn(at, &lease, &metered.usage);
         }
@@ -243,7 +259,7 @@ impl Engine {
         let open = self.open_mut(command.lease)?;
         open.lease.state = LeaseState::Unknown;
         let lease = open.lease.clone();
-        self.leases.unknown.entry(lease.invocation).or_default().push(sequence);
+        self.remember_unknown(&lease);
         self.blame(at, &lease, command.fault, events);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
@@ -261,7 +277,7 @@ impl Engine {
         let before = open.lease.clone();
         open.lease.hold = Money::ZERO;
         let lease = open.lease.clone();
-        self.leases.unknown.entry(lease.invocation).or_default().push(id.sequence);
+        self.remember_unknown(&lease);
         self.unhold(&before, before.hold);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
         Ok(Reply::Done)
@@ -301,7 +317,7 @@ impl Engine {
     /// The operator closes a lease in whatever state.
     pub(crate) fn close_lease(&mut self, id: LeaseId, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         if self.leases.open.get(&id.sequence).is_none_or(|open| open.lease.id != id) {
-            return Err(self.not_open(id));
+            return Err(Refusal::Closed);
         }
         let lease = self.close(id.sequence, Money::ZERO, None, events)?;
         self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
@@ -313,7 +329,7 @@ impl Engine {
     pub(crate) fn claim(&mut self, id: LeaseId, usage: Usage, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let known = |open: &&mut OpenLease| open.lease.id == id && open.lease.state != LeaseState::Offered;
         let Some(open) = self.leases.open.get_mut(&id.sequence).filter(known) else {
-            return Err(self.not_open(id));
+            return Err(Refusal::Closed);
         };
         if open.lease.claim.is_none() {
             open.lease.claim = Some(usage);
@@ -354,7 +370,7 @@ impl Engine {
         open.lease.hold = open.lease.worst_cost;
         let lease = open.lease.clone();
         self.unhold(&lease, rest);
-        self.dues.remove(&(lease.matched_at.after_millis(crate::bids::TAKE_UP_WITHIN_MS), Due::TakeUp(sequence)));
+        self.dues.remove(&take_up_due(&lease));
     }
 
     /// Takes a lease out that cost `cost` and used so much of its quota: whatever else it has returns.
@@ -368,6 +384,9 @@ impl Engine {
         let OpenLease { lease, slot, reserve, .. } = self.leases.open.remove(&sequence).ok_or(Refusal::Closed)?;
         let due = if slot.is_some() { lease.capacity_until } else { lease.settle_by };
         self.dues.remove(&(due, Due::Lease(sequence)));
+        if lease.state == LeaseState::Offered {
+            self.dues.remove(&take_up_due(&lease));
+        }
         if let Some(request) = lease.request {
             self.leases.by_request.remove(&request);
         }
@@ -381,6 +400,11 @@ impl Engine {
         *exposure -= u128::from(lease.worst_cost.picodollars());
         self.return_capacity(&lease, slot, events);
         Ok(lease)
+    }
+
+    fn remember_unknown(&mut self, lease: &Lease) {
+        let unknown = self.leases.unknown.entry(lease.invocation).or_default();
+        unknown.insert(unknown.partition_point(|sequence| *sequence < lease.id.sequence), lease.id.sequence);
     }
 
     fn forget_unknown(&mut self, lease: &Lease) {
@@ -415,19 +439,16 @@ impl Engine {
     /// One of a lease's two deadlines has come.
     pub(crate) fn lease_due(&mut self, sequence: u64, events: &mut Vec<Event>) {
         let Some(open) = self.leases.open.get_mut(&sequence) else { return };
+        if self.rules == 1 && open.lease.state == LeaseState::Unknown {
+            drop(self.close(sequence, Money::ZERO, None, events));
+            return;
+        }
         if let Some(slot) = open.slot.take() {
             if open.lease.state != LeaseState::Unknown {
                 open.lease.state = LeaseState::Overdue;
             }
             let lease = open.lease.clone();
-            if self.rules == 1 && lease.state == LeaseState::Unknown {
-                self.leases.open.remove(&sequence);
-                self.forget_unknown(&lease);
-                let exposure = &mut self.registry.providers[lease.provider.index()].exposure;
-                *exposure -= u128::from(lease.worst_cost.picodollars());
-            } else {
-                self.dues.insert((lease.settle_by, Due::Lease(sequence)));
-            }
+            self.dues.insert((lease.settle_by, Due::Lease(sequence)));
             self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
             return self.return_capacity(&lease, Some(slot), events);
         }
@@ -445,12 +466,11 @@ impl Engine {
 
     /// The provider's duration for this revision, and how it compares with the others in general.
     pub(crate) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
-        let plainly = self.rules == 1;
         let seen = Observation {
             usage: *usage,
             vcpus_milli: lease.vcpus_milli,
-            at_s: if plainly { 0 } else { (at.micros() / 1_000_000) as u32 },
-            plainly,
+            at_s: (at.micros() / 1_000_000) as u32,
+            plainly: self.rules == 1,
         };
         let function = &mut self.registry.functions[lease.function.index()];
         let Some(revision) = function.revision_mut(lease.revision) else { return };

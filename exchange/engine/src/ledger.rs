@@ -124,10 +124,11 @@ impl Spending {
         (counted.spent, counted.held)
     }
 
-    /// What is left of a budget.
-    pub(crate) fn left(&self, budget: &Budget, calendar: &Calendar) -> u128 {
+    /// What is left of a budget; below zero, if it was lowered to less than is spent and held.
+    pub(crate) fn left(&self, budget: &Budget, calendar: &Calendar) -> i128 {
         let (spent, held) = self.of(budget.period, calendar);
-        u128::from(budget.amount.picodollars()).saturating_sub(spent + held)
+        let gone = i128::try_from(spent + held).unwrap_or(i128::MAX);
+        i128::from(budget.amount.picodollars()).saturating_sub(gone)
     }
 }
 
@@ -220,6 +221,12 @@ impl Ledger {
 
     pub(crate) fn get(&self, id: AccountId) -> Result<&Account, Refusal> {
         self.accounts.get(id.index()).ok_or_else(|| Refusal::Unknown { what: "account", name: id.number().to_string() })
+    }
+
+    /// The account, unless the operator has frozen it.
+    pub(crate) fn unfrozen(&self, id: AccountId) -> Result<&Account, Refusal> {
+        let account = self.get(id)?;
+        if account.frozen { Err(Refusal::Frozen { account: account.name.clone() }) } else { Ok(account) }
     }
 
     pub(crate) fn get_mut(&mut self, id: AccountId) -> Result<&mut Account, Refusal> {

@@ -28,6 +28,7 @@ mod leases;
 mod ledger;
 mod matching;
 mod operator;
+mod plain;
 mod quotas;
 mod ranks;
 mod registry;
@@ -48,6 +49,7 @@ pub use due::EXPIRIES_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
 pub use ledger::{Account, FEES, LOSSES_NAME, OUTSIDE};
 pub use matching::{Candidate, MeritOrder, Refused};
+pub use plain::PlainBook;
 pub use registry::{Function, LIVE, Market, Provider, Revision};
 pub use views::{HealthView, PoolView, QuotaView, SpendingOf};
 
@@ -116,15 +118,19 @@ impl Engine {
 
     /// Applies one command at `clock`, or at the time of the command before it if the clock went back. At most
     /// [`EXPIRIES_MAX`] due expiries run first; at most [`EXAMINED_MAX`] resting bids are examined afterwards, of which at
-    /// most one is matched, and none if the command itself was granted a lease. What happened is appended to `events`.
+    /// most one is matched, and none if the command itself was granted a lease or rests. What happened is appended to `events`.
     pub fn apply(&mut self, clock: Time, command: &Command, events: &mut Vec<Event>) -> Applied {
         let at = clock.max(self.last_at);
         self.calendar.go_to(at);
         let expired = self.expire(at, events);
         let sequence = self.sequence + 1;
         let reply = self.execute(at, sequence, command, events);
-        let matched = matches!(reply, Ok(Reply::Granted(_)));
-        let examined = if matched || !self.bids.is_pending() { 0 } else { self.sweep(at, sequence, events) };
+        // Its sequence names one lease or bid.
+        let named = matches!(reply, Ok(Reply::Granted(_) | Reply::Resting(_)));
+        let examined = if named || !self.bids.is_pending() { 0 } else { self.sweep(at, sequence, events) };
+        if self.bids.is_pending() {
+            self.bids.finish_all();
+        }
         let changed = expired || examined > 0 || (reply.is_ok() && *command != Command::Tick);
         if changed {
             self.last_at = at;

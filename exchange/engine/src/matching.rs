@@ -83,8 +83,10 @@ pub(crate) struct Asked<'a> {
     max_latency_ms: Option<u32>,
     /// What the account may still hold, in picodollars.
     available: i128,
+    /// What is held for it even where the worst case is less.
+    pub(crate) hold: Money,
     /// What is left of each budget, and its period.
-    budgets: Vec<(Period, u128)>,
+    budgets: Vec<(Period, i128)>,
     shared: Vec<Shared>,
 }
 
@@ -198,16 +200,25 @@ impl Engine {
                 class = class.min(reason.class());
             }
         }
+        self.no_offer(class)
+    }
+
+    /// The refusal of a bid that lacks `class`.
+    pub(crate) fn no_offer(&self, class: NoOffer) -> Refusal {
         let indices = &self.shelf.markets;
         let offers = indices.iter().map(|index| index.live).sum();
         let markets = indices.iter().filter(|index| index.live > 0).count() as u32;
         Refusal::NoOffer { class, offers, markets }
     }
 
+    /// Refuses a bid whose limits are out of bounds, or whose account the operator has frozen.
+    pub(crate) fn check_bidder(&self, bid: &Bid) -> Result<(), Refusal> {
+        check_limits(bid)?;
+        self.ledger.unfrozen(bid.account).map(drop)
+    }
+
     pub(crate) fn asked<'a>(&'a self, bid: &'a Bid, at: Time) -> Result<Asked<'a>, Refusal> {
-        bid.limits
-            .check()
-            .map_err(|error| Refusal::Invalid { field: "limits".to_owned(), message: error.to_string() })?;
+        check_limits(bid)?;
         let buyer = self.ledger.get(bid.account)?;
         let function = self.registry.function(bid.function)?;
         if function.account != bid.account {
@@ -217,9 +228,6 @@ impl Engine {
         let revision = function
             .revision(number)
             .ok_or_else(|| Refusal::Unknown { what: "revision", name: format!("{}:{number}", function.name) })?;
-        if buyer.frozen {
-            return Err(Refusal::Frozen { account: buyer.name.clone() });
-        }
         let (limits, own) = (&bid.limits, &function.settings.limits);
         let ids =
             |names: &[merit_terms::Name]| names.iter().filter_map(|name| self.registry.find_provider(name)).collect();
@@ -238,6 +246,7 @@ impl Engine {
             max_price: limits.max_price.into_iter().chain(own.max_price).min(),
             max_latency_ms: limits.max_latency_ms.into_iter().chain(own.max_latency_ms).min(),
             available: buyer.available(),
+            hold: Money::ZERO,
             budgets: self.budgets_left(function, buyer),
             shared: bid.invocation.map_or_else(Vec::new, |invocation| self.held_by_siblings(bid, invocation)),
         };
@@ -248,7 +257,7 @@ impl Engine {
         Ok(asked)
     }
 
-    fn budgets_left(&self, function: &Function, buyer: &Account) -> Vec<(Period, u128)> {
+    fn budgets_left(&self, function: &Function, buyer: &Account) -> Vec<(Period, i128)> {
         let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
         let of_account = buyer.limits.budgets.iter().map(|budget| (budget, &buyer.spending));
         let left = of_function.chain(of_account);
@@ -395,17 +404,22 @@ impl Engine {
     }
 }
 
-/// Whether budgets and funds cover the worst case, beyond what earlier attempts hold for it.
+fn check_limits(bid: &Bid) -> Result<(), Refusal> {
+    bid.limits.check().map_err(|error| Refusal::Invalid { field: "limits".to_owned(), message: error.to_string() })
+}
+
+/// Whether budgets and funds cover what would be held: the worst case, beyond what earlier attempts hold already.
 fn covers(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Result<(), Reason> {
+    let hold = worst_cost.max(asked.hold).max(asked.shared(kind));
     for (period, left) in &asked.budgets {
         let period_of = asked.at.period(*period);
         let shared = asked.sum(|shared| shared.kind == kind && shared.matched_at.period(*period) == period_of);
-        let needed = worst_cost.saturating_sub(shared);
-        if u128::from(needed.picodollars()) > *left {
+        let needed = hold.saturating_sub(shared);
+        if i128::from(needed.picodollars()) > *left {
             return Err(Reason::BudgetExceeded { period: *period, needed });
         }
     }
-    let needed = worst_cost.saturating_sub(asked.shared(kind));
+    let needed = hold.saturating_sub(asked.shared(kind));
     if kind == ProviderKind::Market && asked.available < i128::from(needed.picodollars()) {
         return Err(Reason::InsufficientFunds { needed });
     }

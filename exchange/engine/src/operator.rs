@@ -19,11 +19,12 @@ impl Engine {
         terms: MarketTerms,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
+        let unknown = || Refusal::Unknown { what: "market", name: market.number().to_string() };
+        let known = self.registry.markets.get_mut(market.index()).ok_or_else(unknown)?;
         if let Some((low, high)) = terms.bands.filter(|(low, high)| low > high) {
             return Err(invalid("bands", format!("{low} is above {high}")));
         }
-        let unknown = || Refusal::Unknown { what: "market", name: market.number().to_string() };
-        self.registry.markets.get_mut(market.index()).ok_or_else(unknown)?.terms = terms;
+        known.terms = terms;
         events.push(Event::MarketChanged { market, terms });
         if terms.state == MarketState::Open {
             self.wake_markets([market]);
@@ -32,14 +33,10 @@ impl Engine {
     }
 
     pub(crate) fn payout(&mut self, id: AccountId, amount: Money, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
-        let account = self.ledger.get(id)?;
+        let unheld = self.ledger.unfrozen(id)?.unheld();
         if id == OUTSIDE {
             return Err(invalid("account", "nothing is paid out of the account that payouts go to"));
         }
-        if account.frozen {
-            return Err(Refusal::Frozen { account: account.name.clone() });
-        }
-        let unheld = account.unheld();
         if unheld < i128::from(amount.picodollars()) {
             let available = merit_terms::Balance::from_picodollars(unheld).to_string();
             return Err(Refusal::InsufficientFunds { available });
@@ -52,11 +49,11 @@ impl Engine {
     pub(crate) fn correct(&mut self, correction: &Correction, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let Correction { kind, from, to, amount, about, reason } = correction;
         check_reason(reason)?;
-        self.ledger.get(*from)?;
-        self.ledger.get(*to)?;
         if from == to {
             return Err(invalid("to", "the account that it comes from"));
         }
+        self.ledger.get(*from)?;
+        self.ledger.get(*to)?;
         let (about, reason) = (*about, reason.clone());
         let why = match kind {
             CorrectionKind::Refund if about.is_none() => {
@@ -71,8 +68,8 @@ impl Engine {
     }
 
     pub(crate) fn freeze(&mut self, id: AccountId, frozen: bool) -> Result<Reply, Refusal> {
-        self.ledger.get_mut(id)?.frozen = frozen;
-        if !frozen {
+        let was_frozen = std::mem::replace(&mut self.ledger.get_mut(id)?.frozen, frozen);
+        if was_frozen && !frozen {
             let markets = self.registry.markets.len() as u32;
             self.wake_markets((0..markets).map(merit_terms::MarketId::new));
         }
@@ -80,8 +77,9 @@ impl Engine {
     }
 
     pub(crate) fn set_account_limits(&mut self, id: AccountId, limits: &AccountLimits) -> Result<Reply, Refusal> {
+        let account = self.ledger.get_mut(id)?;
         check_budgets(&limits.budgets)?;
-        self.ledger.get_mut(id)?.limits = limits.clone();
+        account.limits = limits.clone();
         Ok(Reply::Done)
     }
 
@@ -132,7 +130,8 @@ impl Engine {
         let function = self.registry.functions.get(terms.function.index());
         let function = function.ok_or_else(|| unknown_function(terms.function))?;
         if function.revision(terms.revision).is_none() {
-            return Err(Refusal::Unknown { what: "revision", name: terms.revision.to_string() });
+            let name = format!("{}:{}", function.name, terms.revision);
+            return Err(Refusal::Unknown { what: "revision", name });
         }
         self.registry.providers.get(terms.provider.index()).ok_or_else(|| unknown_provider(terms.provider))?;
         match self.registry.markets.get(terms.market.index()) {
@@ -148,8 +147,7 @@ impl Engine {
         let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
         let of_account = account.limits.budgets.iter().map(|budget| (budget, &account.spending));
         let left = of_function.chain(of_account).map(|(budget, spending)| spending.left(budget, &self.calendar));
-        let funds = u128::try_from(account.available()).unwrap_or(0);
-        let most = left.fold(funds, u128::min).min(u128::from(cost.picodollars()));
+        let most = left.fold(account.available(), i128::min).clamp(0, i128::from(cost.picodollars()));
         u64::try_from(most).ok().and_then(Money::from_picodollars).unwrap_or(cost)
     }
 }

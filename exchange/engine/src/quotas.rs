@@ -17,14 +17,17 @@ pub(crate) struct Allowance {
     since: Time,
     requests: u64,
     energy_mb_ms: u64,
-    /// Whether its renewal is due at the end of the period.
-    armed: bool,
+    /// When its renewal is due, if that is waited for.
+    renewal: Option<Time>,
+    /// Grows when it begins to renew otherwise: what was reserved before is nothing to it.
+    generation: u32,
 }
 
 /// What a lease reserved of a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reserve {
     pub(crate) quota: u32,
+    generation: u32,
     since: Time,
     energy_mb_ms: u64,
 }
@@ -42,14 +45,18 @@ pub(crate) fn worst_energy_mb_ms(tariff: &Tariff, memory_mb: u32, timeout_ms: u3
 
 impl Reserve {
     /// What it means, for the digest.
-    pub(crate) fn parts(&self) -> (u32, Time, u64) {
-        (self.quota, self.since, self.energy_mb_ms)
+    pub(crate) fn parts(&self) -> (u32, u32, Time, u64) {
+        (self.quota, self.generation, self.since, self.energy_mb_ms)
     }
 }
 
 impl Allowance {
     fn since(&self, calendar: &Calendar) -> Time {
         self.quota.renews.map_or(Time::default(), |period| calendar.since(period))
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// Requests and energy used in the present period.
@@ -69,22 +76,25 @@ impl Allowance {
     }
 }
 
-/// Takes quotas in that a provider states; usage of those that were there stays.
-pub(crate) fn state(allowances: &mut Vec<Allowance>, quotas: &[Quota], calendar: &Calendar) {
+/// Takes quotas in that a provider states; usage of those that were there stays, unless they renew otherwise.
+pub(crate) fn state(provider: ProviderId, allowances: &mut Vec<Allowance>, quotas: &[Quota], dues: &mut Dues) {
     for quota in quotas {
-        match allowances.iter_mut().find(|known| known.quota.name == quota.name) {
-            Some(known) if known.quota.renews == quota.renews => known.quota = quota.clone(),
-            Some(known) => {
-                *known = Allowance { armed: known.armed, ..fresh(quota) };
-                known.roll(calendar);
+        let at = allowances.iter().position(|known| known.quota.name == quota.name);
+        match at.map(|at| (at, &mut allowances[at])) {
+            Some((_, known)) if known.quota.renews == quota.renews => known.quota = quota.clone(),
+            Some((at, known)) => {
+                if let Some(renewal) = known.renewal {
+                    dues.remove(&(renewal, Due::Renewal(provider, at as u32)));
+                }
+                *known = fresh(quota, known.generation + 1);
             }
-            None => allowances.push(fresh(quota)),
+            None => allowances.push(fresh(quota, 0)),
         }
     }
 }
 
-fn fresh(quota: &Quota) -> Allowance {
-    Allowance { quota: quota.clone(), since: Time::default(), requests: 0, energy_mb_ms: 0, armed: false }
+fn fresh(quota: &Quota, generation: u32) -> Allowance {
+    Allowance { quota: quota.clone(), since: Time::default(), requests: 0, energy_mb_ms: 0, renewal: None, generation }
 }
 
 /// Refuses quotas that are too many with those that are known, or name one twice.
@@ -111,7 +121,7 @@ impl Engine {
         allowance.requests += 1;
         allowance.energy_mb_ms += energy_mb_ms;
         arm(allowance, provider, quota, &calendar, &mut self.dues);
-        Reserve { quota, since: allowance.since, energy_mb_ms }
+        Reserve { quota, generation: allowance.generation, since: allowance.since, energy_mb_ms }
     }
 
     /// Returns what a lease did not use, if the period of its match still is: none used if it did not run.
@@ -119,14 +129,13 @@ impl Engine {
         let calendar = self.calendar;
         let allowance = &mut self.registry.providers[provider.index()].quotas[reserve.quota as usize];
         allowance.roll(&calendar);
-        if allowance.since != reserve.since {
+        if (allowance.since, allowance.generation) != (reserve.since, reserve.generation) {
             return;
         }
-        // A quota that began to renew otherwise meanwhile counts from 0.
         let unused = reserve.energy_mb_ms - used_mb_ms.unwrap_or(0).min(reserve.energy_mb_ms);
-        allowance.energy_mb_ms = allowance.energy_mb_ms.saturating_sub(unused);
+        allowance.energy_mb_ms -= unused;
         if used_mb_ms.is_none() {
-            allowance.requests = allowance.requests.saturating_sub(1);
+            allowance.requests -= 1;
         }
     }
 
@@ -134,7 +143,7 @@ impl Engine {
     pub(crate) fn renew(&mut self, provider: ProviderId, quota: u32) {
         let calendar = self.calendar;
         let allowance = &mut self.registry.providers[provider.index()].quotas[quota as usize];
-        allowance.armed = false;
+        allowance.renewal = None;
         allowance.roll(&calendar);
         self.shelf.wake_quota(&self.registry, provider, quota);
         self.wake_bids();
@@ -142,9 +151,10 @@ impl Engine {
 }
 
 fn arm(allowance: &mut Allowance, provider: ProviderId, quota: u32, calendar: &Calendar, dues: &mut Dues) {
-    if let Some(period) = allowance.quota.renews.filter(|_| !allowance.armed) {
-        allowance.armed = true;
-        dues.insert((next(period, calendar), Due::Renewal(provider, quota)));
+    if let Some(period) = allowance.quota.renews.filter(|_| allowance.renewal.is_none()) {
+        let renewal = next(period, calendar);
+        allowance.renewal = Some(renewal);
+        dues.insert((renewal, Due::Renewal(provider, quota)));
     }
 }
 

@@ -4,9 +4,9 @@
 //! inside a chunk; walking goes through memory in order.
 
 /// The most entries of a chunk; a full one splits in two.
-const CHUNK_MAX: usize = 128;
+const CHUNK_MAX: usize = 64;
 /// A chunk with fewer is joined with its neighbour, where both fit in three quarters of one.
-const CHUNK_MIN: usize = 32;
+const CHUNK_MIN: usize = 16;
 
 /// One offer: what orders it, and what a search looks at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -252,8 +252,8 @@ impl Registry {
     }
 
     pub(crate) fn grant_labels(&mut self, id: ProviderId, labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
-        check_texts("labels", labels)?;
         let provider = self.provider_mut(id)?;
+        check_texts("labels", labels)?;
         let before: Vec<_> = std::mem::replace(&mut provider.labels, labels.clone()).into_iter().collect();
         self.admit(id, &before);
         Ok(())

@@ -12,21 +12,30 @@ use crate::bits::{Bits, ones};
 use crate::book::{Offer, OfferSlot};
 use crate::command::{Bid, MarketState, ProviderKind};
 use crate::durations::{Predicted, UNKNOWN_US};
-use crate::index::{Form, FormTerms, Index};
-use crate::ladders::Step;
+use crate::index::{Form, FormTerms};
 use crate::matching::{Asked, Best, Candidate};
 use crate::ranks::Entry;
 use crate::registry::within;
 
 /// So many of the fastest are tried before the walk.
-const FASTEST_TRIED: usize = 8;
+const FASTEST_TRIED: usize = 16;
+/// Up to so many with history, all are tried, fastest first, and there is no walk.
+const ALL_TRIED: usize = 128;
 /// So far down the list of the fastest they are looked for.
-const FASTEST_LOOKED_AT: usize = 64;
+const LOOKED_AT: usize = 64;
+/// Among more forms than that the cheapest rates are not looked at one by one.
+const FORMS_LOOKED_AT: usize = 8;
 
 impl Engine {
     /// The offer that serves `bid`, and the next provider's best; or what the nearest one lacks.
     pub(crate) fn best(&self, bid: &Bid, at: Time) -> Result<Best, Refusal> {
-        let asked = self.asked(bid, at)?;
+        self.best_of(bid, at, Money::ZERO)
+    }
+
+    /// The same for a bid that goes on holding `hold`, should the worst case be less.
+    pub(crate) fn best_of(&self, bid: &Bid, at: Time, hold: Money) -> Result<Best, Refusal> {
+        let mut asked = self.asked(bid, at)?;
+        asked.hold = hold;
         let account = &self.ledger.accounts[bid.account.index()];
         let concurrency = [
             (asked.function.running, asked.function.settings.max_concurrency),
@@ -58,10 +67,22 @@ enum Who {
     },
 }
 
+/// Whether a bid may be served in a market, and by what deployment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Permitted {
+    No,
+    ByModule,
+    ByName,
+}
+
 struct Search<'a> {
     engine: &'a Engine,
     asked: &'a Asked<'a>,
     markets: Vec<(MarketId, bool)>,
+    /// The same by market.
+    permitted: Vec<Permitted>,
+    /// The cheapest rate of each form with room, once it is asked for.
+    cheapest: Vec<(&'a FormTerms, u64)>,
     top: TopTwo,
     /// What the offers looked at lack.
     lacks: NoOffer,
@@ -78,10 +99,17 @@ impl<'a> Search<'a> {
             let asked_for = open && within(bid, &market.name) && within(own, &market.name);
             asked_for.then_some((*id, asked.has_module() && market.by_module))
         });
+        let markets: Vec<(MarketId, bool)> = markets.collect();
+        let mut permitted = vec![Permitted::No; engine.registry.markets.len()];
+        for (market, by_module) in &markets {
+            permitted[market.index()] = if *by_module { Permitted::ByModule } else { Permitted::ByName };
+        }
         Search {
             engine,
             asked,
-            markets: markets.collect(),
+            markets,
+            permitted,
+            cheapest: Vec::new(),
             top: TopTwo::default(),
             lacks: NoOffer::Eligible,
             unaffordable_from: None,
@@ -96,88 +124,128 @@ impl<'a> Search<'a> {
         let durations = &self.asked.revision.durations;
         // Who served the last call bounds what is worth a look.
         for provider in self.asked.revision.served_last.iter().flatten() {
-            self.try_provider(Who::Learned, *provider);
+            if self.is(Who::Learned, *provider) {
+                self.try_provider(*provider);
+            }
         }
         let at_least = |wall_us| Predicted { wall_us, cpu_us: 0, cold_us: 0, on_prior: false };
-        let fastest = durations.fastest().iter().map(|(wall, provider)| (*provider, *wall));
-        if let Some(next) = self.try_fastest(Who::Learned, fastest) {
-            self.look(Who::Learned, at_least(reference.wall_of(next).micros()));
+        let fastest = durations.fastest().iter();
+        let fastest = fastest.map(|(wall, provider)| (*provider, at_least(reference.wall_of(*wall).micros())));
+        let most = if durations.fastest().len() <= ALL_TRIED { ALL_TRIED } else { FASTEST_TRIED };
+        if let Some(next) = self.try_fastest(Who::Learned, fastest, most) {
+            self.look(Who::Learned, next);
         }
         // A newcomer under trial is asked again only where nobody with history can serve.
         let who = Who::Newcomers { also_probing: self.top.first.is_none() };
-        let general = self.engine.registry.by_general.iter().map(|(ratio, provider)| (*provider, *ratio));
         if durations.learned().count() as usize == self.engine.registry.providers.len() {
             return;
         }
-        if let Some(next) = self.try_fastest(who, general) {
-            self.look(who, at_least(reference.prior(next).wall_us));
+        let general = self.engine.registry.by_general.iter();
+        let general = general.map(|(ratio, provider)| (*provider, at_least(reference.prior(*ratio).wall_us)));
+        if let Some(next) = self.try_fastest(who, general, FASTEST_TRIED) {
+            self.look(who, next);
         }
     }
 
-    /// Tries some of the fastest; the speed of the next, if there may be more.
-    fn try_fastest<S>(&mut self, who: Who, fastest: impl Iterator<Item = (u32, S)>) -> Option<S> {
-        let mut tried = 0;
-        for (looked_at, (provider, speed)) in fastest.enumerate() {
-            if tried == FASTEST_TRIED || looked_at == FASTEST_LOOKED_AT {
-                return Some(speed);
+    /// Tries the fastest of a kind, at most so many, all that are faster than the first that is not tried; the least that the
+    /// rest take, unless none of them can be cheap enough.
+    fn try_fastest(
+        &mut self,
+        who: Who,
+        fastest: impl Iterator<Item = (u32, Predicted)> + Clone,
+        most: usize,
+    ) -> Option<Predicted> {
+        let next = self.beyond_the_fastest(who, fastest.clone(), most);
+        let mut last = None;
+        for (provider, least) in fastest {
+            if last.replace(least) != Some(least) && self.is_too_slow(least) {
+                return None;
             }
-            tried += usize::from(self.try_provider(who, ProviderId::new(provider)));
+            if next.is_some_and(|next| least.wall_us >= next.wall_us) {
+                break;
+            }
+            if self.is(who, ProviderId::new(provider)) {
+                self.try_provider(ProviderId::new(provider));
+            }
+        }
+        next
+    }
+
+    /// What the first of a kind takes behind the fastest of it; none, if all are among them.
+    fn beyond_the_fastest(
+        &self,
+        who: Who,
+        fastest: impl Iterator<Item = (u32, Predicted)>,
+        most: usize,
+    ) -> Option<Predicted> {
+        let mut counted = 0;
+        for (looked_at, (provider, least)) in fastest.enumerate() {
+            if counted == most || looked_at == most.max(LOOKED_AT) {
+                return Some(least);
+            }
+            counted += usize::from(self.is(who, ProviderId::new(provider)));
         }
         None
     }
 
-    /// Looks at every offer of one provider; whether it is one of those looked for.
-    fn try_provider(&mut self, who: Who, provider: ProviderId) -> bool {
-        if !self.is(who, provider) {
-            return false;
+    /// Whether nobody who takes at least that can be among the best two, not even at the cheapest rates there are.
+    fn is_too_slow(&mut self, least: Predicted) -> bool {
+        let Some(bound) = self.top.bound().filter(|_| !self.asked.has_max_cost()) else { return false };
+        if self.cheapest.is_empty() {
+            self.cheapest = cheapest(self.engine, &self.markets);
         }
-        let mut permitted = false;
-        let engine = self.engine;
-        let ladders = &engine.registry.providers[provider.index()].ladders;
-        let usage = self.usage(provider);
-        for i in 0..self.markets.len() {
-            let (market, by_module) = self.markets[i];
-            let ladder = ladders.of(market);
-            if !ladder.is_empty() && self.asked.permits(provider, by_module) {
-                permitted = true;
-                self.try_ladder(&engine.shelf.markets[market.index()], ladder, &usage);
-            }
-        }
-        permitted
+        let usage = self.within_timeout(least);
+        let memory_mb = self.asked.revision.code.memory_mb;
+        let above = |(terms, rate): &(&FormTerms, u64)| Line::of(terms, memory_mb, &usage).is_above(*rate, bound);
+        self.cheapest.len() <= FORMS_LOOKED_AT && self.cheapest.iter().all(above)
     }
 
-    /// Looks at a ladder, cheapest rung first: of one form, a dearer rung is of no use where a cheaper one serves, nor where
-    /// the cheaper one is too dear.
-    fn try_ladder(&mut self, index: &Index, ladder: &[Step], usage: &Usage) {
-        let memory_mb = self.asked.revision.code.memory_mb;
+    /// Looks at every offer of one provider, cheapest rung first in each market: of one form, a dearer rung is of no use where
+    /// a cheaper one serves, nor where the cheaper one is too dear.
+    fn try_provider(&mut self, provider: ProviderId) {
+        let (by_module, by_name) = (self.asked.permits(provider, true), self.asked.permits(provider, false));
+        if !by_module && !by_name {
+            return;
+        }
+        let engine = self.engine;
+        let usage = self.within_timeout(engine.predict(self.asked, provider));
         let cuts = self.asked.has_max_cost();
-        let mut line: Option<(u32, Line)> = None;
-        let mut enough: Option<(u32, u64)> = None;
-        for step in ladder {
-            if enough.is_some_and(|(form, rate)| step.form == form && step.rate > rate) {
+        let memory_mb = self.asked.revision.code.memory_mb;
+        let mut line: Option<(&FormTerms, Line)> = None;
+        let mut enough: Option<(MarketId, u32, u64)> = None;
+        for step in engine.registry.providers[provider.index()].ladders.all() {
+            let permitted = match self.permitted.get(step.market.index()) {
+                Some(Permitted::ByModule) => by_module,
+                Some(Permitted::ByName) => by_name,
+                Some(Permitted::No) | None => false,
+            };
+            let past = |(market, form, rate)| (step.market, step.form) == (market, form) && step.rate > rate;
+            if !permitted || enough.is_some_and(past) {
                 continue;
             }
             if let Some(bound) = self.top.bound().filter(|_| !cuts) {
-                if line.as_ref().is_none_or(|(form, _)| *form != step.form) {
-                    line = Some((step.form, Line::of(index.terms(step.form), memory_mb, usage)));
-                }
-                if line.as_ref().is_some_and(|(_, line)| line.is_above(step.rate, bound)) {
-                    enough = Some((step.form, step.rate));
+                let terms = engine.shelf.markets[step.market.index()].terms(step.form);
+                let line = match &mut line {
+                    Some((known, line)) if *known == terms => line,
+                    other => &mut other.insert((terms, Line::of(terms, memory_mb, &usage))).1,
+                };
+                if line.is_above(step.rate, bound) {
+                    enough = Some((step.market, step.form, step.rate));
                     continue;
                 }
             }
-            if let Some(offer) = self.engine.shelf.offer(step.slot)
+            if let Some(offer) = engine.shelf.offer(step.slot)
                 && self.judge(step.slot, offer).is_some()
                 && !cuts
             {
-                enough = Some((step.form, step.rate));
+                enough = Some((step.market, step.form, step.rate));
             }
         }
     }
 
-    /// What the call is predicted to use at a provider.
-    fn usage(&self, provider: ProviderId) -> Usage {
-        let Predicted { wall_us, cpu_us, cold_us, .. } = self.engine.predict(self.asked, provider);
+    /// What a call that is predicted so is billed for: no more than its timeout.
+    fn within_timeout(&self, predicted: Predicted) -> Usage {
+        let Predicted { wall_us, cpu_us, cold_us, .. } = predicted;
         let most_us = u64::from(self.asked.revision.code.timeout_ms) * 1000;
         let wall_us = wall_us.min(most_us);
         Usage { wall_us, cpu_us, cold_us: cold_us.min(most_us - wall_us), egress_bytes: 0 }
@@ -197,9 +265,12 @@ impl<'a> Search<'a> {
 
     /// Looks for the best among all of a kind, of which none is predicted to take less than `least`.
     fn look(&mut self, who: Who, least: Predicted) {
-        if let Some(only) = self.asked.only() {
+        let asked = self.asked;
+        if let Some(only) = asked.only() {
             for provider in only {
-                self.try_provider(who, *provider);
+                if self.is(who, *provider) {
+                    self.try_provider(*provider);
+                }
             }
             return;
         }
@@ -207,8 +278,10 @@ impl<'a> Search<'a> {
             self.markets.iter().map(|(market, _)| u64::from(self.engine.shelf.markets[market.index()].live)).sum();
         let few = self.members(who).filter(|few| few.len() as u64 * few.len() as u64 * 16 < offers || few.is_empty());
         if let Some(few) = few {
-            for provider in few {
-                self.try_provider(who, ProviderId::new(provider as u32));
+            for provider in few.into_iter().map(|provider| ProviderId::new(provider as u32)) {
+                if self.is(who, provider) {
+                    self.try_provider(provider);
+                }
             }
             return;
         }
@@ -285,7 +358,9 @@ impl<'a> Search<'a> {
 
     fn walk_from(&mut self, form: &Form, who: Who, by_module: bool, line: &Line, from: u64, until: u64) {
         let until = self.asked.max_price().map_or(until, |price| until.min(greatest_rate_at(&form.terms, price)));
+        let code = &self.asked.revision.code;
         let mut limit = self.limit(line).min(until);
+        let mut alike: Option<(Predicted, Line)> = None;
         let mut entries = form.ranks.from(from);
         while let Some(entry) = entries.next() {
             if entry.rate > limit {
@@ -302,8 +377,21 @@ impl<'a> Search<'a> {
             if !self.asked.permits(provider, by_module) || !self.is(who, provider) || self.is_unaffordable(entry) {
                 continue;
             }
-            if who != Who::All && self.is_too_dear(&form.terms, entry) {
-                continue;
+            if who != Who::All
+                && let Some(bound) = self.top.bound().filter(|_| !self.asked.has_max_cost())
+            {
+                // Most are too dear: that is seen without judging them. Many are predicted alike.
+                let predicted = self.engine.predict(self.asked, provider);
+                let own = match &mut alike {
+                    Some((known, line)) if *known == predicted => line,
+                    other => {
+                        let usage = self.within_timeout(predicted);
+                        &mut other.insert((predicted, Line::of(&form.terms, code.memory_mb, &usage))).1
+                    }
+                };
+                if own.is_above(entry.rate, bound) {
+                    continue;
+                }
             }
             if let Some(offer) = self.engine.shelf.offer(entry.slot)
                 && self.judge(entry.slot, offer) == Some(true)
@@ -328,13 +416,6 @@ impl<'a> Search<'a> {
         self.unaffordable_from.is_some_and(|rate| entry.rate >= rate) && is_market()
     }
 
-    /// Whether an offer on the walk is seen to be too dear without judging it.
-    fn is_too_dear(&self, terms: &FormTerms, entry: &Entry) -> bool {
-        let Some(bound) = self.top.bound().filter(|_| !self.asked.has_max_cost()) else { return false };
-        let usage = self.usage(ProviderId::new(entry.provider));
-        Line::of(terms, self.asked.revision.code.memory_mb, &usage).is_above(entry.rate, bound)
-    }
-
     /// Judges one offer: if it may serve the bid, whether the best two changed.
     fn judge(&mut self, slot: OfferSlot, offer: &Offer) -> Option<bool> {
         match self.engine.consider(self.asked, slot, offer) {
@@ -348,6 +429,19 @@ impl<'a> Search<'a> {
             }
         }
     }
+}
+
+/// The cheapest rate of each form in these markets.
+fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)]) -> Vec<(&'a FormTerms, u64)> {
+    let mut cheapest: Vec<(&FormTerms, u64)> = Vec::new();
+    for form in markets.iter().flat_map(|(market, _)| engine.shelf.markets[market.index()].forms()) {
+        let Some(first) = form.ranks.from(0).next() else { continue };
+        match cheapest.iter_mut().find(|(terms, _)| **terms == form.terms) {
+            Some((_, rate)) => *rate = first.rate.min(*rate),
+            None => cheapest.push((&form.terms, first.rate)),
+        }
+    }
+    cheapest
 }
 
 /// The least numerator of a cost by the rate per GB-s, for offers of one form.

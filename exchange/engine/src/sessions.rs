@@ -32,8 +32,7 @@ impl Engine {
         provider.last_quote = 0;
         provider.endpoint.clone_from(&logon.endpoint);
         provider.protection = logon.protection;
-        provider.leased_at.clear();
-        quotas::state(&mut provider.quotas, &logon.quotas, &self.calendar);
+        quotas::state(id, &mut provider.quotas, &logon.quotas, &mut self.dues);
         let (session, name) = (provider.session, provider.name.clone());
         self.shelf.state_pools(id, &logon.pools, &mut self.registry, events);
         self.wake_bids();

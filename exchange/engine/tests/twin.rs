@@ -1,7 +1,7 @@
 //! The engine against its naive twin: after every random command, the same answer and the same market.
 //!
 //! `MERIT_COMMANDS` says how many commands, `MERIT_SEED` the seed of the first world; a failure names both the seed
-//! of its world and the command.
+//! of its world and the command. Run with those two, it names the very command that led to a difference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,8 +9,9 @@ mod agreement;
 mod naive;
 mod random;
 
-use agreement::{Invariants, Seen, Told, compare, compare_quotes, facts, without_messages};
+use agreement::{Invariants, Seen, Told, compare, compare_quotes, facts, same, same_items, without_messages};
 use merit_engine::{Command, Engine};
+use merit_terms::Time;
 use naive::Twin;
 use random::World;
 
@@ -18,7 +19,7 @@ use random::World;
 const COMMANDS_PER_WORLD: u64 = 20_000;
 const COMMANDS: u64 = 60_000;
 const SEED: u64 = 1;
-/// How often everything visible is compared.
+/// How often everything visible is compared; of the last commands, after each.
 const COMPARED_EVERY: u64 = 97;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -29,12 +30,13 @@ fn setting(name: &str, default: u64) -> u64 {
 struct Place {
     seed: u64,
     number: u64,
+    command: Option<(Time, Command)>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("MERIT_SEED={} MERIT_COMMANDS={}", self.seed, self.number);
+            eprintln!("MERIT_SEED={} MERIT_COMMANDS={}: {:?}", self.seed, self.number, self.command);
         }
     }
 }
@@ -47,7 +49,7 @@ fn answers_as_its_naive_twin_after_every_command() {
         let left = commands - world * COMMANDS_PER_WORLD;
         run(seed + world, left.min(COMMANDS_PER_WORLD), &mut seen);
     }
-    println!("{commands} commands from seed {seed}: {seen:?}");
+    println!("{commands} commands from seed {seed}: {:?}", seen.counts);
     if commands >= COMMANDS {
         seen.check();
     }
@@ -56,10 +58,11 @@ fn answers_as_its_naive_twin_after_every_command() {
 fn run(seed: u64, commands: u64, seen: &mut Seen) {
     let (mut world, mut engine, mut twin) = (World::new(seed), Engine::new(), Twin::new());
     let (mut told, mut invariants) = (Told::default(), Invariants::default());
-    let mut place = Place { seed, number: 0 };
+    let mut place = Place { seed, number: 0, command: None };
     for number in 1..=commands {
         place.number = number;
         let (clock, command) = world.next(&engine);
+        place.command = Some((clock, command.clone()));
         if clock < engine.last_at() {
             seen.see("clock back");
         }
@@ -69,16 +72,34 @@ fn run(seed: u64, commands: u64, seen: &mut Seen) {
         {
             seen.note_quote(&quote);
         }
-        invariants.look(&engine, &command);
+        invariants.look(&engine, clock, &command);
         let mut events = Vec::new();
         let applied = engine.apply(clock, &command, &mut events);
         seen.note(&engine, &twin, &command, &applied, &events);
         let expected = twin.apply(clock, &command);
-        assert_eq!(without_messages(applied.clone()), expected, "{command:?} at {clock}");
-        assert_eq!(facts(&events), facts(&twin.events), "{command:?} at {clock}");
+        same(&format!("{command:?} at {clock}"), &without_messages(applied.clone()), &expected);
+        same_items(&format!("the facts of {command:?} at {clock}"), facts(&events), facts(&twin.events));
+        if number == commands && std::env::var("DBG").is_ok() {
+            for e in &events {
+                eprintln!("{e:?}");
+            }
+            for l in engine.open_leases() {
+                eprintln!(
+                    "E {} {} {:?} hold {:?} worst {:?} {:?} set {}",
+                    l.id, l.invocation, l.state, l.hold, l.worst_cost, l.provider, l.settle_by
+                );
+            }
+            for o in &twin.leases {
+                let l = &o.lease;
+                eprintln!(
+                    "T {} {} {:?} hold {:?} worst {:?} {:?}",
+                    l.id, l.invocation, l.state, l.hold, l.worst_cost, l.provider
+                );
+            }
+        }
         told.hear(&events);
         invariants.check(&engine, &twin, &command, &applied, &events);
-        if number % COMPARED_EVERY == 0 || number == commands {
+        if number % COMPARED_EVERY == 0 || number + COMPARED_EVERY > commands {
             compare(&engine, &twin, &told);
         }
         seen.note_state(&engine, &applied, &twin);

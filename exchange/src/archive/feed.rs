@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redb::Database;
 use tokio::sync::watch;
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// Commands that may wait: some 60 MB.
 pub(super) const QUEUE_MAX: usize = 1 << 16;

@@ -34,7 +34,8 @@ pub(crate) use statements::Line;
 pub(crate) use store::Checkpoint;
 pub(crate) use tape::Trade;
 
-use crate::sequencer::{Happened, Progress};
+use crate::intake::Happened;
+use crate::sequencer::Progress;
 
 pub(crate) struct Archive {
     feed: Arc<Feed>,

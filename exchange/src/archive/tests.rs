@@ -11,7 +11,7 @@ use std::path::Path;
 use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::store::Store;
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 /// A store with everything that `happened`, committed here and there.
 fn stored(file: &Path, happened: &[Happened]) -> Store {

@@ -26,7 +26,7 @@ use merit_proto::v1::market_event::Event as Sent;
 use merit_terms::{MarketId, OfferId, Price};
 use tokio::sync::watch;
 
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 use backlog::Backlog;
 pub(crate) use backlog::{Group, Missed};
 use book::{Book, BookChange};

@@ -9,7 +9,7 @@ use merit_terms::{MarketId, MarketName, Name, Price, ProviderId};
 
 use super::book::{Book, BookChange};
 use crate::codec::market_terms_to_proto;
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 
 #[derive(Default)]
 pub(super) struct Names {

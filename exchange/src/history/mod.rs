@@ -5,6 +5,7 @@
 
 mod kind;
 mod verify;
+mod why;
 
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use merit_terms::Time;
 
 pub use kind::kind;
 pub use verify::{SnapshotCheck, Verdict, Verified, verify};
+pub use why::{Decision, Named, WhyError, why};
 
 use crate::codec;
 use crate::journal::{self, Report, SegmentStart, VisitError};

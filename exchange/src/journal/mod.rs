@@ -34,6 +34,6 @@ pub use append::{AppendError, Journal};
 pub use batch::{Batch, MAX_BATCH_BYTES};
 pub use damage::{Damage, Extent, Fault};
 pub use open::{OpenError, Recovery, Settings, Sound};
-pub use read::{Contents, ReadError, Report, SegmentContents, VisitError, read, read_span, verify};
+pub use read::{Contents, Enough, ReadError, Report, SegmentContents, VisitError, read, read_span, verify};
 pub use segment::WriteError;
 pub use trim::{SegmentStart, TrimError, segments, trim};

@@ -15,6 +15,11 @@ use crate::storage::Storage;
 /// What the reader of a record may answer to stop the reading.
 pub type VisitError = Box<dyn Error + Send + Sync>;
 
+/// What the reader of a record answers, as an error, once it has seen enough: the reading ends there, and not with one.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing more is to be read")]
+pub struct Enough;
+
 /// What is valid in a journal, up to its end or to its damage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
@@ -24,6 +29,8 @@ pub struct Contents {
     /// None if there is no record.
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
+    /// The first sequence of the last batch: what may yet be cut, should that be damaged.
+    pub last_batch: Option<u64>,
     /// Headers and batches, without the zeros that wait for more.
     pub bytes: u64,
     /// The same, one by one.
@@ -108,6 +115,7 @@ impl Contents {
         self.bytes += bytes;
         self.first_sequence.get_or_insert(header.first_sequence);
         self.last_sequence = Some(header.last_sequence());
+        self.last_batch = Some(header.first_sequence);
         if let Some(segment) = self.by_segment.last_mut() {
             segment.batches += 1;
             segment.records += u64::from(header.records);

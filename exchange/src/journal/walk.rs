@@ -27,7 +27,7 @@ use super::format::{
     BATCH_HEADER_BYTES, BatchHeader, FIRST_SEGMENT, FIRST_SEQUENCE, RECORD_HEADER_BYTES, ReadHeader,
     SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number, split_records,
 };
-use super::read::{Contents, ReadError, SegmentContents, VisitError};
+use super::read::{Contents, Enough, ReadError, SegmentContents, VisitError};
 use super::window::Window;
 use crate::storage::{Storage, StorageFile};
 
@@ -113,7 +113,7 @@ pub(super) fn walk<S: Storage>(
             Err(error) if error.is_missing() && walk.end.is_none() && !is_last => {}
             Err(error) => return Err(error),
         }
-        if walk.next_sequence > span.upto {
+        if walk.next_sequence > walk.span.upto {
             break;
         }
     }
@@ -274,7 +274,14 @@ impl Walk {
         for record in records {
             let sequence = self.next_sequence;
             if (self.span.after + 1..=self.span.upto).contains(&sequence) {
-                visit(sequence, record).map_err(|source| ReadError::Visit { sequence, source })?;
+                match visit(sequence, record) {
+                    Ok(()) => {}
+                    Err(source) if source.is::<Enough>() => {
+                        (self.span.upto, self.next_sequence) = (sequence, sequence + 1);
+                        return Ok(Step::Enough);
+                    }
+                    Err(source) => return Err(ReadError::Visit { sequence, source }),
+                }
             }
             self.next_sequence += 1;
         }

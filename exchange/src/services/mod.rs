@@ -3,7 +3,10 @@
 //! Never decides anything about the market. What is gated on durability waits here, and only here.
 
 mod archive;
+mod broker_asks;
+mod broker_stream;
 mod brokerage;
+mod dispatchable;
 mod market_data;
 mod modules;
 mod operator;

@@ -10,7 +10,7 @@ use merit_engine::Engine;
 use super::format::{DAMAGED_SUFFIX, Header};
 use super::read::{Damage, LoadError, Loaded, list, load};
 use super::write::{WriteError, write};
-use crate::journal::{self, VisitError};
+use crate::journal;
 use crate::replay::{self, ReplayError};
 use crate::storage::Storage;
 
@@ -84,18 +84,15 @@ pub fn make<S: Storage>(
     let mut events = Vec::new();
     let report = journal::read_span(storage, engine.sequence(), upto, |sequence, record| {
         if stop() {
-            return Err(Box::new(MakeError::Stopped) as VisitError);
+            return Err(journal::Enough.into());
         }
         replay::step(&mut engine, sequence, record, &mut events).map_err(Box::<ReplayError>::from)?;
         events.clear();
         Ok(())
-    });
-    let report = match report {
-        Err(journal::ReadError::Visit { source, .. }) if source.is::<MakeError>() => return Err(MakeError::Stopped),
-        report => report?,
-    };
+    })?;
     if engine.sequence() != upto {
         return Err(match report.damage {
+            _ if stop() => MakeError::Stopped,
             Some(damage) => MakeError::Damaged(damage),
             None => MakeError::Short { found: engine.sequence(), wanted: upto },
         });

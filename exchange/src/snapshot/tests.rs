@@ -3,84 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
-use merit_engine::{Command, Engine};
-use merit_terms::{AccountId, Money, Time};
-use tempfile::TempDir;
+use merit_engine::Command;
 
-use super::format::{CHUNK_BYTES, HEADER_BYTES, Header, snapshot_name};
+use super::format::{CHUNK_BYTES, HEADER_BYTES, snapshot_name};
 use super::*;
-use crate::codec;
-use crate::journal::{Batch, Journal, Settings};
-use crate::storage::Directory;
-
-const SEGMENTS: Settings = Settings { segment_bytes: 4096 };
-
-/// A directory with an engine behind its journal, each command a batch.
-struct Market {
-    directory: TempDir,
-    engine: Engine,
-    journal: Journal<Directory>,
-    digests: Vec<u128>,
-}
-
-impl Market {
-    fn new() -> Market {
-        let directory = tempfile::tempdir().unwrap();
-        let storage = Directory::existing(directory.path());
-        let journal = Journal::open(storage, SEGMENTS, |_, _| Ok(())).unwrap().0;
-        let engine = Engine::new();
-        let digests = vec![engine.digest()];
-        let mut market = Market { directory, engine, journal, digests };
-        market.apply(Command::Start { run: 1 });
-        market
-    }
-
-    /// A market with this many commands.
-    fn with(commands: u64) -> Market {
-        let mut market = Market::new();
-        for number in 1..commands {
-            if number % 2 == 1 {
-                market.apply(Command::OpenAccount { name: format!("account-{number}").parse().unwrap() });
-            } else {
-                let account = AccountId::new(2);
-                market.apply(Command::Deposit { account, amount: Money::from_picodollars(number).unwrap() });
-            }
-        }
-        market
-    }
-
-    fn apply(&mut self, command: Command) {
-        let at = Time::from_micros(self.engine.sequence() * 1000);
-        let applied = self.engine.apply(at, &command, &mut Vec::new());
-        let mut record = Vec::new();
-        codec::encode(applied.at, &command, &mut record);
-        let mut batch = Batch::starting_at(applied.sequence.unwrap());
-        batch.push(&record);
-        self.journal.append(&mut batch).unwrap();
-        self.digests.push(self.engine.digest());
-    }
-
-    fn storage(&self) -> Directory {
-        Directory::existing(self.directory.path())
-    }
-
-    fn make(&self, upto: u64) -> Result<Option<Header>, MakeError> {
-        make(&self.storage(), self.journal.identity(), upto, || false)
-    }
-
-    fn path(&self, sequence: u64) -> PathBuf {
-        self.directory.path().join(snapshot_name(sequence))
-    }
-
-    fn damage(&self, sequence: u64) -> Damage {
-        match load(&self.storage(), sequence) {
-            Err(LoadError::Damaged(damage)) => damage,
-            other => panic!("{other:?}"),
-        }
-    }
-}
+use crate::recorded::Market;
 
 #[test]
 fn what_is_written_is_loaded_with_the_same_digest() {
@@ -195,7 +123,7 @@ fn what_a_crash_left_of_a_snapshot_is_no_snapshot_and_goes() {
     let market = Market::with(20);
     let unfinished = market.path(10).with_extension("merit.new");
     fs::write(&unfinished, b"half of it").unwrap();
-    assert_eq!(list(&market.storage()).unwrap(), []);
+    assert!(list(&market.storage()).unwrap().is_empty());
     market.make(15).unwrap();
     assert!(!unfinished.exists());
 }
@@ -205,7 +133,7 @@ fn a_made_snapshot_gives_up_when_told() {
     let market = Market::with(20);
     let stopped = make(&market.storage(), market.journal.identity(), 20, || true);
     assert!(matches!(stopped, Err(MakeError::Stopped)));
-    assert_eq!(list(&market.storage()).unwrap(), []);
+    assert!(list(&market.storage()).unwrap().is_empty());
 }
 
 #[test]

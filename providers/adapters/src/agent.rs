@@ -75,7 +75,7 @@ pub fn answer(head: &Parts) -> Answer {
     if *status == StatusCode::OK {
         return match Report::read(headers) {
             Some(report) => Answer::Executed(report),
-            None => Answer::Unknown { reason: "the answer has no Merit-Outcome".to_owned() },
+            None => Answer::Unknown { fault: true, reason: "the answer has no Merit-Outcome".to_owned() },
         };
     }
     let reason = || match read_message(headers) {
@@ -87,7 +87,9 @@ pub fn answer(head: &Parts) -> Answer {
         StatusCode::TOO_MANY_REQUESTS if says(BUSY) => Answer::NotSent { busy: true, reason: reason() },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Answer::NotSent { busy: false, reason: reason() },
         _ if says(NOT_SENT) => Answer::NotSent { busy: false, reason: reason() },
-        _ => Answer::Unknown { reason: reason() },
+        // Something before the provider holds calls back, which says nothing about it.
+        StatusCode::TOO_MANY_REQUESTS => Answer::Unknown { fault: false, reason: reason() },
+        _ => Answer::Unknown { fault: true, reason: reason() },
     }
 }
 
@@ -158,12 +160,16 @@ mod tests {
         assert!(request(&Call { token: "line\nbreak", ..call("http://edge") }, ()).is_err());
     }
 
-    fn check(status: u16, headers: &[(&str, &str)], execution: Execution, is_busy: bool) {
+    fn read(status: u16, headers: &[(&str, &str)]) -> Answer {
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        let answer = answer(&response.body(()).unwrap().into_parts().0);
+        answer(&response.body(()).unwrap().into_parts().0)
+    }
+
+    fn check(status: u16, headers: &[(&str, &str)], execution: Execution, is_busy: bool) {
+        let answer = read(status, headers);
         let busy = matches!(answer, Answer::NotSent { busy: true, .. });
         assert_eq!((answer.execution(), busy), (execution, is_busy), "{status} {headers:?}");
     }
@@ -192,6 +198,18 @@ mod tests {
         check(503, &[], Execution::Unknown, false);
         check(504, &[], Execution::Unknown, false);
         check(302, &[], Execution::Unknown, false);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_function_s_is_the_provider_s_fault_unless_it_only_waits() {
+        let is_fault = |status| match read(status, &[]) {
+            Answer::Unknown { fault, .. } => fault,
+            other => panic!("{status}: {other:?}"),
+        };
+        for status in [200, 302, 404, 500, 502, 503, 504] {
+            assert!(is_fault(status), "{status}");
+        }
+        assert!(!is_fault(429));
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use merit_engine::{
-    Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Logon, ProviderKind, PutFunction, Qualifier, Quote,
-    RegisterProvider, Reply, Settle,
+    AccountLimits, Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Logon, ProviderKind, PutFunction,
+    Qualifier, Quote, RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
-    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, PoolSize, Price, ProviderId, Rung,
-    Tariff, Time, Usage,
+    AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, Period, PoolSize, Price,
+    ProviderId, Rung, Tariff, Time, Usage,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -35,6 +35,7 @@ pub(crate) struct BenchMarket {
     events: Vec<Event>,
     at: Time,
     account: AccountId,
+    sellers: AccountId,
     pub(crate) providers: Vec<ProviderId>,
     markets: Vec<MarketId>,
     pub(crate) ladders: Vec<Ladder>,
@@ -62,6 +63,7 @@ impl BenchMarket {
             events: Vec::new(),
             at: Time::from_micros(1_000_000_000_000_000),
             account: AccountId::new(0),
+            sellers: AccountId::new(0),
             providers: Vec::new(),
             markets: Vec::new(),
             ladders: Vec::new(),
@@ -69,11 +71,13 @@ impl BenchMarket {
             chance: Pcg64::seed_from_u64(seed),
         };
         market.must(Command::Start { run: 1 })?;
-        let Reply::Account(account) = market.must(Command::OpenAccount { name: "buyer".parse()? })? else {
-            return Err(EngineBenchError::Reply);
-        };
+        market.must(Command::ActivateRules { version: merit_engine::RULES })?;
+        market.sellers = market.open("sellers")?;
+        let account = market.open("buyer")?;
         market.account = account;
         market.must(Command::Deposit { account, amount: Money::MAX })?;
+        let limits = AccountLimits { budgets: budgets(), ..AccountLimits::default() };
+        market.must(Command::SetAccountLimits { account, limits })?;
         for i in 0..ladders.div_ceil(providers) {
             match market.must(Command::CreateMarket { name: format!("bench-{i}/wasm").parse()? })? {
                 Reply::Market(id) => market.markets.push(id),
@@ -93,10 +97,17 @@ impl BenchMarket {
         Ok(market)
     }
 
+    fn open(&mut self, name: &str) -> Result<AccountId, EngineBenchError> {
+        match self.must(Command::OpenAccount { name: name.parse()? })? {
+            Reply::Account(account) => Ok(account),
+            _ => Err(EngineBenchError::Reply),
+        }
+    }
+
     fn log_on(&mut self, i: u32) -> Result<(), EngineBenchError> {
         let name = format!("p-{i}").parse()?;
         let labels = i.is_multiple_of(2).then(|| (HALF.0.to_owned(), HALF.1.to_owned())).into_iter().collect();
-        let register = RegisterProvider { name, account: self.account, kind: ProviderKind::Market, labels };
+        let register = RegisterProvider { name, account: self.sellers, kind: ProviderKind::Market, labels };
         let Reply::Provider(provider) = self.must(Command::RegisterProvider(register))? else {
             return Err(EngineBenchError::Reply);
         };
@@ -137,7 +148,7 @@ impl BenchMarket {
             max_concurrency: None,
             labels: BTreeMap::new(),
             limits: Limits::default(),
-            budgets: Vec::new(),
+            budgets: budgets(),
         };
         let put = PutFunction { account: self.account, name: name.parse()?, code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {
@@ -219,6 +230,11 @@ impl BenchMarket {
     pub(crate) fn markets(&self) -> u32 {
         self.markets.len() as u32
     }
+}
+
+/// Budgets that are counted and never reached.
+fn budgets() -> Vec<Budget> {
+    [Period::Day, Period::Month].map(|period| Budget { period, amount: Money::MAX }).to_vec()
 }
 
 fn rung(id: u32, per_gb_second: u64) -> Rung {

@@ -7,7 +7,9 @@ mod market;
 mod matches;
 mod memory;
 mod mix;
+mod plain;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -15,6 +17,7 @@ use merit_terms::{NameError, Refusal};
 use serde::Serialize;
 
 pub use memory::MemoryError;
+pub use plain::Plain;
 
 /// What is measured, and how much of it.
 #[derive(Clone, Debug)]
@@ -75,6 +78,10 @@ pub struct Report {
     pub bytes_per_offer: u64,
     #[serde(rename = "match")]
     pub matches: Matches,
+    /// Adds, cancels and matches of the engine's book without ledger and prediction.
+    pub plain_book: Plain,
+    /// The same load on published order books, by the name of the crate.
+    pub peers: BTreeMap<&'static str, Plain>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -105,7 +112,7 @@ pub struct Latency {
     pub p999_ns: u64,
 }
 
-/// Measures; takes about twice `seconds`, and the time to post the offers.
+/// Measures; takes about three times `seconds`, and the time to post the offers.
 pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     let sizes = [settings.offers, settings.providers, settings.functions, settings.match_offers];
     if sizes.contains(&0) || settings.match_providers == 0 || settings.seconds.is_nan() || settings.seconds <= 0.0 {
@@ -113,6 +120,7 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     }
     let mixed = mix::run(settings)?;
     let matches = matches::run(settings, Duration::from_secs_f64(settings.seconds / 3.0))?;
+    let (plain_book, peers) = plain::run(settings.seed, Duration::from_secs_f64(settings.seconds / 5.0));
     Ok(Report {
         offers: settings.offers,
         providers: settings.providers,
@@ -127,6 +135,8 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
         kinds: mixed.kinds,
         bytes_per_offer: mixed.bytes_per_offer,
         matches,
+        plain_book,
+        peers,
     })
 }
 

@@ -1,4 +1,5 @@
-//! Events as both tell them: what happened to leases, bids, money, providers and sessions, in no order within a command.
+//! Events as both tell them: what happened to leases, bids, money, providers and sessions, whatever their order within
+//! a command.
 
 use merit_engine::Event;
 use merit_terms::{Money, OfferId};

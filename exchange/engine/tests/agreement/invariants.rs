@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use merit_engine::{Applied, Command, Engine, Event, Lease, ProviderKind, SpendingOf};
+use merit_engine::{Applied, Command, Engine, Event, Lease, ProviderKind, Reply, SpendingOf};
 use merit_terms::{AccountId, Budget, FunctionId, LeaseId, OfferId, Period, Time};
 
 use crate::naive::{Spender, Twin};
 
-/// What a grant is judged by: the market before it.
+/// What a grant is judged by: the market before it, if nothing was due.
 #[derive(Default)]
 struct Before {
+    was_due: bool,
     free_mb: BTreeMap<OfferId, u64>,
     available: i128,
     /// What unknown attempts of the invocation held.
@@ -39,8 +40,9 @@ fn holds_money(engine: &Engine, lease: &Lease) -> bool {
 }
 
 impl Invariants {
-    pub(crate) fn look(&mut self, engine: &Engine, command: &Command) {
-        self.before = Before::default();
+    pub(crate) fn look(&mut self, engine: &Engine, clock: Time, command: &Command) {
+        let was_due = engine.next_due().is_some_and(|due| due <= clock.max(engine.last_at()));
+        self.before = Before { was_due, ..Before::default() };
         if let Command::Acquire(bid) = command {
             let books = engine.markets().flat_map(|(market, _)| engine.book(market));
             self.before.free_mb = books.map(|offer| (offer.offer, offer.free_mb)).collect();
@@ -71,18 +73,20 @@ impl Invariants {
         }
         let matches = events.iter().filter(|event| matches!(event, Event::Offered(_))).count();
         assert!(matches <= 1, "{matches} bids matched by one command");
-        if let (Command::Acquire(_), Some(Event::Granted(lease))) = (command, events.first()) {
+        if let (Ok(Reply::Granted(_)), Some(Event::Granted(lease))) = (&applied.reply, events.first()) {
             self.check_grant(engine, command, lease);
         }
-        self.check_budgets(engine, command, applied);
+        self.check_budgets(engine, command, applied, events);
     }
 
     /// A match takes what was free, holds what was available, and its worst case stays within the max cost.
     fn check_grant(&self, engine: &Engine, command: &Command, lease: &Lease) {
         let Command::Acquire(bid) = command else { return };
-        assert!(self.before.free_mb[&lease.offer] >= u64::from(lease.memory_mb), "{lease:?}");
-        let held = i128::from(lease.hold.picodollars()) - self.before.shared as i128;
-        assert!(!holds_money(engine, lease) || self.before.available >= held, "{lease:?}");
+        if !self.before.was_due {
+            assert!(self.before.free_mb[&lease.offer] >= u64::from(lease.memory_mb), "{lease:?}");
+            let held = i128::from(lease.hold.picodollars()) - self.before.shared as i128;
+            assert!(!holds_money(engine, lease) || self.before.available >= held, "{lease:?}");
+        }
         let function = engine.function(lease.function).unwrap();
         let worst = |ms| lease.tariff.worst_case(lease.memory_mb, lease.vcpus_milli, ms, bid.answer_limit_bytes);
         assert_eq!(worst(lease.timeout_ms), lease.worst_cost, "{lease:?}");
@@ -94,10 +98,10 @@ impl Invariants {
         }
     }
 
-    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, or a call that began
-    /// in one period is held for or paid in another.
-    fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
-        self.note_overruns(engine, command, applied);
+    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, a call that began in one
+    /// period is held for or paid in another, or an own provider's call costs what by the first rules nobody held.
+    fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied, events: &[Event]) {
+        self.note_overruns(engine, command, applied, events);
         let at = engine.last_at();
         for (spender, budget) in budgets(engine) {
             let (spent, held) = engine.spending(spending_of(spender), budget.period);
@@ -110,7 +114,7 @@ impl Invariants {
         }
     }
 
-    fn note_overruns(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
+    fn note_overruns(&mut self, engine: &Engine, command: &Command, applied: &Applied, events: &[Event]) {
         let at = engine.last_at();
         let both = |account: AccountId, function: FunctionId| [Spender::Account(account), Spender::Function(function)];
         if matches!(command, Command::SetAccountLimits { .. } | Command::PutFunction(_)) && applied.reply.is_ok() {
@@ -135,12 +139,21 @@ impl Invariants {
                 }
             }
         }
+        let mut now = |account, function| {
+            for period in [Period::Day, Period::Month] {
+                late.extend(both(account, function).map(|spender| (spender, period, at.period(period))));
+            }
+        };
         if let (Command::SettleForgotten(forgotten), Ok(_)) = (command, &applied.reply) {
-            let spenders = both(forgotten.terms.account, forgotten.terms.function);
-            let periods = [Period::Day, Period::Month].map(|period| (period, at.period(period)));
-            late.extend(
-                spenders.into_iter().flat_map(|spender| periods.map(|(period, number)| (spender, period, number))),
-            );
+            now(forgotten.terms.account, forgotten.terms.function);
+        }
+        for event in events {
+            if let Event::Settled { lease, settlement, .. } = event
+                && settlement.cost > lease.hold
+                && !holds_money(engine, lease)
+            {
+                now(lease.account, lease.function);
+            }
         }
         self.overrun.extend(late);
     }

@@ -2,6 +2,7 @@
 
 mod facts;
 mod invariants;
+mod same;
 mod seen;
 mod told;
 
@@ -12,6 +13,7 @@ use merit_terms::{FunctionId, LeaseId, OfferId, Period, ProviderId, Reason, Refu
 
 pub(crate) use facts::facts;
 pub(crate) use invariants::Invariants;
+pub(crate) use same::{same, same_items};
 pub(crate) use seen::Seen;
 pub(crate) use told::Told;
 
@@ -24,7 +26,6 @@ pub(crate) fn without_messages(mut applied: Applied) -> Applied {
         Err(
             Refusal::Invalid { message: text, .. }
             | Refusal::Frozen { account: text }
-            | Refusal::Killed { reason: text }
             | Refusal::InsufficientFunds { available: text },
         ) => text.clear(),
         _ => {}
@@ -41,13 +42,13 @@ pub(crate) fn compare(engine: &Engine, twin: &Twin, told: &Told) {
     compare_money(engine, twin);
     compare_markets(engine, twin);
     let leases: Vec<&Lease> = twin.leases.iter().map(|open| &open.lease).collect();
-    assert_eq!(engine.open_leases().collect::<Vec<_>>(), leases);
+    same_items("open leases", engine.open_leases(), leases);
     let mut resting: Vec<&Resting> = twin.resting.iter().map(|rested| &rested.resting).collect();
     resting.sort_by_key(|bid| bid.id);
-    assert_eq!(engine.resting().collect::<Vec<_>>(), resting);
+    same_items("resting bids", engine.resting(), resting);
     let mut brokers: Vec<(u64, bool)> = twin.brokers.iter().map(|broker| (broker.session, broker.online)).collect();
     brokers.sort_unstable();
-    assert_eq!(engine.brokers(), brokers);
+    same_items("brokers", engine.brokers(), brokers);
     compare_providers(engine, twin);
     compare_functions(engine, twin);
     told.compare(engine);
@@ -71,7 +72,7 @@ fn compare_markets(engine: &Engine, twin: &Twin) {
     for ((id, market), twins) in engine.markets().zip(&twin.markets) {
         let of_twin = (&twins.name, twins.spot_price, twins.trades, twins.terms);
         assert_eq!((&market.name, market.spot_price, market.trades, market.terms), of_twin);
-        assert_eq!(engine.book(id), twin.book(id), "{id:?}");
+        same_items(&format!("the book of {id:?}"), engine.book(id), twin.book(id));
     }
 }
 
@@ -82,8 +83,8 @@ fn compare_providers(engine: &Engine, twin: &Twin) {
         let state = (provider.session, provider.online, &provider.endpoint, &provider.labels);
         assert_eq!(state, (twins.session, twins.online, &twins.endpoint, &twins.labels), "{id:?}");
         assert_eq!((&provider.killed, provider.exposure), (&twins.killed, twin.exposure(id)), "{id:?}");
-        assert_eq!(engine.quotas(id), twin.quotas(id, twin.last_at), "{id:?}");
-        assert_eq!(health(engine, id), health_of(twin, id), "{id:?}");
+        same_items(&format!("quotas of {id:?}"), engine.quotas(id), twin.quotas(id, twin.last_at));
+        same_items(&format!("health of {id:?}"), health(engine, id), health_of(twin, id));
     }
 }
 
@@ -123,8 +124,11 @@ fn compare_functions(engine: &Engine, twin: &Twin) {
 }
 
 /// The same merit order, and each refusal for a reason that the twin finds too, of the class of the nearest miss.
-/// Gives the engine's.
+/// Gives the engine's; none where the bid is refused, or its account is frozen.
 pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<MeritOrder> {
+    if engine.account(bid.account).is_ok_and(|account| account.frozen) {
+        return None;
+    }
     let (quote, decision) = match (engine.quote(bid), twin.decide(twin.last_at, bid, None)) {
         (Ok(quote), Ok(decision)) => (quote, decision),
         (quote, decision) => {
@@ -133,7 +137,7 @@ pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<
         }
     };
     assert_eq!(quote.revision, decision.revision);
-    assert_eq!(quote.offers.iter().map(ranked).collect::<Vec<_>>(), decision.ranked, "{bid:?}");
+    same_items(&format!("the merit order for {bid:?}"), quote.offers.iter().map(ranked), decision.ranked);
     let twins: BTreeMap<OfferId, Vec<Reason>> = decision.refused.into_iter().collect();
     assert_eq!(quote.refused.len(), twins.len(), "{bid:?}");
     for refused in &quote.refused {

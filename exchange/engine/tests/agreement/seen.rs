@@ -1,6 +1,6 @@
 //! What the random commands reached; a test that never grants or never expires would prove nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use merit_engine::{
     Applied, BidEnding, Command, CorrectionKind, Ending, Engine, Event, LeaseState, MeritOrder, ProviderKind, Reply,
@@ -11,9 +11,9 @@ use merit_terms::{LeaseId, Money, Name, NoOffer, Period, ProviderId, Refusal, Ti
 use super::is_unknown;
 use crate::naive::Twin;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Seen {
-    counts: BTreeMap<&'static str, u64>,
+    pub(crate) counts: BTreeMap<&'static str, u64>,
     /// Quotas of which something was used, and whether all of it.
     used: BTreeMap<(ProviderId, Name, Option<Period>), bool>,
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use merit_engine::{AtDeadline, Engine, Event, MarketTerms, OfferChange, Resting};
 use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, OfferId, ProviderId, Time};
 
-use super::is_unknown;
+use super::{is_unknown, same_items};
 
 #[derive(Default)]
 pub(crate) struct Told {
@@ -82,11 +82,12 @@ impl Told {
             assert_eq!(account.balance.picodollars(), balance, "{id:?} by the events");
         }
         let leases = engine.open_leases().filter(|lease| !is_unknown(lease)).map(|lease| lease.id);
-        assert_eq!(leases.collect::<BTreeSet<_>>(), self.leases, "leases by the events");
+        same_items("leases, and by the events", leases, self.leases.iter().copied());
         let health = engine
             .providers()
             .flat_map(|(id, _)| engine.health(id).into_iter().map(move |back| ((id, back.revision), back.until)));
-        assert_eq!(health.collect::<BTreeMap<_, _>>(), self.health, "health by the events");
+        let health: BTreeMap<_, _> = health.collect();
+        same_items("health, and by the events", health.iter(), self.health.iter());
         for (id, provider) in engine.providers() {
             assert_eq!(provider.online, self.online.contains(&id), "{id:?} by the events");
         }
@@ -98,13 +99,13 @@ impl Told {
     fn compare_books(&self, engine: &Engine) {
         let mut live: Vec<OfferChange> = engine.markets().flat_map(|(market, _)| engine.book(market)).collect();
         live.sort_by_key(|offer| offer.offer);
-        let offers: Vec<OfferChange> = self.offers.values().map(|offer| self.with_free(offer)).collect();
-        assert_eq!(offers, live, "the books by the events");
+        let offers = self.offers.values().map(|offer| self.with_free(offer));
+        same_items("the books, and by the events", live, offers);
         // What passed its deadline and takes any price is about to go.
         let rests =
             |bid: &&Resting| bid.deferred.deadline > engine.last_at() || bid.deferred.then == AtDeadline::Expire;
         let bids = self.bids.values().filter(rests);
-        assert_eq!(engine.resting().filter(rests).collect::<Vec<_>>(), bids.collect::<Vec<_>>(), "bids by the events");
+        same_items("bids, and by the events", engine.resting().filter(rests), bids);
     }
 
     /// The less of what is left of the offer and what its pool has free.

@@ -1,6 +1,6 @@
 //! What can run at once: the same memory is sold once, whatever the ladders say.
 
-use merit_engine::{Command, FunctionSettings};
+use merit_engine::{Command, FunctionSettings, NotSent};
 use merit_terms::{Limits, NoOffer, Refusal, Rung};
 
 use crate::floor::{Floor, MEMORY_MB, code, pool, rung, settings};
@@ -32,7 +32,7 @@ fn a_rung_never_sells_more_than_its_own_capacity() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 8);
     let small = Rung { capacity_mb: u64::from(2 * MEMORY_MB), ..rung(1, 10_000_000) };
-    floor.quote(seller, vec![small, rung(2, 20_000_000)]).unwrap();
+    floor.quote(seller, vec![small.clone(), rung(2, 20_000_000)]).unwrap();
     let prices: Vec<u64> = (0..3).map(|_| floor.call().tariff.per_gb_second.picodollars()).collect();
     assert_eq!(prices, [10_000_000, 10_000_000, 20_000_000]);
 }
@@ -42,9 +42,9 @@ fn replacing_a_ladder_keeps_what_runs_and_the_leases_of_a_rung_that_stays() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 8);
     let small = Rung { capacity_mb: u64::from(MEMORY_MB), ..rung(1, 10_000_000) };
-    floor.quote(seller, vec![small]).unwrap();
+    floor.quote(seller, vec![small.clone()]).unwrap();
     let grant = floor.call();
-    floor.quote(seller, vec![Rung { capacity_mb: u64::from(3 * MEMORY_MB), ..small }]).unwrap();
+    floor.quote(seller, vec![Rung { capacity_mb: u64::from(3 * MEMORY_MB), ..small.clone() }]).unwrap();
     assert_eq!(free_mb(&floor), [u64::from(2 * MEMORY_MB)]);
     floor.settle(grant.lease, 100);
     assert_eq!(free_mb(&floor), [u64::from(3 * MEMORY_MB)]);
@@ -78,7 +78,7 @@ fn a_busy_pool_is_what_runs_in_it_until_its_next_heartbeat() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, 10_000_000);
     let (_running, refused) = (floor.call(), floor.call());
-    floor.apply(Command::Release { lease: refused.lease, busy: true }).unwrap();
+    floor.release(refused.lease, NotSent::Busy);
     assert!(is_full(&mut floor));
     floor.apply(Command::StatePools { provider: seller.id, session: seller.session, pools: pool(4) }).unwrap();
     assert_eq!(free_mb(&floor), [u64::from(3 * MEMORY_MB)]);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    Applied, Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Grant, ProviderKind, PutFunction,
-    Qualifier, Quote, RegisterProvider, Reply, Settle, Settlement,
+    Applied, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Deferred, Engine, Event, FunctionSettings, Grant,
+    LeaseTerms, Logon, NotSent, ProviderKind, PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
+    Settlement,
 };
 use merit_terms::{
-    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, PoolSize, Price, ProviderId,
-    Refusal, Rung, Tariff, Time, Usage,
+    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, NoOffer, Outcome, PoolSize, Price,
+    ProviderId, Refusal, Rung, Tariff, Time, Usage,
 };
 
 pub(crate) struct Floor {
@@ -17,8 +18,11 @@ pub(crate) struct Floor {
     pub(crate) market: MarketId,
     pub(crate) buyer: AccountId,
     pub(crate) function: FunctionId,
-    now: Time,
+    /// The session of the broker that defers bids.
+    pub(crate) broker: u64,
+    pub(crate) now: Time,
     quotes: u64,
+    requests: u64,
 }
 
 /// A provider in a session.
@@ -31,6 +35,8 @@ pub(crate) struct Seller {
 
 pub(crate) const MEMORY_MB: u32 = 1024;
 pub(crate) const TIMEOUT_MS: u32 = 1_000;
+/// The worst case of a call at a price of so much is that price: 1 GB for 1 s.
+pub(crate) const PRICE: u64 = 10_000_000;
 /// What one function call of 100 ms costs at a price of 1: 1 GB for a tenth of a second.
 pub(crate) const CALLS_PER_GB_SECOND: u64 = 10;
 
@@ -68,6 +74,10 @@ pub(crate) fn rung(id: u32, per_gb_second: u64) -> Rung {
         memory_max_mb: 65_536,
         longest_ms: 60_000,
         enforces_timeout: true,
+        labels: BTreeMap::new(),
+        audience: Vec::new(),
+        quota: None,
+        expires: None,
     }
 }
 
@@ -94,24 +104,64 @@ pub(crate) fn settings() -> FunctionSettings {
         max_concurrency: None,
         labels: BTreeMap::new(),
         limits: Limits::default(),
+        budgets: Vec::new(),
     }
 }
 
+/// The function ran for so long, all of it on the CPU.
+pub(crate) fn ran(wall_ms: u64) -> Usage {
+    Usage { wall_us: wall_ms * 1_000, cpu_us: wall_ms * 1_000, ..Usage::default() }
+}
+
+pub(crate) fn settle(lease: LeaseId, wall_ms: u64) -> Settle {
+    Settle {
+        lease,
+        execution: Execution::Executed,
+        outcome: Outcome::Ok,
+        reported: Some(ran(wall_ms)),
+        observed_us: wall_ms * 1_000 + 300,
+        egress_bytes: 0,
+        fault: false,
+    }
+}
+
+pub(crate) fn max_price(per_gb_second: u64) -> Limits {
+    Limits { max_price: Some(Price::from_picodollars(per_gb_second)), ..Limits::default() }
+}
+
+pub(crate) fn max_cost(picodollars: u64) -> Limits {
+    Limits { max_cost: Some(money(picodollars)), ..Limits::default() }
+}
+
+pub(crate) fn logon(provider: ProviderId, pools: Vec<PoolSize>) -> Logon {
+    let endpoint = "http://seller".to_owned();
+    Logon { provider, endpoint, pools, quotas: Vec::new(), protection: None }
+}
+
 impl Floor {
-    /// A market, and a buyer with 1 USD and a function of 1 GB and 1 s.
+    /// A market by the newest rules, and a buyer with 1 USD and a function of 1 GB and 1 s.
     pub(crate) fn new() -> Floor {
+        let mut floor = Floor::by_first_rules();
+        floor.apply(Command::ActivateRules { version: merit_engine::RULES }).unwrap();
+        floor
+    }
+
+    pub(crate) fn by_first_rules() -> Floor {
         let mut floor = Floor {
             engine: Engine::new(),
             events: Vec::new(),
             market: MarketId::new(0),
             buyer: AccountId::new(0),
             function: FunctionId::new(0),
+            broker: 0,
             now: Time::from_micros(1_000_000),
             quotes: 0,
+            requests: 0,
         };
         floor.market = floor.create_market("eu-west/wasm");
         floor.buyer = floor.account("buyer", 1_000_000_000_000);
         floor.function = floor.put("hello", code(), settings());
+        floor.broker = floor.broker_logon(None).session;
         floor
     }
 
@@ -124,6 +174,16 @@ impl Floor {
     /// Time passes, and what is due runs.
     pub(crate) fn wait_ms(&mut self, millis: u64) {
         self.now = self.now.after_millis(millis);
+        self.apply(Command::Tick).unwrap();
+    }
+
+    pub(crate) fn wait_s(&mut self, seconds: u64) {
+        self.wait_ms(seconds * 1_000);
+    }
+
+    /// The first second of this day since 1970; the market opens on day 0.
+    pub(crate) fn wait_until_day(&mut self, day: u32) {
+        self.now = Time::start_of(merit_terms::Period::Day, day);
         self.apply(Command::Tick).unwrap();
     }
 
@@ -140,6 +200,15 @@ impl Floor {
         };
         self.apply(Command::Deposit { account: id, amount: money(picodollars) }).unwrap();
         id
+    }
+
+    /// Another account with 1 USD, and a function of its own.
+    pub(crate) fn tenant(&mut self, account: &str) -> (AccountId, FunctionId) {
+        let account = self.account(account, 1_000_000_000_000);
+        let buyer = std::mem::replace(&mut self.buyer, account);
+        let function = self.put("hello", code(), settings());
+        self.buyer = buyer;
+        (account, function)
     }
 
     pub(crate) fn put(&mut self, function: &str, code: Code, settings: FunctionSettings) -> FunctionId {
@@ -160,8 +229,12 @@ impl Floor {
     }
 
     pub(crate) fn logon(&mut self, id: ProviderId, pools: Vec<PoolSize>) -> u32 {
-        match self.apply(Command::Logon { provider: id, endpoint: "http://seller".to_owned(), pools }) {
-            Ok(Reply::Session(session)) => session,
+        self.logon_with(logon(id, pools)).unwrap()
+    }
+
+    pub(crate) fn logon_with(&mut self, logon: Logon) -> Result<u32, Refusal> {
+        match self.apply(Command::Logon(Box::new(logon)))? {
+            Reply::Session(session) => Ok(session),
             other => panic!("{other:?}"),
         }
     }
@@ -199,35 +272,90 @@ impl Floor {
             limits,
             tried: Vec::new(),
             invocation: None,
+            request: None,
         }
     }
 
-    pub(crate) fn try_call(&mut self, limits: Limits) -> Result<Grant, Refusal> {
-        let bid = self.bid(limits);
+    pub(crate) fn acquire(&mut self, bid: Bid) -> Result<Grant, Refusal> {
         match self.apply(Command::Acquire(Box::new(bid)))? {
             Reply::Granted(grant) => Ok(*grant),
             other => panic!("{other:?}"),
         }
     }
 
-    pub(crate) fn call(&mut self) -> Grant {
+    pub(crate) fn try_call(&mut self, limits: Limits) -> Result<LeaseTerms, Refusal> {
+        let bid = self.bid(limits);
+        Ok(self.acquire(bid)?.terms)
+    }
+
+    pub(crate) fn call(&mut self) -> LeaseTerms {
         self.try_call(Limits::default()).unwrap()
     }
 
-    pub(crate) fn call_at(&mut self, provider: &str) -> Grant {
+    pub(crate) fn call_at(&mut self, provider: &str) -> LeaseTerms {
         self.try_call(Limits { only: vec![name(provider)], ..Limits::default() }).unwrap()
     }
 
+    /// What the nearest offer lacks for one more call.
+    pub(crate) fn lacks(&mut self) -> NoOffer {
+        match self.try_call(Limits::default()) {
+            Err(Refusal::NoOffer { class, .. }) => class,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How many calls are granted before one is refused, at most `most`.
+    pub(crate) fn granted(&mut self, most: usize) -> usize {
+        (0..most).take_while(|_| self.try_call(Limits::default()).is_ok()).count()
+    }
+
+    /// Another attempt at another provider.
+    pub(crate) fn call_again(&mut self, failed: &LeaseTerms, limits: Limits) -> Result<LeaseTerms, Refusal> {
+        let bid = Bid { tried: vec![failed.provider], invocation: Some(failed.invocation), ..self.bid(limits) };
+        Ok(self.acquire(bid)?.terms)
+    }
+
+    pub(crate) fn broker_logon(&mut self, resumes: Option<u64>) -> merit_engine::BrokerSession {
+        match self.apply(Command::BrokerLogon { resumes }) {
+            Ok(Reply::Broker(session)) => *session,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A number that the broker has not used yet.
+    pub(crate) fn request(&mut self) -> BrokerRequest {
+        self.requests += 1;
+        BrokerRequest { session: self.broker, number: self.requests }
+    }
+
+    pub(crate) fn try_defer(&mut self, limits: Limits, seconds: u64, then: AtDeadline) -> Result<Reply, Refusal> {
+        let bid = Bid { request: Some(self.request()), ..self.bid(limits) };
+        let deadline = self.now.after_millis(seconds * 1_000);
+        self.apply(Command::Defer(Box::new(Deferred { bid, deadline, then })))
+    }
+
+    /// A bid that rests at this limit for a minute.
+    pub(crate) fn rest(&mut self, per_gb_second: u64) -> LeaseId {
+        match self.try_defer(max_price(per_gb_second), 60, AtDeadline::Expire) {
+            Ok(Reply::Resting(id)) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The lease that the last command offered to the broker of a deferred bid.
+    pub(crate) fn offered(&self) -> Option<LeaseTerms> {
+        self.events.iter().find_map(|event| match event {
+            Event::Offered(grant) => Some(grant.terms.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn release(&mut self, lease: LeaseId, why: NotSent) {
+        self.apply(Command::Release { lease, why }).unwrap();
+    }
+
     pub(crate) fn end(&mut self, lease: LeaseId, execution: Execution, wall_ms: u64) -> Result<Reply, Refusal> {
-        let wall_us = wall_ms * 1_000;
-        self.apply(Command::Settle(Settle {
-            lease,
-            execution,
-            outcome: Outcome::Ok,
-            reported: Some(Usage { wall_us, cpu_us: wall_us, ..Usage::default() }),
-            observed_us: wall_us + 300,
-            egress_bytes: 0,
-        }))
+        self.apply(Command::Settle(Settle { execution, ..settle(lease, wall_ms) }))
     }
 
     /// The function ran for so long, all of it on the CPU.

@@ -3,9 +3,8 @@
 use merit_engine::{Command, Ending, Event};
 use merit_terms::{Execution, Refusal};
 
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, TIMEOUT_MS};
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, TIMEOUT_MS};
 
-const PRICE: u64 = 10_000_000;
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
 const HOLD: u128 = PRICE as u128;
 const CAPACITY_RETURNS_MS: u64 = TIMEOUT_MS as u64 + 5_000;
@@ -66,17 +65,26 @@ fn what_was_not_sent_costs_nothing_and_returns_at_once() {
     assert_eq!(floor.balance(seller.account), 0);
 }
 
-#[test]
-fn an_unknown_end_costs_nothing_but_keeps_its_capacity_until_the_deadline() {
-    let mut floor = Floor::new();
+/// What is held after an unknown end, after its capacity returned, and when it can be claimed no more.
+fn held_after_unknown(mut floor: Floor) -> [u128; 3] {
     let seller = floor.seller("seller", 4, PRICE);
     let lease = floor.call().lease;
     floor.end(lease, Execution::Unknown, 100).unwrap();
-    assert_eq!((leases_in_pool(&floor), floor.held(floor.buyer)), (1, 0));
+    let at_once = floor.held(floor.buyer);
+    assert_eq!(leases_in_pool(&floor), 1);
     assert_eq!(floor.end(lease, Execution::Executed, 100), Err(Refusal::Closed));
     floor.wait_ms(CAPACITY_RETURNS_MS);
     assert_eq!(leases_in_pool(&floor), 0);
-    assert_eq!(floor.balance(seller.account), 0);
+    let without_capacity = floor.held(floor.buyer);
+    floor.wait_ms(HOLD_CLOSES_MS);
+    assert_eq!((floor.engine.open_leases().count(), floor.balance(seller.account)), (0, 0));
+    [at_once, without_capacity, floor.held(floor.buyer)]
+}
+
+#[test]
+fn an_unknown_end_keeps_its_capacity_until_the_deadline_and_its_hold_for_a_claim() {
+    assert_eq!(held_after_unknown(Floor::new()), [HOLD, HOLD, 0]);
+    assert_eq!(held_after_unknown(Floor::by_first_rules()), [0, 0, 0], "before there were claims");
 }
 
 #[test]

@@ -2,9 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod accounts;
+mod attempts;
+mod brokers;
+mod budgets;
 mod capacity;
+mod claims;
+mod deferred;
 mod floor;
+mod forgotten;
+mod health;
 mod leases;
+mod markets;
 mod money;
+mod offers;
+mod predictions;
 mod prices;
+mod providers;
+mod quotas;
 mod sessions;
+mod sweeps;

@@ -3,20 +3,15 @@
 use merit_engine::{FEES, ProviderKind};
 use merit_terms::{AccountId, Limits, NoOffer, Refusal, Rung};
 
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, Seller, TIMEOUT_MS, money, name, pool, rung};
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, TIMEOUT_MS, max_cost, money, name, pool, rung};
 
-const PRICE: u64 = 10_000_000;
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
 
-fn class(refusal: Result<merit_engine::Grant, Refusal>) -> NoOffer {
+fn class(refusal: Result<merit_engine::LeaseTerms, Refusal>) -> NoOffer {
     match refusal {
         Err(Refusal::NoOffer { class, .. }) => class,
         other => panic!("{other:?}"),
     }
-}
-
-fn max_cost(picodollars: u64) -> Limits {
-    Limits { max_cost: Some(money(picodollars)), ..Limits::default() }
 }
 
 /// A provider of `account` itself, that serves only it.

@@ -1,6 +1,6 @@
 //! Who serves a call, and at what price.
 
-use merit_engine::Command;
+use merit_engine::NotSent;
 use merit_terms::{Limits, Rung};
 
 use crate::floor::{CALLS_PER_GB_SECOND, Floor, rung, tariff};
@@ -10,8 +10,9 @@ fn the_cheapest_predicted_cost_wins() {
     let mut floor = Floor::new();
     floor.seller("dear", 4, 12_000_000);
     let cheap = floor.seller("cheap", 4, 10_000_000);
-    let grant = floor.call();
-    assert_eq!(grant.provider, cheap.id);
+    let bid = floor.bid(Limits::default());
+    let grant = floor.acquire(bid).unwrap();
+    assert_eq!(grant.terms.provider, cheap.id);
     assert_eq!(grant.quoted_cost.picodollars(), 10_000_000 / CALLS_PER_GB_SECOND);
 }
 
@@ -65,7 +66,7 @@ fn a_newcomer_is_tried_by_one_call_at_a_time_while_others_have_history() {
     let trial = floor.call();
     assert_eq!(trial.provider, newcomer.id, "predicted at half the others' duration");
     assert_eq!([floor.call().provider, floor.call().provider], [known.id; 2]);
-    floor.apply(Command::Release { lease: trial.lease, busy: false }).unwrap();
+    floor.release(trial.lease, NotSent::Withdrawn);
     assert_eq!(floor.call().provider, newcomer.id, "the trial taught nothing");
 }
 
@@ -78,7 +79,7 @@ fn a_newcomer_stays_under_trial_while_any_of_its_trials_runs() {
     let by_known = floor.call_at("known");
     let _first = floor.call();
     let second = floor.call();
-    floor.apply(Command::Release { lease: second.lease, busy: false }).unwrap();
+    floor.release(second.lease, NotSent::Withdrawn);
     floor.settle(by_known.lease, 100);
     assert_eq!(floor.call().provider, known.id);
 }

@@ -3,9 +3,7 @@
 use merit_engine::{Command, Quote};
 use merit_terms::{Limits, NoOffer, Refusal};
 
-use crate::floor::{Floor, Seller, pool, rung};
-
-const PRICE: u64 = 10_000_000;
+use crate::floor::{Floor, PRICE, Seller, pool, rung};
 
 fn nobody_sells(floor: &mut Floor) -> bool {
     let refusal = floor.try_call(Limits::default());
@@ -35,7 +33,8 @@ fn a_second_logon_fences_the_first_session() {
     let disconnect = Command::Disconnect { provider: first.id, session: first.session };
     assert_eq!(floor.apply(disconnect), Err(Refusal::NotInSession));
     floor.quote(second, vec![rung(1, PRICE)]).unwrap();
-    assert_eq!(floor.call().session, second.session);
+    let bid = floor.bid(Limits::default());
+    assert_eq!(floor.acquire(bid).unwrap().session, second.session);
     let full = floor.try_call(Limits::default());
     assert!(matches!(full, Err(Refusal::NoOffer { class: NoOffer::Room, .. })), "the old lease still runs");
     floor.settle(lease, 100);

@@ -27,7 +27,8 @@ impl Twin {
         let bids = self.resting.iter().map(|rested| &rested.resting).filter(|bid| is_its(bid.deferred.bid.request));
         let (mut bids, markets): (Vec<_>, Vec<Vec<MarketId>>) = bids.map(|bid| (bid.id, bid.markets.clone())).unzip();
         bids.sort();
-        markets.into_iter().flatten().for_each(|market| self.trigger(market, Price::ZERO));
+        let is_among = |market: &MarketId| markets.iter().any(|of_bid| of_bid.contains(market));
+        self.every_market().filter(is_among).for_each(|market| self.trigger(market, Price::ZERO));
         Ok(Reply::Broker(Box::new(BrokerSession { session, leases, bids })))
     }
 

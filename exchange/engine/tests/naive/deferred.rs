@@ -62,6 +62,12 @@ impl Twin {
         if of_account.count() >= RESTING_MAX {
             return Err(Refusal::OverLimit { limit: "resting bids", most: RESTING_MAX as u64 });
         }
+        self.check_cover(at, resting)
+    }
+
+    /// Funds and budgets cover what it holds while it rests.
+    pub(super) fn check_cover(&self, at: Time, resting: &Resting) -> Result<(), Refusal> {
+        let bid = &resting.deferred.bid;
         let hold = picodollars(resting.hold);
         if self.available(bid.account) < hold as i128 {
             return Err(self.no_offer(NoOffer::Funds));

@@ -193,7 +193,8 @@ fn affordable(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Affordabl
 
 /// What budgets and funds lack beyond what is held for the bid already. Own providers take no funds.
 fn not_covered(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Vec<Reason> {
-    let beyond = |shared: u128| picodollars(worst_cost).saturating_sub(shared);
+    let hold = picodollars(worst_cost).max(asked.covers.shared(kind));
+    let beyond = |shared: u128| hold - shared;
     let in_period = |period| beyond(asked.covers.shared_in(kind, period, asked.at));
     let mut reasons = exceeded(&asked.budgets_left, in_period);
     let needed = beyond(asked.covers.shared(kind));

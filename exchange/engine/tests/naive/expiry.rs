@@ -86,20 +86,19 @@ impl Twin {
             if !is_unknown {
                 open.lease.state = LeaseState::Overdue;
             }
-            let (provider, pool) = (open.lease.provider, open.pool);
+            let (id, provider, pool) = (open.lease.id, open.lease.provider, open.pool);
+            self.end_trial(id);
             self.trigger_pool(provider, pool);
             return;
         }
         let lease = open.lease.clone();
         let answers = self.leases.iter().map(|open| &open.lease).filter(|other| {
             let same = other.invocation == lease.invocation && other.account == lease.account && other.id != lease.id;
-            same && other.state != LeaseState::Unknown
+            same && other.state != LeaseState::Unknown && other.settle_by > lease.settle_by
         });
         match (lease.claim, answers.map(|other| other.settle_by).max()) {
-            // What is answered is paid first, so the claim waits until just after that.
-            (Some(_), Some(settle_by)) => {
-                self.leases[index].lease.settle_by = Time::from_micros(settle_by.micros() + 1);
-            }
+            // What may yet be answered is paid first, so the claim waits for it.
+            (Some(_), Some(settle_by)) => self.leases[index].lease.settle_by = settle_by,
             (Some(claim), None) => self.pay_claim(at, index, claim),
             (None, _) if is_unknown => {
                 self.remove(at, index, merit_terms::Money::ZERO, None);
@@ -116,12 +115,15 @@ impl Twin {
         let ended = self.end(at, index, Ending::NotTakenUp);
         let mut resting = ended.bid.expect("only leases of deferred bids are offered");
         resting.rested_at = at;
-        if resting.deferred.deadline > at {
-            self.rest(resting);
+        let (sequence, deadline) = (resting.id.sequence, resting.deferred.deadline);
+        let covered = self.check_cover(at, &resting).is_ok();
+        let markets = resting.markets.clone();
+        self.rest(resting);
+        if deadline > at && covered {
+            markets.into_iter().for_each(|market| self.trigger(market, merit_terms::Price::ZERO));
         } else {
-            let sequence = resting.id.sequence;
-            self.resting.push(Rested { resting, eager: false });
-            self.at_deadline(sequence);
+            let index = self.resting.iter().position(|rested| rested.resting.id.sequence == sequence);
+            self.leave(index.expect("it rests"), BidEnding::Expired);
         }
     }
 

@@ -113,18 +113,17 @@ fn check(put: &PutFunction) -> Result<(), Refusal> {
         Audience::Listed(names) => names.len(),
         Audience::Own | Audience::Any => 0,
     };
-    let wrong = [
+    let refused = |wrong: &[(&str, bool)]| {
+        wrong.iter().find(|(_, wrong)| *wrong).map_or(Ok(()), |(field, _)| Err(invalid(field)))
+    };
+    refused(&[
         ("memory_mb", code.memory_mb == 0 || code.memory_mb > MEMORY_MAX_MB),
         ("timeout_ms", code.timeout_ms == 0 || code.timeout_ms > TIMEOUT_MAX_MS),
         ("max_concurrency", settings.max_concurrency == Some(0)),
-        ("limits", settings.limits.check().is_err()),
-        ("markets", settings.markets.len() > 64 || code.deployments.len() > 64),
-        ("providers", listed > 64),
-    ];
-    if let Some((field, _)) = wrong.into_iter().find(|(_, wrong)| *wrong) {
-        return Err(invalid(field));
-    }
+    ])?;
     check_texts("environment", &code.environment)?;
     check_texts("labels", &settings.labels)?;
-    check_budgets(&settings.budgets)
+    refused(&[("limits", settings.limits.check().is_err())])?;
+    check_budgets(&settings.budgets)?;
+    refused(&[("markets", settings.markets.len() > 64 || code.deployments.len() > 64), ("providers", listed > 64)])
 }

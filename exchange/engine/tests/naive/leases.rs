@@ -83,7 +83,7 @@ impl Twin {
         let ended = self.leases.remove(index);
         self.return_draw(at, &ended, billed_ms);
         if self.rules > 1 {
-            self.pass_on(&ended.lease, picodollars(ended.lease.hold) - picodollars(paid));
+            self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
         }
         if ended.has_capacity {
             self.trigger_pool(ended.lease.provider, ended.pool);

@@ -108,7 +108,11 @@ impl Twin {
             timeout_ms: winner.timeout_ms,
             quoted_cost: winner.cost,
             worst_cost: winner.worst_cost,
-            hold: resting.map_or(pot, |resting| resting.hold),
+            hold: match resting {
+                Some(resting) => resting.hold,
+                None if self.rules == 1 && self.kind(winner.provider) == ProviderKind::Own => money(0),
+                None => pot,
+            },
             matched_at: at,
             capacity_until,
             settle_by: capacity_until.after_millis(600_000),

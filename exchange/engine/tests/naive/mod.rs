@@ -121,7 +121,8 @@ impl Twin {
         let sequence = self.sequence + 1;
         let expired = self.expire(at);
         let reply = self.execute(at, sequence, command);
-        let examined = if matches!(reply, Ok(Reply::Granted(_))) { false } else { self.sweep(at, sequence) };
+        let named = matches!(reply, Ok(Reply::Granted(_) | Reply::Resting(_)));
+        let examined = if named { false } else { self.sweep(at, sequence) };
         self.end_finished_sweeps();
         let changed = expired || examined || (reply.is_ok() && *command != Command::Tick);
         if changed {

@@ -1,7 +1,7 @@
 //! Pools, and the capacity that is left of them.
 
 use merit_engine::PoolView;
-use merit_terms::{MarketId, PoolSize, Price, ProviderId, Refusal};
+use merit_terms::{PoolSize, ProviderId, Refusal};
 
 use super::{Offer, OpenLease, Twin, invalid, unknown};
 
@@ -24,9 +24,14 @@ impl Twin {
 
     /// Every live offer on the pool may serve a resting bid.
     pub(super) fn trigger_pool(&mut self, id: ProviderId, pool: u32) {
-        let on_pool = self.offers.iter().filter(|offer| offer.provider == id && offer.rung.pool == pool);
-        let prices: Vec<(MarketId, Price)> = on_pool.map(|offer| (offer.market, offer.price())).collect();
-        prices.into_iter().for_each(|(market, price)| self.trigger(market, price));
+        self.trigger_offers(|offer| offer.provider == id && offer.rung.pool == pool);
+    }
+
+    /// In the order of their posting.
+    pub(super) fn trigger_offers(&mut self, is_meant: impl Fn(&Offer) -> bool) {
+        let mut offers: Vec<Offer> = self.offers.iter().filter(|offer| is_meant(offer)).cloned().collect();
+        offers.sort_by_key(|offer| offer.id);
+        offers.into_iter().for_each(|offer| self.trigger(offer.market, offer.price()));
     }
 
     /// The pool is what runs in it now.

@@ -1,7 +1,7 @@
 //! Quotas of providers: what is used of them in their period, and when they renew.
 
 use merit_engine::QuotaView;
-use merit_terms::{MarketId, Name, Period, Price, ProviderId, Quota, Refusal, Tariff, Time, Usage};
+use merit_terms::{Name, Period, ProviderId, Quota, Refusal, Tariff, Time, Usage};
 
 use super::{OpenLease, Provider, Twin, invalid};
 
@@ -139,8 +139,6 @@ impl Twin {
         state.renewal = None;
         state.set_used(at, state.used(at));
         let name = state.quota.name.clone();
-        let under = self.offers.iter().filter(|offer| offer.provider == id && offer.rung.quota.as_ref() == Some(&name));
-        let prices: Vec<(MarketId, Price)> = under.map(|offer| (offer.market, offer.price())).collect();
-        prices.into_iter().for_each(|(market, price)| self.trigger(market, price));
+        self.trigger_offers(|offer| offer.provider == id && offer.rung.quota.as_ref() == Some(&name));
     }
 }

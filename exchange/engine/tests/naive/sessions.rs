@@ -47,8 +47,8 @@ impl Twin {
     pub(super) fn logon(&mut self, logon: &Logon) -> Result<Reply, Refusal> {
         let id = logon.provider;
         let provider = self.provider_mut(id)?;
-        if provider.killed.is_some() {
-            return Err(Refusal::Killed { reason: String::new() });
+        if let Some(reason) = &provider.killed {
+            return Err(Refusal::Killed { reason: reason.clone() });
         }
         pools::check(&logon.pools)?;
         quotas::check(&provider.quotas, &logon.quotas)?;

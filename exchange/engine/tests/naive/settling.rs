@@ -34,7 +34,11 @@ impl Twin {
         let lease = self.leases[index].lease.clone();
         let reported = settle.reported.or(lease.claim);
         let metered = Usage::metered(reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
-        let most = if self.moves_money(&lease) { lease.hold } else { lease.worst_cost };
+        let most = match (self.moves_money(&lease), self.rules) {
+            (true, _) => lease.hold,
+            (false, 1) => Money::MAX,
+            (false, _) => lease.worst_cost,
+        };
         let settlement = self.bill(&lease, metered, most);
         self.remove(at, index, settlement.cost, Some(settlement.billed_ms));
         self.pay(at, &lease, &settlement, settlement.cost);

@@ -12,7 +12,7 @@ impl World {
     /// Mostly a first attempt; sometimes another one, or one that was sent before.
     pub(super) fn acquire(&mut self, engine: &Engine) -> Command {
         let mut bid = self.bid(engine);
-        if self.one_in(8)
+        if self.one_in(6)
             && let Some(failed) = self.open_lease(engine, |lease| lease.state == LeaseState::Unknown)
         {
             (bid.account, bid.function) = (failed.account, failed.function);
@@ -44,19 +44,17 @@ impl World {
             limits: if self.one_in(3) { self.limits() } else { Limits::default() },
             tried: Vec::new(),
             invocation: None,
-            request: if self.one_in(3) { None } else { Some(self.request(engine)) },
+            request: if self.one_in(3) { None } else { self.request(engine) },
         }
     }
 
     /// A new number of a session that is on, or seldom of any other.
-    fn request(&mut self, engine: &Engine) -> BrokerRequest {
+    fn request(&mut self, engine: &Engine) -> Option<BrokerRequest> {
         self.request_number += 1;
         let on: Vec<u64> = engine.brokers().into_iter().filter(|(_, online)| *online).map(|(id, _)| id).collect();
-        let session = on.choose(&mut self.chance).copied().unwrap_or(0);
-        BrokerRequest {
-            session: if self.one_in(60) { self.any_broker(engine) } else { session },
-            number: self.request_number,
-        }
+        let any = self.any_broker(engine);
+        let session = if self.one_in(60) { any } else { *on.choose(&mut self.chance)? };
+        Some(BrokerRequest { session, number: self.request_number })
     }
 
     fn any_broker(&mut self, engine: &Engine) -> u64 {
@@ -100,15 +98,15 @@ impl World {
         let limit = self.one_of(&[4_000_000, 8_000_000, 10_000_000, 12_000_000, 20_000_000, 40_000_000]);
         bid.limits.max_price = Some(price(limit));
         if bid.request.is_none() && !self.one_in(40) {
-            bid.request = Some(self.request(engine));
+            bid.request = self.request(engine);
         }
-        let mut deadline = self.in_seconds(self.one_of(&[1, 2, 5, 20, 60, 3_600, 200_000]));
+        let mut deadline = self.soon(&[1, 2, 5, 20, 60, 3_600, 200_000]);
         match self.chance.random_range(0..200) {
             0 => bid.limits.max_price = None,
             1 => bid.tried = vec![self.provider()],
             2 => bid.invocation = Some(self.lease(engine)),
             3 => deadline = Time::from_micros(self.now_us.saturating_sub(60_000_000)),
-            4 => deadline = self.in_seconds(31 * 86_400 + 60),
+            4 => deadline = self.soon(&[31 * 86_400 + 60]),
             _ => {}
         }
         let then = self.one_of(&[AtDeadline::Expire, AtDeadline::Market]);
@@ -121,9 +119,9 @@ impl World {
         let labels = vec![("residency".to_owned(), "mars".to_owned())];
         let max_cost = Some(self.money(100_000));
         let limits = Limits { max_price: Some(price(50_000_000)), max_cost, labels, ..Limits::default() };
-        let request = Some(self.request(engine));
+        let request = self.request(engine);
         let bid = Bid { account: self.owner(function), function, limits, request, ..self.bid(engine) };
-        let deadline = self.in_seconds(self.one_of(&[2, 5, 10]));
+        let deadline = self.soon(&[2, 5, 10]);
         let bid = Bid { qualifier: Qualifier::Live, ..bid };
         Command::Defer(Box::new(Deferred { bid, deadline, then: AtDeadline::Expire }))
     }
@@ -142,7 +140,10 @@ impl World {
         let on = engine.brokers().len() - lost.len();
         match self.chance.random_range(0..12) {
             0 => Command::BrokerLost { session: self.any_broker(engine) },
-            1 | 2 if on > 0 => Command::BrokerLost { session: self.request(engine).session },
+            1 | 2 if on > 0 => {
+                let session = self.request(engine).map_or(0, |request| request.session);
+                Command::BrokerLost { session }
+            }
             3 => Command::BrokerLogon { resumes: Some(self.any_broker(engine)) },
             _ if on == 0 && self.one_in(2) => Command::BrokerLogon { resumes: None },
             _ => match lost.choose(&mut self.chance) {

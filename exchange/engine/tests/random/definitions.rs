@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use merit_engine::{Audience, Code, Command, FunctionSettings, ProviderKind, PutFunction, RegisterProvider};
 use merit_terms::{
     AccountId, Budget, FunctionId, Limits, MEMORY_MAX_MB, MarketName, MarketPattern, Money, Name, Period, Price,
+    ProviderId,
 };
 use rand::RngExt;
 
@@ -34,7 +35,7 @@ impl World {
         }));
         for number in 0..PROVIDERS {
             commands.push_back(self.provider_numbered(number));
-            commands.push_back(self.logon());
+            commands.push_back(self.logon(ProviderId::new(number)));
         }
         commands.extend((0..FUNCTIONS).map(|_| self.put_function()));
         commands.extend((0..2).map(|_| Command::BrokerLogon { resumes: None }));
@@ -45,9 +46,9 @@ impl World {
         match self.chance.random_range(0..16) {
             0..9 => self.put_function(),
             9..12 => self.put_alias(),
-            12 => Command::DeleteFunction { function: self.function() },
+            12 if self.one_in(4) => Command::DeleteFunction { function: self.function() },
             13 => Command::CreateMarket { name: market_name(self.chance.random_range(0..MARKETS)) },
-            14 => Command::OpenAccount { name: self.account_name() },
+            12 | 14 => Command::OpenAccount { name: self.account_name() },
             _ => {
                 let number = self.chance.random_range(0..PROVIDERS + 2);
                 self.provider_numbered(number)

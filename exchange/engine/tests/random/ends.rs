@@ -1,6 +1,6 @@
 //! Random ends of leases: taken up, claimed, settled, released, closed, and settled after a crash forgot them.
 
-use merit_engine::{Command, Engine, Forgotten, Lease, LeaseState, LeaseTerms, NotSent, Settle};
+use merit_engine::{Command, Engine, Forgotten, LeaseState, LeaseTerms, NotSent, Settle};
 use merit_terms::{AccountId, Execution, FunctionId, LeaseId, MarketId, Outcome, ProviderId, Usage};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -111,7 +111,7 @@ impl World {
             run: run.saturating_sub(self.one_of(&[1, 1, 1, 0])),
             sequence: sequence + self.chance.random_range(0..50) - u64::from(self.one_in(20)),
         };
-        let settle_by = self.in_seconds(self.one_of(&[1, 60, 600, 600]));
+        let settle_by = self.soon(&[1, 60, 600, 600]);
         let account = AccountId::new(2 + self.chance.random_range(0..ACCOUNTS + 2));
         let mut terms = LeaseTerms { lease, invocation: lease, account, settle_by, ..like };
         match self.chance.random_range(0..60) {

@@ -103,9 +103,9 @@ impl World {
         let step_us = match self.chance.random_range(0..10_000) {
             0..4 => self.chance.random_range(600 * SECOND_US..900 * SECOND_US),
             4 => self.chance.random_range(3_600 * SECOND_US..7_200 * SECOND_US),
-            5..10 => self.until_next(Period::Day),
-            10 => self.until_next(Period::Month),
-            11..30 => self.chance.random_range(SECOND_US..30 * SECOND_US),
+            5..13 => self.until_next(Period::Day),
+            13 => self.until_next(Period::Month),
+            14..30 => self.chance.random_range(SECOND_US..30 * SECOND_US),
             30..5_000 => 0,
             _ if self.is_rush() => 10,
             _ => self.chance.random_range(0..60_000),
@@ -125,7 +125,9 @@ impl World {
         Time::from_micros(self.now_us)
     }
 
-    fn in_seconds(&self, seconds: u64) -> Time {
+    /// In one of so many seconds.
+    fn soon(&mut self, seconds: &[u64]) -> Time {
+        let seconds = self.one_of(seconds);
         self.now().after_millis(seconds * 1_000)
     }
 
@@ -146,6 +148,14 @@ impl World {
         }
         if self.is_hoard() && self.one_in(2) {
             return self.hoard(engine);
+        }
+        // What a new run has ended comes back soon.
+        let is_on = |(_, provider): &(ProviderId, &merit_engine::Provider)| provider.online;
+        if engine.providers().filter(is_on).count() < PROVIDERS as usize / 2 && self.one_in(4) {
+            return self.logon_again(engine);
+        }
+        if engine.brokers().iter().all(|(_, online)| !online) && self.one_in(8) {
+            return self.broker_session(engine);
         }
         match self.chance.random_range(0..1_000) {
             0..330 => self.acquire(engine),
@@ -191,11 +201,12 @@ impl World {
 
     /// Sometimes one that does not exist.
     fn account(&mut self) -> AccountId {
-        AccountId::new(self.chance.random_range(0..ACCOUNTS + 3))
+        AccountId::new(self.chance.random_range(0..ACCOUNTS + 6))
     }
 
     fn provider(&mut self) -> ProviderId {
-        ProviderId::new(self.chance.random_range(0..PROVIDERS + u32::from(self.step.is_multiple_of(10))))
+        let beyond = if self.one_in(20) { 3 } else { 0 };
+        ProviderId::new(self.chance.random_range(0..PROVIDERS + beyond))
     }
 
     fn market(&mut self) -> MarketId {

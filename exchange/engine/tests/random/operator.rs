@@ -15,7 +15,7 @@ impl World {
     pub(super) fn operate(&mut self, engine: &Engine) -> Command {
         match self.chance.random_range(0..50) {
             0..17 => Command::Deposit { account: self.account(), amount: self.money(40_000_000) },
-            17..20 => Command::Payout { account: self.account(), amount: self.money(60_000_000) },
+            17..20 => Command::Payout { account: self.account(), amount: self.money(600_000_000) },
             20..24 => self.correct(engine),
             24..29 => self.set_account_limits(),
             29..33 => self.freeze(engine),
@@ -57,7 +57,7 @@ impl World {
         let frozen = engine.accounts().find(is_frozen).map(|(id, _)| id);
         match frozen.filter(|_| !self.one_in(4)) {
             Some(account) => Command::FreezeAccount { account, frozen: false },
-            None => Command::FreezeAccount { account: self.account(), frozen: !self.one_in(4) },
+            None => Command::FreezeAccount { account: self.account(), frozen: !self.one_in(2) },
         }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{Command, Engine, Logon, Quote};
-use merit_terms::{Name, Period, PoolSize, Protection, Quota, Rung, Tariff};
+use merit_terms::{Name, Period, PoolSize, Protection, ProviderId, Quota, Rung, Tariff};
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 
 use super::definitions::{name, price};
 use super::{PROVIDERS, World};
@@ -19,17 +20,26 @@ impl World {
             155..159 => Command::CancelAll { provider, session },
             159..163 => Command::Disconnect { provider, session },
             163..169 => Command::Logout { provider, session },
-            _ => self.logon(),
+            _ => self.logon_again(engine),
         }
     }
 
-    pub(super) fn logon(&mut self) -> Command {
+    /// Mostly one that is not there.
+    pub(super) fn logon_again(&mut self, engine: &Engine) -> Command {
+        let is_off = |(id, provider): (ProviderId, &merit_engine::Provider)| (!provider.online).then_some(id);
+        let off: Vec<ProviderId> = engine.providers().filter_map(is_off).collect();
+        let any = self.provider();
+        let provider = off.choose(&mut self.chance).copied().filter(|_| !self.one_in(3));
+        self.logon(provider.unwrap_or(any))
+    }
+
+    pub(super) fn logon(&mut self, provider: ProviderId) -> Command {
         let protection = Protection {
             leases: self.one_of(&[2, 5, 12, 12, 12, 40, 1_000, 0, 1_001]),
             within_ms: self.one_of(&[10, 50, 50, 1_000, 1_000, 10_000, 0]),
         };
         Command::Logon(Box::new(Logon {
-            provider: self.provider(),
+            provider,
             endpoint: "http://provider".to_owned(),
             pools: self.pools(),
             quotas: self.quotas(),
@@ -55,7 +65,7 @@ impl World {
 
     fn quota(&mut self, text: &str, usually: Period) -> Quota {
         let renews = self.one_of(&[Some(usually), Some(usually), Some(usually), Some(usually), None]);
-        let requests = self.one_of(&[Some(0), Some(4), Some(40), None]);
+        let requests = self.one_of(&[Some(4), Some(4), Some(4), Some(4), Some(40), None, Some(0)]);
         let energy_mb_ms = self.one_of(&[None, Some(200_000), Some(20_000_000)]);
         quota(text.parse().unwrap(), requests, energy_mb_ms, renews)
     }
@@ -105,7 +115,7 @@ impl World {
             labels: if self.one_in(8) { labels } else { BTreeMap::new() },
             audience: if self.one_in(20) { audience } else { Vec::new() },
             quota: self.one_in(8).then_some(quota),
-            expires: self.one_in(6).then(|| self.in_seconds(self.step % 40)),
+            expires: self.one_in(6).then(|| self.soon(&[0, 1, 5, 20, 40])),
         };
         match self.chance.random_range(0..300) {
             0 => rung.capacity_mb = 0,

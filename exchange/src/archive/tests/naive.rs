@@ -13,7 +13,7 @@ use super::super::statements::lines;
 use super::super::store::Store;
 use super::super::tape::trades;
 use super::stored;
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 use crate::world::{MARKETS, World};
 
 const ALL: usize = usize::MAX;

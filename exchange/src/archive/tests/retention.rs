@@ -4,7 +4,7 @@ use merit_terms::{Money, Time};
 use redb::{Database, Durability, ReadableDatabase};
 
 use super::super::log::{Keep, Log, Span};
-use crate::sequencer::Happened;
+use crate::intake::Happened;
 use crate::world::World;
 
 const DAY_US: u64 = 86_400_000_000;

@@ -110,6 +110,7 @@ fn the_report_counts_what_is_there() {
                 records: records.len() as u64,
                 first_sequence: Some(1),
                 last_sequence: Some(records.len() as u64),
+                last_batch: Some((records.len() - batches[11].len()) as u64 + 1),
                 bytes: (record_bytes + headers) as u64,
                 by_segment,
             },

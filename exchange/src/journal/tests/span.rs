@@ -1,7 +1,7 @@
 //! Some records of a journal: what lies before them is stepped over, what comes after is not looked at.
 
 use super::*;
-use crate::journal::{Fault, read_span};
+use crate::journal::{Enough, Fault, read_span};
 
 impl Place {
     fn span(&self, after: u64, upto: u64) -> (Report, Vec<(u64, Record)>) {
@@ -31,6 +31,17 @@ fn every_span_gives_its_records_and_no_others() {
             assert_eq!((report.damage, found), (None, expected), "{after}..={upto}");
         }
     }
+}
+
+#[test]
+fn reading_ends_where_the_reader_has_seen_enough() {
+    let place = Place::with(&some_batches(12));
+    let mut seen = 0;
+    let report = read(&place.storage(), |sequence, _| {
+        seen = sequence;
+        if sequence == 5 { Err(Enough.into()) } else { Ok(()) }
+    });
+    assert_eq!((report.unwrap().damage, seen), (None, 5));
 }
 
 #[test]

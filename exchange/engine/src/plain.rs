@@ -1,0 +1,54 @@
+//! The plain part of a book: offers at a price, in order of price and time, without accounts, predictions and events.
+//!
+//! What the index of a market is made of, by itself, so that it can be compared with other order books. The engine
+//! never uses it.
+
+use crate::ranks::{Entry, Ranks};
+
+/// Offers of one kind, cheapest first, then oldest.
+#[derive(Clone, Debug, Default)]
+pub struct PlainBook {
+    ranks: Ranks,
+    offers: Vec<Option<(Entry, u64)>>,
+    vacant: Vec<u32>,
+    added: u64,
+}
+
+impl PlainBook {
+    /// Adds an offer; the handle that cancels it.
+    pub fn add(&mut self, price: u64, quantity: u64) -> u32 {
+        self.added += 1;
+        let slot = self.vacant.pop().unwrap_or(self.offers.len() as u32);
+        let entry = Entry { rate: price, place: self.added, slot, provider: 0 };
+        match self.offers.get_mut(slot as usize) {
+            Some(vacant) => *vacant = Some((entry, quantity)),
+            None => self.offers.push(Some((entry, quantity))),
+        }
+        self.ranks.insert(entry);
+        slot
+    }
+
+    /// Takes an offer out; whether it was there.
+    pub fn cancel(&mut self, handle: u32) -> bool {
+        let Some((entry, _)) = self.offers.get_mut(handle as usize).and_then(Option::take) else { return false };
+        self.vacant.push(handle);
+        self.ranks.remove(entry)
+    }
+
+    /// Buys `quantity`, cheapest first, then oldest; what of it there was not, and the handles of offers used up.
+    pub fn take(&mut self, mut quantity: u64, used_up: &mut Vec<u32>) -> u64 {
+        while quantity > 0
+            && let Some(entry) = self.ranks.from(0).next().copied()
+        {
+            let Some((_, left)) = &mut self.offers[entry.slot as usize] else { break };
+            let bought = quantity.min(*left);
+            *left -= bought;
+            quantity -= bought;
+            if *left == 0 {
+                self.cancel(entry.slot);
+                used_up.push(entry.slot);
+            }
+        }
+        quantity
+    }
+}

@@ -1,0 +1,100 @@
+//! Claims: what a provider says that a lease used counts where its broker says nothing.
+
+use merit_engine::{Command, Event, Settle};
+use merit_terms::{Execution, LeaseId, Refusal, Usage};
+
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, ran, rung, settle};
+
+const COST: i128 = (PRICE / CALLS_PER_GB_SECOND) as i128;
+const SETTLED_BY_S: u64 = 606;
+
+fn claim(floor: &mut Floor, lease: LeaseId, usage: Usage) -> Result<merit_engine::Reply, Refusal> {
+    floor.apply(Command::Claim { lease, usage })
+}
+
+/// What the seller has once its claim of a lease that ended so was paid.
+fn paid(ended: Option<Execution>, claimed: Usage) -> i128 {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    let lease = floor.call().lease;
+    if let Some(execution) = ended {
+        floor.end(lease, execution, 100).unwrap();
+    }
+    claim(&mut floor, lease, claimed).unwrap();
+    floor.wait_s(SETTLED_BY_S - 1);
+    assert_eq!(floor.balance(seller.account), 0, "the broker may still settle");
+    floor.wait_s(1);
+    assert!(floor.events.iter().any(|event| matches!(event, Event::Settled { .. })));
+    assert_eq!(floor.held(floor.buyer), 0);
+    floor.balance(seller.account)
+}
+
+#[test]
+fn a_claim_is_paid_where_the_answer_was_unknown_or_nobody_settled() {
+    assert_eq!(paid(Some(Execution::Unknown), ran(100)), COST);
+    assert_eq!(paid(None, ran(100)), COST);
+}
+
+#[test]
+fn a_claim_is_never_paid_beyond_the_timeout() {
+    assert_eq!(paid(None, ran(60_000)), i128::from(PRICE));
+}
+
+#[test]
+fn the_first_claim_stands() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    let lease = floor.call().lease;
+    claim(&mut floor, lease, ran(100)).unwrap();
+    claim(&mut floor, lease, ran(1_000)).unwrap();
+    assert!(floor.events.is_empty());
+    floor.wait_s(SETTLED_BY_S);
+    assert_eq!(floor.balance(seller.account), COST);
+}
+
+/// What a settle costs after a claim of 100 ms, if the broker observed so long.
+fn settled_after_claim(reported: Option<Usage>, observed_ms: u64) -> i128 {
+    let mut floor = Floor::new();
+    floor.seller("seller", 4, PRICE);
+    let lease = floor.call().lease;
+    claim(&mut floor, lease, ran(100)).unwrap();
+    let settle = Settle { reported, observed_us: observed_ms * 1_000, ..settle(lease, 0) };
+    match floor.apply(Command::Settle(settle)) {
+        Ok(merit_engine::Reply::Settled(settlement)) => settlement.cost.picodollars().into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_brokers_settle_counts_the_claim_only_where_it_has_no_report() {
+    assert_eq!(settled_after_claim(None, 500), COST);
+    assert_eq!(settled_after_claim(None, 50), COST / 2, "the least of both");
+    assert_eq!(settled_after_claim(Some(ran(200)), 500), 2 * COST);
+}
+
+#[test]
+fn what_ended_or_was_only_offered_cannot_be_claimed() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    let lease = floor.call().lease;
+    floor.settle(lease, 100);
+    assert_eq!(claim(&mut floor, lease, ran(100)), Err(Refusal::Closed));
+    floor.quote(seller, Vec::new()).unwrap();
+    floor.rest(PRICE);
+    floor.quote(seller, vec![rung(1, PRICE)]).unwrap();
+    let offered = floor.offered().unwrap().lease;
+    assert_eq!(claim(&mut floor, offered, ran(100)), Err(Refusal::Closed));
+}
+
+#[test]
+fn a_claim_that_is_paid_is_a_trade_and_teaches_nothing() {
+    let mut floor = Floor::new();
+    floor.seller("seller", 4, PRICE);
+    let lease = floor.call().lease;
+    claim(&mut floor, lease, ran(1_000)).unwrap();
+    floor.wait_s(SETTLED_BY_S);
+    let market = floor.engine.market(floor.market).unwrap();
+    assert_eq!((market.trades, market.spot_price.map(|price| price.picodollars())), (1, Some(PRICE)));
+    let quote = floor.engine.quote(&floor.bid(merit_terms::Limits::default())).unwrap();
+    assert_eq!(quote.offers[0].wall_us, 100_000, "as before anybody ran it");
+}

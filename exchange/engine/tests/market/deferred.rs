@@ -1,0 +1,152 @@
+//! Deferred bids: they rest below the market, and are matched when an offer meets their limit.
+
+use merit_engine::{AtDeadline, BidEnding, Command, Ending, Event, LeaseState, NotSent, Reply};
+use merit_terms::{Limits, NoOffer, Refusal};
+
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, max_cost, max_price, rung};
+
+const BELOW: u64 = PRICE / 2;
+const COST_BELOW: u64 = BELOW / CALLS_PER_GB_SECOND;
+
+fn resting(floor: &Floor) -> usize {
+    floor.engine.resting().count()
+}
+
+fn bids_gone(floor: &Floor) -> Vec<BidEnding> {
+    let endings = floor.events.iter().filter_map(|event| match event {
+        Event::BidGone { how, .. } => Some(*how),
+        _ => None,
+    });
+    endings.collect()
+}
+
+#[test]
+fn a_bid_below_the_market_rests_and_is_matched_in_the_command_that_crosses_it() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    let bid = floor.rest(BELOW);
+    floor.quote(seller, vec![rung(1, BELOW - 1_000)]).unwrap();
+    let offered = floor.offered().unwrap();
+    assert_eq!((offered.invocation, offered.price.picodollars()), (bid, BELOW - 1_000));
+    floor.apply(Command::TakeUp { lease: offered.lease }).unwrap();
+    assert_eq!(floor.settle(offered.lease, 100).cost.picodollars(), COST_BELOW - 100, "at that offer's tariff");
+    assert_eq!(resting(&floor), 0);
+}
+
+#[test]
+fn a_bid_that_the_market_meets_is_leased_at_once() {
+    let mut floor = Floor::new();
+    floor.seller("seller", 4, PRICE);
+    let reply = floor.try_defer(max_price(PRICE), 60, AtDeadline::Expire);
+    assert!(matches!(reply, Ok(Reply::Granted(grant)) if grant.terms.price.picodollars() == PRICE));
+    assert_eq!(floor.engine.open_leases().next().unwrap().state, LeaseState::Running);
+}
+
+#[test]
+fn a_resting_bid_holds_all_that_it_may_cost_and_a_match_only_its_worst_case() {
+    let mut floor = Floor::new();
+    let seller = floor.newcomer("seller", 4);
+    floor.rest(PRICE);
+    assert_eq!(floor.held(floor.buyer), u128::from(PRICE), "the whole timeout at its limit");
+    floor.quote(seller, vec![rung(1, BELOW)]).unwrap();
+    assert_eq!(floor.held(floor.buyer), u128::from(PRICE));
+    let lease = floor.offered().unwrap().lease;
+    floor.apply(Command::TakeUp { lease }).unwrap();
+    assert_eq!(floor.held(floor.buyer), u128::from(BELOW));
+}
+
+#[test]
+fn its_max_cost_is_held_instead_and_cuts_the_timeout() {
+    let mut floor = Floor::new();
+    let seller = floor.newcomer("seller", 4);
+    let limits = Limits { max_cost: max_cost(BELOW).max_cost, ..max_price(PRICE) };
+    floor.try_defer(limits, 60, AtDeadline::Expire).unwrap();
+    assert_eq!(floor.held(floor.buyer), u128::from(BELOW));
+    floor.quote(seller, vec![rung(1, PRICE)]).unwrap();
+    assert_eq!(floor.offered().unwrap().timeout_ms, crate::floor::TIMEOUT_MS / 2);
+}
+
+#[test]
+fn a_bid_is_refused_where_funds_do_not_cover_what_it_may_cost() {
+    let mut floor = Floor::new();
+    let refusal = floor.try_defer(max_price(1_000_000_000_001), 60, AtDeadline::Expire);
+    assert!(matches!(refusal, Err(Refusal::NoOffer { class: NoOffer::Funds, .. })));
+    assert!(floor.try_defer(max_price(1_000_000_000_000), 60, AtDeadline::Expire).is_ok());
+}
+
+#[test]
+fn a_deferred_bid_names_its_request_its_limit_and_a_deadline_within_a_month() {
+    let mut floor = Floor::new();
+    let field = |reply: Result<Reply, Refusal>| match reply {
+        Err(Refusal::Invalid { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(field(floor.try_defer(Limits::default(), 60, AtDeadline::Expire)), "max_price");
+    for seconds in [0, 31 * 86_400 + 1] {
+        assert_eq!(field(floor.try_defer(max_price(PRICE), seconds, AtDeadline::Expire)), "deadline");
+    }
+    let bid = floor.bid(max_price(PRICE));
+    let deadline = floor.now.after_millis(1);
+    let deferred = merit_engine::Deferred { bid, deadline, then: AtDeadline::Expire };
+    assert_eq!(field(floor.apply(Command::Defer(Box::new(deferred)))), "request");
+}
+
+#[test]
+fn a_match_that_nobody_takes_up_within_a_second_rests_again() {
+    let mut floor = Floor::new();
+    let bid = floor.rest(PRICE);
+    floor.seller("seller", 4, PRICE);
+    let first = floor.offered().unwrap();
+    floor.wait_ms(999);
+    assert_eq!(resting(&floor), 0);
+    floor.wait_ms(1);
+    let ended =
+        |event: &Event| matches!(event, Event::Ended { lease, how: Ending::NotTakenUp } if lease.id == first.lease);
+    assert!(floor.events.iter().any(ended));
+    assert_eq!(floor.engine.resting().map(|resting| resting.id).collect::<Vec<_>>(), [bid]);
+    assert_eq!(floor.apply(Command::TakeUp { lease: first.lease }), Err(Refusal::Closed));
+    assert_eq!(floor.held(floor.buyer), u128::from(PRICE));
+}
+
+#[test]
+fn at_its_deadline_a_bid_expires_or_takes_any_price_that_its_max_cost_allows() {
+    let mut floor = Floor::new();
+    floor.seller("seller", 4, PRICE);
+    floor.try_defer(max_price(BELOW), 5, AtDeadline::Expire).unwrap();
+    floor.wait_s(5);
+    assert_eq!((bids_gone(&floor), floor.held(floor.buyer)), (vec![BidEnding::Expired], 0));
+    floor.try_defer(max_price(BELOW), 5, AtDeadline::Market).unwrap();
+    floor.wait_s(5);
+    let offered = floor.offered().unwrap();
+    assert_eq!((offered.price.picodollars(), offered.timeout_ms), (PRICE, crate::floor::TIMEOUT_MS / 2));
+}
+
+#[test]
+fn at_its_deadline_a_bid_that_nobody_serves_expires() {
+    let mut floor = Floor::new();
+    floor.try_defer(max_price(BELOW), 5, AtDeadline::Market).unwrap();
+    floor.wait_s(5);
+    assert_eq!((bids_gone(&floor), floor.held(floor.buyer)), (vec![BidEnding::Expired], 0));
+}
+
+#[test]
+fn a_cancelled_bid_frees_its_hold_and_only_its_account_cancels_it() {
+    let mut floor = Floor::new();
+    let bid = floor.rest(PRICE);
+    let stranger = floor.account("stranger", 0);
+    assert_eq!(floor.apply(Command::CancelBid { account: stranger, bid }), Err(Refusal::Closed));
+    let cancel = Command::CancelBid { account: floor.buyer, bid };
+    floor.apply(cancel.clone()).unwrap();
+    assert_eq!((resting(&floor), floor.held(floor.buyer)), (0, 0));
+    assert_eq!(floor.apply(cancel), Err(Refusal::Closed));
+}
+
+#[test]
+fn a_released_match_does_not_rest_again() {
+    let mut floor = Floor::new();
+    floor.rest(PRICE);
+    floor.seller("seller", 4, PRICE);
+    let lease = floor.offered().unwrap().lease;
+    floor.release(lease, NotSent::Withdrawn);
+    assert_eq!((resting(&floor), floor.held(floor.buyer)), (0, 0));
+}

@@ -1,0 +1,73 @@
+//! What the operator allows in a market: states, bands, dealing with oneself.
+
+use merit_engine::{Command, MarketState, MarketTerms, ProviderKind};
+use merit_terms::{NoOffer, Price, Refusal};
+
+use crate::floor::{Floor, PRICE, Seller, pool, rung};
+
+fn set(floor: &mut Floor, terms: MarketTerms) -> Result<merit_engine::Reply, Refusal> {
+    floor.apply(Command::SetMarket { market: floor.market, terms })
+}
+
+fn state(state: MarketState) -> MarketTerms {
+    MarketTerms { state, ..MarketTerms::default() }
+}
+
+fn bands(low: u64, high: u64) -> MarketTerms {
+    let bands = Some((Price::from_picodollars(low), Price::from_picodollars(high)));
+    MarketTerms { bands, ..MarketTerms::default() }
+}
+
+#[test]
+fn a_halted_market_takes_offers_and_matches_nothing_until_it_is_open() {
+    let mut floor = Floor::new();
+    set(&mut floor, state(MarketState::Halted)).unwrap();
+    floor.seller("seller", 4, PRICE);
+    assert_eq!(floor.lacks(), NoOffer::Eligible);
+    set(&mut floor, state(MarketState::Open)).unwrap();
+    floor.call();
+}
+
+#[test]
+fn in_a_market_that_is_cancel_only_offers_can_only_be_taken_away() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    set(&mut floor, state(MarketState::CancelOnly)).unwrap();
+    assert_eq!(floor.lacks(), NoOffer::Eligible);
+    let refusal = floor.quote(seller, vec![rung(1, PRICE)]);
+    assert_eq!(refusal, Err(Refusal::MarketClosed { state: "cancel_only" }));
+    floor.quote(seller, Vec::new()).unwrap();
+    assert!(floor.engine.book(floor.market).is_empty());
+}
+
+#[test]
+fn an_offer_outside_the_bands_is_not_taken_and_not_matched_and_what_is_free_is_exempt() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    set(&mut floor, bands(2 * PRICE, 3 * PRICE)).unwrap();
+    assert_eq!(floor.lacks(), NoOffer::Eligible);
+    for (price, is_taken) in
+        [(2 * PRICE - 20, false), (2 * PRICE, true), (3 * PRICE, true), (3 * PRICE + 20, false), (0, true)]
+    {
+        assert_eq!(floor.quote(seller, vec![rung(1, price)]).is_ok(), is_taken, "{price}");
+    }
+    floor.call();
+    assert!(matches!(set(&mut floor, bands(2, 1)), Err(Refusal::Invalid { field, .. }) if field == "bands"));
+}
+
+/// What the buyer lacks whose own account sells.
+fn dealing(mut floor: Floor, self_dealing: bool) -> Option<NoOffer> {
+    set(&mut floor, MarketTerms { self_dealing, ..MarketTerms::default() }).unwrap();
+    let account = floor.buyer;
+    let id = floor.provider("same-account", account, ProviderKind::Market);
+    let session = floor.logon(id, pool(4));
+    floor.quote(Seller { id, account, session }, vec![rung(1, PRICE)]).unwrap();
+    (floor.granted(1) == 0).then(|| floor.lacks())
+}
+
+#[test]
+fn nobody_buys_from_itself_unless_the_market_allows_it() {
+    assert_eq!(dealing(Floor::new(), false), Some(NoOffer::Eligible));
+    assert_eq!(dealing(Floor::new(), true), None);
+    assert_eq!(dealing(Floor::by_first_rules(), false), None, "the first rules did not look");
+}

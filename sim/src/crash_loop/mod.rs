@@ -1,0 +1,233 @@
+//! A market that crashes again and again on a disk with faults: what was acknowledged is there each time.
+//!
+//! The production intake, journal, snapshots and start, on the [`Disk`]; only clock, disk and thread are replaced. After
+//! each crash the directory is opened as a process would open it, and compared with a model that applied what was
+//! acknowledged. Everything is drawn from the seed, so a seed repeats its failure.
+
+mod model;
+mod traffic;
+
+use std::error::Error;
+use std::io;
+
+use merit_engine::{Command, RULES};
+use merit_exchange::journal::{self, Journal};
+use merit_exchange::{Collected, Intake, Restored, restore, snapshot};
+use merit_terms::Refusal;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use crate::faults::{Disk, Faults, Rates};
+
+use model::{Follower, Model};
+use traffic::Traffic;
+
+/// Small, so that the journal grows over many segments and is trimmed.
+const SEGMENTS: journal::Settings = journal::Settings { segment_bytes: 4096 };
+/// Starts that may fail by faults before one is let through without.
+const STARTS_MAX: u32 = 4;
+
+/// What is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub seed: u64,
+    /// How often the process dies.
+    pub crashes: u32,
+    /// The most commands that it takes before it is killed, if no fault ends it earlier.
+    pub commands: u32,
+}
+
+/// What a run went through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Commands that changed something, as far as they were durable in the end.
+    pub commands: u64,
+    /// Commands that were applied and never acknowledged, and lost.
+    pub lost: u64,
+    pub settled: u64,
+    pub snapshots: u64,
+    /// Starts that began with a snapshot.
+    pub starts_from_snapshot: u64,
+    /// Starts that cut the damaged end of a journal.
+    pub cuts: u64,
+    /// The number of the journal's first segment in the end: those before it were trimmed.
+    pub first_segment: u32,
+    pub faults: Faults,
+}
+
+/// What must not happen, whatever the disk does.
+#[derive(Debug, thiserror::Error)]
+pub enum CrashLoopError {
+    #[error("a start was refused for no fault of the disk's")]
+    Start(#[source] Box<dyn Error + Send + Sync>),
+    #[error("a snapshot failed for no fault of the disk's")]
+    Snapshot(#[source] Box<dyn Error + Send + Sync>),
+    #[error("a write failed for no fault of the disk's")]
+    Append(#[from] journal::AppendError),
+    #[error("a new run was refused: {0}")]
+    Refused(Refusal),
+    #[error("a snapshot that had its name was damaged: {0}")]
+    SnapshotDamaged(snapshot::Damage),
+    #[error("the journal is damaged: {0}")]
+    JournalDamaged(journal::Damage),
+    #[error("acknowledged up to {acknowledged}, found up to {found}, of {applied} that were applied")]
+    Lost { acknowledged: u64, found: u64, applied: u64 },
+    #[error("at sequence {sequence} the digest is not the model's")]
+    Digest { sequence: u64 },
+    #[error("at sequence {sequence} a replay gave other events than the model")]
+    Events { sequence: u64 },
+    #[error("at sequence {sequence} lease {lease} was settled once more")]
+    SettledTwice { sequence: u64, lease: merit_terms::LeaseId },
+    #[error("the balances sum to {0}")]
+    Balances(merit_terms::Balance),
+    #[error("long after the last deadline {0} is left over")]
+    LeftOver(String),
+}
+
+/// Runs a market through its crashes.
+pub fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
+    let mut looped = Loop {
+        disk: Disk::new(settings.seed),
+        chance: Pcg64::seed_from_u64(settings.seed),
+        model: Model::new(),
+        traffic: Traffic::new(settings.seed),
+        report: Report::default(),
+    };
+    for _ in 0..settings.crashes {
+        let opened = looped.open()?;
+        looped.live(opened, settings.commands)?;
+        looped.disk.restart();
+    }
+    drop(looped.open_without_faults()?);
+    looped.finish()
+}
+
+struct Loop {
+    disk: Disk,
+    chance: Pcg64,
+    model: Model,
+    traffic: Traffic,
+    report: Report,
+}
+
+/// A market that was opened.
+struct Opened {
+    intake: Intake,
+    journal: Journal<Disk>,
+}
+
+impl Loop {
+    /// Opens the directory, with faults as long as it can still fail, and checks what is found.
+    fn open(&mut self) -> Result<Opened, CrashLoopError> {
+        for _ in 0..STARTS_MAX {
+            self.plan_faults();
+            let follower = Follower::default();
+            match restore(self.disk.clone(), SEGMENTS, &follower) {
+                Ok(restored) => return self.check(restored, &follower),
+                Err(error) if is_of_the_disk(&error) => self.disk.restart(),
+                Err(error) => return Err(CrashLoopError::Start(Box::new(error))),
+            }
+        }
+        self.open_without_faults()
+    }
+
+    fn open_without_faults(&mut self) -> Result<Opened, CrashLoopError> {
+        self.disk.set_rates(Rates::default());
+        let follower = Follower::default();
+        let restored = restore(self.disk.clone(), SEGMENTS, &follower);
+        self.check(restored.map_err(|error| CrashLoopError::Start(Box::new(error)))?, &follower)
+    }
+
+    fn plan_faults(&mut self) {
+        let chance = &mut self.chance;
+        let mut rate = || if chance.random_range(0..3) == 0 { chance.random_range(0..200) } else { 0 };
+        self.disk.set_rates(Rates { read: rate() / 8, write: rate(), sync: rate(), name: rate() });
+        if self.chance.random_range(0..3) > 0 {
+            self.disk.crash_after(self.chance.random_range(1..400));
+        }
+    }
+
+    fn check(&mut self, restored: Restored<Disk>, follower: &Follower) -> Result<Opened, CrashLoopError> {
+        let Restored { engine, journal, recovery, damaged, replayed_after, .. } = restored;
+        if let Some(damage) = damaged.into_iter().next() {
+            return Err(CrashLoopError::SnapshotDamaged(damage));
+        }
+        self.report.cuts += u64::from(recovery.cut.is_some());
+        self.report.starts_from_snapshot += u64::from(replayed_after > 0);
+        self.report.lost += self.model.reopened(&engine, follower)?;
+        model::nothing_is_left_over(engine.clone())?;
+        Ok(Opened { intake: Intake::new(engine), journal })
+    }
+
+    /// Takes commands until a fault ends the process, or enough have come.
+    fn live(&mut self, opened: Opened, commands: u32) -> Result<(), CrashLoopError> {
+        let Opened { mut intake, mut journal } = opened;
+        let run = intake.engine().run() + 1;
+        self.submit(&mut intake, Command::Start { run })?.map_err(CrashLoopError::Refused)?;
+        if intake.engine().rules() < RULES {
+            self.submit(&mut intake, Command::ActivateRules { version: RULES })?.map_err(CrashLoopError::Refused)?;
+        }
+        let mut collected = Collected::empty();
+        for _ in 0..commands {
+            let command = self.traffic.next(intake.engine());
+            // A refusal is an answer as any other.
+            drop(self.submit(&mut intake, command)?);
+            if !intake.is_empty() && self.chance.random_range(0..4) == 0 {
+                intake.take(&mut collected);
+                match journal.append(&mut collected.batch) {
+                    Ok(()) => self.model.acknowledge(collected.batch.next_sequence() - 1),
+                    Err(error) if is_of_the_disk(&error) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+                if self.chance.random_range(0..40) == 0 {
+                    self.snapshot(journal.identity(), collected.batch.first_sequence() - 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, intake: &mut Intake, command: Command) -> Result<Result<(), Refusal>, CrashLoopError> {
+        let applied = intake.submit(self.traffic.clock(), &command);
+        let reply = applied.reply.clone().map(drop);
+        self.model.applied(&applied, command);
+        Ok(reply)
+    }
+
+    fn snapshot(&mut self, identity: u32, upto: u64) -> Result<(), CrashLoopError> {
+        let made = snapshot::make(&self.disk, identity, upto, || false);
+        let kept = made.map_err(Box::<dyn Error + Send + Sync>::from).and_then(|made| {
+            self.report.snapshots += u64::from(made.is_some());
+            snapshot::keep(&self.disk, u64::MAX).map_err(Box::from)
+        });
+        match kept {
+            Err(error) if !is_of_the_disk(&*error) => Err(CrashLoopError::Snapshot(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<Report, CrashLoopError> {
+        let verified = journal::verify(&self.disk).map_err(|error| CrashLoopError::Start(Box::new(error)))?;
+        if let Some(damage) = verified.damage {
+            return Err(CrashLoopError::JournalDamaged(damage));
+        }
+        for sequence in snapshot::list(&self.disk).map_err(|error| CrashLoopError::Snapshot(Box::new(error)))? {
+            snapshot::load(&self.disk, sequence).map_err(|error| CrashLoopError::Snapshot(Box::new(error)))?;
+        }
+        let segments = journal::segments(&self.disk).map_err(|error| CrashLoopError::Start(Box::new(error)))?;
+        self.report.first_segment = segments.first().map_or(0, |segment| segment.number);
+        (self.report.commands, self.report.settled) = self.model.counts();
+        self.report.faults = self.disk.faults();
+        Ok(self.report)
+    }
+}
+
+/// Whether what is at the bottom of an error is a fault that the disk was told to have.
+fn is_of_the_disk(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let cause = cause.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.raw_os_error().is_some() || cause.kind() == io::ErrorKind::Other)
+}

@@ -1,0 +1,212 @@
+//! `merit journal inspect`: what is in a data directory, or the commands themselves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::bail;
+use merit_engine::Command;
+use merit_exchange::history::{self, Listed};
+use merit_exchange::journal::{self, Report, SegmentContents};
+use merit_exchange::storage::Directory;
+use merit_terms::Time;
+use serde_json::{Value, json};
+
+use super::DataDir;
+use super::readable::fields;
+use crate::output::{Output, print_json, print_table};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    data: DataDir,
+    /// Print the commands from this sequence on
+    #[arg(long, value_name = "SEQUENCE")]
+    from: Option<u64>,
+    /// Print the commands up to this sequence
+    #[arg(long, value_name = "SEQUENCE")]
+    to: Option<u64>,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let data_dir = arguments.data.path()?;
+    match (arguments.from, arguments.to) {
+        (None, None) => summary(data_dir, arguments.output),
+        (from, to) => commands(data_dir, from.unwrap_or(1), to.unwrap_or(u64::MAX), arguments.output),
+    }
+}
+
+fn commands(data_dir: &Path, from: u64, to: u64, output: Output) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    let report = history::commands(data_dir, from, to, |sequence, at, command, bytes| {
+        let (kind, text) = (history::kind(command), fields(command));
+        match output {
+            Output::Json => rows.push(json!({
+                "sequence": sequence, "at": at.to_string(), "kind": kind, "bytes": bytes, "fields": text,
+            })),
+            Output::Table => println!("{sequence} {at} {kind} {text}"),
+        }
+    })?;
+    if output == Output::Json {
+        print_json(&json!({"commands": rows, "damage": report.damage.as_ref().map(ToString::to_string)}));
+    }
+    conclude(&report)
+}
+
+/// What all commands come to.
+#[derive(Default)]
+struct Counted {
+    /// Of each kind: how many, and the bytes of their records.
+    kinds: BTreeMap<&'static str, (u64, u64)>,
+    /// Run, the sequence of its start, and when that was.
+    runs: Vec<(u32, u64, Time)>,
+    rules: Vec<(u32, u64, Time)>,
+    /// Where the segments begin.
+    starts: Vec<u64>,
+    /// The times of the first and last command of each segment, by where it begins.
+    times: BTreeMap<u64, (Time, Time)>,
+}
+
+impl Counted {
+    fn add(&mut self, sequence: u64, at: Time, command: &Command, bytes: usize) {
+        let kind = self.kinds.entry(history::kind(command)).or_default();
+        *kind = (kind.0 + 1, kind.1 + bytes as u64);
+        match command {
+            Command::Start { run } => self.runs.push((*run, sequence, at)),
+            Command::ActivateRules { version } => self.rules.push((*version, sequence, at)),
+            _ => {}
+        }
+        if self.starts.binary_search(&sequence).is_ok() {
+            self.times.insert(sequence, (at, at));
+        } else if let Some(mut segment) = self.times.last_entry() {
+            segment.get_mut().1 = at;
+        }
+    }
+
+    fn first_at(&self) -> Option<Time> {
+        self.times.first_key_value().map(|(_, (first, _))| *first)
+    }
+
+    fn last_at(&self) -> Option<Time> {
+        self.times.last_key_value().map(|(_, (_, last))| *last)
+    }
+}
+
+fn summary(data_dir: &Path, output: Output) -> anyhow::Result<()> {
+    let segments = journal::segments(&Directory::existing(data_dir))?;
+    let starts = segments.iter().map(|segment| segment.first_sequence).collect();
+    let mut counted = Counted { starts, ..Counted::default() };
+    let report = history::commands(data_dir, 1, u64::MAX, |sequence, at, command, bytes| {
+        counted.add(sequence, at, command, bytes);
+    })?;
+    let snapshots = history::snapshots(data_dir)?;
+    match output {
+        Output::Json => print_json(&to_json(&report, &counted, &snapshots)),
+        Output::Table => print(&report, &counted, &snapshots),
+    }
+    conclude(&report)
+}
+
+fn to_json(report: &Report, counted: &Counted, snapshots: &[Listed]) -> Value {
+    let contents = &report.contents;
+    let text = |at: Option<Time>| at.map(|at| at.to_string());
+    let segment = |segment: &SegmentContents| {
+        let times = counted.times.get(&segment.first_sequence);
+        json!({
+            "file": segment.file,
+            "first_sequence": segment.first_sequence,
+            "records": segment.records,
+            "batches": segment.batches,
+            "bytes": segment.bytes,
+            "first_at": text(times.map(|(first, _)| *first)),
+            "last_at": text(times.map(|(_, last)| *last)),
+        })
+    };
+    let run = |(run, sequence, at): &(u32, u64, Time)| json!({"run": run, "sequence": sequence, "at": at.to_string()});
+    let rules = |(version, sequence, at): &(u32, u64, Time)| json!({"rules": version, "sequence": sequence, "at": at.to_string()});
+    let kind = |(kind, (count, bytes)): (&&str, &(u64, u64))| json!({"kind": kind, "count": count, "bytes": bytes});
+    json!({
+        "identity": report.identity.map(|identity| format!("{identity:08x}")),
+        "first_sequence": contents.first_sequence,
+        "last_sequence": contents.last_sequence,
+        "first_at": text(counted.first_at()),
+        "last_at": text(counted.last_at()),
+        "records": contents.records,
+        "batches": contents.batches,
+        "bytes": contents.bytes,
+        "segments": contents.by_segment.iter().map(segment).collect::<Vec<_>>(),
+        "snapshots": snapshots.iter().map(snapshot).collect::<Vec<_>>(),
+        "runs": counted.runs.iter().map(run).collect::<Vec<_>>(),
+        "rules": counted.rules.iter().map(rules).collect::<Vec<_>>(),
+        "commands": counted.kinds.iter().map(kind).collect::<Vec<_>>(),
+        "damage": report.damage.as_ref().map(ToString::to_string),
+        "in_use": report.in_use,
+    })
+}
+
+fn snapshot(listed: &Listed) -> Value {
+    match &listed.header {
+        Ok(header) => json!({
+            "sequence": listed.sequence,
+            "run": header.run,
+            "rules": header.rules,
+            "bytes": header.body_bytes,
+            "digest": format!("{:032x}", header.digest),
+        }),
+        Err(error) => json!({"sequence": listed.sequence, "problem": error.to_string()}),
+    }
+}
+
+fn print(report: &Report, counted: &Counted, snapshots: &[Listed]) {
+    let contents = &report.contents;
+    let text = |at: Option<Time>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    println!(
+        "{} commands in {} batches, {} bytes, from {} to {}",
+        contents.records,
+        contents.batches,
+        contents.bytes,
+        text(counted.first_at()),
+        text(counted.last_at())
+    );
+    println!();
+    let columns = [("segment", false), ("from sequence", true), ("commands", true), ("bytes", true), ("from", false)];
+    let segment = |segment: &SegmentContents| {
+        let first = counted.times.get(&segment.first_sequence).map(|(first, _)| *first);
+        let numbers = [segment.first_sequence, segment.records, segment.bytes].map(|number| number.to_string());
+        [vec![segment.file.clone()], numbers.to_vec(), vec![text(first)]].concat()
+    };
+    print_table(&columns, contents.by_segment.iter().map(segment));
+    println!();
+    let columns = [("snapshot", true), ("run", true), ("rules", true), ("bytes", true), ("", false)];
+    let row = |listed: &Listed| match &listed.header {
+        Ok(header) => {
+            let numbers = [listed.sequence, header.run.into(), header.rules.into(), header.body_bytes];
+            [numbers.map(|number| number.to_string()).to_vec(), vec![String::new()]].concat()
+        }
+        Err(error) => {
+            let unknown = || "-".to_owned();
+            vec![listed.sequence.to_string(), unknown(), unknown(), unknown(), error.to_string()]
+        }
+    };
+    print_table(&columns, snapshots.iter().map(row));
+    println!();
+    let columns = [("run", true), ("from sequence", true), ("from", false)];
+    let row = |(run, sequence, at): &(u32, u64, Time)| vec![run.to_string(), sequence.to_string(), at.to_string()];
+    print_table(&columns, counted.runs.iter().map(row));
+    println!();
+    let columns = [("kind", false), ("commands", true), ("bytes", true)];
+    let row =
+        |(kind, (count, bytes)): (&&str, &(u64, u64))| vec![(*kind).to_owned(), count.to_string(), bytes.to_string()];
+    print_table(&columns, counted.kinds.iter().map(row));
+    if report.in_use {
+        println!("\na process is writing this journal: what it has not finished may look like a damaged end");
+    }
+}
+
+fn conclude(report: &Report) -> anyhow::Result<()> {
+    match &report.damage {
+        None => Ok(()),
+        Some(damage) => bail!("{damage}; {}", damage.way_out()),
+    }
+}

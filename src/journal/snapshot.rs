@@ -1,0 +1,35 @@
+//! `merit journal snapshot`: a snapshot of a directory that no process uses.
+
+use anyhow::bail;
+use merit_exchange::journal;
+use merit_exchange::snapshot;
+use merit_exchange::storage::{Directory, Storage};
+
+use super::DataDir;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    data: DataDir,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let storage = Directory::existing(arguments.data.path()?);
+    let _lock = storage.lock()?;
+    let report = journal::verify(&storage)?;
+    if let Some(damage) = report.damage.filter(|damage| damage.extent == journal::Extent::Middle) {
+        bail!("{damage}; {}", damage.way_out());
+    }
+    // Should the last batch turn out to be damaged, it is cut: a snapshot never covers it.
+    let upto = report.contents.last_batch.map_or(0, |first| first - 1);
+    let Some(identity) = report.identity.filter(|_| upto > 0) else {
+        bail!("there are too few commands in {storage} for a snapshot");
+    };
+    match snapshot::make(&storage, identity, upto, || false)? {
+        Some(header) => {
+            println!("snapshot of sequence {upto}, {} bytes, digest {:032x}", header.body_bytes, header.digest)
+        }
+        None => println!("there is a snapshot of sequence {upto} already"),
+    }
+    Ok(())
+}

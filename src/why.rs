@@ -1,0 +1,170 @@
+//! `merit why`: the whole decision on an invocation, recomputed from the journal.
+
+use std::path::PathBuf;
+
+use merit_engine::{Candidate, Refused};
+use merit_exchange::history::{self, Decision, Named};
+use merit_terms::LeaseId;
+use serde_json::{Value, json};
+
+use crate::journal;
+use crate::output::{Output, print_json, print_table};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The invocation, as in the answer's Merit-Invocation-Id
+    invocation: LeaseId,
+    /// The exchange's data directory; it may be in use
+    #[arg(long, default_value = "./merit-data", env = "MERIT_DATA_DIR")]
+    data_dir: PathBuf,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    journal::check(&arguments.data_dir, "merit why INVOCATION --data-dir DIR")?;
+    let decisions = history::why(&arguments.data_dir, arguments.invocation)?;
+    match arguments.output {
+        Output::Json => print_json(&json!({
+            "invocation": arguments.invocation.to_string(),
+            "attempts": decisions.iter().map(to_json).collect::<Vec<_>>(),
+        })),
+        Output::Table => decisions.iter().for_each(print),
+    }
+    Ok(())
+}
+
+fn to_json(decision: &Decision) -> Value {
+    let Decision { lease, winner, .. } = decision;
+    json!({
+        "lease": lease.id.to_string(),
+        "attempt": lease.attempt,
+        "at": lease.matched_at.to_string(),
+        "sequence": lease.id.sequence,
+        "command": decision.command,
+        "account": decision.account,
+        "function": decision.function,
+        "revision": lease.revision,
+        "memory_mb": lease.memory_mb,
+        "timeout_ms": lease.timeout_ms,
+        "winner": {
+            "provider": winner.provider,
+            "market": winner.market,
+            "offer": lease.offer.to_string(),
+            "price": lease.price.to_string(),
+            "predicted_cost": lease.quoted_cost.to_string(),
+            "worst_cost": lease.worst_cost.to_string(),
+            "prior": lease.on_prior,
+        },
+        "runner_up": decision.runner_up.as_ref().map(|(provider, cost)| {
+            json!({"provider": provider, "predicted_cost": cost.to_string()})
+        }),
+        "offers": (1_u32..).zip(&decision.offers).map(|(rank, offer)| offer_json(rank, offer)).collect::<Vec<_>>(),
+        "refused": decision.refused.iter().map(refused_json).collect::<Vec<_>>(),
+        "agrees": decision.agrees,
+    })
+}
+
+fn offer_json(rank: u32, offer: &Named<Candidate>) -> Value {
+    let candidate = &offer.what;
+    json!({
+        "rank": rank,
+        "provider": offer.provider,
+        "offer": candidate.offer.to_string(),
+        "market": offer.market,
+        "price": candidate.price.to_string(),
+        "predicted": {
+            "wall_us": candidate.wall_us,
+            "cold_us": candidate.cold_us,
+            "billed_ms": candidate.billed_ms,
+            "cost": candidate.cost.to_string(),
+        },
+        "worst_cost": candidate.worst_cost.to_string(),
+        "timeout_ms": candidate.timeout_ms,
+        "prior": candidate.on_prior,
+    })
+}
+
+fn refused_json(refused: &Named<Refused>) -> Value {
+    json!({
+        "provider": refused.provider,
+        "offer": refused.what.offer.to_string(),
+        "market": refused.market,
+        "code": refused.what.reason.code(),
+        "message": refused.what.reason.to_string(),
+    })
+}
+
+fn print(decision: &Decision) {
+    let Decision { lease, winner, .. } = decision;
+    println!(
+        "{} {} revision {}, {} MB, at most {} ms: attempt {} was matched at {}, sequence {}, by {}",
+        decision.account,
+        decision.function,
+        lease.revision,
+        lease.memory_mb,
+        lease.timeout_ms,
+        lease.attempt,
+        lease.matched_at,
+        lease.id.sequence,
+        decision.command
+    );
+    let prior = if lease.on_prior { ", without a history of it" } else { "" };
+    println!(
+        "won by {} in {} at {} USD/GB-s, predicted at {} USD{prior}",
+        winner.provider, winner.market, lease.price, lease.quoted_cost
+    );
+    match &decision.runner_up {
+        Some((provider, cost)) => println!("runner-up {provider}, predicted at {cost} USD"),
+        None => println!("nobody else could have served it"),
+    }
+    println!();
+    let columns = [
+        ("rank", true),
+        ("provider", false),
+        ("market", false),
+        ("price USD/GB-s", true),
+        ("predicted ms", true),
+        ("billed ms", true),
+        ("predicted cost USD", true),
+        ("worst cost USD", true),
+        ("", false),
+    ];
+    print_table(&columns, (1_u32..).zip(&decision.offers).map(|(rank, offer)| offer_row(rank, offer)));
+    if !decision.refused.is_empty() {
+        println!("\nrefused");
+        let columns = [("provider", false), ("market", false), ("offer", false), ("code", false), ("reason", false)];
+        print_table(&columns, decision.refused.iter().map(refused_row));
+    }
+    if !decision.agrees {
+        println!("\nResting bids were matched in the same command: the market was another one by then.");
+    }
+    println!();
+}
+
+fn offer_row(rank: u32, offer: &Named<Candidate>) -> Vec<String> {
+    let candidate = &offer.what;
+    let predicted_us = candidate.wall_us + candidate.cold_us;
+    vec![
+        rank.to_string(),
+        offer.provider.clone(),
+        offer.market.clone(),
+        candidate.price.to_string(),
+        format!("{}.{:03}", predicted_us / 1000, predicted_us % 1000),
+        candidate.billed_ms.to_string(),
+        candidate.cost.to_string(),
+        candidate.worst_cost.to_string(),
+        if candidate.on_prior { "no history: tried once".to_owned() } else { String::new() },
+    ]
+}
+
+fn refused_row(refused: &Named<Refused>) -> Vec<String> {
+    let reason = &refused.what.reason;
+    vec![
+        refused.provider.clone(),
+        refused.market.clone(),
+        refused.what.offer.to_string(),
+        reason.code().to_owned(),
+        reason.to_string(),
+    ]
+}
