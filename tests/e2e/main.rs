@@ -15,6 +15,7 @@ mod health;
 mod journal;
 mod lost_providers;
 mod market;
+mod market_stream;
 mod operator;
 mod outlived;
 mod page;
@@ -25,7 +26,6 @@ mod raw_session;
 mod resumption;
 mod seller;
 mod sessions;
-mod stream;
 mod streams;
 mod tokens;
 
