@@ -59,12 +59,23 @@ async fn a_stream_begins_with_a_snapshot_and_tells_every_change(shape: Shape) {
     all.until("state", |data| data["state"] == "open").await;
 
     market.deploy("echo", json!({"markets": ["eu-west/wasm"]})).await;
-    let answer = market.invoke("echo", "x").await;
+    // The seller takes this for a duration in ms.
+    let answer = market.invoke("echo", "1").await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let leased = all.until("delta", |data| data["market"] == "eu-west/wasm").await;
-    assert_eq!(leased["prev_seq"], sequence, "a gap");
-    let trade = all.until("trade", |data| data["market"] == "eu-west/wasm").await;
-    assert_eq!(trade["price"], trade["spot_price"]);
+    loop {
+        let heard = all.next().await;
+        match heard.name.as_str() {
+            "delta" => {
+                assert_eq!(heard.data["prev_seq"], sequence, "a gap");
+                sequence = heard.data["seq"].clone();
+            }
+            "trade" => {
+                assert_eq!(heard.data["price"], heard.data["spot_price"]);
+                break;
+            }
+            _ => panic!("{heard:?}"),
+        }
+    }
 
     // Whoever watches one market hears of no other; and has heard the end of it with its last change.
     seller.quote("local/wasm", vec![rung(1, 64, 1_000_000)]).await;
@@ -91,8 +102,8 @@ async fn a_reader_that_comes_back_goes_on_where_it_was(shape: Shape) {
         assert_eq!(next.data["offers"][0]["capacity_mb"], 128 + round);
         sequence = next.data["seq"].clone();
     }
-    // Ids that are not kept, or nobody's, cost a snapshot.
-    for id in ["1", "18446744073709551615", "never", ""] {
+    // An id that is nobody's costs a snapshot.
+    for id in ["18446744073709551615", "never", ""] {
         let mut events = Events::open(&url, Some(id)).await;
         let first = events.next().await;
         assert_eq!((first.name.as_str(), &first.data["sequence"]), ("snapshot", &sequence), "id `{id}`");
