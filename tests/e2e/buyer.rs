@@ -69,6 +69,17 @@ impl Buyer {
         }
     }
 
+    /// Waits for the end of the stream; the reason, if it is an error.
+    pub(crate) async fn ended(&mut self) -> Option<Status> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.hears.message()).await.expect("the stream ends in time") {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(status) => return Some(status),
+            }
+        }
+    }
+
     /// A bid of `dev` for the function; its number.
     pub(crate) async fn bid(&mut self, function: &str, limits: v1::Limits) -> u64 {
         self.last_number += 1;
