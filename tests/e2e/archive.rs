@@ -200,7 +200,8 @@ async fn an_archive_that_cannot_be_used_is_made_anew_with_a_warning(shape: Shape
     let (mut market, answered) = traded(shape, 8).await;
     let before = everything(&market, &answered).await;
     let file = market.data_dir().join("archive.redb");
-    let garbage: [(&str, fn(Vec<u8>) -> Vec<u8>); 3] = [
+    type Spoil = fn(Vec<u8>) -> Vec<u8>;
+    let garbage: [(&str, Spoil); 3] = [
         ("cut off", |bytes| bytes[..bytes.len() / 2].to_vec()),
         ("scribbled over", |bytes| bytes.iter().map(|byte| byte ^ 0x55).collect()),
         ("no database", |_| b"something else".repeat(1000)),
