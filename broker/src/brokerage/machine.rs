@@ -242,11 +242,12 @@ impl<W> Machine<W> {
         if self.session.replace(welcome.session) != Some(welcome.session) {
             self.abandoned.clear();
         }
-        (self.state, self.lost_at, self.failures) = (State::On, None, 0);
         let mut actions: Vec<Action<W>> = Vec::new();
+        // What is given back of it is said below, with the other releases.
         for grant in welcome.leases {
             actions.extend(self.granted(now, grant.request, grant));
         }
+        (self.state, self.lost_at, self.failures) = (State::On, None, 0);
         let releases = self.releases.iter().map(|(lease, why)| release(*lease, *why));
         let settles = self.settles.values().map(|settle| settle.asked.clone());
         let bids = self.bids.values().map(|bid| Said::Acquire(bid.asked.clone()));

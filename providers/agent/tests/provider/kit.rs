@@ -161,12 +161,21 @@ impl Broker {
         self.send(agent::request(&call, Full::new(payload.into())).unwrap()).await.unwrap()
     }
 
-    /// Sends a call with a proof of its lease, and goes away before the answer, once `until` is over.
+    /// Sends a call with a proof of its lease, again while the provider is busy, and goes away before the answer, once
+    /// `until` is over.
     pub(crate) async fn abandon(&self, token: &str, proof: &str, payload: &str, until: impl Future<Output = ()>) {
-        let call = self.call("sample", token, proof);
-        let request = agent::request(&call, Full::new(Bytes::from(payload.to_owned()))).unwrap();
+        let sent = async {
+            loop {
+                let call = self.call("sample", token, proof);
+                let request = agent::request(&call, Full::new(Bytes::from(payload.to_owned()))).unwrap();
+                let status = self.send(request).await.map(|answered| answered.status);
+                if !matches!(status, Ok(StatusCode::TOO_MANY_REQUESTS)) {
+                    break status;
+                }
+            }
+        };
         tokio::select! {
-            answered = self.send(request) => panic!("{:?}", answered.map(|answered| answered.status)),
+            status = sent => panic!("{status:?}"),
             () = until => {}
         }
     }
