@@ -27,6 +27,7 @@ in_both_shapes! {
     a_deferred_bid_is_cancelled_or_expires
     a_resting_bid_waits_for_a_stream_that_answers_for_it
     what_a_broker_asks_wrongly_is_refused
+    a_broker_that_does_not_read_loses_its_stream_and_keeps_its_session
 }
 
 const CHEAP: u64 = 1_000_000;
@@ -304,5 +305,25 @@ async fn what_a_broker_asks_wrongly_is_refused(shape: Shape) {
     buyer.acquire("echo", v1::Limits::default()).await.unwrap();
     buyer.say(Said::Hello(v1::BrokerHello { resumes: None })).await;
     assert_eq!(buyer.ended().await.unwrap().code(), Code::InvalidArgument);
+    market.stop().await;
+}
+
+async fn a_broker_that_does_not_read_loses_its_stream_and_keeps_its_session(shape: Shape) {
+    let (market, _session) = market_of(shape).await;
+    let mut buyer = Buyer::start(&market).await;
+    let lease = buyer.acquire("echo", v1::Limits::default()).await.unwrap().lease.unwrap();
+    // Each is answered with its own name; all of it is far more than waits anywhere on the way: 4,096 answers at the
+    // exchange, and about 3 MB in the windows and buffers of the connection.
+    let no_name = "no name ".repeat(256);
+    for number in 1000..9000 {
+        buyer.bid_as(number, &no_name, v1::Limits::default()).await;
+    }
+    eventually("the stream is ended", || async {
+        market.processes[0].log().contains("answers that wait to be read").then_some(())
+    })
+    .await;
+    buyer.ended().await;
+    let mut again = Buyer::resume(&market, buyer.session()).await;
+    assert_eq!(again.settle(lease, 1000).await.unwrap().cost, CHEAP);
     market.stop().await;
 }
