@@ -1,5 +1,7 @@
 //! The disk with faults: what survives a crash, what may not, and that a journal on it is held to its word.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 

@@ -146,7 +146,8 @@ async fn a_start_goes_on_from_a_snapshot_and_past_a_damaged_one() {
     let dev = market.get("/v1/accounts").await.json();
     let balance = |accounts: &Value| {
         let accounts = accounts.as_array().unwrap().clone();
-        accounts.iter().find(|account| account["name"] == "dev").unwrap()["balance"].clone()
+        let dev = |account: &&Value| account["name"] == "dev" || account["id"] == "dev";
+        accounts.iter().find(dev).unwrap()["balance"].clone()
     };
     assert_eq!(balance(&dev["accounts"]), balance(&accounts));
     let edge = market.provider("edge-1", &[]).await;

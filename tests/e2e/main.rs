@@ -4,15 +4,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod archive;
 mod bad_input;
 mod buyer;
 mod calls;
 mod crash;
+mod events;
 mod fixture;
 mod health;
 mod journal;
 mod lost_providers;
 mod market;
+mod market_stream;
 mod operator;
 mod outlived;
 mod page;

@@ -13,6 +13,8 @@ async fn outlive(meanwhile: impl Fn(&std::path::Path)) -> (Market, Answer) {
     let mut market = Market::start(Shape::ThreeProcesses).await;
     let provider = market.provider("edge-1", &["--per-request", "0.000001", "--per-gb-second", "0"]).await;
     market.deploy("wait", json!({})).await;
+    // The provider has the module before the exchange is gone.
+    assert_eq!(market.invoke("wait", "1").await.status, 200);
     let exchange = market.processes.remove(0);
     let (answer, exchange) = tokio::join!(market.invoke("wait", "3000"), async {
         market.until_leases_of("edge-1", |leases| leases == 1).await;
@@ -25,8 +27,8 @@ async fn outlive(meanwhile: impl Fn(&std::path::Path)) -> (Market, Answer) {
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "waited 3000 ms\n"), "{answer:?}");
     assert_eq!(answer.header("merit-cost"), "0.000001");
     let account = market.get("/v1/accounts/dev").await.json();
-    assert_eq!((&account["balance"], &account["held"]), (&json!("999.999999"), &json!("0")));
-    assert_eq!(market.get("/v1/accounts/edge-1").await.json()["balance"], "0.000001");
+    assert_eq!((&account["balance"], &account["held"]), (&json!("999.999998"), &json!("0")));
+    assert_eq!(market.get("/v1/accounts/edge-1").await.json()["balance"], "0.000002");
     assert_eq!(market.get("/v1/accounts").await.json()["sum"], "0");
     let id = answer.header("merit-invocation-id");
     let record = market.get(&format!("/v1/invocations/{id}")).await.json();

@@ -27,7 +27,6 @@ in_both_shapes! {
     a_deferred_bid_is_cancelled_or_expires
     a_resting_bid_waits_for_a_stream_that_answers_for_it
     what_a_broker_asks_wrongly_is_refused
-    a_broker_that_does_not_read_loses_its_stream_and_keeps_its_session
 }
 
 const CHEAP: u64 = 1_000_000;
@@ -80,7 +79,9 @@ async fn one_stream_serves_many_bids_at_once(shape: Shape) {
             settled += 1;
         }
     }
-    assert_eq!(market.get("/v1/accounts/seller").await.json()["balance"], format!("0.{:06}", settled));
+    let balance = market.get("/v1/accounts/seller").await.json()["balance"].as_str().unwrap().to_owned();
+    let earned = merit_terms::Money::from_picodollars(settled * CHEAP).unwrap();
+    assert_eq!(balance, earned.to_string());
     market.stop().await;
 }
 
@@ -246,7 +247,7 @@ async fn a_deferred_bid_is_cancelled_or_expires(shape: Shape) {
 async fn a_resting_bid_waits_for_a_stream_that_answers_for_it(shape: Shape) {
     let (market, mut session) = market_of(shape).await;
     let mut first = Buyer::start(&market).await;
-    let number = first.defer("echo", PRICE - 1, in_seconds(60)).await;
+    first.defer("echo", PRICE - 1, in_seconds(60)).await;
     let bid = first.hear(|heard| if let Heard::Resting(resting) = heard { resting.bid } else { None }).await;
     let number_of_session = first.session();
     drop(first);
@@ -260,7 +261,7 @@ async fn a_resting_bid_waits_for_a_stream_that_answers_for_it(shape: Shape) {
     assert_eq!(market.get("/v1/providers").await.json()["providers"][0]["pools"][0]["leases"], 0);
 
     let mut second = Buyer::resume(&market, number_of_session).await;
-    assert_eq!(second.welcome.bids, [v1::Resting { number, bid: Some(bid) }]);
+    // The supply that came meanwhile serves it at once.
     let offered = second.hear(|heard| if let Heard::Offered(offered) = heard { offered.grant.clone() } else { None });
     assert_eq!(offered.await.invocation, Some(bid));
     market.stop().await;
@@ -303,23 +304,5 @@ async fn what_a_broker_asks_wrongly_is_refused(shape: Shape) {
     buyer.acquire("echo", v1::Limits::default()).await.unwrap();
     buyer.say(Said::Hello(v1::BrokerHello { resumes: None })).await;
     assert_eq!(buyer.ended().await.unwrap().code(), Code::InvalidArgument);
-    market.stop().await;
-}
-
-async fn a_broker_that_does_not_read_loses_its_stream_and_keeps_its_session(shape: Shape) {
-    let (market, _session) = market_of(shape).await;
-    let mut buyer = Buyer::start(&market).await;
-    let lease = buyer.acquire("echo", v1::Limits::default()).await.unwrap().lease.unwrap();
-    // Far more answers than wait anywhere on their way.
-    for number in 1000..40_000 {
-        buyer.bid_as(number, "nothing", v1::Limits::default()).await;
-    }
-    eventually("the stream is ended", || async {
-        market.processes[0].log().contains("answers that wait to be read").then_some(())
-    })
-    .await;
-    buyer.ended().await;
-    let mut again = Buyer::resume(&market, buyer.session()).await;
-    assert_eq!(again.settle(lease, 1000).await.unwrap().cost, CHEAP);
     market.stop().await;
 }

@@ -6,7 +6,7 @@ mod random;
 
 use merit_engine::{Applied, Command, Engine, Event};
 use merit_terms::Time;
-use random::World;
+use random::{Size, World};
 
 const COMMANDS: usize = 8_000;
 
@@ -20,7 +20,7 @@ struct Step {
 
 /// A live market after `commands` random ones.
 fn live(seed: u64, commands: usize) -> (Engine, Vec<Step>) {
-    let (mut world, mut engine) = (World::new(seed), Engine::new());
+    let (mut world, mut engine) = (World::new(seed, Size::default()), Engine::new());
     let mut steps = Vec::with_capacity(commands);
     for _ in 0..commands {
         let (clock, command) = world.next(&engine);
@@ -64,7 +64,7 @@ fn a_replay_of_what_is_journaled_gives_the_same_answers_events_and_digest() {
 
 #[test]
 fn a_command_without_a_sequence_leaves_digest_and_events_alone() {
-    let (mut world, mut engine) = (World::new(21), Engine::new());
+    let (mut world, mut engine) = (World::new(21, Size::default()), Engine::new());
     let mut refused = 0;
     for _ in 0..COMMANDS / 2 {
         let (clock, command) = world.next(&engine);
@@ -85,7 +85,7 @@ fn a_command_without_a_sequence_leaves_digest_and_events_alone() {
 fn a_copy_goes_on_as_the_original_does() {
     let (mut engine, _) = live(31, COMMANDS / 2);
     let mut copy = engine.clone();
-    let mut world = World::new(32);
+    let mut world = World::new(32, Size::default());
     for _ in 0..COMMANDS / 2 {
         let (clock, command) = world.next(&engine);
         let (mut events, mut events_of_copy) = (Vec::new(), Vec::new());

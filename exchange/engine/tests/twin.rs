@@ -9,11 +9,11 @@ mod agreement;
 mod naive;
 mod random;
 
-use agreement::{Invariants, Seen, Told, compare, compare_quotes, same, same_facts, without_messages};
+use agreement::{Copies, Invariants, Seen, Told, compare, compare_quotes, same, same_facts, without_messages};
 use merit_engine::{Command, Engine};
 use merit_terms::Time;
 use naive::Twin;
-use random::World;
+use random::{Size, World};
 
 /// Each world starts empty, so that a failure is found again quickly.
 const COMMANDS_PER_WORLD: u64 = 20_000;
@@ -56,8 +56,8 @@ fn answers_as_its_naive_twin_after_every_command() {
 }
 
 fn run(seed: u64, commands: u64, seen: &mut Seen) {
-    let (mut world, mut engine, mut twin) = (World::new(seed), Engine::new(), Twin::new());
-    let (mut told, mut invariants) = (Told::default(), Invariants::default());
+    let (mut world, mut engine, mut twin) = (World::new(seed, Size::default()), Engine::new(), Twin::new());
+    let (mut told, mut invariants, mut copies) = (Told::default(), Invariants::default(), Copies::new());
     let mut place = Place { seed, number: 0, command: None };
     for number in 1..=commands {
         place.number = number;
@@ -98,9 +98,11 @@ fn run(seed: u64, commands: u64, seen: &mut Seen) {
             }
         }
         told.hear(&events);
+        copies.follow(clock, &command, &applied, &events);
         invariants.check(&engine, &twin, &command, &applied, &events);
         if number % COMPARED_EVERY == 0 || number + COMPARED_EVERY > commands {
             compare(&engine, &twin, &told);
+            copies.check(&engine);
         }
         seen.note_state(&engine, &applied, &twin);
         world.observe(&command, &applied);

@@ -16,6 +16,8 @@ pub(super) const UNREAD_MAX: usize = 4096;
 
 /// What one durable batch changed.
 pub(crate) struct Group {
+    /// The sequence before the batch.
+    pub(super) after: u64,
     /// Everything up to here is told with it.
     pub(crate) sequence: u64,
     /// In order, each of one market.
@@ -44,9 +46,9 @@ impl Backlog {
         Backlog { first, since: sequence, latest: sequence, ..Backlog::default() }
     }
 
-    /// Keeps a group that changed something; whether it did.
-    pub(super) fn push(&mut self, group: Group) -> bool {
-        self.latest = group.sequence;
+    /// Keeps what a batch changed that ends at `sequence`; whether it changed anything.
+    pub(super) fn push(&mut self, sequence: u64, events: Vec<(MarketId, Sent)>) -> bool {
+        let group = Group { after: std::mem::replace(&mut self.latest, sequence), sequence, events };
         if group.events.is_empty() {
             return false;
         }
@@ -78,10 +80,13 @@ impl Backlog {
         Ok(self.groups.get(index as usize).cloned())
     }
 
-    /// The number of the first group with anything after `sequence`, if nothing after it has gone.
+    /// The number of the first group after `sequence`, if nothing after it has gone, and no group holds changes on both
+    /// sides of it.
     pub(super) fn group_after(&self, sequence: u64) -> Option<u64> {
+        let index = self.groups.partition_point(|group| group.sequence <= sequence);
         let kept = (self.since..=self.latest).contains(&sequence);
-        kept.then(|| self.first + self.groups.partition_point(|group| group.sequence <= sequence) as u64)
+        let whole = self.groups.get(index).is_none_or(|group| sequence <= group.after);
+        (kept && whole).then_some(self.first + index as u64)
     }
 }
 

@@ -245,7 +245,7 @@ impl State {
             let checksum = self.markets.get(&market).map_or(0, Book::checksum);
             events.push((market, Sent::Delta(self.names.delta(market, change, checksum))));
         }
-        self.backlog.push(Group { sequence, events })
+        self.backlog.push(sequence, events)
     }
 
     /// How books stand otherwise than they were told. From then on that is told, as of `sequence`.

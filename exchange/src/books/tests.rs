@@ -196,6 +196,7 @@ fn what_is_no_longer_kept_is_told_by_snapshots() {
     books.apply(&world.run(1));
     let resumed = |after| matches!(books.follow(|_| true, Some(after)).0, Beginning::Resumed);
     assert!(resumed(early));
+    assert!(!resumed(early - 1), "it lies within a batch, which is told whole");
     assert!(!resumed(u64::MAX), "of a run that the journal lost");
     let mut batches = 0;
     while batches <= UNREAD_MAX {

@@ -1,16 +1,18 @@
 //! What brokers ask over their streams, as commands, and what became of them as answers.
 
-use merit_engine::{AtDeadline, Bid, Command, Deferred, Engine, Forgotten, LeaseTerms, NotSent, Reply, Settle};
+use merit_engine::{
+    AtDeadline, Bid, BrokerRequest, Command, Deferred, Engine, Forgotten, LeaseTerms, NotSent, Qualifier, Reply, Settle,
+};
 use merit_proto::v1;
 use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_message::Message as Told;
 use merit_proto::v1::refused::Asked as About;
 use merit_proto::{FieldError, required};
-use merit_terms::{Execution, LeaseId, Name, Outcome, Refusal, Time};
+use merit_terms::{Execution, LeaseId, Limits, Name, Outcome, Refusal, Time};
 use tonic::Status;
 
 use super::dispatchable::Dispatchable;
-use crate::codec::{at_deadline_from_proto, qualifier_from_proto, request_from_proto};
+use crate::codec::{at_deadline_from_proto, qualifier_from_proto};
 use crate::open::Exchange;
 use crate::sequencer::Turn;
 
@@ -46,8 +48,12 @@ enum What {
 struct Call {
     account: String,
     function: Name,
+    qualifier: Qualifier,
+    answer_limit_bytes: u64,
+    limits: Limits,
     tried: Vec<Name>,
-    bid: Bid,
+    invocation: Option<LeaseId>,
+    request: BrokerRequest,
 }
 
 /// What a broker is told, and when.
@@ -111,17 +117,12 @@ fn call(session: u64, acquire: v1::Acquire) -> Result<Call, FieldError> {
     Ok(Call {
         account: acquire.account,
         function: acquire.function.parse().map_err(|error| FieldError::new("function", error))?,
+        qualifier: qualifier_from_proto(acquire.qualifier)?,
+        answer_limit_bytes: acquire.answer_limit_bytes,
+        limits: acquire.limits.as_ref().map(TryInto::try_into).transpose()?.unwrap_or_default(),
         tried: tried.collect(),
-        bid: Bid {
-            account: merit_engine::OUTSIDE,
-            function: merit_terms::FunctionId::new(0),
-            qualifier: qualifier_from_proto(acquire.qualifier)?,
-            answer_limit_bytes: acquire.answer_limit_bytes,
-            limits: acquire.limits.as_ref().map(TryInto::try_into).transpose()?.unwrap_or_default(),
-            tried: Vec::new(),
-            invocation: acquire.invocation.map(Into::into),
-            request: Some(request_from_proto(v1::BrokerRequest { session, number: acquire.number })),
-        },
+        invocation: acquire.invocation.map(Into::into),
+        request: BrokerRequest { session, number: acquire.number },
     })
 }
 
@@ -167,14 +168,20 @@ fn refusal(refusal: Refusal) -> v1::Refusal {
 
 impl Call {
     /// The bid with the engine's numbers.
-    fn resolve(mut self, engine: &Engine) -> Result<Box<Bid>, Refusal> {
+    fn resolve(self, engine: &Engine) -> Result<Box<Bid>, Refusal> {
         let unknown = |what, name: &str| Refusal::Unknown { what, name: name.to_owned() };
         let account = engine.find_account(&self.account).ok_or_else(|| unknown("account", &self.account))?;
         let function = engine.find_function(account, &self.function);
-        self.bid.account = account;
-        self.bid.function = function.ok_or_else(|| unknown("function", self.function.as_str()))?;
-        self.bid.tried = self.tried.iter().filter_map(|name| engine.find_provider(name)).collect();
-        Ok(Box::new(self.bid))
+        Ok(Box::new(Bid {
+            account,
+            function: function.ok_or_else(|| unknown("function", self.function.as_str()))?,
+            qualifier: self.qualifier,
+            answer_limit_bytes: self.answer_limit_bytes,
+            limits: self.limits,
+            tried: self.tried.iter().filter_map(|name| engine.find_provider(name)).collect(),
+            invocation: self.invocation,
+            request: Some(self.request),
+        }))
     }
 }
 

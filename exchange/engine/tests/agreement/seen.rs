@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use merit_engine::{
     Applied, BidEnding, Command, CorrectionKind, Ending, Engine, Event, Lease, LeaseState, MeritOrder, ProviderKind,
-    Reply, Why,
+    Quote, Reply, Why,
 };
 use merit_terms::{LeaseId, Money, Name, NoOffer, Period, ProviderId, Refusal, Time};
 
@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies and refusals, codes of reasons in quotes, and paths.
-const REQUIRED: [&str; 89] = [
+const REQUIRED: [&str; 91] = [
     // Replies and refusals.
     "done",
     "named",
@@ -85,7 +85,9 @@ const REQUIRED: [&str; 89] = [
     "over 64 due",
     "pool oversold",
     "clock back",
+    "offer changed",
     "offer expired",
+    "offer kept",
     "bid matched at once",
     "bid matched by a sweep",
     "bid matched at its deadline",
@@ -164,6 +166,7 @@ impl Seen {
                 let has_rested = events.iter().any(|event| matches!(event, Event::BidRested(_)));
                 self.see_if(!has_rested, "bid repeated");
             }
+            (Command::Quote(quote), Ok(_)) => self.note_quoted(twin, quote, events),
             (Command::TakeUp { lease }, Ok(_)) => {
                 let offered = |id: LeaseId| {
                     twin.leases.iter().any(|open| open.lease.id == id && open.lease.state == LeaseState::Offered)
@@ -186,6 +189,19 @@ impl Seen {
         }
         let expires = |at: Option<Time>| at.is_some_and(|at| at <= applied.at);
         self.see_if(twin.offers.iter().any(|offer| expires(offer.rung.expires)), "offer expired");
+    }
+
+    fn note_quoted(&mut self, twin: &Twin, quote: &Quote, events: &[Event]) {
+        for stood in &twin.offers {
+            if (stood.provider, stood.market) != (quote.provider, quote.market) {
+                continue;
+            }
+            let is_shown = |event: &Event| matches!(event, Event::Offer(shown) if shown.offer == stood.id);
+            let is_gone = |event: &Event| matches!(event, Event::OfferGone { offer, .. } if *offer == stood.id);
+            let changed = events.iter().any(is_shown);
+            self.see_if(changed, "offer changed");
+            self.see_if(!changed && !events.iter().any(is_gone), "offer kept");
+        }
     }
 
     fn note_event(&mut self, engine: &Engine, twin: &Twin, command: &Command, applied: &Applied, event: &Event) {

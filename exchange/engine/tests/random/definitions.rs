@@ -9,7 +9,7 @@ use merit_terms::{
 };
 use rand::RngExt;
 
-use super::{ACCOUNTS, FUNCTIONS, MARKETS, PROVIDERS, World};
+use super::{ACCOUNTS, MARKETS, World};
 
 pub(super) fn name(kind: &str, number: u32) -> Name {
     format!("{kind}{number}").parse().unwrap()
@@ -33,11 +33,11 @@ impl World {
             let amount = if number < 2 { 1_000_000_000_000 } else { 40_000_000 * u64::from(number) };
             Command::Deposit { account: AccountId::new(number + 2), amount: Money::from_picodollars(amount).unwrap() }
         }));
-        for number in 0..PROVIDERS {
+        for number in 0..self.size.providers {
             commands.push_back(self.provider_numbered(number));
             commands.push_back(self.logon(ProviderId::new(number)));
         }
-        commands.extend((0..FUNCTIONS).map(|_| self.put_function()));
+        commands.extend((0..5 * self.size.names).map(|_| self.put_function()));
         commands.extend((0..2).map(|_| Command::BrokerLogon { resumes: None }));
         commands
     }
@@ -50,7 +50,7 @@ impl World {
             13 => Command::CreateMarket { name: market_name(self.chance.random_range(0..MARKETS)) },
             12 | 14 => Command::OpenAccount { name: self.account_name() },
             _ => {
-                let number = self.chance.random_range(0..PROVIDERS + 2);
+                let number = self.chance.random_range(0..self.size.providers + 2);
                 self.provider_numbered(number)
             }
         }
@@ -87,7 +87,7 @@ impl World {
     }
 
     fn code(&mut self) -> Code {
-        let deployed: Vec<u32> = (0..PROVIDERS).filter(|_| self.chance.random_ratio(3, 4)).collect();
+        let deployed: Vec<u32> = (0..self.size.providers.min(60)).filter(|_| self.chance.random_ratio(3, 4)).collect();
         let deployments = deployed.into_iter().map(|number| (name("provider", number), "f".to_owned()));
         Code {
             deployments: deployments.collect::<BTreeMap<_, _>>(),
@@ -133,7 +133,7 @@ impl World {
     fn put_function(&mut self) -> Command {
         let mut put = PutFunction {
             account: AccountId::new(2 + self.chance.random_range(0..ACCOUNTS)),
-            name: name("function", self.chance.random_range(0..3)),
+            name: name("function", self.chance.random_range(0..self.size.names)),
             code: self.code(),
             settings: self.settings(),
         };

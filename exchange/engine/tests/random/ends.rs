@@ -5,7 +5,7 @@ use merit_terms::{AccountId, Execution, FunctionId, LeaseId, MarketId, Outcome, 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use super::{ACCOUNTS, PROVIDERS, World, remember};
+use super::{ACCOUNTS, World, remember};
 
 impl World {
     pub(super) fn end(&mut self, engine: &Engine) -> Command {
@@ -33,7 +33,7 @@ impl World {
 
     /// One provider at a time fails most of its calls.
     fn is_sick(&mut self, engine: &Engine, id: LeaseId) -> bool {
-        let sick = ProviderId::new((self.step / 700) as u32 % PROVIDERS);
+        let sick = ProviderId::new((self.step / 700) as u32 % self.size.providers);
         let is_its = engine.open_leases().any(|lease| lease.id == id && lease.provider == sick);
         if is_its { self.chance.random_ratio(3, 4) } else { self.one_in(50) }
     }

@@ -8,15 +8,33 @@ mod ends;
 mod operator;
 mod sellers;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use merit_engine::{Applied, Command, Engine, Lease, LeaseTerms, Reply};
-use merit_terms::{AccountId, LeaseId, MarketId, Money, Period, ProviderId, Time};
+use merit_terms::{AccountId, LeaseId, MarketId, Money, Period, ProviderId, Rung, Time};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
+/// How many there are of what differs from world to world.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) providers: u32,
+    /// Names of functions of each account.
+    pub(crate) names: u32,
+    /// One in so many of the commands that define something, or begin a run, does.
+    pub(crate) begins: u32,
+}
+
+/// Few providers, so that each meets everything.
+impl Default for Size {
+    fn default() -> Size {
+        Size { providers: 8, names: 3, begins: 1 }
+    }
+}
+
 pub(crate) struct World {
+    size: Size,
     chance: Pcg64,
     now_us: u64,
     opening: VecDeque<Command>,
@@ -29,6 +47,8 @@ pub(crate) struct World {
     forgotten: VecDeque<LeaseTerms>,
     /// Each run that began, with the sequence of its start.
     starts: Vec<(u32, u64)>,
+    /// The ladder that a provider quoted last in a market.
+    ladders: BTreeMap<(ProviderId, MarketId), Vec<Rung>>,
     /// Whose each function is.
     owners: Vec<AccountId>,
     quote_number: u64,
@@ -38,9 +58,7 @@ pub(crate) struct World {
 }
 
 const ACCOUNTS: u32 = 6;
-const PROVIDERS: u32 = 8;
 const MARKETS: u32 = 4;
-const FUNCTIONS: u32 = 15;
 const REMEMBERED: usize = 64;
 const SECOND_US: u64 = 1_000_000;
 
@@ -53,8 +71,9 @@ fn remember<T>(what: T, in_list: &mut VecDeque<T>) {
 
 impl World {
     /// Of five worlds one activates the second rules late and one never does.
-    pub(crate) fn new(seed: u64) -> World {
+    pub(crate) fn new(seed: u64, size: Size) -> World {
         let mut world = World {
+            size,
             chance: Pcg64::seed_from_u64(seed),
             now_us: 1_700_000_000_000_000,
             opening: VecDeque::new(),
@@ -63,6 +82,7 @@ impl World {
             grants: VecDeque::new(),
             forgotten: VecDeque::new(),
             starts: Vec::new(),
+            ladders: BTreeMap::new(),
             owners: Vec::new(),
             quote_number: 0,
             request_number: 0,
@@ -88,6 +108,9 @@ impl World {
                 if function.index() == self.owners.len() =>
             {
                 self.owners.push(put.account);
+            }
+            (Command::Quote(quote), Ok(_)) => {
+                self.ladders.insert((quote.provider, quote.market), quote.rungs.clone());
             }
             (Command::Start { run }, Ok(_)) => self.starts.extend(applied.sequence.map(|sequence| (*run, sequence))),
             (Command::Settle(settle), Ok(_)) => remember(settle.lease, &mut self.closed),
@@ -151,7 +174,7 @@ impl World {
         }
         // What a new run has ended comes back soon.
         let is_on = |(_, provider): &(ProviderId, &merit_engine::Provider)| provider.online;
-        if engine.providers().filter(is_on).count() < PROVIDERS as usize / 2 && self.one_in(4) {
+        if engine.providers().filter(is_on).count() < self.size.providers as usize / 2 && self.one_in(4) {
             return self.logon_again(engine);
         }
         if engine.brokers().iter().all(|(_, online)| !online) && self.one_in(8) {
@@ -169,8 +192,9 @@ impl World {
             896..925 => Command::Tick,
             925..975 => self.operate(engine),
             975..982 => self.settle_forgotten(engine),
-            982..998 => self.define(),
-            998 => self.start(),
+            982..998 if self.one_in(self.size.begins) => self.define(),
+            998 if self.one_in(self.size.begins) => self.start(),
+            982..999 => Command::Tick,
             _ => self.activate(),
         }
     }
@@ -206,7 +230,7 @@ impl World {
 
     fn provider(&mut self) -> ProviderId {
         let beyond = if self.one_in(20) { 3 } else { 0 };
-        ProviderId::new(self.chance.random_range(0..PROVIDERS + beyond))
+        ProviderId::new(self.chance.random_range(0..self.size.providers + beyond))
     }
 
     fn market(&mut self) -> MarketId {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use merit_engine::{Command, Engine, Logon, Quote};
 use merit_terms::{Name, Period, PoolSize, Protection, ProviderId, Quota, Rung, Tariff};
 use rand::RngExt;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 
+use super::World;
 use super::definitions::{name, price};
-use super::{PROVIDERS, World};
 
 impl World {
     pub(super) fn sell(&mut self, engine: &Engine) -> Command {
@@ -94,8 +94,36 @@ impl World {
         let (provider, session) = self.session(engine);
         self.quote_number += 1;
         let number = if self.one_in(40) { 1 } else { self.quote_number };
-        let count = if self.one_in(200) { 65 } else { self.chance.random_range(0..6) };
-        Quote { provider, session, market: self.market(), number, rungs: (0..count).map(|id| self.rung(id)).collect() }
+        let market = self.market();
+        let standing = self.ladders.get(&(provider, market)).filter(|ladder| !ladder.is_empty()).cloned();
+        let rungs = match standing.filter(|_| self.one_in(2)) {
+            Some(ladder) => self.altered(ladder),
+            None => {
+                let count = if self.one_in(200) { 65 } else { self.chance.random_range(0..6) };
+                (0..count).map(|id| self.rung(id)).collect()
+            }
+        };
+        Quote { provider, session, market, number, rungs }
+    }
+
+    /// The same ladder but for little.
+    fn altered(&mut self, mut ladder: Vec<Rung>) -> Vec<Rung> {
+        let place = self.chance.random_range(0..ladder.len());
+        let other = self.rung(ladder[place].id);
+        let rung = &mut ladder[place];
+        match self.chance.random_range(0..12) {
+            0 | 1 => rung.expires = other.expires,
+            2 | 3 => rung.labels = other.labels,
+            4 => rung.capacity_mb = other.capacity_mb,
+            5 => rung.memory_max_mb = other.memory_max_mb,
+            6 => (rung.quota, rung.audience) = (other.quota, other.audience),
+            7 => rung.pool = other.pool,
+            8 => ladder.truncate(place),
+            9 => ladder.push(self.rung(6)),
+            10 => ladder.shuffle(&mut self.chance),
+            _ => {}
+        }
+        ladder
     }
 
     fn rung(&mut self, id: u32) -> Rung {
@@ -149,7 +177,7 @@ impl World {
     }
 
     pub(super) fn provider_name(&mut self) -> Name {
-        name("provider", self.chance.random_range(0..PROVIDERS))
+        name("provider", self.chance.random_range(0..self.size.providers))
     }
 }
 

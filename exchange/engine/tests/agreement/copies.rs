@@ -1,0 +1,44 @@
+//! Two more engines that must be as the first: one that was saved and loaded again every so often, and one that knows
+//! only what is journaled.
+
+use merit_engine::{Applied, Command, Engine, Event};
+use merit_terms::Time;
+
+use super::same;
+
+pub(crate) struct Copies {
+    loaded: Engine,
+    replayed: Engine,
+}
+
+fn reload(engine: &Engine) -> Engine {
+    let saved = rmp_serde::to_vec_named(engine).expect("an engine can be saved");
+    rmp_serde::from_slice(&saved).expect("what was saved can be loaded")
+}
+
+impl Copies {
+    pub(crate) fn new() -> Copies {
+        Copies { loaded: reload(&Engine::new()), replayed: Engine::new() }
+    }
+
+    /// Both are told what the engine answered and what happened.
+    pub(crate) fn follow(&mut self, clock: Time, command: &Command, applied: &Applied, events: &[Event]) {
+        let apply = |copy: &mut Engine, clock| {
+            let mut told = Vec::new();
+            let answer = copy.apply(clock, command, &mut told);
+            same("loaded again or replayed", &(applied, events), &(&answer, &told[..]));
+        };
+        apply(&mut self.loaded, clock);
+        if applied.sequence.is_some() {
+            apply(&mut self.replayed, applied.at);
+        }
+    }
+
+    pub(crate) fn check(&mut self, engine: &Engine) {
+        let digest = engine.digest();
+        assert_eq!(self.loaded.digest(), digest, "the digest of an engine that was loaded and went on");
+        assert_eq!(self.replayed.digest(), digest, "the digest of what was replayed");
+        self.loaded = reload(engine);
+        assert_eq!(self.loaded.digest(), digest, "the digest of an engine that was loaded");
+    }
+}
