@@ -132,7 +132,11 @@ async fn a_journal_of_an_unknown_format_is_refused_with_the_way_out() {
     bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
     std::fs::write(&segment, bytes).unwrap();
     let said = refusal(&data).await;
-    for part in ["format version 7, and this merit reads version 1", "Nothing was changed", "start the merit release that wrote it"] {
+    for part in [
+        "format version 7, and this merit reads version 1",
+        "Nothing was changed",
+        "start the merit release that wrote it",
+    ] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
 }
@@ -145,7 +149,8 @@ async fn a_directory_of_unknown_rules_is_refused_with_the_way_out() {
     let storage = Directory::existing(&data);
     let (mut journal, _) = Journal::open(storage, journal::Settings::default(), |_, _| Ok(())).unwrap();
     let activate = journal_record::ActivateRules { version: 99 };
-    let record = v1::JournalRecord { at: u64::MAX / 2, command: Some(journal_record::Command::ActivateRules(activate)) };
+    let record =
+        v1::JournalRecord { at: u64::MAX / 2, command: Some(journal_record::Command::ActivateRules(activate)) };
     let mut batch = Batch::starting_at(journal.next_sequence());
     batch.push(&record.encode_to_vec());
     journal.append(&mut batch).unwrap();
