@@ -137,11 +137,12 @@ impl Engine {
         }
     }
 
-    /// When an attempt of the same invocation that may yet be answered must be settled, if there is one.
+    /// Just after a later attempt of the same invocation that may yet be answered must be settled, if there is one.
     fn answered_later(&self, lease: &Lease) -> Option<Time> {
         let of_invocation = self.leases.open.values().map(|open| &open.lease).filter(|other| {
-            Call::of(other) == Call::of(lease) && other.id != lease.id && other.state != LeaseState::Unknown
+            let later = other.id.sequence > lease.id.sequence && other.settle_by >= lease.settle_by;
+            Call::of(other) == Call::of(lease) && later && other.state != LeaseState::Unknown
         });
-        of_invocation.map(|other| other.settle_by).filter(|later| *later > lease.settle_by).max()
+        of_invocation.map(|other| Time::from_micros(other.settle_by.micros() + 1)).max()
     }
 }

@@ -103,7 +103,10 @@ fn a_match_that_nobody_takes_up_within_a_second_rests_again() {
     let ended =
         |event: &Event| matches!(event, Event::Ended { lease, how: Ending::NotTakenUp } if lease.id == first.lease);
     assert!(floor.events.iter().any(ended));
-    assert_eq!(floor.engine.resting().map(|resting| resting.id).collect::<Vec<_>>(), [bid]);
+    // It rests again, and what it wakes to is the same offer.
+    let again = floor.offered().unwrap();
+    assert_eq!(again.invocation, bid);
+    assert_ne!(again.lease, first.lease);
     assert_eq!(floor.apply(Command::TakeUp { lease: first.lease }), Err(Refusal::Closed));
     assert_eq!(floor.held(floor.buyer), u128::from(PRICE));
 }
