@@ -16,6 +16,9 @@ use merit_terms::Time;
 /// When it began, so that a market that goes on from it is not behind its clock.
 const HOURS_AGO: Duration = Duration::from_secs(6 * 3600);
 
+/// How many commands more it may take until bids rest and leases are open in the end.
+const LONGER: u64 = 5000;
+
 struct Nobody;
 
 impl Projection for Nobody {
@@ -46,7 +49,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         opening.push_back(Command::ActivateRules { version: RULES });
     }
     let upto = intake.engine().sequence() + commands.parse::<u64>()?;
-    while intake.engine().sequence() < upto {
+    let is_over = |engine: &Engine| {
+        let rests = engine.resting().next().is_some() && engine.open_leases().next().is_some();
+        engine.sequence() >= if rests { upto } else { upto + LONGER }
+    };
+    while !is_over(intake.engine()) {
         let command = opening.pop_front().unwrap_or_else(|| traffic.next(intake.engine()));
         // A refusal is an answer as any other.
         drop(intake.submit(traffic.clock(), &command));
@@ -59,6 +66,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     collected.happened.clear();
     intake.take(&mut collected);
     journal.append(&mut collected.batch)?;
-    println!("{} commands, {} resting bids", intake.engine().sequence(), intake.engine().resting().count());
+    let engine = intake.engine();
+    let (resting, leases) = (engine.resting().count(), engine.open_leases().count());
+    println!("{} commands, {resting} resting bids, {leases} open leases", engine.sequence());
     Ok(())
 }
