@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use merit_sim::journal_bench::{self, Report, Settings};
+use merit_sim::journal_bench::{self, Phase, Report, Settings};
 use serde_json::to_value;
 
 use crate::output::{Output, print_json, print_table};
@@ -13,12 +13,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     within: Option<PathBuf>,
     /// Who submit commands at once
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 8)]
     submitters: u32,
     /// Commands that each submits before it waits for all of them
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 512)]
     burst: u32,
-    /// How long commands are submitted
+    /// How long commands are submitted: entries, then calls for as long
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     /// How long the floor is measured
@@ -50,36 +50,49 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn print(report: &Report) {
     println!(
-        "{} submitters, bursts of {}, {} bytes a command, {} commands a batch{}\n",
+        "{} submitters, bursts of {}{}\n",
         report.submitters,
         report.burst,
-        report.bytes_per_command.round(),
-        report.commands_per_batch.round(),
         if report.snapshots { ", snapshots beside it" } else { "" }
     );
     let columns = [
         ("", false),
         ("seconds", true),
         ("records/s", true),
+        ("bytes a record", true),
+        ("records a sync", true),
         ("syncs/s", true),
         ("durable p50 us", true),
         ("durable p99 us", true),
     ];
-    let journal = vec![
-        "journal".to_owned(),
-        format!("{:.1}", report.seconds),
-        format!("{:.0}", report.commands_per_second),
-        format!("{:.0}", report.syncs_per_second),
-        report.durable_p50_us.to_string(),
-        report.durable_p99_us.to_string(),
-    ];
+    let phase = |name: &str, phase: &Phase, per_second: f64| {
+        vec![
+            name.to_owned(),
+            format!("{:.1}", phase.seconds),
+            format!("{per_second:.0}"),
+            format!("{:.0}", phase.bytes_per_command),
+            format!("{:.0}", phase.commands_per_batch),
+            format!("{:.0}", phase.syncs_per_second),
+            phase.durable_p50_us.to_string(),
+            phase.durable_p99_us.to_string(),
+        ]
+    };
     let floor = vec![
         "floor".to_owned(),
         format!("{:.1}", report.floor_seconds),
         format!("{:.0}", report.floor_records_per_second),
+        format!("{:.0}", report.entries.bytes_per_command),
+        format!("{:.0}", report.entries.commands_per_batch),
         format!("{:.0}", report.floor_syncs_per_second),
         "-".to_owned(),
         "-".to_owned(),
     ];
-    print_table(&columns, [journal, floor]);
+    print_table(
+        &columns,
+        [
+            phase("entries", &report.entries, report.commands_per_second),
+            phase("calls", &report.calls, report.calls_commands_per_second),
+            floor,
+        ],
+    );
 }

@@ -1,32 +1,50 @@
-//! A data directory that an earlier build wrote is read to the same state: `tests/fixtures/v1`, made by `make.sh` there.
+//! Data directories that earlier builds wrote are read to the same state: `tests/fixtures/v1` and so on, made by `make.sh`
+//! there. One of a later release is refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use merit_exchange::journal::{self, Batch, Journal};
+use merit_exchange::storage::Directory;
+use merit_proto::v1::{self, journal_record};
 use merit_terms::LeaseId;
+use prost::Message;
 use serde_json::Value;
 
 use crate::market::{Market, Shape};
 use crate::process::merit;
 
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1");
-/// What a segment has reserved; the fixture holds the bytes in use.
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+/// What a segment has reserved; a fixture holds the bytes in use.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-fn expected() -> Value {
-    serde_json::from_slice(&std::fs::read(format!("{FIXTURE}/expected.json")).unwrap()).unwrap()
+/// The fixtures that are there: `v1`, `v2` and so on.
+fn fixtures() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path());
+    let mut fixtures: Vec<PathBuf> = entries.filter(|path| path.join("expected.json").exists()).collect();
+    fixtures.sort();
+    assert!(fixtures[0].ends_with("v1"));
+    fixtures
 }
 
-/// A copy of the fixture as it stood on the disk of its market.
-fn unpacked() -> tempfile::TempDir {
+fn expected(fixture: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(fixture.join("expected.json")).unwrap()).unwrap()
+}
+
+/// A copy of a fixture as it stood on the disk of its market.
+fn unpacked(fixture: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     std::fs::create_dir_all(data.join("modules")).unwrap();
-    let segment = data.join("journal-0000000001.segment");
-    std::fs::copy(format!("{FIXTURE}/journal-0000000001.segment"), &segment).unwrap();
-    std::fs::File::options().write(true).open(segment).unwrap().set_len(SEGMENT_BYTES).unwrap();
-    for module in std::fs::read_dir(format!("{FIXTURE}/modules")).unwrap() {
-        let module = module.unwrap();
-        std::fs::copy(module.path(), data.join("modules").join(module.file_name())).unwrap();
+    for folder in ["", "modules"] {
+        for entry in std::fs::read_dir(fixture.join(folder)).unwrap().map(Result::unwrap) {
+            let copy = data.join(folder).join(entry.file_name());
+            if entry.file_type().unwrap().is_file() && entry.file_name() != "expected.json" {
+                std::fs::copy(entry.path(), &copy).unwrap();
+                if copy.extension().is_some_and(|extension| extension == "segment") {
+                    std::fs::File::options().write(true).open(copy).unwrap().set_len(SEGMENT_BYTES).unwrap();
+                }
+            }
+        }
     }
     dir
 }
@@ -56,30 +74,89 @@ async fn verified(data: &Path) -> Value {
 }
 
 #[tokio::test]
-async fn a_directory_of_format_1_replays_to_the_digest_it_was_written_with() {
-    let dir = unpacked();
-    let expected = expected();
-    assert_eq!(expected["verified"]["damage"], Value::Null);
-    assert_eq!(expected["verified"]["open_leases"], 1, "the fixture ends in the middle of a call");
-    assert_within("verified", &expected["verified"], &verified(&dir.path().join("data")).await);
+async fn directories_of_earlier_versions_replay_to_the_digest_they_were_written_with() {
+    for fixture in fixtures() {
+        let dir = unpacked(&fixture);
+        let expected = expected(&fixture);
+        assert_eq!(expected["verified"]["damage"], Value::Null);
+        assert_ne!(expected["verified"]["open_leases"], 0, "a fixture ends in the middle of calls");
+        assert_within("verified", &expected["verified"], &verified(&dir.path().join("data")).await);
+    }
 }
 
 #[tokio::test]
-async fn a_market_goes_on_from_a_directory_of_format_1() {
-    let dir = unpacked();
-    let expected = expected();
-    let market = Market::start_in(Shape::AllInOne, dir).await;
-    let id = expected["invocation"]["id"].as_str().unwrap();
-    assert_within("accounts", &expected["accounts"], &market.get("/v1/accounts").await.json());
-    assert_within("functions", &expected["functions"], &market.get("/v1/functions").await.json());
-    assert_within("trades", &expected["trades"], &market.get("/v1/markets/local/wasm/trades").await.json());
-    assert_within("invocation", &expected["invocation"], &market.get(&format!("/v1/invocations/{id}")).await.json());
+async fn a_market_goes_on_from_directories_of_earlier_versions() {
+    for fixture in fixtures() {
+        println!("{}", fixture.display());
+        let expected = expected(&fixture);
+        let market = Market::start_in(Shape::AllInOne, unpacked(&fixture)).await;
+        let id = expected["invocation"]["id"].as_str().unwrap();
+        assert_within("accounts", &expected["accounts"], &market.get("/v1/accounts").await.json());
+        assert_within("functions", &expected["functions"], &market.get("/v1/functions").await.json());
+        let trades = market.get("/v1/markets/local/wasm/trades").await.json();
+        assert_within("trades", &expected["trades"], &trades);
+        let record = market.get(&format!("/v1/invocations/{id}")).await.json();
+        assert_within("invocation", &expected["invocation"], &record);
 
-    let _edge = market.provider("edge-1", &[]).await;
-    let answer = market.invoke("echo", "still running").await;
-    assert_eq!(answer.text(), "still running");
-    let id: LeaseId = answer.header("merit-invocation-id").parse().unwrap();
-    assert_eq!(u64::from(id.run), expected["verified"]["runs"].as_u64().unwrap() + 1);
-    assert!(id.sequence > expected["verified"]["last_sequence"].as_u64().unwrap());
-    market.stop().await;
+        let edge = market.provider("edge-1", &[]).await;
+        let answer = market.invoke("echo", "still running").await;
+        assert_eq!(answer.text(), "still running");
+        let id: LeaseId = answer.header("merit-invocation-id").parse().unwrap();
+        assert_eq!(u64::from(id.run), expected["verified"]["runs"].as_u64().unwrap() + 1);
+        assert!(id.sequence > expected["verified"]["last_sequence"].as_u64().unwrap());
+        assert!(edge.stop().await.success());
+        let data = market.stop().await;
+        let after = verified(&data.path().join("data")).await;
+        assert_eq!(after["rules"], merit_engine::RULES, "a new run goes on by the present rules");
+    }
+}
+
+/// Starts a market on a directory that is not for this release; what it says.
+async fn refusal(data: &Path) -> String {
+    let up = ["up", "--no-demo", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"];
+    let started = tokio::time::timeout(crate::process::PATIENCE, merit().args(up).arg(data).output());
+    let refused = started.await.unwrap().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{said}");
+    said
+}
+
+#[tokio::test]
+async fn a_journal_of_an_unknown_format_is_refused_with_the_way_out() {
+    let dir = unpacked(&fixtures()[0]);
+    let data = dir.path().join("data");
+    let segment = data.join("journal-0000000001.segment");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[8..12].copy_from_slice(&7_u32.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..28]);
+    bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(&segment, bytes).unwrap();
+    let said = refusal(&data).await;
+    for part in [
+        "format version 7, and this merit reads version 1",
+        "Nothing was changed",
+        "start the merit release that wrote it",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_of_unknown_rules_is_refused_with_the_way_out() {
+    let dir = unpacked(&fixtures()[0]);
+    let data = dir.path().join("data");
+    // The next release's first command.
+    let storage = Directory::existing(&data);
+    let (mut journal, _) = Journal::open(storage, journal::Settings::default(), |_, _| Ok(())).unwrap();
+    let activate = journal_record::ActivateRules { version: 99 };
+    let record =
+        v1::JournalRecord { at: u64::MAX / 2, command: Some(journal_record::Command::ActivateRules(activate)) };
+    let mut batch = Batch::starting_at(journal.next_sequence());
+    batch.push(&record.encode_to_vec());
+    journal.append(&mut batch).unwrap();
+    drop(journal);
+    let said = refusal(&data).await;
+    for part in ["rules 99 of the market", "this merit knows 1 and 2", "start the merit release that wrote it"] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
 }

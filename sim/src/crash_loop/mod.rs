@@ -13,19 +13,22 @@ use std::io;
 use merit_engine::{Command, RULES};
 use merit_exchange::journal::{self, Journal};
 use merit_exchange::{Collected, Intake, Restored, restore, snapshot};
-use merit_terms::Refusal;
+use merit_terms::{Refusal, Time};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use crate::faults::{Disk, Faults, Rates};
 
 use model::{Follower, Model};
-use traffic::Traffic;
+pub use traffic::Traffic;
 
 /// Small, so that the journal grows over many segments and is trimmed.
 const SEGMENTS: journal::Settings = journal::Settings { segment_bytes: 4096 };
 /// Starts that may fail by faults before one is let through without.
 const STARTS_MAX: u32 = 4;
+
+/// When the market begins.
+const BEGINNING: Time = Time::from_micros(1_700_000_000_000_000);
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +93,7 @@ pub fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
         disk: Disk::new(settings.seed),
         chance: Pcg64::seed_from_u64(settings.seed),
         model: Model::new(),
-        traffic: Traffic::new(settings.seed),
+        traffic: Traffic::new(settings.seed, BEGINNING),
         report: Report::default(),
     };
     for _ in 0..settings.crashes {

@@ -21,7 +21,8 @@ const MARKETS: usize = 2;
 const PROVIDERS: usize = 4;
 const FUNCTIONS: usize = 4;
 
-pub(super) struct Traffic {
+/// Where random commands come from.
+pub struct Traffic {
     chance: Pcg64,
     now: Time,
     /// Grows, for quotes and for the requests of brokers.
@@ -29,13 +30,14 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    pub(super) fn new(seed: u64) -> Traffic {
-        let now = Time::from_micros(1_700_000_000_000_000);
+    /// Commands from `now` on.
+    #[must_use]
+    pub fn new(seed: u64, now: Time) -> Traffic {
         Traffic { chance: Pcg64::seed_from_u64(seed ^ 0x7AFF1C), now, number: 0 }
     }
 
     /// The clock at the next command.
-    pub(super) fn clock(&mut self) -> Time {
+    pub fn clock(&mut self) -> Time {
         let passed_ms = match self.below(200) {
             0 => 700_000,
             1 => 30_000,
@@ -62,7 +64,7 @@ impl Traffic {
     }
 
     /// The next command; one that cannot be made yet is a tick.
-    pub(super) fn next(&mut self, engine: &Engine) -> Command {
+    pub fn next(&mut self, engine: &Engine) -> Command {
         self.number += 1;
         let command = match self.below(100) {
             0..8 => self.money(engine),

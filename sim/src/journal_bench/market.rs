@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    Audience, Bid, Code, Command, FunctionSettings, Logon, ProviderKind, PutFunction, Qualifier, Quote, RULES,
-    RegisterProvider, Reply, Settle,
+    Audience, Bid, Code, Command, Correction, CorrectionKind, FunctionSettings, Logon, ProviderKind, PutFunction,
+    Qualifier, Quote, RULES, RegisterProvider, Reply, Settle,
 };
 use merit_exchange::Sequencer;
 use merit_terms::{
@@ -22,6 +22,7 @@ const POOL: PoolSize = PoolSize { memory_mb: PoolSize::MAX_MEMORY_MB, slots: Poo
 
 pub(super) struct Market {
     account: AccountId,
+    seller: AccountId,
     functions: Vec<FunctionId>,
 }
 
@@ -40,7 +41,20 @@ impl Market {
             open_provider(sequencer, seller, market, number)?;
         }
         let put = |number| put_function(sequencer, account, number);
-        Ok(Market { account, functions: (0..FUNCTIONS).map(put).collect::<Result<_, _>>()? })
+        Ok(Market { account, seller, functions: (0..FUNCTIONS).map(put).collect::<Result<_, _>>()? })
+    }
+
+    /// An entry between two accounts: the engine has next to nothing to do with it, and its record is as long as that of a
+    /// call.
+    pub(super) fn entry(&self, turn: u32) -> Command {
+        Command::Correct(Box::new(Correction {
+            kind: CorrectionKind::Correction,
+            from: self.account,
+            to: self.seller,
+            amount: Money::ZERO,
+            about: Some(LeaseId { run: 1, sequence: u64::from(turn) }),
+            reason: "bench".to_owned(),
+        }))
     }
 
     /// A call of one of the functions, by turns.

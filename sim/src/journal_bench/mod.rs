@@ -1,8 +1,10 @@
 //! The speed of the journal: commands a second that are applied, encoded and durable under group commit.
 //!
-//! The production engine, codec, sequencer and journal on real files, with many submitters in one process that acquire and
-//! settle in a small market and wait for durability in bulk. Beside it the floor: a preallocated file, with writes of the
-//! same size and the same syncs and nothing else. Network, books and tape are no part of it; snapshots are if asked for.
+//! The production engine, codec, sequencer and journal on real files, with many submitters in one process that wait for
+//! durability in bulk. Twice: with entries, with which the engine has next to nothing to do, so that it is the journal's
+//! way that is measured; and with calls, acquired and settled in a small market. Beside them the floor: a preallocated
+//! file, with writes of the same size and syncs and nothing else. Network, books and tape are no part of it; snapshots are
+//! if asked for.
 
 mod floor;
 mod market;
@@ -13,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use merit_engine::{Engine, Reply};
 use merit_exchange::snapshot::Maker;
 use merit_exchange::storage::Directory;
@@ -22,6 +23,7 @@ use merit_terms::{NameError, Refusal};
 use serde::Serialize;
 
 use market::Market;
+use submit::Load;
 
 /// What is measured, and how much of it.
 #[derive(Clone, Debug)]
@@ -71,9 +73,23 @@ pub struct Report {
     pub submitters: u32,
     pub burst: u32,
     pub snapshots: bool,
+    /// Of entries, which cost the engine next to nothing: what codec, sequencer and journal sustain.
+    pub commands_per_second: f64,
+    /// Of calls, acquired and settled: the same with a match or a bill behind each.
+    pub calls_commands_per_second: f64,
+    pub entries: Phase,
+    pub calls: Phase,
+    /// With batches of as many bytes as those of the entries.
+    pub floor_records_per_second: f64,
+    pub floor_syncs_per_second: f64,
+    pub floor_seconds: f64,
+}
+
+/// One kind of command.
+#[derive(Clone, Debug, Serialize)]
+pub struct Phase {
     pub commands: u64,
     pub seconds: f64,
-    pub commands_per_second: f64,
     /// Durable batches, each with one write and one sync.
     pub syncs_per_second: f64,
     pub commands_per_batch: f64,
@@ -81,9 +97,6 @@ pub struct Report {
     /// From the last command of a burst to its durability.
     pub durable_p50_us: u64,
     pub durable_p99_us: u64,
-    pub floor_seconds: f64,
-    pub floor_syncs_per_second: f64,
-    pub floor_records_per_second: f64,
 }
 
 /// Counts what becomes durable, and drops it.
@@ -106,16 +119,15 @@ impl Projection for Counted {
     }
 }
 
-/// What a phase wrote.
+/// What is durable so far.
 #[derive(Clone, Copy)]
-struct Written {
+struct Durable {
     batches: u64,
     commands: u64,
     bytes: u64,
-    seconds: f64,
 }
 
-/// Measures; takes about the seconds of both phases.
+/// Measures; takes about the seconds of both loads and of the floor.
 pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
     let has_time = settings.seconds > 0.0 && settings.floor_seconds > 0.0;
     if settings.submitters == 0 || settings.burst == 0 || !has_time {
@@ -127,32 +139,27 @@ pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
         .tempdir_in(&within)
         .map_err(|source| JournalBenchError::Files { doing: "make a directory in", path: within, source })?;
 
-    let (written, waits) = submit(settings, directory.path()).await?;
-    let commands_per_batch = written.commands as f64 / written.batches as f64;
-    let bytes = written.bytes.div_ceil(written.batches);
+    let (entries, calls) = submit_both(settings, directory.path()).await?;
+    let batch_bytes = (entries.commands_per_batch * entries.bytes_per_command).round() as u64;
     let floor_time = Duration::from_secs_f64(settings.floor_seconds);
-    let floor = floor::measure(&directory.path().join("floor"), bytes, floor_time)?;
+    let floor = floor::measure(&directory.path().join("floor"), batch_bytes.max(1), floor_time)?;
     let floor_syncs_per_second = floor.syncs as f64 / floor.seconds;
     Ok(Report {
         submitters: settings.submitters,
         burst: settings.burst,
         snapshots: settings.snapshots,
-        commands: written.commands,
-        seconds: written.seconds,
-        commands_per_second: written.commands as f64 / written.seconds,
-        syncs_per_second: written.batches as f64 / written.seconds,
-        commands_per_batch,
-        bytes_per_command: written.bytes as f64 / written.commands as f64,
-        durable_p50_us: waits.value_at_quantile(0.5),
-        durable_p99_us: waits.value_at_quantile(0.99),
-        floor_seconds: floor.seconds,
+        commands_per_second: entries.commands as f64 / entries.seconds,
+        calls_commands_per_second: calls.commands as f64 / calls.seconds,
+        floor_records_per_second: floor_syncs_per_second * entries.commands_per_batch,
         floor_syncs_per_second,
-        floor_records_per_second: floor_syncs_per_second * commands_per_batch,
+        floor_seconds: floor.seconds,
+        entries,
+        calls,
     })
 }
 
-/// Submits for the time asked for and waits for all of it; what was written, and how long bursts waited.
-async fn submit(settings: &Settings, path: &Path) -> Result<(Written, Histogram<u64>), JournalBenchError> {
+/// Both loads, one after the other, through one sequencer.
+async fn submit_both(settings: &Settings, path: &Path) -> Result<(Phase, Phase), JournalBenchError> {
     let failed = |source| JournalBenchError::Files { doing: "use", path: path.to_owned(), source };
     let storage = Directory::create(path).map_err(failed)?;
     let counted = Arc::new(Counted::default());
@@ -168,23 +175,44 @@ async fn submit(settings: &Settings, path: &Path) -> Result<(Written, Histogram<
     } else {
         None
     };
-
-    let count = || {
-        let (_, bytes) = sequencer.progress().before_last_batch();
-        (counted.batches.load(Ordering::Relaxed), counted.commands.load(Ordering::Relaxed), bytes)
-    };
-    let before = count();
-    let started = Instant::now();
-    let until = started + Duration::from_secs_f64(settings.seconds);
-    let waits = submit::all(&sequencer, &market, settings, until).await?;
-    let seconds = started.elapsed().as_secs_f64();
-    let after = count();
+    let entries = submit(settings, &sequencer, &market, &counted, Load::Entries).await?;
+    let calls = submit(settings, &sequencer, &market, &counted, Load::Calls).await?;
     if let Some(maker) = maker {
         maker.stop();
     }
     sequencer.close();
-    let (batches, commands, bytes) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
-    Ok((Written { batches, commands, bytes, seconds }, waits))
+    Ok((entries, calls))
+}
+
+/// Submits for the time asked for, and waits for all of it.
+async fn submit(
+    settings: &Settings,
+    sequencer: &Arc<Sequencer>,
+    market: &Arc<Market>,
+    counted: &Counted,
+    load: Load,
+) -> Result<Phase, JournalBenchError> {
+    let durable = || Durable {
+        batches: counted.batches.load(Ordering::Relaxed),
+        commands: counted.commands.load(Ordering::Relaxed),
+        bytes: sequencer.progress().before_last_batch().1,
+    };
+    let before = durable();
+    let started = Instant::now();
+    let until = started + Duration::from_secs_f64(settings.seconds);
+    let waits = submit::all(sequencer, market, settings, load, until).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let after = durable();
+    let (batches, commands) = ((after.batches - before.batches) as f64, after.commands - before.commands);
+    Ok(Phase {
+        commands,
+        seconds,
+        syncs_per_second: batches / seconds,
+        commands_per_batch: commands as f64 / batches,
+        bytes_per_command: (after.bytes - before.bytes) as f64 / commands as f64,
+        durable_p50_us: waits.value_at_quantile(0.5),
+        durable_p99_us: waits.value_at_quantile(0.99),
+    })
 }
 
 /// A command that must not be refused.

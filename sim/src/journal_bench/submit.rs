@@ -1,4 +1,4 @@
-//! Those who submit: each acquires and settles by turns, a burst at a time, and waits until the burst is durable.
+//! Those who submit: each a burst at a time, and then waits until the burst is durable.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,17 +17,27 @@ const RUNNING: usize = 16;
 /// The longest wait that is told from longer ones: a minute.
 const LONGEST_US: u64 = 60_000_000;
 
+/// What is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Entries, which cost the engine next to nothing.
+    Entries,
+    /// Calls: acquired and settled by turns.
+    Calls,
+}
+
 /// Lets all submit until then; how long the bursts waited, in microseconds.
 pub(super) async fn all(
     sequencer: &Arc<Sequencer>,
     market: &Arc<Market>,
     settings: &Settings,
+    load: Load,
     until: Instant,
 ) -> Result<Histogram<u64>, JournalBenchError> {
     let submitters: Vec<_> = (0..settings.submitters)
         .map(|number| {
             let (sequencer, market, burst) = (sequencer.clone(), market.clone(), settings.burst);
-            tokio::spawn(async move { one(&sequencer, &market, number, burst, until).await })
+            tokio::spawn(async move { one(&sequencer, &market, load, number, burst, until).await })
         })
         .collect();
     let mut waits = Histogram::new_with_max(LONGEST_US, 3)?;
@@ -42,6 +52,7 @@ pub(super) async fn all(
 async fn one(
     sequencer: &Sequencer,
     market: &Market,
+    load: Load,
     number: u32,
     burst: u32,
     until: Instant,
@@ -53,7 +64,7 @@ async fn one(
         let mut last = None;
         for _ in 0..burst {
             turn = turn.wrapping_add(1);
-            let submitted = submit(sequencer, market, turn, &mut running)?;
+            let submitted = submit(sequencer, market, load, turn, &mut running)?;
             last = Some(submitted.durable);
         }
         if let Some(durable) = last {
@@ -68,11 +79,15 @@ async fn one(
 fn submit(
     sequencer: &Sequencer,
     market: &Market,
+    load: Load,
     turn: u32,
     running: &mut VecDeque<LeaseId>,
 ) -> Result<Submitted, JournalBenchError> {
-    let lease = if running.len() >= RUNNING { running.pop_front() } else { None };
-    let command = lease.map_or_else(|| market.acquire(turn), Market::settle);
+    let command = match load {
+        Load::Entries => market.entry(turn),
+        Load::Calls if running.len() < RUNNING => market.acquire(turn),
+        Load::Calls => running.pop_front().map_or_else(|| market.acquire(turn), Market::settle),
+    };
     let submitted = submit_when_there_is_room(sequencer, &command)?;
     match &submitted.applied.reply {
         Ok(Reply::Granted(grant)) => running.push_back(grant.terms.lease),
