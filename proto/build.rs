@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "merit/v1/types.proto",
     "merit/v1/journal.proto",
     "merit/v1/brokerage.proto",
@@ -13,6 +13,8 @@ const FILES: [&str; 8] = [
     "merit/v1/modules.proto",
     "merit/v1/operator.proto",
     "merit/v1/provider.proto",
+    "merit/v1/archive.proto",
+    "merit/v1/rows.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

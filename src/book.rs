@@ -1,9 +1,9 @@
-//! `merit book`: what is offered in a market, level by level.
+//! `merit book`: what is offered in a market and what waits for a price, level by level.
 
 use merit_terms::MarketName;
 
 use crate::client::{self, Client};
-use crate::output::{Output, objects, print_json, print_table, text};
+use crate::output::{Output, cells, objects, print_json, print_table, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -29,8 +29,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         text(&book, "spot_price"),
         text(&book, "sequence")
     );
+    if let Some(bands) = book.get("bands").filter(|bands| !bands.is_null()) {
+        println!("offers from {} to {} USD per GB-s", text(bands, "low"), text(bands, "high"));
+    }
     let columns = [("price USD/GB-s", true), ("capacity MB", true), ("free MB", true), ("offers", true)];
-    let row = |level| ["price", "capacity_mb", "free_mb", "offers"].map(|field| text(level, field)).to_vec();
+    let row = |level| cells(level, ["price", "capacity_mb", "free_mb", "offers"]);
     print_table(&columns, objects(&book, "offers").iter().map(row));
+    let bids = objects(&book, "bids");
+    if !bids.is_empty() {
+        println!();
+        let columns = [("limit USD/GB-s", true), ("wanted MB", true), ("bids", true)];
+        print_table(&columns, bids.iter().map(|level| cells(level, ["price", "memory_mb", "bids"])));
+    }
     Ok(())
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The broker's address
-    #[arg(long, default_value = "http://127.0.0.1:8080", env = "MERIT_BROKER")]
+    #[arg(long, default_value = "http://127.0.0.1:8080", env = "MERIT_BROKER", global = true)]
     broker: String,
 }
 
@@ -62,6 +62,11 @@ impl Client {
             bail!(error_text(head.status, &body));
         }
         Ok(Answer { headers: head.headers, body })
+    }
+
+    /// Sends a JSON body.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.json(method, path, &[], body.to_string()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {

@@ -105,6 +105,7 @@ impl Seller {
             vcpus_milli: milli(cpu_share),
             memory_mb: 1..=self.largest_mb,
             longest_ms: 60_000,
+            protection: None,
             endpoint: None,
         })
     }

@@ -1,8 +1,10 @@
 //! `merit`: a spot market for function execution, and the broker that spends it.
 
+mod accounts;
 mod bench;
 mod book;
 mod broker;
+mod candles;
 mod client;
 mod demo;
 mod deploy;
@@ -12,10 +14,14 @@ mod invoke;
 mod journal;
 mod listen;
 mod logs;
+mod markets;
 mod output;
 mod provider;
+mod providers;
 mod quote;
 mod sim;
+mod span;
+mod statement;
 mod stop;
 mod trades;
 mod up;
@@ -58,11 +64,19 @@ enum Command {
     Functions(functions::Arguments),
     /// Upload a WebAssembly module and define its function
     Deploy(deploy::Arguments),
+    /// Show accounts, and what the operator does about them
+    Accounts(accounts::Arguments),
+    /// List markets, make one, or change what is allowed in one
+    Markets(markets::Arguments),
+    /// List who sells, or stop one and let it come back
+    Providers(providers::Arguments),
     /// Show a market's book
     Book(book::Arguments),
-    /// Show a market's latest trades
+    /// Show a market's trades
     Trades(trades::Arguments),
-    /// Measure the engine, or the way of a call beside a reverse proxy
+    /// Show a market's prices and volume, interval by interval
+    Candles(candles::Arguments),
+    /// Measure the engine, the journal, or the way of a call beside a reverse proxy
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
     Sim(sim::Arguments),
@@ -95,9 +109,13 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Quote(arguments) => quote::run(arguments).await,
         Command::Functions(arguments) => functions::run(arguments).await,
         Command::Deploy(arguments) => deploy::run(arguments).await,
+        Command::Accounts(arguments) => accounts::run(arguments).await,
+        Command::Markets(arguments) => markets::run(arguments).await,
+        Command::Providers(arguments) => providers::run(arguments).await,
         Command::Book(arguments) => book::run(arguments).await,
         Command::Trades(arguments) => trades::run(arguments).await,
-        Command::Bench(arguments) => bench::run(arguments),
+        Command::Candles(arguments) => candles::run(arguments).await,
+        Command::Bench(arguments) => bench::run(arguments).await,
         Command::Sim(arguments) => sim::run(arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Journal(arguments) => journal::run(arguments),

@@ -13,10 +13,10 @@ pub(crate) enum Output {
 }
 
 /// A column: its title, and whether it holds numbers.
-pub(crate) type Column = (&'static str, bool);
+pub(crate) type Column<'a> = (&'a str, bool);
 
 /// Prints rows under their titles; numbers to the right.
-pub(crate) fn print_table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) {
+pub(crate) fn print_table(columns: &[Column<'_>], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(columns.iter().map(|(title, number)| cell(title, *number)));
@@ -42,6 +42,19 @@ pub(crate) fn text(value: &Value, field: &str) -> String {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// The same of several fields: a row of a table.
+pub(crate) fn cells<const COUNT: usize>(value: &Value, fields: [&str; COUNT]) -> Vec<String> {
+    fields.map(|field| text(value, field)).to_vec()
+}
+
+/// Says what was done, with the sequence that the broker answered.
+pub(crate) fn print_done(output: Output, answer: &Value, done: &str) {
+    match output {
+        Output::Json => print_json(answer),
+        Output::Table => println!("{done} (sequence {})", text(answer, "sequence")),
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_agent::{Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
-use merit_terms::{MarketName, Name, PoolSize, Price, Tariff};
+use merit_terms::{MarketName, Name, PoolSize, Price, Protection, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 
 use crate::listen::{address, listen};
@@ -62,6 +62,9 @@ pub(crate) struct Arguments {
     /// The least time billed
     #[arg(long, default_value_t = 1)]
     minimum_ms: u32,
+    /// Pull all offers for a moment once as many calls came in as many milliseconds, such as 100/1000
+    #[arg(long, value_name = "CALLS/MS", value_parser = protection)]
+    protect: Option<Protection>,
     /// Where invocations are taken
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -111,9 +114,15 @@ impl Arguments {
             vcpus_milli: milli(self.cpu_share),
             memory_mb: 1..=self.largest_mb.unwrap_or(all),
             longest_ms: self.longest_ms,
+            protection: self.protect,
             endpoint: self.endpoint.clone(),
         })
     }
+}
+
+fn protection(text: &str) -> anyhow::Result<Protection> {
+    let (leases, within_ms) = text.split_once('/').context("calls and milliseconds, such as 100/1000")?;
+    Ok(Protection { leases: leases.parse().context("calls")?, within_ms: within_ms.parse().context("milliseconds")? })
 }
 
 /// A share of a CPU in thousandths, at least one.

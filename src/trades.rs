@@ -3,12 +3,15 @@
 use merit_terms::MarketName;
 
 use crate::client::{self, Client};
-use crate::output::{Output, objects, print_json, print_table, text};
+use crate::output::{Output, cells, objects, print_json, print_table};
+use crate::span;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The market, such as local/wasm
     market: MarketName,
+    #[command(flatten)]
+    span: span::Arguments,
     /// How many, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,
@@ -20,7 +23,8 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = Client::new(&arguments.broker);
-    let tape = client.get(&format!("/v1/markets/{}/trades?limit={}", arguments.market, arguments.limit)).await?;
+    let query = arguments.span.query(arguments.limit);
+    let tape = client.get(&format!("/v1/markets/{}/trades?{query}", arguments.market)).await?;
     if arguments.output == Output::Json {
         print_json(&tape);
         return Ok(());
@@ -34,6 +38,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ("GB-s", true),
     ];
     let fields = ["sequence", "at", "provider", "price", "memory_mb", "gb_seconds"];
-    print_table(&columns, objects(&tape, "trades").iter().map(|trade| fields.map(|field| text(trade, field)).to_vec()));
+    print_table(&columns, objects(&tape, "trades").iter().map(|trade| cells(trade, fields)));
     Ok(())
 }

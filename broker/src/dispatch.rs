@@ -3,7 +3,7 @@
 //! `step(input) -> action`; the shell does the actions and feeds back what came of them. What decides about a further
 //! attempt is only whether the last one may have run.
 
-use merit_proto::v1::Grant;
+use merit_proto::v1::{Grant, LeaseProof, NotSent};
 use merit_terms::{LeaseId, Outcome, Usage};
 
 /// The most attempts of one invocation.
@@ -28,11 +28,12 @@ pub(crate) enum Input {
     },
     /// The provider got nothing, or took nothing.
     NotSent {
-        busy: bool,
+        why: NotSent,
         reason: String,
     },
-    /// It was sent and no answer came.
+    /// It was sent and no answer came; whether the provider is to blame.
     Unknown {
+        fault: bool,
         reason: String,
     },
     Settled {
@@ -56,10 +57,15 @@ pub(crate) enum Action {
         invocation: Option<LeaseId>,
     },
     Send(Box<Grant>),
-    Settle(LeaseId, Bill),
+    Settle {
+        lease: LeaseId,
+        bill: Bill,
+        /// For an exchange that forgot the lease.
+        proof: Option<LeaseProof>,
+    },
     Release {
         lease: LeaseId,
-        busy: bool,
+        why: NotSent,
     },
     /// Answer the caller; the machine is done.
     Finish(Box<Finished>),
@@ -69,7 +75,7 @@ pub(crate) enum Action {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Bill {
     Executed { outcome: Outcome, usage: Option<Usage>, observed_us: u64, egress_bytes: u64 },
-    Unknown,
+    Unknown { fault: bool },
 }
 
 /// How an invocation ended.
@@ -158,17 +164,17 @@ impl Dispatch {
             }
             Input::Executed { outcome, usage, observed_us, egress_bytes } => {
                 self.outcome = outcome;
-                Action::Settle(self.lease(), Bill::Executed { outcome, usage, observed_us, egress_bytes })
+                self.settle(Bill::Executed { outcome, usage, observed_us, egress_bytes })
             }
-            Input::NotSent { busy, reason } => {
+            Input::NotSent { why, reason } => {
                 // What may have run before stays the worse news.
                 let ran = self.failure.as_ref().map_or(Ran::NotSent, |(ran, ..)| *ran);
-                self.failure = Some((ran, busy, reason));
-                Action::Release { lease: self.lease(), busy }
+                self.failure = Some((ran, why == NotSent::Busy, reason));
+                Action::Release { lease: self.lease(), why }
             }
-            Input::Unknown { reason } => {
+            Input::Unknown { fault, reason } => {
                 self.failure = Some((Ran::Unknown, false, reason));
-                Action::Settle(self.lease(), Bill::Unknown)
+                self.settle(Bill::Unknown { fault })
             }
             Input::Settled { cost, billed_ms } => {
                 let outcome = self.outcome;
@@ -177,6 +183,11 @@ impl Dispatch {
             Input::Released => self.again(),
             Input::Unsettled { reason } => self.finish(End::Failed { ran: Ran::Executed, busy: false, reason }),
         }
+    }
+
+    fn settle(&self, bill: Bill) -> Action {
+        let proof = self.grant.as_ref().and_then(|grant| grant.proof.clone());
+        Action::Settle { lease: self.lease(), bill, proof }
     }
 
     /// A further attempt, if no attempt may have run or it may run twice.
@@ -223,16 +234,17 @@ mod tests {
             provider: provider.into(),
             lease: Some(LeaseId { run: 1, sequence }.into()),
             idempotent,
+            proof: Some(LeaseProof { terms: Vec::new(), mac: vec![sequence as u8] }),
             ..Grant::default()
         }))
     }
 
     fn not_sent() -> Input {
-        Input::NotSent { busy: false, reason: "connection refused".into() }
+        Input::NotSent { why: NotSent::Failed, reason: "connection refused".into() }
     }
 
     fn unknown() -> Input {
-        Input::Unknown { reason: "connection reset".into() }
+        Input::Unknown { fault: true, reason: "connection reset".into() }
     }
 
     /// Feeds the inputs and returns the last action.
@@ -268,9 +280,11 @@ mod tests {
     #[test]
     fn what_was_not_sent_is_released_and_what_may_have_run_is_settled() {
         let action = run(false, vec![grant("a", 7, false), not_sent()]);
-        assert!(matches!(action, Action::Release { lease: LeaseId { run: 1, sequence: 7 }, busy: false }));
+        assert!(matches!(action, Action::Release { lease: LeaseId { run: 1, sequence: 7 }, why: NotSent::Failed }));
         let action = run(false, vec![grant("a", 7, false), unknown()]);
-        assert!(matches!(action, Action::Settle(LeaseId { run: 1, sequence: 7 }, Bill::Unknown)));
+        let Action::Settle { lease, bill, proof } = action else { panic!("{action:?}") };
+        assert_eq!((lease, bill), (LeaseId { run: 1, sequence: 7 }, Bill::Unknown { fault: true }));
+        assert_eq!(proof.map(|proof| proof.mac), Some(vec![7]), "for an exchange that forgot it");
     }
 
     #[test]

@@ -63,10 +63,10 @@ impl ApiError {
     pub(crate) fn refused(code: &str, message: impl Into<String>) -> ApiError {
         let status = match code {
             "not_found" => StatusCode::NOT_FOUND,
-            "already_exists" => StatusCode::CONFLICT,
-            "forbidden" => StatusCode::FORBIDDEN,
+            "already_exists" | "closed" | "market_closed" | "unknown_rules" => StatusCode::CONFLICT,
+            "forbidden" | "account_frozen" | "provider_killed" => StatusCode::FORBIDDEN,
             "insufficient_funds" | "budget_exceeded" => StatusCode::PAYMENT_REQUIRED,
-            "no_capacity" | "max_concurrency" => StatusCode::TOO_MANY_REQUESTS,
+            "no_capacity" | "max_concurrency" | "over_limit" => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         ApiError::new(status, code, message)
@@ -81,6 +81,8 @@ impl From<tonic::Status> for ApiError {
         match status.code() {
             Code::NotFound => ApiError::not_found(status.message()),
             Code::InvalidArgument => ApiError::unusable(status.message()),
+            // Not now, and the exchange says why.
+            Code::Aborted => ApiError::unavailable(status.message()),
             Code::ResourceExhausted | Code::OutOfRange => {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", status.message())
             }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use merit_proto::Transport;
 use merit_proto::v1;
+use merit_proto::v1::archive_client::ArchiveClient;
 use merit_proto::v1::brokerage_client::BrokerageClient;
 use merit_proto::v1::market_data_client::MarketDataClient;
 use merit_proto::v1::modules_client::ModulesClient;
+use merit_proto::v1::operator_client::OperatorClient;
 use merit_proto::v1::registry_client::RegistryClient;
 
 use crate::error::ApiError;
@@ -21,7 +23,9 @@ const MESSAGE_MAX_BYTES: usize = 33 << 20;
 pub(crate) struct Exchange {
     pub(crate) brokerage: BrokerageClient<Transport>,
     pub(crate) registry: RegistryClient<Transport>,
+    pub(crate) operator: OperatorClient<Transport>,
     pub(crate) market_data: MarketDataClient<Transport>,
+    pub(crate) archive: ArchiveClient<Transport>,
     pub(crate) modules: ModulesClient<Transport>,
 }
 
@@ -30,7 +34,9 @@ impl Exchange {
         Exchange {
             brokerage: BrokerageClient::new(transport.clone()),
             registry: RegistryClient::new(transport.clone()),
+            operator: OperatorClient::new(transport.clone()),
             market_data: MarketDataClient::new(transport.clone()),
+            archive: ArchiveClient::new(transport.clone()),
             modules: ModulesClient::new(transport).max_encoding_message_size(MESSAGE_MAX_BYTES),
         }
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use merit_proto::v1;
-use merit_proto::v1::acquire_response::Answer;
 use merit_terms::{LeaseId, Limits, Usage};
 use serde_json::json;
 
 use crate::PAYLOAD_MAX_BYTES;
+use crate::brokerage::Answer;
 use crate::dispatch::{Action, Bill, Dispatch, End, Finished, Input, Ran};
 use crate::error::ApiError;
 use crate::exchange::answer;
@@ -36,9 +36,6 @@ pub(crate) struct Ended {
     /// Whether the caller's deadline passed meanwhile.
     pub(crate) late: bool,
 }
-
-/// How long an exchange that does not answer is asked again to settle.
-const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs an invocation to its end. It goes on when the caller is gone: what was leased is settled.
 pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Result<Ended, ApiError> {
@@ -70,7 +67,8 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                 Input::Refused { code: "timeout".to_owned(), message: "the deadline has passed".to_owned() }
             }
             Action::Acquire { tried, invocation } => {
-                let request = v1::AcquireRequest {
+                let bid = v1::Acquire {
+                    number: 0, // The stream gives it one.
                     account: call.account.clone(),
                     function: call.function.clone(),
                     qualifier: qualifier.clone(),
@@ -80,7 +78,7 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                     invocation: invocation.map(Into::into),
                 };
                 let further = invocation.is_some();
-                match acquire(&state, request).await {
+                match acquire(&state, bid).await {
                     Ok(input) => input,
                     // What became of the attempts before is the worse news.
                     Err(error) if further => Input::Refused { code: error.code, message: error.message },
@@ -94,8 +92,14 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                 note_failure(&state, &grant.provider, &attempt.input);
                 attempt.input
             }
-            Action::Settle(lease, bill) => settle(&state, &call.account, machine.invocation(), lease, bill).await,
-            Action::Release { lease, busy } => release(&state, lease, busy).await,
+            Action::Settle { lease, bill, proof } => {
+                let invocation = machine.invocation().unwrap_or(lease);
+                settle(&state, &call.account, invocation, lease, bill, proof).await
+            }
+            Action::Release { lease, why } => {
+                state.stream.release(lease, why);
+                Input::Released
+            }
         };
         action = machine.step(input);
     }
@@ -104,60 +108,68 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
 fn note_failure(state: &State, provider: &str, input: &Input) {
     let (execution, reason) = match input {
         Input::NotSent { reason, .. } => ("not_sent", reason),
-        Input::Unknown { reason } => ("unknown", reason),
+        Input::Unknown { reason, .. } => ("unknown", reason),
         _ => return,
     };
     state.metrics.attempt_failed(provider, execution);
     tracing::debug!(provider, execution, reason, "an attempt failed");
 }
 
-async fn acquire(state: &State, request: v1::AcquireRequest) -> Result<Input, ApiError> {
-    let mut client = state.exchange.brokerage.clone();
-    match answer(client.acquire(request)).await?.answer {
-        Some(Answer::Grant(grant)) => Ok(Input::Granted(Box::new(grant))),
-        Some(Answer::Refusal(refusal)) => Ok(Input::Refused { code: refusal.code, message: refusal.message }),
-        None => Err(ApiError::unavailable("the exchange answered neither a grant nor a refusal")),
-    }
-}
-
-/// Bills a lease. A settle may be repeated, so it is: an exchange that restarts must not cost the seller its pay.
-async fn settle(state: &State, account: &str, invocation: Option<LeaseId>, lease: LeaseId, bill: Bill) -> Input {
-    let executed = bill != Bill::Unknown;
-    let request = settle_request(lease, bill);
-    let until = Instant::now() + SETTLE_WITHIN;
-    let mut pause = Duration::from_millis(20);
-    let settled = loop {
-        let mut client = state.exchange.brokerage.clone();
-        match answer(client.settle(request)).await {
-            Ok(settled) => break Ok(settled),
-            Err(error) if error.status != http::StatusCode::SERVICE_UNAVAILABLE => break Err(error),
-            Err(error) if Instant::now() + pause > until => break Err(error),
-            Err(_) => tokio::time::sleep(pause).await,
+async fn acquire(state: &State, bid: v1::Acquire) -> Result<Input, ApiError> {
+    match state.stream.acquire(bid).await {
+        Answer::Granted(grant) => Ok(Input::Granted(grant)),
+        Answer::Refused(refusal) => Ok(Input::Refused { code: refusal.code, message: refusal.message }),
+        Answer::Settled { .. } | Answer::Unavailable => {
+            Err(ApiError::unavailable("the exchange does not answer; try again shortly"))
         }
-        pause = (pause * 2).min(Duration::from_secs(1));
-    };
-    match settled {
-        _ if !executed => Input::Released,
-        Ok(settled) if !settled.closed => Input::Settled { cost: settled.cost, billed_ms: settled.billed_ms },
-        // Settled by a call whose answer was lost, or ended in a crash of the exchange: its record says.
-        Ok(_) => settled_before(state, account, invocation.unwrap_or(lease), lease).await,
-        Err(error) => Input::Unsettled { reason: error.message },
     }
 }
 
-fn settle_request(lease: LeaseId, bill: Bill) -> v1::SettleRequest {
-    let mut request = v1::SettleRequest { lease: Some(lease.into()), ..v1::SettleRequest::default() };
+/// Bills a lease; by its proof, if a crash of the exchange forgot it.
+async fn settle(
+    state: &State,
+    account: &str,
+    invocation: LeaseId,
+    lease: LeaseId,
+    bill: Bill,
+    proof: Option<v1::LeaseProof>,
+) -> Input {
+    let executed = matches!(bill, Bill::Executed { .. });
+    let settle = settle_message(lease, bill);
+    let mut answer = state.stream.settle(settle).await;
+    if let (Answer::Refused(refusal), Some(proof)) = (&answer, proof)
+        && refusal.code == "forgotten"
+    {
+        answer = state.stream.settle_forgotten(proof, settle).await;
+    }
+    match answer {
+        _ if !executed => Input::Released,
+        Answer::Settled { cost, billed_ms } => Input::Settled { cost, billed_ms },
+        // Settled by a message whose answer was lost, or closed meanwhile: its record says.
+        Answer::Refused(refusal) if refusal.code == "closed" => settled_before(state, account, invocation, lease).await,
+        Answer::Refused(refusal) => Input::Unsettled { reason: refusal.message },
+        Answer::Granted(_) | Answer::Unavailable => {
+            Input::Unsettled { reason: "the exchange does not answer".to_owned() }
+        }
+    }
+}
+
+fn settle_message(lease: LeaseId, bill: Bill) -> v1::Settle {
+    let mut settle = v1::Settle { lease: Some(lease.into()), ..v1::Settle::default() };
     match bill {
         Bill::Executed { outcome, usage, observed_us, egress_bytes } => {
-            request.set_execution(v1::Execution::Executed);
-            request.set_outcome(outcome.into());
-            request.reported = usage.as_ref().map(|usage: &Usage| usage.into());
-            request.observed_us = observed_us;
-            request.egress_bytes = egress_bytes;
+            settle.set_execution(v1::Execution::Executed);
+            settle.set_outcome(outcome.into());
+            settle.reported = usage.as_ref().map(|usage: &Usage| usage.into());
+            settle.observed_us = observed_us;
+            settle.egress_bytes = egress_bytes;
         }
-        Bill::Unknown => request.set_execution(v1::Execution::Unknown),
+        Bill::Unknown { fault } => {
+            settle.set_execution(v1::Execution::Unknown);
+            settle.fault = fault;
+        }
     }
-    request
+    settle
 }
 
 async fn settled_before(state: &State, account: &str, invocation: LeaseId, lease: LeaseId) -> Input {
@@ -172,15 +184,6 @@ async fn settled_before(state: &State, account: &str, invocation: LeaseId, lease
         Ok(record) if paid(&record) => Input::Settled { cost: record.cost, billed_ms: record.billed_ms },
         _ => Input::Unsettled { reason: "the exchange no longer knows its lease; it is not charged".to_owned() },
     }
-}
-
-/// A release that does not arrive costs nothing: the lease ends at its deadline.
-async fn release(state: &State, lease: LeaseId, busy: bool) -> Input {
-    let mut client = state.exchange.brokerage.clone();
-    if let Err(error) = answer(client.release(v1::ReleaseRequest { lease: Some(lease.into()), busy })).await {
-        tracing::warn!(%lease, error = error.message, "a lease could not be given back");
-    }
-    Input::Released
 }
 
 /// What a caller reads when its invocation did not execute.

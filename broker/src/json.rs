@@ -25,7 +25,18 @@ pub(crate) fn time(micros: u64) -> String {
     Time::from_micros(micros).to_string()
 }
 
-/// `day` or `month`.
+/// How a budget stands in its present period.
+pub(crate) fn spending(of: &v1::BudgetSpending) -> Value {
+    let budget = of.budget.unwrap_or_default();
+    json!({
+        "period": period(budget.period()),
+        "amount": decimal(budget.amount),
+        "spent": wide_decimal(&of.spent),
+        "held": wide_decimal(&of.held),
+    })
+}
+
+/// `day`, `month`, or for what never renews `never`.
 pub(crate) fn period(period: v1::Period) -> &'static str {
     match period {
         v1::Period::Day => merit_terms::Period::Day.as_str(),
@@ -40,8 +51,12 @@ pub(crate) fn lease_id(id: Option<v1::LeaseId>) -> String {
 
 /// Billed energy, exactly: memory in GB x billed time in s.
 fn gb_seconds(memory_mb: u32, billed_ms: u64) -> Decimal {
-    let product = Exact::from(memory_mb) * Exact::from(billed_ms);
-    (product / Exact::from(1024 * 1000)).normalize().to_string()
+    energy(Exact::from(memory_mb) * Exact::from(billed_ms))
+}
+
+/// MB-ms in GB-s, exactly.
+pub(crate) fn energy(mb_ms: impl Into<Exact>) -> Decimal {
+    (mb_ms.into() / Exact::from(1024 * 1000)).normalize().to_string()
 }
 
 pub(crate) fn tariff(tariff: &v1::Tariff) -> Value {
@@ -68,6 +83,10 @@ pub(crate) fn offer(offer: &v1::Offer) -> Value {
         "per_gb_second": decimal(rates.per_gb_second),
         "per_request": decimal(rates.per_request),
     })
+}
+
+pub(crate) fn bid_level(level: &v1::BidLevel) -> Value {
+    json!({"price": decimal(level.price), "memory_mb": level.memory_mb, "bids": level.bids})
 }
 
 pub(crate) fn trade(trade: &v1::Trade) -> Value {
@@ -98,6 +117,11 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8], known: &[&str]) -> Result<T
     typed(value)
 }
 
+/// The same, or the default where there is no body.
+pub(crate) fn read_or_default<T: DeserializeOwned + Default>(body: &[u8], known: &[&str]) -> Result<T, ApiError> {
+    if body.is_empty() { Ok(T::default()) } else { read(body, known) }
+}
+
 /// A JSON value as a `T`; a part of another type is refused by its path.
 pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string() {
@@ -112,6 +136,12 @@ pub(crate) fn check_fields(within: &str, object: &Map<String, Value>, known: &[&
     let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, unknown));
     let hint = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
     Err(ApiError::malformed(format!("the field `{within}{unknown}` is not known{hint}")))
+}
+
+/// Refuses a field that no budget has, in the `budgets` of a JSON object.
+pub(crate) fn check_budgets(of: &Value) -> Result<(), ApiError> {
+    let budgets = of.get("budgets").and_then(Value::as_array).into_iter().flatten();
+    budgets.filter_map(Value::as_object).try_for_each(|budget| check_fields("budgets.", budget, &["period", "amount"]))
 }
 
 #[cfg(test)]

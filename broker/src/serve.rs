@@ -17,7 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::PAYLOAD_MAX_BYTES;
-use crate::doors::{accounts, functions, invocations, markets, stream};
+use crate::brokerage::Brokerage;
+use crate::doors::{
+    accounts, functions, invocations, leases, market_terms, markets, providers, statements, stream, tape,
+};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::guard::keyless_loopback;
@@ -47,6 +50,8 @@ pub enum StartError {
 /// What every request may use.
 pub(crate) struct State {
     pub(crate) exchange: Exchange,
+    /// Leases and settlements.
+    pub(crate) stream: Brokerage,
     pub(crate) upstream: Upstream,
     pub(crate) metrics: Metrics,
     pub(crate) page: Page,
@@ -72,6 +77,7 @@ impl Broker {
         }
         let (stopping, invocations) = (CancellationToken::new(), TaskTracker::new());
         let state = Arc::new(State {
+            stream: Brokerage::start(settings.exchange.clone()),
             exchange: Exchange::new(settings.exchange),
             upstream: Upstream::new(),
             metrics: Metrics::new()?,
@@ -119,12 +125,25 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/functions/{name}/quote", post(invocations::quote))
         .route("/v1/invocations/{id}", get(invocations::get))
         .route("/v1/markets", get(markets::list))
+        .route("/v1/markets/{region}/{class}", put(market_terms::put))
         .route("/v1/markets/{region}/{class}/book", get(markets::book))
-        .route("/v1/markets/{region}/{class}/trades", get(markets::trades))
+        .route("/v1/markets/{region}/{class}/trades", get(tape::trades))
+        .route("/v1/markets/{region}/{class}/candles", get(tape::candles))
         .route("/v1/stream", get(stream::get))
-        .route("/v1/providers", get(accounts::providers))
-        .route("/v1/accounts", get(accounts::list))
+        .route("/v1/leases/{id}/close", post(leases::close))
+        .route("/v1/providers", get(providers::list).post(providers::register))
+        .route("/v1/providers/{name}/kill", post(providers::kill))
+        .route("/v1/providers/{name}/revive", post(providers::revive))
+        .route("/v1/providers/{name}/limits", put(providers::limits))
+        .route("/v1/providers/{name}/labels", put(providers::labels))
+        .route("/v1/accounts", get(accounts::list).post(accounts::open))
         .route("/v1/accounts/{id}", get(accounts::get))
+        .route("/v1/accounts/{id}/statement", get(statements::get))
+        .route("/v1/accounts/{id}/deposits", post(accounts::deposit))
+        .route("/v1/accounts/{id}/payouts", post(accounts::payout))
+        .route("/v1/accounts/{id}/corrections", post(accounts::correct))
+        .route("/v1/accounts/{id}/freeze", post(accounts::freeze))
+        .route("/v1/accounts/{id}/limits", put(accounts::limits))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use merit_adapters::{Answer, agent};
-use merit_proto::v1::Grant;
+use merit_proto::v1::{Grant, NotSent};
 
 use crate::PAYLOAD_MAX_BYTES;
 use crate::dispatch::Input;
@@ -66,30 +66,37 @@ impl Upstream {
     pub(crate) async fn send(&self, grant: &Grant, call: &Call, within: Option<Duration>) -> Attempt {
         let started = Instant::now();
         if within == Some(Duration::ZERO) {
-            let input = Input::NotSent { busy: false, reason: "the deadline has passed".to_owned() };
+            let input = Input::NotSent { why: NotSent::Withdrawn, reason: "the deadline has passed".to_owned() };
             return Attempt { input, answer: None, took: Duration::ZERO };
         }
-        let limit = Duration::from_millis(grant.timeout_ms.into()) + ANSWER_GRACE;
-        let limit = within.map_or(limit, |within| within.min(limit));
+        let longest = Duration::from_millis(grant.timeout_ms.into()) + ANSWER_GRACE;
+        let limit = within.map_or(longest, |within| within.min(longest));
         let (input, answer) = match tokio::time::timeout(limit, self.attempt(grant, call, started)).await {
             Ok(came) => came,
-            Err(_) => (Input::Unknown { reason: format!("no answer within {} ms", limit.as_millis()) }, None),
+            Err(_) => {
+                // The caller's deadline says nothing about the provider.
+                let (fault, reason) = (limit == longest, format!("no answer within {} ms", limit.as_millis()));
+                (Input::Unknown { fault, reason }, None)
+            }
         };
         Attempt { input, answer, took: started.elapsed() }
     }
 
     async fn attempt(&self, grant: &Grant, call: &Call, started: Instant) -> (Input, Option<FunctionAnswer>) {
-        let not_sent = |reason: String| (Input::NotSent { busy: false, reason }, None);
-        let unknown = |reason: String| (Input::Unknown { reason }, None);
+        let not_sent = |reason: String| (Input::NotSent { why: NotSent::Failed, reason }, None);
+        let broke = |reason: String| (Input::Unknown { fault: true, reason }, None);
         let Some(invocation) = grant.invocation else {
-            return not_sent("the grant names no invocation".to_owned());
+            let reason = "the grant names no invocation".to_owned();
+            return (Input::NotSent { why: NotSent::Withdrawn, reason }, None);
         };
+        let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
         let wire = agent::Call {
             endpoint: &grant.endpoint,
             account: &call.account,
             function: &call.function,
             revision: grant.revision,
             token: &grant.token,
+            proof: &proof,
             invocation: invocation.into(),
             content_type: call.content_type.as_ref(),
         };
@@ -100,16 +107,17 @@ impl Upstream {
         let response = match self.0.request(request).await {
             Ok(response) => response,
             Err(error) if error.is_connect() => return not_sent("the provider does not accept connections".to_owned()),
-            Err(error) => return unknown(format!("the connection to the provider broke: {error}")),
+            Err(error) => return broke(format!("the connection to the provider broke: {error}")),
         };
         let (head, body) = response.into_parts();
         match agent::answer(&head) {
-            Answer::NotSent { busy, reason } => (Input::NotSent { busy, reason }, None),
-            Answer::Unknown { reason } => unknown(reason),
+            Answer::NotSent { busy: true, reason } => (Input::NotSent { why: NotSent::Busy, reason }, None),
+            Answer::NotSent { busy: false, reason } => not_sent(reason),
+            Answer::Unknown { fault, reason } => (Input::Unknown { fault, reason }, None),
             Answer::Executed(report) => {
                 let body = match Limited::new(body, PAYLOAD_MAX_BYTES).collect().await {
                     Ok(body) => body.to_bytes(),
-                    Err(error) => return unknown(format!("the provider's answer broke off: {error}")),
+                    Err(error) => return broke(format!("the provider's answer broke off: {error}")),
                 };
                 let input = Input::Executed {
                     outcome: report.outcome,

@@ -29,7 +29,21 @@ pub struct Collected {
 pub struct Intake {
     engine: Engine,
     open: Collected,
-    record: Vec<u8>,
+    time: Vec<u8>,
+    encoded: Encoded,
+}
+
+/// A command as it will stand in the journal, but for the time at which it is applied. Made by whoever submits it, beside
+/// the others, so that only what needs their order is done in it.
+#[derive(Debug, Default)]
+pub struct Encoded(Vec<u8>);
+
+impl Encoded {
+    /// Encodes a command in the place of the one before.
+    pub fn encode(&mut self, command: &Command) {
+        self.0.clear();
+        codec::encode_command(command, &mut self.0);
+    }
 }
 
 impl Collected {
@@ -45,7 +59,12 @@ impl Intake {
     #[must_use]
     pub fn new(engine: Engine) -> Intake {
         let batch = Batch::starting_at(engine.sequence() + 1);
-        Intake { engine, open: Collected { batch, happened: Vec::new() }, record: Vec::new() }
+        Intake {
+            engine,
+            open: Collected { batch, happened: Vec::new() },
+            time: Vec::new(),
+            encoded: Encoded::default(),
+        }
     }
 
     #[must_use]
@@ -55,12 +74,21 @@ impl Intake {
 
     /// Applies a command at `clock`. If it changed anything, it is in the batch.
     pub fn submit(&mut self, clock: Time, command: &Command) -> Applied {
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.encode(command);
+        let applied = self.submit_encoded(clock, command, &encoded);
+        self.encoded = encoded;
+        applied
+    }
+
+    /// The same where the command is encoded already.
+    pub fn submit_encoded(&mut self, clock: Time, command: &Command, encoded: &Encoded) -> Applied {
         let mut events = Vec::new();
         let applied = self.engine.apply(clock, command, &mut events);
         if let Some(sequence) = applied.sequence {
-            self.record.clear();
-            codec::encode(applied.at, command, &mut self.record);
-            self.open.batch.push(&self.record);
+            self.time.clear();
+            codec::encode_time(applied.at, &mut self.time);
+            self.open.batch.push_parts([&self.time, &encoded.0]);
             self.open.happened.push(Happened { sequence, at: applied.at, events });
         }
         applied
@@ -85,10 +113,11 @@ impl Intake {
         self.open.batch.bytes()
     }
 
-    /// Gives the batch out to be written, and begins the next one in the room that `collected` has left.
+    /// Gives the batch out to be written, and begins the next one in the room that `collected` has left. What happened in
+    /// that must be cleared: it would take long here.
     pub fn take(&mut self, collected: &mut Collected) {
+        debug_assert!(collected.happened.is_empty(), "what happened must have been shown and dropped");
         collected.batch.restart_at(self.open.batch.next_sequence());
-        collected.happened.clear();
         std::mem::swap(&mut self.open, collected);
     }
 }

@@ -41,13 +41,19 @@ impl MasterKey {
 
     /// The key that signs the tokens of one session of one provider.
     pub(crate) fn session_key(&self, provider: &str, session: u32) -> [u8; 32] {
+        self.derive(&[b"session\0", provider.as_bytes(), b"\0", &session.to_le_bytes()])
+    }
+
+    /// The key that proves leases; it never leaves the process.
+    pub(crate) fn lease_key(&self) -> [u8; 32] {
+        self.derive(&[b"lease\0"])
+    }
+
+    fn derive(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
         block[..32].copy_from_slice(&self.0);
         let mut mac = Hmac::<Sha256>::new(&block);
-        mac.update(b"session\0");
-        mac.update(provider.as_bytes());
-        mac.update(b"\0");
-        mac.update(&session.to_le_bytes());
+        parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
 }

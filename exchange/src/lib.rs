@@ -3,7 +3,9 @@
 //! Never imports the broker or an agent, never forwards an invocation, never reads a payload. Decisions are the
 //! engine's; here they are ordered, made durable, published and answered.
 
-mod book;
+mod archive;
+mod books;
+mod brokers;
 mod clock;
 mod codec;
 pub mod history;
@@ -14,7 +16,6 @@ mod modules;
 mod open;
 #[cfg(test)]
 mod recorded;
-mod records;
 mod replay;
 mod restore;
 mod rules;
@@ -24,10 +25,12 @@ mod services;
 mod sessions;
 pub mod snapshot;
 pub mod storage;
+#[cfg(test)]
+mod world;
 
 pub use codec::{CodecError, decode};
 pub use history::{Replayed, replay};
-pub use intake::{Collected, Happened, Intake};
+pub use intake::{Collected, Encoded, Happened, Intake};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
 pub use open::{Exchange, OpenError, Settings};
 pub use replay::ReplayError;

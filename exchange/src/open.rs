@@ -6,12 +6,13 @@ use std::sync::Arc;
 use merit_engine::{Command, Engine};
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
-use crate::book::Books;
+use crate::archive::{Archive, Checkpoint};
+use crate::books::Books;
+use crate::brokers::Brokers;
 use crate::intake::Happened;
 use crate::journal::{self, Damage};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
-use crate::records::Records;
 use crate::restore::{RestoreError, Restored, restore};
 use crate::rules::RULES;
 use crate::sequencer::{Projection, Sequencer, SubmitError};
@@ -40,7 +41,7 @@ pub enum OpenError {
     Key(#[from] KeyError),
     #[error("could not open the modules directory")]
     Modules(#[from] ModuleError),
-    #[error("could not start the threads of the journal and its snapshots")]
+    #[error("could not start the threads of the journal, its snapshots and the archive")]
     Thread(#[source] std::io::Error),
     #[error(transparent)]
     Stopped(#[from] SubmitError),
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) projections: Arc<Projections>,
     pub(crate) modules: ModuleStore,
     pub(crate) key: MasterKey,
+    /// Makes and checks the proofs of leases.
+    pub(crate) lease_key: [u8; 32],
     pub(crate) settings: Settings,
     cut: Option<Damage>,
     damaged: Vec<snapshot::Damage>,
@@ -67,23 +70,43 @@ pub(crate) struct Inner {
 /// Everything that follows the durable events.
 pub(crate) struct Projections {
     pub(crate) books: Books,
-    pub(crate) records: Records,
     pub(crate) sessions: Sessions,
+    pub(crate) brokers: Brokers,
+    pub(crate) archive: Archive,
+}
+
+impl Projections {
+    fn new() -> Projections {
+        Projections {
+            books: Books::new(),
+            sessions: Sessions::default(),
+            brokers: Brokers::default(),
+            archive: Archive::new(),
+        }
+    }
+
+    /// The sequence up to which all that is kept on disk is there whatever happens: the journal is needed after it.
+    fn kept_to(&self) -> u64 {
+        self.archive.checkpoint()
+    }
 }
 
 impl Projection for Projections {
+    /// What the archive misses it reads by itself.
     fn checkpoint(&self) -> u64 {
         u64::MAX
     }
 
     fn begin(&self, engine: &Engine) {
         self.books.begin(engine);
+        self.sessions.begin(engine);
     }
 
     fn apply(&self, happened: &mut Vec<Happened>) {
-        self.records.apply(happened);
         self.books.apply(happened);
         self.sessions.apply(happened);
+        self.brokers.apply(happened);
+        self.archive.take(happened.drain(..));
     }
 }
 
@@ -93,22 +116,33 @@ impl Exchange {
     pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
-        let projections =
-            Arc::new(Projections { books: Books::new(), records: Records::default(), sessions: Sessions::default() });
+        let projections = Arc::new(Projections::new());
         let Restored { engine, journal, recovery, damaged, made, .. } =
             restore(storage.clone(), journal::Settings::default(), &*projections)?;
         let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
         let (run, rules, identity) = (engine.run() + 1, engine.rules(), journal.identity());
+        let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
         let sequencer = Sequencer::start(engine, journal, projections.clone()).map_err(OpenError::Thread)?;
+        let started = projections.archive.start(&settings.data_dir, sequencer.progress(), opened_at);
+        started.map_err(OpenError::Thread)?;
         let maker = {
             let projections = projections.clone();
-            let checkpoint = move || projections.checkpoint();
+            let checkpoint = move || projections.kept_to();
             Maker::start(storage, identity, sequencer.progress(), checkpoint, made).map_err(OpenError::Thread)?
         };
         let cut = recovery.cut;
-        let exchange =
-            Exchange(Arc::new(Inner { maker, sequencer, projections, modules, key, settings, cut, damaged }));
+        let exchange = Exchange(Arc::new(Inner {
+            maker,
+            sequencer,
+            projections,
+            modules,
+            lease_key: key.lease_key(),
+            key,
+            settings,
+            cut,
+            damaged,
+        }));
         exchange.submit_durable(&Command::Start { run }).await?;
         if rules < RULES {
             exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;
@@ -171,5 +205,6 @@ impl Exchange {
     pub fn close(&self) {
         self.0.maker.stop();
         self.0.sequencer.close();
+        self.0.projections.archive.close();
     }
 }

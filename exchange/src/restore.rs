@@ -13,6 +13,9 @@ use crate::sequencer::Projection;
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
 use crate::storage::{LockError, Storage};
 
+/// Commands that are replayed before the projection sees them.
+const STRIDE: usize = 1024;
+
 #[cfg(test)]
 mod tests;
 
@@ -81,10 +84,13 @@ pub fn restore<S: Storage + Clone>(
         let at = replay::step(&mut engine, sequence, record, &mut events).map_err(Box::<ReplayError>::from)?.at;
         replayed_bytes += record.len() as u64;
         happened.push(Happened { sequence, at, events });
-        projection.apply(&mut happened);
-        happened.clear();
+        if happened.len() == STRIDE {
+            projection.apply(&mut happened);
+            happened.clear();
+        }
         Ok(())
     })?;
+    projection.apply(&mut happened);
     let rules = engine.rules();
     rules::check(rules).map_err(|source| RestoreError::Rules { place: place.clone(), source })?;
     let last = sound.last_sequence();

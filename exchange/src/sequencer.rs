@@ -4,21 +4,28 @@
 //! fills. What waits for durability waits for its batch; the matcher never does. Projections see a batch only
 //! once it is durable. After a failed write or sync nothing is accepted any more: the process must end.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use merit_engine::{Applied, Command, Engine};
+use merit_terms::Time;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::intake::{Collected, Happened, Intake};
+use crate::intake::{Collected, Encoded, Happened, Intake};
 use crate::journal::{Batch, Journal};
 use crate::storage::Storage;
 
 /// What may wait for the disk: a bound, so that a stalled disk refuses commands instead of filling memory.
 const WAITING_MAX_BYTES: usize = 64 << 20;
+
+thread_local! {
+    /// Where a thread encodes what it submits.
+    static ENCODED: RefCell<Encoded> = RefCell::default();
+}
 
 /// Why a command was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +121,12 @@ struct Shared {
     progress: Arc<Progress>,
 }
 
+/// The engine, for as long as several commands take.
+pub struct Turn<'a> {
+    core: &'a mut Core,
+    now: Time,
+}
+
 /// The engine behind its journal. Dropping it writes what waits and releases the directory.
 pub struct Sequencer {
     shared: Arc<Shared>,
@@ -162,17 +175,22 @@ impl Sequencer {
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
     pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
+        let (applied, durable) = ENCODED.with_borrow_mut(|encoded| {
+            encoded.encode(command);
+            self.take_turn(|turn| turn.core.intake.submit_encoded(turn.now, command, encoded))
+        })?;
+        Ok(Submitted { applied, durable })
+    }
+
+    /// Applies several commands in a row, with the engine to itself. Their replies are final; the wait is for all of them.
+    pub fn take_turn<T>(&self, work: impl FnOnce(&mut Turn<'_>) -> T) -> Result<(T, Durable), SubmitError> {
+        let now = clock::now();
         let mut core = self.shared.lock();
-        if let Some(reason) = &core.stopped {
-            return Err(SubmitError::Stopped(reason.clone()));
-        }
-        if core.intake.bytes() > WAITING_MAX_BYTES {
-            return Err(SubmitError::Behind);
-        }
-        let applied = core.intake.submit(clock::now(), command);
+        core.check()?;
+        let done = work(&mut Turn { core: &mut core, now });
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
         self.shared.wake_if_idle(core);
-        Ok(Submitted { applied, durable })
+        Ok((done, durable))
     }
 
     /// Looks at the engine; also at what is not durable yet.
@@ -255,7 +273,26 @@ impl Drop for CrashOnPanic {
     }
 }
 
+impl Turn<'_> {
+    pub fn engine(&self) -> &Engine {
+        self.core.intake.engine()
+    }
+
+    pub fn apply(&mut self, command: &Command) -> Applied {
+        self.core.intake.submit(self.now, command)
+    }
+}
+
 impl Core {
+    /// Refuses what can no longer be written, or not soon.
+    fn check(&self) -> Result<(), SubmitError> {
+        match &self.stopped {
+            Some(reason) => Err(SubmitError::Stopped(reason.clone())),
+            None if self.intake.bytes() > WAITING_MAX_BYTES => Err(SubmitError::Behind),
+            None => Ok(()),
+        }
+    }
+
     /// The batch after which everything applied so far is durable.
     fn last_batch(&self) -> u64 {
         if self.intake.is_empty() { self.open - 1 } else { self.open }
@@ -292,6 +329,7 @@ fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projectio
         if let Some(waiting) = waiting {
             waiting.send_replace(true);
         }
+        collected.happened.clear();
     }
 }
 

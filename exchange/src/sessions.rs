@@ -1,78 +1,229 @@
-//! What provider sessions are told: their leases, and that they are over.
+//! What providers are told: their leases, the markets' terms, and that a session is over.
 //!
-//! A projection of durable events into bounded queues, one a session. What does not fit is dropped: it only informs.
+//! A projection of durable events into one bounded ring a provider, which its sessions read one after the other: a
+//! session that resumes goes on where the one before stopped reading. A message's number is made of the sequence of the
+//! command that it comes from, so that a replay, also from a snapshot, gives it again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use merit_engine::Event;
-use merit_proto::v1;
-use merit_proto::v1::exchange_message::Message;
-use merit_terms::{LeaseId, Money, ProviderId};
-use tokio::sync::mpsc;
+use merit_engine::{Ending, Engine, Event, MarketTerms, SessionEnding};
+use merit_terms::{LeaseId, MarketId, Money, ProviderId};
+use tokio::sync::watch;
 
 use crate::intake::Happened;
 
-/// Messages that may wait for a provider to read them.
-const QUEUE_MAX: usize = 4096;
+/// Messages kept of each provider: some tenths of a second of the busiest, days of most.
+const KEPT_MAX: usize = 8192;
+/// Messages that a session takes at once.
+const TAKEN_MAX: usize = 256;
+/// How far the sequence of a command stands left in the number of a message.
+const COMMAND_SHIFT: u32 = 16;
+
+/// What a provider is told, whatever session is on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Note {
+    Granted {
+        lease: LeaseId,
+        memory_mb: u32,
+    },
+    Settled {
+        lease: LeaseId,
+        revenue: Money,
+    },
+    /// The broker had no answer; a claim decides.
+    Unknown {
+        lease: LeaseId,
+    },
+    Market {
+        market: MarketId,
+        terms: MarketTerms,
+    },
+    Protected,
+}
+
+/// Why a session hears no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Ended(SessionEnding),
+    /// It read so slowly that something it has not heard is no longer kept.
+    Behind,
+}
 
 #[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<ProviderId, Listener>>);
+pub(crate) struct Sessions(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    told: HashMap<ProviderId, Told>,
+    /// The number before everything that this process saw happen.
+    beginning: u64,
+}
+
+/// What one provider was told.
+struct Told {
+    kept: VecDeque<(u64, Note)>,
+    /// The number of the newest message that is not kept.
+    lost: u64,
+    /// The latest session that ended, and why.
+    over: (u32, SessionEnding),
+    listener: Option<Listener>,
+    is_new: bool,
+}
 
 struct Listener {
     session: u32,
-    queue: mpsc::Sender<Message>,
+    changed: watch::Sender<Option<SessionEnding>>,
+}
+
+/// A session that hears.
+pub(crate) struct Listening {
+    provider: ProviderId,
+    /// Whether it goes on where the provider stopped reading.
+    pub(crate) resumed: bool,
+    /// The number of the last message that it took.
+    pub(crate) after: u64,
+    changed: watch::Receiver<Option<SessionEnding>>,
 }
 
 impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ProviderId, Listener>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What concerns this session from now on. It ends at once if a later session of the
-    /// provider listens, and when one does.
-    pub(crate) fn listen(&self, provider: ProviderId, session: u32) -> mpsc::Receiver<Message> {
-        let (queue, messages) = mpsc::channel(QUEUE_MAX);
-        let mut listeners = self.lock();
-        if listeners.get(&provider).is_none_or(|listener| listener.session <= session) {
-            listeners.insert(provider, Listener { session, queue });
+    /// The state from which the events go on.
+    pub(crate) fn begin(&self, engine: &Engine) {
+        let mut state = self.lock();
+        state.beginning = number(engine.sequence(), u16::MAX);
+        for (provider, _) in engine.providers() {
+            state.of(provider);
         }
-        messages
+    }
+
+    /// Hears what concerns the provider from after `last` on, or from now on if that is not known any more. It is over
+    /// at once if the session has ended, or a later one of the provider hears.
+    pub(crate) fn listen(&self, provider: ProviderId, session: u32, last: Option<u64>) -> Listening {
+        let mut state = self.lock();
+        let told = state.of(provider);
+        let newest = told.kept.back().map_or(told.lost, |(number, _)| *number);
+        let known = last.filter(|last| (told.lost..=newest).contains(last));
+        let (sender, changed) = watch::channel((session <= told.over.0).then_some(told.over.1));
+        if told.listener.as_ref().is_none_or(|listener| listener.session <= session) {
+            told.listener = Some(Listener { session, changed: sender });
+        }
+        Listening { provider, resumed: known.is_some(), after: known.unwrap_or(newest), changed }
+    }
+
+    /// Some of what comes next, as soon as there is anything. May be dropped and called again without a loss.
+    pub(crate) async fn next(&self, listening: &mut Listening) -> Result<Vec<(u64, Note)>, Over> {
+        loop {
+            if let Some(why) = *listening.changed.borrow_and_update() {
+                return Err(Over::Ended(why));
+            }
+            let taken = self.lock().of(listening.provider).after(listening.after).ok_or(Over::Behind)?;
+            if let Some((last, _)) = taken.last() {
+                listening.after = *last;
+                return Ok(taken);
+            }
+            // Without a sender a later session of the provider hears.
+            listening.changed.changed().await.map_err(|_| Over::Ended(SessionEnding::Fenced))?;
+        }
     }
 
     pub(crate) fn apply(&self, happened: &[Happened]) {
-        let mut listeners = self.lock();
-        for event in happened.iter().flat_map(|one| &one.events) {
-            match event {
-                Event::Granted(lease) => {
-                    let granted = v1::LeaseGranted { lease: Some(lease.id.into()), memory_mb: lease.memory_mb };
-                    send(&listeners, lease.provider, Message::LeaseGranted(granted));
-                }
-                Event::Settled { lease, settlement, .. } => {
-                    let revenue = settlement.cost.saturating_sub(settlement.fee);
-                    send(&listeners, lease.provider, settled(lease.id, revenue));
-                }
-                Event::Ended { lease, .. } => send(&listeners, lease.provider, settled(lease.id, Money::ZERO)),
-                Event::SessionEnded { provider, session, .. } => end(&mut listeners, *provider, *session),
-                _ => {}
+        let mut state = self.lock();
+        let mut changed = Vec::new();
+        for one in happened {
+            let mut index = 0;
+            for event in &one.events {
+                state.take(event, one.sequence, &mut index, &mut changed);
             }
+        }
+        for provider in changed {
+            state.of(provider).wake();
         }
     }
 }
 
-fn end(listeners: &mut HashMap<ProviderId, Listener>, provider: ProviderId, session: u32) {
-    if listeners.get(&provider).is_some_and(|listener| listener.session == session) {
-        listeners.remove(&provider);
+fn number(sequence: u64, index: u16) -> u64 {
+    sequence << COMMAND_SHIFT | u64::from(index)
+}
+
+impl State {
+    fn of(&mut self, provider: ProviderId) -> &mut Told {
+        let lost = self.beginning;
+        let over = (0, SessionEnding::Restarted);
+        let new = || Told { kept: VecDeque::new(), lost, over, listener: None, is_new: false };
+        self.told.entry(provider).or_insert_with(new)
+    }
+
+    fn take(&mut self, event: &Event, sequence: u64, index: &mut u16, changed: &mut Vec<ProviderId>) {
+        let mut tell = |told: &mut Told, provider: ProviderId, note: Note| {
+            *index = index.saturating_add(1);
+            told.keep(number(sequence, *index), note);
+            if !std::mem::replace(&mut told.is_new, true) {
+                changed.push(provider);
+            }
+        };
+        match event {
+            Event::ProviderRegistered { provider, .. } => drop(self.of(*provider)),
+            Event::Granted(lease) => {
+                let note = Note::Granted { lease: lease.id, memory_mb: lease.memory_mb };
+                tell(self.of(lease.provider), lease.provider, note);
+            }
+            Event::Settled { lease, settlement, .. } => {
+                let revenue = settlement.cost.saturating_sub(settlement.fee);
+                tell(self.of(lease.provider), lease.provider, Note::Settled { lease: lease.id, revenue });
+            }
+            Event::Ended { lease, how } => {
+                let note = match how {
+                    Ending::Unknown => Note::Unknown { lease: lease.id },
+                    _ => Note::Settled { lease: lease.id, revenue: Money::ZERO },
+                };
+                tell(self.of(lease.provider), lease.provider, note);
+            }
+            Event::Protected { provider } => tell(self.of(*provider), *provider, Note::Protected),
+            Event::MarketChanged { market, terms } => {
+                for (provider, told) in &mut self.told {
+                    tell(told, *provider, Note::Market { market: *market, terms: *terms });
+                }
+            }
+            Event::SessionEnded { provider, session, why } => self.of(*provider).end(*session, *why),
+            _ => {}
+        }
     }
 }
 
-fn settled(lease: LeaseId, revenue: Money) -> Message {
-    Message::LeaseSettled(v1::LeaseSettled { lease: Some(lease.into()), revenue: revenue.picodollars() })
-}
+impl Told {
+    fn keep(&mut self, number: u64, note: Note) {
+        if self.kept.len() == KEPT_MAX
+            && let Some((lost, _)) = self.kept.pop_front()
+        {
+            self.lost = lost;
+        }
+        self.kept.push_back((number, note));
+    }
 
-fn send(listeners: &HashMap<ProviderId, Listener>, provider: ProviderId, message: Message) {
-    if let Some(listener) = listeners.get(&provider) {
-        // A provider that reads slowly misses some of it; the ledger is the truth.
-        drop(listener.queue.try_send(message));
+    /// Some of what came after `number`; none if not all of it is kept.
+    fn after(&self, number: u64) -> Option<Vec<(u64, Note)>> {
+        if number < self.lost {
+            return None;
+        }
+        let first = self.kept.partition_point(|(kept, _)| *kept <= number);
+        Some(self.kept.iter().skip(first).take(TAKEN_MAX).copied().collect())
+    }
+
+    fn wake(&mut self) {
+        self.is_new = false;
+        if let Some(listener) = &self.listener {
+            listener.changed.send_modify(|_| {});
+        }
+    }
+
+    fn end(&mut self, session: u32, why: SessionEnding) {
+        self.over = (session, why);
+        if let Some(listener) = self.listener.take_if(|listener| listener.session <= session) {
+            listener.changed.send_replace(Some(why));
+        }
     }
 }

@@ -16,27 +16,46 @@ use crate::v1::LeaseClaims;
 pub enum TokenError {
     #[error("the token is malformed")]
     Malformed,
-    #[error("the token was not made for this session")]
+    #[error("the token was made by another key")]
     Forged,
 }
 
 /// The token of `claims` under `key`.
 pub fn sign(key: &[u8; 32], claims: &LeaseClaims) -> String {
     let body = claims.encode_to_vec();
-    let tag = mac(key, &body).finalize().into_bytes();
-    let mut token = URL_SAFE_NO_PAD.encode(&body);
+    join(&body, &tag(key, &body))
+}
+
+/// What a token says, if `key` made it. Compares in constant time.
+pub fn verify(key: &[u8; 32], token: &str) -> Result<LeaseClaims, TokenError> {
+    let (body, tag) = split(token)?;
+    check(key, &body, &tag)?;
+    LeaseClaims::decode(body.as_slice()).map_err(|_| TokenError::Malformed)
+}
+
+/// The MAC of `body` by `key`.
+pub(crate) fn tag(key: &[u8; 32], body: &[u8]) -> [u8; 32] {
+    mac(key, body).finalize().into_bytes().into()
+}
+
+/// Refuses a tag that `key` did not make of `body`.
+pub(crate) fn check(key: &[u8; 32], body: &[u8], tag: &[u8]) -> Result<(), TokenError> {
+    mac(key, body).verify_slice(tag).map_err(|_| TokenError::Forged)
+}
+
+/// A body and its tag as text.
+pub(crate) fn join(body: &[u8], tag: &[u8]) -> String {
+    let mut token = URL_SAFE_NO_PAD.encode(body);
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(tag, &mut token);
     token
 }
 
-/// What a token says, if `key` made it. Compares in constant time.
-pub fn verify(key: &[u8; 32], token: &str) -> Result<LeaseClaims, TokenError> {
+/// What [`join`] joined.
+pub(crate) fn split(token: &str) -> Result<(Vec<u8>, Vec<u8>), TokenError> {
     let (body, tag) = token.split_once('.').ok_or(TokenError::Malformed)?;
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Malformed);
-    let (body, tag) = (decode(body)?, decode(tag)?);
-    mac(key, &body).verify_slice(&tag).map_err(|_| TokenError::Forged)?;
-    LeaseClaims::decode(body.as_slice()).map_err(|_| TokenError::Malformed)
+    Ok((decode(body)?, decode(tag)?))
 }
 
 fn mac(key: &[u8; 32], body: &[u8]) -> Hmac<Sha256> {

@@ -6,5 +6,6 @@ pub mod crash_loop;
 pub mod engine_bench;
 pub mod faults;
 pub mod invoke_bench;
+pub mod journal_bench;
 pub mod load;
 pub mod world;

@@ -1,6 +1,8 @@
 //! Markets that crash on a disk with faults, seed by seed: nothing acknowledged is lost, nothing is charged twice, nothing
 //! is left over.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use merit_sim::crash_loop::{Report, Settings, run};
 
 /// Enough for every kind of fault in every kind of call; some seconds. `MERIT_SEEDS` runs more.

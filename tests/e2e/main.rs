@@ -4,18 +4,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod archive;
 mod bad_input;
+mod buyer;
 mod calls;
 mod crash;
+mod events;
 mod fixture;
+mod health;
+mod journal;
 mod lost_providers;
 mod market;
+mod market_stream;
+mod operator;
+mod outlived;
 mod page;
 mod pools;
 mod prices;
 mod process;
+mod raw_session;
+mod resumption;
 mod seller;
 mod sessions;
+mod streams;
 mod tokens;
 
 /// One body, both shapes of the market.

@@ -67,7 +67,7 @@ impl Seller {
 
         let (says, said) = mpsc::channel(64);
         let pools = vec![v1::PoolSize { memory_mb, slots }];
-        let logon = v1::Logon { provider: name.to_owned(), pools: pools.clone(), endpoint };
+        let logon = v1::Logon { provider: name.to_owned(), pools: pools.clone(), endpoint, ..v1::Logon::default() };
         says.send(v1::ProviderMessage { message: Some(Said::Logon(logon)) }).await.unwrap();
         let mut client = ProviderGatewayClient::connect(market.grpc.clone()).await.unwrap();
         let mut hears = client.session(ReceiverStream::new(said)).await.unwrap().into_inner();
@@ -164,7 +164,7 @@ pub(crate) fn rung(id: u32, capacity_mb: u64, per_request: u64) -> v1::Rung {
 
 /// Runs for the milliseconds of the payload, or, if that is `held`, until the seller is open.
 async fn run(State(floor): State<Arc<Floor>>, headers: HeaderMap, payload: String) -> Response {
-    let token = headers[&agent::LEASE].to_str().unwrap();
+    let (token, _) = agent::lease(&headers).unwrap();
     let claims = merit_proto::verify(&floor.key.borrow(), token).unwrap();
     floor.enter(claims.memory_mb);
     let started = Instant::now();

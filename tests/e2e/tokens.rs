@@ -2,10 +2,9 @@
 
 use http::Method;
 use merit_proto::v1;
-use merit_proto::v1::acquire_response::Answer as Acquired;
-use merit_proto::v1::brokerage_client::BrokerageClient;
 use serde_json::json;
 
+use crate::buyer::Buyer;
 use crate::in_both_shapes;
 use crate::market::{Answer, Market, Shape};
 
@@ -15,18 +14,9 @@ in_both_shapes! {
 }
 
 /// A lease of a function at one provider, acquired as a broker does.
-async fn acquire(market: &Market, function: &str, provider: &str) -> v1::Grant {
-    let request = v1::AcquireRequest {
-        account: "dev".to_owned(),
-        function: function.to_owned(),
-        limits: Some(v1::Limits { only: vec![provider.to_owned()], ..v1::Limits::default() }),
-        ..v1::AcquireRequest::default()
-    };
-    let mut brokerage = BrokerageClient::connect(market.grpc.clone()).await.unwrap();
-    match brokerage.acquire(request).await.unwrap().into_inner().answer {
-        Some(Acquired::Grant(grant)) => grant,
-        other => panic!("{other:?}"),
-    }
+async fn acquire(buyer: &mut Buyer, function: &str, provider: &str) -> v1::Grant {
+    let limits = v1::Limits { only: vec![provider.to_owned()], ..v1::Limits::default() };
+    buyer.acquire(function, limits).await.unwrap()
 }
 
 /// Calls the agent of the grant with any token.
@@ -48,7 +38,8 @@ async fn an_agent_runs_a_lease_once_and_for_nothing_else(shape: Shape) {
     let _two = market.provider("edge-2", &[]).await;
     market.deploy("echo", json!({})).await;
     market.deploy("wait", json!({})).await;
-    let grant = acquire(&market, "echo", "edge-1").await;
+    let mut buyer = Buyer::start(&market).await;
+    let grant = acquire(&mut buyer, "echo", "edge-1").await;
     let path = format!("dev/echo/{}", grant.revision);
     let token = grant.token.as_str();
 
@@ -59,13 +50,13 @@ async fn an_agent_runs_a_lease_once_and_for_nothing_else(shape: Shape) {
         check_refused(&answer, code);
     }
     let (claims, tag) = token.split_once('.').unwrap();
-    let other = acquire(&market, "wait", "edge-1").await;
+    let other = acquire(&mut buyer, "wait", "edge-1").await;
     let (others_claims, others_tag) = other.token.split_once('.').unwrap();
     for forged in [format!("{claims}.{others_tag}"), format!("{others_claims}.{tag}"), format!("{claims}.")] {
         check_refused(&call(&market, &grant, &path, Some(&forged)).await, "token_forged");
     }
     // Genuine, but another provider's.
-    let elsewhere = acquire(&market, "echo", "edge-2").await;
+    let elsewhere = acquire(&mut buyer, "echo", "edge-2").await;
     check_refused(&call(&market, &grant, &path, Some(&elsewhere.token)).await, "token_forged");
     check_refused(&call(&market, &elsewhere, &path, Some(token)).await, "token_forged");
     // Genuine, but for something else.
@@ -86,7 +77,8 @@ async fn an_agent_runs_no_lease_that_has_expired(shape: Shape) {
     let market = Market::start(shape).await;
     let _edge = market.provider("edge-1", &[]).await;
     market.deploy("echo", json!({"timeout_ms": 100})).await;
-    let grant = acquire(&market, "echo", "edge-1").await;
+    let mut buyer = Buyer::start(&market).await;
+    let grant = acquire(&mut buyer, "echo", "edge-1").await;
     // From its expiry on its capacity is free again.
     market.until_leases_of("edge-1", |leases| leases == 0).await;
     let path = format!("dev/echo/{}", grant.revision);

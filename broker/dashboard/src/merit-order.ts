@@ -1,6 +1,6 @@
 // Owns the merit order: offers from the cheapest up, laid end to end over capacity. Never draws.
 
-import { type Picodollars, parsePrice } from "./price";
+import { type Picodollars, comparePrices, parsePrice } from "./price";
 import type { Offer } from "./wire";
 
 /** One offer's stretch of the curve. The used part lies before the free part. */
@@ -16,7 +16,7 @@ export interface Step {
 
 export function meritOrder(offers: Iterable<Offer>): Step[] {
   const priced = [...offers].map((offer) => ({ offer, price: parsePrice(offer.price) }));
-  priced.sort((left, right) => compare(left.price, right.price) || byName(left.offer, right.offer));
+  priced.sort((left, right) => comparePrices(left.price, right.price) || byName(left.offer, right.offer));
 
   let fromMb = 0;
   let foundMarginal = false;
@@ -41,10 +41,6 @@ export function capacityOf(steps: readonly Step[]): Capacity {
     freeMb: steps.reduce((sum, step) => sum + step.toMb - step.freeFromMb, 0),
     totalMb: steps.at(-1)?.toMb ?? 0,
   };
-}
-
-function compare(left: bigint, right: bigint): number {
-  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 function byName(left: Offer, right: Offer): number {

@@ -1,5 +1,7 @@
 // Owns the panels together: draws one watched market, at most once a frame. Never fetches.
 
+import { BidsPanel } from "./bids-panel";
+import type { Book } from "./book";
 import { renderConnection } from "./connection-panel";
 import { byId, create } from "./dom";
 import { stateWords } from "./market-list";
@@ -16,6 +18,7 @@ export class Page {
   readonly #price = new PricePanel(tryInvoking());
   readonly #meritOrder = new MeritOrderPanel(waitForOffers());
   readonly #offers = new OffersPanel(waitForOffers());
+  readonly #bids = new BidsPanel();
   readonly #tape = new TapePanel(tryInvoking());
   #watch: Watch | undefined;
   #frame: number | undefined;
@@ -40,7 +43,7 @@ export class Page {
   }
 
   #clear(): void {
-    for (const panel of [this.#spot, this.#price, this.#meritOrder, this.#offers, this.#tape]) panel.clear();
+    for (const panel of [this.#spot, this.#price, this.#meritOrder, this.#offers, this.#bids, this.#tape]) panel.clear();
     byId("market-state").hidden = true;
   }
 
@@ -50,20 +53,22 @@ export class Page {
     renderConnection(link);
     if (book === undefined) return;
     const steps = meritOrder(book.offers.values());
-    renderState(book.state);
+    renderState(book);
     this.#spot.render(book, steps, log.latest);
     this.#price.render(log.trades);
     this.#meritOrder.render(steps);
     this.#offers.render(steps);
+    this.#bids.render(book);
     this.#tape.render(log.trades);
   }
 }
 
-function renderState(state: string): void {
+function renderState({ state, bands }: Book): void {
   const badge = byId("market-state");
   badge.hidden = false;
   badge.dataset.state = state;
   badge.textContent = stateWords(state);
+  badge.title = bands === null ? "" : `offers from ${bands.low} to ${bands.high} USD per GB-s`;
 }
 
 function tryInvoking(): Node[] {

@@ -16,6 +16,10 @@ export function parsePrice(text: string): Picodollars {
   return parseDecimal(text, PICODOLLAR_SCALE);
 }
 
+export function comparePrices(left: Picodollars, right: Picodollars): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
 /** Dollars for a million GB-s (or requests), rounded to four places. */
 export function perMillion(price: Picodollars): string {
   return fixedDecimal(price, PER_MILLION_SCALE, PER_MILLION_DECIMALS);

@@ -71,7 +71,10 @@ function take(watch: Watch, name: EventName, body: unknown): "taken" | "gap" {
     }
     case "state": {
       const change = parseStateEvent(body);
-      if (change.market === watch.market && watch.book !== undefined) watch.book.state = change.state;
+      if (change.market === watch.market && watch.book !== undefined) {
+        watch.book.state = change.state;
+        watch.book.bands = change.bands;
+      }
       return "taken";
     }
   }

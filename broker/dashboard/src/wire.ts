@@ -16,6 +16,19 @@ export interface Offer {
   per_request: string;
 }
 
+/** The deferred bids that rest at one limit. */
+export interface BidLevel {
+  price: string;
+  memory_mb: number;
+  bids: number;
+}
+
+/** The least and the most price of an offer. */
+export interface Bands {
+  low: string;
+  high: string;
+}
+
 export interface Trade {
   sequence: number;
   at: string;
@@ -34,8 +47,10 @@ export interface Snapshot {
   market: string;
   sequence: number;
   state: string;
+  bands: Bands | null;
   spot_price: string | null;
   offers: Offer[];
+  bids: BidLevel[];
   /** Newest first. */
   trades: Trade[];
 }
@@ -45,6 +60,8 @@ export interface Delta {
   prev_seq: number;
   seq: number;
   offers: Offer[];
+  /** As they now are; no bids: gone. */
+  bids: BidLevel[];
 }
 
 export interface TradeEvent extends Trade {
@@ -55,6 +72,7 @@ export interface TradeEvent extends Trade {
 export interface StateEvent {
   market: string;
   state: string;
+  bands: Bands | null;
 }
 
 export function parseMarkets(body: unknown): MarketSummary[] {
@@ -70,8 +88,10 @@ export function parseSnapshot(body: unknown): Snapshot {
     market: text(body, "market"),
     sequence: integer(body, "sequence"),
     state: text(body, "state"),
+    bands: bands(body),
     spot_price: optionalPrice(body, "spot_price"),
     offers: list(body, "offers").map(offer),
+    bids: list(body, "bids").map(bidLevel),
     trades: list(body, "trades").map(trade),
   };
 }
@@ -82,6 +102,7 @@ export function parseDelta(body: unknown): Delta {
     prev_seq: integer(body, "prev_seq"),
     seq: integer(body, "seq"),
     offers: list(body, "offers").map(offer),
+    bids: list(body, "bids").map(bidLevel),
   };
 }
 
@@ -90,7 +111,16 @@ export function parseTradeEvent(body: unknown): TradeEvent {
 }
 
 export function parseStateEvent(body: unknown): StateEvent {
-  return { market: text(body, "market"), state: text(body, "state") };
+  return { market: text(body, "market"), state: text(body, "state"), bands: bands(body) };
+}
+
+function bidLevel(value: unknown): BidLevel {
+  return { price: price(value, "price"), memory_mb: integer(value, "memory_mb"), bids: integer(value, "bids") };
+}
+
+function bands(value: unknown): Bands | null {
+  const found = field(value, "bands");
+  return found == null ? null : { low: price(found, "low"), high: price(found, "high") };
 }
 
 function offer(value: unknown): Offer {

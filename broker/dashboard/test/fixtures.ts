@@ -1,6 +1,6 @@
-// Owns offers and trades for the tests, each with only the fields that a test is about spelt out.
+// Owns offers, bids and trades for the tests, each with only the fields that a test is about spelt out.
 
-import type { Offer, Trade } from "../src/wire";
+import type { BidLevel, Offer, Trade } from "../src/wire";
 
 export function offer(fields: Partial<Offer>): Offer {
   return {
@@ -13,6 +13,10 @@ export function offer(fields: Partial<Offer>): Offer {
     per_request: "0.0000002",
     ...fields,
   };
+}
+
+export function bid(fields: Partial<BidLevel>): BidLevel {
+  return { price: "0.000008", memory_mb: 128, bids: 1, ...fields };
 }
 
 export function trade(fields: Partial<Trade>): Trade {

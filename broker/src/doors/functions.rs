@@ -13,11 +13,11 @@ use merit_terms::{Budget, Money, Price};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::function_name;
+use super::path_name;
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::guard::DEV;
-use crate::json::{check_fields, decimal, period, read, typed};
+use crate::json::{check_budgets, check_fields, decimal, read, spending, typed};
 use crate::serve::State as Broker;
 
 /// What a definition leaves out.
@@ -38,7 +38,6 @@ const FIELDS: [&str; 12] = [
     "deployments",
     "module",
 ];
-const BUDGET_FIELDS: [&str; 2] = ["period", "amount"];
 const LIMIT_FIELDS: [&str; 5] = ["max_cost", "max_price", "max_latency_ms", "only", "ignore"];
 
 /// The body of `PUT /v1/functions/{name}`.
@@ -168,7 +167,7 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    let name = function_name(&name)?;
+    let name = path_name(&name)?;
     let definition = Definition::read(&body)?;
     let code = definition.code()?;
     let request = v1::PutFunctionRequest {
@@ -199,7 +198,7 @@ pub(crate) async fn put_module(
     upload: Result<Query<Upload>, QueryRejection>,
     module: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    let name = function_name(&name)?;
+    let name = path_name(&name)?;
     let Query(upload) = upload.map_err(|error| ApiError::malformed(error.to_string()))?;
     if module.is_empty() {
         return Err(ApiError::unusable("the body is empty; it must be a WebAssembly module"));
@@ -232,7 +231,7 @@ async fn find(broker: &Broker, name: &str) -> Result<Option<v1::Function>, ApiEr
 }
 
 async fn must_find(broker: &Broker, name: &str) -> Result<v1::Function, ApiError> {
-    let name = function_name(name)?;
+    let name = path_name(name)?;
     find(broker, &name).await?.ok_or_else(|| ApiError::not_found(format!("there is no function `{name}`")))
 }
 
@@ -251,7 +250,7 @@ pub(crate) async fn delete(
     State(broker): State<Arc<Broker>>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let name = function_name(&name)?;
+    let name = path_name(&name)?;
     let mut client = broker.exchange.registry.clone();
     let deleted = answer(client.delete_function(v1::DeleteFunctionRequest { account: DEV.to_owned(), name })).await?;
     Ok(Json(json!({"sequence": deleted.sequence})))
@@ -284,22 +283,11 @@ pub(crate) async fn put_alias(
     Path((name, alias)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    let (name, alias) = (function_name(&name)?, function_name(&alias)?);
+    let (name, alias) = (path_name(&name)?, path_name(&alias)?);
     let Alias { revision } = read(&body, &["revision"])?;
     let mut client = broker.exchange.registry.clone();
     let request = v1::PutAliasRequest { account: DEV.to_owned(), name, alias, revision };
     Ok(Json(function_json(&answer(client.put_alias(request)).await?)))
-}
-
-/// Names what a budget cannot have, before serde does it without the nearest name.
-fn check_budgets(definition: &Value) -> Result<(), ApiError> {
-    let Some(Value::Array(budgets)) = definition.get("budgets") else { return Ok(()) };
-    let objects = budgets.iter().filter_map(Value::as_object);
-    objects.into_iter().try_for_each(|budget| check_fields("budgets.", budget, &BUDGET_FIELDS))
-}
-
-fn budget_json(budget: &v1::Budget) -> Value {
-    json!({"period": period(budget.period()), "amount": decimal(budget.amount)})
 }
 
 fn module_json(code: &v1::Code) -> Value {
@@ -338,7 +326,7 @@ fn function_json(function: &v1::Function) -> Value {
             "only": limits.only,
             "ignore": limits.ignore,
         },
-        "budgets": settings.budgets.iter().map(budget_json).collect::<Vec<_>>(),
+        "budgets": function.spending.iter().map(spending).collect::<Vec<_>>(),
         "aliases": aliases,
         "running": function.running,
     })

@@ -260,10 +260,6 @@ pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path(id): Path<String
 }
 
 fn invocation_json(record: &v1::Invocation) -> Value {
-    let attempts = record.attempts.iter().map(|attempt| {
-        let (lease, wall_us) = (lease_id(attempt.lease), attempt.wall_us);
-        json!({"provider": attempt.provider, "market": attempt.market, "lease": lease, "outcome": attempt.outcome, "wall_us": wall_us})
-    });
     let mut answer = json!({
         "id": lease_id(record.id),
         "function": record.function,
@@ -271,12 +267,19 @@ fn invocation_json(record: &v1::Invocation) -> Value {
         "state": record.state,
         "account": record.account,
         "submitted_at": time(record.submitted_at),
-        "attempts": attempts.collect::<Vec<_>>(),
+        "attempts": record.attempts.iter().map(attempt_json).collect::<Vec<_>>(),
         "memory_mb": record.memory_mb,
         "vcpus": milli(record.vcpus_milli),
         "tariff": tariff(&record.tariff.unwrap_or_default()),
         "quoted_cost": decimal(record.quoted_cost),
     });
+    if record.deadline > 0 {
+        answer["deadline"] = json!(time(record.deadline));
+    }
+    if let Some(last) = record.attempts.last().and_then(|attempt| attempt.lease) {
+        // The command that decided it, for who replays the journal.
+        answer["decision_sequence"] = json!(last.sequence);
+    }
     if record.settled_at > 0 {
         let usage = record.usage.unwrap_or_default();
         answer["settled_at"] = json!(time(record.settled_at));
@@ -296,6 +299,26 @@ fn invocation_json(record: &v1::Invocation) -> Value {
         answer["runner_up"] = json!({"provider": record.runner_up, "predicted_cost": decimal(record.runner_up_cost)});
     }
     answer
+}
+
+fn attempt_json(attempt: &v1::Attempt) -> Value {
+    let mut told = json!({
+        "provider": attempt.provider,
+        "market": attempt.market,
+        "lease": lease_id(attempt.lease),
+        "matched_at": time(attempt.matched_at),
+        "outcome": attempt.outcome,
+        "wall_us": attempt.wall_us,
+        "quoted_cost": decimal(attempt.quoted_cost),
+        "prior": attempt.prior,
+    });
+    if let Some(cost) = attempt.cost {
+        told["cost"] = json!(decimal(cost));
+    }
+    if let Some(claim) = attempt.claim {
+        told["claim"] = json!({"wall_us": claim.wall_us, "cpu_us": claim.cpu_us, "cold_us": claim.cold_us});
+    }
+    told
 }
 
 /// Thousandths as decimal text: `1500` is `1.5`.

@@ -1,33 +1,34 @@
-//! Market data: markets, books, trades.
+//! Market data: markets and their books.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use merit_proto::v1;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{market_terms, path_market};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::guard::DEV;
-use crate::json::{decimal, trade};
+use crate::json::{bid_level, decimal};
 use crate::serve::State as Broker;
 
 pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Result<Json<Value>, ApiError> {
     let mut client = broker.exchange.market_data.clone();
     let listed = answer(client.list_markets(v1::ListMarketsRequest {})).await?;
     let markets = listed.markets.iter().map(|market| {
-        json!({
+        let mut told = json!({
             "market": market.name,
-            "state": market.state,
             "spot_price": market.spot_price.map(decimal),
             "offers": market.offers,
             "capacity_mb": market.capacity_mb,
             "free_mb": market.free_mb,
+            "bids": market.bids,
             "trades": market.trades,
-        })
+        });
+        market_terms::tell(&mut told, market.terms);
+        told
     });
     Ok(Json(json!({"markets": markets.collect::<Vec<_>>()})))
 }
@@ -37,7 +38,7 @@ pub(crate) async fn book(
     Path((region, class)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let mut client = broker.exchange.market_data.clone();
-    let book = answer(client.get_book(v1::GetBookRequest { market: format!("{region}/{class}") })).await?;
+    let book = answer(client.get_book(v1::GetBookRequest { market: path_market(&region, &class)? })).await?;
     Ok(Json(book_json(&book)))
 }
 
@@ -60,35 +61,14 @@ fn book_json(book: &v1::BookSnapshot) -> Value {
     let levels = levels.into_iter().map(|(price, level)| {
         json!({"price": decimal(price), "capacity_mb": level.capacity_mb, "free_mb": level.free_mb, "offers": level.offers})
     });
-    json!({
+    let mut told = json!({
         "market": book.market,
         "sequence": book.sequence,
         "checksum": book.checksum,
-        "state": book.state,
         "spot_price": book.spot_price.map(decimal),
         "offers": levels.collect::<Vec<_>>(),
-        "bids": [],
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Paging {
-    limit: Option<u32>,
-}
-
-pub(crate) async fn trades(
-    State(broker): State<Arc<Broker>>,
-    Path((region, class)): Path<(String, String)>,
-    paging: Result<Query<Paging>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
-    let Query(paging) = paging.map_err(|error| ApiError::malformed(error.to_string()))?;
-    let mut client = broker.exchange.market_data.clone();
-    let request = v1::ListTradesRequest {
-        market: format!("{region}/{class}"),
-        limit: paging.limit.unwrap_or_default(),
-        account: DEV.to_owned(),
-    };
-    let listed = answer(client.list_trades(request)).await?;
-    Ok(Json(json!({"trades": listed.trades.iter().map(trade).collect::<Vec<_>>()})))
+        "bids": book.bids.iter().map(bid_level).collect::<Vec<_>>(),
+    });
+    market_terms::tell(&mut told, book.terms);
+    told
 }

@@ -3,13 +3,22 @@
 pub(crate) mod accounts;
 pub(crate) mod functions;
 pub(crate) mod invocations;
+pub(crate) mod leases;
+pub(crate) mod market_terms;
 pub(crate) mod markets;
+pub(crate) mod providers;
+mod span;
+pub(crate) mod statements;
 pub(crate) mod stream;
+pub(crate) mod tape;
 
+use axum::Json;
 use merit_proto::v1;
-use merit_terms::Name;
+use merit_terms::{MarketName, Name};
+use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::exchange::answer;
 
 /// `name`, `name:alias` or `name:revision` of a path.
 pub(crate) fn target(text: &str) -> Result<(Name, Option<v1::Qualifier>), ApiError> {
@@ -36,6 +45,22 @@ fn malformed(text: &str, error: impl std::fmt::Display) -> ApiError {
     ApiError::malformed(format!("the path's `{text}`: {error}"))
 }
 
-pub(crate) fn function_name(text: &str) -> Result<String, ApiError> {
+/// A name in a path: of a function, an alias, an account or a provider.
+pub(crate) fn path_name(text: &str) -> Result<String, ApiError> {
     text.parse::<Name>().map(|name| name.to_string()).map_err(|error| malformed(text, error))
+}
+
+/// The market that a path names by its region and class.
+pub(crate) fn path_market(region: &str, class: &str) -> Result<String, ApiError> {
+    let text = format!("{region}/{class}");
+    text.parse::<MarketName>()
+        .map(|name| name.to_string())
+        .map_err(|error| ApiError::malformed(format!("the path's market: {error}")))
+}
+
+/// The answer to what the operator asked for: the sequence of its command.
+pub(crate) async fn accepted(
+    command: impl Future<Output = Result<tonic::Response<v1::CommandAccepted>, tonic::Status>>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!({"sequence": answer(command).await?.sequence})))
 }

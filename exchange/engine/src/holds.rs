@@ -95,7 +95,7 @@ impl Engine {
     /// Nobody settled a lease whose provider claims that it ran: it is paid from what is left of the invocation's hold.
     pub(crate) fn pay_claim(&mut self, sequence: u64, claim: Usage, events: &mut Vec<Event>) {
         let Some(lease) = self.leases.open.get(&sequence).map(|open| open.lease.clone()) else { return };
-        if let Some(later) = self.waits_until(&lease) {
+        if let Some(later) = self.answered_later(&lease) {
             if let Some(open) = self.leases.open.get_mut(&sequence) {
                 open.lease.settle_by = later;
                 self.dues.insert((later, Due::Lease(sequence)));
@@ -122,14 +122,13 @@ impl Engine {
         }
     }
 
-    /// When the claim of an unknown lease is paid that shares its hold with an attempt that may yet be answered: once that is
-    /// over.
-    fn waits_until(&self, lease: &Lease) -> Option<Time> {
-        if lease.state != LeaseState::Unknown {
-            return None;
-        }
+    /// Just after a later attempt of the same invocation that may yet be answered must be settled, if there is one.
+    fn answered_later(&self, lease: &Lease) -> Option<Time> {
         let others = self.leases.beside(lease).into_iter().map(|sequence| &self.leases.open[&sequence].lease);
-        let answering = others.filter(|other| other.state != LeaseState::Unknown && other.settle_by >= lease.settle_by);
-        answering.map(|other| other.settle_by.after_millis(1)).max()
+        let answering = others.filter(|other| {
+            let later = other.id.sequence > lease.id.sequence && other.settle_by >= lease.settle_by;
+            later && other.state != LeaseState::Unknown
+        });
+        answering.map(|other| Time::from_micros(other.settle_by.micros() + 1)).max()
     }
 }

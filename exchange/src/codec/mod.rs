@@ -29,13 +29,27 @@ pub enum CodecError {
 }
 
 /// Appends the record of a command applied at `at` to `buffer`.
+#[cfg(test)]
 pub(crate) fn encode(at: Time, command: &Command, buffer: &mut Vec<u8>) {
-    let record = v1::JournalRecord { at: at.micros(), command: Some(write::record(command)) };
+    encode_time(at, buffer);
+    encode_command(command, buffer);
+}
+
+/// The first part of a record, which only the engine can tell.
+pub(crate) fn encode_time(at: Time, buffer: &mut Vec<u8>) {
+    // Without a command only the field of the time is written.
+    v1::JournalRecord { at: at.micros(), command: None }.encode_raw(buffer);
+}
+
+/// The rest of a record, which is known before the command is applied.
+pub(crate) fn encode_command(command: &Command, buffer: &mut Vec<u8>) {
+    // Without a time only the field of the command is written.
+    let record = v1::JournalRecord { at: 0, command: Some(write::record(command)) };
     buffer.reserve(record.encoded_len());
     record.encode_raw(buffer);
 }
 
-/// What [`encode`] wrote.
+/// What [`encode_time`] and [`encode_command`] wrote.
 pub fn decode(bytes: &[u8]) -> Result<(Time, Command), CodecError> {
     let record = v1::JournalRecord::decode(bytes)?;
     let command = record.command.ok_or(CodecError::UnknownCommand)?;

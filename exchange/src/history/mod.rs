@@ -144,6 +144,21 @@ fn oldest<S: Storage>(storage: &S) -> Result<Engine, HistoryError> {
     Err(HistoryError::NoStart { place: storage.to_string(), first, damaged })
 }
 
+/// The state from which the journal can be replayed: the newest at or before `sequence`, else the oldest there is.
+pub(crate) fn nearest<S: Storage>(storage: &S, sequence: u64) -> Result<Engine, HistoryError> {
+    let found = loop {
+        match snapshot::newest(storage, sequence) {
+            // It was removed while it was looked for, by the thread that makes newer ones: there is another.
+            Err(error) if error.is_missing() => {}
+            found => break found?.loaded,
+        }
+    };
+    match found {
+        Some(Loaded { engine, .. }) if engine.sequence() + 1 >= first_sequence(storage)? => Ok(engine),
+        _ => oldest(storage),
+    }
+}
+
 /// Shows every command to `visit` with the state after it and its events.
 fn replay_from<S: Storage>(
     storage: &S,

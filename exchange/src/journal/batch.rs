@@ -39,15 +39,21 @@ impl Batch {
     /// # Panics
     /// If the batch grows past [`MAX_BATCH_BYTES`].
     pub fn push(&mut self, record: &[u8]) -> u64 {
+        self.push_parts([record])
+    }
+
+    /// Adds a record that is made of these parts, as [`Self::push`] does.
+    pub fn push_parts<const N: usize>(&mut self, parts: [&[u8]; N]) -> u64 {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
         assert!(
-            record.len() < MAX_BATCH_BYTES.saturating_sub(self.bytes.len() + RECORD_HEADER_BYTES),
-            "a batch of {} bytes cannot take a record of {}: whoever fills it must bound it",
+            length < MAX_BATCH_BYTES.saturating_sub(self.bytes.len() + RECORD_HEADER_BYTES),
+            "a batch of {} bytes cannot take a record of {length}: whoever fills it must bound it",
             self.bytes.len(),
-            record.len(),
         );
         let sequence = self.next_sequence();
-        self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(record);
+        self.bytes.reserve(RECORD_HEADER_BYTES + length);
+        self.bytes.extend_from_slice(&(length as u32).to_le_bytes());
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
         self.records += 1;
         sequence
     }

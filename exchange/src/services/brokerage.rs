@@ -1,88 +1,40 @@
-//! `merit.v1.Brokerage`: acquire, settle, release, quote, and the record of an invocation.
+//! `merit.v1.Brokerage`: the brokers' streams, quotes, and the record of an invocation.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
-use merit_engine::{Bid, Command, Engine, Grant, MeritOrder, NotSent, Reply, Settle};
+use merit_engine::{Bid, Engine, MeritOrder};
 use merit_proto::v1;
 use merit_proto::v1::brokerage_server::Brokerage;
 use merit_proto::{refusal_status, required};
-use merit_terms::{Execution, LeaseId, Outcome, ProviderId, Refusal};
-use tonic::{Request, Response, Status};
+use merit_terms::{LeaseId, Refusal};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{parse, unavailable, unknown};
+use super::broker_stream::{ANSWERS_MAX, Outgoing};
+use super::{parse, provider_name, unavailable, unknown};
 use crate::clock;
 use crate::codec::qualifier_from_proto;
 use crate::open::Exchange;
-use crate::records::Record;
 
 /// Offers listed in a quote; the rest are counted.
 const OFFERS_LISTED: usize = 50;
-/// More attempts than any broker makes.
-const TRIED_MAX: usize = 64;
 
 #[tonic::async_trait]
 impl Brokerage for Exchange {
-    async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {
-        use v1::acquire_response::Answer;
-        let request = request.into_inner();
-        let mut bid = self.bid(&request.account, &request.function, request.qualifier, request.limits.as_ref())?;
-        bid.answer_limit_bytes = request.answer_limit_bytes;
-        if request.tried.len() > TRIED_MAX {
-            return Err(Status::invalid_argument(format!("tried: {}; at most {TRIED_MAX}", request.tried.len())));
-        }
-        bid.tried = self.0.sequencer.read(|engine| provider_ids(engine, &request.tried));
-        bid.invocation = request.invocation.map(Into::into);
-        let submitted = self.0.sequencer.submit(&Command::Acquire(Box::new(bid))).map_err(unavailable)?;
-        let answer = match submitted.applied.reply {
-            Ok(Reply::Granted(grant)) => Answer::Grant(self.dispatchable(&grant)?),
-            Ok(_) => return Err(Status::internal("the match answered something else than a grant")),
-            Err(refusal) => {
-                Answer::Refusal(v1::Refusal { code: refusal.code().to_owned(), message: refusal.to_string() })
-            }
-        };
-        Ok(Response::new(v1::AcquireResponse { answer: Some(answer) }))
-    }
+    type StreamStream = Pin<Box<dyn Stream<Item = Result<v1::BrokerageMessage, Status>> + Send>>;
 
-    async fn settle(&self, request: Request<v1::SettleRequest>) -> Result<Response<v1::SettleResponse>, Status> {
-        let request = request.into_inner();
-        let execution: Execution = request.execution().try_into()?;
-        let settle = Settle {
-            lease: required("lease", request.lease)?.into(),
-            execution,
-            outcome: match execution {
-                Execution::Executed => request.outcome().try_into()?,
-                _ => Outcome::Ok,
-            },
-            reported: request.reported.as_ref().map(Into::into),
-            observed_us: request.observed_us,
-            egress_bytes: request.egress_bytes,
-            fault: false,
-        };
-        let submitted = self.0.sequencer.submit(&Command::Settle(settle)).map_err(unavailable)?;
-        // Also a repeat waits: the settlement that it repeats may not be durable yet.
-        submitted.durable.wait().await.map_err(unavailable)?;
-        let response = match submitted.applied.reply {
-            Ok(Reply::Settled(settlement)) => v1::SettleResponse {
-                cost: settlement.cost.picodollars(),
-                billed_ms: settlement.billed_ms,
-                closed: false,
-            },
-            Ok(_) => v1::SettleResponse::default(),
-            Err(Refusal::Closed) => v1::SettleResponse { closed: true, ..v1::SettleResponse::default() },
-            Err(refusal) => return Err(refusal_status(&refusal)),
-        };
-        Ok(Response::new(response))
-    }
-
-    async fn release(&self, request: Request<v1::ReleaseRequest>) -> Result<Response<v1::ReleaseResponse>, Status> {
-        let request = request.into_inner();
-        let lease = required("lease", request.lease)?.into();
-        let why = if request.busy { NotSent::Busy } else { NotSent::Withdrawn };
-        let submitted = self.0.sequencer.submit(&Command::Release { lease, why }).map_err(unavailable)?;
-        match submitted.applied.reply {
-            Ok(_) | Err(Refusal::Closed) => Ok(Response::new(v1::ReleaseResponse {})),
-            Err(refusal) => Err(refusal_status(&refusal)),
-        }
+    async fn stream(
+        &self,
+        request: Request<Streaming<v1::BrokerMessage>>,
+    ) -> Result<Response<Self::StreamStream>, Status> {
+        let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
+        let exchange = self.clone();
+        // The task ends with the stream: its connection is kept alive, or found dead, by the transport.
+        tokio::spawn(async move { exchange.serve_broker(request.into_inner(), Outgoing(sender)).await });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
     async fn quote(&self, request: Request<v1::QuoteRequest>) -> Result<Response<v1::QuoteResponse>, Status> {
@@ -104,10 +56,7 @@ impl Brokerage for Exchange {
         let request = request.into_inner();
         let account = self.account_id(&request.account)?;
         let id: LeaseId = required("id", request.id)?.into();
-        let record = self.0.projections.records.get(id);
-        let own = |record: &Record| record.attempts.first().is_some_and(|attempt| attempt.lease.account == account);
-        let record = record.filter(own).ok_or_else(|| unknown("invocation", &id.to_string()))?;
-        Ok(Response::new(self.0.sequencer.read(|engine| invocation(engine, id, &record))))
+        self.invocation(account, id).await.map(Response::new)
     }
 }
 
@@ -136,58 +85,6 @@ impl Exchange {
             request: None,
         })
     }
-
-    /// The grant with names, endpoint and token instead of numbers.
-    fn dispatchable(&self, grant: &Grant) -> Result<v1::Grant, Status> {
-        let terms = &grant.terms;
-        self.0
-            .sequencer
-            .read(|engine| {
-                let provider = engine.provider(terms.provider)?;
-                let function = engine.function(terms.function)?;
-                let revision = function.revision(terms.revision)?;
-                let claims = v1::LeaseClaims {
-                    provider: provider.name.to_string(),
-                    session: grant.session,
-                    lease: Some(terms.lease.into()),
-                    account: engine.account(terms.account).ok()?.name.clone(),
-                    function: function.name.to_string(),
-                    revision: terms.revision,
-                    module: revision.code.module.map(|digest| digest.to_vec()).unwrap_or_default(),
-                    memory_mb: terms.memory_mb,
-                    timeout_ms: terms.timeout_ms,
-                    attempt: terms.attempt,
-                    expires: grant.expires.micros(),
-                };
-                let key = self.0.key.session_key(&claims.provider, grant.session);
-                Some(v1::Grant {
-                    lease: Some(terms.lease.into()),
-                    invocation: Some(terms.invocation.into()),
-                    attempt: terms.attempt,
-                    provider: claims.provider.clone(),
-                    market: engine.market(terms.market)?.name.to_string(),
-                    endpoint: provider.endpoint.clone(),
-                    revision: terms.revision,
-                    memory_mb: terms.memory_mb,
-                    timeout_ms: terms.timeout_ms,
-                    tariff: Some((&terms.tariff).into()),
-                    price: terms.tariff.reference_price().picodollars(),
-                    quoted_cost: grant.quoted_cost.picodollars(),
-                    token: merit_proto::sign(&key, &claims),
-                    idempotent: function.settings.idempotent,
-                })
-            })
-            .ok_or_else(|| Status::internal("a granted lease names something that is not registered"))
-    }
-}
-
-/// Names that no provider has cannot have been tried, and are passed over.
-fn provider_ids(engine: &Engine, names: &[String]) -> Vec<ProviderId> {
-    names.iter().filter_map(|name| engine.find_provider(&name.parse().ok()?)).collect()
-}
-
-fn provider_name(engine: &Engine, id: ProviderId) -> String {
-    engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
 }
 
 fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteResponse {
@@ -225,47 +122,4 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteRespons
         more_offers: merit_order.offers.len().saturating_sub(OFFERS_LISTED) as u32,
         more_refused: more.into_iter().map(|(code, count)| v1::RefusedCount { code: code.to_owned(), count }).collect(),
     }
-}
-
-fn invocation(engine: &Engine, id: LeaseId, record: &Record) -> v1::Invocation {
-    let attempts = record.attempts.iter().map(|attempt| v1::Attempt {
-        provider: provider_name(engine, attempt.lease.provider),
-        lease: Some(attempt.lease.id.into()),
-        outcome: attempt.state.as_str().to_owned(),
-        wall_us: match attempt.state {
-            crate::records::AttemptState::Executed { wall_us } => wall_us,
-            _ => 0,
-        },
-        market: engine.market(attempt.lease.market).map_or_else(String::new, |market| market.name.to_string()),
-    });
-    let mut answer = v1::Invocation {
-        id: Some(id.into()),
-        state: record.state().to_owned(),
-        submitted_at: record.submitted_at.micros(),
-        settled_at: record.settled_at.map_or(0, |at| at.micros()),
-        attempts: attempts.collect(),
-        ..v1::Invocation::default()
-    };
-    if let Some(lease) = record.attempts.last().map(|attempt| &attempt.lease) {
-        answer.account = engine.account(lease.account).map_or_else(|_| String::new(), |account| account.name.clone());
-        answer.function = engine.function(lease.function).map_or_else(String::new, |f| f.name.to_string());
-        answer.revision = lease.revision;
-        answer.memory_mb = lease.memory_mb;
-        answer.vcpus_milli = lease.vcpus_milli;
-        answer.tariff = Some((&lease.tariff).into());
-        answer.quoted_cost = lease.quoted_cost.picodollars();
-        if let Some((provider, cost)) = lease.runner_up {
-            answer.runner_up = provider_name(engine, provider);
-            answer.runner_up_cost = cost.picodollars();
-        }
-    }
-    if let Some((outcome, settlement)) = &record.settlement {
-        answer.usage = Some((&settlement.usage).into());
-        answer.billed_ms = settlement.billed_ms;
-        answer.estimated = settlement.estimated;
-        answer.cost = settlement.cost.picodollars();
-        answer.fee = settlement.fee.picodollars();
-        answer.outcome = v1::Outcome::from(*outcome).into();
-    }
-    answer
 }

@@ -1,6 +1,6 @@
-//! `merit.v1.MarketData`: books, trades and their streams, as far as they are durable.
+//! `merit.v1.MarketData`: books, trades, candles and their stream, as far as they are durable.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -8,20 +8,26 @@ use futures_util::{StreamExt, stream};
 use merit_proto::v1;
 use merit_proto::v1::market_data_server::MarketData;
 use merit_proto::v1::market_event::{Event, Heartbeat};
-use merit_terms::MarketId;
-use tokio::sync::broadcast::{self, error::RecvError};
+use merit_terms::{AccountId, MarketId, ProviderId, Time};
+use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::{parse, unknown};
-use crate::book::Change;
+use super::paging::{limit, past, stretch};
+use super::{parse, provider_name, unknown};
+use crate::archive::{Candle, Interval, Span, Trade};
+use crate::books::{Beginning, Follower, Missed};
 use crate::clock;
 use crate::open::Exchange;
 
 /// A reader that hears nothing for three of these may take the stream for dead.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Trades shown with a snapshot.
+const TRADES_SHOWN: usize = 100;
 const TRADES_DEFAULT: usize = 100;
 const TRADES_MAX: usize = 1_000;
+const CANDLES_DEFAULT: usize = 500;
+const CANDLES_MAX: usize = 1_500;
 
 #[tonic::async_trait]
 impl MarketData for Exchange {
@@ -31,13 +37,17 @@ impl MarketData for Exchange {
         &self,
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let names = request.into_inner().markets;
-        let markets = names.iter().map(|name| self.market_id(name)).collect::<Result<Vec<_>, _>>()?;
-        let (snapshots, changes) = self.0.projections.books.subscribe(&markets);
-        let followed = snapshots.iter().map(|(id, _)| *id).collect();
-        let first = stream::iter(snapshots).map(|(_, snapshot)| Ok(sent(Event::Snapshot(snapshot))));
-        let then = stream::unfold(Follow { changes, followed, ended: false }, Follow::next);
-        Ok(Response::new(Box::pin(first.chain(then))))
+        let request = request.into_inner();
+        let markets = request.markets.iter().map(|name| self.market_id(name)).collect::<Result<HashSet<_>, _>>()?;
+        let followed = Followed((!markets.is_empty()).then_some(markets));
+        let after = (request.after > 0).then_some(request.after);
+        let (beginning, follower) = self.0.projections.books.follow(|market| followed.has(market), after);
+        let waiting = match beginning {
+            Beginning::Resumed => VecDeque::new(),
+            Beginning::Snapshots(sequence, snapshots) => self.beginning(sequence, snapshots).await,
+        };
+        let follow = Follow { follower, followed, waiting, quiet_until: Instant::now() + HEARTBEAT, ended: false };
+        Ok(Response::new(Box::pin(stream::unfold(follow, Follow::next).boxed())))
     }
 
     async fn list_markets(
@@ -48,8 +58,9 @@ impl MarketData for Exchange {
     }
 
     async fn get_book(&self, request: Request<v1::GetBookRequest>) -> Result<Response<v1::BookSnapshot>, Status> {
-        let market = self.market_id(&request.into_inner().market)?;
-        Ok(Response::new(self.0.projections.books.snapshot(market)))
+        let name = request.into_inner().market;
+        let book = self.0.projections.books.snapshot(self.market_id(&name)?);
+        book.map(Response::new).ok_or_else(|| unknown("market", &name))
     }
 
     async fn list_trades(
@@ -58,19 +69,35 @@ impl MarketData for Exchange {
     ) -> Result<Response<v1::ListTradesResponse>, Status> {
         let request = request.into_inner();
         let market = self.market_id(&request.market)?;
-        let limit = match request.limit as usize {
-            0 => TRADES_DEFAULT,
-            limit if limit <= TRADES_MAX => limit,
-            limit => {
-                return Err(Status::invalid_argument(format!("limit: {limit}; at most {TRADES_MAX}")));
-            }
-        };
+        let (from, to) = stretch(request.from, request.to)?;
+        let span = Span { from, to, before: (request.before > 0).then_some(request.before) };
+        let limit = limit(request.limit, TRADES_DEFAULT, TRADES_MAX)?;
         let viewer = match request.account.as_str() {
             "" => None,
             account => Some(self.account_id(account)?),
         };
-        let trades = self.0.projections.books.trades(market, limit, viewer);
-        Ok(Response::new(v1::ListTradesResponse { trades }))
+        let trades = self.0.projections.archive.trades(market, span, limit).await.map_err(past)?;
+        Ok(Response::new(v1::ListTradesResponse { trades: self.named(market, trades, viewer) }))
+    }
+
+    async fn list_candles(
+        &self,
+        request: Request<v1::ListCandlesRequest>,
+    ) -> Result<Response<v1::ListCandlesResponse>, Status> {
+        let request = request.into_inner();
+        let interval = match request.interval() {
+            v1::Interval::Unspecified => return Err(Status::invalid_argument("interval: is missing")),
+            v1::Interval::Second => Interval::Second,
+            v1::Interval::Minute => Interval::Minute,
+            v1::Interval::Hour => Interval::Hour,
+            v1::Interval::Day => Interval::Day,
+        };
+        let market = self.market_id(&request.market)?;
+        let stretch = stretch(request.from, request.to)?;
+        let limit = limit(request.limit, CANDLES_DEFAULT, CANDLES_MAX)?;
+        let candles = self.0.projections.archive.candles(market, interval, stretch, limit).await.map_err(past)?;
+        let candles = candles.iter().map(|(at, candle)| candle_to_proto(*at, candle)).collect();
+        Ok(Response::new(v1::ListCandlesResponse { candles }))
     }
 }
 
@@ -79,16 +106,88 @@ impl Exchange {
         let parsed = parse("market", name)?;
         self.0.sequencer.read(|engine| engine.find_market(&parsed)).ok_or_else(|| unknown("market", name))
     }
+
+    /// Snapshots as the first events, each with the trades before it. An archive that is behind holds no stream up: its
+    /// trades are left out then.
+    async fn beginning(
+        &self,
+        sequence: u64,
+        snapshots: Vec<(MarketId, v1::BookSnapshot)>,
+    ) -> VecDeque<v1::MarketEvent> {
+        let mut events = VecDeque::new();
+        for (market, mut snapshot) in snapshots {
+            let span = Span { before: Some(sequence + 1), ..Span::default() };
+            match self.0.projections.archive.trades(market, span, TRADES_SHOWN).await {
+                Ok(trades) => snapshot.trades = self.named(market, trades, None),
+                Err(error) => tracing::warn!("a snapshot of {} goes without trades: {error}", snapshot.market),
+            }
+            events.push_back(sent(Event::Snapshot(snapshot)));
+        }
+        if let Some(last) = events.back_mut() {
+            last.resume = sequence;
+        }
+        events
+    }
+
+    /// Trades with names; to their buyer with invocation and cost.
+    fn named(&self, market: MarketId, trades: Vec<Trade>, viewer: Option<AccountId>) -> Vec<v1::Trade> {
+        self.0.sequencer.read(|engine| {
+            let market = engine.market(market).map_or_else(String::new, |market| market.name.to_string());
+            let told = |Trade { sequence, at, row }: Trade| {
+                let own = viewer.is_some_and(|viewer| viewer.number() == row.account);
+                v1::Trade {
+                    market: market.clone(),
+                    sequence,
+                    match_sequence: row.lease.map_or(0, |lease| lease.sequence),
+                    at: at.micros(),
+                    provider: provider_name(engine, ProviderId::new(row.provider)),
+                    price: row.price,
+                    memory_mb: row.memory_mb,
+                    billed_ms: row.billed_ms,
+                    spot_price: row.spot_price,
+                    invocation: row.invocation.filter(|_| own),
+                    cost: own.then_some(row.cost),
+                }
+            };
+            trades.into_iter().map(told).collect()
+        })
+    }
+}
+
+fn candle_to_proto(at: Time, candle: &Candle) -> v1::Candle {
+    let price = |i: usize| candle.prices.map(|prices| prices[i]);
+    v1::Candle {
+        at: at.micros(),
+        open: price(0),
+        high: price(1),
+        low: price(2),
+        close: price(3),
+        energy_mb_ms: candle.energy_mb_ms.to_string(),
+        trades: candle.trades,
+    }
 }
 
 fn sent(event: Event) -> v1::MarketEvent {
-    v1::MarketEvent { event: Some(event) }
+    v1::MarketEvent { event: Some(event), resume: 0 }
 }
 
-/// What comes after the snapshots.
+/// The markets of one subscription; none: all, whenever they are made.
+struct Followed(Option<HashSet<MarketId>>);
+
+impl Followed {
+    fn has(&self, market: MarketId) -> bool {
+        self.0.as_ref().is_none_or(|markets| markets.contains(&market))
+    }
+}
+
+/// One subscription as it goes on.
 struct Follow {
-    changes: broadcast::Receiver<Change>,
-    followed: HashSet<MarketId>,
+    follower: Follower,
+    followed: Followed,
+    /// Read, and not sent yet.
+    waiting: VecDeque<v1::MarketEvent>,
+    /// When a heartbeat is due.
+    quiet_until: Instant,
     ended: bool,
 }
 
@@ -97,22 +196,28 @@ impl Follow {
         if self.ended {
             return None;
         }
-        loop {
-            match tokio::time::timeout(HEARTBEAT, self.changes.recv()).await {
-                Ok(Ok(change)) if self.followed.contains(&change.market) => {
-                    return Some((Ok(sent((*change.event).clone())), self));
+        while self.waiting.is_empty() {
+            match tokio::time::timeout_at(self.quiet_until, self.follower.next()).await {
+                Ok(Ok(group)) => {
+                    let followed = group.events.iter().filter(|(market, _)| self.followed.has(*market));
+                    self.waiting.extend(followed.map(|(_, event)| sent(event.clone())));
+                    if let Some(last) = self.waiting.back_mut() {
+                        last.resume = group.sequence;
+                    }
                 }
-                Ok(Ok(_)) => {}
-                Ok(Err(RecvError::Lagged(missed))) => {
+                Ok(Err(Missed)) => {
                     self.ended = true;
-                    let message = format!("the reader fell {missed} changes behind; subscribe again");
+                    let message = "the reader fell behind, and changes that it had not read are gone; subscribe again";
                     return Some((Err(Status::resource_exhausted(message)), self));
                 }
-                Ok(Err(RecvError::Closed)) => return None,
-                Err(_) => {
-                    return Some((Ok(sent(Event::Heartbeat(Heartbeat { at: clock::now().micros() }))), self));
-                }
+                Err(_) => self.waiting.push_back(v1::MarketEvent {
+                    event: Some(Event::Heartbeat(Heartbeat { at: clock::now().micros() })),
+                    resume: self.follower.told().unwrap_or(0),
+                }),
             }
         }
+        let next = self.waiting.pop_front()?;
+        self.quiet_until = Instant::now() + HEARTBEAT;
+        Some((Ok(next), self))
     }
 }

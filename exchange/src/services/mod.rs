@@ -2,20 +2,28 @@
 //!
 //! Never decides anything about the market. What is gated on durability waits here, and only here.
 
+mod archive;
+mod broker_asks;
+mod broker_stream;
 mod brokerage;
+mod dispatchable;
 mod market_data;
 mod modules;
 mod operator;
+mod paging;
 mod provider_gateway;
+mod provider_session;
 mod registry;
+mod standing;
 
-use merit_engine::{Command, Engine, Reply};
+use merit_engine::{Command, Engine, LeaseTerms, Reply};
 use merit_proto::v1;
-use merit_proto::{FieldError, refusal_status};
-use merit_terms::{AccountId, FunctionId, Name, Refusal};
+use merit_proto::{FieldError, TokenError, refusal_status};
+use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal};
 use tonic::Status;
 use tonic::service::Routes;
 
+use crate::codec::lease_terms_from_proto;
 use crate::open::Exchange;
 use crate::sequencer::SubmitError;
 
@@ -36,6 +44,7 @@ impl Exchange {
         let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()))
             .add_service(v1::registry_server::RegistryServer::new(self.clone()))
             .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
+            .add_service(v1::archive_server::ArchiveServer::new(self.clone()))
             .add_service(modules.max_decoding_message_size(MESSAGE_MAX_BYTES))
             .add_service(v1::operator_server::OperatorServer::new(self.clone()))
             .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))
@@ -61,6 +70,18 @@ impl Exchange {
         self.0.sequencer.read(find).ok_or_else(|| unknown("account", name))
     }
 
+    /// The terms of a lease that this exchange has proven.
+    fn proven(&self, proof: &v1::LeaseProof) -> Result<LeaseTerms, Status> {
+        let forged = |error: TokenError| refusal_status(&Refusal::Forbidden { message: format!("proof: {error}") });
+        let terms = merit_proto::check_proof(&self.0.lease_key, proof).map_err(forged)?;
+        Ok(lease_terms_from_proto(&terms)?)
+    }
+
+    fn provider_id(&self, name: &str) -> Result<ProviderId, Status> {
+        let parsed: Name = parse("provider", name)?;
+        self.0.sequencer.read(|engine| engine.find_provider(&parsed)).ok_or_else(|| unknown("provider", name))
+    }
+
     fn function_id(&self, account: AccountId, name: &str) -> Result<FunctionId, Status> {
         let parsed: Name = parse("function", name)?;
         let found = self.0.sequencer.read(|engine| engine.find_function(account, &parsed));
@@ -78,4 +99,8 @@ fn unknown(what: &'static str, name: &str) -> Status {
 
 fn parse<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result<T, Status> {
     text.parse().map_err(|error: T::Err| FieldError::new(field, error.to_string()).into())
+}
+
+fn provider_name(engine: &Engine, id: ProviderId) -> String {
+    engine.provider(id).map_or_else(String::new, |provider| provider.name.to_string())
 }

@@ -1,28 +1,26 @@
-//! `merit.v1.ProviderGateway`: one stream is one session of one provider.
+//! `merit.v1.ProviderGateway`: one stream is one session of one provider. From a new stream to its logon, and its end.
 //!
-//! The shell around the engine's sessions: reads messages, makes commands, and tells the provider what became of them.
-//! A provider that is silent for three heartbeats, or whose stream ends, is disconnected.
+//! A provider that is silent for three heartbeats, or whose stream ends without a logout, is disconnected.
 
 use std::pin::Pin;
 use std::time::Duration;
 
-use merit_engine::{Command, Logon, ProviderKind, Quote, RegisterProvider, Reply};
+use merit_engine::{Command, Engine, Logon, ProviderKind, RegisterProvider, Reply};
 use merit_proto::v1;
 use merit_proto::v1::exchange_message::Message as Told;
 use merit_proto::v1::provider_gateway_server::ProviderGateway;
 use merit_proto::v1::provider_message::Message as Heard;
-use merit_proto::{FieldError, refusal_status, required};
-use merit_terms::{Name, PoolSize, ProviderId, Refusal, Rung};
+use merit_proto::{FieldError, refusal_status};
+use merit_terms::{Name, PoolSize, ProviderId, Refusal};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{parse, unavailable};
-use crate::clock;
+use super::parse;
+use super::provider_session::OnSession;
 use crate::open::Exchange;
 
-const MISSED_HEARTBEATS_MAX: u32 = 3;
 /// Answers that may wait for the provider to read them.
 const ANSWERS_MAX: usize = 256;
 /// How long a new stream may take to log on.
@@ -43,46 +41,38 @@ impl ProviderGateway for Exchange {
         let exchange = self.clone();
         // The task ends with the stream, at the latest when the provider misses its heartbeats.
         tokio::spawn(async move {
-            let outgoing = Outgoing { sender, sequence: 0 };
-            exchange.serve_session(&mut incoming, outgoing).await;
+            exchange.serve_session(&mut incoming, Outgoing(sender)).await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }
 
-/// What goes to the provider, numbered.
-struct Outgoing {
-    sender: mpsc::Sender<Result<v1::ExchangeMessage, Status>>,
-    sequence: u64,
-}
+/// What goes to the provider.
+pub(super) struct Outgoing(mpsc::Sender<Result<v1::ExchangeMessage, Status>>);
 
 /// The provider no longer reads.
-struct Gone;
+pub(super) struct Gone;
 
 impl Outgoing {
-    async fn tell(&mut self, message: Told) -> Result<(), Gone> {
-        self.sequence += 1;
-        let message = v1::ExchangeMessage { session_sequence: self.sequence, message: Some(message) };
-        let sent = tokio::time::timeout(READ_WITHIN, self.sender.send(Ok(message))).await;
+    /// Tells something of this session only.
+    pub(super) async fn tell(&self, message: Told) -> Result<(), Gone> {
+        self.tell_numbered(0, message).await
+    }
+
+    pub(super) async fn tell_numbered(&self, session_sequence: u64, message: Told) -> Result<(), Gone> {
+        let message = v1::ExchangeMessage { session_sequence, message: Some(message) };
+        let sent = tokio::time::timeout(READ_WITHIN, self.0.send(Ok(message))).await;
         if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Gone) }
     }
 
     /// Ends the stream with a reason, if the provider still reads.
     fn end(&self, status: Status) {
-        drop(self.sender.try_send(Err(status)));
+        drop(self.0.try_send(Err(status)));
     }
 }
 
-/// A session that is on.
-struct OnSession {
-    provider: ProviderId,
-    session: u32,
-    pools: Vec<PoolSize>,
-    told: mpsc::Receiver<Told>,
-}
-
 impl Exchange {
-    async fn serve_session(&self, incoming: &mut Streaming<v1::ProviderMessage>, mut outgoing: Outgoing) {
+    async fn serve_session(&self, incoming: &mut Streaming<v1::ProviderMessage>, outgoing: Outgoing) {
         let logon = match tokio::time::timeout(LOGON_WITHIN, incoming.message()).await {
             Ok(Ok(Some(v1::ProviderMessage { message: Some(Heard::Logon(logon)) }))) => logon,
             Ok(Err(_) | Ok(None)) => return,
@@ -98,8 +88,9 @@ impl Exchange {
             }
         };
         tracing::info!(provider = name, session = session.session, "a provider logged on");
-        let ended = self.run_session(&name, &mut session, incoming, &mut outgoing).await;
+        let ended = self.run_session(&name, &mut session, incoming, &outgoing).await;
         tracing::info!(provider = name, session = session.session, reason = ended.message(), "a session ended");
+        // Refused without harm if the session is over already, by a logout or another session.
         let disconnect = Command::Disconnect { provider: session.provider, session: session.session };
         if let Err(error) = self.0.sequencer.submit(&disconnect) {
             tracing::warn!(provider = name, %error, "its offers could not be cancelled");
@@ -110,18 +101,20 @@ impl Exchange {
     async fn log_on(&self, logon: v1::Logon) -> Result<OnSession, Status> {
         let name: Name = parse("provider", &logon.provider)?;
         check_endpoint(&logon.endpoint)?;
+        let quotas = logon.quotas.iter().map(TryInto::try_into).collect::<Result<_, FieldError>>()?;
         let provider = match self.0.sequencer.read(|engine| engine.find_provider(&name)) {
             Some(provider) => provider,
             None => self.welcome_stranger(&name).await?,
         };
         let pools: Vec<PoolSize> = logon.pools.iter().map(Into::into).collect();
-        let command =
-            Logon { provider, endpoint: logon.endpoint, pools: pools.clone(), quotas: Vec::new(), protection: None };
+        let (stated, protection) = (pools.clone(), logon.protection.map(Into::into));
+        let command = Logon { provider, endpoint: logon.endpoint, pools: stated, quotas, protection };
         let (reply, _) = self.command(&Command::Logon(Box::new(command))).await?;
         let Reply::Session(session) = reply else {
             return Err(Status::internal("the logon answered something else than a session"));
         };
-        Ok(OnSession { provider, session, pools, told: self.0.projections.sessions.listen(provider, session) })
+        let listening = self.0.projections.sessions.listen(provider, session, logon.last_sequence);
+        Ok(OnSession { provider, session, pools, listening })
     }
 
     /// Registers an unknown provider as a market seller with an account of its own, where that is allowed.
@@ -130,7 +123,7 @@ impl Exchange {
             let message = format!("the provider `{name}` is not registered; ask the operator to register it");
             return Err(refusal_status(&Refusal::Forbidden { message }));
         }
-        let unused = |engine: &merit_engine::Engine| engine.account(engine.find_account(name.as_str())?).ok().cloned();
+        let unused = |engine: &Engine| engine.account(engine.find_account(name.as_str())?).ok().cloned();
         match self.0.sequencer.read(unused) {
             // A crash may have come between the account and the provider.
             Some(account)
@@ -148,127 +141,6 @@ impl Exchange {
             _ => Err(Status::internal("the registry answered something else than a provider")),
         }
     }
-
-    /// Serves the session until it ends; the reason.
-    async fn run_session(
-        &self,
-        name: &str,
-        on: &mut OnSession,
-        incoming: &mut Streaming<v1::ProviderMessage>,
-        outgoing: &mut Outgoing,
-    ) -> Status {
-        let heartbeat = Duration::from_millis(self.0.settings.heartbeat_ms.into());
-        let welcome = Told::Welcome(v1::Welcome {
-            session: on.session,
-            session_key: self.0.key.session_key(name, on.session).to_vec(),
-            heartbeat_ms: self.0.settings.heartbeat_ms,
-        });
-        if outgoing.tell(welcome).await.is_err() {
-            return Status::cancelled("the provider does not read");
-        }
-        let mut beat = tokio::time::interval(heartbeat);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let silence = heartbeat * MISSED_HEARTBEATS_MAX;
-        let mut silent_at = tokio::time::Instant::now() + silence;
-        loop {
-            let answer = tokio::select! {
-                heard = incoming.message() => match heard {
-                    Ok(Some(message)) => {
-                        silent_at = tokio::time::Instant::now() + silence;
-                        match self.hear(on, message).await {
-                            Ok(answer) => answer,
-                            Err(status) => return status,
-                        }
-                    }
-                    Ok(None) => return Status::ok("the provider closed its stream"),
-                    Err(status) => return status,
-                },
-                told = on.told.recv() => match told {
-                    Some(told) => Some(told),
-                    None => return superseded(),
-                },
-                _ = beat.tick() => Some(Told::Heartbeat(v1::ExchangeHeartbeat { at: clock::now().micros() })),
-                () = tokio::time::sleep_until(silent_at) => {
-                    return Status::deadline_exceeded(format!("{MISSED_HEARTBEATS_MAX} heartbeats were missed"));
-                }
-            };
-            if let Some(answer) = answer
-                && outgoing.tell(answer).await.is_err()
-            {
-                return Status::cancelled("the provider does not read");
-            }
-        }
-    }
-
-    /// Acts on one message; an error ends the session.
-    async fn hear(&self, on: &mut OnSession, message: v1::ProviderMessage) -> Result<Option<Told>, Status> {
-        let acted = self.act(on, message).await;
-        acted.map_err(|status| match merit_proto::code_of(&status) {
-            Some(code) if code == Refusal::NotInSession.code() => superseded(),
-            _ => status,
-        })
-    }
-
-    async fn act(&self, on: &mut OnSession, message: v1::ProviderMessage) -> Result<Option<Told>, Status> {
-        let (provider, session) = (on.provider, on.session);
-        match required("message", message.message)? {
-            Heard::Logon(_) => Err(Status::invalid_argument("this session is logged on already")),
-            Heard::Heartbeat(heartbeat) => {
-                let pools: Vec<PoolSize> = heartbeat.pools.iter().map(Into::into).collect();
-                // Also when the provider states what it stated before: it may have been busy meanwhile.
-                if pools != on.pools || self.0.sequencer.read(|engine| stand_otherwise(engine, provider, &pools)) {
-                    self.command(&Command::StatePools { provider, session, pools: pools.clone() }).await?;
-                    on.pools = pools;
-                }
-                Ok(None)
-            }
-            Heard::Quote(quote) => self.quote_session(on, quote).await.map(Some),
-            Heard::CancelAll(_) => self.command(&Command::CancelAll { provider, session }).await.map(|_| None),
-            Heard::Busy(busy) => {
-                self.command(&Command::Busy { provider, session, pool: busy.pool }).await.map(|_| None)
-            }
-        }
-    }
-
-    /// A quote that is refused leaves the ladder as it was and the session on.
-    async fn quote_session(&self, on: &OnSession, quote: v1::QuoteLadder) -> Result<Told, Status> {
-        let number = quote.number;
-        let refused = |code: &str, message: String, rungs| {
-            Ok(Told::QuoteRefused(v1::QuoteRefused { number, code: code.to_owned(), message, rungs }))
-        };
-        let market = match self.market_id(&quote.market) {
-            Ok(market) => market,
-            Err(status) => return refused("not_found", status.message().to_owned(), Vec::new()),
-        };
-        let rungs = match quote.rungs.iter().map(Rung::try_from).collect::<Result<Vec<_>, FieldError>>() {
-            Ok(rungs) => rungs,
-            Err(error) => return refused("invalid", error.to_string(), Vec::new()),
-        };
-        let command = Command::Quote(Quote { provider: on.provider, session: on.session, market, number, rungs });
-        let submitted = self.0.sequencer.submit(&command).map_err(unavailable)?;
-        submitted.durable.wait().await.map_err(unavailable)?;
-        match submitted.applied.reply {
-            Ok(_) => Ok(Told::QuoteAccepted(v1::QuoteAccepted { number })),
-            Err(Refusal::NotInSession) => Err(superseded()),
-            Err(refusal) => {
-                let rungs = match &refusal {
-                    Refusal::Rungs { rungs } => rungs.clone(),
-                    _ => Vec::new(),
-                };
-                let rungs = rungs.into_iter().map(|(id, reason)| v1::RungRefused { id, reason });
-                refused(refusal.code(), refusal.to_string(), rungs.collect())
-            }
-        }
-    }
-}
-
-fn superseded() -> Status {
-    Status::aborted("another session of the provider has logged on")
-}
-
-/// Whether the engine counts with other pools than `stated`.
-fn stand_otherwise(engine: &merit_engine::Engine, provider: ProviderId, stated: &[PoolSize]) -> bool {
-    engine.pools(provider).iter().zip(stated).any(|(pool, stated)| pool.size != *stated)
 }
 
 /// Without keys anybody may log on, so that calls are sent to this machine only, by plain HTTP.

@@ -1,14 +1,15 @@
-//! `merit.v1.Registry`: functions, providers and accounts.
+//! `merit.v1.Registry`: functions, markets, providers and accounts.
 
-use merit_engine::{Account, Command, Engine, Function, ProviderKind, PutFunction, Reply};
+use merit_engine::{Command, Engine, Function, PutFunction, Reply, SpendingOf};
 use merit_proto::v1;
 use merit_proto::v1::registry_server::Registry;
 use merit_proto::{refusal_status, required};
 use merit_terms::{AccountId, FunctionId, Name};
 use tonic::{Request, Response, Status};
 
+use super::standing::{account_to_proto, budgets_to_proto, providers_to_proto};
 use super::{parse, unavailable, unknown};
-use crate::codec::{code_from_proto, code_to_proto, kind_to_proto, settings_from_proto, settings_to_proto};
+use crate::codec::{code_from_proto, code_to_proto, settings_from_proto, settings_to_proto};
 use crate::open::Exchange;
 
 #[tonic::async_trait]
@@ -50,7 +51,7 @@ impl Registry for Exchange {
         let account = self.account_id(&request.into_inner().account)?;
         let list = |engine: &Engine| {
             let own = engine.functions().filter(|(_, function)| function.account == account);
-            own.map(|(_, function)| to_proto(engine, function, 0)).collect()
+            own.map(|(id, function)| to_proto(engine, id, function, 0)).collect()
         };
         let functions = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
         Ok(Response::new(v1::ListFunctionsResponse { functions }))
@@ -82,14 +83,14 @@ impl Registry for Exchange {
         request: Request<v1::ListProvidersRequest>,
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
         let account = self.account_id(&request.into_inner().account)?;
-        let list = |engine: &Engine| providers(engine, account);
+        let list = |engine: &Engine| providers_to_proto(engine, account);
         let providers = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
         Ok(Response::new(v1::ListProvidersResponse { providers }))
     }
 
     async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::Account>, Status> {
         let id = self.account_id(&request.into_inner().id)?;
-        let look = |engine: &Engine| engine.account(id).map(account_to_proto);
+        let look = |engine: &Engine| engine.account(id).map(|account| account_to_proto(engine, id, account));
         let account = self.0.sequencer.read_durable(look).await.map_err(unavailable)?;
         account.map(Response::new).map_err(|refusal| refusal_status(&refusal))
     }
@@ -99,7 +100,7 @@ impl Registry for Exchange {
         _request: Request<v1::ListAccountsRequest>,
     ) -> Result<Response<v1::ListAccountsResponse>, Status> {
         let list = |engine: &Engine| v1::ListAccountsResponse {
-            accounts: engine.accounts().map(|(_, account)| account_to_proto(account)).collect(),
+            accounts: engine.accounts().map(|(id, account)| account_to_proto(engine, id, account)).collect(),
             sum: engine.balance_sum().picodollars().to_string(),
         };
         self.0.sequencer.read_durable(list).await.map(Response::new).map_err(unavailable)
@@ -108,7 +109,7 @@ impl Registry for Exchange {
 
 impl Exchange {
     fn answer(&self, id: FunctionId, sequence: u64) -> Result<Response<v1::Function>, Status> {
-        let look = |engine: &Engine| engine.function(id).map(|function| to_proto(engine, function, sequence));
+        let look = |engine: &Engine| engine.function(id).map(|function| to_proto(engine, id, function, sequence));
         let function = self.0.sequencer.read(look);
         function.map(Response::new).ok_or_else(|| Status::internal("the function was registered and is not there"))
     }
@@ -120,7 +121,7 @@ fn newest_module(engine: &Engine, account: AccountId, name: &Name) -> Option<[u8
     function.revisions.last()?.code.module
 }
 
-fn to_proto(engine: &Engine, function: &Function, sequence: u64) -> v1::Function {
+fn to_proto(engine: &Engine, id: FunctionId, function: &Function, sequence: u64) -> v1::Function {
     v1::Function {
         account: engine.account(function.account).map_or_else(|_| String::new(), |account| account.name.clone()),
         name: function.name.to_string(),
@@ -130,43 +131,6 @@ fn to_proto(engine: &Engine, function: &Function, sequence: u64) -> v1::Function
         live: function.resolve(&merit_engine::Qualifier::Live).unwrap_or(0),
         running: function.running,
         sequence,
+        spending: budgets_to_proto(engine, SpendingOf::Function(id), &function.settings.budgets),
     }
-}
-
-fn account_to_proto(account: &Account) -> v1::Account {
-    v1::Account {
-        id: account.name.clone(),
-        balance: account.balance.picodollars().to_string(),
-        held: account.held.to_string(),
-    }
-}
-
-/// Who sells; own providers are seen by their account only.
-fn providers(engine: &Engine, viewer: AccountId) -> Vec<v1::Provider> {
-    let mut offers = vec![0_u32; engine.providers().count()];
-    for (market, _) in engine.markets() {
-        for offer in engine.book(market) {
-            offers[offer.provider.index()] += 1;
-        }
-    }
-    let visible = engine.providers().filter(|(_, p)| p.kind == ProviderKind::Market || p.account == viewer);
-    visible
-        .map(|(id, provider)| v1::Provider {
-            name: provider.name.to_string(),
-            account: engine.account(provider.account).map_or_else(|_| String::new(), |account| account.name.clone()),
-            kind: kind_to_proto(provider.kind).into(),
-            online: provider.online,
-            labels: provider.labels.clone(),
-            pools: engine
-                .pools(id)
-                .iter()
-                .map(|pool| v1::Pool {
-                    size: Some((&pool.size).into()),
-                    leased_mb: pool.leased_mb,
-                    leases: pool.leases,
-                })
-                .collect(),
-            offers: offers[id.index()],
-        })
-        .collect()
 }

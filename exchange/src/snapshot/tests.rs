@@ -123,7 +123,7 @@ fn what_a_crash_left_of_a_snapshot_is_no_snapshot_and_goes() {
     let market = Market::with(20);
     let unfinished = market.path(10).with_extension("merit.new");
     fs::write(&unfinished, b"half of it").unwrap();
-    assert_eq!(list(&market.storage()).unwrap(), []);
+    assert!(list(&market.storage()).unwrap().is_empty());
     market.make(15).unwrap();
     assert!(!unfinished.exists());
 }
@@ -133,7 +133,7 @@ fn a_made_snapshot_gives_up_when_told() {
     let market = Market::with(20);
     let stopped = make(&market.storage(), market.journal.identity(), 20, || true);
     assert!(matches!(stopped, Err(MakeError::Stopped)));
-    assert_eq!(list(&market.storage()).unwrap(), []);
+    assert!(list(&market.storage()).unwrap().is_empty());
 }
 
 #[test]

@@ -12,10 +12,12 @@ use merit_terms::LeaseId;
 use crate::report::{read_message, text, write_message};
 use crate::{Answer, Report};
 
-/// Carries the token of the lease.
+/// Carries the token of the lease, and the exchange's proof of it.
 pub const LEASE: HeaderName = HeaderName::from_static("merit-lease");
 /// Carries the invocation's id: the lease of its first attempt.
 pub const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
+/// Parts the proof from the token in [`LEASE`]; neither has it inside.
+const PROOF: &str = ";proof=";
 const NOT_SENT: HeaderName = HeaderName::from_static("merit-not-sent");
 const BUSY: HeaderName = HeaderName::from_static("merit-busy");
 
@@ -31,6 +33,8 @@ pub struct Call<'a> {
     pub function: &'a str,
     pub revision: u32,
     pub token: &'a str,
+    /// The exchange's proof of the lease, as text: by it the provider claims what it ran for. Empty: there is none.
+    pub proof: &'a str,
     pub invocation: LeaseId,
     /// Of the payload, passed on as it is.
     pub content_type: Option<&'a HeaderValue>,
@@ -46,17 +50,23 @@ pub struct RequestError {
 
 /// The request that runs the call with `body` as its payload.
 pub fn request<B>(call: &Call<'_>, body: B) -> Result<Request<B>, RequestError> {
-    let Call { account, function, revision, .. } = call;
+    let Call { account, function, revision, token, proof, .. } = call;
     let endpoint = call.endpoint.trim_end_matches('/');
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("{endpoint}/invoke/{account}/{function}/{revision}"))
-        .header(LEASE, call.token)
+        .header(LEASE, if proof.is_empty() { (*token).to_owned() } else { format!("{token}{PROOF}{proof}") })
         .header(INVOCATION_ID, call.invocation.to_string());
     if let Some(content_type) = call.content_type {
         request = request.header(CONTENT_TYPE, content_type);
     }
     request.body(body).map_err(|source| RequestError { endpoint: call.endpoint.to_owned(), source })
+}
+
+/// The token and the proof in the head of a request; the proof is empty if there is none.
+pub fn lease(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let value = text(headers, &LEASE)?;
+    Some(value.split_once(PROOF).unwrap_or((value, "")))
 }
 
 /// What the head of an answer means.
@@ -65,7 +75,7 @@ pub fn answer(head: &Parts) -> Answer {
     if *status == StatusCode::OK {
         return match Report::read(headers) {
             Some(report) => Answer::Executed(report),
-            None => Answer::Unknown { reason: "the answer has no Merit-Outcome".to_owned() },
+            None => Answer::Unknown { fault: true, reason: "the answer has no Merit-Outcome".to_owned() },
         };
     }
     let reason = || match read_message(headers) {
@@ -77,7 +87,9 @@ pub fn answer(head: &Parts) -> Answer {
         StatusCode::TOO_MANY_REQUESTS if says(BUSY) => Answer::NotSent { busy: true, reason: reason() },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Answer::NotSent { busy: false, reason: reason() },
         _ if says(NOT_SENT) => Answer::NotSent { busy: false, reason: reason() },
-        _ => Answer::Unknown { reason: reason() },
+        // Something before the provider holds calls back, which says nothing about it.
+        StatusCode::TOO_MANY_REQUESTS => Answer::Unknown { fault: false, reason: reason() },
+        _ => Answer::Unknown { fault: true, reason: reason() },
     }
 }
 
@@ -107,6 +119,7 @@ mod tests {
             function: "thumb",
             revision: 3,
             token: "claims.tag",
+            proof: "",
             invocation: LeaseId { run: 1, sequence: 4711 },
             content_type: None,
         }
@@ -126,6 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_travels_beside_the_token() {
+        let read = |proof: &str| {
+            let request = request(&Call { proof, ..call("http://edge") }, ()).unwrap();
+            let (token, proof) = lease(request.headers()).unwrap();
+            (token.to_owned(), proof.to_owned())
+        };
+        assert_eq!(read("terms.mac"), ("claims.tag".to_owned(), "terms.mac".to_owned()));
+        assert_eq!(read(""), ("claims.tag".to_owned(), String::new()));
+        assert_eq!(lease(&HeaderMap::new()), None);
+    }
+
+    #[test]
     fn an_endpoint_may_have_a_path_and_must_be_a_url() {
         assert_eq!(
             request(&call("https://edge.example/merit"), ()).unwrap().uri(),
@@ -135,12 +160,16 @@ mod tests {
         assert!(request(&Call { token: "line\nbreak", ..call("http://edge") }, ()).is_err());
     }
 
-    fn check(status: u16, headers: &[(&str, &str)], execution: Execution, is_busy: bool) {
+    fn read(status: u16, headers: &[(&str, &str)]) -> Answer {
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        let answer = answer(&response.body(()).unwrap().into_parts().0);
+        answer(&response.body(()).unwrap().into_parts().0)
+    }
+
+    fn check(status: u16, headers: &[(&str, &str)], execution: Execution, is_busy: bool) {
+        let answer = read(status, headers);
         let busy = matches!(answer, Answer::NotSent { busy: true, .. });
         assert_eq!((answer.execution(), busy), (execution, is_busy), "{status} {headers:?}");
     }
@@ -169,6 +198,18 @@ mod tests {
         check(503, &[], Execution::Unknown, false);
         check(504, &[], Execution::Unknown, false);
         check(302, &[], Execution::Unknown, false);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_the_function_s_is_the_provider_s_fault_unless_it_only_waits() {
+        let is_fault = |status| match read(status, &[]) {
+            Answer::Unknown { fault, .. } => fault,
+            other => panic!("{status}: {other:?}"),
+        };
+        for status in [200, 302, 404, 500, 502, 503, 504] {
+            assert!(is_fault(status), "{status}");
+        }
+        assert!(!is_fault(429));
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub enum Answer {
     Executed(Report),
     /// The provider took nothing. `busy` is no failure of its health; anything else is.
     NotSent { busy: bool, reason: String },
-    /// Something answered, but nobody said whether the function ran.
-    Unknown { reason: String },
+    /// Something answered, but nobody said whether the function ran. `fault`: the provider, or what stands before it, is
+    /// to blame.
+    Unknown { fault: bool, reason: String },
 }
 
 impl Answer {

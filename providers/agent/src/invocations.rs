@@ -1,5 +1,5 @@
-//! The way of an invocation: token, payload, thread, module, run, report. Owns which leases were used; never learns
-//! what a call costs.
+//! The way of an invocation: token, payload, thread, module, run, report. Owns which leases were used, and tells the
+//! session which ran; never learns what a call costs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,21 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use merit_adapters::agent::{INVOCATION_ID, LEASE, PAYLOAD_MAX_BYTES};
+use merit_adapters::agent::{self, INVOCATION_ID, PAYLOAD_MAX_BYTES};
 use merit_adapters::{LOG_MAX_BYTES, Reading, Report};
+use merit_proto::v1::LeaseProof;
 use merit_terms::{LeaseId, Name, Outcome, Time, Usage};
-use merit_wasm::{Digest, Execution, Failure, Host, Job};
+use merit_wasm::{Digest, Execution, Failure, Host, Job, Seat};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::code::{Code, RevisionKey, Revisions};
+use crate::delivery::{Delivery, Output};
 use crate::refused::Refused;
-use crate::session::Credentials;
+use crate::session::{Credentials, Ran, Runs};
 use crate::token::{self, Asked, Lease, UsedLeases};
 
 /// How long a payload may take to arrive.
@@ -36,6 +38,7 @@ pub(crate) struct Invocations {
     used: Mutex<UsedLeases>,
     host: Host,
     revisions: Revisions,
+    runs: Runs,
     draining: AtomicBool,
 }
 
@@ -45,8 +48,10 @@ impl Invocations {
         credentials: watch::Receiver<Option<Credentials>>,
         host: Host,
         revisions: Revisions,
+        runs: Runs,
     ) -> Invocations {
-        Invocations { provider, credentials, used: Mutex::default(), host, revisions, draining: AtomicBool::new(false) }
+        let (used, draining) = (Mutex::default(), AtomicBool::new(false));
+        Invocations { provider, credentials, used, host, revisions, runs, draining }
     }
 
     /// Takes no more calls from now on.
@@ -62,14 +67,20 @@ impl Invocations {
             .with_state(self)
     }
 
-    async fn run(&self, path: (String, String, String), headers: &HeaderMap, body: Body) -> Result<Execution, Refused> {
+    async fn run(
+        &self,
+        path: (String, String, String),
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Execution, Delivery), Refused> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::Draining);
         }
         let (account, function, revision) = path;
         let revision = revision.parse().map_err(|_| Refused::NoSuchPath)?;
         let asked = Asked { account: &account, function: &function, revision };
-        let lease = self.lease(asked, headers)?;
+        let (token, proof) = agent::lease(headers).ok_or(Refused::NoToken)?;
+        let lease = self.lease(asked, token)?;
         let key = RevisionKey { session: lease.claims.session, account, function, revision };
         let payload = payload(headers, body).await?;
         let seat = self.host.admit().map_err(|_| Refused::Busy)?;
@@ -77,7 +88,9 @@ impl Invocations {
         let limit = Duration::from_millis(lease.claims.timeout_ms.into());
         let code = self.code(&lease, key.clone(), limit).await?;
         let job = job(&lease, &key, headers, code, payload, limit);
-        seat.run(job).await.map_err(|failure| {
+        let proof = merit_proto::read_proof(proof).ok();
+        let ran = tokio::spawn(run(seat, job, lease.id, proof, self.runs.clone())).await;
+        ran.unwrap_or(Err(Failure::Lost)).map_err(|failure| {
             tracing::warn!(provider = %self.provider, lease = %lease.id, %failure, "a guest failed in the host");
             match failure {
                 Failure::NotStarted(_) => Refused::NotStarted,
@@ -86,9 +99,8 @@ impl Invocations {
         })
     }
 
-    fn lease(&self, asked: Asked<'_>, headers: &HeaderMap) -> Result<Lease, Refused> {
+    fn lease(&self, asked: Asked<'_>, token: &str) -> Result<Lease, Refused> {
         let session = (*self.credentials.borrow()).ok_or(Refused::NoSession)?;
-        let token = headers.get(LEASE).and_then(|token| token.to_str().ok()).ok_or(Refused::NoToken)?;
         token::check(token, self.provider.as_str(), &session, asked, now())
     }
 
@@ -113,12 +125,29 @@ async fn invoke(
     body: Body,
 ) -> Response {
     match invocations.run(path, &headers, body).await {
-        Ok(execution) => answer(execution),
+        Ok((execution, delivery)) => answer(execution, delivery),
         Err(refused) => {
             tracing::debug!(provider = %invocations.provider, code = refused.code(), "an invocation was refused");
             refused.into_response()
         }
     }
+}
+
+/// Runs to the end of the guest, also when the caller goes away, and tells the session of it.
+async fn run(
+    seat: Seat,
+    job: Job,
+    lease: LeaseId,
+    proof: Option<LeaseProof>,
+    runs: Runs,
+) -> Result<(Execution, Delivery), Failure> {
+    let execution = seat.run(job).await?;
+    if let Some(proof) = proof {
+        let usage = usage(&execution);
+        // A session that is so far behind claims less.
+        drop(runs.try_send(Ran::Finished { lease, usage, proof }));
+    }
+    Ok((execution, Delivery::of(lease, runs)))
 }
 
 async fn payload(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
@@ -157,7 +186,8 @@ fn job(lease: &Lease, key: &RevisionKey, headers: &HeaderMap, code: Code, payloa
 }
 
 /// The function's output, and what is said of the execution in the headers.
-fn answer(execution: Execution) -> Response {
+fn answer(execution: Execution, delivery: Delivery) -> Response {
+    let usage = usage(&execution);
     let (outcome, message) = match execution.outcome {
         merit_wasm::Outcome::Ok => (Outcome::Ok, None),
         merit_wasm::Outcome::Exit(code) => (Outcome::Exit, Some(format!("exited with code {code}"))),
@@ -166,15 +196,18 @@ fn answer(execution: Execution) -> Response {
         merit_wasm::Outcome::Timeout => (Outcome::Timeout, None),
         merit_wasm::Outcome::OutputLimit => (Outcome::OutputLimit, None),
     };
-    let merit_wasm::Usage { wall_us, cpu_us, cold_us, peak_memory_bytes } = execution.usage;
-    let reading = Reading {
-        usage: Usage { wall_us, cpu_us, cold_us, egress_bytes: 0 },
-        peak_memory_mb: u32::try_from(peak_memory_bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX),
-    };
+    let peak_memory_mb = u32::try_from(execution.usage.peak_memory_bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+    let reading = Reading { usage, peak_memory_mb };
     let report = Report { outcome, reading: Some(reading), message, log: execution.log.to_vec() };
-    let mut response = execution.output.into_response();
+    let mut response = Body::new(Output::new(execution.output, delivery)).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     report.write(response.headers_mut());
     response
+}
+
+fn usage(execution: &Execution) -> Usage {
+    let merit_wasm::Usage { wall_us, cpu_us, cold_us, .. } = execution.usage;
+    Usage { wall_us, cpu_us, cold_us, egress_bytes: 0 }
 }
 
 /// The time by this machine's clock.

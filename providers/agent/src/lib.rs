@@ -7,6 +7,7 @@
 //! Invocations come over plain HTTP; beyond loopback something in front of the agent must speak TLS.
 
 mod code;
+mod delivery;
 mod invocations;
 mod provider;
 mod refused;

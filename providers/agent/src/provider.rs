@@ -8,13 +8,13 @@ use std::time::Duration;
 use merit_proto::{Transport, v1};
 use merit_wasm::{Host, HostError, HostSettings, Runtime};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::code::Revisions;
 use crate::invocations::Invocations;
 use crate::server::Server;
-use crate::session::{self, Machine, SessionError, Standing, Told};
+use crate::session::{self, Machine, RUNS_MAX, SessionError, Standing, Told};
 use crate::settings::{ProviderSettings, SettingsError};
 
 /// Why a provider did not start.
@@ -81,14 +81,15 @@ impl Provider {
 
         let (credentials, mut trusted) = watch::channel(None);
         let revisions = Revisions::new(transport.clone(), runtime);
-        let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted.clone(), host, revisions));
+        let (runs, ran) = mpsc::channel(RUNS_MAX);
+        let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted.clone(), host, revisions, runs));
         let server = Server::start(listener, Arc::clone(&invocations).router());
 
         let (standing, standing_now) = watch::channel(Standing::default());
         let (stop_session, stop) = watch::channel(false);
         let machine = machine(&settings, endpoint.clone());
         let told = Told { credentials, standing };
-        let mut session = tokio::spawn(session::run(settings.name.to_string(), machine, transport, told, stop));
+        let mut session = tokio::spawn(session::run(settings.name.to_string(), machine, transport, told, ran, stop));
         tokio::select! {
             // Fails only if the session has ended, which the other branch hears of.
             Ok(_) = trusted.wait_for(Option::is_some) => {}
@@ -132,7 +133,13 @@ impl Provider {
 }
 
 fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
-    let logon = v1::Logon { provider: settings.name.to_string(), pools: vec![(&settings.pool).into()], endpoint };
+    let logon = v1::Logon {
+        provider: settings.name.to_string(),
+        pools: vec![(&settings.pool).into()],
+        endpoint,
+        protection: settings.protection.map(Into::into),
+        ..v1::Logon::default()
+    };
     let rungs: Vec<v1::Rung> = settings.ladder().iter().map(Into::into).collect();
     let ladders = settings.markets.iter().map(|market| (market.clone(), rungs.clone())).collect();
     // Without chance all providers come back together, which is a burden and no fault.

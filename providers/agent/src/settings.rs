@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use merit_terms::{MarketName, Name, PoolSize, Rung};
+use merit_terms::{MarketName, Name, PoolSize, Protection, Rung};
 
 use crate::strategy::Strategy;
 
@@ -23,6 +23,8 @@ pub struct ProviderSettings {
     pub memory_mb: RangeInclusive<u32>,
     /// The longest timeout that one invocation may ask for.
     pub longest_ms: u32,
+    /// When all offers are to be pulled because they are leased too fast; none: never.
+    pub protection: Option<Protection>,
     /// Where brokers reach the invocation server; none: at the address of its listener.
     pub endpoint: Option<String>,
 }

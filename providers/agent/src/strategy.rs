@@ -111,6 +111,7 @@ mod tests {
             vcpus_milli: 500,
             memory_mb: 64..=largest_mb,
             longest_ms: 60_000,
+            protection: None,
             endpoint: None,
         }
     }

@@ -173,6 +173,7 @@ impl Loop {
             // A refusal is an answer as any other.
             drop(self.submit(&mut intake, command)?);
             if !intake.is_empty() && self.chance.random_range(0..4) == 0 {
+                collected.happened.clear();
                 intake.take(&mut collected);
                 match journal.append(&mut collected.batch) {
                     Ok(()) => self.model.acknowledge(collected.batch.next_sequence() - 1),

@@ -100,7 +100,8 @@ async fn sell(exchange: Transport, backend: SocketAddr) -> Result<JoinSet<()>, S
     let pools = vec![v1::PoolSize { memory_mb: 1 << 20, slots: 100_000 }];
     let (sender, receiver) = mpsc::channel(16);
     let say = |message| v1::ProviderMessage { message: Some(message) };
-    let logon = v1::Logon { provider: "bench".to_owned(), pools: pools.clone(), endpoint: format!("http://{backend}") };
+    let endpoint = format!("http://{backend}");
+    let logon = v1::Logon { provider: "bench".to_owned(), pools: pools.clone(), endpoint, ..v1::Logon::default() };
     let quote = v1::QuoteLadder { market: MARKET.to_owned(), number: 1, rungs: vec![rung()] };
     for message in [Message::Logon(logon), Message::Quote(quote)] {
         drop(sender.try_send(say(message)));

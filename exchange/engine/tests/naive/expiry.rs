@@ -94,12 +94,15 @@ impl Twin {
         }
         let lease = open.lease.clone();
         let answers = self.leases.iter().map(|open| &open.lease).filter(|other| {
-            let same = is_unknown && is_same_call(other, &lease) && other.id != lease.id;
-            same && other.state != LeaseState::Unknown && other.settle_by >= lease.settle_by
+            let same = is_same_call(other, &lease) && other.id != lease.id;
+            let later = other.id.sequence > lease.id.sequence && other.settle_by >= lease.settle_by;
+            same && later && other.state != LeaseState::Unknown
         });
         match (lease.claim, answers.map(|other| other.settle_by).max()) {
-            // What may yet be answered is paid first, so the claim waits until that is over.
-            (Some(_), Some(settle_by)) => self.leases[index].lease.settle_by = settle_by.after_millis(1),
+            // What may yet be answered is paid first, so the claim waits for it.
+            (Some(_), Some(settle_by)) => {
+                self.leases[index].lease.settle_by = Time::from_micros(settle_by.micros() + 1);
+            }
             (Some(claim), None) => self.pay_claim(at, index, claim),
             (None, _) if is_unknown => {
                 self.remove(at, index, merit_terms::Money::ZERO, None);

@@ -1,17 +1,19 @@
-//! What a session does next: `(now, input) -> actions`. Owns heartbeats, deadlines, backoff and quote numbers; never
-//! touches a stream, reads a clock or logs. `now` is the time since the machine began, and never goes back.
+//! What a session does next: `(now, input) -> actions`. Owns heartbeats, deadlines, backoff, quote numbers and claims;
+//! never touches a stream, reads a clock or logs. `now` is the time since the machine began, and never goes back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use merit_proto::v1;
 use merit_proto::v1::exchange_message::Message as Heard;
 use merit_proto::v1::provider_message::Message as Said;
-use merit_terms::{Balance, MarketName, Money};
+use merit_terms::{Balance, LeaseId, MarketName, Money};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
 use tonic::{Code, Status};
 
-use super::{Credentials, RefusedLadder, SessionError, Standing};
+use super::unpaid::Unpaid;
+use super::{Credentials, Ran, RefusedLadder, SessionError, Standing};
 
 /// How long a welcome may take.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
@@ -23,12 +25,16 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// When a refused ladder is quoted again: its market may exist by then.
 const REQUOTE_AFTER: Duration = Duration::from_secs(30);
+/// When the ladders are quoted again that the exchange pulled because they were leased too fast.
+const PROTECTED_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) enum Input {
     /// The time of [`Machine::due`] has come.
     Due,
-    Heard(Heard),
+    /// A message of the exchange, and its number in what concerns the provider; 0 if it has none.
+    Heard(u64, Heard),
+    Ran(Ran),
     /// The stream has ended, or could not be opened.
     Ended(Status),
     Stop,
@@ -56,8 +62,12 @@ pub(crate) struct Machine {
     /// Streams in a row that did not last.
     failures: u32,
     last_number: u64,
+    /// The number of the last message that concerned the provider.
+    last_heard: Option<u64>,
+    unpaid: Unpaid,
     granted: u64,
     settled: u64,
+    claimed: u64,
     revenue: Balance,
 }
 
@@ -102,8 +112,11 @@ impl Machine {
             was_on: false,
             failures: 0,
             last_number: 0,
+            last_heard: None,
+            unpaid: Unpaid::default(),
             granted: 0,
             settled: 0,
+            claimed: 0,
             revenue: Balance::ZERO,
         }
     }
@@ -114,7 +127,7 @@ impl Machine {
             State::Waiting { until } | State::LoggingOn { until } => Some(*until),
             State::On(on) => {
                 let requotes = self.ladders.iter().filter_map(Ladder::again_at);
-                requotes.chain([on.beat_at, on.silent_at]).min()
+                requotes.chain(self.unpaid.due()).chain([on.beat_at, on.silent_at]).min()
             }
             State::Over => None,
         }
@@ -132,6 +145,7 @@ impl Machine {
             refused: self.ladders.iter().filter_map(Ladder::refused).collect(),
             granted: self.granted,
             settled: self.settled,
+            claimed: self.claimed,
             revenue: self.revenue,
         }
     }
@@ -141,15 +155,20 @@ impl Machine {
             (_, State::Over) => Vec::new(),
             (Input::Stop, _) => self.end(Ok(())),
             (Input::Ended(status), _) => self.ended(now, &status),
-            (Input::Heard(Heard::Welcome(welcome)), State::LoggingOn { .. }) => self.welcomed(now, &welcome),
-            (Input::Heard(heard), State::On(_)) => {
-                self.heard(now, heard);
+            (Input::Heard(_, Heard::Welcome(welcome)), State::LoggingOn { .. }) => self.welcomed(now, &welcome),
+            (Input::Heard(number, heard), State::On(_)) => self.heard(now, number, heard),
+            (Input::Heard(..), _) => Vec::new(),
+            (Input::Ran(Ran::Finished { lease, usage, proof }), _) => {
+                self.unpaid.ran(now, lease, usage, proof);
                 Vec::new()
             }
-            (Input::Heard(_), _) => Vec::new(),
+            (Input::Ran(Ran::Undelivered(lease)), _) => {
+                self.unpaid.unanswered(now, lease);
+                Vec::new()
+            }
             (Input::Due, State::Waiting { until }) if *until <= now => {
                 self.state = State::LoggingOn { until: now + WELCOME_WITHIN };
-                vec![Action::Open(self.logon.clone())]
+                vec![Action::Open(v1::Logon { last_sequence: self.last_heard, ..self.logon.clone() })]
             }
             (Input::Due, State::LoggingOn { until }) if *until <= now => self.lost(now),
             (Input::Due, State::On(on)) if on.silent_at <= now => self.lost(now),
@@ -164,6 +183,12 @@ impl Machine {
         };
         let heartbeat = Duration::from_millis(welcome.heartbeat_ms.into()).max(HEARTBEAT_MIN);
         self.was_on = true;
+        self.last_heard = Some(welcome.last_sequence);
+        if !welcome.resumed {
+            let open: BTreeSet<LeaseId> =
+                welcome.leases.iter().filter_map(|lease| lease.lease).map(LeaseId::from).collect();
+            self.unpaid.keep(&open);
+        }
         self.state = State::On(On {
             session: welcome.session,
             heartbeat,
@@ -178,9 +203,12 @@ impl Machine {
         actions
     }
 
-    fn heard(&mut self, now: Duration, heard: Heard) {
+    fn heard(&mut self, now: Duration, number: u64, heard: Heard) -> Vec<Action> {
         if let State::On(on) = &mut self.state {
             on.silent_at = now + on.heartbeat * MISSED_HEARTBEATS_MAX;
+        }
+        if number > 0 {
+            self.last_heard = Some(number);
         }
         match heard {
             Heard::QuoteAccepted(quote) => self.set_quoted(quote.number, Quoted::Accepted),
@@ -191,9 +219,39 @@ impl Machine {
             Heard::LeaseSettled(lease) => {
                 self.settled += 1;
                 self.revenue.credit(Money::from_picodollars(lease.revenue).unwrap_or(Money::MAX));
+                self.over(lease.lease);
             }
+            Heard::LeaseUnknown(lease) => {
+                if let Some(lease) = lease.lease {
+                    self.unpaid.unanswered(now, lease.into());
+                }
+            }
+            Heard::ClaimAnswered(claim) => self.over(claim.lease),
+            Heard::Protected(_) => self.pulled(now + PROTECTED_FOR),
+            Heard::MarketState(change) => return self.market_changed(&change),
             Heard::Welcome(_) | Heard::Heartbeat(_) => {}
         }
+        Vec::new()
+    }
+
+    fn over(&mut self, lease: Option<v1::LeaseId>) {
+        if let Some(lease) = lease {
+            self.unpaid.over(lease.into());
+        }
+    }
+
+    /// Every offer is gone, at the provider's own wish.
+    fn pulled(&mut self, again_at: Duration) {
+        for ladder in &mut self.ladders {
+            let (code, message) = ("protected".to_owned(), "leased faster than the protection allows".to_owned());
+            ladder.quoted = Quoted::Refused { again_at, code, message };
+        }
+    }
+
+    /// Quotes a ladder again that its market may take now.
+    fn market_changed(&mut self, change: &v1::MarketChange) -> Vec<Action> {
+        let concerns = |ladder: &&mut Ladder| ladder.market.as_str() == change.market && ladder.again_at().is_some();
+        self.ladders.iter_mut().filter(concerns).map(|ladder| ladder.quote(&mut self.last_number)).collect()
     }
 
     fn set_quoted(&mut self, number: u64, quoted: Quoted) {
@@ -202,7 +260,7 @@ impl Machine {
         }
     }
 
-    /// What is due while the session is on: a heartbeat, refused ladders.
+    /// What is due while the session is on: a heartbeat, refused ladders, claims.
     fn beat(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         if let State::On(on) = &mut self.state
@@ -216,6 +274,9 @@ impl Machine {
                 actions.push(ladder.quote(&mut self.last_number));
             }
         }
+        let claims = self.unpaid.claims(now);
+        self.claimed += claims.len() as u64;
+        actions.extend(claims.into_iter().map(|claim| Action::Say(Said::Claim(claim))));
         actions
     }
 

@@ -1,11 +1,15 @@
-//! The session with the exchange: logs on, beats, quotes the ladders, hears of leases, and comes back after a loss.
+//! The session with the exchange: logs on, beats, quotes the ladders, hears of leases, claims those that nobody pays, and
+//! comes back after a loss.
 //!
 //! [`machine`] decides, purely; [`shell`] owns the stream and the clock.
 
 mod machine;
 mod shell;
+mod unpaid;
 
-use merit_terms::{Balance, MarketName};
+use merit_proto::v1::LeaseProof;
+use merit_terms::{Balance, LeaseId, MarketName, Usage};
+use tokio::sync::mpsc;
 
 pub(crate) use machine::Machine;
 pub(crate) use shell::{Told, run};
@@ -17,6 +21,21 @@ pub(crate) struct Credentials {
     pub(crate) number: u32,
     pub(crate) key: [u8; 32],
 }
+
+/// What became of a call that ran here.
+#[derive(Debug)]
+pub(crate) enum Ran {
+    /// Its function has ended; its answer is on its way.
+    Finished { lease: LeaseId, usage: Usage, proof: LeaseProof },
+    /// The answer could not be delivered.
+    Undelivered(LeaseId),
+}
+
+/// Where the session is told of calls; what does not fit is not claimed.
+pub(crate) type Runs = mpsc::Sender<Ran>;
+
+/// Calls that may wait for the session to take note of them.
+pub(crate) const RUNS_MAX: usize = 4096;
 
 /// Why a session ended for good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +58,8 @@ pub struct Standing {
     pub granted: u64,
     /// Leases that are over, whatever they earned.
     pub settled: u64,
+    /// Claims made of leases that nobody settled.
+    pub claimed: u64,
     /// What settled leases earned since the start, after the operator's fee.
     pub revenue: Balance,
 }

@@ -14,10 +14,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::machine::{Action, Input};
-use super::{Credentials, Machine, SessionError, Standing};
+use super::{Credentials, Machine, Ran, SessionError, Standing};
 
 /// Messages that may wait for the exchange to read them; more means that it does not read.
 const SAID_MAX: usize = 256;
+/// A welcome may name many thousand leases.
+const MESSAGE_MAX_BYTES: usize = 64 << 20;
 /// How long the exchange may take to end a stream that we ended.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -33,13 +35,16 @@ pub(crate) async fn run(
     mut machine: Machine,
     transport: Transport,
     told: Told,
+    mut runs: mpsc::Receiver<Ran>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), SessionError> {
     let started = Instant::now();
     let mut stream = Stream::Closed;
     loop {
         let input = tokio::select! {
+            biased; // That a call ran is heard before that it is settled.
             _ = stop.wait_for(|stop| *stop) => Input::Stop,
+            Some(ran) = runs.recv() => Input::Ran(ran),
             () = until(machine.due().map(|due| started + due)) => Input::Due,
             heard = stream.hear() => heard,
         };
@@ -87,7 +92,8 @@ enum Stream {
 impl Stream {
     fn open(transport: &Transport, logon: v1::Logon) -> Stream {
         let (says, said) = mpsc::channel(SAID_MAX);
-        let mut client = ProviderGatewayClient::new(transport.clone());
+        let client = ProviderGatewayClient::new(transport.clone());
+        let mut client = client.max_decoding_message_size(MESSAGE_MAX_BYTES);
         let opening = Box::pin(async move { client.session(ReceiverStream::new(said)).await });
         let mut stream = Stream::Opening { says, opening };
         match stream.say(Said::Logon(logon)) {
@@ -114,7 +120,9 @@ impl Stream {
                     Err(status) => return Input::Ended(status),
                 },
                 Stream::Open { hears, .. } => match hears.message().await {
-                    Ok(Some(v1::ExchangeMessage { message: Some(heard), .. })) => return Input::Heard(heard),
+                    Ok(Some(v1::ExchangeMessage { session_sequence, message: Some(heard) })) => {
+                        return Input::Heard(session_sequence, heard);
+                    }
                     Ok(Some(_)) => {} // Of a newer exchange.
                     Ok(None) => return Input::Ended(Status::unavailable("the exchange ended the stream")),
                     Err(status) => return Input::Ended(status),
@@ -139,18 +147,24 @@ impl Stream {
 /// The log of a session.
 fn report(provider: &str, input: &Input) {
     match input {
-        Input::Heard(Heard::Welcome(welcome)) => {
-            tracing::info!(provider, session = welcome.session, heartbeat_ms = welcome.heartbeat_ms, "logged on");
+        Input::Heard(_, Heard::Welcome(welcome)) => {
+            let (session, resumed) = (welcome.session, welcome.resumed);
+            tracing::info!(provider, session, resumed, heartbeat_ms = welcome.heartbeat_ms, "logged on");
         }
-        Input::Heard(Heard::QuoteRefused(quote)) => {
+        Input::Heard(_, Heard::Protected(_)) => tracing::warn!(provider, "leased too fast: the offers were pulled"),
+        Input::Heard(_, Heard::ClaimAnswered(claim)) => {
+            let lease = claim.lease.map(merit_terms::LeaseId::from);
+            tracing::info!(provider, ?lease, code = claim.code, message = claim.message, "a claim was answered");
+        }
+        Input::Heard(_, Heard::QuoteRefused(quote)) => {
             let rungs: Vec<_> = quote.rungs.iter().map(|rung| (rung.id, rung.reason.as_str())).collect();
             tracing::warn!(provider, code = quote.code, message = quote.message, ?rungs, "a ladder was refused");
         }
-        Input::Heard(heard) => tracing::trace!(provider, ?heard, "heard"),
+        Input::Heard(_, heard) => tracing::trace!(provider, ?heard, "heard"),
         Input::Ended(status) => {
             tracing::warn!(provider, code = ?status.code(), reason = status.message(), "no session with the exchange");
         }
         Input::Stop => tracing::info!(provider, "the session is stopped"),
-        Input::Due => {}
+        Input::Ran(_) | Input::Due => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use merit_adapters::Answer;
-use merit_proto::Transport;
+use merit_proto::{Transport, v1};
 use merit_terms::Outcome;
 
 use crate::kit::{World, hostile, sample, sees};
@@ -177,4 +177,27 @@ async fn a_module_that_cannot_be_run_is_not_sent() {
     let answered = world.broker.invoke(&world.token(1), "").await;
     assert_eq!(answered.code(), "module_unusable");
     assert!(matches!(answered.answer, Answer::NotSent { busy: false, .. }));
+}
+
+#[tokio::test]
+async fn what_ran_for_a_caller_that_went_away_is_claimed_by_the_proof_that_came_with_it() {
+    let mut world = World::new(sample("wait"), 1).await;
+    world.broker.invoke(&world.token(1), "0").await; // Its module is there from now on.
+    let token = world.token(2);
+    let proof = v1::LeaseProof { terms: vec![1, 2, 3], mac: vec![4; 32] };
+    // The only thread is taken once the call has begun.
+    let probe = world.token(3);
+    let begun = async {
+        while world.broker.invoke(&probe, "0").await.status != StatusCode::TOO_MANY_REQUESTS {
+            assert!(world.provider.standing().borrow().session.is_some());
+        }
+    };
+    world.broker.abandon(&token, &merit_proto::write_proof(&proof), "300", begun).await;
+    let claim = sees(&mut world.seen, |seen| match seen {
+        Seen::Claim(claim) => Some(claim),
+        _ => None,
+    });
+    let claim = claim.await;
+    assert_eq!(claim.proof, Some(proof));
+    assert!(claim.usage.unwrap().wall_us >= 300_000, "{claim:?}");
 }

@@ -54,6 +54,7 @@ pub(crate) fn settings(slots: u32) -> ProviderSettings {
         vcpus_milli: 1000,
         memory_mb: 16..=256,
         longest_ms: 60_000,
+        protection: None,
         endpoint: None,
     }
 }
@@ -156,16 +157,31 @@ impl Broker {
     }
 
     pub(crate) async fn invoke_function(&self, function: &str, token: &str, payload: impl Into<Bytes>) -> Answered {
-        let call = agent::Call {
+        let call = self.call(function, token, "");
+        self.send(agent::request(&call, Full::new(payload.into())).unwrap()).await.unwrap()
+    }
+
+    /// Sends a call with a proof of its lease, and goes away before the answer, once `until` is over.
+    pub(crate) async fn abandon(&self, token: &str, proof: &str, payload: &str, until: impl Future<Output = ()>) {
+        let call = self.call("sample", token, proof);
+        let request = agent::request(&call, Full::new(Bytes::from(payload.to_owned()))).unwrap();
+        tokio::select! {
+            answered = self.send(request) => panic!("{:?}", answered.map(|answered| answered.status)),
+            () = until => {}
+        }
+    }
+
+    fn call<'a>(&'a self, function: &'a str, token: &'a str, proof: &'a str) -> agent::Call<'a> {
+        agent::Call {
             endpoint: &self.endpoint,
             account: "dev",
             function,
             revision: 3,
             token,
+            proof,
             invocation: LeaseId { run: 1, sequence: 99 },
             content_type: None,
-        };
-        self.send(agent::request(&call, Full::new(payload.into())).unwrap()).await.unwrap()
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answered {

@@ -27,6 +27,7 @@ pub(crate) enum Seen {
     Logon(v1::Logon),
     Quote { session: u32, quote: v1::QuoteLadder },
     Heartbeat(Vec<v1::PoolSize>),
+    Claim(v1::UsageClaim),
     Ended { session: u32 },
     ModuleAsked,
 }
@@ -127,7 +128,7 @@ impl Peer {
         let session = self.0.sessions.fetch_add(1, Ordering::SeqCst) + 1;
         let say = |message| says.try_send(Ok(v1::ExchangeMessage { session_sequence: 0, message: Some(message) })).ok();
         let session_key = key(session).to_vec();
-        say(Said::Welcome(v1::Welcome { session, session_key, heartbeat_ms: HEARTBEAT_MS }))?;
+        say(Said::Welcome(v1::Welcome { session, session_key, heartbeat_ms: HEARTBEAT_MS, ..v1::Welcome::default() }))?;
         let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS.into()));
         loop {
             let heard = tokio::select! {
@@ -144,6 +145,7 @@ impl Peer {
                     self.0.seen.send(Seen::Quote { session, quote }).ok()?;
                     say(Said::QuoteAccepted(v1::QuoteAccepted { number }))?;
                 }
+                Some(Heard::Claim(claim)) => self.0.seen.send(Seen::Claim(claim)).ok()?,
                 Some(Heard::Heartbeat(heartbeat)) => self.0.seen.send(Seen::Heartbeat(heartbeat.pools)).ok()?,
                 Some(_) => {}
                 None => return self.0.seen.send(Seen::Ended { session }).ok(),

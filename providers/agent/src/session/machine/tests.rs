@@ -9,6 +9,7 @@ fn machine(markets: &[&str]) -> Machine {
         provider: "edge-1".into(),
         pools: vec![v1::PoolSize { memory_mb: 1024, slots: 4 }],
         endpoint: "http://127.0.0.1:9000".into(),
+        ..v1::Logon::default()
     };
     let ladder = |market: &&str| (market.parse().unwrap(), vec![v1::Rung { id: 1, ..v1::Rung::default() }]);
     Machine::new(logon, markets.iter().map(ladder).collect(), 42)
@@ -20,11 +21,26 @@ fn ms(ms: u64) -> Duration {
 
 fn welcome(session: u32) -> Input {
     let session_key = vec![session as u8; 32];
-    Input::Heard(Heard::Welcome(v1::Welcome { session, session_key, heartbeat_ms: HEARTBEAT_MS }))
+    Input::Heard(
+        0,
+        Heard::Welcome(v1::Welcome { session, session_key, heartbeat_ms: HEARTBEAT_MS, ..v1::Welcome::default() }),
+    )
+}
+
+impl Input {
+    /// The same welcome, of a session that goes on.
+    fn resumed(self) -> Input {
+        match self {
+            Input::Heard(number, Heard::Welcome(welcome)) => {
+                Input::Heard(number, Heard::Welcome(v1::Welcome { resumed: true, ..welcome }))
+            }
+            other => other,
+        }
+    }
 }
 
 fn heartbeat() -> Input {
-    Input::Heard(Heard::Heartbeat(v1::ExchangeHeartbeat { at: 0 }))
+    Input::Heard(0, Heard::Heartbeat(v1::ExchangeHeartbeat { at: 0 }))
 }
 
 fn unavailable() -> Input {
@@ -81,8 +97,8 @@ fn a_welcome_that_does_not_come_is_given_up() {
 fn a_welcome_without_a_key_is_no_welcome() {
     let mut machine = machine(&["local/wasm"]);
     machine.step(ms(0), Input::Due);
-    let keyless = v1::Welcome { session: 1, session_key: vec![1; 31], heartbeat_ms: 1000 };
-    assert_eq!(machine.step(ms(1), Input::Heard(Heard::Welcome(keyless))), [Action::Close]);
+    let keyless = v1::Welcome { session: 1, session_key: vec![1; 31], heartbeat_ms: 1000, ..v1::Welcome::default() };
+    assert_eq!(machine.step(ms(1), Input::Heard(0, Heard::Welcome(keyless))), [Action::Close]);
     assert_eq!(machine.standing().session, None);
 }
 
@@ -111,7 +127,7 @@ fn an_exchange_that_is_silent_for_three_heartbeats_is_lost() {
 #[test]
 fn a_broken_stream_is_opened_again_and_quoted_anew_with_growing_numbers() {
     let mut machine = on(&["local/wasm", "eu-west/wasm"], ms(0));
-    machine.step(ms(10), Input::Heard(Heard::QuoteAccepted(v1::QuoteAccepted { number: 1 })));
+    machine.step(ms(10), Input::Heard(0, Heard::QuoteAccepted(v1::QuoteAccepted { number: 1 })));
     assert_eq!(machine.standing().markets, 1);
     assert_eq!(machine.step(ms(50), unavailable()), [Action::Close]);
     assert_eq!(machine.standing().markets, 0);
@@ -197,14 +213,14 @@ fn another_session_of_the_provider_ends_this_one_for_good() {
 fn a_refused_ladder_is_reported_and_quoted_again() {
     let mut machine = on(&["local/wasm", "eu-west/wasm"], ms(0));
     let refused = v1::QuoteRefused { number: 2, code: "not_found".into(), ..v1::QuoteRefused::default() };
-    machine.step(ms(10), Input::Heard(Heard::QuoteRefused(refused)));
+    machine.step(ms(10), Input::Heard(0, Heard::QuoteRefused(refused)));
     assert_eq!(machine.standing().refused[0].market.as_str(), "eu-west/wasm");
     let again = ms(10) + REQUOTE_AFTER;
     machine.step(again, heartbeat());
     machine.step(again - ms(1), Input::Due);
     assert_eq!(machine.due(), Some(again));
     assert_eq!(numbers(&machine.step(again, Input::Due)), [3]);
-    machine.step(again, Input::Heard(Heard::QuoteAccepted(v1::QuoteAccepted { number: 3 })));
+    machine.step(again, Input::Heard(0, Heard::QuoteAccepted(v1::QuoteAccepted { number: 3 })));
     assert_eq!((machine.standing().markets, machine.standing().refused.len()), (1, 0));
 }
 
@@ -214,19 +230,19 @@ fn an_answer_to_an_earlier_quote_says_nothing_of_the_latest() {
     let now = ms(1) + pause(&mut machine, ms(1));
     machine.step(now, Input::Due);
     machine.step(now, welcome(2));
-    machine.step(now, Input::Heard(Heard::QuoteAccepted(v1::QuoteAccepted { number: 1 })));
+    machine.step(now, Input::Heard(0, Heard::QuoteAccepted(v1::QuoteAccepted { number: 1 })));
     assert_eq!(machine.standing().markets, 0);
 }
 
 #[test]
 fn leases_and_revenue_are_summed_over_sessions() {
     let mut machine = on(&["local/wasm"], ms(0));
-    machine.step(ms(1), Input::Heard(Heard::LeaseGranted(v1::LeaseGranted::default())));
-    machine.step(ms(2), Input::Heard(Heard::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 285_417 })));
+    machine.step(ms(1), Input::Heard(0, Heard::LeaseGranted(v1::LeaseGranted::default())));
+    machine.step(ms(2), Input::Heard(0, Heard::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 285_417 })));
     let now = ms(3) + pause(&mut machine, ms(3));
     machine.step(now, Input::Due);
     machine.step(now, welcome(2));
-    machine.step(now, Input::Heard(Heard::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 3 })));
+    machine.step(now, Input::Heard(0, Heard::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 3 })));
     let standing = machine.standing();
     assert_eq!((standing.granted, standing.settled), (1, 2));
     assert_eq!(standing.revenue, Balance::from_picodollars(285_420));
@@ -237,4 +253,111 @@ fn a_stop_ends_the_session_without_an_error() {
     let mut machine = on(&["local/wasm"], ms(0));
     assert_eq!(machine.step(ms(1), Input::Stop), [Action::End(Ok(()))]);
     assert_eq!(machine.step(ms(2), unavailable()), []);
+}
+
+fn lease(sequence: u64) -> v1::LeaseId {
+    v1::LeaseId { run: 1, sequence }
+}
+
+fn ran(sequence: u64) -> Input {
+    let proof = v1::LeaseProof { terms: vec![sequence as u8], mac: Vec::new() };
+    Input::Ran(Ran::Finished { lease: lease(sequence).into(), usage: merit_terms::Usage::default(), proof })
+}
+
+fn settled(sequence: u64) -> Heard {
+    Heard::LeaseSettled(v1::LeaseSettled { lease: Some(lease(sequence)), revenue: 1 })
+}
+
+fn claims(actions: &[Action]) -> Vec<u8> {
+    let claim = |action: &Action| match action {
+        Action::Say(Said::Claim(claim)) => Some(claim.proof.as_ref().unwrap().terms[0]),
+        _ => None,
+    };
+    actions.iter().filter_map(claim).collect()
+}
+
+#[test]
+fn a_logon_says_what_was_heard_last() {
+    let logon = |actions: Vec<Action>| match &actions[..] {
+        [Action::Open(logon)] => logon.last_sequence,
+        other => panic!("{other:?}"),
+    };
+    let mut machine = machine(&["local/wasm"]);
+    assert_eq!(logon(machine.step(ms(0), Input::Due)), None);
+    let Input::Heard(_, Heard::Welcome(mut first)) = welcome(1) else { panic!() };
+    first.last_sequence = 70;
+    machine.step(ms(1), Input::Heard(0, Heard::Welcome(first)));
+    let now = ms(1) + pause(&mut machine, ms(1));
+    assert_eq!(logon(machine.step(now, Input::Due)), Some(70));
+    let Input::Heard(_, Heard::Welcome(mut second)) = welcome(2) else { panic!() };
+    (second.last_sequence, second.resumed) = (70, true);
+    machine.step(now, Input::Heard(0, Heard::Welcome(second)));
+    machine.step(now, Input::Heard(75, settled(1)));
+    machine.step(now, heartbeat());
+    let now = now + pause(&mut machine, now);
+    assert_eq!(logon(machine.step(now, Input::Due)), Some(75));
+}
+
+#[test]
+fn what_ran_and_nobody_settles_is_claimed_once_there_is_a_stream() {
+    let mut machine = on(&["local/wasm"], ms(0));
+    for sequence in 1..=3 {
+        machine.step(ms(sequence), ran(sequence));
+    }
+    machine.step(ms(10), Input::Heard(1, settled(2)));
+    machine.step(ms(11), Input::Ran(Ran::Undelivered(lease(3).into())));
+    assert_eq!(claims(&machine.step(machine.due().unwrap(), Input::Due)), [3]);
+    machine.step(ms(12), Input::Heard(2, Heard::LeaseUnknown(v1::LeaseUnknown { lease: Some(lease(1)) })));
+    let now = ms(13) + pause(&mut machine, ms(13));
+    machine.step(now, Input::Due);
+    machine.step(now, welcome(2).resumed());
+    assert_eq!(claims(&machine.step(machine.due().unwrap(), Input::Due)), [1]);
+    assert_eq!(machine.standing().claimed, 2);
+    for sequence in [1, 3] {
+        let answered = v1::ClaimAnswered { lease: Some(lease(sequence)), ..v1::ClaimAnswered::default() };
+        machine.step(now, Input::Heard(0, Heard::ClaimAnswered(answered)));
+    }
+    machine.step(now + ms(60_000), heartbeat());
+    assert_eq!(claims(&machine.step(now + ms(60_000), Input::Due)), [0_u8; 0]);
+}
+
+#[test]
+fn a_session_that_does_not_resume_claims_only_what_is_open() {
+    let mut machine = on(&["local/wasm"], ms(0));
+    machine.step(ms(1), ran(1));
+    machine.step(ms(2), ran(2));
+    let now = ms(3) + pause(&mut machine, ms(3));
+    machine.step(now, Input::Due);
+    let Input::Heard(_, Heard::Welcome(mut welcome)) = welcome(2) else { panic!() };
+    welcome.leases = vec![v1::LeaseGranted { lease: Some(lease(2)), memory_mb: 128 }];
+    machine.step(now, Input::Heard(0, Heard::Welcome(welcome)));
+    machine.step(now + ms(60_000), heartbeat());
+    assert_eq!(claims(&machine.step(now + ms(60_000), Input::Due)), [2]);
+}
+
+#[test]
+fn pulled_offers_are_quoted_again_after_a_moment() {
+    let mut machine = on(&["local/wasm", "eu-west/wasm"], ms(0));
+    for number in [1, 2] {
+        machine.step(ms(1), Input::Heard(0, Heard::QuoteAccepted(v1::QuoteAccepted { number })));
+    }
+    machine.step(ms(5), Input::Heard(9, Heard::Protected(v1::OffersProtected {})));
+    let standing = machine.standing();
+    assert_eq!((standing.markets, standing.refused[0].code.as_str()), (0, "protected"));
+    machine.step(ms(1000), Input::Due);
+    assert_eq!(machine.due(), Some(ms(5) + PROTECTED_FOR));
+    assert_eq!(numbers(&machine.step(ms(5) + PROTECTED_FOR, Input::Due)), [3, 4]);
+}
+
+#[test]
+fn a_market_that_changes_is_quoted_again_at_once_if_it_refused() {
+    let mut machine = on(&["local/wasm", "eu-west/wasm"], ms(0));
+    let refused = v1::QuoteRefused { number: 2, code: "market_closed".into(), ..v1::QuoteRefused::default() };
+    machine.step(ms(1), Input::Heard(0, Heard::QuoteRefused(refused)));
+    let changed = |market: &str| {
+        let change = v1::MarketChange { market: market.to_owned(), terms: None };
+        Input::Heard(7, Heard::MarketState(change))
+    };
+    assert_eq!(machine.step(ms(2), changed("local/wasm")), []);
+    assert_eq!(numbers(&machine.step(ms(3), changed("eu-west/wasm"))), [3]);
 }

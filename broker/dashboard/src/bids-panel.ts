@@ -1,0 +1,35 @@
+// Owns the table of the bid side: the deferred bids that wait for a price, best limit first.
+
+import { type Book, bidSide } from "./book";
+import { fixedDecimal } from "./decimal";
+import { byId, create, numberCell } from "./dom";
+import { parsePrice, perMillion } from "./price";
+import type { BidLevel } from "./wire";
+
+export class BidsPanel {
+  readonly #body = byId("bids");
+  readonly #rows = byId("bids-rows");
+
+  render(book: Book): void {
+    const levels = bidSide(book);
+    this.#body.hidden = levels.length === 0;
+    this.#rows.replaceChildren(...levels.map(row));
+  }
+
+  clear(): void {
+    this.#body.hidden = true;
+    this.#rows.replaceChildren();
+  }
+}
+
+function row(level: BidLevel): HTMLTableRowElement {
+  const element = create(
+    "tr",
+    {},
+    numberCell(perMillion(parsePrice(level.price)), `${level.price} USD per GB-s`),
+    numberCell(fixedDecimal(BigInt(level.memory_mb), 0, 0)),
+    numberCell(fixedDecimal(BigInt(level.bids), 0, 0)),
+  );
+  element.dataset.limit = level.price;
+  return element;
+}

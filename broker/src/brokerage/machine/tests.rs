@@ -1,0 +1,230 @@
+//! The machine by cases, with a `now` that the tests make; who waits is a number.
+
+use super::*;
+
+type Actions = Vec<Action<u32>>;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn acquire(waiting: u32) -> Input<u32> {
+    let asked = v1::Acquire { function: format!("f-{waiting}"), ..v1::Acquire::default() };
+    Input::Acquire(Box::new(asked), waiting)
+}
+
+fn lease(sequence: u64) -> v1::LeaseId {
+    v1::LeaseId { run: 1, sequence }
+}
+
+fn settle(sequence: u64, waiting: u32) -> Input<u32> {
+    Input::Settle(v1::Settle { lease: Some(lease(sequence)), ..v1::Settle::default() }, waiting)
+}
+
+fn grant(sequence: u64, request: u64) -> v1::Grant {
+    v1::Grant { lease: Some(lease(sequence)), request, ..v1::Grant::default() }
+}
+
+fn granted(number: u64, sequence: u64) -> Input<u32> {
+    Input::Heard(Heard::Granted(v1::Granted { number, grant: Some(grant(sequence, number)) }))
+}
+
+fn refused(asked: Asked, code: &str) -> Input<u32> {
+    let refusal = v1::Refusal { code: code.to_owned(), message: String::new() };
+    Input::Heard(Heard::Refused(v1::Refused { asked: Some(asked), refusal: Some(refusal) }))
+}
+
+fn welcome(session: u64, leases: Vec<v1::Grant>) -> Input<u32> {
+    Input::Heard(Heard::Welcome(v1::BrokerWelcome { session, leases, bids: Vec::new() }))
+}
+
+fn lost() -> Input<u32> {
+    Input::Ended(Status::unavailable("reset"))
+}
+
+/// The numbers of the bids that are said.
+fn bids(actions: &Actions) -> Vec<u64> {
+    let number = |action: &Action<u32>| match action {
+        Action::Say(said) => match &**said {
+            Said::Acquire(acquire) => Some(acquire.number),
+            _ => None,
+        },
+        _ => None,
+    };
+    actions.iter().filter_map(number).collect()
+}
+
+/// The kinds of what is said, in order.
+fn said(actions: &Actions) -> Vec<&'static str> {
+    let kind = |action: &Action<u32>| match action {
+        Action::Say(said) => match &**said {
+            Said::Acquire(_) => "acquire",
+            Said::Settle(_) => "settle",
+            Said::SettleForgotten(_) => "settle forgotten",
+            Said::Release(_) => "release",
+            _ => "something else",
+        },
+        other => panic!("{other:?}"),
+    };
+    actions.iter().map(kind).collect()
+}
+
+/// A machine with the stream of session 9.
+fn on() -> Machine<u32> {
+    let mut machine = Machine::new();
+    assert_eq!(machine.step(ms(0), Input::Due), [Action::Open(v1::BrokerHello { resumes: None })]);
+    assert_eq!(machine.step(ms(0), welcome(9, Vec::new())), []);
+    machine
+}
+
+/// Loses the stream and opens the next, which resumes.
+fn again(machine: &mut Machine<u32>, now: Duration) {
+    assert_eq!(machine.step(now, lost()), [Action::Close]);
+    let until = machine.due().unwrap();
+    let opened = machine.step(until, Input::Due);
+    assert_eq!(opened, [Action::Open(v1::BrokerHello { resumes: Some(9) })]);
+}
+
+#[test]
+fn bids_are_numbered_and_answered_in_any_order() {
+    let mut machine = on();
+    assert_eq!(bids(&machine.step(ms(1), acquire(1))), [1]);
+    assert_eq!(bids(&machine.step(ms(1), acquire(2))), [2]);
+    let answer = Answer::Granted(Box::new(grant(50, 2)));
+    assert_eq!(machine.step(ms(2), granted(2, 50)), [Action::Answer(2, answer)]);
+    let refusal = v1::Refusal { code: "no_capacity".to_owned(), message: String::new() };
+    let answer = Answer::Refused(refusal);
+    assert_eq!(machine.step(ms(3), refused(Asked::Number(1), "no_capacity")), [Action::Answer(1, answer)]);
+    assert_eq!(machine.due(), None);
+}
+
+#[test]
+fn what_is_asked_before_the_welcome_is_said_after_it() {
+    let mut machine = Machine::new();
+    machine.step(ms(0), Input::Due);
+    assert_eq!(machine.step(ms(1), acquire(1)), []);
+    assert_eq!(machine.step(ms(1), settle(4, 2)), []);
+    assert_eq!(machine.step(ms(1), Input::Release(lease(5).into(), v1::NotSent::Busy)), []);
+    assert_eq!(said(&machine.step(ms(2), welcome(9, Vec::new()))), ["release", "settle", "acquire"]);
+}
+
+#[test]
+fn what_was_not_answered_is_asked_again_under_its_number() {
+    let mut machine = on();
+    machine.step(ms(1), acquire(1));
+    machine.step(ms(1), settle(4, 2));
+    machine.step(ms(1), Input::Release(lease(5).into(), v1::NotSent::Withdrawn));
+    machine.step(ms(1), Input::Heard(Heard::Released(v1::Released { lease: Some(lease(5)) })));
+    again(&mut machine, ms(2));
+    let again = machine.step(ms(30), welcome(9, Vec::new()));
+    assert_eq!((said(&again), bids(&again)), (vec!["settle", "acquire"], vec![1]));
+    let settled = Heard::Settled(v1::Settled { lease: Some(lease(4)), cost: 7, billed_ms: 1 });
+    let answer = Answer::Settled { cost: 7, billed_ms: 1 };
+    assert_eq!(machine.step(ms(31), Input::Heard(settled)), [Action::Answer(2, answer)]);
+}
+
+#[test]
+fn a_lease_that_was_granted_while_the_stream_broke_is_taken_from_the_welcome() {
+    let mut machine = on();
+    machine.step(ms(1), acquire(1));
+    again(&mut machine, ms(2));
+    let answer = Answer::Granted(Box::new(grant(50, 1)));
+    // One more, which was answered before and is under way.
+    let leases = vec![grant(50, 1), grant(40, 77)];
+    assert_eq!(machine.step(ms(30), welcome(9, leases)), [Action::Answer(1, answer)]);
+}
+
+#[test]
+fn a_bid_that_nobody_waits_for_is_given_back_when_it_is_granted() {
+    let given_back = |actions: Actions, sequence: u64| {
+        let expected = v1::Release { lease: Some(lease(sequence)), why: v1::NotSent::Withdrawn.into() };
+        assert_eq!(actions, [Action::Say(Box::new(Said::Release(expected)))]);
+    };
+    let mut machine = on();
+    machine.step(ms(1), acquire(1));
+    machine.step(ms(1), acquire(2));
+    let late = ms(1) + GRANT_WITHIN;
+    let unanswered = [1, 2].map(|waiting| Action::Answer(waiting, Answer::Unavailable));
+    assert_eq!(machine.step(late, Input::Due), unanswered);
+    given_back(machine.step(late, granted(1, 50)), 50);
+    machine.step(late, Input::Heard(Heard::Released(v1::Released { lease: Some(lease(50)) })));
+    again(&mut machine, late);
+    given_back(machine.step(late + ms(30), welcome(9, vec![grant(51, 2)])), 51);
+}
+
+#[test]
+fn without_a_stream_calls_wait_a_moment_and_are_then_refused_at_once() {
+    let mut machine = on();
+    assert_eq!(machine.step(ms(1000), lost()), [Action::Close]);
+    assert_eq!(machine.step(ms(1001), acquire(1)), []);
+    machine.step(ms(1020), Input::Due);
+    machine.step(ms(1021), lost());
+    assert!(machine.due().unwrap() <= ms(2000));
+    let answered = machine.step(ms(2000), Input::Due);
+    assert!(answered.contains(&Action::Answer(1, Answer::Unavailable)), "{answered:?}");
+    assert_eq!(machine.step(ms(2500), acquire(2)), [Action::Answer(2, Answer::Unavailable)]);
+    // A settlement is worth waiting for.
+    assert_eq!(machine.step(ms(2500), settle(4, 3)), []);
+    machine.step(ms(2500), Input::Due);
+    assert_eq!(said(&machine.step(ms(2600), welcome(9, Vec::new()))), ["settle"]);
+    assert_eq!(bids(&machine.step(ms(2601), acquire(4))), [2]);
+}
+
+#[test]
+fn a_settle_that_is_not_answered_is_given_up_in_the_end() {
+    let mut machine = on();
+    machine.step(ms(1), settle(4, 1));
+    assert_eq!(machine.due(), Some(ms(1) + SETTLE_WITHIN));
+    let answered = machine.step(ms(1) + SETTLE_WITHIN, Input::Due);
+    assert_eq!(answered, [Action::Answer(1, Answer::Unavailable)]);
+}
+
+#[test]
+fn a_lease_that_was_forgotten_is_settled_by_its_proof() {
+    let mut machine = on();
+    machine.step(ms(1), settle(4, 1));
+    let answered = machine.step(ms(2), refused(Asked::Settle(lease(4)), "forgotten"));
+    assert!(matches!(&answered[..], [Action::Answer(1, Answer::Refused(refusal))] if refusal.code == "forgotten"));
+    let Input::Settle(asked, _) = settle(4, 2) else { panic!() };
+    let again = machine.step(ms(3), Input::SettleForgotten(v1::LeaseProof::default(), asked, 2));
+    assert_eq!(said(&again), ["settle forgotten"]);
+    let settled = Heard::Settled(v1::Settled { lease: Some(lease(4)), cost: 7, billed_ms: 1 });
+    let answer = Answer::Settled { cost: 7, billed_ms: 1 };
+    assert_eq!(machine.step(ms(4), Input::Heard(settled)), [Action::Answer(2, answer)]);
+}
+
+#[test]
+fn a_session_that_the_exchange_does_not_know_begins_anew_at_once() {
+    let mut machine = on();
+    machine.step(ms(1), acquire(1));
+    again(&mut machine, ms(2));
+    let unknown =
+        merit_proto::refusal_status(&merit_terms::Refusal::Unknown { what: "broker session", name: "9".into() });
+    assert_eq!(machine.step(ms(30), Input::Ended(unknown)), [Action::Close]);
+    assert_eq!(machine.step(ms(30), Input::Due), [Action::Open(v1::BrokerHello { resumes: None })]);
+    assert_eq!(bids(&machine.step(ms(31), welcome(12, Vec::new()))), [1]);
+}
+
+#[test]
+fn pauses_between_streams_double_up_to_a_second() {
+    let mut machine = Machine::<u32>::new();
+    let mut now = ms(0);
+    for pause in [20, 40, 80, 160, 320, 640, 1000, 1000] {
+        assert!(matches!(machine.step(now, Input::Due)[..], [Action::Open(_)]));
+        machine.step(now, lost());
+        assert_eq!(machine.due(), Some(now + ms(pause)));
+        now += ms(pause);
+    }
+    machine.step(now, Input::Due);
+    machine.step(now, welcome(9, Vec::new()));
+    machine.step(now, lost());
+    assert_eq!(machine.due(), Some(now + ms(20)));
+}
+
+#[test]
+fn a_welcome_that_does_not_come_is_given_up() {
+    let mut machine = Machine::<u32>::new();
+    machine.step(ms(0), Input::Due);
+    assert_eq!(machine.due(), Some(WELCOME_WITHIN));
+    assert_eq!(machine.step(WELCOME_WITHIN, Input::Due), [Action::Close]);
+}

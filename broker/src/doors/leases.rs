@@ -1,0 +1,20 @@
+//! Leases, for the operator.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use merit_proto::v1;
+use merit_terms::{LeaseId, LeaseIdError};
+use serde_json::Value;
+
+use super::accepted;
+use crate::error::ApiError;
+use crate::serve::State as Broker;
+
+/// Closes an open lease at cost 0, whatever becomes of it.
+pub(crate) async fn close(State(broker): State<Arc<Broker>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let id: LeaseId = id.parse().map_err(|error: LeaseIdError| ApiError::malformed(error.to_string()))?;
+    let mut operator = broker.exchange.operator.clone();
+    accepted(operator.close_lease(v1::CloseLeaseRequest { lease: Some(id.into()) })).await
+}

@@ -1,0 +1,154 @@
+//! Providers: who sells and how they stand, and what the operator does about them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use merit_proto::v1;
+use merit_terms::{Money, Name};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{accepted, path_name};
+use crate::error::ApiError;
+use crate::exchange::answer;
+use crate::guard::DEV;
+use crate::json::{decimal, energy, lease_id, period, read, time, wide_decimal};
+use crate::serve::State as Broker;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Answer {
+    let mut client = broker.exchange.registry.clone();
+    let listed = answer(client.list_providers(v1::ListProvidersRequest { account: DEV.to_owned() })).await?;
+    Ok(Json(json!({"providers": listed.providers.iter().map(provider_json).collect::<Vec<_>>()})))
+}
+
+fn provider_json(provider: &v1::Provider) -> Value {
+    let pools = provider.pools.iter().map(|pool| {
+        let size = pool.size.unwrap_or_default();
+        json!({"memory_mb": size.memory_mb, "slots": size.slots, "leased_mb": pool.leased_mb, "leases": pool.leases})
+    });
+    let limits = provider.limits.unwrap_or_default();
+    json!({
+        "name": provider.name,
+        "account": provider.account,
+        "kind": if provider.kind() == v1::ProviderKind::Own { "own" } else { "market" },
+        "online": provider.online,
+        "offers": provider.offers,
+        "labels": provider.labels,
+        "pools": pools.collect::<Vec<_>>(),
+        "killed": provider.killed,
+        "exposure": wide_decimal(&provider.exposure),
+        "limits": {
+            "offers": limits.offers,
+            "quotes_per_second": limits.quotes_per_second,
+            "exposure": limits.exposure.map(decimal),
+        },
+        "protection": provider.protection.map(|most| json!({"leases": most.leases, "within_ms": most.within_ms})),
+        "quotas": provider.quotas.iter().map(quota_json).collect::<Vec<_>>(),
+        "health": provider.health.iter().map(health_json).collect::<Vec<_>>(),
+    })
+}
+
+/// Energy in GB-s, as everywhere where people read.
+fn quota_json(used: &v1::QuotaUse) -> Value {
+    let quota = used.quota.clone().unwrap_or_default();
+    json!({
+        "name": quota.name,
+        "renews": period(quota.renews()),
+        "requests": quota.requests,
+        "used_requests": used.used_requests,
+        "gb_seconds": quota.energy_mb_ms.map(energy),
+        "used_gb_seconds": energy(used.used_energy_mb_ms),
+    })
+}
+
+fn health_json(health: &v1::Health) -> Value {
+    let revision = (!health.function.is_empty()).then_some(health.revision);
+    json!({
+        "function": revision.map(|_| &health.function),
+        "revision": revision,
+        "failures": health.failures,
+        "until": time(health.until),
+        "trial": health.trial.map(|lease| lease_id(Some(lease))),
+        "reason": health.reason,
+    })
+}
+
+#[derive(Deserialize)]
+struct Register {
+    name: Name,
+    account: Name,
+    kind: Kind,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Own,
+    Market,
+}
+
+pub(crate) async fn register(State(broker): State<Arc<Broker>>, body: Bytes) -> Answer {
+    let Register { name, account, kind, labels } = read(&body, &["name", "account", "kind", "labels"])?;
+    let kind = match kind {
+        Kind::Own => v1::ProviderKind::Own,
+        Kind::Market => v1::ProviderKind::Market,
+    };
+    let (name, account) = (name.to_string(), account.to_string());
+    let request = v1::RegisterProviderRequest { name, account, kind: kind.into(), labels };
+    let mut operator = broker.exchange.operator.clone();
+    accepted(operator.register_provider(request)).await
+}
+
+#[derive(Deserialize)]
+struct Kill {
+    reason: String,
+}
+
+pub(crate) async fn kill(State(broker): State<Arc<Broker>>, Path(name): Path<String>, body: Bytes) -> Answer {
+    let provider = path_name(&name)?;
+    let Kill { reason } = read(&body, &["reason"])?;
+    let mut operator = broker.exchange.operator.clone();
+    accepted(operator.kill_provider(v1::KillProviderRequest { provider, reason })).await
+}
+
+pub(crate) async fn revive(State(broker): State<Arc<Broker>>, Path(name): Path<String>) -> Answer {
+    let provider = path_name(&name)?;
+    let mut operator = broker.exchange.operator.clone();
+    accepted(operator.revive_provider(v1::ReviveProviderRequest { provider })).await
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    offers: Option<u32>,
+    quotes_per_second: Option<u32>,
+    exposure: Option<Money>,
+}
+
+/// Replaces the limits; what is left out sets none.
+pub(crate) async fn limits(State(broker): State<Arc<Broker>>, Path(name): Path<String>, body: Bytes) -> Answer {
+    let provider = path_name(&name)?;
+    let Limits { offers, quotes_per_second, exposure } = read(&body, &["offers", "quotes_per_second", "exposure"])?;
+    let limits = v1::ProviderLimits { offers, quotes_per_second, exposure: exposure.map(Money::picodollars) };
+    let mut operator = broker.exchange.operator.clone();
+    accepted(operator.set_provider_limits(v1::SetProviderLimitsRequest { provider, limits: Some(limits) })).await
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    labels: BTreeMap<String, String>,
+}
+
+/// Replaces the labels that the operator grants.
+pub(crate) async fn labels(State(broker): State<Arc<Broker>>, Path(name): Path<String>, body: Bytes) -> Answer {
+    let provider = path_name(&name)?;
+    let Labels { labels } = read(&body, &["labels"])?;
+    let mut operator = broker.exchange.operator.clone();
+    accepted(operator.grant_labels(v1::GrantLabelsRequest { provider, labels })).await
+}

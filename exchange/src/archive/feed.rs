@@ -1,0 +1,175 @@
+//! What passes between the journal's thread, the thread that keeps the archive, and those who ask for it.
+//!
+//! A queue of durable commands that never makes the journal wait: it holds the newest, and when it is full the oldest
+//! go. Whoever finds that he missed some reads them in the journal, where they are.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redb::Database;
+use tokio::sync::watch;
+
+use crate::intake::Happened;
+
+/// Commands that may wait: some 60 MB.
+pub(super) const QUEUE_MAX: usize = 1 << 16;
+/// Under load the keeper is woken for this many, so that it works in long strides.
+const STRIDE: usize = 1 << 13;
+/// How long a question waits for the archive to be as far as the market was when it was asked.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArchiveError {
+    #[error("the archive is at sequence {at} of {of}, and catching up with the journal; ask again shortly")]
+    Behind { at: u64, of: u64 },
+    #[error("the archive is not kept since it failed; a restart makes it whole again: {0}")]
+    Failed(String),
+    #[error("the archive could not be read")]
+    Read(#[from] Box<redb::Error>),
+}
+
+pub(super) struct Feed {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    shown: watch::Sender<Shown>,
+    durable: AtomicU64,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    happened: VecDeque<Happened>,
+    /// The sequence of the last durable command.
+    received: u64,
+    /// Somebody waits to read.
+    asked: bool,
+    closing: bool,
+    /// Nobody takes anything any more.
+    over: bool,
+}
+
+/// What can be read.
+#[derive(Clone, Default)]
+struct Shown {
+    sequence: u64,
+    /// None until it is open, and once it is not.
+    database: Option<Arc<Database>>,
+    failed: Option<String>,
+}
+
+/// What the keeper has to do.
+#[derive(Default)]
+pub(super) struct Work {
+    /// Durable commands, in order, without a gap among them.
+    pub(super) happened: VecDeque<Happened>,
+    /// Somebody waits to read.
+    pub(super) asked: bool,
+    pub(super) closing: bool,
+}
+
+impl Feed {
+    pub(super) fn new(capacity: usize) -> Feed {
+        Feed {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            shown: watch::Sender::default(),
+            durable: AtomicU64::new(0),
+            capacity,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes durable commands; never waits for the keeper.
+    pub(super) fn take(&self, happened: impl IntoIterator<Item = Happened>) {
+        let mut queue = self.lock();
+        let before = queue.happened.len();
+        for one in happened {
+            queue.received = one.sequence;
+            if !queue.over {
+                queue.happened.push_back(one);
+            }
+        }
+        while queue.happened.len() > self.capacity {
+            queue.happened.pop_front();
+        }
+        if before < STRIDE && queue.happened.len() >= STRIDE {
+            self.work.notify_one();
+        }
+    }
+
+    /// Everything that waits, as soon as somebody asks, much waits, or `until` has come.
+    pub(super) fn next(&self, until: Instant) -> Work {
+        let mut queue = self.lock();
+        while !queue.asked && !queue.closing && queue.happened.len() < STRIDE {
+            let wait = until.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                break;
+            }
+            (queue, _) = self.work.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner);
+        }
+        let asked = std::mem::take(&mut queue.asked);
+        Work { happened: std::mem::take(&mut queue.happened), asked, closing: queue.closing }
+    }
+
+    /// The keeper ends once it has written everything that waits.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.work.notify_one();
+    }
+
+    /// From now on `database` can be read, as far as `sequence`.
+    pub(super) fn show(&self, sequence: u64, database: &Arc<Database>) {
+        self.shown.send_modify(|shown| {
+            (shown.sequence, shown.database) = (sequence, Some(database.clone()));
+        });
+    }
+
+    /// The keeper has ended, by a failure if there is a reason; what comes is not kept.
+    pub(super) fn end(&self, failed: Option<String>) {
+        let mut queue = self.lock();
+        queue.over = true;
+        queue.happened = VecDeque::new();
+        drop(queue);
+        let failed = failed.or_else(|| Some("it was closed".to_owned()));
+        self.shown.send_replace(Shown { failed, ..Shown::default() });
+    }
+
+    /// Up to where everything survives a crash.
+    pub(super) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_durable(&self, sequence: u64) {
+        self.durable.store(sequence, Ordering::Release);
+    }
+
+    /// The database once it holds everything that was durable when this was called. Waits for it, not for long.
+    pub(super) async fn caught_up(&self) -> Result<Arc<Database>, ArchiveError> {
+        let of = {
+            let mut queue = self.lock();
+            if self.shown.borrow().sequence < queue.received {
+                queue.asked = true;
+                self.work.notify_one();
+            }
+            queue.received
+        };
+        let mut shown = self.shown.subscribe();
+        let ready = |shown: &Shown| shown.failed.is_some() || (shown.database.is_some() && shown.sequence >= of);
+        // The sender is in `self`: only time can run out.
+        let seen = match tokio::time::timeout(PATIENCE, shown.wait_for(ready)).await {
+            Ok(Ok(seen)) => seen.clone(),
+            _ => return Err(ArchiveError::Behind { at: self.shown.borrow().sequence, of }),
+        };
+        match seen {
+            Shown { failed: Some(reason), .. } => Err(ArchiveError::Failed(reason)),
+            Shown { database: Some(database), .. } => Ok(database),
+            Shown { sequence: at, .. } => Err(ArchiveError::Behind { at, of }),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The thread that keeps the archive: applies durable commands, commits, catches up by the journal, and forgets.
+//!
+//! It replays the journal for everything that it finds missing, at its start as in the middle: what a crash cut off,
+//! what a full queue dropped, and all of it for a file that is new, damaged, or not of this journal. What is in the
+//! journal's last batch may yet be cut as the end of an interrupted write; it can be read here, but is not made durable.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use merit_terms::Time;
+use redb::{Durability, Error};
+
+use super::feed::{Feed, Work};
+use super::store::{Checkpoint, Store};
+use crate::codec;
+use crate::history::{self, HistoryError};
+use crate::journal::{self, ReadError};
+use crate::replay;
+use crate::sequencer::chain;
+use crate::storage::Directory;
+
+pub(super) const FILE: &str = "archive.redb";
+/// Where a file goes that cannot be used, in place of the one before.
+pub(super) const SET_ASIDE: &str = "archive.redb.set-aside";
+/// How often it is made durable: a start reads at most so much again, and its syncs seldom meet those of the journal.
+const DURABLE_EVERY: Duration = Duration::from_secs(5);
+/// How often it looks for what is kept long enough.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
+/// Rows that are collected before they are written: some 20 MB.
+const PENDING_MAX: usize = 50_000;
+
+/// Why the archive is no longer kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeepError {
+    #[error("the file {path} could not be used")]
+    Store { path: PathBuf, source: Box<Error> },
+    #[error("the file {path} could not be set aside")]
+    SetAside { path: PathBuf, source: std::io::Error },
+    #[error("the journal could not be read again")]
+    Journal(#[from] ReadError),
+    #[error("the journal could not be replayed")]
+    Replay(#[from] HistoryError),
+    #[error("the journal ends at sequence {end}, but {until} was durable")]
+    Short { end: u64, until: u64 },
+}
+
+/// Why a file does not go on.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("it is damaged, or no archive: {0}")]
+    Damaged(Error),
+    #[error("it goes to sequence {archive}, but the journal ended at {journal}")]
+    Ahead { archive: u64, journal: u64 },
+    #[error("the journal has another command at its sequence {0}")]
+    Foreign(u64),
+    #[error("it goes to sequence {archive}, and the journal no longer reaches back further than {oldest}")]
+    Outrun { archive: u64, oldest: u64 },
+}
+
+pub(super) struct Keeper {
+    pub(super) feed: Arc<Feed>,
+    pub(super) data_dir: PathBuf,
+    /// Where the journal ended when this process opened it.
+    pub(super) opened_at: Checkpoint,
+    /// The last sequence before the journal's last batch of this run.
+    pub(super) before_last_batch: Box<dyn Fn() -> u64 + Send>,
+}
+
+/// Ends the feed if the thread panics.
+struct EndOnPanic<'a>(&'a Feed);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(Some("its thread panicked".to_owned()));
+        }
+    }
+}
+
+impl Keeper {
+    /// Keeps the archive until the feed closes or something fails. The market goes on without it.
+    pub(super) fn run(self) {
+        let _on_panic = EndOnPanic(&self.feed);
+        let failed = self.keep().err().map(|error| chain(&error));
+        if let Some(reason) = &failed {
+            tracing::error!("the archive is no longer kept; a restart makes it whole again: {reason}");
+        }
+        self.feed.end(failed);
+    }
+
+    fn keep(&self) -> Result<(), KeepError> {
+        let mut store = self.open()?;
+        self.feed.set_durable(store.applied().sequence);
+        let mut durable_due = Instant::now();
+        let mut retain_due = durable_due + RETAIN_EVERY;
+        loop {
+            let mut work = self.feed.next(durable_due);
+            let (asked, closing, now) = (work.asked, work.closing, Instant::now());
+            let is_due = closing || now >= durable_due;
+            if closing {
+                let safe = self.safe();
+                work.happened.retain(|one| one.sequence <= safe);
+                self.take(&mut store, work)?;
+                return self.make_durable(&mut store);
+            }
+            if is_due {
+                durable_due = now + DURABLE_EVERY;
+                self.make_durable(&mut store)?;
+            }
+            if now >= retain_due {
+                retain_due = now + RETAIN_EVERY;
+                store.retain(Durability::None).map_err(|source| self.store_failed(source))?;
+            }
+            self.take(&mut store, work)?;
+            if asked || is_due {
+                self.commit(&mut store, Durability::None)?;
+                self.feed.show(store.applied().sequence, &store.database());
+            }
+        }
+    }
+
+    /// Up to where the journal cannot be cut any more.
+    fn safe(&self) -> u64 {
+        (self.before_last_batch)().max(self.opened_at.sequence)
+    }
+
+    fn commit(&self, store: &mut Store, durability: Durability) -> Result<(), KeepError> {
+        store.commit(durability).map_err(|source| self.store_failed(source))
+    }
+
+    /// Makes what is applied durable, unless the journal may yet lose some of it.
+    fn make_durable(&self, store: &mut Store) -> Result<(), KeepError> {
+        let applied = store.applied().sequence;
+        if applied > self.feed.durable() && store.furthest().sequence <= self.safe() {
+            self.commit(store, Durability::Immediate)?;
+            self.feed.set_durable(applied);
+        }
+        Ok(())
+    }
+
+    fn store_failed(&self, source: Error) -> KeepError {
+        KeepError::Store { path: self.data_dir.join(FILE), source: Box::new(source) }
+    }
+
+    /// Applies what was durable since, after what is missing before it.
+    fn take(&self, store: &mut Store, work: Work) -> Result<(), KeepError> {
+        let missing = work.happened.front().map_or(self.opened_at.sequence, |first| first.sequence - 1);
+        if store.applied().sequence < missing {
+            self.catch_up(store, missing)?;
+        }
+        for one in work.happened {
+            store.apply(one.sequence, one.at, &one.events);
+            if store.pending() > PENDING_MAX {
+                self.commit(store, Durability::None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays the journal up to `until`, all of which is durable, on an engine of its own.
+    fn catch_up(&self, store: &mut Store, until: u64) -> Result<(), KeepError> {
+        let (from, storage) = (store.applied().sequence, Directory::existing(&self.data_dir));
+        let mut engine = history::nearest(&storage, from)?;
+        tracing::info!(from, until, replay_from = engine.sequence(), "the archive catches up with the journal");
+        if !store.reaches(engine.sequence()) {
+            *store = self.anew(&Unusable::Outrun { archive: from, oldest: engine.sequence() })?;
+        }
+        store.begin(&engine);
+        let mut events = Vec::new();
+        journal::read_span(&storage, engine.sequence(), until, |sequence, record| {
+            let step = replay::step(&mut engine, sequence, record, &mut events)?;
+            store.apply(sequence, step.at, &events);
+            events.clear();
+            if store.pending() > PENDING_MAX {
+                store.commit(Durability::None)?;
+            }
+            Ok(())
+        })?;
+        match engine.sequence() {
+            end if end < until => Err(KeepError::Short { end, until }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file as it goes on with this journal; one that cannot is set aside, and an empty one begun.
+    fn open(&self) -> Result<Store, KeepError> {
+        match Store::open(&self.data_dir.join(FILE)) {
+            Ok(store) => match self.unusable(&store)? {
+                None => Ok(store),
+                Some(unusable) => self.anew(&unusable),
+            },
+            Err(error) if is_damage(&error) => self.anew(&Unusable::Damaged(error)),
+            Err(error) => Err(self.store_failed(error)),
+        }
+    }
+
+    /// An empty file in place of one that cannot be used.
+    fn anew(&self, unusable: &Unusable) -> Result<Store, KeepError> {
+        let path = self.data_dir.join(FILE);
+        tracing::warn!(
+            "the archive {} cannot be used: {unusable}. It is set aside as {SET_ASIDE} and made anew, as far back as \
+             the journal reaches",
+            path.display()
+        );
+        let aside = self.data_dir.join(SET_ASIDE);
+        std::fs::rename(&path, aside).map_err(|source| KeepError::SetAside { path: path.clone(), source })?;
+        Store::open(&path).map_err(|source| self.store_failed(source))
+    }
+
+    /// Why the rows of a store are not of this journal, if they are not.
+    fn unusable(&self, store: &Store) -> Result<Option<Unusable>, KeepError> {
+        let Checkpoint { sequence, at } = store.furthest();
+        if sequence > self.opened_at.sequence {
+            return Ok(Some(Unusable::Ahead { archive: sequence, journal: self.opened_at.sequence }));
+        }
+        let foreign = sequence > 0 && self.time_of(sequence)?.is_some_and(|journaled| journaled != at);
+        Ok(foreign.then_some(Unusable::Foreign(sequence)))
+    }
+
+    /// When the command at `sequence` was applied; none if the journal no longer has it.
+    fn time_of(&self, sequence: u64) -> Result<Option<Time>, KeepError> {
+        let mut found = None;
+        journal::read_span(&Directory::existing(&self.data_dir), sequence - 1, sequence, |at, record| {
+            if at == sequence {
+                found = Some(codec::decode(record)?.0);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
+
+/// Whether an error says that the file is not as it was written, or was never an archive.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof),
+        Error::Corrupted(_)
+        | Error::UpgradeRequired(_)
+        | Error::RepairAborted
+        | Error::TableTypeMismatch { .. }
+        | Error::TableIsMultimap(_)
+        | Error::TypeDefinitionChanged { .. } => true,
+        _ => false,
+    }
+}

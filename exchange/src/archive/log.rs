@@ -1,0 +1,193 @@
+//! Rows in order of sequence under an owner: the tape of a market, the statement of an account.
+//!
+//! A key is owner, sequence, and position within the sequence; time grows with the sequence, so a time is found by
+//! halving. Owns paging and retention; knows nothing of what the rows say.
+
+use std::collections::BTreeMap;
+
+use merit_terms::Time;
+use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+
+/// Owner, sequence, position.
+type Key = (u32, u64, u32);
+/// When in microseconds, and the encoded row.
+type Value = (u64, &'static [u8]);
+
+/// Rows that one pass of retention removes for an owner, so that a commit stays short.
+const REMOVED_MAX: u64 = 100_000;
+
+/// One table of such rows.
+pub(super) struct Log {
+    rows: TableDefinition<'static, Key, Value>,
+    /// How many rows each owner has.
+    lengths: TableDefinition<'static, u32, u64>,
+    pending: Vec<(Key, u64, Vec<u8>)>,
+}
+
+/// Which rows are asked for; none: no bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    /// At this time or later.
+    pub(crate) from: Option<Time>,
+    /// Before this time.
+    pub(crate) to: Option<Time>,
+    /// Of an earlier sequence.
+    pub(crate) before: Option<u64>,
+}
+
+/// One row, still encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) at: Time,
+    pub(super) row: Vec<u8>,
+}
+
+/// How long rows are kept, and how many in all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    pub(super) days: u64,
+    pub(super) rows: u64,
+}
+
+impl Keep {
+    /// What is older than this goes.
+    pub(super) fn horizon(self, now: Time) -> Time {
+        const DAY_US: u64 = 86_400_000_000;
+        Time::from_micros(now.micros().saturating_sub(self.days.saturating_mul(DAY_US)))
+    }
+}
+
+impl Log {
+    pub(super) const fn new(rows: &'static str, lengths: &'static str) -> Log {
+        Log { rows: TableDefinition::new(rows), lengths: TableDefinition::new(lengths), pending: Vec::new() }
+    }
+
+    /// Takes a row that [`Log::write`] will write.
+    pub(super) fn push(&mut self, owner: u32, sequence: u64, position: u32, at: Time, row: Vec<u8>) {
+        self.pending.push(((owner, sequence, position), at.micros(), row));
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(super) fn write(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        let mut rows = transaction.open_table(self.rows)?;
+        let mut lengths = transaction.open_table(self.lengths)?;
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_unstable_by_key(|(key, ..)| *key);
+        let mut added: BTreeMap<u32, u64> = BTreeMap::new();
+        for (key, at, row) in &pending {
+            rows.insert(key, (*at, row.as_slice()))?;
+            *added.entry(key.0).or_default() += 1;
+        }
+        for (owner, added) in added {
+            let before = lengths.get(owner)?.map_or(0, |length| length.value());
+            lengths.insert(owner, before + added)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        self.pending.clear();
+        transaction.delete_table(self.rows)?;
+        transaction.delete_table(self.lengths)?;
+        Ok(())
+    }
+
+    /// Removes what is past its age, and the oldest rows of the longest owners where there are too many in all.
+    pub(super) fn retain(&self, transaction: &WriteTransaction, now: Time, keep: Keep) -> Result<(), Error> {
+        let mut rows = transaction.open_table(self.rows)?;
+        let mut lengths = transaction.open_table(self.lengths)?;
+        let horizon = keep.horizon(now).micros();
+        let mut all = Vec::new();
+        for length in lengths.iter()? {
+            let (owner, length) = length?;
+            all.push((owner.value(), length.value()));
+        }
+        let cap = cap_for(all.iter().map(|(_, length)| *length).collect(), keep.rows);
+        for (owner, length) in all {
+            let (mut removed, mut last) = (0, None);
+            for row in rows.range((owner, 0, 0)..=(owner, u64::MAX, u32::MAX))? {
+                let (key, value) = row?;
+                if removed == REMOVED_MAX || (length - removed <= cap && value.value().0 >= horizon) {
+                    break;
+                }
+                (removed, last) = (removed + 1, Some(key.value()));
+            }
+            if let Some(last) = last {
+                rows.retain_in((owner, 0, 0)..=last, |_, _| false)?;
+                lengths.insert(owner, length - removed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The latest rows of an owner within `span`, newest first: `limit` of them, and further ones of the same
+    /// sequence, so that the sequence of the last one is where the next page begins.
+    pub(super) fn page(
+        &self,
+        transaction: &ReadTransaction,
+        owner: u32,
+        span: Span,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Error> {
+        let rows = transaction.open_table(self.rows)?;
+        let first = match span.from {
+            Some(from) => first_at(&rows, owner, from)?,
+            None => 0,
+        };
+        let mut end = span.before.unwrap_or(u64::MAX);
+        if let Some(to) = span.to {
+            end = end.min(first_at(&rows, owner, to)?);
+        }
+        let mut page: Vec<Entry> = Vec::new();
+        if first >= end {
+            return Ok(page);
+        }
+        for row in rows.range((owner, first, 0)..(owner, end, 0))?.rev() {
+            let (key, value) = row?;
+            let ((_, sequence, _), (at, row)) = (key.value(), value.value());
+            if page.len() >= limit && page.last().is_some_and(|entry| entry.sequence != sequence) {
+                break;
+            }
+            page.push(Entry { sequence, at: Time::from_micros(at), row: row.to_vec() });
+        }
+        Ok(page)
+    }
+}
+
+/// The first sequence of an owner whose rows are at `time` or later; [`u64::MAX`] if there is none.
+fn first_at(rows: &impl ReadableTable<Key, Value>, owner: u32, time: Time) -> Result<u64, Error> {
+    let (mut low, mut high, mut found) = (0, u64::MAX, u64::MAX);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let Some(row) = rows.range((owner, middle, 0)..(owner, high, 0))?.next() else {
+            high = middle;
+            continue;
+        };
+        let (key, value) = row?;
+        let ((_, sequence, _), (at, _)) = (key.value(), value.value());
+        if at < time.micros() {
+            low = sequence + 1;
+        } else {
+            (high, found) = (middle, sequence);
+        }
+    }
+    Ok(found)
+}
+
+/// The most rows that each owner may have so that there are at most `most` in all: whoever has fewer keeps all.
+fn cap_for(mut lengths: Vec<u64>, most: u64) -> u64 {
+    lengths.sort_unstable();
+    let mut left = most;
+    for (i, length) in lengths.iter().enumerate() {
+        let share = left / (lengths.len() - i) as u64;
+        if *length > share {
+            return share;
+        }
+        left -= length;
+    }
+    u64::MAX
+}

@@ -1,0 +1,125 @@
+//! The archive on disk: tape, candles, statements and invocation records, to be asked for by time.
+//!
+//! A projection of durable events into one file beside the journal (see [`store`]), kept by a thread of its own (see
+//! [`keeper`]) from a queue that never holds the journal up (see [`feed`]). It can always be made again from the
+//! journal as far as that reaches back, so it is never repaired: a file that cannot be used is set aside.
+//!
+//! What was answered is found here right after: a question waits until everything is in that was durable when it came.
+
+mod candles;
+mod feed;
+mod invocations;
+mod keeper;
+mod log;
+mod statements;
+mod store;
+mod tape;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use merit_proto::v1;
+use merit_terms::{AccountId, LeaseId, MarketId, Time};
+use redb::{ReadTransaction, ReadableDatabase};
+
+pub(crate) use candles::{Candle, Interval};
+pub(crate) use feed::ArchiveError;
+use feed::Feed;
+use keeper::Keeper;
+pub(crate) use log::Span;
+pub(crate) use statements::Line;
+pub(crate) use store::Checkpoint;
+pub(crate) use tape::Trade;
+
+use crate::intake::Happened;
+use crate::sequencer::Progress;
+
+pub(crate) struct Archive {
+    feed: Arc<Feed>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Archive {
+    /// An archive that collects what it is given and waits to be started.
+    pub(crate) fn new() -> Archive {
+        Archive { feed: Arc::new(Feed::new(feed::QUEUE_MAX)), keeper: Mutex::default() }
+    }
+
+    /// Starts to keep it in a data directory whose journal was opened at this checkpoint and is locked by this process.
+    pub(crate) fn start(&self, data_dir: &Path, progress: Arc<Progress>, opened_at: Checkpoint) -> std::io::Result<()> {
+        let before_last_batch = Box::new(move || progress.before_last_batch().0);
+        let data_dir = data_dir.to_owned();
+        self.spawn(Keeper { feed: self.feed.clone(), data_dir, opened_at, before_last_batch })
+    }
+
+    fn spawn(&self, keeper: Keeper) -> std::io::Result<()> {
+        let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || keeper.run())?;
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
+    }
+
+    /// Takes durable commands; never waits.
+    pub(crate) fn take(&self, happened: impl IntoIterator<Item = Happened>) {
+        self.feed.take(happened);
+    }
+
+    /// The sequence up to which every projection is on disk, whatever happens: the journal is needed after it.
+    pub(crate) fn checkpoint(&self) -> u64 {
+        self.feed.durable()
+    }
+
+    /// Writes what was taken and cannot be cut from the journal, and lets go of the file.
+    pub(crate) fn close(&self) {
+        self.feed.close();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Its panic is in the log, and the market does not depend on it.
+        drop(keeper.map(JoinHandle::join));
+    }
+
+    /// The latest trades of a market within `span`, newest first; those of one sequence are never parted.
+    pub(crate) async fn trades(&self, market: MarketId, span: Span, limit: usize) -> Result<Vec<Trade>, ArchiveError> {
+        self.read(move |transaction| tape::trades(transaction, market, span, limit)).await
+    }
+
+    /// The latest candles of a market that begin in this stretch of time, oldest first.
+    pub(crate) async fn candles(
+        &self,
+        market: MarketId,
+        interval: Interval,
+        stretch: (Option<Time>, Option<Time>),
+        limit: usize,
+    ) -> Result<Vec<(Time, Candle)>, ArchiveError> {
+        self.read(move |transaction| candles::candles(transaction, market, interval, stretch, limit)).await
+    }
+
+    /// The latest lines of an account within `span`, newest first; those of one sequence are never parted.
+    pub(crate) async fn lines(&self, account: AccountId, span: Span, limit: usize) -> Result<Vec<Line>, ArchiveError> {
+        self.read(move |transaction| statements::lines(transaction, account, span, limit)).await
+    }
+
+    /// The record of an invocation, if it is kept.
+    pub(crate) async fn invocation(&self, id: LeaseId) -> Result<Option<v1::InvocationRow>, ArchiveError> {
+        self.read(move |transaction| invocations::invocation(transaction, id)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let database = self.feed.caught_up().await?;
+        let read = move || look(&database.begin_read()?);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(found) => found.map_err(|error| ArchiveError::Read(Box::new(error))),
+            Err(_) => Err(ArchiveError::Failed("reading it panicked".to_owned())),
+        }
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

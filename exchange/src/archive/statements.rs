@@ -1,0 +1,170 @@
+//! Statements: every move of money as two lines, one on each account, with the balance after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use merit_engine::{Engine, Event, Why};
+use merit_proto::v1;
+use merit_terms::{AccountId, LeaseId, Time};
+use prost::Message;
+use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+
+use super::log::{Keep, Log, Span};
+use super::store::{Rows, read_row};
+
+/// Somewhat more than a gigabyte of lines, and a year with a month to settle it.
+const KEEP: Keep = Keep { days: 400, rows: 10_000_000 };
+
+pub(super) const LINES: Log = Log::new("lines", "lines_lengths");
+/// What each account has, in picodollars.
+pub(super) const BALANCES: TableDefinition<u32, i128> = TableDefinition::new("balances");
+
+pub(super) struct Statements {
+    lines: Log,
+    balances: BTreeMap<u32, i128>,
+    touched: BTreeSet<u32>,
+}
+
+/// One line as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) sequence: u64,
+    pub(crate) at: Time,
+    pub(crate) row: v1::LineRow,
+}
+
+impl Default for Statements {
+    fn default() -> Statements {
+        Statements { lines: LINES, balances: BTreeMap::new(), touched: BTreeSet::new() }
+    }
+}
+
+impl Line {
+    /// Below 0 where the account paid, in picodollars.
+    pub(crate) fn amount(&self) -> i128 {
+        let amount = i128::from(self.row.amount);
+        if self.row.paid { -amount } else { amount }
+    }
+
+    /// After this line, in picodollars.
+    pub(crate) fn balance(&self) -> i128 {
+        ((u128::from(self.row.balance_high) << 64) | u128::from(self.row.balance_low)) as i128
+    }
+}
+
+impl Statements {
+    /// One side of a move: `account` paid `amount` to the other account, or got it.
+    fn line(&mut self, account: AccountId, other: AccountId, paid: bool, amount: u64, why: &Why) -> Vec<u8> {
+        let balance = self.balances.entry(account.number()).or_default();
+        *balance += if paid { -i128::from(amount) } else { i128::from(amount) };
+        self.touched.insert(account.number());
+        let mut row = v1::LineRow {
+            counter_account: other.number(),
+            paid,
+            amount,
+            balance_high: (*balance >> 64) as u64,
+            balance_low: *balance as u64,
+            ..v1::LineRow::default()
+        };
+        explain(&mut row, why);
+        row.encode_to_vec()
+    }
+}
+
+fn explain(row: &mut v1::LineRow, why: &Why) {
+    use v1::EntryKind as Kind;
+    let about = |id: &LeaseId| Some((*id).into());
+    let kind = match why {
+        Why::Deposit => Kind::Deposit,
+        Why::Payout => Kind::Payout,
+        Why::Correction { .. } => Kind::Correction,
+        Why::Refund { .. } => Kind::Refund,
+        Why::Cost { .. } => Kind::Cost,
+        Why::Fee { .. } => Kind::Fee,
+        Why::Loss { .. } => Kind::Loss,
+    };
+    row.why = kind.into();
+    match why {
+        Why::Deposit | Why::Payout => {}
+        Why::Correction { about: invocation, reason } | Why::Refund { about: invocation, reason } => {
+            row.invocation = invocation.as_ref().and_then(about);
+            row.reason.clone_from(reason);
+        }
+        Why::Cost { lease, invocation } | Why::Fee { lease, invocation } | Why::Loss { lease, invocation } => {
+            (row.lease, row.invocation) = (about(lease), about(invocation));
+        }
+    }
+}
+
+impl Rows for Statements {
+    fn name(&self) -> &'static str {
+        "statements"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn begin(&mut self, engine: &Engine) {
+        for (id, account) in engine.accounts() {
+            self.balances.insert(id.number(), account.balance.picodollars());
+            self.touched.insert(id.number());
+        }
+    }
+
+    fn load(&mut self, transaction: &ReadTransaction) -> Result<(), Error> {
+        for balance in transaction.open_table(BALANCES)?.iter()? {
+            let (account, balance) = balance?;
+            self.balances.insert(account.value(), balance.value());
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, sequence: u64, at: Time, events: &[Event]) {
+        // Both lines of a move may be on one account: somebody buys from himself.
+        for (position, event) in (0..).step_by(2).zip(events) {
+            if let Event::Moved { from, to, amount, why } = event {
+                let amount = amount.picodollars();
+                let paid = self.line(*from, *to, true, amount, why);
+                self.lines.push(from.number(), sequence, position, at, paid);
+                let received = self.line(*to, *from, false, amount, why);
+                self.lines.push(to.number(), sequence, position + 1, at, received);
+            }
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.lines.pending()
+    }
+
+    fn write(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        let mut balances = transaction.open_table(BALANCES)?;
+        for account in std::mem::take(&mut self.touched) {
+            balances.insert(account, self.balances.get(&account).copied().unwrap_or_default())?;
+        }
+        self.lines.write(transaction)
+    }
+
+    fn retain(&self, transaction: &WriteTransaction, now: Time) -> Result<(), Error> {
+        self.lines.retain(transaction, now, KEEP)
+    }
+
+    fn clear(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        self.balances.clear();
+        self.touched.clear();
+        transaction.delete_table(BALANCES)?;
+        self.lines.clear(transaction)
+    }
+}
+
+/// The latest lines of an account within `span`, newest first.
+pub(super) fn lines(
+    transaction: &ReadTransaction,
+    account: AccountId,
+    span: Span,
+    limit: usize,
+) -> Result<Vec<Line>, Error> {
+    let page = LINES.page(transaction, account.number(), span, limit)?;
+    page.into_iter()
+        .map(|entry| Ok(Line { sequence: entry.sequence, at: entry.at, row: read_row(&entry.row)? }))
+        .collect()
+}

@@ -1,0 +1,93 @@
+//! The tape: every settled lease, in order, a market at a time.
+
+use merit_engine::{Event, Lease, Settlement};
+use merit_proto::v1;
+use merit_terms::{MarketId, Price, Time};
+use prost::Message;
+use redb::{Error, ReadTransaction, WriteTransaction};
+
+use super::log::{Keep, Log, Span};
+use super::store::{Rows, read_row};
+
+/// Half a gigabyte of trades, and a quarter of a year to look back.
+const KEEP: Keep = Keep { days: 90, rows: 5_000_000 };
+
+pub(super) const TRADES: Log = Log::new("trades", "trades_lengths");
+
+pub(super) struct Tape(Log);
+
+/// One trade as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trade {
+    pub(crate) sequence: u64,
+    pub(crate) at: Time,
+    pub(crate) row: v1::TradeRow,
+}
+
+impl Default for Tape {
+    fn default() -> Tape {
+        Tape(TRADES)
+    }
+}
+
+impl Rows for Tape {
+    fn name(&self) -> &'static str {
+        "tape"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(&mut self, sequence: u64, at: Time, events: &[Event]) {
+        for (position, event) in (0..).zip(events) {
+            if let Event::Settled { lease, settlement, spot_price, .. } = event {
+                let row = trade(lease, settlement, *spot_price).encode_to_vec();
+                self.0.push(lease.market.number(), sequence, position, at, row);
+            }
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.0.pending()
+    }
+
+    fn write(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        self.0.write(transaction)
+    }
+
+    fn retain(&self, transaction: &WriteTransaction, now: Time) -> Result<(), Error> {
+        self.0.retain(transaction, now, KEEP)
+    }
+
+    fn clear(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        self.0.clear(transaction)
+    }
+}
+
+fn trade(lease: &Lease, settlement: &Settlement, spot_price: Option<Price>) -> v1::TradeRow {
+    v1::TradeRow {
+        lease: Some(lease.id.into()),
+        provider: lease.provider.number(),
+        price: lease.price.picodollars(),
+        memory_mb: lease.memory_mb,
+        billed_ms: settlement.billed_ms,
+        spot_price: spot_price.map(Price::picodollars),
+        account: lease.account.number(),
+        invocation: Some(lease.invocation.into()),
+        cost: settlement.cost.picodollars(),
+    }
+}
+
+/// The latest trades of a market within `span`, newest first.
+pub(super) fn trades(
+    transaction: &ReadTransaction,
+    market: MarketId,
+    span: Span,
+    limit: usize,
+) -> Result<Vec<Trade>, Error> {
+    let page = TRADES.page(transaction, market.number(), span, limit)?;
+    page.into_iter()
+        .map(|entry| Ok(Trade { sequence: entry.sequence, at: entry.at, row: read_row(&entry.row)? }))
+        .collect()
+}

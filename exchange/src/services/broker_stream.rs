@@ -1,0 +1,241 @@
+//! `merit.v1.Brokerage.Stream`: one stream serves all invocations of a broker.
+//!
+//! Reads all that is there, applies it in one turn at the engine, and answers each ask when its answer is due. A stream
+//! that ends leaves its session to one that resumes it.
+
+use std::time::Duration;
+
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
+use merit_engine::{BidEnding, BrokerSession, Command, Engine, Reply};
+use merit_proto::refusal_status;
+use merit_proto::v1;
+use merit_proto::v1::broker_message::Message as Asked;
+use merit_proto::v1::brokerage_message::Message as Told;
+use merit_terms::Refusal;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::broker_asks::Answer;
+use super::dispatchable::Dispatchable;
+use super::unavailable;
+use crate::brokers::{Note, Place};
+use crate::open::Exchange;
+
+/// Answers that may wait for the broker to read them.
+pub(super) const ANSWERS_MAX: usize = 4096;
+/// How long a new stream may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How long a broker may take to read.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+/// Asks that are taken in one turn: a bound on how long others wait for the engine.
+const TURN_MAX: usize = 256;
+
+/// What goes to the broker.
+pub(super) struct Outgoing(pub(super) mpsc::Sender<Result<v1::BrokerageMessage, Status>>);
+
+/// The broker no longer reads.
+struct Gone;
+
+impl Outgoing {
+    async fn tell(&self, told: Told) -> Result<(), Gone> {
+        let message = Ok(v1::BrokerageMessage { message: Some(told) });
+        let message = match self.0.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Gone),
+            Err(mpsc::error::TrySendError::Full(message)) => message,
+        };
+        let sent = tokio::time::timeout(READ_WITHIN, self.0.send(message)).await;
+        if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Gone) }
+    }
+
+    async fn tell_all(&self, told: Vec<Told>) -> Result<(), Gone> {
+        for one in told {
+            self.tell(one).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the stream with a reason, if the broker still reads.
+    fn end(&self, status: Status) {
+        drop(self.0.try_send(Err(status)));
+    }
+}
+
+impl Exchange {
+    pub(super) async fn serve_broker(&self, mut incoming: Streaming<v1::BrokerMessage>, outgoing: Outgoing) {
+        let hello = match tokio::time::timeout(HELLO_WITHIN, incoming.message()).await {
+            Ok(Ok(Some(v1::BrokerMessage { message: Some(Asked::Hello(hello)) }))) => hello,
+            Ok(Err(_) | Ok(None)) => return,
+            Ok(Ok(Some(_))) => {
+                return outgoing.end(Status::invalid_argument("the first message must be a BrokerHello"));
+            }
+            Err(_) => return outgoing.end(Status::deadline_exceeded("no BrokerHello within 10 s")),
+        };
+        let (mut place, welcome) = match self.begin_broker(hello.resumes).await {
+            Ok(begun) => begun,
+            Err(status) => {
+                tracing::warn!(resumes = hello.resumes, reason = status.message(), "a broker's stream was refused");
+                return outgoing.end(status);
+            }
+        };
+        let session = welcome.session;
+        tracing::info!(session, resumed = hello.resumes.is_some(), "a broker's stream began");
+        let ended = match outgoing.tell(Told::Welcome(welcome)).await {
+            Ok(()) => self.run_broker(session, &mut place, &mut incoming, &outgoing).await,
+            Err(Gone) => does_not_read(),
+        };
+        tracing::info!(session, reason = ended.message(), "a broker's stream ended");
+        self.lose_broker(&place);
+        outgoing.end(ended);
+    }
+
+    /// Begins or resumes a session; returns once it is durable.
+    async fn begin_broker(&self, resumes: Option<u64>) -> Result<(Place, v1::BrokerWelcome), Status> {
+        let logon = || {
+            let turn = self.0.sequencer.take_turn(|turn| match turn.apply(&Command::BrokerLogon { resumes }).reply {
+                Ok(Reply::Broker(begun)) => Ok((begun.session, stands(turn.engine(), &begun))),
+                Ok(_) => Err(Status::internal("the engine answered something else than a session")),
+                Err(refusal) => Err(refusal_status(&refusal)),
+            });
+            let (begun, durable) = turn.map_err(unavailable)?;
+            begun.map(|(session, stands)| (session, (session, stands, durable)))
+        };
+        let (place, (session, Stands { leases, bids }, durable)) = self.0.projections.brokers.begin(resumes, logon)?;
+        if let Err(error) = durable.wait().await {
+            self.lose_broker(&place);
+            return Err(unavailable(error));
+        }
+        let leases = leases.into_iter().map(|lease| self.signed(lease)).collect();
+        Ok((place, v1::BrokerWelcome { session, leases, bids }))
+    }
+
+    fn lose_broker(&self, place: &Place) {
+        self.0.projections.brokers.end(place, |session| {
+            if let Err(error) = self.0.sequencer.submit(&Command::BrokerLost { session }) {
+                tracing::warn!(session, %error, "the end of a broker's stream could not be recorded");
+            }
+        });
+    }
+
+    /// Serves the stream until it ends; the reason.
+    async fn run_broker(
+        &self,
+        session: u64,
+        place: &mut Place,
+        incoming: &mut Streaming<v1::BrokerMessage>,
+        outgoing: &Outgoing,
+    ) -> Status {
+        let mut becoming_durable = FuturesOrdered::new();
+        loop {
+            let told = tokio::select! {
+                asked = all_that_is_there(incoming) => {
+                    let asked = match asked {
+                        Ok(Some(asked)) => asked,
+                        Ok(None) => return Status::ok("the broker closed its stream"),
+                        Err(status) => return status,
+                    };
+                    match self.take_turn(session, asked) {
+                        Ok((now, later, durable)) => {
+                            if !later.is_empty() {
+                                becoming_durable.push_back(async move { durable.wait().await.map(|()| later) });
+                            }
+                            now
+                        }
+                        Err(status) => return status,
+                    }
+                }
+                Some(durable) = becoming_durable.next() => match durable {
+                    Ok(told) => told,
+                    Err(error) => return unavailable(error),
+                },
+                note = place.notes.recv() => match note {
+                    Some(note) => self.noted(note),
+                    None => return Status::aborted("another stream goes on with the session, or this one did not read"),
+                },
+            };
+            if outgoing.tell_all(told).await.is_err() {
+                return does_not_read();
+            }
+        }
+    }
+
+    /// Does all that is asked, in order, with the engine to itself: what is told now, and what once it is durable.
+    fn take_turn(
+        &self,
+        session: u64,
+        asked: Vec<v1::BrokerMessage>,
+    ) -> Result<(Vec<Told>, Vec<Told>, crate::sequencer::Durable), Status> {
+        let asks = asked.into_iter().map(|message| self.read_ask(session, message)).collect::<Result<Vec<_>, _>>()?;
+        let turn = self
+            .0
+            .sequencer
+            .take_turn(|turn| asks.into_iter().map(|ask| ask.answer(turn)).collect::<Result<Vec<Answer>, Status>>());
+        let (answers, durable) = turn.map_err(unavailable)?;
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for answer in answers? {
+            match answer {
+                Answer::Now(told) => now.push(told),
+                Answer::Grant(number, grant) => {
+                    now.push(Told::Granted(v1::Granted { number, grant: Some(self.signed(*grant)) }));
+                }
+                Answer::Durable(told) => later.push(told),
+            }
+        }
+        Ok((now, later, durable))
+    }
+
+    fn noted(&self, note: Note) -> Vec<Told> {
+        match note {
+            Note::Offered(grant) => {
+                let known = self.0.sequencer.read(|engine| Dispatchable::of(engine, &grant));
+                let offered = |known| Told::Offered(v1::Offered { grant: Some(self.signed(known)) });
+                known.map(offered).into_iter().collect()
+            }
+            Note::Gone { bid, how } => {
+                let how = match how {
+                    BidEnding::Matched => return Vec::new(),
+                    BidEnding::Cancelled => v1::BidEnding::Cancelled,
+                    BidEnding::Expired => v1::BidEnding::Expired,
+                };
+                vec![Told::BidGone(v1::BidGone { bid: Some(bid.into()), how: how.into() })]
+            }
+        }
+    }
+}
+
+/// What a session answers for.
+struct Stands {
+    leases: Vec<Dispatchable>,
+    bids: Vec<v1::Resting>,
+}
+
+fn stands(engine: &Engine, begun: &BrokerSession) -> Stands {
+    let resting = engine.resting().filter_map(|resting| {
+        let request = resting.deferred.bid.request.filter(|request| request.session == begun.session)?;
+        Some(v1::Resting { number: request.number, bid: Some(resting.id.into()) })
+    });
+    Stands {
+        leases: begun.leases.iter().filter_map(|grant| Dispatchable::of(engine, grant)).collect(),
+        bids: resting.collect(),
+    }
+}
+
+/// Waits for a message, and takes those along that have come with it. May be dropped and called again without a loss.
+async fn all_that_is_there(
+    incoming: &mut Streaming<v1::BrokerMessage>,
+) -> Result<Option<Vec<v1::BrokerMessage>>, Status> {
+    let Some(first) = incoming.message().await? else { return Ok(None) };
+    let mut asked = vec![first];
+    // An end is met again by the next call.
+    while asked.len() < TURN_MAX
+        && let Some(Ok(Some(next))) = incoming.message().now_or_never()
+    {
+        asked.push(next);
+    }
+    Ok(Some(asked))
+}
+
+fn does_not_read() -> Status {
+    refusal_status(&Refusal::OverLimit { limit: "answers that wait to be read", most: ANSWERS_MAX as u64 })
+}

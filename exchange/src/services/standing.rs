@@ -1,0 +1,92 @@
+//! How accounts and providers stand, as messages: what the registry answers of them.
+
+use merit_engine::{Account, Engine, HealthView, Provider, ProviderKind, SpendingOf};
+use merit_proto::v1;
+use merit_terms::{AccountId, Budget, ProviderId};
+
+use crate::codec::{account_limits_to_proto, kind_to_proto, provider_limits_to_proto};
+
+pub(super) fn account_to_proto(engine: &Engine, id: AccountId, account: &Account) -> v1::Account {
+    v1::Account {
+        id: account.name.clone(),
+        balance: account.balance.picodollars().to_string(),
+        held: account.held.to_string(),
+        limits: Some(account_limits_to_proto(&account.limits)),
+        frozen: account.frozen,
+        budgets: budgets_to_proto(engine, SpendingOf::Account(id), &account.limits.budgets),
+    }
+}
+
+pub(super) fn budgets_to_proto(engine: &Engine, of: SpendingOf, budgets: &[Budget]) -> Vec<v1::BudgetSpending> {
+    let stand = |budget: &Budget| {
+        let (spent, held) = engine.spending(of, budget.period);
+        v1::BudgetSpending { budget: Some(budget.into()), spent: spent.to_string(), held: held.to_string() }
+    };
+    budgets.iter().map(stand).collect()
+}
+
+/// Who sells; own providers are seen by their account only.
+pub(super) fn providers_to_proto(engine: &Engine, viewer: AccountId) -> Vec<v1::Provider> {
+    let mut offers = vec![0_u32; engine.providers().count()];
+    for (market, _) in engine.markets() {
+        for offer in engine.book(market) {
+            offers[offer.provider.index()] += 1;
+        }
+    }
+    let visible = engine.providers().filter(|(_, p)| p.kind == ProviderKind::Market || p.account == viewer);
+    visible.map(|(id, provider)| provider_to_proto(engine, id, provider, offers[id.index()], viewer)).collect()
+}
+
+fn provider_to_proto(
+    engine: &Engine,
+    id: ProviderId,
+    provider: &Provider,
+    offers: u32,
+    viewer: AccountId,
+) -> v1::Provider {
+    let pools = engine.pools(id);
+    let quotas = engine.quotas(id);
+    let health = engine.health(id);
+    v1::Provider {
+        name: provider.name.to_string(),
+        account: engine.account(provider.account).map_or_else(|_| String::new(), |account| account.name.clone()),
+        kind: kind_to_proto(provider.kind).into(),
+        online: provider.online,
+        labels: provider.labels.clone(),
+        pools: pools
+            .iter()
+            .map(|pool| v1::Pool { size: Some((&pool.size).into()), leased_mb: pool.leased_mb, leases: pool.leases })
+            .collect(),
+        offers,
+        killed: provider.killed.clone(),
+        exposure: provider.exposure.to_string(),
+        limits: Some(provider_limits_to_proto(&provider.limits)),
+        protection: provider.protection.map(Into::into),
+        quotas: quotas
+            .iter()
+            .map(|used| v1::QuotaUse {
+                quota: Some((&used.quota).into()),
+                used_requests: used.used_requests,
+                used_energy_mb_ms: used.used_energy_mb_ms,
+            })
+            .collect(),
+        health: health.iter().filter_map(|one| health_to_proto(engine, one, viewer)).collect(),
+    }
+}
+
+/// What the provider fails at; of other accounts' functions nothing is told.
+fn health_to_proto(engine: &Engine, health: &HealthView, viewer: AccountId) -> Option<v1::Health> {
+    let failures = health.failures;
+    let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
+    let (function, revision, reason) = match health.revision {
+        None => (String::new(), 0, format!("several functions failed there, {times}; no call is sent to it")),
+        Some((function, revision)) => {
+            let function = engine.function(function).filter(|function| function.account == viewer)?;
+            let name = function.name.to_string();
+            let reason = format!("revision {revision} of {name} failed there {times}; its calls go elsewhere");
+            (name, revision, reason)
+        }
+    };
+    let (until, trial) = (health.until.micros(), health.trial.map(Into::into));
+    Some(v1::Health { function, revision, failures, until, trial, reason })
+}

@@ -1,0 +1,44 @@
+//! The floor under any journal: a preallocated file, each batch one write and one fdatasync, and nothing else.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use merit_exchange::storage::StorageFile;
+
+use super::JournalBenchError;
+
+/// As long as a segment of the journal; it is written again from its beginning.
+const FILE_BYTES: u64 = 64 << 20;
+
+pub(super) struct Floor {
+    pub(super) syncs: u64,
+    pub(super) seconds: f64,
+}
+
+/// Writes batches of this many bytes for this long.
+pub(super) fn measure(path: &Path, batch_bytes: u64, time: Duration) -> Result<Floor, JournalBenchError> {
+    let failed = |doing| {
+        let path = path.to_owned();
+        move |source| JournalBenchError::Files { doing, path, source }
+    };
+    let file = File::create_new(path).map_err(failed("create"))?;
+    let length = FILE_BYTES.max(batch_bytes);
+    StorageFile::allocate(&file, length).map_err(failed("reserve room for"))?;
+    file.sync_all().map_err(failed("sync"))?;
+    let batch: Vec<u8> = (0..batch_bytes).map(|byte| byte as u8).collect();
+
+    let started = Instant::now();
+    let (mut syncs, mut position) = (0, 0);
+    while started.elapsed() < time {
+        if position + batch_bytes > length {
+            position = 0;
+        }
+        file.write_all_at(&batch, position).map_err(failed("write"))?;
+        file.sync_data().map_err(failed("sync"))?;
+        position += batch_bytes;
+        syncs += 1;
+    }
+    Ok(Floor { syncs, seconds: started.elapsed().as_secs_f64() })
+}

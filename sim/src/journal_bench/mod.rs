@@ -1,0 +1,193 @@
+//! The speed of the journal: commands a second that are applied, encoded and durable under group commit.
+//!
+//! The production engine, codec, sequencer and journal on real files, with many submitters in one process that acquire and
+//! settle in a small market and wait for durability in bulk. Beside it the floor: a preallocated file, with writes of the
+//! same size and the same syncs and nothing else. Network, books and tape are no part of it; snapshots are if asked for.
+
+mod floor;
+mod market;
+mod submit;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use merit_engine::{Engine, Reply};
+use merit_exchange::snapshot::Maker;
+use merit_exchange::storage::Directory;
+use merit_exchange::{Happened, Projection, RestoreError, Sequencer, SubmitError, restore};
+use merit_terms::{NameError, Refusal};
+use serde::Serialize;
+
+use market::Market;
+
+/// What is measured, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the data directory is made, and removed afterwards; none: where temporary files go.
+    pub within: Option<PathBuf>,
+    /// Who submit, each one burst after the other.
+    pub submitters: u32,
+    /// Commands that a submitter submits before it waits for all of them.
+    pub burst: u32,
+    /// How long commands are submitted.
+    pub seconds: f64,
+    /// How long the floor is measured.
+    pub floor_seconds: f64,
+    /// Whether snapshots are made beside it, as in production.
+    pub snapshots: bool,
+}
+
+/// Why the journal is not measured.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalBenchError {
+    #[error("submitters, burst and seconds must be above 0")]
+    Nothing,
+    #[error("could not {doing} {path}")]
+    Files { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    #[error("could not start a thread")]
+    Thread(#[source] std::io::Error),
+    #[error("the engine refused a command of the bench: {0}")]
+    Refused(Refusal),
+    #[error("the engine answered a command with another one's reply")]
+    Reply,
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    #[error("a submitter failed")]
+    Submitter(#[from] tokio::task::JoinError),
+    #[error("a name of the bench is none")]
+    Name(#[from] NameError),
+    #[error("the latencies cannot be kept")]
+    Histogram(#[from] hdrhistogram::CreationError),
+}
+
+/// What was measured; every size is as it was run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub submitters: u32,
+    pub burst: u32,
+    pub snapshots: bool,
+    pub commands: u64,
+    pub seconds: f64,
+    pub commands_per_second: f64,
+    /// Durable batches, each with one write and one sync.
+    pub syncs_per_second: f64,
+    pub commands_per_batch: f64,
+    pub bytes_per_command: f64,
+    /// From the last command of a burst to its durability.
+    pub durable_p50_us: u64,
+    pub durable_p99_us: u64,
+    pub floor_seconds: f64,
+    pub floor_syncs_per_second: f64,
+    pub floor_records_per_second: f64,
+}
+
+/// Counts what becomes durable, and drops it.
+#[derive(Default)]
+struct Counted {
+    batches: AtomicU64,
+    commands: AtomicU64,
+}
+
+impl Projection for Counted {
+    fn checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn begin(&self, _engine: &Engine) {}
+
+    fn apply(&self, happened: &mut Vec<Happened>) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.commands.fetch_add(happened.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// What a phase wrote.
+#[derive(Clone, Copy)]
+struct Written {
+    batches: u64,
+    commands: u64,
+    bytes: u64,
+    seconds: f64,
+}
+
+/// Measures; takes about the seconds of both phases.
+pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
+    let has_time = settings.seconds > 0.0 && settings.floor_seconds > 0.0;
+    if settings.submitters == 0 || settings.burst == 0 || !has_time {
+        return Err(JournalBenchError::Nothing);
+    }
+    let within = settings.within.clone().unwrap_or_else(std::env::temp_dir);
+    let directory = tempfile::Builder::new()
+        .prefix("merit-bench-")
+        .tempdir_in(&within)
+        .map_err(|source| JournalBenchError::Files { doing: "make a directory in", path: within, source })?;
+
+    let (written, waits) = submit(settings, directory.path()).await?;
+    let commands_per_batch = written.commands as f64 / written.batches as f64;
+    let bytes = written.bytes.div_ceil(written.batches);
+    let floor_time = Duration::from_secs_f64(settings.floor_seconds);
+    let floor = floor::measure(&directory.path().join("floor"), bytes, floor_time)?;
+    let floor_syncs_per_second = floor.syncs as f64 / floor.seconds;
+    Ok(Report {
+        submitters: settings.submitters,
+        burst: settings.burst,
+        snapshots: settings.snapshots,
+        commands: written.commands,
+        seconds: written.seconds,
+        commands_per_second: written.commands as f64 / written.seconds,
+        syncs_per_second: written.batches as f64 / written.seconds,
+        commands_per_batch,
+        bytes_per_command: written.bytes as f64 / written.commands as f64,
+        durable_p50_us: waits.value_at_quantile(0.5),
+        durable_p99_us: waits.value_at_quantile(0.99),
+        floor_seconds: floor.seconds,
+        floor_syncs_per_second,
+        floor_records_per_second: floor_syncs_per_second * commands_per_batch,
+    })
+}
+
+/// Submits for the time asked for and waits for all of it; what was written, and how long bursts waited.
+async fn submit(settings: &Settings, path: &Path) -> Result<(Written, Histogram<u64>), JournalBenchError> {
+    let failed = |source| JournalBenchError::Files { doing: "use", path: path.to_owned(), source };
+    let storage = Directory::create(path).map_err(failed)?;
+    let counted = Arc::new(Counted::default());
+    let restored = restore(storage.clone(), merit_exchange::journal::Settings::default(), &*counted)?;
+    let identity = restored.journal.identity();
+    let sequencer = Sequencer::start(restored.engine, restored.journal, counted.clone());
+    let sequencer = Arc::new(sequencer.map_err(JournalBenchError::Thread)?);
+    let market = Arc::new(Market::open(&sequencer)?);
+    sequencer.read_durable(|_| ()).await?;
+    let maker = if settings.snapshots {
+        let maker = Maker::start(storage, identity, sequencer.progress(), || u64::MAX, restored.made);
+        Some(maker.map_err(JournalBenchError::Thread)?)
+    } else {
+        None
+    };
+
+    let count = || {
+        let (_, bytes) = sequencer.progress().before_last_batch();
+        (counted.batches.load(Ordering::Relaxed), counted.commands.load(Ordering::Relaxed), bytes)
+    };
+    let before = count();
+    let started = Instant::now();
+    let until = started + Duration::from_secs_f64(settings.seconds);
+    let waits = submit::all(&sequencer, &market, settings, until).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let after = count();
+    if let Some(maker) = maker {
+        maker.stop();
+    }
+    sequencer.close();
+    let (batches, commands, bytes) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
+    Ok((Written { batches, commands, bytes, seconds }, waits))
+}
+
+/// A command that must not be refused.
+fn must(sequencer: &Sequencer, command: &merit_engine::Command) -> Result<Reply, JournalBenchError> {
+    sequencer.submit(command)?.applied.reply.map_err(JournalBenchError::Refused)
+}

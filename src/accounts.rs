@@ -1,0 +1,221 @@
+//! `merit accounts`: who has what, and what the operator does about it.
+
+use anyhow::bail;
+use clap::Subcommand;
+use http::Method;
+use merit_terms::{LeaseId, Money, Name};
+use serde_json::{Map, Value, json};
+
+use crate::client::{self, Client};
+use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
+use crate::statement;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[arg(long, value_enum, default_value = "table", global = true)]
+    output: Output,
+    #[command(flatten)]
+    broker: client::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List all accounts; their balances sum to zero
+    List,
+    /// Show one account with its limits and budgets
+    Show { id: Name },
+    /// Show what came to an account and what went, line by line
+    Statement(statement::Arguments),
+    /// Open an account
+    Open { id: Name },
+    /// Pay money in
+    Deposit { id: Name, amount: Money },
+    /// Pay money out that is there beyond what is held
+    Payout { id: Name, amount: Money },
+    /// Put an account right by an entry from or to another one
+    Correct(Correct),
+    /// Let an account neither buy nor sell
+    Freeze {
+        id: Name,
+        /// Let it buy and sell again
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Change the limits of an account; those not named stay, and `none` takes one away
+    Limits(Limits),
+}
+
+#[derive(clap::Args)]
+struct Correct {
+    id: Name,
+    amount: Money,
+    /// The account that it comes from
+    #[arg(long, conflicts_with = "to")]
+    from: Option<Name>,
+    /// The account that it goes to
+    #[arg(long)]
+    to: Option<Name>,
+    /// Why
+    #[arg(long)]
+    reason: String,
+    /// The invocation that it is about
+    #[arg(long)]
+    about: Option<LeaseId>,
+    /// It gives back what a buyer paid for the invocation
+    #[arg(long, requires = "about")]
+    refund: bool,
+}
+
+#[derive(clap::Args)]
+struct Limits {
+    id: Name,
+    /// How far below zero the balance may go, in USD
+    #[arg(long)]
+    credit: Option<Money>,
+    /// Calls a second
+    #[arg(long, value_parser = number)]
+    rate: Option<OrNone>,
+    /// The most that may be held at once, in USD
+    #[arg(long, value_parser = amount)]
+    exposure: Option<OrNone>,
+    /// Calls at once
+    #[arg(long, value_parser = number)]
+    max_concurrency: Option<OrNone>,
+    /// The most that calls may cost in a UTC day, in USD
+    #[arg(long, value_parser = amount)]
+    day_budget: Option<OrNone>,
+    /// The most that calls may cost in a UTC month, in USD
+    #[arg(long, value_parser = amount)]
+    month_budget: Option<OrNone>,
+}
+
+/// The JSON of a limit, `null` for none.
+#[derive(Clone)]
+struct OrNone(Value);
+
+fn number(text: &str) -> Result<OrNone, String> {
+    or_none(text, |number: u32| json!(number))
+}
+
+fn amount(text: &str) -> Result<OrNone, String> {
+    or_none(text, |amount: Money| json!(amount))
+}
+
+fn or_none<T: std::str::FromStr<Err: ToString>>(text: &str, json: impl Fn(T) -> Value) -> Result<OrNone, String> {
+    match text {
+        "none" => Ok(OrNone(Value::Null)),
+        text => text.parse().map(|limit| OrNone(json(limit))).map_err(|error: T::Err| error.to_string()),
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (client, output) = (Client::new(&arguments.broker), arguments.output);
+    match arguments.command {
+        Command::List => list(&client, output).await,
+        Command::Show { id } => show(&client, &id, output).await,
+        Command::Statement(asked) => statement::run(&client, asked, output).await,
+        Command::Open { id } => {
+            let done = client.send(Method::POST, "/v1/accounts", &json!({"id": id})).await?;
+            print_done(output, &done, &format!("{id} is open"));
+            Ok(())
+        }
+        Command::Deposit { id, amount } => {
+            let done = post(&client, &id, "deposits", &json!({"amount": amount})).await?;
+            print_done(output, &done, &format!("{amount} USD were paid in to {id}"));
+            Ok(())
+        }
+        Command::Payout { id, amount } => {
+            let done = post(&client, &id, "payouts", &json!({"amount": amount})).await?;
+            print_done(output, &done, &format!("{amount} USD were paid out of {id}"));
+            Ok(())
+        }
+        Command::Correct(asked) => correct(&client, asked, output).await,
+        Command::Freeze { id, undo } => {
+            let done = post(&client, &id, "freeze", &json!({"frozen": !undo})).await?;
+            let how = if undo { "buys and sells again" } else { "is frozen" };
+            print_done(output, &done, &format!("{id} {how}"));
+            Ok(())
+        }
+        Command::Limits(asked) => limits(&client, asked, output).await,
+    }
+}
+
+async fn post(client: &Client, id: &Name, what: &str, body: &Value) -> anyhow::Result<Value> {
+    client.send(Method::POST, &format!("/v1/accounts/{id}/{what}"), body).await
+}
+
+async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+    let listed = client.get("/v1/accounts").await?;
+    if output == Output::Json {
+        print_json(&listed);
+        return Ok(());
+    }
+    let columns =
+        [("id", false), ("balance USD", true), ("held USD", true), ("credit limit USD", true), ("frozen", false)];
+    let row = |account| cells(account, ["id", "balance", "held", "credit_limit", "frozen"]);
+    print_table(&columns, objects(&listed, "accounts").iter().map(row));
+    println!("sum: {} USD", text(&listed, "sum"));
+    Ok(())
+}
+
+async fn show(client: &Client, id: &Name, output: Output) -> anyhow::Result<()> {
+    let account = client.get(&format!("/v1/accounts/{id}")).await?;
+    if output == Output::Json {
+        print_json(&account);
+        return Ok(());
+    }
+    let fields = ["balance", "held", "frozen", "credit_limit", "rate_per_second", "exposure", "max_concurrency"];
+    print_table(&[(id.as_str(), false), ("", true)], fields.map(|field| vec![field.to_owned(), text(&account, field)]));
+    let budgets = objects(&account, "budgets");
+    if !budgets.is_empty() {
+        println!();
+        let columns = [("budget", false), ("amount USD", true), ("spent USD", true), ("held USD", true)];
+        print_table(&columns, budgets.iter().map(|budget| cells(budget, ["period", "amount", "spent", "held"])));
+    }
+    Ok(())
+}
+
+async fn correct(client: &Client, asked: Correct, output: Output) -> anyhow::Result<()> {
+    if asked.from.is_none() && asked.to.is_none() {
+        bail!("name the other account: --from, if the amount comes to {}, or --to, if it goes", asked.id);
+    }
+    let kind = if asked.refund { "refund" } else { "correction" };
+    let about = asked.about.map(|id| id.to_string());
+    let (from, to, amount, reason) = (asked.from, asked.to, asked.amount, asked.reason);
+    let body = json!({"kind": kind, "from": from, "to": to, "amount": amount, "about": about, "reason": reason});
+    let done = post(client, &asked.id, "corrections", &body).await?;
+    print_done(output, &done, &format!("a {kind} of {amount} USD is booked on {}", asked.id));
+    Ok(())
+}
+
+/// The limits that the account has, with those that are asked for in their place.
+async fn limits(client: &Client, asked: Limits, output: Output) -> anyhow::Result<()> {
+    let path = format!("/v1/accounts/{}", asked.id);
+    let now = client.get(&path).await?;
+    let mut changed = Map::new();
+    let credit = asked.credit.map(|credit| OrNone(json!(credit)));
+    let fields = [
+        ("credit_limit", credit),
+        ("rate_per_second", asked.rate),
+        ("exposure", asked.exposure),
+        ("max_concurrency", asked.max_concurrency),
+    ];
+    for (field, asked) in fields {
+        changed.insert(field.to_owned(), asked.map_or_else(|| now[field].clone(), |OrNone(limit)| limit));
+    }
+    let mut budgets = Vec::new();
+    for (period, asked) in [("day", asked.day_budget), ("month", asked.month_budget)] {
+        let stands = || objects(&now, "budgets").iter().find(|budget| budget["period"] == period);
+        let amount =
+            asked.map_or_else(|| stands().map_or(Value::Null, |b| b["amount"].clone()), |OrNone(amount)| amount);
+        if !amount.is_null() {
+            budgets.push(json!({"period": period, "amount": amount}));
+        }
+    }
+    changed.insert("budgets".to_owned(), Value::Array(budgets));
+    let done = client.send(Method::PUT, &format!("{path}/limits"), &Value::Object(changed)).await?;
+    print_done(output, &done, &format!("the limits of {} are set", asked.id));
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! `merit bench journal`: commands a second that are durable, beside the bare writes and syncs that they need.
+
+use std::path::PathBuf;
+
+use merit_sim::journal_bench::{self, Report, Settings};
+use serde_json::to_value;
+
+use crate::output::{Output, print_json, print_table};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where the data directory is made, and removed afterwards; a disk to be measured
+    #[arg(long, value_name = "DIR")]
+    within: Option<PathBuf>,
+    /// Who submit commands at once
+    #[arg(long, default_value_t = 64)]
+    submitters: u32,
+    /// Commands that each submits before it waits for all of them
+    #[arg(long, default_value_t = 64)]
+    burst: u32,
+    /// How long commands are submitted
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// How long the floor is measured
+    #[arg(long, default_value_t = 5.0)]
+    floor_seconds: f64,
+    /// Make snapshots beside it, as in production
+    #[arg(long)]
+    snapshots: bool,
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let report = journal_bench::run(&Settings {
+        within: arguments.within,
+        submitters: arguments.submitters,
+        burst: arguments.burst,
+        seconds: arguments.seconds,
+        floor_seconds: arguments.floor_seconds,
+        snapshots: arguments.snapshots,
+    })
+    .await?;
+    match arguments.output {
+        Output::Json => print_json(&to_value(&report)?),
+        Output::Table => print(&report),
+    }
+    Ok(())
+}
+
+fn print(report: &Report) {
+    println!(
+        "{} submitters, bursts of {}, {} bytes a command, {} commands a batch{}\n",
+        report.submitters,
+        report.burst,
+        report.bytes_per_command.round(),
+        report.commands_per_batch.round(),
+        if report.snapshots { ", snapshots beside it" } else { "" }
+    );
+    let columns = [
+        ("", false),
+        ("seconds", true),
+        ("records/s", true),
+        ("syncs/s", true),
+        ("durable p50 us", true),
+        ("durable p99 us", true),
+    ];
+    let journal = vec![
+        "journal".to_owned(),
+        format!("{:.1}", report.seconds),
+        format!("{:.0}", report.commands_per_second),
+        format!("{:.0}", report.syncs_per_second),
+        report.durable_p50_us.to_string(),
+        report.durable_p99_us.to_string(),
+    ];
+    let floor = vec![
+        "floor".to_owned(),
+        format!("{:.1}", report.floor_seconds),
+        format!("{:.0}", report.floor_records_per_second),
+        format!("{:.0}", report.floor_syncs_per_second),
+        "-".to_owned(),
+        "-".to_owned(),
+    ];
+    print_table(&columns, [journal, floor]);
+}

@@ -1,0 +1,134 @@
+//! `merit markets`: what is traded where, and what the operator allows there.
+
+use anyhow::{Context, bail};
+use clap::{Subcommand, ValueEnum};
+use http::Method;
+use merit_terms::{MarketName, Price};
+use serde_json::{Value, json};
+
+use crate::client::{self, Client};
+use crate::output::{Output, cells, objects, print_done, print_json, print_table};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[arg(long, value_enum, default_value = "table", global = true)]
+    output: Output,
+    #[command(flatten)]
+    broker: client::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the markets
+    List,
+    /// Make a market, or change what is allowed in one; what is not named stays
+    Set(Set),
+}
+
+#[derive(clap::Args)]
+struct Set {
+    /// The market, such as eu-west/wasm
+    market: MarketName,
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// The least and the most price of an offer, in USD per GB-s, such as 0.000001..0.0001; or none
+    #[arg(long, value_parser = bands)]
+    bands: Option<Value>,
+    /// Whether an account may buy from its own market provider
+    #[arg(long)]
+    self_dealing: Option<bool>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum State {
+    Open,
+    /// Offers can only be taken away; nothing matches
+    CancelOnly,
+    /// Offers can be quoted and taken away; nothing matches
+    Halted,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            State::Open => "open",
+            State::CancelOnly => "cancel_only",
+            State::Halted => "halted",
+        }
+    }
+}
+
+/// The bands as JSON, `null` for none.
+fn bands(text: &str) -> anyhow::Result<Value> {
+    if text == "none" {
+        return Ok(Value::Null);
+    }
+    let Some((low, high)) = text.split_once("..") else {
+        bail!("two prices, such as 0.000001..0.0001, or none");
+    };
+    let price = |text: &str| text.parse::<Price>().with_context(|| format!("`{text}`"));
+    Ok(json!({"low": price(low)?, "high": price(high)?}))
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (client, output) = (Client::new(&arguments.broker), arguments.output);
+    match arguments.command {
+        Command::List => list(&client, output).await,
+        Command::Set(asked) => set(&client, asked, output).await,
+    }
+}
+
+async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+    let listed = client.get("/v1/markets").await?;
+    if output == Output::Json {
+        print_json(&listed);
+        return Ok(());
+    }
+    let columns = [
+        ("market", false),
+        ("state", false),
+        ("spot price USD/GB-s", true),
+        ("offers", true),
+        ("capacity MB", true),
+        ("free MB", true),
+        ("trades", true),
+        ("bands USD/GB-s", false),
+        ("self-dealing", false),
+    ];
+    let row = |market: &Value| {
+        let mut row = cells(market, ["market", "state", "spot_price", "offers", "capacity_mb", "free_mb", "trades"]);
+        let bands = &market["bands"];
+        row.push(match (bands["low"].as_str(), bands["high"].as_str()) {
+            (Some(low), Some(high)) => format!("{low}..{high}"),
+            _ => "-".to_owned(),
+        });
+        row.extend(cells(market, ["self_dealing"]));
+        row
+    };
+    print_table(&columns, objects(&listed, "markets").iter().map(row));
+    Ok(())
+}
+
+/// The terms that the market has, with those that are asked for in their place.
+async fn set(client: &Client, asked: Set, output: Output) -> anyhow::Result<()> {
+    let name = asked.market.to_string();
+    let listed = client.get("/v1/markets").await?;
+    let mut terms = json!({});
+    if let Some(now) = objects(&listed, "markets").iter().find(|market| market["market"] == name.as_str()) {
+        terms = json!({"state": now["state"], "bands": now["bands"], "self_dealing": now["self_dealing"]});
+    }
+    if let Some(state) = asked.state {
+        terms["state"] = json!(state.as_str());
+    }
+    if let Some(bands) = asked.bands {
+        terms["bands"] = bands;
+    }
+    if let Some(self_dealing) = asked.self_dealing {
+        terms["self_dealing"] = json!(self_dealing);
+    }
+    let done = client.send(Method::PUT, &format!("/v1/markets/{name}"), &terms).await?;
+    print_done(output, &done, &format!("the market {name} is set"));
+    Ok(())
+}

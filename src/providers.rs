@@ -1,0 +1,94 @@
+//! `merit providers`: who sells and how they stand, and what the operator does about them.
+
+use clap::Subcommand;
+use http::Method;
+use merit_terms::Name;
+use serde_json::{Value, json};
+
+use crate::client::{self, Client};
+use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[arg(long, value_enum, default_value = "table", global = true)]
+    output: Output,
+    #[command(flatten)]
+    broker: client::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List who sells
+    List,
+    /// Cancel a provider's offers and end its session; it comes back only once it is revived
+    Kill {
+        name: Name,
+        /// Why; it is told to the provider
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a provider that was killed sell again
+    Revive { name: Name },
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (client, output) = (Client::new(&arguments.broker), arguments.output);
+    match arguments.command {
+        Command::List => list(&client, output).await,
+        Command::Kill { name, reason } => {
+            let path = format!("/v1/providers/{name}/kill");
+            let done = client.send(Method::POST, &path, &json!({"reason": reason})).await?;
+            print_done(
+                output,
+                &done,
+                &format!("{name} sells no more; merit providers revive {name} lets it come back"),
+            );
+            Ok(())
+        }
+        Command::Revive { name } => {
+            let done = client.send(Method::POST, &format!("/v1/providers/{name}/revive"), &json!({})).await?;
+            print_done(output, &done, &format!("{name} may sell again"));
+            Ok(())
+        }
+    }
+}
+
+async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+    let listed = client.get("/v1/providers").await?;
+    if output == Output::Json {
+        print_json(&listed);
+        return Ok(());
+    }
+    let providers = objects(&listed, "providers");
+    let columns = [
+        ("name", false),
+        ("account", false),
+        ("kind", false),
+        ("online", false),
+        ("offers", true),
+        ("leases", true),
+        ("exposure USD", true),
+        ("", false),
+    ];
+    let row = |provider: &Value| {
+        let mut row = cells(provider, ["name", "account", "kind", "online", "offers"]);
+        let leases = objects(provider, "pools").iter().filter_map(|pool| pool["leases"].as_u64());
+        row.push(leases.sum::<u64>().to_string());
+        row.push(text(provider, "exposure"));
+        row.push(trouble(provider));
+        row
+    };
+    print_table(&columns, providers.iter().map(row));
+    Ok(())
+}
+
+/// Why it sells less than it could.
+fn trouble(provider: &Value) -> String {
+    let killed = provider["killed"].as_str().map(|reason| format!("killed: {reason}"));
+    let left_out = objects(provider, "health")
+        .iter()
+        .map(|health| format!("until {}: {}", text(health, "until"), text(health, "reason")));
+    killed.into_iter().chain(left_out).collect::<Vec<_>>().join("; ")
+}

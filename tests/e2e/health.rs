@@ -1,0 +1,91 @@
+//! Whose fault a failure is: what is the provider's keeps calls away from it for a while, seen by all; what is not, does not.
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::in_both_shapes;
+use crate::market::{Market, Shape};
+use crate::raw_session::{RawSession, logon};
+use crate::seller::{Seller, rung};
+
+in_both_shapes! {
+    a_provider_that_does_not_accept_connections_is_left_out
+    a_provider_that_breaks_connections_is_left_out
+    a_provider_that_is_full_is_not_left_out
+    a_caller_that_gives_up_says_nothing_of_the_provider
+}
+
+/// What a provider is left out for.
+async fn health(market: &Market, name: &str) -> Vec<Value> {
+    let listed = market.get("/v1/providers").await.json();
+    let listed = listed["providers"].as_array().unwrap();
+    let provider = listed.iter().find(|provider| provider["name"] == name).unwrap();
+    provider["health"].as_array().unwrap().clone()
+}
+
+/// A market with a provider that serves, and a cheaper one at an endpoint.
+async fn market_with(shape: Shape, endpoint: String) -> (Market, Seller, RawSession) {
+    let market = Market::start(shape).await;
+    market.deploy("echo", json!({})).await;
+    let mut dear = Seller::start(&market, "dear", 1024, 4).await;
+    dear.quote("local/wasm", vec![rung(1, 1024, 2_000_000)]).await;
+    let mut cheap = RawSession::start(&market, merit_proto::v1::Logon { endpoint, ..logon("cheap") }).await;
+    cheap.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    (market, dear, cheap)
+}
+
+async fn check_left_out(market: &Market) {
+    let answer = market.invoke("echo", "1").await;
+    let said = ["merit-provider", "merit-attempts"].map(|name| answer.header(name));
+    assert_eq!(said, ["dear", "2"], "{answer:?}");
+    let health = health(market, "cheap").await;
+    assert_eq!((&health[0]["function"], &health[0]["revision"]), (&json!("echo"), &json!(2)), "{health:?}");
+    assert_eq!(health[0]["failures"], 1);
+    assert!(health[0]["until"].as_str().unwrap().ends_with('Z'), "{health:?}");
+}
+
+async fn a_provider_that_does_not_accept_connections_is_left_out(shape: Shape) {
+    let (market, _dear, _cheap) = market_with(shape, "http://127.0.0.1:1".to_owned()).await;
+    check_left_out(&market).await;
+    market.stop().await;
+}
+
+async fn a_provider_that_breaks_connections_is_left_out(shape: Shape) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            // Once something has come, so that the caller cannot know that it was not heard.
+            connection.readable().await.unwrap();
+        }
+    });
+    let (market, _dear, _cheap) = market_with(shape, endpoint).await;
+    check_left_out(&market).await;
+    market.stop().await;
+}
+
+async fn a_provider_that_is_full_is_not_left_out(shape: Shape) {
+    let market = Market::start(shape).await;
+    market.deploy("wait", json!({})).await;
+    // Sells more slots than it has threads: one that is not told is what a broker meets when a heartbeat is late.
+    let _edge = market.provider("edge-1", &["--slots", "1"]).await;
+    let (first, second) = tokio::join!(market.invoke("wait", "300"), market.invoke("wait", "300"));
+    let mut codes = [first, second].map(|answer| answer.status.as_u16());
+    codes.sort_unstable();
+    assert_eq!(codes, [200, 429]);
+    assert_eq!(health(&market, "edge-1").await, [] as [Value; 0]);
+    market.stop().await;
+}
+
+async fn a_caller_that_gives_up_says_nothing_of_the_provider(shape: Shape) {
+    let market = Market::start(shape).await;
+    market.deploy("echo", json!({})).await;
+    let mut seller = Seller::start(&market, "seller", 1024, 4).await;
+    seller.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    let answer = market.invoke_with("echo", &[("merit-deadline", "+1s")], "held").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (504, "timeout"), "{answer:?}");
+    assert_eq!(answer.json()["error"]["details"]["execution"], "unknown");
+    assert_eq!(health(&market, "seller").await, [] as [Value; 0]);
+    seller.open();
+    market.stop().await;
+}
