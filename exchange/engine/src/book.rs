@@ -1,21 +1,24 @@
-//! Offers, ladders and pools: what can be bought now, and from what capacity.
+//! Offers and pools: what can be bought now, and from what capacity.
 //!
 //! free = min(offer's capacity - leased on it, pool - all leases of the pool), never below 0, so that the same
-//! memory listed in several markets and rungs is sold once. Never ranks and never moves money.
+//! memory listed in several markets and rungs is sold once. Never ranks and never moves money. How a ladder takes the place
+//! of another is `quoting`; what a provider states of its pools is `pools`.
+
+mod pools;
+mod quoting;
 
 use std::collections::BTreeMap;
 
-use merit_terms::{AccountId, MarketId, Name, OfferId, PoolSize, Price, ProviderId, Refusal, Rung, Tariff, Time};
+use merit_terms::{AccountId, MarketId, OfferId, PoolSize, Price, ProviderId, Tariff, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::command::Quote;
 use crate::due::{Due, Dues};
 use crate::event::{Event, OfferChange};
 use crate::index::{FormTerms, Index};
-use crate::ladders::Step;
-use crate::quotas::Allowance;
 use crate::ranks::Entry;
 use crate::registry::Registry;
+pub(crate) use pools::check_pools;
+pub(crate) use quoting::{Counter, postings};
 
 /// Where an offer is kept; not part of the state's meaning.
 pub(crate) type OfferSlot = u32;
@@ -107,18 +110,6 @@ pub(crate) struct Shelf {
     pub(crate) woken: Vec<(MarketId, Price)>,
 }
 
-/// A rung with what its names stand for.
-pub(crate) struct Posting<'a> {
-    pub(crate) rung: &'a Rung,
-    pub(crate) audience: Vec<AccountId>,
-    pub(crate) quota: Option<u32>,
-}
-
-const RUNGS_MAX: usize = 64;
-const POOLS_MAX: usize = 64;
-/// Of a rung that is not posted yet.
-const NEW: OfferSlot = OfferSlot::MAX;
-
 impl Offer {
     fn entry(&self, slot: OfferSlot) -> Entry {
         Entry {
@@ -135,41 +126,6 @@ impl Offer {
 
     fn labels(&self) -> Option<&BTreeMap<String, String>> {
         self.extras.as_ref().map(|extras| &extras.labels)
-    }
-
-    /// Whether a quoted rung is this offer, perhaps of another size: it keeps its leases and its id.
-    fn is_kept_by(&self, posting: &Posting<'_>, pool: PoolSlot) -> bool {
-        self.rung == posting.rung.id && self.tariff == posting.rung.tariff && self.pool == pool
-    }
-
-    /// Whether the rung says again what the offer says, apart from its expiry and the provider's claims.
-    fn says(&self, posting: &Posting<'_>) -> bool {
-        let rung = posting.rung;
-        (self.capacity_mb, self.vcpus_milli, self.enforces_timeout)
-            == (rung.capacity_mb, rung.vcpus_milli, rung.enforces_timeout)
-            && (self.memory_min_mb, self.memory_max_mb) == (rung.memory_min_mb, rung.memory_max_mb)
-            && (self.longest_ms, self.quota) == (rung.longest_ms, posting.quota)
-            && self.audience() == posting.audience
-    }
-
-    fn take_over(&mut self, posting: &Posting<'_>) {
-        let rung = posting.rung;
-        self.capacity_mb = rung.capacity_mb;
-        self.vcpus_milli = rung.vcpus_milli;
-        self.enforces_timeout = rung.enforces_timeout;
-        self.memory_min_mb = rung.memory_min_mb;
-        self.memory_max_mb = rung.memory_max_mb;
-        self.longest_ms = rung.longest_ms;
-        self.quota = posting.quota;
-        self.expires = rung.expires;
-        self.extras = posting.extras();
-    }
-}
-
-impl Posting<'_> {
-    fn extras(&self) -> Option<Box<Extras>> {
-        let bare = self.rung.labels.is_empty() && self.audience.is_empty();
-        (!bare).then(|| Box::new(Extras { labels: self.rung.labels.clone(), audience: self.audience.clone() }))
     }
 }
 
@@ -467,277 +423,5 @@ impl Shelf {
             !going
         });
         registry.providers[provider.index()].ladders = ladders;
-    }
-
-    /// Sets a provider's pools to what it states; leases on them stay.
-    pub(crate) fn state_pools(
-        &mut self,
-        provider: ProviderId,
-        sizes: &[PoolSize],
-        registry: &mut Registry,
-        events: &mut Vec<Event>,
-    ) {
-        let nothing = PoolSize { memory_mb: 0, slots: 0 };
-        let slots = &mut registry.providers[provider.index()].pools;
-        while slots.len() < sizes.len() {
-            slots.push(self.pools.len() as PoolSlot);
-            self.pools.push(Pool {
-                provider,
-                index: (slots.len() - 1) as u32,
-                size: nothing,
-                leased_mb: 0,
-                leases: 0,
-                offers: Vec::new(),
-                any_closed: false,
-                most_min_mb: 0,
-            });
-        }
-        for (index, slot) in slots.iter().copied().enumerate() {
-            let size = sizes.get(index).copied().unwrap_or(nothing);
-            let pool = &mut self.pools[slot as usize];
-            let before = std::mem::replace(&mut pool.size, size);
-            events.push(pool.event());
-            if before != size {
-                self.refresh_pool(slot);
-            }
-            if size.memory_mb > before.memory_mb || size.slots > before.slots {
-                self.wake_pool(slot);
-            }
-        }
-    }
-
-    /// Lowers a pool to what runs in it now.
-    pub(crate) fn busy(&mut self, pool: PoolSlot, events: &mut Vec<Event>) {
-        let pool_of = &mut self.pools[pool as usize];
-        pool_of.size.memory_mb = pool_of.size.memory_mb.min(pool_of.leased_mb);
-        pool_of.size.slots = pool_of.size.slots.min(pool_of.leases);
-        events.push(pool_of.event());
-        self.refresh_pool(pool);
-    }
-
-    /// Replaces a provider's ladder in one market; the quote has been checked.
-    pub(crate) fn replace_ladder(
-        &mut self,
-        quote: &Quote,
-        postings: &[Posting<'_>],
-        sequence: u64,
-        registry: &mut Registry,
-        dues: &mut Dues,
-        events: &mut Vec<Event>,
-    ) {
-        let provider = &mut registry.providers[quote.provider.index()];
-        let before = provider.ladders.of(quote.market);
-        let mut ladder: Vec<Step> = Vec::with_capacity(postings.len());
-        for posting in postings {
-            let pool = provider.pools[posting.rung.pool as usize];
-            let rate = posting.rung.tariff.per_gb_second.picodollars();
-            let is_same = |step: &&Step| {
-                step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
-            };
-            let kept = before.iter().find(is_same).map_or(NEW, |step| step.slot);
-            ladder.push(Step { market: quote.market, rate, slot: kept, form: 0 });
-        }
-        // What goes is at hand, and makes room for what comes.
-        for step in before {
-            if ladder.iter().all(|kept| kept.slot != step.slot) {
-                self.retire(step.slot, dues, events);
-            }
-        }
-        for (step, posting) in ladder.iter_mut().zip(postings) {
-            if step.slot == NEW {
-                let pool = provider.pools[posting.rung.pool as usize];
-                step.slot = self.post_rung(quote, posting, pool, sequence, dues, events);
-            } else {
-                self.requote(step.slot, posting, sequence, dues, events);
-            }
-            step.form = self.offer(step.slot).map_or(0, |offer| offer.form);
-        }
-        self.share_places(&ladder);
-        provider.ladders.replace(quote.market, ladder);
-    }
-
-    fn requote(
-        &mut self,
-        slot: OfferSlot,
-        posting: &Posting<'_>,
-        sequence: u64,
-        dues: &mut Dues,
-        events: &mut Vec<Event>,
-    ) {
-        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
-        let (id, expires) = (offer.id, posting.rung.expires);
-        if offer.expires != expires {
-            if let Some(before) = std::mem::replace(&mut offer.expires, expires) {
-                dues.remove(&(before, Due::Offer(id, slot)));
-            }
-            if let Some(expires) = expires {
-                dues.insert((expires, Due::Offer(id, slot)));
-            }
-        }
-        if offer.says(posting) {
-            if offer.labels().map_or(!posting.rung.labels.is_empty(), |labels| *labels != posting.rung.labels) {
-                offer.extras = posting.extras();
-            }
-            return;
-        }
-        self.unindex(slot);
-        if let Some(offer) = self.offers[slot as usize].as_mut() {
-            offer.take_over(posting);
-            offer.place = sequence;
-        }
-        self.index(slot);
-        self.wake(slot);
-        self.show(slot, events);
-    }
-
-    fn wake(&mut self, slot: OfferSlot) {
-        if self.watched
-            && let Some(offer) = self.offers[slot as usize].as_ref()
-        {
-            self.woken.push((offer.market, offer.price));
-        }
-    }
-
-    fn post_rung(
-        &mut self,
-        quote: &Quote,
-        posting: &Posting<'_>,
-        pool: PoolSlot,
-        sequence: u64,
-        dues: &mut Dues,
-        events: &mut Vec<Event>,
-    ) -> OfferSlot {
-        self.last_offer += 1;
-        let (rung, id) = (posting.rung, OfferId(self.last_offer));
-        let slot = self.post(Offer {
-            id,
-            provider: quote.provider,
-            market: quote.market,
-            pool,
-            rung: rung.id,
-            tariff: rung.tariff,
-            vcpus_milli: rung.vcpus_milli,
-            memory_min_mb: rung.memory_min_mb,
-            memory_max_mb: rung.memory_max_mb,
-            longest_ms: rung.longest_ms,
-            price: rung.tariff.reference_price(),
-            capacity_mb: rung.capacity_mb,
-            leased_mb: 0,
-            leases: 0,
-            quota: posting.quota,
-            place: sequence,
-            expires: rung.expires,
-            extras: posting.extras(),
-            enforces_timeout: rung.enforces_timeout,
-            retired: false,
-            stand: Stand::Nowhere,
-            form: 0,
-        });
-        if let Some(expires) = rung.expires {
-            dues.insert((expires, Due::Offer(id, slot)));
-        }
-        self.pools[pool as usize].offers.push(slot);
-        self.index(slot);
-        self.wake(slot);
-        self.show(slot, events);
-        slot
-    }
-
-    /// Rungs of one ladder with one tariff tie for every bid, and so share one place: the latest.
-    fn share_places(&mut self, ladder: &[Step]) {
-        for (i, step) in ladder.iter().enumerate() {
-            if !ladder[i + 1..].iter().any(|other| other.rate == step.rate) {
-                continue;
-            }
-            let Some(tariff) = self.offer(step.slot).map(|offer| offer.tariff) else { continue };
-            let place_of = |shelf: &Shelf, other: &Step| {
-                shelf.offer(other.slot).filter(|offer| offer.tariff == tariff).map(|offer| offer.place)
-            };
-            let Some(latest) = ladder.iter().filter_map(|other| place_of(self, other)).max() else { continue };
-            for other in ladder {
-                if place_of(self, other).is_some_and(|place| place != latest) {
-                    self.replace(other.slot, latest);
-                }
-            }
-        }
-    }
-}
-
-/// Refuses pools that are too many or out of bounds.
-pub(crate) fn check_pools(pools: &[PoolSize]) -> Result<(), Refusal> {
-    let invalid = |field: String, message: String| Err(Refusal::Invalid { field, message });
-    if pools.is_empty() || pools.len() > POOLS_MAX {
-        return invalid("pools".to_owned(), format!("{} pools; 1 to {POOLS_MAX}", pools.len()));
-    }
-    for (i, pool) in pools.iter().enumerate() {
-        if pool.memory_mb > PoolSize::MAX_MEMORY_MB {
-            let message = format!("{} MB; at most {}", pool.memory_mb, PoolSize::MAX_MEMORY_MB);
-            return invalid(format!("pools[{i}].memory_mb"), message);
-        }
-        if pool.slots > PoolSize::MAX_SLOTS {
-            return invalid(format!("pools[{i}].slots"), format!("{}; at most {}", pool.slots, PoolSize::MAX_SLOTS));
-        }
-    }
-    Ok(())
-}
-
-/// What is known where a ladder is quoted.
-pub(crate) struct Counter<'a> {
-    pub(crate) at: Time,
-    pub(crate) pools: usize,
-    pub(crate) quotas: &'a [Allowance],
-    pub(crate) bands: Option<(Price, Price)>,
-}
-
-/// The rungs with what their names stand for; refuses a ladder with any rung out of bounds, naming each.
-pub(crate) fn postings<'a>(
-    rungs: &'a [Rung],
-    counter: &Counter<'_>,
-    account: impl Fn(&Name) -> Option<AccountId>,
-) -> Result<Vec<Posting<'a>>, Refusal> {
-    if rungs.len() > RUNGS_MAX {
-        let message = format!("{} rungs; at most {RUNGS_MAX}", rungs.len());
-        return Err(Refusal::Invalid { field: "rungs".to_owned(), message });
-    }
-    let (mut postings, mut wrong) = (Vec::with_capacity(rungs.len()), Vec::new());
-    for (i, rung) in rungs.iter().enumerate() {
-        let twice = rungs[..i].iter().any(|other| other.id == rung.id);
-        let posting = if twice {
-            Err("the rung's id stands twice in the ladder".to_owned())
-        } else {
-            counter.posting(rung, &account)
-        };
-        match posting {
-            Ok(posting) => postings.push(posting),
-            Err(reason) => wrong.push((rung.id, reason)),
-        }
-    }
-    if wrong.is_empty() { Ok(postings) } else { Err(Refusal::Rungs { rungs: wrong }) }
-}
-
-impl Counter<'_> {
-    fn posting<'a>(&self, rung: &'a Rung, account: impl Fn(&Name) -> Option<AccountId>) -> Result<Posting<'a>, String> {
-        rung.check().map_err(|error| error.to_string())?;
-        if rung.pool as usize >= self.pools {
-            return Err(format!("there is no pool {}; the logon stated {}", rung.pool, self.pools));
-        }
-        if let Some(expires) = rung.expires.filter(|expires| *expires <= self.at) {
-            return Err(format!("it expired at {expires}"));
-        }
-        let quota = match &rung.quota {
-            None => None,
-            Some(name) => match self.quotas.iter().position(|known| known.quota.name == *name) {
-                Some(at) => Some(at as u32),
-                None => return Err(format!("there is no quota {name}; the logon states quotas")),
-            },
-        };
-        if let Some((low, high)) = self.bands {
-            let price = rung.tariff.reference_price();
-            if price > Price::ZERO && !(low..=high).contains(&price) {
-                return Err(format!("its price is {price} USD per GB-s; the market's bands are {low} to {high}"));
-            }
-        }
-        let known = |name: &Name| account(name).ok_or_else(|| format!("there is no account {name}"));
-        Ok(Posting { rung, audience: rung.audience.iter().map(known).collect::<Result<_, _>>()?, quota })
     }
 }

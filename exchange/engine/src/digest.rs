@@ -11,8 +11,8 @@ use crate::book::Offer;
 use crate::command::{AtDeadline, Audience, Bid, BrokerRequest, FunctionSettings, ProviderKind, Qualifier};
 use crate::event::{LeaseState, Resting};
 use crate::health::BackOff;
-use crate::leases::OpenLease;
 use crate::ledger::Spending;
+use crate::open::OpenLease;
 use crate::registry::{Function, Provider, Revision};
 use merit_terms::{Budget, LeaseId, Limits, Money, Period, Price, Tariff, Time, Usage};
 

@@ -3,39 +3,21 @@
 //! An attempt that may have run keeps its hold until nobody may claim it any more; a further attempt takes it over and
 //! raises it to its own worst case, and leaves behind what it did not cost.
 
-use merit_terms::{AccountId, FunctionId, LeaseId, Money, Outcome, Time, Usage};
+use merit_terms::{Money, Outcome, Time, Usage};
 
 use crate::Engine;
-use crate::command::{Bid, ProviderKind, Settlement};
+use crate::command::{ProviderKind, Settlement};
 use crate::due::Due;
 use crate::event::{Event, Lease, LeaseState};
 use crate::ledger::{Calendar, Spending};
+use crate::open::Call;
 use crate::quotas::energy_mb_ms;
-
-/// An invocation as its attempts share it: only those of one function and account do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Call {
-    account: AccountId,
-    function: FunctionId,
-    invocation: LeaseId,
-}
-
-impl Call {
-    pub(crate) fn of(lease: &Lease) -> Call {
-        Call { account: lease.account, function: lease.function, invocation: lease.invocation }
-    }
-
-    /// That of a further attempt; none: it is the first.
-    pub(crate) fn of_bid(bid: &Bid) -> Option<Call> {
-        bid.invocation.map(|invocation| Call { account: bid.account, function: bid.function, invocation })
-    }
-}
 
 impl Engine {
     /// The leases of a call in state Unknown, in order of their match.
-    pub(crate) fn siblings(&self, call: Call) -> impl Iterator<Item = &Lease> {
-        let sequences = self.leases.unknown.get(&call).into_iter().flatten();
-        sequences.map(|sequence| &self.leases.open[sequence].lease)
+    pub(crate) fn unknown(&self, call: Call) -> impl Iterator<Item = &Lease> {
+        let attempts = self.leases.attempts(call).into_iter().map(|sequence| &self.leases.open[&sequence].lease);
+        attempts.filter(|lease| lease.state == LeaseState::Unknown)
     }
 
     /// Counts in the spending of a lease's account and function.
@@ -59,19 +41,23 @@ impl Engine {
         self.count_spending(lease, |spending, calendar| spending.unhold(amount, lease.matched_at, calendar));
     }
 
-    /// The unknown attempts of a call at providers of one kind, in order of their match.
-    fn siblings_of_kind(&self, call: Call, kind: ProviderKind) -> Vec<u64> {
-        let same = self.siblings(call).filter(|lease| self.kind_of(lease.provider) == kind);
-        same.map(|lease| lease.id.sequence).collect()
-    }
-
     /// Takes what the unknown attempts of a call at providers of one kind hold; how much that is.
     pub(crate) fn take_over_holds(&mut self, call: Call, kind: ProviderKind) -> Money {
+        let attempts = self.leases.attempts(call);
         let mut sum = 0_u64;
-        for sequence in self.siblings_of_kind(call, kind) {
+        for sequence in self.siblings(attempts, kind) {
             sum = sum.saturating_add(self.take_hold(sequence, Money::MAX).picodollars());
         }
         Money::from_picodollars(sum).unwrap_or(Money::MAX)
+    }
+
+    /// Those of some attempts of a call that are unknown, and at providers of one kind.
+    fn siblings(&self, mut attempts: Vec<u64>, kind: ProviderKind) -> Vec<u64> {
+        attempts.retain(|sequence| {
+            let lease = &self.leases.open[sequence].lease;
+            lease.state == LeaseState::Unknown && self.kind_of(lease.provider) == kind
+        });
+        attempts
     }
 
     /// Takes at most `most` of what a lease holds.
@@ -90,7 +76,7 @@ impl Engine {
             return;
         }
         let kind = self.kind_of(ended.provider);
-        let siblings = self.siblings_of_kind(Call::of(ended), kind);
+        let siblings = self.siblings(self.leases.beside(ended), kind);
         let own = siblings.iter().map(|sequence| &self.leases.open[sequence].lease);
         let held = own.clone().map(|lease| lease.hold.picodollars()).fold(0, u64::saturating_add);
         let Some(worst) = own.map(|lease| lease.worst_cost.picodollars()).max() else { return };
@@ -122,8 +108,7 @@ impl Engine {
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(lease.worst_cost);
         let mut missing = cost.saturating_sub(lease.hold);
         let mut taken = lease.hold.min(cost);
-        let siblings = self.siblings_of_kind(Call::of(&lease), kind);
-        for sibling in siblings.into_iter().filter(|sibling| *sibling != sequence) {
+        for sibling in self.siblings(self.leases.beside(&lease), kind) {
             let part = self.take_hold(sibling, missing);
             missing = missing.saturating_sub(part);
             taken = Money::from_picodollars(taken.picodollars() + part.picodollars()).unwrap_or(Money::MAX);
@@ -132,17 +117,18 @@ impl Engine {
         let fee = if kind == ProviderKind::Market { taken.share(self.fee_basis_points) } else { Money::ZERO };
         let settlement = Settlement { cost: taken, fee, billed_ms, usage: metered.usage, estimated: false };
         let used = energy_mb_ms(&lease.tariff, lease.memory_mb, billed_ms);
-        if let Ok(lease) = self.close(sequence, taken, Some(used), events) {
+        if let Some(lease) = self.close(sequence, taken, Some(used), events) {
             self.pay(lease, Outcome::Ok, settlement, taken, events);
         }
     }
 
     /// Just after a later attempt of the same invocation that may yet be answered must be settled, if there is one.
     fn answered_later(&self, lease: &Lease) -> Option<Time> {
-        let of_invocation = self.leases.open.values().map(|open| &open.lease).filter(|other| {
+        let others = self.leases.beside(lease).into_iter().map(|sequence| &self.leases.open[&sequence].lease);
+        let answering = others.filter(|other| {
             let later = other.id.sequence > lease.id.sequence && other.settle_by >= lease.settle_by;
-            Call::of(other) == Call::of(lease) && later && other.state != LeaseState::Unknown
+            later && other.state != LeaseState::Unknown
         });
-        of_invocation.map(|other| Time::from_micros(other.settle_by.micros() + 1)).max()
+        answering.map(|other| Time::from_micros(other.settle_by.micros() + 1)).max()
     }
 }

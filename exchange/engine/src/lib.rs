@@ -27,6 +27,7 @@ mod ladders;
 mod leases;
 mod ledger;
 mod matching;
+mod open;
 mod operator;
 mod plain;
 mod quotas;
@@ -35,6 +36,7 @@ mod registry;
 mod saved;
 mod search;
 mod sessions;
+mod settling;
 mod views;
 
 use merit_terms::{AccountId, ProviderId, Refusal, Time};
@@ -72,7 +74,7 @@ pub struct Engine {
     ledger: ledger::Ledger,
     registry: registry::Registry,
     shelf: book::Shelf,
-    leases: leases::Leases,
+    leases: open::Leases,
     bids: bids::Bids,
     brokers: brokers::Brokers,
     dues: due::Dues,
@@ -109,7 +111,7 @@ impl Engine {
             ledger: ledger::Ledger::new(),
             registry: registry::Registry::default(),
             shelf: book::Shelf::default(),
-            leases: leases::Leases::default(),
+            leases: open::Leases::default(),
             bids: bids::Bids::default(),
             brokers: brokers::Brokers::default(),
             dues: due::Dues::new(),

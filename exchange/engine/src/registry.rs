@@ -2,12 +2,11 @@
 //!
 //! Owns names and definitions; never decides a match.
 
+mod checks;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use merit_terms::{
-    AccountId, Budget, FunctionId, MEMORY_MAX_MB, MarketId, MarketName, MarketPattern, Name, Price, Protection,
-    ProviderId, Refusal, TIMEOUT_MAX_MS, Time,
-};
+use merit_terms::{AccountId, FunctionId, MarketId, MarketName, Name, Price, Protection, ProviderId, Refusal, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::classes::Classes;
@@ -20,6 +19,10 @@ use crate::health::ProviderHealth;
 use crate::ladders::Ladders;
 use crate::ledger::Spending;
 use crate::quotas::Allowance;
+use checks::check_function;
+pub(crate) use checks::{
+    check_budgets, check_reason, check_texts, invalid, unknown_function, unknown_provider, within,
+};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Market {
@@ -112,51 +115,8 @@ pub(crate) struct Registry {
 /// The alias that a call without a qualifier means.
 pub const LIVE: &str = "live";
 
-const LABELS_MAX: usize = 64;
-const TEXT_MAX_BYTES: usize = 4096;
-
-pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Refusal {
-    Refusal::Invalid { field: field.into(), message: message.into() }
-}
-
-/// Why an operator does something is said in so many bytes.
-const REASON_MAX_BYTES: usize = 256;
 /// The market class in which a module is deployed at every provider that the function allows.
 const MODULE_CLASS: &str = "wasm";
-
-/// Refuses a reason that is too long.
-pub(crate) fn check_reason(reason: &str) -> Result<(), Refusal> {
-    match reason.len() {
-        0..=REASON_MAX_BYTES => Ok(()),
-        bytes => Err(invalid("reason", format!("{bytes} bytes; at most {REASON_MAX_BYTES}"))),
-    }
-}
-
-/// Refuses two budgets of one period.
-pub(crate) fn check_budgets(budgets: &[Budget]) -> Result<(), Refusal> {
-    let twice = |(i, budget): (usize, &Budget)| budgets[..i].iter().any(|other| other.period == budget.period);
-    match budgets.iter().enumerate().any(twice) {
-        true => Err(invalid("budgets", "at most one a day and one a month")),
-        false => Ok(()),
-    }
-}
-
-/// Whether `market` fits any of the patterns, or there are none.
-pub(crate) fn within(patterns: &[MarketPattern], market: &MarketName) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(market))
-}
-
-pub(crate) fn check_texts(field: &'static str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    if texts.len() > LABELS_MAX {
-        return Err(invalid(field, format!("{} entries; at most {LABELS_MAX}", texts.len())));
-    }
-    match texts.iter().find(|(name, value)| name.is_empty() || name.len() + value.len() > TEXT_MAX_BYTES) {
-        Some((name, _)) => {
-            Err(invalid(format!("{field}.{name}"), format!("an entry is 1 to {TEXT_MAX_BYTES} bytes, with a name")))
-        }
-        None => Ok(()),
-    }
-}
 
 impl Function {
     pub(crate) fn latest(&self) -> u32 {
@@ -387,38 +347,4 @@ impl Registry {
             .filter(|provider| provider.online && provider.session == session)
             .ok_or(Refusal::NotInSession)
     }
-}
-
-pub(crate) fn unknown_provider(id: ProviderId) -> Refusal {
-    Refusal::Unknown { what: "provider", name: id.number().to_string() }
-}
-
-pub(crate) fn unknown_function(id: FunctionId) -> Refusal {
-    Refusal::Unknown { what: "function", name: id.number().to_string() }
-}
-
-fn check_function(command: &PutFunction) -> Result<(), Refusal> {
-    let (code, settings) = (&command.code, &command.settings);
-    if !(1..=MEMORY_MAX_MB).contains(&code.memory_mb) {
-        return Err(invalid("memory_mb", format!("{} is not within 1 to {MEMORY_MAX_MB}", code.memory_mb)));
-    }
-    if !(1..=TIMEOUT_MAX_MS).contains(&code.timeout_ms) {
-        return Err(invalid("timeout_ms", format!("{} is not within 1 to {TIMEOUT_MAX_MS}", code.timeout_ms)));
-    }
-    if settings.max_concurrency == Some(0) {
-        return Err(invalid("max_concurrency", "0 would let nothing run; leave it out for no limit"));
-    }
-    check_texts("environment", &code.environment)?;
-    check_texts("labels", &settings.labels)?;
-    settings.limits.check().map_err(|error| invalid("limits", error.to_string()))?;
-    check_budgets(&settings.budgets)?;
-    if settings.markets.len() > LABELS_MAX || code.deployments.len() > LABELS_MAX {
-        return Err(invalid("markets", format!("at most {LABELS_MAX} markets and deployments")));
-    }
-    if let crate::Audience::Listed(names) = &settings.audience
-        && names.len() > LABELS_MAX
-    {
-        return Err(invalid("providers", format!("at most {LABELS_MAX} providers")));
-    }
-    Ok(())
 }

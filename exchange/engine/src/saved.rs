@@ -8,8 +8,8 @@ use crate::bids::Bids;
 use crate::book::Shelf;
 use crate::brokers::Brokers;
 use crate::due::Dues;
-use crate::leases::Leases;
 use crate::ledger::{Calendar, Ledger};
+use crate::open::Leases;
 use crate::registry::Registry;
 
 /// Borrowed, to save.

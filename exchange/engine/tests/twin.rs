@@ -79,24 +79,6 @@ fn run(seed: u64, commands: u64, seen: &mut Seen) {
         let expected = twin.apply(clock, &command);
         same(&format!("{command:?} at {clock}"), &without_messages(applied.clone()), &expected);
         same_facts(&format!("{command:?} at {clock}"), &events, &twin.events);
-        if number == commands && std::env::var("DBG").is_ok() {
-            for e in &events {
-                eprintln!("{e:?}");
-            }
-            for l in engine.open_leases() {
-                eprintln!(
-                    "E {} {} {:?} hold {:?} worst {:?} {:?} set {}",
-                    l.id, l.invocation, l.state, l.hold, l.worst_cost, l.provider, l.settle_by
-                );
-            }
-            for o in &twin.leases {
-                let l = &o.lease;
-                eprintln!(
-                    "T {} {} {:?} hold {:?} worst {:?} {:?}",
-                    l.id, l.invocation, l.state, l.hold, l.worst_cost, l.provider
-                );
-            }
-        }
         told.hear(&events);
         copies.follow(clock, &command, &applied, &events);
         invariants.check(&engine, &twin, &command, &applied, &events);

@@ -1,9 +1,9 @@
 //! The attempts of one invocation: they share one pot, and what is answered is paid first.
 
-use merit_engine::{Command, LeaseTerms};
+use merit_engine::{Bid, Command, LeaseTerms, NotSent};
 use merit_terms::{Execution, Limits, NoOffer, Refusal};
 
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, max_cost, money, ran};
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, code, max_cost, money, ran, settings};
 
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
 /// From a match until a claim is paid that nobody settled.
@@ -52,7 +52,7 @@ fn a_further_attempt_needs_funds_only_for_what_it_costs_more() {
     let payout = |amount| Command::Payout { account: first.account, amount: money(amount) };
     floor.apply(payout(rest as u64)).unwrap();
     let second = floor.call_again(&first, Limits::default()).unwrap();
-    floor.release(second.lease, merit_engine::NotSent::Withdrawn);
+    floor.release(second.lease, NotSent::Withdrawn);
     assert_eq!(hold_of(&floor, &first), PRICE, "the pot is back at what it may claim");
     floor.apply(payout(1)).unwrap();
     let refusal = floor.call_again(&first, Limits::default());
@@ -105,4 +105,19 @@ fn a_claim_is_paid_when_the_attempt_it_waited_for_expires() {
     floor.wait_s(1);
     assert_eq!((floor.engine.open_leases().count(), floor.held(floor.buyer)), (0, 0));
     assert_eq!(floor.balance(floor.buyer), had - i128::from(PRICE));
+}
+
+#[test]
+fn calls_of_another_function_or_account_share_nothing_whatever_invocation_they_name() {
+    let mut floor = Floor::new();
+    let first = unanswered(&mut floor);
+    let other = floor.put("other", code(), settings());
+    let (account, function) = floor.tenant("tenant");
+    for (account, function) in [(floor.buyer, other), (account, function)] {
+        let bid = Bid { account, function, invocation: Some(first.invocation), ..floor.bid(Limits::default()) };
+        let second = floor.acquire(bid).unwrap().terms;
+        assert_eq!((hold_of(&floor, &first), hold_of(&floor, &second)), (PRICE, PRICE));
+        floor.release(second.lease, NotSent::Withdrawn);
+        assert_eq!(hold_of(&floor, &first), PRICE);
+    }
 }

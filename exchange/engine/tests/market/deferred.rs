@@ -1,9 +1,9 @@
 //! Deferred bids: they rest below the market, and are matched when an offer meets their limit.
 
-use merit_engine::{AtDeadline, BidEnding, Command, Ending, Event, LeaseState, NotSent, Reply};
-use merit_terms::{Limits, NoOffer, Refusal};
+use merit_engine::{AtDeadline, Bid, BidEnding, Command, Deferred, Ending, Event, LeaseState, NotSent, Reply};
+use merit_terms::{LeaseId, Limits, NoOffer, Refusal};
 
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, max_cost, max_price, rung};
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, max_cost, max_price, rung};
 
 const BELOW: u64 = PRICE / 2;
 const COST_BELOW: u64 = BELOW / CALLS_PER_GB_SECOND;
@@ -87,28 +87,70 @@ fn a_deferred_bid_names_its_request_its_limit_and_a_deadline_within_a_month() {
     }
     let bid = floor.bid(max_price(PRICE));
     let deadline = floor.now.after_millis(1);
-    let deferred = merit_engine::Deferred { bid, deadline, then: AtDeadline::Expire };
+    let deferred = Deferred { bid, deadline, then: AtDeadline::Expire };
     assert_eq!(field(floor.apply(Command::Defer(Box::new(deferred)))), "request");
+}
+
+/// A bid of a minute that was matched, and a second in which nobody took its lease up.
+fn missed(floor: &mut Floor, meanwhile: impl Fn(&mut Floor, Seller)) -> (LeaseId, LeaseId) {
+    let bid = floor.rest(PRICE);
+    let seller = floor.seller("seller", 4, PRICE);
+    let first = floor.offered().unwrap().lease;
+    meanwhile(floor, seller);
+    floor.wait_ms(999);
+    assert_eq!((resting(floor), floor.engine.open_leases().count()), (0, 1));
+    floor.wait_ms(1);
+    let ended = |event: &Event| matches!(event, Event::Ended { lease, how: Ending::NotTakenUp } if lease.id == first);
+    assert!(floor.events.iter().any(ended));
+    (bid, first)
 }
 
 #[test]
 fn a_match_that_nobody_takes_up_within_a_second_rests_again() {
     let mut floor = Floor::new();
-    let bid = floor.rest(PRICE);
-    floor.seller("seller", 4, PRICE);
-    let first = floor.offered().unwrap();
-    floor.wait_ms(999);
-    assert_eq!(resting(&floor), 0);
-    floor.wait_ms(1);
-    let ended =
-        |event: &Event| matches!(event, Event::Ended { lease, how: Ending::NotTakenUp } if lease.id == first.lease);
-    assert!(floor.events.iter().any(ended));
-    // It rests again, and what it wakes to is the same offer.
-    let again = floor.offered().unwrap();
-    assert_eq!(again.invocation, bid);
-    assert_ne!(again.lease, first.lease);
-    assert_eq!(floor.apply(Command::TakeUp { lease: first.lease }), Err(Refusal::Closed));
+    let cancel = |floor: &mut Floor, Seller { id: provider, session, .. }| {
+        floor.apply(Command::CancelAll { provider, session }).unwrap();
+    };
+    let (bid, first) = missed(&mut floor, cancel);
+    assert_eq!(floor.engine.resting().map(|resting| resting.id).collect::<Vec<_>>(), [bid]);
+    assert_eq!(floor.apply(Command::TakeUp { lease: first }), Err(Refusal::Closed));
     assert_eq!(floor.held(floor.buyer), u128::from(PRICE));
+}
+
+#[test]
+fn a_match_that_nobody_takes_up_is_offered_again_while_there_is_supply() {
+    let mut floor = Floor::new();
+    let (bid, first) = missed(&mut floor, |_, _| ());
+    let second = floor.offered().unwrap();
+    assert_eq!((second.invocation, floor.engine.open_leases().count()), (bid, 1));
+    assert_ne!(second.lease, first);
+    floor.apply(Command::TakeUp { lease: second.lease }).unwrap();
+}
+
+#[test]
+fn a_bid_that_nobody_takes_up_before_its_deadline_expires() {
+    let mut floor = Floor::new();
+    floor.try_defer(max_price(PRICE), 1, AtDeadline::Expire).unwrap();
+    floor.wait_ms(500);
+    floor.seller("seller", 4, PRICE);
+    assert!(floor.offered().is_some());
+    floor.wait_s(1);
+    assert_eq!((bids_gone(&floor), resting(&floor), floor.held(floor.buyer)), (vec![BidEnding::Expired], 0, 0));
+}
+
+#[test]
+fn a_repeated_bid_is_answered_with_the_one_that_rests_or_its_lease() {
+    let mut floor = Floor::new();
+    let bid = Bid { request: Some(floor.request()), ..floor.bid(max_price(PRICE)) };
+    let deadline = floor.now.after_millis(60_000);
+    let again = Command::Defer(Box::new(Deferred { bid, deadline, then: AtDeadline::Expire }));
+    let Ok(Reply::Resting(id)) = floor.apply(again.clone()) else { panic!("nobody sells") };
+    assert_eq!(floor.apply(again.clone()), Ok(Reply::Resting(id)));
+    assert_eq!(resting(&floor), 1);
+    floor.seller("seller", 4, PRICE);
+    let lease = floor.offered().unwrap().lease;
+    let Ok(Reply::Granted(grant)) = floor.apply(again) else { panic!("it has a lease") };
+    assert_eq!((grant.terms.lease, floor.engine.open_leases().count()), (lease, 1));
 }
 
 #[test]

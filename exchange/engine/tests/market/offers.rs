@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Command, Logon, ProviderKind};
+use merit_engine::{AtDeadline, Command, EXPIRIES_MAX, Logon, ProviderKind};
 use merit_terms::{Limits, NoOffer, Protection, Refusal, Rung};
 
-use crate::floor::{Floor, PRICE, Seller, logon, name, pool, rung};
+use crate::floor::{Floor, PRICE, Seller, logon, max_price, name, pool, rung};
 
 fn for_account(account: &str) -> Rung {
     Rung { audience: vec![name(account)], ..rung(1, PRICE) }
@@ -35,6 +35,22 @@ fn an_own_provider_serves_the_accounts_that_it_names_besides_its_owner() {
     let lease = floor.call().lease;
     floor.settle(lease, 100);
     assert_eq!((floor.held(floor.buyer), floor.balance(owner)), (0, 0), "it moves no money");
+}
+
+#[test]
+fn an_expired_offer_sells_nothing_while_more_is_due_than_one_command_runs() {
+    let mut floor = Floor::new();
+    let seller = floor.newcomer("seller", 4);
+    for _ in 0..EXPIRIES_MAX {
+        floor.try_defer(max_price(PRICE / 2), 2, AtDeadline::Expire).unwrap();
+    }
+    let expires = Some(floor.now.after_millis(2_000));
+    floor.quote(seller, vec![Rung { expires, ..rung(1, PRICE) }]).unwrap();
+    floor.now = floor.now.after_millis(2_000);
+    assert_eq!(floor.lacks(), NoOffer::Room, "its expiry is not run yet");
+    assert_eq!(floor.engine.book(floor.market).len(), 1);
+    assert_eq!(floor.lacks(), NoOffer::Eligible);
+    assert!(floor.engine.book(floor.market).is_empty());
 }
 
 #[test]

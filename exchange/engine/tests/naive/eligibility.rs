@@ -91,7 +91,8 @@ impl Twin {
         let mut reasons = Vec::new();
         let provider = &self.providers[offer.provider.index()];
         let memory_mb = asked.memory_mb();
-        let free_mb = self.free_mb(offer);
+        let expired = offer.rung.expires.is_some_and(|expires| expires <= asked.at);
+        let free_mb = if expired { 0 } else { self.free_mb(offer) };
         if free_mb < u64::from(memory_mb) {
             let pool = self.pool(offer.provider, offer.rung.pool);
             let full = pool.size.slots > 0 && pool.leases >= pool.size.slots;

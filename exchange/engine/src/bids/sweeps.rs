@@ -1,0 +1,105 @@
+//! Sweeps: resting bids look at what appeared, got cheaper, freed or renewed, best limit first.
+//!
+//! A command goes on with them for at most [`EXAMINED_MAX`] bids, and matches at most one.
+
+use merit_terms::{MarketId, Price, Time};
+
+use super::deferred::effective;
+use super::{EXAMINED_MAX, TAKE_UP_WITHIN_MS};
+use crate::Engine;
+use crate::command::Bid;
+use crate::due::Due;
+use crate::event::{BidEnding, Event, Resting};
+
+impl Engine {
+    /// Begins sweeps where the shelf says that there is more supply.
+    pub(crate) fn wake_bids(&mut self) {
+        for (market, price) in std::mem::take(&mut self.shelf.woken) {
+            self.bids.trigger(market, price);
+        }
+    }
+
+    /// Begins sweeps in markets over all of their bids.
+    pub(crate) fn wake_markets(&mut self, markets: impl IntoIterator<Item = MarketId>) {
+        for market in markets {
+            self.bids.trigger(market, Price::ZERO);
+        }
+    }
+
+    /// Goes on with what is to be examined: at most [`EXAMINED_MAX`] bids, until one is matched. How many were.
+    pub(crate) fn sweep(&mut self, at: Time, sequence: u64, events: &mut Vec<Event>) -> usize {
+        let mut examined = 0;
+        while examined < EXAMINED_MAX
+            && let Some((_, bid)) = self.bids.eager.first().copied()
+        {
+            examined += 1;
+            if self.match_at_any_price(at, sequence, bid, events) {
+                return examined;
+            }
+        }
+        let markets: Vec<MarketId> = self.bids.sweeps.keys().copied().collect();
+        for market in markets {
+            while examined < EXAMINED_MAX
+                && let Some(bid) = self.bids.next(market)
+            {
+                examined += 1;
+                if self.may_match(at, bid) && self.match_bid(at, sequence, bid, effective, events) {
+                    return examined;
+                }
+            }
+        }
+        examined
+    }
+
+    fn may_match(&self, at: Time, bid: u64) -> bool {
+        self.is_served(bid) && self.bids.resting.get(&bid).is_some_and(|resting| resting.deferred.deadline > at)
+    }
+
+    /// Whether a bid's broker is there to take a match up, and its account may buy.
+    fn is_served(&self, bid: u64) -> bool {
+        self.bids.resting.get(&bid).map(|resting| &resting.deferred.bid).is_some_and(|bid| {
+            let online = bid.request.is_some_and(|request| self.brokers.is_online(request.session));
+            online && !self.ledger.accounts[bid.account.index()].frozen
+        })
+    }
+
+    /// Matches a bid whose deadline has passed, or lets it expire; whether it was matched.
+    fn match_at_any_price(&mut self, at: Time, sequence: u64, bid: u64, events: &mut Vec<Event>) -> bool {
+        let any_price = |resting: &Resting| {
+            let mut bid = effective(resting);
+            bid.limits.max_price = None;
+            bid
+        };
+        if self.is_served(bid) && self.match_bid(at, sequence, bid, any_price, events) {
+            return true;
+        }
+        if let Some(resting) = self.unrest(bid) {
+            self.gone(resting, BidEnding::Expired, events);
+        }
+        false
+    }
+
+    /// Matches a bid if any offer serves it: what it holds is its own.
+    fn match_bid(
+        &mut self,
+        at: Time,
+        sequence: u64,
+        id: u64,
+        asks: impl Fn(&Resting) -> Bid,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let Some(resting) = self.bids.resting.remove(&id) else { return false };
+        let bid = asks(&resting);
+        self.hold_for_bid(&resting, false);
+        let found = self.best_of(&bid, at, resting.hold);
+        self.hold_for_bid(&resting, true);
+        self.bids.resting.insert(id, resting);
+        let Ok(best) = found else { return false };
+        let Some(resting) = self.unrest(id) else { return false };
+        self.gone(resting.clone(), BidEnding::Matched, events);
+        let grant = self.lease(at, sequence, &bid, &best, Some(Box::new(resting)), events);
+        self.dues.insert((at.after_millis(TAKE_UP_WITHIN_MS), Due::TakeUp(sequence)));
+        events.push(Event::Offered(Box::new(grant)));
+        true
+    }
+}
