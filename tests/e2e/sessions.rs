@@ -172,7 +172,8 @@ async fn when_the_exchange_restarts_providers_quote_again_and_brokers_go_on() {
     .await;
     assert_eq!(market.get("/v1/accounts/dev").await.json(), spent);
     // The broker's stream comes back by itself, within a second.
-    eventually("calls are served", || async { (market.invoke("echo", "hello").await.status == 200).then_some(()) }).await;
+    eventually("calls are served", || async { (market.invoke("echo", "hello").await.status == 200).then_some(()) })
+        .await;
     check_served_by(&market, "edge-1").await;
 }
 
