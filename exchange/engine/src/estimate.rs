@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 /// Steps of a stored logarithm in one octave.
-const FINE: i32 = 2048;
+pub(crate) const FINE: i32 = 2048;
 /// Steps of a prediction in one octave.
 const STEPS: i32 = 32;
 /// A provider's ratio is predicted within 1/8 to 8: three octaves.
-const RATIO_MAX: i32 = 3 * FINE;
+pub(crate) const RATIO_MAX: i32 = 3 * FINE;
 /// A general ratio moves by this part of the difference.
 const WEIGHT: i32 = 8;
 /// Predictions of all durations up to 2^40 us, some twelve days.
@@ -49,21 +49,26 @@ static MICROS: [u64; (OCTAVES * STEPS) as usize + 1] = {
 /// all durations up to an hour.
 const FRACTION_BITS: u32 = 62;
 
+/// The logarithm of a number, of 1 if it is 0, in 1/2048 of an octave, rounded down.
+pub(crate) fn log2(number: u64) -> i32 {
+    let number = number.max(1);
+    let whole = 63 - number.leading_zeros() as i32;
+    // The mantissa, 1.0 to 2.0; squaring it gives one bit of the logarithm at a time.
+    let mut mantissa = ((u128::from(number) << FRACTION_BITS) >> whole) as u64;
+    let mut log = whole;
+    for _ in 0..FINE.trailing_zeros() {
+        mantissa = ((u128::from(mantissa) * u128::from(mantissa)) >> FRACTION_BITS) as u64;
+        let bit = i32::from(mantissa >= 2 << FRACTION_BITS);
+        mantissa >>= bit;
+        log = log * 2 + bit;
+    }
+    log
+}
+
 impl LogDuration {
     /// Rounded down.
     pub(crate) fn of_micros(micros: u64) -> LogDuration {
-        let micros = micros.max(1);
-        let whole = 63 - micros.leading_zeros() as i32;
-        // The mantissa, 1.0 to 2.0; squaring it gives one bit of the logarithm at a time.
-        let mut mantissa = ((u128::from(micros) << FRACTION_BITS) >> whole) as u64;
-        let mut log = whole;
-        for _ in 0..FINE.trailing_zeros() {
-            mantissa = ((u128::from(mantissa) * u128::from(mantissa)) >> FRACTION_BITS) as u64;
-            let bit = i32::from(mantissa >= 2 << FRACTION_BITS);
-            mantissa >>= bit;
-            log = log * 2 + bit;
-        }
-        LogDuration(log)
+        LogDuration(log2(micros))
     }
 
     /// Microseconds, rounded to 1/32 of an octave; at least 1.
@@ -111,6 +116,11 @@ impl Ratio {
 
     pub(crate) fn raw(self) -> i32 {
         self.0
+    }
+
+    /// Within its bounds.
+    pub(crate) fn of_raw(raw: i32) -> Ratio {
+        Ratio(raw.clamp(-RATIO_MAX, RATIO_MAX))
     }
 }
 

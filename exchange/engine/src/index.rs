@@ -1,8 +1,8 @@
-//! The live offers of one market with room, by form and price: what a search walks through.
+//! The ladders of one market with room, by form and price: what a search walks through.
 //!
 //! A form is all of an offer's terms but its rate per GB-s. Among offers of one form, and for one prediction, the cost of a
-//! call grows with the rate: so each form keeps its offers in order of rate, and a search stops at the first that cannot be
-//! cheap enough. Owns this order; everything in it can be computed from the offers.
+//! call grows with the rate: so each form keeps its ladders in order of their cheapest rate, and a search stops at the first
+//! that cannot be cheap enough. Owns this order; everything in it can be computed from the offers.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -27,10 +27,12 @@ pub(crate) struct FormTerms {
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
     pub(crate) terms: FormTerms,
-    /// Those with room.
-    pub(crate) ranks: Ranks,
+    /// The front of each ladder with room.
+    pub(crate) ranks: Ranks<Entry>,
     /// Live offers of this form, with room or without.
     offers: u32,
+    /// At least the dearest rate of any of them.
+    pub(crate) dearest: u64,
 }
 
 /// The offers of a market.
@@ -59,19 +61,13 @@ impl FormTerms {
 }
 
 impl Index {
-    /// The forms that have offers with room.
-    pub(crate) fn forms(&self) -> impl Iterator<Item = &Form> {
-        self.forms.iter().filter(|form| !form.ranks.is_empty())
+    /// The forms that have offers with room, by number.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = (u32, &Form)> {
+        (0..).zip(&self.forms).filter(|(_, form)| !form.ranks.is_empty())
     }
 
     pub(crate) fn closed(&self) -> &[OfferSlot] {
         &self.closed
-    }
-
-    /// Every live offer, in no order.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = OfferSlot> {
-        let open = self.forms.iter().flat_map(|form| form.ranks.iter()).map(|entry| entry.slot);
-        open.chain(self.closed.iter().copied())
     }
 
     /// The form with these terms, made if it is not there.
@@ -79,7 +75,7 @@ impl Index {
         if let Some(form) = self.by_terms.get(&terms) {
             return *form;
         }
-        let made = Form { terms, ranks: Ranks::default(), offers: 0 };
+        let made = Form { terms, ranks: Ranks::default(), offers: 0, dearest: 0 };
         let form = match self.vacant.pop() {
             Some(form) => {
                 self.forms[form as usize] = made;
@@ -99,7 +95,9 @@ impl Index {
     }
 
     pub(crate) fn rank(&mut self, form: u32, entry: Entry) {
-        self.forms[form as usize].ranks.insert(entry);
+        let form = &mut self.forms[form as usize];
+        form.dearest = form.dearest.max(entry.dearest);
+        form.ranks.insert(entry);
     }
 
     pub(crate) fn unrank(&mut self, form: u32, entry: Entry) {

@@ -8,7 +8,7 @@ use crate::ranks::{Entry, Ranks};
 /// Offers of one kind, cheapest first, then oldest.
 #[derive(Clone, Debug, Default)]
 pub struct PlainBook {
-    ranks: Ranks,
+    ranks: Ranks<Entry>,
     offers: Vec<Option<(Entry, u64)>>,
     vacant: Vec<u32>,
     added: u64,
@@ -19,7 +19,7 @@ impl PlainBook {
     pub fn add(&mut self, price: u64, quantity: u64) -> u32 {
         self.added += 1;
         let slot = self.vacant.pop().unwrap_or(self.offers.len() as u32);
-        let entry = Entry { rate: price, place: self.added, slot, provider: 0 };
+        let entry = Entry { rate: price, place: self.added, slot, provider: 0, dearest: price };
         match self.offers.get_mut(slot as usize) {
             Some(vacant) => *vacant = Some((entry, quantity)),
             None => self.offers.push(Some((entry, quantity))),
