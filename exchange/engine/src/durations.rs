@@ -7,7 +7,7 @@ use merit_terms::{ProviderId, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::bits::Bits;
-use crate::estimate::{FINE, LogDuration, RATIO_MAX, Ratio, log2};
+use crate::estimate::{LogDuration, Ratio};
 
 /// After this many settlements each new one moves the estimate by this part of the difference.
 const WEIGHT: u32 = 8;
@@ -321,22 +321,6 @@ impl Reference {
     pub(crate) fn prior(&self, general: Ratio) -> Predicted {
         let prior = |reference: LogDuration| reference.octave_less().times(general).micros();
         Predicted { wall_us: prior(self.wall), cpu_us: prior(self.cpu), cold_us: 0, on_prior: true }
-    }
-
-    /// The prior of the slowest provider that there can be.
-    pub(crate) fn slowest_prior_us(&self) -> u64 {
-        self.wall.octave_less().times(Ratio::of_raw(RATIO_MAX)).micros()
-    }
-
-    /// A newcomer with a greater score than this has a rate and a prior whose product is more than `most`.
-    ///
-    /// The prior is 2^(x / 2048), with x of median and ratio, to the nearest 32nd of an octave and rounded down to whole
-    /// microseconds: at least half a step less in the logarithm, and what one microsecond is of the least prior.
-    pub(crate) fn greatest_score(&self, most: u128) -> i32 {
-        let Ok(most) = u64::try_from(most) else { return i32::MAX };
-        let least_us = self.wall.octave_less().times(Ratio::of_raw(-RATIO_MAX)).micros();
-        let rounding = FINE / 64 + 1 + (2955 / least_us.max(1)) as i32 + 1; // 2048 x log2(1 + 1/us) < 2955 / us
-        log2(most) + 1 + rounding - self.wall.octave_less().raw()
     }
 }
 

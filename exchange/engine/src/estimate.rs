@@ -49,26 +49,21 @@ static MICROS: [u64; (OCTAVES * STEPS) as usize + 1] = {
 /// all durations up to an hour.
 const FRACTION_BITS: u32 = 62;
 
-/// The logarithm of a number, of 1 if it is 0, in 1/2048 of an octave, rounded down.
-pub(crate) fn log2(number: u64) -> i32 {
-    let number = number.max(1);
-    let whole = 63 - number.leading_zeros() as i32;
-    // The mantissa, 1.0 to 2.0; squaring it gives one bit of the logarithm at a time.
-    let mut mantissa = ((u128::from(number) << FRACTION_BITS) >> whole) as u64;
-    let mut log = whole;
-    for _ in 0..FINE.trailing_zeros() {
-        mantissa = ((u128::from(mantissa) * u128::from(mantissa)) >> FRACTION_BITS) as u64;
-        let bit = i32::from(mantissa >= 2 << FRACTION_BITS);
-        mantissa >>= bit;
-        log = log * 2 + bit;
-    }
-    log
-}
-
 impl LogDuration {
     /// Rounded down.
     pub(crate) fn of_micros(micros: u64) -> LogDuration {
-        LogDuration(log2(micros))
+        let micros = micros.max(1);
+        let whole = 63 - micros.leading_zeros() as i32;
+        // The mantissa, 1.0 to 2.0; squaring it gives one bit of the logarithm at a time.
+        let mut mantissa = ((u128::from(micros) << FRACTION_BITS) >> whole) as u64;
+        let mut log = whole;
+        for _ in 0..FINE.trailing_zeros() {
+            mantissa = ((u128::from(mantissa) * u128::from(mantissa)) >> FRACTION_BITS) as u64;
+            let bit = i32::from(mantissa >= 2 << FRACTION_BITS);
+            mantissa >>= bit;
+            log = log * 2 + bit;
+        }
+        LogDuration(log)
     }
 
     /// Microseconds, rounded to 1/32 of an octave; at least 1.

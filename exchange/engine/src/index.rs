@@ -4,7 +4,7 @@
 //! call grows with the rate: so each form keeps its ladders in order of their cheapest rate, and a search stops at the first
 //! that cannot be cheap enough. Owns this order; everything in it can be computed from the offers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use merit_terms::{Price, Tariff};
@@ -42,6 +42,8 @@ pub(crate) struct Index {
     by_terms: HashMap<FormTerms, u32, BuildHasherDefault<Mixer>>,
     /// Forms without offers, to be used again.
     vacant: Vec<u32>,
+    /// How many forms have each price of a request.
+    per_request: BTreeMap<Price, u32>,
     /// Live offers without room for any call.
     closed: Vec<OfferSlot>,
     pub(crate) live: u32,
@@ -87,7 +89,13 @@ impl Index {
             }
         };
         self.by_terms.insert(terms, form);
+        *self.per_request.entry(terms.tariff.per_request).or_default() += 1;
         form
+    }
+
+    /// The least that a request costs, whatever it uses.
+    pub(crate) fn least_per_request(&self) -> Option<Price> {
+        self.per_request.keys().next().copied()
     }
 
     pub(crate) fn terms(&self, form: u32) -> &FormTerms {
@@ -116,6 +124,13 @@ impl Index {
         if known.offers == 0 {
             self.by_terms.remove(&known.terms);
             self.vacant.push(form);
+            let per_request = known.terms.tariff.per_request;
+            if let Some(forms) = self.per_request.get_mut(&per_request) {
+                *forms -= 1;
+                if *forms == 0 {
+                    self.per_request.remove(&per_request);
+                }
+            }
         }
     }
 

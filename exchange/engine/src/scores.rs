@@ -1,61 +1,67 @@
-//! Providers in order of what a call would cost that none of them has run: its cheapest rate, times how it compares.
+//! Providers with room in steps of how they compare in general, and in each step by their cheapest rate.
 //!
-//! A score is a bound that holds for every function and tariff, so one order serves all of them. Owns that order; everything
-//! in it can be computed from ladders and general ratios.
+//! Of those that have not run a function, all in one step are predicted alike, so that of each step the first few decide.
+//! Owns this order; everything in it can be computed from ladders and general ratios.
 
 use merit_terms::ProviderId;
 
-use crate::estimate::{FINE, RATIO_MAX, Ratio, log2};
+use crate::estimate::{FINE, RATIO_MAX, Ratio};
 use crate::ranks::Ranks;
 
-/// General ratios are counted in steps of a 32nd of an octave.
+/// A 32nd of an octave, as predictions have it.
 const STEP: i32 = FINE / 32;
 const STEPS: usize = (2 * RATIO_MAX / STEP) as usize + 1;
-/// Of a rate of 0: below every other.
-const FREE: i32 = i32::MIN / 2;
+/// The cheapest rate where there is none.
+const NOTHING: u64 = u64::MAX;
 
 /// A provider with room somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Score {
-    /// The logarithm of rate x general ratio, in 1/2048 of an octave, rounded down.
-    pub(crate) log: i32,
-    pub(crate) provider: ProviderId,
     /// Its cheapest rate, in picodollars per GB-s.
     pub(crate) rate: u64,
-    pub(crate) general: Ratio,
+    pub(crate) provider: ProviderId,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     rate: Option<u64>,
     general: Ratio,
-    score: Option<Score>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scores {
-    order: Ranks<Score>,
+    /// By step of the general ratio.
+    steps: Vec<Ranks<Score>>,
+    /// The cheapest rate in each.
+    cheapest: Vec<u64>,
+    /// By provider.
     known: Vec<Known>,
-    /// How many of those in the order have a general ratio in each step.
-    generals: Vec<u32>,
 }
 
 impl Default for Scores {
     fn default() -> Scores {
-        Scores { order: Ranks::default(), known: Vec::new(), generals: vec![0; STEPS] }
+        Scores { steps: vec![Ranks::default(); STEPS], cheapest: vec![NOTHING; STEPS], known: Vec::new() }
+    }
+}
+
+impl Known {
+    /// Its step and what it is there.
+    fn score(&self, provider: ProviderId) -> Option<(usize, Score)> {
+        let step = (self.general.raw() + RATIO_MAX) / STEP; // within the bounds of a ratio, so at least 0
+        Some((step as usize, Score { rate: self.rate?, provider }))
     }
 }
 
 impl Scores {
-    /// Lowest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Score> {
-        self.order.iter()
+    /// The steps with providers in them, fastest first: which, at most what general ratio all in it have, and the cheapest rate.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (usize, Ratio, u64)> {
+        let filled = self.cheapest.iter().enumerate().filter(|(_, cheapest)| **cheapest != NOTHING);
+        filled.map(|(step, cheapest)| (step, Ratio::of_raw(step as i32 * STEP - RATIO_MAX), *cheapest))
     }
 
-    /// At most the least general ratio of those in the order.
-    pub(crate) fn least_general(&self) -> Option<Ratio> {
-        let first = self.generals.iter().position(|count| *count > 0)?;
-        Some(Ratio::of_raw(first as i32 * STEP - RATIO_MAX))
+    /// Those in a step, cheapest first.
+    pub(crate) fn of(&self, step: usize) -> impl Iterator<Item = &Score> {
+        self.steps[step].iter()
     }
 
     /// The cheapest rate at which a provider has room; none: it has room nowhere.
@@ -73,27 +79,23 @@ impl Scores {
             self.known.resize(provider.index() + 1, Known::default());
         }
         let known = &mut self.known[provider.index()];
+        let before = known.score(provider);
         change(known);
-        let general = known.general;
-        let after = known.rate.map(|rate| {
-            let log = if rate == 0 { FREE } else { log2(rate) + general.raw() };
-            Score { log, provider, rate, general }
-        });
-        let before = std::mem::replace(&mut known.score, after);
+        let after = known.score(provider);
         if before == after {
             return;
         }
-        if let Some(before) = before {
-            self.order.remove(before);
-            self.generals[step(before.general)] -= 1;
+        if let Some((step, score)) = before {
+            self.steps[step].remove(score);
+            self.look_at(step);
         }
-        if let Some(after) = after {
-            self.order.insert(after);
-            self.generals[step(after.general)] += 1;
+        if let Some((step, score)) = after {
+            self.steps[step].insert(score);
+            self.look_at(step);
         }
     }
-}
 
-fn step(general: Ratio) -> usize {
-    ((general.raw() + RATIO_MAX) / STEP) as usize // within the bounds of a ratio, so at least 0
+    fn look_at(&mut self, step: usize) {
+        self.cheapest[step] = self.steps[step].iter().next().map_or(NOTHING, |first| first.rate);
+    }
 }

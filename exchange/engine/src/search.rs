@@ -1,7 +1,7 @@
 //! The offer that serves a bid: least predicted cost, then longest wait, without looking at all of them.
 //!
-//! Few are looked at one by one. Of many, those without history are tried in order of their score (`newcomers`), those with
-//! it fastest first; what is left is walked through in order of price, form by form (`walk`), and the walk stops at the price
+//! Few are looked at one by one. Of many, those without history are tried in steps that are predicted alike (`newcomers`), those
+//! with it fastest first; what is left is walked through in order of price, form by form (`walk`), and the walk stops at the price
 //! at which even the fastest of those that are left could not be cheap enough. What is left out can be proven not to win: the
 //! answer is that of looking at every offer.
 

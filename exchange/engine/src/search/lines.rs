@@ -28,10 +28,20 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn of(terms: &FormTerms, memory_mb: u32, usage: &Usage) -> Line {
+        Line::of_tariff(&terms.tariff, terms.vcpus_milli, memory_mb, usage)
+    }
+
+    /// The same for a tariff with a rate of 0.
+    pub(super) fn of_tariff(tariff: &Tariff, vcpus_milli: u32, memory_mb: u32, usage: &Usage) -> Line {
         Line {
-            fixed: terms.tariff.numerator(memory_mb, terms.vcpus_milli, usage),
-            slope: terms.tariff.numerator_per_rate(memory_mb, usage),
+            fixed: tariff.numerator(memory_mb, vcpus_milli, usage),
+            slope: tariff.numerator_per_rate(memory_mb, usage),
         }
+    }
+
+    /// The numerator at `rate`.
+    pub(super) fn at(&self, rate: u64) -> u128 {
+        self.fixed + u128::from(rate) * self.slope
     }
 
     /// The greatest rate whose cost is at most `cost`.
@@ -46,13 +56,13 @@ impl Line {
 
     /// Whether the cost at `rate` is more than `cost`.
     pub(super) fn is_above(&self, rate: u64, cost: Money) -> bool {
-        self.fixed + u128::from(rate) * self.slope > u128::from(cost.picodollars()) * Tariff::DENOMINATOR
+        self.at(rate) > u128::from(cost.picodollars()) * Tariff::DENOMINATOR
     }
 
     /// Whether the cost at `rate` is at least `cost`.
     pub(super) fn is_at_least(&self, rate: u64, cost: Money) -> bool {
         let Some(below) = cost.picodollars().checked_sub(1) else { return true };
-        self.fixed + u128::from(rate) * self.slope > u128::from(below) * Tariff::DENOMINATOR
+        self.at(rate) > u128::from(below) * Tariff::DENOMINATOR
     }
 }
 

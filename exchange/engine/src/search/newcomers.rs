@@ -1,15 +1,17 @@
-//! Those that have not run a revision yet, in order of their score: of thousands the first few decide.
+//! Those that have not run a revision yet: predicted alike in each step of how they compare, so that few of each decide.
 
-use merit_terms::{Price, Tariff, Usage};
+use merit_terms::{Price, Tariff};
 
+use super::lines::Line;
 use super::{Search, Who, at_least};
 use crate::durations::Reference;
+use crate::index::Index;
 
-/// So many scores are looked at before the rest is walked through.
-const SCORES_LOOKED_AT: usize = 1024;
-/// So many newcomers are tried before the rest is walked through.
-const NEWCOMERS_TRIED: usize = 64;
-/// The same where the max cost may cut what calls cost, so that no score tells that it is enough.
+/// So many are looked at before the rest is walked through.
+const LOOKED_AT: usize = 1024;
+/// So many are tried before the rest is walked through.
+const TRIED: usize = 64;
+/// The same where the max cost may cut what calls cost, so that no price tells that it is enough.
 const CUT_TRIED: usize = 16;
 
 /// Every tariff bills at least what this one does.
@@ -23,72 +25,72 @@ const LEAST: Tariff = Tariff {
     memory_step_mb: 1,
     bills_cold_start: false,
 };
-const ONE_MS: Usage = Usage { wall_us: 1000, cpu_us: 0, cold_us: 0, egress_bytes: 0 };
 
-/// Beyond which newcomers are not among the best two.
-#[derive(Clone, Copy)]
-struct Reach {
-    /// The greatest rate x microseconds.
-    most: u128,
-    /// The greatest score.
-    score: i32,
+/// What is left of the two bounds on those one by one.
+struct Left {
+    looks: usize,
+    tries: usize,
 }
 
 impl Search<'_> {
     pub(super) fn try_newcomers(&mut self, reference: &Reference) {
-        let all = self.engine.registry.providers.len();
-        let Some(least) = self.engine.shelf.scores.least_general() else { return };
-        if self.asked.revision.durations.learned().count() as usize == all {
+        let everybody = self.engine.registry.providers.len();
+        if self.asked.revision.durations.learned().count() as usize == everybody {
             return;
         }
-        let few = self.few(Who::Newcomers);
-        if few.is_some() || !self.try_by_score(reference) {
+        let Some((_, least, _)) = self.engine.shelf.scores.steps().next() else { return };
+        if self.few(Who::Newcomers).is_some() || !self.try_by_step(reference) {
             self.look(Who::Newcomers, at_least(reference.prior(least).wall_us));
         }
     }
 
-    /// Tries newcomers in order of their score; whether none of those left can be among the best two.
-    fn try_by_score(&mut self, reference: &Reference) -> bool {
-        let (scores, timeout_us) = (&self.engine.shelf.scores, self.timeout_us());
-        let most_tried = if self.asked.has_max_cost() { CUT_TRIED } else { NEWCOMERS_TRIED };
-        let mut tried = 0;
-        let mut bound = self.bound();
-        let mut reach = self.reach(reference);
-        for (looked_at, score) in scores.iter().enumerate() {
-            if reach.is_some_and(|reach| score.log > reach.score) {
+    /// Tries the cheapest of each step; whether none of the others can be among the best two.
+    fn try_by_step(&mut self, reference: &Reference) -> bool {
+        let least = self.least_tariff();
+        let line = |general| self.least_line(&least, reference.prior(general).wall_us);
+        let steps = self.engine.shelf.scores.steps();
+        let steps: Vec<(usize, Line, u64)> =
+            steps.map(|(step, general, cheapest)| (step, line(general), cheapest)).collect();
+        let promising = steps.iter().min_by_key(|(_, line, cheapest)| line.at(*cheapest)).map(|(step, ..)| *step);
+        let cuts = self.asked.has_max_cost();
+        let mut left = Left { looks: LOOKED_AT, tries: if cuts { CUT_TRIED } else { TRIED } };
+        // The most promising first, so that the others are seen to be too dear.
+        let first = steps.iter().filter(|(step, ..)| Some(*step) == promising);
+        let others = steps.iter().filter(|(step, ..)| Some(*step) != promising);
+        first.chain(others).all(|(step, line, cheapest)| self.try_step(*step, line, *cheapest, &mut left))
+    }
+
+    /// Every offer where the bid may be served bills at least what this tariff does.
+    fn least_tariff(&self) -> Tariff {
+        let indices = self.markets.iter().map(|(market, _)| &self.engine.shelf.markets[market.index()]);
+        let per_request = indices.filter_map(Index::least_per_request).min();
+        Tariff { per_request: per_request.unwrap_or(Price::ZERO), ..LEAST }
+    }
+
+    /// What a call of at least that duration costs at least.
+    fn least_line(&self, least: &Tariff, wall_us: u64) -> Line {
+        let usage = self.within_timeout(at_least(wall_us));
+        Line::of_tariff(least, 0, self.asked.revision.code.memory_mb, &usage)
+    }
+
+    /// Tries those of a step, cheapest first; false if what is left of the bounds ends before.
+    fn try_step(&mut self, step: usize, line: &Line, cheapest: u64, left: &mut Left) -> bool {
+        if self.bound().is_some_and(|bound| line.is_above(cheapest, bound)) {
+            return true;
+        }
+        let scores = &self.engine.shelf.scores;
+        for score in scores.of(step) {
+            if self.bound().is_some_and(|bound| line.is_above(score.rate, bound)) {
                 return true;
             }
-            if looked_at == SCORES_LOOKED_AT || tried == most_tried {
+            if left.looks == 0 || left.tries == 0 {
                 return false;
             }
-            let wall_us = reference.prior(score.general).wall_us.min(timeout_us);
-            let dear = |reach: Reach| u128::from(score.rate) * u128::from(wall_us) > reach.most;
-            if reach.is_some_and(dear) || !self.is(Who::Newcomers, score.provider) {
-                continue;
-            }
-            tried += usize::from(self.try_provider(score.provider));
-            if self.bound() != bound {
-                bound = self.bound();
-                reach = self.reach(reference);
+            left.looks -= 1;
+            if self.is(Who::Newcomers, score.provider) {
+                left.tries -= usize::from(self.try_provider(score.provider));
             }
         }
         true
-    }
-
-    /// How far newcomers may be among the best two; none: it is not known.
-    fn reach(&mut self, reference: &Reference) -> Option<Reach> {
-        let bound = self.bound()?;
-        // A score knows of no timeout, which makes the slowest cheaper.
-        let timeout_us = self.timeout_us();
-        if reference.slowest_prior_us() > timeout_us && !self.is_too_slow(at_least(timeout_us)) {
-            return None;
-        }
-        let per_ms = LEAST.numerator_per_rate(self.asked.revision.code.memory_mb, &ONE_MS).max(1);
-        let most = u128::from(bound.picodollars()) * Tariff::DENOMINATOR * 1000 / per_ms;
-        Some(Reach { most, score: reference.greatest_score(most) })
-    }
-
-    fn timeout_us(&self) -> u64 {
-        u64::from(self.asked.revision.code.timeout_ms) * 1000
     }
 }
