@@ -279,8 +279,15 @@ impl Shelf {
     }
 
     /// Takes the offer of a rung out of its book; it stays until its leases are gone.
-    fn retire(&mut self, step: &Step, dues: &mut Dues, events: &mut Vec<Event>) {
-        self.orphan(step);
+    fn retire(
+        &mut self,
+        provider: ProviderId,
+        ladders: &mut Ladders,
+        step: &Step,
+        dues: &mut Dues,
+        events: &mut Vec<Event>,
+    ) {
+        self.orphan(provider, ladders, step);
         let slot = step.slot;
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.retired = true;
@@ -296,13 +303,9 @@ impl Shelf {
 
     /// Retires one offer of a ladder, when it expires.
     pub(crate) fn expire(&mut self, slot: OfferSlot, dues: &mut Dues, events: &mut Vec<Event>) {
-        let Some(offer) = self.offer(slot) else { return };
-        let (provider, market) = (offer.provider, offer.market);
-        let ladders = &mut self.sellers[provider.index()].ladders;
-        let Some(step) = ladders.find(market, slot).copied() else { return };
-        ladders.retain(|other| other.slot != slot);
-        self.retire(&step, dues, events);
-        self.arrange(provider, market);
+        if let Some(provider) = self.offer(slot).map(|offer| offer.provider) {
+            self.retire_where(provider, |step, _| step.slot == slot, dues, events);
+        }
     }
 
     /// Retires every offer of a provider that `goes`.
@@ -313,14 +316,20 @@ impl Shelf {
         dues: &mut Dues,
         events: &mut Vec<Event>,
     ) {
+        self.retire_where(provider, |_, offer| goes(offer), dues, events);
+    }
+
+    fn retire_where(
+        &mut self,
+        provider: ProviderId,
+        goes: impl Fn(&Step, &Offer) -> bool,
+        dues: &mut Dues,
+        events: &mut Vec<Event>,
+    ) {
         let mut ladders = std::mem::take(&mut self.sellers[provider.index()].ladders);
-        ladders.retain(|step| {
-            let going = self.offer(step.slot).is_none_or(&goes);
-            if going {
-                self.retire(step, dues, events);
-            }
-            !going
-        });
+        for step in ladders.take(|step| self.offer(step.slot).is_none_or(|offer| goes(step, offer))) {
+            self.retire(provider, &mut ladders, &step, dues, events);
+        }
         self.sellers[provider.index()].ladders = ladders;
         self.arrange_all(provider);
     }

@@ -3,6 +3,8 @@
 //! Owns the order; knows nothing of what it orders. Insertion and removal take a binary search over the chunks and one
 //! inside a chunk; walking goes through memory in order.
 
+use merit_terms::ProviderId;
+
 /// The most entries of a chunk; a full one splits in two.
 const CHUNK_MAX: usize = 64;
 /// A chunk with fewer is joined with its neighbour, where both fit in three quarters of one.
@@ -15,8 +17,7 @@ pub(crate) struct Entry {
     pub(crate) rate: u64,
     /// The earliest place.
     pub(crate) place: u64,
-    pub(crate) slot: u32,
-    pub(crate) provider: u32,
+    pub(crate) provider: ProviderId,
     /// The dearest rate.
     pub(crate) dearest: u64,
 }
@@ -56,6 +57,10 @@ impl Ranks<Entry> {
 impl<T: Copy + Ord> Ranks<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    pub(crate) fn first(&self) -> Option<&T> {
+        self.chunks.first()?.entries.first()
     }
 
     /// All entries in order.
@@ -155,7 +160,8 @@ mod tests {
                 let grow = step % 3_000 < 2_000;
                 if chance.random_ratio(if grow { 3 } else { 1 }, 4) {
                     let rate = chance.random_range(0..rates);
-                    let entry = Entry { rate, place: chance.random_range(0..9), slot: step as u32, provider: 7, dearest: rate };
+                    let provider = ProviderId::new(step as u32);
+                    let entry = Entry { rate, place: chance.random_range(0..9), provider, dearest: rate };
                     ranks.insert(entry);
                     twin.insert(entry);
                 } else if let Some(entry) = twin.iter().nth(chance.random_range(0..twin.len().max(1))).copied() {

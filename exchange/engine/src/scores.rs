@@ -96,6 +96,6 @@ impl Scores {
     }
 
     fn look_at(&mut self, step: usize) {
-        self.cheapest[step] = self.steps[step].iter().next().map_or(NOTHING, |first| first.rate);
+        self.cheapest[step] = self.steps[step].first().map_or(NOTHING, |first| first.rate);
     }
 }

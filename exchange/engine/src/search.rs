@@ -17,7 +17,7 @@ use crate::book::OfferSlot;
 use crate::command::{Bid, MarketState};
 use crate::durations::{Predicted, Reference, UNKNOWN_US};
 use crate::index::FormTerms;
-use crate::ladders::Step;
+use crate::ladders::Room;
 use crate::matching::{Asked, Best, Candidate};
 use crate::registry::within;
 use lines::{Line, cheapest};
@@ -177,7 +177,7 @@ impl<'a> Search<'a> {
         learned.any(|provider| {
             let permitted = self.permits(provider);
             engine.shelf.sellers[provider.index()].ladders.all().iter().any(|step| {
-                let offer = engine.shelf.offer(step.slot).filter(|_| self.may_serve(step, permitted));
+                let offer = engine.shelf.offer(step.slot).filter(|_| self.may_serve(step.market, permitted));
                 offer.is_some_and(|offer| engine.consider(asked, step.slot, offer).is_ok())
             })
         })
@@ -209,38 +209,45 @@ impl<'a> Search<'a> {
         let engine = self.engine;
         let usage = self.within_timeout(engine.predict(self.asked, provider));
         let memory_mb = self.asked.revision.code.memory_mb;
-        let mut line: Option<(&FormTerms, Line)> = None;
+        let mut alike: Option<(&FormTerms, Line)> = None;
         let mut own: Option<Money> = None;
-        for step in engine.shelf.sellers[provider.index()].ladders.all() {
-            if !self.may_serve(step, permitted) {
+        let ladders = &engine.shelf.sellers[provider.index()].ladders;
+        for front in ladders.fronts() {
+            if !self.may_serve(front.market, permitted) {
                 continue;
             }
-            if let Some(bound) = self.bound().into_iter().chain(own).min() {
-                let terms = engine.shelf.markets[step.market.index()].terms(step.form);
-                let line = match &mut line {
-                    Some((known, line)) if *known == terms => line,
-                    other => &mut other.insert((terms, Line::of(terms, memory_mb, &usage))).1,
-                };
-                if line.is_above(step.rate, bound) {
-                    continue;
-                }
+            let terms = engine.shelf.markets[front.market.index()].terms(front.form);
+            let line = match &alike {
+                Some((known, line)) if *known == terms => *line,
+                _ => Line::of(terms, memory_mb, &usage),
+            };
+            alike = Some((terms, line));
+            let is_too_dear = |search: &Search<'_>, own: Option<Money>, rate| {
+                search.bound().into_iter().chain(own).min().is_some_and(|bound| line.is_above(rate, bound))
+            };
+            if is_too_dear(self, own, front.rate) {
+                continue;
             }
-            let cost = self.judge(step.slot);
-            if !self.asked.has_max_cost() {
-                own = own.into_iter().chain(cost).min();
+            for step in ladders.of(front.market) {
+                if is_too_dear(self, own, step.rate) {
+                    break;
+                }
+                if step.form == front.form && step.room == Room::Open {
+                    let cost = self.judge(step.slot);
+                    own = own.into_iter().chain(cost).min().filter(|_| !self.asked.has_max_cost());
+                }
             }
         }
         true
     }
 
-    /// Whether a rung has room, in a market where its provider may serve.
-    fn may_serve(&self, step: &Step, (by_module, by_name): (bool, bool)) -> bool {
-        step.is_open()
-            && match self.permitted.get(step.market.index()) {
-                Some(Permitted::ByModule) => by_module,
-                Some(Permitted::ByName) => by_name,
-                Some(Permitted::No) | None => false,
-            }
+    /// Whether a provider may serve in a market that is permitted so by module or by name.
+    fn may_serve(&self, market: MarketId, (by_module, by_name): (bool, bool)) -> bool {
+        match self.permitted.get(market.index()) {
+            Some(Permitted::ByModule) => by_module,
+            Some(Permitted::ByName) => by_name,
+            Some(Permitted::No) | None => false,
+        }
     }
 
     /// Whether a provider is permitted where a module is enough, and where it is not.

@@ -9,7 +9,7 @@ use super::{Extras, Offer, OfferSlot, PoolSlot, Seller, Shelf};
 use crate::command::Quote;
 use crate::due::{Due, Dues};
 use crate::event::Event;
-use crate::ladders::{Stand, Step};
+use crate::ladders::{Ladders, Room, Step};
 use crate::quotas::Allowance;
 
 /// A rung with what its names stand for.
@@ -71,7 +71,7 @@ impl Shelf {
         events: &mut Vec<Event>,
     ) {
         let Seller { pools, mut ladders } = std::mem::take(&mut self.sellers[quote.provider.index()]);
-        let before = ladders.of(quote.market);
+        let before = ladders.of(quote.market).to_vec();
         let mut ladder: Vec<Step> = Vec::with_capacity(postings.len());
         for posting in postings {
             let (market, pool) = (quote.market, pools[posting.rung.pool as usize]);
@@ -79,20 +79,20 @@ impl Shelf {
             let is_same = |step: &&Step| {
                 step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
             };
-            let new = Step { rate, market, slot: NEW, pool, form: 0, stand: Stand::Nowhere };
+            let new = Step { rate, market, slot: NEW, pool, form: 0, room: Room::Unseen };
             ladder.push(before.iter().find(is_same).copied().unwrap_or(new));
         }
         // What goes is at hand, and makes room for what comes.
-        for step in before {
+        for step in &before {
             if ladder.iter().all(|kept| kept.slot != step.slot) {
-                self.retire(step, dues, events);
+                self.retire(quote.provider, &mut ladders, step, dues, events);
             }
         }
         for (step, posting) in ladder.iter_mut().zip(postings) {
             if step.slot == NEW {
                 self.post_rung(quote, posting, step, sequence, dues, events);
             } else {
-                self.requote(step, posting, sequence, dues, events);
+                self.requote(&mut ladders, step, posting, sequence, dues, events);
             }
         }
         self.share_places(&ladder);
@@ -103,6 +103,7 @@ impl Shelf {
 
     fn requote(
         &mut self,
+        ladders: &mut Ladders,
         step: &mut Step,
         posting: &Posting<'_>,
         sequence: u64,
@@ -111,7 +112,7 @@ impl Shelf {
     ) {
         let slot = step.slot;
         let Some(offer) = self.offers[slot as usize].as_mut() else { return };
-        let (id, expires) = (offer.id, posting.rung.expires);
+        let (id, provider, expires) = (offer.id, offer.provider, posting.rung.expires);
         if offer.expires != expires {
             if let Some(before) = std::mem::replace(&mut offer.expires, expires) {
                 dues.remove(&(before, Due::Offer(id, slot)));
@@ -126,12 +127,12 @@ impl Shelf {
             }
             return;
         }
-        self.orphan(step);
+        self.orphan(provider, ladders, step);
         if let Some(offer) = self.offers[slot as usize].as_mut() {
             offer.take_over(posting);
             offer.place = sequence;
         }
-        (step.form, step.stand) = (self.adopt(slot), Stand::Nowhere);
+        (step.form, step.room) = (self.adopt(slot), Room::Unseen);
         self.wake(slot);
         self.show(slot, events);
     }

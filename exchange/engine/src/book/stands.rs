@@ -1,13 +1,13 @@
-//! Where rungs stand in the index of their market: closed, at the front of their ladder and form, or behind the front.
+//! What of a ladder has room, as the index of its market knows it: one front for all its rungs of one form.
 //!
-//! The index holds fronts only, so that a ladder that is quoted again is one entry less and one more. Owns the way from room
-//! to stands; everything in it can be computed from offers, pools and ladders.
+//! So a ladder that is quoted again is one entry less and one more. Owns the way from room to fronts; everything in it can be
+//! computed from offers, pools and ladders.
 
 use merit_terms::{MarketId, ProviderId};
 
 use super::{OfferSlot, PoolSlot, Shelf};
 use crate::index::FormTerms;
-use crate::ladders::{Stand, Step};
+use crate::ladders::{Front, Ladders, Room, Step};
 
 impl Shelf {
     /// Counts a live offer in its market and pool; its form.
@@ -22,53 +22,31 @@ impl Shelf {
         form
     }
 
-    /// Takes a rung out of its index.
-    pub(super) fn orphan(&mut self, step: &Step) {
-        self.unstand(step);
+    /// Takes a rung out of its index, and the front of its form, until its ladder is arranged again.
+    pub(super) fn orphan(&mut self, provider: ProviderId, ladders: &mut Ladders, step: &Step) {
+        if step.room == Room::Closed {
+            self.reopen(step);
+        }
         let index = &mut self.markets[step.market.index()];
+        if let Some(front) = ladders.take_front(step.market, step.form) {
+            index.unrank(front.form, front.entry(provider));
+        }
         index.live -= 1;
         index.orphan(step.form);
     }
 
-    fn unstand(&mut self, step: &Step) {
-        let Some(offer) = self.offers[step.slot as usize].as_ref() else { return };
-        let index = &mut self.markets[step.market.index()];
-        match step.stand {
-            Stand::Nowhere | Stand::Behind => {}
-            Stand::Front { .. } => {
-                if let Some(entry) = step.entry(offer.provider.number()) {
-                    index.unrank(step.form, entry);
-                }
-            }
-            Stand::Closed => {
-                let at = offer.closed_at;
-                let moved = index.reopen(at);
-                if let Some(moved) = moved.and_then(|moved| self.offers[moved as usize].as_mut()) {
-                    moved.closed_at = at;
-                }
-            }
+    fn reopen(&mut self, step: &Step) {
+        let Some(at) = self.offer(step.slot).map(|offer| offer.closed_at) else { return };
+        let moved = self.markets[step.market.index()].reopen(at);
+        if let Some(moved) = moved.and_then(|moved| self.offers[moved as usize].as_mut()) {
+            moved.closed_at = at;
         }
     }
 
-    fn stand(&mut self, step: &mut Step, stand: Stand) {
-        if step.stand == stand {
-            return;
-        }
-        self.unstand(step);
-        step.stand = stand;
-        let Some(offer) = self.offers[step.slot as usize].as_mut() else { return };
-        let index = &mut self.markets[step.market.index()];
-        if let Some(entry) = step.entry(offer.provider.number()) {
-            index.rank(step.form, entry);
-        } else if stand == Stand::Closed {
-            offer.closed_at = index.close(step.slot);
-        }
-    }
-
-    /// Puts every rung of a provider's ladder in one market where it belongs by whether it has room.
+    /// Puts a provider's ladder in one market where it belongs by what has room.
     pub(super) fn arrange(&mut self, provider: ProviderId, market: MarketId) {
         let mut ladders = std::mem::take(&mut self.sellers[provider.index()].ladders);
-        self.arrange_ladder(ladders.of_mut(market));
+        self.arrange_ladder(provider, &mut ladders, market);
         self.scores.sell(provider, ladders.cheapest());
         self.sellers[provider.index()].ladders = ladders;
     }
@@ -76,7 +54,9 @@ impl Shelf {
     /// The same in all markets.
     pub(super) fn arrange_all(&mut self, provider: ProviderId) {
         let mut ladders = std::mem::take(&mut self.sellers[provider.index()].ladders);
-        ladders.each_mut().for_each(|ladder| self.arrange_ladder(ladder));
+        for market in ladders.markets() {
+            self.arrange_ladder(provider, &mut ladders, market);
+        }
         self.scores.sell(provider, ladders.cheapest());
         self.sellers[provider.index()].ladders = ladders;
     }
@@ -89,32 +69,52 @@ impl Shelf {
         self.arrange_all(provider);
     }
 
-    fn arrange_ladder(&mut self, ladder: &mut [Step]) {
-        for step in ladder.iter_mut() {
-            let open = self.has_room(step.slot, step.pool);
-            if open != step.is_open() || step.stand == Stand::Nowhere {
-                self.stand(step, if open { Stand::Behind } else { Stand::Closed });
-            }
+    fn arrange_ladder(&mut self, provider: ProviderId, ladders: &mut Ladders, market: MarketId) {
+        for step in ladders.of_mut(market) {
+            self.look(step);
         }
-        for i in 0..ladder.len() {
-            let stand = self.stand_of(ladder, i);
-            self.stand(&mut ladder[i], stand);
+        let after = self.fronts(ladders.of(market));
+        let before = ladders.fronts_of(market);
+        if before == after {
+            return;
         }
+        let index = &mut self.markets[market.index()];
+        for gone in before.iter().filter(|front| !after.contains(front)) {
+            index.unrank(gone.form, gone.entry(provider));
+        }
+        for new in after.iter().filter(|front| !before.contains(front)) {
+            index.rank(new.form, new.entry(provider));
+        }
+        ladders.set_fronts(market, after);
     }
 
-    /// How the `i`-th rung of a ladder stands of whose rungs it is known which have room.
-    fn stand_of(&self, ladder: &[Step], i: usize) -> Stand {
-        let form = ladder[i].form;
-        let is_alike = |other: &&Step| other.form == form && other.is_open();
-        if !ladder[i].is_open() {
-            Stand::Closed
-        } else if ladder[..i].iter().any(|other| is_alike(&other)) {
-            Stand::Behind
-        } else {
-            let alike = ladder[i..].iter().filter(is_alike);
-            let places = alike.clone().filter_map(|other| Some(self.offer(other.slot)?.place));
-            let dearest = alike.last().map_or(ladder[i].rate, |last| last.rate);
-            Stand::Front { place: places.min().unwrap_or(u64::MAX), dearest }
+    /// The fronts of one ladder of whose rungs it is known which have room.
+    fn fronts(&self, ladder: &[Step]) -> Vec<Front> {
+        let mut fronts: Vec<Front> = Vec::with_capacity(1);
+        for Step { rate, market, form, slot, .. } in ladder.iter().filter(|step| step.room == Room::Open).copied() {
+            let place = self.offer(slot).map_or(u64::MAX, |offer| offer.place);
+            match fronts.iter_mut().find(|front| front.form == form) {
+                Some(front) => (front.place, front.dearest) = (front.place.min(place), rate),
+                None => fronts.push(Front { rate, place, dearest: rate, market, form }),
+            }
+        }
+        fronts
+    }
+
+    /// Looks whether a rung has room, and puts it among those without or takes it out of them.
+    fn look(&mut self, step: &mut Step) {
+        let room = if self.has_room(step.slot, step.pool) { Room::Open } else { Room::Closed };
+        let before = std::mem::replace(&mut step.room, room);
+        if before == room {
+            return;
+        }
+        if before == Room::Closed {
+            self.reopen(step);
+        }
+        if room == Room::Closed
+            && let Some(offer) = self.offers[step.slot as usize].as_mut()
+        {
+            offer.closed_at = self.markets[step.market.index()].close(step.slot);
         }
     }
 
@@ -132,8 +132,8 @@ impl Shelf {
     pub(super) fn refresh(&mut self, slot: OfferSlot) {
         let Some(offer) = self.offer(slot) else { return };
         let (provider, market, pool) = (offer.provider, offer.market, offer.pool);
-        let was_open = self.sellers[provider.index()].ladders.find(market, slot).is_some_and(Step::is_open);
-        if self.has_room(slot, pool) != was_open {
+        let room = self.sellers[provider.index()].ladders.find(market, slot).map(|step| step.room);
+        if self.has_room(slot, pool) != (room == Some(Room::Open)) {
             self.arrange(provider, market);
         }
     }

@@ -11,7 +11,7 @@ use crate::index::FormTerms;
 pub(super) fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)]) -> Vec<(&'a FormTerms, u64)> {
     let mut cheapest: Vec<(&FormTerms, u64)> = Vec::new();
     for (_, form) in markets.iter().flat_map(|(market, _)| engine.shelf.markets[market.index()].forms()) {
-        let Some(first) = form.ranks.from(0).next() else { continue };
+        let Some(first) = form.ranks.first() else { continue };
         match cheapest.iter_mut().find(|(terms, _)| **terms == form.terms) {
             Some((_, rate)) => *rate = first.rate.min(*rate),
             None => cheapest.push((&form.terms, first.rate)),
@@ -21,6 +21,7 @@ pub(super) fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)]) -> 
 }
 
 /// The least numerator of a cost by the rate per GB-s, for offers of one form.
+#[derive(Clone, Copy)]
 pub(super) struct Line {
     pub(super) fixed: u128,
     pub(super) slope: u128,

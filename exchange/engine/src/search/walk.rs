@@ -7,6 +7,7 @@ use super::{Search, Who};
 use crate::command::ProviderKind;
 use crate::durations::Predicted;
 use crate::index::Form;
+use crate::ladders::Room;
 use crate::ranks::Entry;
 
 /// What is walked through, and whom it is for.
@@ -74,7 +75,7 @@ impl<'a> Search<'a> {
                 }
                 continue;
             }
-            let provider = ProviderId::new(entry.provider);
+            let provider = entry.provider;
             if entry.dearest < span.from
                 || !self.asked.permits(provider, of.by_module)
                 || !self.is(of.who, provider)
@@ -106,7 +107,7 @@ impl<'a> Search<'a> {
             if step.rate > span.until || bound.is_some_and(|bound| line.is_above(step.rate, bound)) {
                 return;
             }
-            if step.form == of.number && step.is_open() && step.rate >= span.from {
+            if step.form == of.number && step.room == Room::Open && step.rate >= span.from {
                 let cost = self.judge(step.slot);
                 if !self.asked.has_max_cost() {
                     own = own.into_iter().chain(cost).min();
@@ -126,7 +127,7 @@ impl<'a> Search<'a> {
     }
 
     fn is_unaffordable(&self, entry: &Entry) -> bool {
-        let is_market = || self.engine.kind_of(ProviderId::new(entry.provider)) == ProviderKind::Market;
+        let is_market = || self.engine.kind_of(entry.provider) == ProviderKind::Market;
         self.unaffordable_from.is_some_and(|rate| entry.rate >= rate) && is_market()
     }
 }
