@@ -2,10 +2,11 @@
 //!
 //! free = min(offer's capacity - leased on it, pool - all leases of the pool), never below 0, so that the same
 //! memory listed in several markets and rungs is sold once. Never ranks and never moves money. How a ladder takes the place
-//! of another is `quoting`; what a provider states of its pools is `pools`.
+//! of another is `quoting`; what a provider states of its pools is `pools`; what of it a search walks through is `stands`.
 
 mod pools;
 mod quoting;
+mod stands;
 
 use std::collections::BTreeMap;
 
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::due::{Due, Dues};
 use crate::event::{Event, OfferChange};
-use crate::index::{FormTerms, Index};
-use crate::ranks::Entry;
+use crate::index::Index;
+use crate::ladders::{Ladders, Step};
 use crate::registry::Registry;
+use crate::scores::Scores;
 pub(crate) use pools::check_pools;
 pub(crate) use quoting::{Counter, postings};
 
@@ -53,20 +55,9 @@ pub(crate) struct Offer {
     pub(crate) enforces_timeout: bool,
     /// No longer in a ladder: sells nothing more, and goes when its leases have.
     pub(crate) retired: bool,
+    /// Where it is among those without room, if it is.
     #[serde(skip)]
-    stand: Stand,
-    #[serde(skip)]
-    form: u32,
-}
-
-/// Where a live offer stands in its market's index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stand {
-    #[default]
-    Nowhere,
-    Ranked,
-    /// Among those without room, at this position.
-    Closed(u32),
+    closed_at: u32,
 }
 
 /// What few offers have.
@@ -84,9 +75,7 @@ pub(crate) struct Pool {
     pub(crate) size: PoolSize,
     pub(crate) leased_mb: u64,
     pub(crate) leases: u32,
-    /// Live offers on it.
-    offers: Vec<OfferSlot>,
-    /// Whether any of them has no room because of the pool.
+    /// Whether any live offer on it has no room because of the pool.
     #[serde(skip)]
     any_closed: bool,
     /// At least the greatest least memory of any of them.
@@ -94,14 +83,26 @@ pub(crate) struct Pool {
     most_min_mb: u32,
 }
 
+/// What a provider sells, and from what.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Seller {
+    /// In the order of its logon.
+    pub(crate) pools: Vec<PoolSlot>,
+    pub(crate) ladders: Ladders,
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Shelf {
     pub(crate) offers: Vec<Option<Offer>>,
     free_slots: Vec<OfferSlot>,
     pub(crate) pools: Vec<Pool>,
+    /// By provider.
+    pub(crate) sellers: Vec<Seller>,
     last_offer: u64,
     #[serde(skip)]
     pub(crate) markets: Vec<Index>,
+    #[serde(skip)]
+    pub(crate) scores: Scores,
     /// Whether bids rest that more supply may serve.
     #[serde(skip)]
     pub(crate) watched: bool,
@@ -111,15 +112,6 @@ pub(crate) struct Shelf {
 }
 
 impl Offer {
-    fn entry(&self, slot: OfferSlot) -> Entry {
-        Entry {
-            rate: self.tariff.per_gb_second.picodollars(),
-            place: self.place,
-            slot,
-            provider: self.provider.number(),
-        }
-    }
-
     pub(crate) fn audience(&self) -> &[AccountId] {
         self.extras.as_ref().map_or(&[], |extras| &extras.audience)
     }
@@ -183,123 +175,32 @@ impl Shelf {
         }
     }
 
-    /// Builds what can be computed from the offers.
-    pub(crate) fn rebuild(&mut self, registry: &mut Registry) {
+    /// Builds what can be computed from offers and ladders.
+    pub(crate) fn rebuild(&mut self, registry: &Registry) {
         self.markets = vec![Index::default(); registry.markets.len()];
-        for slot in 0..self.offers.len() as OfferSlot {
-            self.index(slot);
-        }
-        for provider in &mut registry.providers {
-            for step in provider.ladders.all_mut() {
-                step.form = self.offer(step.slot).map_or(0, |offer| offer.form);
+        for (id, provider) in (0..).map(ProviderId::new).zip(&registry.providers) {
+            let mut ladders = std::mem::take(&mut self.sellers[id.index()].ladders);
+            for step in ladders.all_mut() {
+                step.form = self.adopt(step.slot);
             }
-        }
-    }
-
-    /// Gives a live offer its form, and its stand by whether it has room.
-    fn index(&mut self, slot: OfferSlot) {
-        let Some(offer) = self.offers.get_mut(slot as usize).and_then(Option::as_mut).filter(|offer| !offer.retired)
-        else {
-            return;
-        };
-        let index = &mut self.markets[offer.market.index()];
-        let terms = FormTerms::of(offer);
-        offer.form = index.form(terms);
-        index.adopt(offer.form);
-        index.live += 1;
-        let (pool, least_mb) = (offer.pool, offer.memory_min_mb);
-        let pool = &mut self.pools[pool as usize];
-        pool.most_min_mb = pool.most_min_mb.max(least_mb);
-        self.refresh(slot);
-    }
-
-    fn unindex(&mut self, slot: OfferSlot) {
-        self.unstand(slot);
-        if let Some(offer) = self.offers[slot as usize].as_ref() {
-            let index = &mut self.markets[offer.market.index()];
-            index.live -= 1;
-            index.orphan(offer.form);
-        }
-    }
-
-    fn unstand(&mut self, slot: OfferSlot) {
-        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
-        let index = &mut self.markets[offer.market.index()];
-        match std::mem::take(&mut offer.stand) {
-            Stand::Nowhere => {}
-            Stand::Ranked => index.unrank(offer.form, offer.entry(slot)),
-            Stand::Closed(at) => {
-                let moved = index.reopen(at);
-                if let Some(moved) = moved.and_then(|moved| self.offers[moved as usize].as_mut()) {
-                    moved.stand = Stand::Closed(at);
-                }
-            }
-        }
-    }
-
-    /// Puts a live offer where it belongs by whether it has room.
-    fn refresh(&mut self, slot: OfferSlot) {
-        let Some(offer) = self.offers[slot as usize].as_ref() else { return };
-        let pool_free_mb = self.pools[offer.pool as usize].free_mb();
-        let least_mb = u64::from(offer.memory_min_mb);
-        let open = pool_free_mb >= least_mb && offer.capacity_mb >= offer.leased_mb + least_mb;
-        if pool_free_mb < least_mb {
-            self.pools[offer.pool as usize].any_closed = true;
-        }
-        match (offer.stand, open) {
-            (Stand::Ranked, true) | (Stand::Closed(_), false) => return,
-            _ => self.unstand(slot),
-        }
-        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
-        let index = &mut self.markets[offer.market.index()];
-        offer.stand = if open {
-            index.rank(offer.form, offer.entry(slot));
-            Stand::Ranked
-        } else {
-            Stand::Closed(index.close(slot))
-        };
-    }
-
-    fn refresh_pool(&mut self, pool: PoolSlot) {
-        self.pools[pool as usize].any_closed = false;
-        for i in 0..self.pools[pool as usize].offers.len() {
-            self.refresh(self.pools[pool as usize].offers[i]);
-        }
-    }
-
-    /// Sends a live offer to the place of `sequence`.
-    fn replace(&mut self, slot: OfferSlot, sequence: u64) {
-        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
-        if offer.stand == Stand::Ranked {
-            let (before, form) = (offer.entry(slot), offer.form);
-            offer.place = sequence;
-            let after = offer.entry(slot);
-            let index = &mut self.markets[offer.market.index()];
-            index.unrank(form, before);
-            index.rank(form, after);
-        } else {
-            offer.place = sequence;
+            self.sellers[id.index()].ladders = ladders;
+            self.scores.compare(id, provider.general_ratio);
+            self.arrange_all(id);
         }
     }
 
     /// Takes memory and one slot for a match at `sequence`, which sends the provider's equal offers to the back.
-    pub(crate) fn take(
-        &mut self,
-        slot: OfferSlot,
-        memory_mb: u32,
-        sequence: u64,
-        registry: &Registry,
-        events: &mut Vec<Event>,
-    ) {
+    pub(crate) fn take(&mut self, slot: OfferSlot, memory_mb: u32, sequence: u64, events: &mut Vec<Event>) {
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.leased_mb += u64::from(memory_mb);
         offer.leases += 1;
+        offer.place = sequence;
         let (pool, provider, market, tariff) = (offer.pool, offer.provider, offer.market, offer.tariff);
         events.push(Event::OfferLeased { market, offer: offer.id, price: offer.price, leased_mb: offer.leased_mb });
         let rate = tariff.per_gb_second.picodollars();
-        for sibling in registry.providers[provider.index()].ladders.of(market) {
-            if sibling.rate == rate && self.offer(sibling.slot).is_some_and(|offer| offer.tariff == tariff) {
-                self.replace(sibling.slot, sequence);
+        for sibling in self.sellers[provider.index()].ladders.of(market).iter().filter(|step| step.rate == rate) {
+            if let Some(offer) = self.offers[sibling.slot as usize].as_mut().filter(|offer| offer.tariff == tariff) {
+                offer.place = sequence;
             }
         }
         let pool_of = &mut self.pools[pool as usize];
@@ -307,9 +208,9 @@ impl Shelf {
         pool_of.leases += 1;
         events.push(pool_of.event());
         if pool_of.free_mb() < pool_of.most_min_mb.into() {
-            self.refresh_pool(pool);
+            self.arrange_pool(pool);
         } else {
-            self.refresh(slot);
+            self.arrange(provider, market);
         }
     }
 
@@ -331,7 +232,7 @@ impl Shelf {
         pool_of.leases -= 1;
         events.push(pool_of.event());
         if pool_of.any_closed {
-            self.refresh_pool(pool);
+            self.arrange_pool(pool);
         } else if !retired {
             self.refresh(slot);
         }
@@ -341,19 +242,20 @@ impl Shelf {
     /// Notes that every live offer of the pool may have more to sell.
     fn wake_pool(&mut self, pool: PoolSlot) {
         if self.watched {
-            for slot in &self.pools[pool as usize].offers {
-                if let Some(offer) = self.offers[*slot as usize].as_ref() {
-                    self.woken.push((offer.market, offer.price));
-                }
-            }
+            self.wake_where(self.pools[pool as usize].provider, |offer| offer.pool == pool);
         }
     }
 
     /// Notes that every live offer under a quota may be bought again.
-    pub(crate) fn wake_quota(&mut self, registry: &Registry, provider: ProviderId, quota: u32) {
-        let steps = registry.providers[provider.index()].ladders.all().iter();
+    pub(crate) fn wake_quota(&mut self, provider: ProviderId, quota: u32) {
+        self.wake_where(provider, |offer| offer.quota == Some(quota));
+    }
+
+    /// Oldest first.
+    fn wake_where(&mut self, provider: ProviderId, concerns: impl Fn(&Offer) -> bool) {
+        let steps = self.sellers[provider.index()].ladders.all().iter();
         let mut offers: Vec<&Offer> = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).collect();
-        offers.retain(|offer| offer.quota == Some(quota));
+        offers.retain(|offer| concerns(offer));
         offers.sort_unstable_by_key(|offer| offer.id);
         self.woken.extend(offers.into_iter().map(|offer| (offer.market, offer.price)));
     }
@@ -376,33 +278,34 @@ impl Shelf {
         }
     }
 
-    /// Takes an offer out of its book and pool; it stays until its leases are gone.
-    fn retire(&mut self, slot: OfferSlot, dues: &mut Dues, events: &mut Vec<Event>) {
-        self.unindex(slot);
+    /// Takes the offer of a rung out of its book; it stays until its leases are gone.
+    fn retire(
+        &mut self,
+        provider: ProviderId,
+        ladders: &mut Ladders,
+        step: &Step,
+        dues: &mut Dues,
+        events: &mut Vec<Event>,
+    ) {
+        self.orphan(provider, ladders, step);
+        let slot = step.slot;
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.retired = true;
-        let (pool, leases, id) = (offer.pool, offer.leases, offer.id);
+        let (leases, id) = (offer.leases, offer.id);
         events.push(Event::OfferGone { market: offer.market, offer: id, provider: offer.provider, price: offer.price });
         if let Some(expires) = offer.expires {
             dues.remove(&(expires, Due::Offer(id, slot)));
         }
-        self.pools[pool as usize].offers.retain(|other| *other != slot);
         if leases == 0 {
             self.clear(slot);
         }
     }
 
     /// Retires one offer of a ladder, when it expires.
-    pub(crate) fn expire(
-        &mut self,
-        slot: OfferSlot,
-        registry: &mut Registry,
-        dues: &mut Dues,
-        events: &mut Vec<Event>,
-    ) {
-        let Some(offer) = self.offer(slot) else { return };
-        registry.providers[offer.provider.index()].ladders.retain(|step| step.slot != slot);
-        self.retire(slot, dues, events);
+    pub(crate) fn expire(&mut self, slot: OfferSlot, dues: &mut Dues, events: &mut Vec<Event>) {
+        if let Some(provider) = self.offer(slot).map(|offer| offer.provider) {
+            self.retire_where(provider, |step, _| step.slot == slot, dues, events);
+        }
     }
 
     /// Retires every offer of a provider that `goes`.
@@ -410,18 +313,24 @@ impl Shelf {
         &mut self,
         provider: ProviderId,
         goes: impl Fn(&Offer) -> bool,
-        registry: &mut Registry,
         dues: &mut Dues,
         events: &mut Vec<Event>,
     ) {
-        let mut ladders = std::mem::take(&mut registry.providers[provider.index()].ladders);
-        ladders.retain(|step| {
-            let going = self.offer(step.slot).is_none_or(&goes);
-            if going {
-                self.retire(step.slot, dues, events);
-            }
-            !going
-        });
-        registry.providers[provider.index()].ladders = ladders;
+        self.retire_where(provider, |_, offer| goes(offer), dues, events);
+    }
+
+    fn retire_where(
+        &mut self,
+        provider: ProviderId,
+        goes: impl Fn(&Step, &Offer) -> bool,
+        dues: &mut Dues,
+        events: &mut Vec<Event>,
+    ) {
+        let mut ladders = std::mem::take(&mut self.sellers[provider.index()].ladders);
+        for step in ladders.take(|step| self.offer(step.slot).is_none_or(|offer| goes(step, offer))) {
+            self.retire(provider, &mut ladders, &step, dues, events);
+        }
+        self.sellers[provider.index()].ladders = ladders;
+        self.arrange_all(provider);
     }
 }

@@ -7,7 +7,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Engine;
-use crate::book::Offer;
+use crate::book::{Offer, Seller};
 use crate::command::{AtDeadline, Audience, Bid, BrokerRequest, FunctionSettings, ProviderKind, Qualifier};
 use crate::event::{LeaseState, Resting};
 use crate::health::BackOff;
@@ -142,7 +142,7 @@ impl Engine {
         let hashes = self
             .accounts_hashes()
             .chain(self.market_hashes())
-            .chain(self.registry.providers.iter().map(|provider| self.provider_hash(provider)))
+            .chain(self.registry.providers.iter().zip(&self.shelf.sellers).map(|(provider, seller)| self.provider_hash(provider, seller)))
             .chain(self.registry.functions.iter().flat_map(|function| self.function_hashes(function)))
             .chain(self.shelf.offers.iter().flatten().map(|offer| self.offer_hash(offer)))
             .chain(self.leases.open.values().map(|open| self.lease_hash(open)))
@@ -223,7 +223,7 @@ impl Engine {
         })
     }
 
-    fn provider_hash(&self, provider: &Provider) -> u128 {
+    fn provider_hash(&self, provider: &Provider, seller: &Seller) -> u128 {
         let entity = Entity::new(3)
             .text(provider.name.as_str())
             .int(provider.account.number())
@@ -234,7 +234,7 @@ impl Engine {
             .text(&provider.endpoint)
             .int(provider.last_quote)
             .int(provider.general_ratio.raw())
-            .each(provider.pools.iter(), |entity, slot| {
+            .each(seller.pools.iter(), |entity, slot| {
                 let pool = &self.shelf.pools[*slot as usize];
                 entity.int(pool.size.memory_mb).int(pool.size.slots).int(pool.leased_mb).int(pool.leases)
             });

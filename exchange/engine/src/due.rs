@@ -42,7 +42,7 @@ impl Engine {
                 Due::Lease(sequence) => self.lease_due(sequence, events),
                 Due::TakeUp(sequence) => self.not_taken_up(at, sequence, events),
                 Due::Bid(sequence) => self.bid_due(sequence, events),
-                Due::Offer(_, slot) => self.shelf.expire(slot, &mut self.registry, &mut self.dues, events),
+                Due::Offer(_, slot) => self.shelf.expire(slot, &mut self.dues, events),
                 Due::Renewal(provider, quota) => self.renew(provider, quota),
                 Due::Late(lease) => {
                     self.leases.late.remove(&lease);

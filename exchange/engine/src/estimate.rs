@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 /// Steps of a stored logarithm in one octave.
-const FINE: i32 = 2048;
+pub(crate) const FINE: i32 = 2048;
 /// Steps of a prediction in one octave.
 const STEPS: i32 = 32;
 /// A provider's ratio is predicted within 1/8 to 8: three octaves.
-const RATIO_MAX: i32 = 3 * FINE;
+pub(crate) const RATIO_MAX: i32 = 3 * FINE;
 /// A general ratio moves by this part of the difference.
 const WEIGHT: i32 = 8;
 /// Predictions of all durations up to 2^40 us, some twelve days.
@@ -111,6 +111,11 @@ impl Ratio {
 
     pub(crate) fn raw(self) -> i32 {
         self.0
+    }
+
+    /// Within its bounds.
+    pub(crate) fn of_raw(raw: i32) -> Ratio {
+        Ratio(raw.clamp(-RATIO_MAX, RATIO_MAX))
     }
 }
 

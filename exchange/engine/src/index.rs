@@ -1,10 +1,10 @@
-//! The live offers of one market with room, by form and price: what a search walks through.
+//! The ladders of one market with room, by form and price: what a search walks through.
 //!
 //! A form is all of an offer's terms but its rate per GB-s. Among offers of one form, and for one prediction, the cost of a
-//! call grows with the rate: so each form keeps its offers in order of rate, and a search stops at the first that cannot be
-//! cheap enough. Owns this order; everything in it can be computed from the offers.
+//! call grows with the rate: so each form keeps its ladders in order of their cheapest rate, and a search stops at the first
+//! that cannot be cheap enough. Owns this order; everything in it can be computed from the offers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use merit_terms::{Price, Tariff};
@@ -27,10 +27,12 @@ pub(crate) struct FormTerms {
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
     pub(crate) terms: FormTerms,
-    /// Those with room.
-    pub(crate) ranks: Ranks,
+    /// The front of each ladder with room.
+    pub(crate) ranks: Ranks<Entry>,
     /// Live offers of this form, with room or without.
     offers: u32,
+    /// At least the dearest rate of any of them.
+    pub(crate) dearest: u64,
 }
 
 /// The offers of a market.
@@ -40,6 +42,8 @@ pub(crate) struct Index {
     by_terms: HashMap<FormTerms, u32, BuildHasherDefault<Mixer>>,
     /// Forms without offers, to be used again.
     vacant: Vec<u32>,
+    /// How many forms have each price of a request.
+    per_request: BTreeMap<Price, u32>,
     /// Live offers without room for any call.
     closed: Vec<OfferSlot>,
     pub(crate) live: u32,
@@ -59,19 +63,13 @@ impl FormTerms {
 }
 
 impl Index {
-    /// The forms that have offers with room.
-    pub(crate) fn forms(&self) -> impl Iterator<Item = &Form> {
-        self.forms.iter().filter(|form| !form.ranks.is_empty())
+    /// The forms that have offers with room, by number.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = (u32, &Form)> {
+        (0..).zip(&self.forms).filter(|(_, form)| !form.ranks.is_empty())
     }
 
     pub(crate) fn closed(&self) -> &[OfferSlot] {
         &self.closed
-    }
-
-    /// Every live offer, in no order.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = OfferSlot> {
-        let open = self.forms.iter().flat_map(|form| form.ranks.iter()).map(|entry| entry.slot);
-        open.chain(self.closed.iter().copied())
     }
 
     /// The form with these terms, made if it is not there.
@@ -79,7 +77,7 @@ impl Index {
         if let Some(form) = self.by_terms.get(&terms) {
             return *form;
         }
-        let made = Form { terms, ranks: Ranks::default(), offers: 0 };
+        let made = Form { terms, ranks: Ranks::default(), offers: 0, dearest: 0 };
         let form = match self.vacant.pop() {
             Some(form) => {
                 self.forms[form as usize] = made;
@@ -91,7 +89,13 @@ impl Index {
             }
         };
         self.by_terms.insert(terms, form);
+        *self.per_request.entry(terms.tariff.per_request).or_default() += 1;
         form
+    }
+
+    /// The least that a request costs, whatever it uses.
+    pub(crate) fn least_per_request(&self) -> Option<Price> {
+        self.per_request.keys().next().copied()
     }
 
     pub(crate) fn terms(&self, form: u32) -> &FormTerms {
@@ -99,7 +103,9 @@ impl Index {
     }
 
     pub(crate) fn rank(&mut self, form: u32, entry: Entry) {
-        self.forms[form as usize].ranks.insert(entry);
+        let form = &mut self.forms[form as usize];
+        form.dearest = form.dearest.max(entry.dearest);
+        form.ranks.insert(entry);
     }
 
     pub(crate) fn unrank(&mut self, form: u32, entry: Entry) {
@@ -118,6 +124,13 @@ impl Index {
         if known.offers == 0 {
             self.by_terms.remove(&known.terms);
             self.vacant.push(form);
+            let per_request = known.terms.tariff.per_request;
+            if let Some(forms) = self.per_request.get_mut(&per_request) {
+                *forms -= 1;
+                if *forms == 0 {
+                    self.per_request.remove(&per_request);
+                }
+            }
         }
     }
 

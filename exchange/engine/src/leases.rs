@@ -102,7 +102,7 @@ impl Engine {
             revision.served_last = [Some(winner.provider), best.runner_up.map(|candidate| candidate.provider)];
         }
         events.push(Event::Granted(Box::new(lease.clone())));
-        self.shelf.take(winner.slot, memory_mb, sequence, &self.registry, events);
+        self.shelf.take(winner.slot, memory_mb, sequence, events);
         self.protect(at, lease.provider, events);
         self.dues.insert((capacity_until, Due::Lease(sequence)));
         self.leases.insert(OpenLease { lease, slot: Some(winner.slot), reserve, resting });
@@ -229,7 +229,7 @@ impl Engine {
         }
         if provider.leased_at.len() >= protection.leases as usize {
             provider.leased_at.clear();
-            self.shelf.cancel(id, |_| true, &mut self.registry, &mut self.dues, events);
+            self.shelf.cancel(id, |_| true, &mut self.dues, events);
             events.push(Event::Protected { provider: id });
         }
     }

@@ -34,6 +34,7 @@ mod quotas;
 mod ranks;
 mod registry;
 mod saved;
+mod scores;
 mod search;
 mod sessions;
 mod settling;
@@ -180,6 +181,7 @@ impl Engine {
             Command::RegisterProvider(command) => {
                 self.ledger.get(command.account)?;
                 let provider = self.registry.register_provider(command)?;
+                self.shelf.sellers.push(book::Seller::default());
                 events.push(Event::ProviderRegistered { provider, name: command.name.clone() });
                 Ok(Reply::Provider(provider))
             }
@@ -210,7 +212,7 @@ impl Engine {
             Command::Quote(quote) => self.quote_ladder(at, sequence, quote, events),
             Command::CancelAll { provider, session } => {
                 self.registry.in_session(*provider, *session)?;
-                self.shelf.cancel(*provider, |_| true, &mut self.registry, &mut self.dues, events);
+                self.shelf.cancel(*provider, |_| true, &mut self.dues, events);
                 Ok(Reply::Done)
             }
             Command::Logout { provider, session } => self.logout(*provider, *session, events),

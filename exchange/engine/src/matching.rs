@@ -181,8 +181,8 @@ impl Engine {
 
     /// Every live offer of every market, in no order.
     fn live_offers(&self) -> impl Iterator<Item = (OfferSlot, &Offer)> {
-        let slots = self.shelf.markets.iter().flat_map(|index| index.slots());
-        slots.filter_map(|slot| Some((slot, self.shelf.offer(slot)?)))
+        let steps = self.shelf.sellers.iter().flat_map(|seller| seller.ladders.all());
+        steps.filter_map(|step| Some((step.slot, self.shelf.offer(step.slot)?)))
     }
 
     /// What no offer serves a bid for lack of, given what the search found lacking among offers with room.

@@ -3,12 +3,15 @@
 //! What the index of a market is made of, by itself, so that it can be compared with other order books. The engine
 //! never uses it.
 
-use crate::ranks::{Entry, Ranks};
+use crate::ranks::Ranks;
+
+/// Price, when it was added, and its handle.
+type Entry = (u64, u64, u32);
 
 /// Offers of one kind, cheapest first, then oldest.
 #[derive(Clone, Debug, Default)]
 pub struct PlainBook {
-    ranks: Ranks,
+    ranks: Ranks<Entry>,
     offers: Vec<Option<(Entry, u64)>>,
     vacant: Vec<u32>,
     added: u64,
@@ -19,7 +22,7 @@ impl PlainBook {
     pub fn add(&mut self, price: u64, quantity: u64) -> u32 {
         self.added += 1;
         let slot = self.vacant.pop().unwrap_or(self.offers.len() as u32);
-        let entry = Entry { rate: price, place: self.added, slot, provider: 0 };
+        let entry = (price, self.added, slot);
         match self.offers.get_mut(slot as usize) {
             Some(vacant) => *vacant = Some((entry, quantity)),
             None => self.offers.push(Some((entry, quantity))),
@@ -38,15 +41,15 @@ impl PlainBook {
     /// Buys `quantity`, cheapest first, then oldest; what of it there was not, and the handles of offers used up.
     pub fn take(&mut self, mut quantity: u64, used_up: &mut Vec<u32>) -> u64 {
         while quantity > 0
-            && let Some(entry) = self.ranks.from(0).next().copied()
+            && let Some((_, _, handle)) = self.ranks.first().copied()
         {
-            let Some((_, left)) = &mut self.offers[entry.slot as usize] else { break };
+            let Some((_, left)) = &mut self.offers[handle as usize] else { break };
             let bought = quantity.min(*left);
             *left -= bought;
             quantity -= bought;
             if *left == 0 {
-                self.cancel(entry.slot);
-                used_up.push(entry.slot);
+                self.cancel(handle);
+                used_up.push(handle);
             }
         }
         quantity

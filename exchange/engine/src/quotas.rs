@@ -145,7 +145,7 @@ impl Engine {
         let allowance = &mut self.registry.providers[provider.index()].quotas[quota as usize];
         allowance.renewal = None;
         allowance.roll(&calendar);
-        self.shelf.wake_quota(&self.registry, provider, quota);
+        self.shelf.wake_quota(provider, quota);
         self.wake_bids();
     }
 }

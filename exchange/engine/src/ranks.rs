@@ -1,45 +1,47 @@
-//! Offers of one form in order of price, then of place: a sorted list in chunks, so that an insertion moves little.
+//! A sorted list in chunks, so that an insertion moves little: offers of one form by price, providers by score.
 //!
 //! Owns the order; knows nothing of what it orders. Insertion and removal take a binary search over the chunks and one
 //! inside a chunk; walking goes through memory in order.
+
+use merit_terms::ProviderId;
 
 /// The most entries of a chunk; a full one splits in two.
 const CHUNK_MAX: usize = 64;
 /// A chunk with fewer is joined with its neighbour, where both fit in three quarters of one.
 const CHUNK_MIN: usize = 16;
 
-/// One offer: what orders it, and what a search looks at first.
+/// The rungs of one ladder and form: what orders them, and what a search looks at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
-    /// The rate per GB-s, in picodollars.
+    /// The cheapest rate per GB-s, in picodollars.
     pub(crate) rate: u64,
+    /// The earliest place.
     pub(crate) place: u64,
-    pub(crate) slot: u32,
-    pub(crate) provider: u32,
+    pub(crate) provider: ProviderId,
+    /// The dearest rate.
+    pub(crate) dearest: u64,
 }
 
 #[derive(Clone, Debug)]
-struct Chunk {
-    last: Entry,
-    entries: Vec<Entry>,
+struct Chunk<T> {
+    last: T,
+    entries: Vec<T>,
 }
 
 /// The sorted list.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ranks {
-    chunks: Vec<Chunk>,
+#[derive(Clone, Debug)]
+pub(crate) struct Ranks<T> {
+    chunks: Vec<Chunk<T>>,
     len: usize,
 }
 
-impl Ranks {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+impl<T> Default for Ranks<T> {
+    fn default() -> Ranks<T> {
+        Ranks { chunks: Vec::new(), len: 0 }
     }
+}
 
-    /// All entries in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.chunks.iter().flat_map(|chunk| &chunk.entries)
-    }
+impl Ranks<Entry> {
 
     /// The entries of at least this rate, in order.
     pub(crate) fn from(&self, rate: u64) -> Walk<'_> {
@@ -50,9 +52,24 @@ impl Ranks {
         };
         Walk { current: current.iter(), later: later.iter() }
     }
+}
+
+impl<T: Copy + Ord> Ranks<T> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn first(&self) -> Option<&T> {
+        self.chunks.first()?.entries.first()
+    }
+
+    /// All entries in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flat_map(|chunk| &chunk.entries)
+    }
 
     /// Adds an entry that is not there.
-    pub(crate) fn insert(&mut self, entry: Entry) {
+    pub(crate) fn insert(&mut self, entry: T) {
         self.len += 1;
         if self.chunks.is_empty() {
             let mut entries = Vec::with_capacity(4);
@@ -73,7 +90,7 @@ impl Ranks {
     }
 
     /// Takes an entry out; whether it was there.
-    pub(crate) fn remove(&mut self, entry: Entry) -> bool {
+    pub(crate) fn remove(&mut self, entry: T) -> bool {
         let at = self.chunks.partition_point(|chunk| chunk.last < entry);
         let Some(chunk) = self.chunks.get_mut(at) else { return false };
         let Ok(position) = chunk.entries.binary_search(&entry) else { return false };
@@ -109,7 +126,7 @@ impl Ranks {
 /// A walk through entries in order.
 pub(crate) struct Walk<'a> {
     current: std::slice::Iter<'a, Entry>,
-    later: std::slice::Iter<'a, Chunk>,
+    later: std::slice::Iter<'a, Chunk<Entry>>,
 }
 
 impl<'a> Iterator for Walk<'a> {
@@ -143,7 +160,8 @@ mod tests {
                 let grow = step % 3_000 < 2_000;
                 if chance.random_ratio(if grow { 3 } else { 1 }, 4) {
                     let rate = chance.random_range(0..rates);
-                    let entry = Entry { rate, place: chance.random_range(0..9), slot: step as u32, provider: 7 };
+                    let provider = ProviderId::new(step as u32);
+                    let entry = Entry { rate, place: chance.random_range(0..9), provider, dearest: rate };
                     ranks.insert(entry);
                     twin.insert(entry);
                 } else if let Some(entry) = twin.iter().nth(chance.random_range(0..twin.len().max(1))).copied() {

@@ -16,7 +16,6 @@ use crate::command::{
 use crate::durations::Durations;
 use crate::estimate::Ratio;
 use crate::health::ProviderHealth;
-use crate::ladders::Ladders;
 use crate::ledger::Spending;
 use crate::quotas::Allowance;
 use checks::check_function;
@@ -79,8 +78,6 @@ pub struct Provider {
     pub online: bool,
     pub endpoint: String,
     pub(crate) last_quote: u64,
-    pub(crate) pools: Vec<crate::book::PoolSlot>,
-    pub(crate) ladders: Ladders,
     /// How its durations compare with the median of others, over all functions.
     pub(crate) general_ratio: Ratio,
     pub(crate) quotas: Vec<Allowance>,
@@ -104,9 +101,6 @@ pub(crate) struct Registry {
     pub(crate) providers: Vec<Provider>,
     #[serde(skip)]
     pub(crate) classes: Classes,
-    /// Each provider's general ratio, fastest first.
-    #[serde(skip)]
-    pub(crate) by_general: Vec<(Ratio, u32)>,
     markets_by_name: HashMap<MarketName, MarketId>,
     functions_by_name: HashMap<(AccountId, Name), FunctionId>,
     providers_by_name: HashMap<Name, ProviderId>,
@@ -184,8 +178,6 @@ impl Registry {
             online: false,
             endpoint: String::new(),
             last_quote: 0,
-            pools: Vec::new(),
-            ladders: Ladders::default(),
             general_ratio: Ratio::default(),
             quotas: Vec::new(),
             limits: ProviderLimits::default(),
@@ -205,10 +197,6 @@ impl Registry {
     fn admit(&mut self, id: ProviderId, labels_before: &[(String, String)]) {
         let provider = &self.providers[id.index()];
         self.classes.admit(id.index(), provider, labels_before);
-        let entry = (provider.general_ratio, id.number());
-        if let Err(at) = self.by_general.binary_search(&entry) {
-            self.by_general.insert(at, entry);
-        }
     }
 
     pub(crate) fn grant_labels(&mut self, id: ProviderId, labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
@@ -219,25 +207,9 @@ impl Registry {
         Ok(())
     }
 
-    /// How a provider compares in general, after it was seen to compare so with the others.
-    pub(crate) fn compare(&mut self, id: ProviderId, seen: Ratio) {
-        let provider = &mut self.providers[id.index()];
-        let before = provider.general_ratio;
-        provider.general_ratio = before.moved_towards(seen);
-        let after = provider.general_ratio;
-        if before == after {
-            return;
-        }
-        if let Ok(at) = self.by_general.binary_search(&(before, id.number())) {
-            self.by_general.remove(at);
-        }
-        let at = self.by_general.partition_point(|entry| *entry < (after, id.number()));
-        self.by_general.insert(at, (after, id.number()));
-    }
-
     /// Builds what can be computed from the rest.
     pub(crate) fn rebuild(&mut self) {
-        (self.classes, self.by_general) = (Classes::default(), Vec::new());
+        self.classes = Classes::default();
         for id in 0..self.providers.len() as u32 {
             self.admit(ProviderId::new(id), &[]);
         }

@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for Engine {
             dues: saved.dues,
         };
         engine.registry.rebuild();
-        engine.shelf.rebuild(&mut engine.registry);
+        engine.shelf.rebuild(&engine.registry);
         engine.leases.rebuild();
         engine.bids.rebuild();
         engine.shelf.watched = !engine.bids.resting.is_empty();

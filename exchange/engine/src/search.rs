@@ -1,23 +1,28 @@
 //! The offer that serves a bid: least predicted cost, then longest wait, without looking at all of them.
 //!
-//! Who may serve is looked at in two ways. Few are looked at one by one. Many are walked through in order of price, form by
-//! form, and the walk stops at the price at which even the fastest of those that are left could not be cheap enough; a few
-//! of the fastest are tried first, so that the fastest left is not much faster than the best. What the walk leaves out can be
-//! proven not to win: the answer is that of looking at every offer.
+//! Few are looked at one by one. Of many, those without history are tried in steps that are predicted alike (`newcomers`), those
+//! with it fastest first; what is left is walked through in order of price, form by form (`walk`), and the walk stops at the price
+//! at which even the fastest of those that are left could not be cheap enough. What is left out can be proven not to win: the
+//! answer is that of looking at every offer.
 
-use merit_terms::{MarketId, Money, NoOffer, Price, ProviderId, Reason, Refusal, Tariff, Time, Usage, VCPUS_MAX_MILLI};
+mod lines;
+mod newcomers;
+mod walk;
+
+use merit_terms::{MarketId, Money, NoOffer, ProviderId, Reason, Refusal, Time, Usage};
 
 use crate::Engine;
 use crate::bits::{Bits, ones};
-use crate::book::{Offer, OfferSlot};
-use crate::command::{Bid, MarketState, ProviderKind};
-use crate::durations::{Predicted, UNKNOWN_US};
-use crate::index::{Form, FormTerms};
+use crate::book::OfferSlot;
+use crate::command::{Bid, MarketState};
+use crate::durations::{Predicted, Reference, UNKNOWN_US};
+use crate::index::FormTerms;
+use crate::ladders::Room;
 use crate::matching::{Asked, Best, Candidate};
-use crate::ranks::Entry;
 use crate::registry::within;
+use lines::{Line, cheapest};
 
-/// So many of the fastest are tried before the walk.
+/// So many of the fastest are tried before a walk.
 const FASTEST_TRIED: usize = 16;
 /// Up to so many with history, all are tried, fastest first, and there is no walk.
 const ALL_TRIED: usize = 128;
@@ -25,6 +30,8 @@ const ALL_TRIED: usize = 128;
 const LOOKED_AT: usize = 64;
 /// Among more forms than that the cheapest rates are not looked at one by one.
 const FORMS_LOOKED_AT: usize = 8;
+/// So many that may serve are looked at one by one.
+const FEW: u32 = 96;
 
 impl Engine {
     /// The offer that serves `bid`, and the next provider's best; or what the nearest one lacks.
@@ -55,16 +62,14 @@ impl Engine {
     }
 }
 
-/// Whom a walk looks for.
+/// Whom a search looks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
     All,
     /// Those with history.
     Learned,
-    /// Those without, and also those that one call is trying already.
-    Newcomers {
-        also_probing: bool,
-    },
+    /// Those without, whom no call is trying already.
+    Newcomers,
 }
 
 /// Whether a bid may be served in a market, and by what deployment.
@@ -84,6 +89,8 @@ struct Search<'a> {
     /// The cheapest rate of each form with room, once it is asked for.
     cheapest: Vec<(&'a FormTerms, u64)>,
     top: TopTwo,
+    /// Whether somebody with history can serve, as far as was looked.
+    learned_serves: bool,
     /// What the offers looked at lack.
     lacks: NoOffer,
     /// The funds are known not to cover dearer offers of market providers of the form being walked.
@@ -111,6 +118,7 @@ impl<'a> Search<'a> {
             permitted,
             cheapest: Vec::new(),
             top: TopTwo::default(),
+            learned_serves: false,
             lacks: NoOffer::Eligible,
             unaffordable_from: None,
         }
@@ -121,76 +129,63 @@ impl<'a> Search<'a> {
             let unknown = Predicted { wall_us: UNKNOWN_US, cpu_us: UNKNOWN_US, cold_us: 0, on_prior: false };
             return self.look(Who::All, unknown);
         };
-        let durations = &self.asked.revision.durations;
         // Who served the last call bounds what is worth a look.
         for provider in self.asked.revision.served_last.iter().flatten() {
             if self.is(Who::Learned, *provider) {
                 self.try_provider(*provider);
             }
         }
-        let at_least = |wall_us| Predicted { wall_us, cpu_us: 0, cold_us: 0, on_prior: false };
-        let fastest = durations.fastest().iter();
-        let fastest = fastest.map(|(wall, provider)| (*provider, at_least(reference.wall_of(*wall).micros())));
-        let most = if durations.fastest().len() <= ALL_TRIED { ALL_TRIED } else { FASTEST_TRIED };
-        if let Some(next) = self.try_fastest(Who::Learned, fastest, most) {
-            self.look(Who::Learned, next);
-        }
-        // A newcomer under trial is asked again only where nobody with history can serve.
-        let who = Who::Newcomers { also_probing: self.top.first.is_none() };
-        if durations.learned().count() as usize == self.engine.registry.providers.len() {
-            return;
-        }
-        let general = self.engine.registry.by_general.iter();
-        let general = general.map(|(ratio, provider)| (*provider, at_least(reference.prior(*ratio).wall_us)));
-        if let Some(next) = self.try_fastest(who, general, FASTEST_TRIED) {
-            self.look(who, next);
+        self.try_newcomers(&reference);
+        self.try_learned(&reference);
+        if !self.learned_serves {
+            self.try_probed();
         }
     }
 
-    /// Tries the fastest of a kind, at most so many, all that are faster than the first that is not tried; the least that the
-    /// rest take, unless none of them can be cheap enough.
-    fn try_fastest(
-        &mut self,
-        who: Who,
-        fastest: impl Iterator<Item = (u32, Predicted)> + Clone,
-        most: usize,
-    ) -> Option<Predicted> {
-        let next = self.beyond_the_fastest(who, fastest.clone(), most);
-        let mut last = None;
-        for (provider, least) in fastest {
+    /// Tries those with history, fastest first, as long as they can be cheap enough.
+    fn try_learned(&mut self, reference: &Reference) {
+        let fastest = self.asked.revision.durations.fastest();
+        let (mut tried, mut last) = (0, None);
+        for (looked_at, (wall, provider)) in fastest.iter().enumerate() {
+            let least = at_least(reference.wall_of(*wall).micros());
             if last.replace(least) != Some(least) && self.is_too_slow(least) {
-                return None;
+                return;
             }
-            if next.is_some_and(|next| least.wall_us >= next.wall_us) {
-                break;
+            if fastest.len() > ALL_TRIED && (tried == FASTEST_TRIED || looked_at == LOOKED_AT) {
+                return self.look(Who::Learned, least);
             }
-            if self.is(who, ProviderId::new(provider)) {
-                self.try_provider(ProviderId::new(provider));
-            }
+            tried += usize::from(self.try_provider(ProviderId::new(*provider)));
         }
-        next
     }
 
-    /// What the first of a kind takes behind the fastest of it; none, if all are among them.
-    fn beyond_the_fastest(
-        &self,
-        who: Who,
-        fastest: impl Iterator<Item = (u32, Predicted)>,
-        most: usize,
-    ) -> Option<Predicted> {
-        let mut counted = 0;
-        for (looked_at, (provider, least)) in fastest.enumerate() {
-            if counted == most || looked_at == most.max(LOOKED_AT) {
-                return Some(least);
+    /// A newcomer that a call is trying already is asked again only where nobody with history can serve.
+    fn try_probed(&mut self) {
+        let without = self.top;
+        for provider in self.asked.revision.probes.keys() {
+            if !self.is(Who::Learned, *provider) {
+                self.try_provider(*provider);
             }
-            counted += usize::from(self.is(who, ProviderId::new(provider)));
         }
-        None
+        if self.top != without && self.can_any_learned_serve() {
+            self.top = without;
+        }
+    }
+
+    fn can_any_learned_serve(&self) -> bool {
+        let (engine, asked) = (self.engine, self.asked);
+        let mut learned = asked.revision.durations.fastest().iter().map(|(_, provider)| ProviderId::new(*provider));
+        learned.any(|provider| {
+            let permitted = self.permits(provider);
+            engine.shelf.sellers[provider.index()].ladders.all().iter().any(|step| {
+                let offer = engine.shelf.offer(step.slot).filter(|_| self.may_serve(step.market, permitted));
+                offer.is_some_and(|offer| engine.consider(asked, step.slot, offer).is_ok())
+            })
+        })
     }
 
     /// Whether nobody who takes at least that can be among the best two, not even at the cheapest rates there are.
     fn is_too_slow(&mut self, least: Predicted) -> bool {
-        let Some(bound) = self.top.bound().filter(|_| !self.asked.has_max_cost()) else { return false };
+        let Some(bound) = self.bound() else { return false };
         if self.cheapest.is_empty() {
             self.cheapest = cheapest(self.engine, &self.markets);
         }
@@ -200,47 +195,64 @@ impl<'a> Search<'a> {
         self.cheapest.len() <= FORMS_LOOKED_AT && self.cheapest.iter().all(above)
     }
 
-    /// Looks at every offer of one provider, cheapest rung first in each market: of one form, a dearer rung is of no use where
-    /// a cheaper one serves, nor where the cheaper one is too dear.
-    fn try_provider(&mut self, provider: ProviderId) {
-        let (by_module, by_name) = (self.asked.permits(provider, true), self.asked.permits(provider, false));
-        if !by_module && !by_name {
-            return;
+    /// What costs more than this changes nothing; none: all may, or the max cost may cut what calls cost.
+    fn bound(&self) -> Option<Money> {
+        self.top.bound().filter(|_| !self.asked.has_max_cost())
+    }
+
+    /// Looks at every offer of one provider that may be among the best; whether the provider is permitted at all.
+    fn try_provider(&mut self, provider: ProviderId) -> bool {
+        let permitted = self.permits(provider);
+        if permitted == (false, false) {
+            return false;
         }
         let engine = self.engine;
         let usage = self.within_timeout(engine.predict(self.asked, provider));
-        let cuts = self.asked.has_max_cost();
         let memory_mb = self.asked.revision.code.memory_mb;
-        let mut line: Option<(&FormTerms, Line)> = None;
-        let mut enough: Option<(MarketId, u32, u64)> = None;
-        for step in engine.registry.providers[provider.index()].ladders.all() {
-            let permitted = match self.permitted.get(step.market.index()) {
-                Some(Permitted::ByModule) => by_module,
-                Some(Permitted::ByName) => by_name,
-                Some(Permitted::No) | None => false,
-            };
-            let past = |(market, form, rate)| (step.market, step.form) == (market, form) && step.rate > rate;
-            if !permitted || enough.is_some_and(past) {
+        let mut alike: Option<(&FormTerms, Line)> = None;
+        let mut own: Option<Money> = None;
+        let ladders = &engine.shelf.sellers[provider.index()].ladders;
+        for front in ladders.fronts() {
+            if !self.may_serve(front.market, permitted) {
                 continue;
             }
-            if let Some(bound) = self.top.bound().filter(|_| !cuts) {
-                let terms = engine.shelf.markets[step.market.index()].terms(step.form);
-                let line = match &mut line {
-                    Some((known, line)) if *known == terms => line,
-                    other => &mut other.insert((terms, Line::of(terms, memory_mb, &usage))).1,
-                };
-                if line.is_above(step.rate, bound) {
-                    enough = Some((step.market, step.form, step.rate));
-                    continue;
+            let terms = engine.shelf.markets[front.market.index()].terms(front.form);
+            let line = match &alike {
+                Some((known, line)) if *known == terms => *line,
+                _ => Line::of(terms, memory_mb, &usage),
+            };
+            alike = Some((terms, line));
+            let is_too_dear = |search: &Search<'_>, own: Option<Money>, rate| {
+                search.bound().into_iter().chain(own).min().is_some_and(|bound| line.is_above(rate, bound))
+            };
+            if is_too_dear(self, own, front.rate) {
+                continue;
+            }
+            for step in ladders.of(front.market) {
+                if is_too_dear(self, own, step.rate) {
+                    break;
+                }
+                if step.form == front.form && step.room == Room::Open {
+                    let cost = self.judge(step.slot);
+                    own = own.into_iter().chain(cost).min().filter(|_| !self.asked.has_max_cost());
                 }
             }
-            if let Some(offer) = engine.shelf.offer(step.slot)
-                && self.judge(step.slot, offer).is_some()
-                && !cuts
-            {
-                enough = Some((step.market, step.form, step.rate));
-            }
         }
+        true
+    }
+
+    /// Whether a provider may serve in a market that is permitted so by module or by name.
+    fn may_serve(&self, market: MarketId, (by_module, by_name): (bool, bool)) -> bool {
+        match self.permitted.get(market.index()) {
+            Some(Permitted::ByModule) => by_module,
+            Some(Permitted::ByName) => by_name,
+            Some(Permitted::No) | None => false,
+        }
+    }
+
+    /// Whether a provider is permitted where a module is enough, and where it is not.
+    fn permits(&self, provider: ProviderId) -> (bool, bool) {
+        (self.asked.permits(provider, true), self.asked.permits(provider, false))
     }
 
     /// What a call that is predicted so is billed for: no more than its timeout.
@@ -253,32 +265,18 @@ impl<'a> Search<'a> {
 
     fn is(&self, who: Who, provider: ProviderId) -> bool {
         let revision = self.asked.revision;
+        let learned = revision.durations.learned().has(provider.index());
         match who {
             Who::All => true,
-            Who::Learned => revision.durations.learned().has(provider.index()),
-            Who::Newcomers { also_probing } => {
-                !revision.durations.learned().has(provider.index())
-                    && (also_probing || !revision.probes.contains_key(&provider))
-            }
+            Who::Learned => learned,
+            Who::Newcomers => !learned && !revision.probes.contains_key(&provider),
         }
     }
 
     /// Looks for the best among all of a kind, of which none is predicted to take less than `least`.
     fn look(&mut self, who: Who, least: Predicted) {
-        let asked = self.asked;
-        if let Some(only) = asked.only() {
-            for provider in only {
-                if self.is(who, *provider) {
-                    self.try_provider(*provider);
-                }
-            }
-            return;
-        }
-        let offers: u64 =
-            self.markets.iter().map(|(market, _)| u64::from(self.engine.shelf.markets[market.index()].live)).sum();
-        let few = self.members(who).filter(|few| few.len() as u64 * few.len() as u64 * 16 < offers || few.is_empty());
-        if let Some(few) = few {
-            for provider in few.into_iter().map(|provider| ProviderId::new(provider as u32)) {
+        if let Some(few) = self.few(who) {
+            for provider in few {
                 if self.is(who, provider) {
                     self.try_provider(provider);
                 }
@@ -287,15 +285,26 @@ impl<'a> Search<'a> {
         }
         for i in 0..self.markets.len() {
             let (market, by_module) = self.markets[i];
-            for form in self.engine.shelf.markets[market.index()].forms() {
-                self.walk(form, who, by_module, least);
+            for (number, form) in self.engine.shelf.markets[market.index()].forms() {
+                self.walk(&walk::Of { market, number, form, who, by_module }, least);
             }
         }
     }
 
+    /// Those of a kind that bid, class and labels allow, if they are few.
+    fn few(&self, who: Who) -> Option<Vec<ProviderId>> {
+        if let Some(only) = self.asked.only() {
+            return Some(only.to_vec());
+        }
+        let offers: u64 =
+            self.markets.iter().map(|(market, _)| u64::from(self.engine.shelf.markets[market.index()].live)).sum();
+        let members = self.members(who)?;
+        let few = members.len() as u64;
+        (few * few * 16 < offers || few == 0).then(|| members.into_iter().map(|i| ProviderId::new(i as u32)).collect())
+    }
+
     /// Those that the class and the bid's labels allow, if they are few.
     fn members(&self, who: Who) -> Option<Vec<usize>> {
-        const FEW: u32 = 96;
         let asked = self.asked;
         let class = if self.markets.iter().any(|(_, by_module)| *by_module) {
             &asked.class.allowed
@@ -315,7 +324,7 @@ impl<'a> Search<'a> {
             let kind = match who {
                 Who::All => u64::MAX,
                 Who::Learned => learned.word(i),
-                Who::Newcomers { .. } => !learned.word(i),
+                Who::Newcomers => !learned.word(i),
             };
             let word = labels.iter().fold(class.word(i) & kind, |word, bits| word & bits.word(i));
             if members.len() as u32 + word.count_ones() > FEW {
@@ -326,100 +335,15 @@ impl<'a> Search<'a> {
         Some(members)
     }
 
-    /// Walks through the offers of a form in order of price, as far as they may be cheap enough.
-    fn walk(&mut self, form: &Form, who: Who, by_module: bool, least: Predicted) {
-        let code = &self.asked.revision.code;
-        let terms = &form.terms;
-        if !(terms.memory_min_mb..=terms.memory_max_mb).contains(&code.memory_mb)
-            || (code.timeout_ms > terms.longest_ms && !self.asked.has_max_cost())
-        {
-            return;
-        }
-        self.unaffordable_from = None;
-        let timeout_us = u64::from(code.timeout_ms) * 1000;
-        let least = Usage { wall_us: least.wall_us.min(timeout_us), cpu_us: least.cpu_us, ..Usage::default() };
-        let line = Line::of(terms, code.memory_mb, &least);
-        match self.asked.max_cost() {
-            None => self.walk_from(form, who, by_module, &line, 0, u64::MAX),
-            Some(max_cost) => {
-                // Up to this rate the max cost buys at least the least duration; beyond it, a part of it.
-                let bought = Bought::of(terms, code.memory_mb, &least, self.asked.bid.answer_limit_bytes);
-                let whole = bought.greatest_rate_within(max_cost);
-                self.walk_from(form, who, by_module, &line, 0, whole);
-                if whole < u64::MAX {
-                    let nothing = Line { fixed: 0, slope: 0 };
-                    let from =
-                        (whole + 1).max(self.top.bound().map_or(0, |bound| bought.least_rate_below(max_cost, bound)));
-                    self.walk_from(form, who, by_module, &nothing, from, u64::MAX);
-                }
-            }
-        }
-    }
-
-    fn walk_from(&mut self, form: &Form, who: Who, by_module: bool, line: &Line, from: u64, until: u64) {
-        let until = self.asked.max_price().map_or(until, |price| until.min(greatest_rate_at(&form.terms, price)));
-        let code = &self.asked.revision.code;
-        let mut limit = self.limit(line).min(until);
-        let mut alike: Option<(Predicted, Line)> = None;
-        let mut entries = form.ranks.from(from);
-        while let Some(entry) = entries.next() {
-            if entry.rate > limit {
-                return;
-            }
-            if self.ties_are_settled(line, entry) {
-                match entry.rate.checked_add(1) {
-                    Some(next) => entries = form.ranks.from(next),
-                    None => return,
-                }
-                continue;
-            }
-            let provider = ProviderId::new(entry.provider);
-            if !self.asked.permits(provider, by_module) || !self.is(who, provider) || self.is_unaffordable(entry) {
-                continue;
-            }
-            if who != Who::All
-                && let Some(bound) = self.top.bound().filter(|_| !self.asked.has_max_cost())
-            {
-                // Most are too dear: that is seen without judging them. Many are predicted alike.
-                let predicted = self.engine.predict(self.asked, provider);
-                let own = match &mut alike {
-                    Some((known, line)) if *known == predicted => line,
-                    other => {
-                        let usage = self.within_timeout(predicted);
-                        &mut other.insert((predicted, Line::of(&form.terms, code.memory_mb, &usage))).1
-                    }
-                };
-                if own.is_above(entry.rate, bound) {
-                    continue;
-                }
-            }
-            if let Some(offer) = self.engine.shelf.offer(entry.slot)
-                && self.judge(entry.slot, offer) == Some(true)
-            {
-                limit = self.limit(line).min(until);
-            }
-        }
-    }
-
-    /// The greatest rate at which an offer on the line may still be among the best two.
-    fn limit(&self, line: &Line) -> u64 {
-        self.top.bound().map_or(u64::MAX, |bound| line.greatest_rate_within(bound))
-    }
-
-    /// Whether whoever waits behind `entry` at its price can neither be cheaper than the best two nor have waited longer.
-    fn ties_are_settled(&self, line: &Line, entry: &Entry) -> bool {
-        self.top.second.is_some_and(|second| second.place < entry.place && line.is_at_least(entry.rate, second.cost))
-    }
-
-    fn is_unaffordable(&self, entry: &Entry) -> bool {
-        let is_market = || self.engine.kind_of(ProviderId::new(entry.provider)) == ProviderKind::Market;
-        self.unaffordable_from.is_some_and(|rate| entry.rate >= rate) && is_market()
-    }
-
-    /// Judges one offer: if it may serve the bid, whether the best two changed.
-    fn judge(&mut self, slot: OfferSlot, offer: &Offer) -> Option<bool> {
+    /// Judges one offer: its cost, if it may serve the bid.
+    fn judge(&mut self, slot: OfferSlot) -> Option<Money> {
+        let offer = self.engine.shelf.offer(slot)?;
         match self.engine.consider(self.asked, slot, offer) {
-            Ok(candidate) => Some(self.top.offer(candidate)),
+            Ok(candidate) => {
+                self.learned_serves |= !candidate.on_prior;
+                self.top.offer(candidate);
+                Some(candidate.cost)
+            }
             Err(reason) => {
                 if matches!(reason, Reason::InsufficientFunds { .. }) {
                     self.unaffordable_from.get_or_insert(offer.tariff.per_gb_second.picodollars());
@@ -431,104 +355,13 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The cheapest rate of each form in these markets.
-fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)]) -> Vec<(&'a FormTerms, u64)> {
-    let mut cheapest: Vec<(&FormTerms, u64)> = Vec::new();
-    for form in markets.iter().flat_map(|(market, _)| engine.shelf.markets[market.index()].forms()) {
-        let Some(first) = form.ranks.from(0).next() else { continue };
-        match cheapest.iter_mut().find(|(terms, _)| **terms == form.terms) {
-            Some((_, rate)) => *rate = first.rate.min(*rate),
-            None => cheapest.push((&form.terms, first.rate)),
-        }
-    }
-    cheapest
-}
-
-/// The least numerator of a cost by the rate per GB-s, for offers of one form.
-struct Line {
-    fixed: u128,
-    slope: u128,
-}
-
-impl Line {
-    fn of(terms: &FormTerms, memory_mb: u32, usage: &Usage) -> Line {
-        Line {
-            fixed: terms.tariff.numerator(memory_mb, terms.vcpus_milli, usage),
-            slope: terms.tariff.numerator_per_rate(memory_mb, usage),
-        }
-    }
-
-    /// The greatest rate whose cost is at most `cost`.
-    fn greatest_rate_within(&self, cost: Money) -> u64 {
-        let most = u128::from(cost.picodollars()) * Tariff::DENOMINATOR;
-        match most.checked_sub(self.fixed) {
-            None => 0, // no rate is cheap enough; one rate too many is looked at
-            Some(_) if self.slope == 0 => u64::MAX,
-            Some(rest) => u64::try_from(rest / self.slope).unwrap_or(u64::MAX),
-        }
-    }
-
-    /// Whether the cost at `rate` is more than `cost`.
-    fn is_above(&self, rate: u64, cost: Money) -> bool {
-        self.fixed + u128::from(rate) * self.slope > u128::from(cost.picodollars()) * Tariff::DENOMINATOR
-    }
-
-    /// Whether the cost at `rate` is at least `cost`.
-    fn is_at_least(&self, rate: u64, cost: Money) -> bool {
-        let Some(below) = cost.picodollars().checked_sub(1) else { return true };
-        self.fixed + u128::from(rate) * self.slope > u128::from(below) * Tariff::DENOMINATOR
-    }
-}
-
-/// The greatest rate whose reference price is at most `price`.
-fn greatest_rate_at(terms: &FormTerms, price: Price) -> u64 {
-    let reference = FormTerms { vcpus_milli: VCPUS_MAX_MILLI, ..*terms };
-    let line = Line::of(&reference, Tariff::REFERENCE_MEMORY_MB, &Tariff::REFERENCE_USAGE);
-    let calls = price.picodollars() / Tariff::REFERENCE_CALLS_PER_GB_SECOND;
-    Money::from_picodollars(calls).map_or(u64::MAX, |cost| line.greatest_rate_within(cost))
-}
-
-/// What a max cost buys of the least duration, in the worst case.
-struct Bought {
-    worst: Line,
-    /// What is in the worst case and not in the prediction, and what one increment of time adds.
-    slack: Line,
-}
-
-impl Bought {
-    fn of(terms: &FormTerms, memory_mb: u32, least: &Usage, answer_limit_bytes: u64) -> Bought {
-        let least_ms = least.wall_us.div_ceil(1000).max(1);
-        let cpu_us = least_ms * 1000 * u64::from(terms.vcpus_milli) / 1000;
-        let worst = Usage { wall_us: least_ms * 1000, cpu_us, cold_us: 0, egress_bytes: answer_limit_bytes };
-        let step_ms = u64::from(terms.tariff.increment_ms.max(terms.tariff.minimum_ms));
-        let step = Usage { wall_us: step_ms * 1000, ..Usage::default() };
-        Bought {
-            worst: Line::of(terms, memory_mb, &worst),
-            slack: Line {
-                fixed: terms.tariff.numerator(memory_mb, terms.vcpus_milli, &worst),
-                slope: terms.tariff.numerator_per_rate(memory_mb, &step),
-            },
-        }
-    }
-
-    fn greatest_rate_within(&self, max_cost: Money) -> u64 {
-        self.worst.greatest_rate_within(max_cost)
-    }
-
-    /// The least rate at which a duration cut to the max cost may be predicted to cost at most `bound`: the cost of a cut
-    /// call is the max cost but for the slack.
-    fn least_rate_below(&self, max_cost: Money, bound: Money) -> u64 {
-        let least = u128::from(max_cost.saturating_sub(bound).picodollars()) * Tariff::DENOMINATOR;
-        match least.checked_sub(self.slack.fixed) {
-            None => 0,
-            Some(_) if self.slack.slope == 0 => u64::MAX,
-            Some(rest) => u64::try_from(rest / self.slack.slope).unwrap_or(u64::MAX),
-        }
-    }
+/// The prediction of which it is known only that it takes at least so long.
+fn at_least(wall_us: u64) -> Predicted {
+    Predicted { wall_us, cpu_us: 0, cold_us: 0, on_prior: false }
 }
 
 /// The best candidate and the best one of another provider.
-#[derive(Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 struct TopTwo {
     first: Option<Candidate>,
     second: Option<Candidate>,
@@ -540,20 +373,16 @@ impl TopTwo {
         self.second.map(|second| second.cost)
     }
 
-    /// Takes a candidate in; whether anything changed.
-    fn offer(&mut self, candidate: Candidate) -> bool {
+    /// Takes a candidate in.
+    fn offer(&mut self, candidate: Candidate) {
         let better = |than: &Option<Candidate>| than.is_none_or(|than| candidate.rank() < than.rank());
         if better(&self.first) {
             let beaten = self.first.replace(candidate);
             if let Some(beaten) = beaten.filter(|beaten| beaten.provider != candidate.provider) {
                 self.second = Some(beaten);
             }
-            return true;
-        }
-        let runs_up = self.first.is_some_and(|first| first.provider != candidate.provider) && better(&self.second);
-        if runs_up {
+        } else if self.first.is_some_and(|first| first.provider != candidate.provider) && better(&self.second) {
             self.second = Some(candidate);
         }
-        runs_up
     }
 }

@@ -34,14 +34,14 @@ impl Engine {
         provider.protection = logon.protection;
         quotas::state(id, &mut provider.quotas, &logon.quotas, &mut self.dues);
         let (session, name) = (provider.session, provider.name.clone());
-        self.shelf.state_pools(id, &logon.pools, &mut self.registry, events);
+        self.shelf.state_pools(id, &logon.pools, events);
         self.wake_bids();
         events.push(Event::SessionBegan { provider: id, name, session });
         Ok(Reply::Session(session))
     }
 
     pub(crate) fn end_session(&mut self, id: ProviderId, why: SessionEnding, events: &mut Vec<Event>) {
-        self.shelf.cancel(id, |_| true, &mut self.registry, &mut self.dues, events);
+        self.shelf.cancel(id, |_| true, &mut self.dues, events);
         self.go_offline(id, why, events);
     }
 
@@ -54,7 +54,7 @@ impl Engine {
     /// Leaves the offers that expire to their expiry.
     pub(crate) fn logout(&mut self, id: ProviderId, session: u32, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         self.registry.in_session(id, session)?;
-        self.shelf.cancel(id, |offer| offer.expires.is_none(), &mut self.registry, &mut self.dues, events);
+        self.shelf.cancel(id, |offer| offer.expires.is_none(), &mut self.dues, events);
         self.go_offline(id, SessionEnding::Logout, events);
         Ok(Reply::Done)
     }
@@ -66,7 +66,7 @@ impl Engine {
         if provider.online {
             self.end_session(id, SessionEnding::Killed, events);
         } else {
-            self.shelf.cancel(id, |_| true, &mut self.registry, &mut self.dues, events);
+            self.shelf.cancel(id, |_| true, &mut self.dues, events);
         }
         Ok(Reply::Done)
     }
@@ -80,7 +80,7 @@ impl Engine {
     ) -> Result<Reply, Refusal> {
         book::check_pools(pools)?;
         self.registry.in_session(id, session)?;
-        self.shelf.state_pools(id, pools, &mut self.registry, events);
+        self.shelf.state_pools(id, pools, events);
         self.wake_bids();
         Ok(Reply::Done)
     }
@@ -92,9 +92,9 @@ impl Engine {
         pool: u32,
         events: &mut Vec<Event>,
     ) -> Result<Reply, Refusal> {
-        let pools = &self.registry.in_session(id, session)?.pools;
+        self.registry.in_session(id, session)?;
         let unknown = || Refusal::Unknown { what: "pool", name: pool.to_string() };
-        let slot = *pools.get(pool as usize).ok_or_else(unknown)?;
+        let slot = *self.shelf.sellers[id.index()].pools.get(pool as usize).ok_or_else(unknown)?;
         self.shelf.busy(slot, events);
         Ok(Reply::Done)
     }
@@ -123,10 +123,11 @@ impl Engine {
             return Err(Refusal::OverLimit { limit: "quotes a second", most: most.into() });
         }
         let provider = &self.registry.providers[quote.provider.index()];
-        let counter = Counter { at, pools: provider.pools.len(), quotas: &provider.quotas, bands: market.terms.bands };
+        let seller = &self.shelf.sellers[quote.provider.index()];
+        let counter = Counter { at, pools: seller.pools.len(), quotas: &provider.quotas, bands: market.terms.bands };
         let postings = book::postings(&quote.rungs, &counter, |name| self.ledger.find(name.as_str()))?;
         if let Some(most) = limits.offers {
-            let elsewhere = provider.ladders.len() - provider.ladders.of(quote.market).len();
+            let elsewhere = seller.ladders.len() - seller.ladders.of(quote.market).len();
             if elsewhere + quote.rungs.len() > most as usize {
                 return Err(Refusal::OverLimit { limit: "live offers", most: most.into() });
             }
@@ -134,7 +135,7 @@ impl Engine {
         let provider = &mut self.registry.providers[quote.provider.index()];
         provider.last_quote = quote.number;
         provider.quoted = (now, quoted + 1);
-        self.shelf.replace_ladder(quote, &postings, sequence, &mut self.registry, &mut self.dues, events);
+        self.shelf.replace_ladder(quote, &postings, sequence, &mut self.dues, events);
         self.wake_bids();
         Ok(Reply::Done)
     }

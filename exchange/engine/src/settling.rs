@@ -197,7 +197,9 @@ impl Engine {
         let function = &mut self.registry.functions[lease.function.index()];
         let Some(revision) = function.revision_mut(lease.revision) else { return };
         if let Some(ratio) = revision.durations.learn(lease.provider, &seen) {
-            self.registry.compare(lease.provider, ratio);
+            let general = &mut self.registry.providers[lease.provider.index()].general_ratio;
+            *general = general.moved_towards(ratio);
+            self.shelf.scores.compare(lease.provider, *general);
         }
     }
 }

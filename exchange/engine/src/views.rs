@@ -166,7 +166,7 @@ impl Engine {
 
     /// A provider's pools, in the order of its logon.
     pub fn pools(&self, provider: ProviderId) -> Vec<PoolView> {
-        let slots = self.provider(provider).map_or(&[][..], |provider| &provider.pools);
+        let slots = self.shelf.sellers.get(provider.index()).map_or(&[][..], |seller| &seller.pools);
         let view = |slot: &u32| {
             let pool = &self.shelf.pools[*slot as usize];
             PoolView { size: pool.size, leased_mb: pool.leased_mb, leases: pool.leases }
@@ -176,8 +176,8 @@ impl Engine {
 
     /// A market's live offers, cheapest first, then oldest.
     pub fn book(&self, market: MarketId) -> Vec<OfferChange> {
-        let Some(index) = self.shelf.markets.get(market.index()) else { return Vec::new() };
-        let offers = index.slots().filter_map(|slot| self.shelf.offer(slot));
+        let steps = self.shelf.sellers.iter().flat_map(|seller| seller.ladders.of(market));
+        let offers = steps.filter_map(|step| self.shelf.offer(step.slot));
         let mut book: Vec<_> = offers.map(|offer| self.shelf.change(offer)).collect();
         book.sort_unstable_by_key(|offer| (offer.price, offer.offer));
         book

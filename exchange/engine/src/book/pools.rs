@@ -4,7 +4,6 @@ use merit_terms::{PoolSize, ProviderId, Refusal};
 
 use super::{Pool, PoolSlot, Shelf};
 use crate::event::Event;
-use crate::registry::Registry;
 
 const POOLS_MAX: usize = 64;
 
@@ -14,11 +13,10 @@ impl Shelf {
         &mut self,
         provider: ProviderId,
         sizes: &[PoolSize],
-        registry: &mut Registry,
         events: &mut Vec<Event>,
     ) {
         let nothing = PoolSize { memory_mb: 0, slots: 0 };
-        let slots = &mut registry.providers[provider.index()].pools;
+        let mut slots = std::mem::take(&mut self.sellers[provider.index()].pools);
         while slots.len() < sizes.len() {
             slots.push(self.pools.len() as PoolSlot);
             self.pools.push(Pool {
@@ -27,7 +25,6 @@ impl Shelf {
                 size: nothing,
                 leased_mb: 0,
                 leases: 0,
-                offers: Vec::new(),
                 any_closed: false,
                 most_min_mb: 0,
             });
@@ -38,12 +35,13 @@ impl Shelf {
             let before = std::mem::replace(&mut pool.size, size);
             events.push(pool.event());
             if before != size {
-                self.refresh_pool(slot);
+                self.arrange_pool(slot);
             }
             if size.memory_mb > before.memory_mb || size.slots > before.slots {
                 self.wake_pool(slot);
             }
         }
+        self.sellers[provider.index()].pools = slots;
     }
 
     /// Lowers a pool to what runs in it now.
@@ -52,7 +50,7 @@ impl Shelf {
         pool_of.size.memory_mb = pool_of.size.memory_mb.min(pool_of.leased_mb);
         pool_of.size.slots = pool_of.size.slots.min(pool_of.leases);
         events.push(pool_of.event());
-        self.refresh_pool(pool);
+        self.arrange_pool(pool);
     }
 }
 

@@ -5,13 +5,12 @@
 
 use merit_terms::{AccountId, Name, OfferId, Price, Refusal, Rung, Time};
 
-use super::{Extras, Offer, OfferSlot, PoolSlot, Shelf, Stand};
+use super::{Extras, Offer, OfferSlot, PoolSlot, Seller, Shelf};
 use crate::command::Quote;
 use crate::due::{Due, Dues};
 use crate::event::Event;
-use crate::ladders::Step;
+use crate::ladders::{Ladders, Room, Step};
 use crate::quotas::Allowance;
-use crate::registry::Registry;
 
 /// A rung with what its names stand for.
 pub(crate) struct Posting<'a> {
@@ -68,51 +67,52 @@ impl Shelf {
         quote: &Quote,
         postings: &[Posting<'_>],
         sequence: u64,
-        registry: &mut Registry,
         dues: &mut Dues,
         events: &mut Vec<Event>,
     ) {
-        let provider = &mut registry.providers[quote.provider.index()];
-        let before = provider.ladders.of(quote.market);
+        let Seller { pools, mut ladders } = std::mem::take(&mut self.sellers[quote.provider.index()]);
+        let before = ladders.of(quote.market).to_vec();
         let mut ladder: Vec<Step> = Vec::with_capacity(postings.len());
         for posting in postings {
-            let pool = provider.pools[posting.rung.pool as usize];
+            let (market, pool) = (quote.market, pools[posting.rung.pool as usize]);
             let rate = posting.rung.tariff.per_gb_second.picodollars();
             let is_same = |step: &&Step| {
                 step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
             };
-            let kept = before.iter().find(is_same).map_or(NEW, |step| step.slot);
-            ladder.push(Step { market: quote.market, rate, slot: kept, form: 0 });
+            let new = Step { rate, market, slot: NEW, pool, form: 0, room: Room::Unseen };
+            ladder.push(before.iter().find(is_same).copied().unwrap_or(new));
         }
         // What goes is at hand, and makes room for what comes.
-        for step in before {
+        for step in &before {
             if ladder.iter().all(|kept| kept.slot != step.slot) {
-                self.retire(step.slot, dues, events);
+                self.retire(quote.provider, &mut ladders, step, dues, events);
             }
         }
         for (step, posting) in ladder.iter_mut().zip(postings) {
             if step.slot == NEW {
-                let pool = provider.pools[posting.rung.pool as usize];
-                step.slot = self.post_rung(quote, posting, pool, sequence, dues, events);
+                self.post_rung(quote, posting, step, sequence, dues, events);
             } else {
-                self.requote(step.slot, posting, sequence, dues, events);
+                self.requote(&mut ladders, step, posting, sequence, dues, events);
             }
-            step.form = self.offer(step.slot).map_or(0, |offer| offer.form);
         }
         self.share_places(&ladder);
-        provider.ladders.replace(quote.market, ladder);
+        ladders.replace(quote.market, ladder);
+        self.sellers[quote.provider.index()] = Seller { pools, ladders };
+        self.arrange(quote.provider, quote.market);
     }
 
     fn requote(
         &mut self,
-        slot: OfferSlot,
+        ladders: &mut Ladders,
+        step: &mut Step,
         posting: &Posting<'_>,
         sequence: u64,
         dues: &mut Dues,
         events: &mut Vec<Event>,
     ) {
+        let slot = step.slot;
         let Some(offer) = self.offers[slot as usize].as_mut() else { return };
-        let (id, expires) = (offer.id, posting.rung.expires);
+        let (id, provider, expires) = (offer.id, offer.provider, posting.rung.expires);
         if offer.expires != expires {
             if let Some(before) = std::mem::replace(&mut offer.expires, expires) {
                 dues.remove(&(before, Due::Offer(id, slot)));
@@ -127,12 +127,12 @@ impl Shelf {
             }
             return;
         }
-        self.unindex(slot);
+        self.orphan(provider, ladders, step);
         if let Some(offer) = self.offers[slot as usize].as_mut() {
             offer.take_over(posting);
             offer.place = sequence;
         }
-        self.index(slot);
+        (step.form, step.room) = (self.adopt(slot), Room::Unseen);
         self.wake(slot);
         self.show(slot, events);
     }
@@ -149,18 +149,18 @@ impl Shelf {
         &mut self,
         quote: &Quote,
         posting: &Posting<'_>,
-        pool: PoolSlot,
+        step: &mut Step,
         sequence: u64,
         dues: &mut Dues,
         events: &mut Vec<Event>,
-    ) -> OfferSlot {
+    ) {
         self.last_offer += 1;
         let (rung, id) = (posting.rung, OfferId(self.last_offer));
         let slot = self.post(Offer {
             id,
             provider: quote.provider,
             market: quote.market,
-            pool,
+            pool: step.pool,
             rung: rung.id,
             tariff: rung.tariff,
             vcpus_milli: rung.vcpus_milli,
@@ -177,17 +177,14 @@ impl Shelf {
             extras: posting.extras(),
             enforces_timeout: rung.enforces_timeout,
             retired: false,
-            stand: Stand::Nowhere,
-            form: 0,
+            closed_at: 0,
         });
         if let Some(expires) = rung.expires {
             dues.insert((expires, Due::Offer(id, slot)));
         }
-        self.pools[pool as usize].offers.push(slot);
-        self.index(slot);
+        (step.slot, step.form) = (slot, self.adopt(slot));
         self.wake(slot);
         self.show(slot, events);
-        slot
     }
 
     /// Rungs of one ladder with one tariff tie for every bid, and so share one place: the latest.
@@ -202,8 +199,10 @@ impl Shelf {
             };
             let Some(latest) = ladder.iter().filter_map(|other| place_of(self, other)).max() else { continue };
             for other in ladder {
-                if place_of(self, other).is_some_and(|place| place != latest) {
-                    self.replace(other.slot, latest);
+                if place_of(self, other).is_some_and(|place| place != latest)
+                    && let Some(offer) = self.offer_mut(other.slot)
+                {
+                    offer.place = latest;
                 }
             }
         }
