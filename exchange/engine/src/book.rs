@@ -349,13 +349,11 @@ impl Shelf {
         }
     }
 
-    /// Notes that every live offer under a quota may be bought again.
-    pub(crate) fn wake_quota(&mut self, registry: &Registry, provider: ProviderId, quota: u32) {
+    /// Notes that those of a provider's live offers that are meant may be bought again.
+    pub(crate) fn wake_offers(&mut self, registry: &Registry, provider: ProviderId, meant: impl Fn(&Offer) -> bool) {
         let steps = registry.providers[provider.index()].ladders.all().iter();
-        let mut offers: Vec<&Offer> = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).collect();
-        offers.retain(|offer| offer.quota == Some(quota));
-        offers.sort_unstable_by_key(|offer| offer.id);
-        self.woken.extend(offers.into_iter().map(|offer| (offer.market, offer.price)));
+        let offers = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).filter(|offer| meant(offer));
+        self.woken.extend(offers.map(|offer| (offer.market, offer.price)));
     }
 
     fn clear(&mut self, slot: OfferSlot) {

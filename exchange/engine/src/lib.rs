@@ -185,10 +185,13 @@ impl Engine {
             }
             Command::SetProviderLimits { provider, limits } => {
                 self.registry.provider_mut(*provider)?.limits = *limits;
+                self.wake_provider(*provider);
                 Ok(Reply::Done)
             }
             Command::GrantLabels { provider, labels } => {
-                self.registry.grant_labels(*provider, labels).map(|()| Reply::Done)
+                self.registry.grant_labels(*provider, labels)?;
+                self.wake_provider(*provider);
+                Ok(Reply::Done)
             }
             Command::Kill { provider, reason } => self.kill(*provider, reason, events),
             Command::Revive { provider } => {
@@ -198,6 +201,7 @@ impl Engine {
             Command::PutFunction(command) => {
                 self.ledger.get(command.account)?;
                 let (function, revision) = self.registry.put_function(command)?;
+                self.wake_account(command.account);
                 Ok(Reply::Function { function, revision })
             }
             Command::DeleteFunction { function } => self.registry.delete_function(*function).map(|()| Reply::Done),

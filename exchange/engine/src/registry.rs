@@ -15,7 +15,7 @@ use crate::command::{
 };
 use crate::durations::Durations;
 use crate::estimate::Ratio;
-use crate::health::ProviderHealth;
+use crate::health::{ProviderHealth, Recoveries};
 use crate::ladders::Ladders;
 use crate::ledger::Spending;
 use crate::quotas::Allowance;
@@ -107,6 +107,8 @@ pub(crate) struct Registry {
     /// Each provider's general ratio, fastest first.
     #[serde(skip)]
     pub(crate) by_general: Vec<(Ratio, u32)>,
+    #[serde(skip)]
+    pub(crate) recoveries: Recoveries,
     markets_by_name: HashMap<MarketName, MarketId>,
     functions_by_name: HashMap<(AccountId, Name), FunctionId>,
     providers_by_name: HashMap<Name, ProviderId>,
@@ -237,9 +239,10 @@ impl Registry {
 
     /// Builds what can be computed from the rest.
     pub(crate) fn rebuild(&mut self) {
-        (self.classes, self.by_general) = (Classes::default(), Vec::new());
-        for id in 0..self.providers.len() as u32 {
-            self.admit(ProviderId::new(id), &[]);
+        (self.classes, self.by_general, self.recoveries) = (Classes::default(), Vec::new(), Recoveries::default());
+        for id in (0..self.providers.len() as u32).map(ProviderId::new) {
+            self.admit(id, &[]);
+            self.recoveries.enter(id, &self.providers[id.index()].health);
         }
         for id in 0..self.functions.len() {
             self.classify(id);

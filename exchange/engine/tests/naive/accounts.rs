@@ -98,7 +98,9 @@ impl Twin {
     pub(super) fn freeze(&mut self, id: AccountId, frozen: bool) -> Result<(), Refusal> {
         let was = std::mem::replace(&mut self.account_mut(id)?.frozen, frozen);
         if was && !frozen {
-            self.every_market().for_each(|market| self.trigger(market, Price::ZERO));
+            for market in self.every_market() {
+                self.trigger(market, Price::ZERO);
+            }
         }
         Ok(())
     }
@@ -107,6 +109,7 @@ impl Twin {
         self.account(id)?;
         check_budgets(&limits.budgets)?;
         self.account_mut(id)?.limits = limits.clone();
+        self.wake_account(id, "woken by limits of an account");
         Ok(())
     }
 

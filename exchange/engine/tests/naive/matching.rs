@@ -69,7 +69,7 @@ impl Twin {
         self.leases.iter().filter(|open| open.has_capacity && open.lease.function == function).count() as u32
     }
 
-    fn running_of(&self, account: merit_terms::AccountId) -> u32 {
+    pub(super) fn running_of(&self, account: merit_terms::AccountId) -> u32 {
         self.leases.iter().filter(|open| open.has_capacity && open.lease.account == account).count() as u32
     }
 
