@@ -169,6 +169,7 @@ impl Engine {
             Command::Deposit { account, amount } => {
                 self.ledger.get(*account)?;
                 self.ledger.transfer(OUTSIDE, *account, *amount);
+                self.wake_account(*account);
                 events.push(Event::Moved { from: OUTSIDE, to: *account, amount: *amount, why: Why::Deposit });
                 Ok(Reply::Done)
             }

@@ -63,6 +63,7 @@ impl Engine {
             CorrectionKind::Correction => Why::Correction { about, reason },
         };
         self.ledger.transfer(*from, *to, *amount);
+        self.wake_account(*to);
         events.push(Event::Moved { from: *from, to: *to, amount: *amount, why });
         Ok(Reply::Done)
     }

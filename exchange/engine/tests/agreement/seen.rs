@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies and refusals, codes of reasons in quotes, and paths.
-const REQUIRED: [&str; 102] = [
+const REQUIRED: [&str; 103] = [
     // Replies and refusals.
     "done",
     "named",
@@ -106,6 +106,7 @@ const REQUIRED: [&str; 102] = [
     "woken by limits of a provider",
     "woken by a function",
     "woken by labels",
+    "woken by money",
     "woken by a logon",
     "quota used up",
     "quota renewed",

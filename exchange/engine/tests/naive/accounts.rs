@@ -55,6 +55,7 @@ impl Twin {
     pub(super) fn deposit(&mut self, id: AccountId, amount: Money) -> Result<(), Refusal> {
         self.account(id)?;
         self.transfer(OUTSIDE, id, amount, Why::Deposit);
+        self.wake_account(id, "woken by money");
         Ok(())
     }
 
@@ -91,6 +92,7 @@ impl Twin {
             CorrectionKind::Refund => Why::Refund { about, reason },
         };
         self.transfer(*from, *to, *amount, why);
+        self.wake_account(*to, "woken by money");
         Ok(())
     }
 

@@ -135,7 +135,7 @@ impl Twin {
     }
 
     /// Its broker must be there to take it up.
-    fn may_match(&self, bid: &Resting) -> bool {
+    pub(super) fn may_match(&self, bid: &Resting) -> bool {
         let Some(request) = bid.deferred.bid.request else { return false };
         self.online_broker(request.session).is_ok() && !self.accounts[bid.deferred.bid.account.index()].frozen
     }

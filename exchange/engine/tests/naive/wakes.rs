@@ -1,8 +1,9 @@
 //! What wakes resting bids besides supply: time, the health of providers, and limits that allow more than before.
 
-use merit_engine::Lease;
-use merit_terms::{AccountId, Period, ProviderId, Time};
+use merit_engine::{Lease, Resting};
+use merit_terms::{AccountId, LeaseId, Period, ProviderId, Reason, Time};
 
+use super::deferred::as_matched;
 use super::{Offer, Twin};
 
 impl Twin {
@@ -58,5 +59,15 @@ impl Twin {
         if [of_account, of_function].into_iter().any(|(running, most)| most == Some(running + 1)) {
             self.wake_account(ended.account, "woken by concurrency");
         }
+    }
+    /// What stands against a resting bid; none, where an offer in its markets would serve it now.
+    pub(crate) fn obstacles_to(&self, resting: &Resting) -> Option<Vec<Reason>> {
+        let bid = as_matched(resting);
+        if !self.may_match(resting) || self.check_concurrency(&bid).is_err() {
+            return Some(Vec::new());
+        }
+        let Ok(decision) = self.decide(self.last_at, &bid, Some(resting)) else { return Some(Vec::new()) };
+        let serves = decision.ranked.iter().any(|offer| resting.markets.contains(&offer.market));
+        (!serves).then(|| decision.refused.into_iter().flat_map(|(_, reasons)| reasons).collect())
     }
 }
