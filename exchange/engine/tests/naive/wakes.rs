@@ -1,7 +1,7 @@
 //! What wakes resting bids besides supply: time, the health of providers, and limits that allow more than before.
 
 use merit_engine::{Lease, Resting};
-use merit_terms::{AccountId, LeaseId, Period, ProviderId, Reason, Time};
+use merit_terms::{AccountId, Period, ProviderId, Reason, Time};
 
 use super::deferred::as_matched;
 use super::{Offer, Twin};
