@@ -242,22 +242,15 @@ impl Shelf {
     /// Notes that every live offer of the pool may have more to sell.
     fn wake_pool(&mut self, pool: PoolSlot) {
         if self.watched {
-            self.wake_where(self.pools[pool as usize].provider, |offer| offer.pool == pool);
+            self.wake_offers(self.pools[pool as usize].provider, |offer| offer.pool == pool);
         }
     }
 
-    /// Notes that every live offer under a quota may be bought again.
-    pub(crate) fn wake_quota(&mut self, provider: ProviderId, quota: u32) {
-        self.wake_where(provider, |offer| offer.quota == Some(quota));
-    }
-
-    /// Oldest first.
-    fn wake_where(&mut self, provider: ProviderId, concerns: impl Fn(&Offer) -> bool) {
+    /// Notes that those of a provider's live offers that are meant may be bought again.
+    pub(crate) fn wake_offers(&mut self, provider: ProviderId, meant: impl Fn(&Offer) -> bool) {
         let steps = self.sellers[provider.index()].ladders.all().iter();
-        let mut offers: Vec<&Offer> = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).collect();
-        offers.retain(|offer| concerns(offer));
-        offers.sort_unstable_by_key(|offer| offer.id);
-        self.woken.extend(offers.into_iter().map(|offer| (offer.market, offer.price)));
+        let offers = steps.filter_map(|step| self.offers[step.slot as usize].as_ref()).filter(|offer| meant(offer));
+        self.woken.extend(offers.map(|offer| (offer.market, offer.price)));
     }
 
     fn clear(&mut self, slot: OfferSlot) {

@@ -7,6 +7,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Engine;
+use crate::bids::{Side, Sweep};
 use crate::book::{Offer, Seller};
 use crate::command::{AtDeadline, Audience, Bid, BrokerRequest, FunctionSettings, ProviderKind, Qualifier};
 use crate::event::{LeaseState, Resting};
@@ -131,6 +132,14 @@ impl Entity {
         }
     }
 
+    fn sweep(self, sweep: &Sweep) -> Entity {
+        let (after, floor, again) = sweep.parts();
+        self.option(after.map(|(limit, _)| limit.picodollars()))
+            .option(after.map(|(_, bid)| bid))
+            .int(floor.picodollars())
+            .option(again.map(Price::picodollars))
+    }
+
     fn hash(self) -> u128 {
         xxh3_128(&self.0)
     }
@@ -142,7 +151,13 @@ impl Engine {
         let hashes = self
             .accounts_hashes()
             .chain(self.market_hashes())
-            .chain(self.registry.providers.iter().zip(&self.shelf.sellers).map(|(provider, seller)| self.provider_hash(provider, seller)))
+            .chain(
+                self.registry
+                    .providers
+                    .iter()
+                    .zip(&self.shelf.sellers)
+                    .map(|(provider, seller)| self.provider_hash(provider, seller)),
+            )
             .chain(self.registry.functions.iter().flat_map(|function| self.function_hashes(function)))
             .chain(self.shelf.offers.iter().flatten().map(|offer| self.offer_hash(offer)))
             .chain(self.leases.open.values().map(|open| self.lease_hash(open)))
@@ -164,20 +179,28 @@ impl Engine {
         if !self.is_new() {
             return whole.hash();
         }
-        whole
+        let (mut of_markets, mut of_accounts) = (Vec::new(), Vec::new());
+        for (side, sweep) in self.bids.sweeps() {
+            match side {
+                Side::Market(market) => of_markets.push((market, sweep)),
+                Side::Account(account) => of_accounts.push((account, sweep)),
+            }
+        }
+        let whole = whole
             .int(self.rules)
             .int(self.losses.number())
             .each(self.leases.runs.iter(), |entity, (run, began)| entity.int(*run).int(*began))
             .each(self.leases.late.iter(), |entity, (lease, until)| entity.lease_id(*lease).time(*until))
             .each(self.brokers.0.iter(), |entity, (session, online)| entity.int(*session).int(*online))
-            .each(self.bids.sweeps(), |entity, (market, sweep)| {
-                let (after, floor, again) = sweep.parts();
-                let entity = entity.int(market.number()).option(after.map(|(limit, _)| limit.picodollars()));
-                let entity = entity.option(after.map(|(_, bid)| bid)).int(floor.picodollars());
-                entity.option(again.map(Price::picodollars))
-            })
-            .each(self.bids.eager(), |entity, bid| entity.int(bid))
-            .hash()
+            .each(of_markets.into_iter(), |entity, (market, sweep)| entity.int(market.number()).sweep(sweep))
+            .each(self.bids.eager(), |entity, bid| entity.int(bid));
+        match self.bids.next_look() {
+            None => whole.hash(),
+            Some(look) => whole
+                .each(of_accounts.into_iter(), |entity, (account, sweep)| entity.int(account.number()).sweep(sweep))
+                .time(look)
+                .hash(),
+        }
     }
 
     fn accounts_hashes(&self) -> impl Iterator<Item = u128> {

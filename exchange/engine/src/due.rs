@@ -1,4 +1,4 @@
-//! What is due when: deadlines of leases, bids, offers and quotas in one order of time.
+//! What is due when: deadlines of leases, bids, offers and quotas in one order of time, and when bids look again.
 
 use std::collections::BTreeSet;
 
@@ -26,6 +26,8 @@ pub(crate) enum Due {
     Renewal(ProviderId, u32),
     /// A forgotten lease that was settled need not be remembered any longer.
     Late(LeaseId),
+    /// The next moment at which time alone may serve a resting bid.
+    Look,
 }
 
 pub(crate) type Dues = BTreeSet<(Time, Due)>;
@@ -47,6 +49,7 @@ impl Engine {
                 Due::Late(lease) => {
                     self.leases.late.remove(&lease);
                 }
+                Due::Look => self.look(time),
             }
             ran += 1;
         }

@@ -3,7 +3,7 @@
 //! Owns the back-offs: each grows with every failure, and one trial call brings back what is well again. A function's own
 //! errors never count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::Engine;
 use crate::command::ProviderKind;
 use crate::event::{Event, Lease};
+use crate::registry::Registry;
 
 /// The first back-off; each failure doubles it.
 const FIRST_MS: u64 = 1_000;
@@ -43,6 +44,45 @@ pub(crate) struct ProviderHealth {
     pub(crate) revisions: BTreeMap<RevisionKey, BackOff>,
     /// The latest two accounts that were granted leases, with the time of the latest lease of each.
     pub(crate) users: [Option<(AccountId, Time)>; 2],
+}
+
+/// When which back-off ends, in order of time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recoveries(BTreeSet<(Time, ProviderId, Option<RevisionKey>)>);
+
+impl Recoveries {
+    /// The first end after `time`.
+    pub(crate) fn after(&self, time: Time) -> Option<Time> {
+        let from = (Time::from_micros(time.micros() + 1), ProviderId::new(0), None);
+        self.0.range(from..).next().map(|(end, ..)| *end)
+    }
+
+    /// Whose back-offs end at `time`, of revisions or of all.
+    pub(crate) fn at(&self, time: Time) -> Vec<ProviderId> {
+        let ends = self.0.range((time, ProviderId::new(0), None)..).take_while(|(end, ..)| *end == time);
+        let mut providers: Vec<ProviderId> = ends.map(|(_, provider, _)| *provider).collect();
+        providers.dedup();
+        providers
+    }
+
+    /// Enters all of a provider's.
+    pub(crate) fn enter(&mut self, provider: ProviderId, health: &ProviderHealth) {
+        self.0.extend(health.back_offs().map(|(revision, back_off)| (back_off.until, provider, revision)));
+    }
+
+    fn replace(
+        &mut self,
+        (provider, revision): (ProviderId, Option<RevisionKey>),
+        before: Option<BackOff>,
+        after: Option<BackOff>,
+    ) {
+        if let Some(before) = before {
+            self.0.remove(&(before.until, provider, revision));
+        }
+        if let Some(after) = after {
+            self.0.insert((after.until, provider, revision));
+        }
+    }
 }
 
 impl BackOff {
@@ -93,14 +133,17 @@ impl ProviderHealth {
         }
     }
 
-    /// A lease ended in a way that says nothing: whatever it tried may be tried again.
-    pub(crate) fn inconclusive(&mut self, lease: &Lease) {
+    /// A lease ended in a way that says nothing: whatever it tried may be tried again. Whether it tried anything.
+    fn inconclusive(&mut self, lease: &Lease) -> bool {
         let revision = self.revisions.get_mut(&(lease.function, lease.revision));
-        for back_off in self.whole.iter_mut().chain(revision) {
-            if back_off.trial == Some(lease.id) {
-                back_off.trial = None;
-            }
-        }
+        let tried = self.whole.iter_mut().chain(revision).filter(|back_off| back_off.trial == Some(lease.id));
+        tried.map(|back_off| back_off.trial = None).count() > 0
+    }
+
+    fn back_offs(&self) -> impl Iterator<Item = (Option<RevisionKey>, BackOff)> {
+        let whole = self.whole.map(|back_off| (None, back_off));
+        let revisions = self.revisions.iter().map(|(key, back_off)| (Some(*key), *back_off));
+        whole.into_iter().chain(revisions)
     }
 
     fn agree(&self, at: Time, kind: ProviderKind, account_of: impl Fn(FunctionId) -> AccountId) -> bool {
@@ -128,64 +171,91 @@ fn back(provider: ProviderId, revision: Option<RevisionKey>) -> Event {
 impl Engine {
     /// A lease failed by the provider's fault.
     pub(crate) fn provider_failed(&mut self, at: Time, lease: &Lease, events: &mut Vec<Event>) {
-        let functions = &self.registry.functions;
+        let Registry { functions, providers, recoveries, .. } = &mut self.registry;
         let account_of = |function: FunctionId| functions[function.index()].account;
-        let provider = &mut self.registry.providers[lease.provider.index()];
+        let (id, provider) = (lease.provider, &mut providers[lease.provider.index()]);
         let (kind, health) = (provider.kind, &mut provider.health);
+        let mut freed = false;
         health.revisions.retain(|key, back_off| {
             let remembered = back_off.failed_at.after_millis(REMEMBERED_MS) >= at;
             if !remembered {
-                events.push(back(lease.provider, Some(*key)));
+                recoveries.replace((id, Some(*key)), Some(*back_off), None);
+                events.push(back(id, Some(*key)));
+                freed = true;
             }
             remembered
         });
         let key = (lease.function, lease.revision);
         if health.whole.is_some_and(|whole| whole.failed_at.after_millis(REMEMBERED_MS) < at) {
-            health.whole = None;
-            events.push(back(lease.provider, None));
+            recoveries.replace((id, None), health.whole.take(), None);
+            events.push(back(id, None));
+            freed = true;
         }
-        let mut entry = health.revisions.remove(&key);
+        let before = health.revisions.remove(&key);
+        let mut entry = before;
         let counted = BackOff::fail(&mut entry, at, lease.id);
         health.revisions.extend(entry.map(|back_off| (key, back_off)));
+        recoveries.replace((id, Some(key)), before, entry);
         if let Some(back_off) = entry.filter(|_| counted) {
-            let until = back_off.until;
-            events.push(Event::Health { provider: lease.provider, revision: Some(key), until });
+            events.push(Event::Health { provider: id, revision: Some(key), until: back_off.until });
         }
-        let on_trial = health.whole.is_some_and(|whole| whole.trial == Some(lease.id));
+        let before = health.whole;
+        let on_trial = before.is_some_and(|whole| whole.trial == Some(lease.id));
         if (on_trial || health.agree(at, kind, account_of))
             && BackOff::fail(&mut health.whole, at, lease.id)
             && let Some(whole) = health.whole
         {
-            events.push(Event::Health { provider: lease.provider, revision: None, until: whole.until });
+            recoveries.replace((id, None), before, health.whole);
+            events.push(Event::Health { provider: id, revision: None, until: whole.until });
         }
-        health.inconclusive(lease);
+        freed |= health.inconclusive(lease);
+        self.look_again(id, freed);
+    }
+
+    /// A lease ended in a way that says nothing of its provider.
+    pub(crate) fn inconclusive(&mut self, lease: &Lease) {
+        if self.registry.providers[lease.provider.index()].health.inconclusive(lease) {
+            self.wake_provider(lease.provider);
+        }
+    }
+
+    /// A provider's back-offs changed; resting bids may be served by it if any was lifted.
+    fn look_again(&mut self, provider: ProviderId, lifted: bool) {
+        if self.shelf.watched {
+            self.look_next();
+        }
+        if lifted {
+            self.wake_provider(provider);
+        }
     }
 
     /// A provider answered: the revision is well there, and the provider, if this was its trial.
     pub(crate) fn provider_answered(&mut self, lease: &Lease, events: &mut Vec<Event>) {
         let provider = lease.provider;
-        let health = &mut self.registry.providers[provider.index()].health;
+        let Registry { providers, recoveries, .. } = &mut self.registry;
+        let health = &mut providers[provider.index()].health;
         if health.is_well() {
             return;
         }
+        let mut well = Vec::new();
         if health.whole.is_some_and(|whole| whole.trial == Some(lease.id)) {
-            health.whole = None;
-            events.push(back(provider, None));
-            let revisions = std::mem::take(&mut health.revisions);
-            events.extend(revisions.into_keys().map(|key| back(provider, Some(key))));
+            let all = std::mem::take(health);
+            health.users = all.users;
+            well.extend(all.back_offs());
         } else {
             let key = (lease.function, lease.revision);
-            if health.revisions.remove(&key).is_some() {
-                events.push(back(provider, Some(key)));
-            }
+            well.extend(health.revisions.remove(&key).map(|back_off| (Some(key), back_off)));
         }
+        for (revision, back_off) in &well {
+            recoveries.replace((provider, *revision), Some(*back_off), None);
+            events.push(back(provider, *revision));
+        }
+        self.look_again(provider, !well.is_empty());
     }
 
     /// Whether anything backs off at a provider, for views: revision, then what it is.
     pub(crate) fn back_offs(&self, provider: ProviderId) -> Vec<(Option<RevisionKey>, BackOff)> {
         let Some(provider) = self.registry.providers.get(provider.index()) else { return Vec::new() };
-        let whole = provider.health.whole.map(|back_off| (None, back_off));
-        let revisions = provider.health.revisions.iter().map(|(key, back_off)| (Some(*key), *back_off));
-        whole.into_iter().chain(revisions).collect()
+        provider.health.back_offs().collect()
     }
 }

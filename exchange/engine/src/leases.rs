@@ -169,6 +169,9 @@ impl Engine {
         }
         let exposure = &mut self.registry.providers[lease.provider.index()].exposure;
         *exposure -= u128::from(lease.worst_cost.picodollars());
+        if self.shelf.watched {
+            self.wake_exposed(lease.provider);
+        }
         self.return_capacity(&lease, slot, events);
         Some(lease)
     }
@@ -188,7 +191,10 @@ impl Engine {
                 revision.probes.remove(&lease.provider);
             }
         }
-        self.wake_bids();
+        if self.shelf.watched {
+            self.wake_bids();
+            self.wake_concurrent(lease);
+        }
     }
 
     /// One of a lease's two deadlines has come.
@@ -204,7 +210,7 @@ impl Engine {
             }
             let lease = open.lease.clone();
             self.dues.insert((lease.settle_by, Due::Lease(sequence)));
-            self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
+            self.inconclusive(&lease);
             return self.return_capacity(&lease, Some(slot), events);
         }
         match open.lease.claim {

@@ -170,6 +170,7 @@ impl Engine {
             Command::Deposit { account, amount } => {
                 self.ledger.get(*account)?;
                 self.ledger.transfer(OUTSIDE, *account, *amount);
+                self.wake_account(*account);
                 events.push(Event::Moved { from: OUTSIDE, to: *account, amount: *amount, why: Why::Deposit });
                 Ok(Reply::Done)
             }
@@ -187,10 +188,13 @@ impl Engine {
             }
             Command::SetProviderLimits { provider, limits } => {
                 self.registry.provider_mut(*provider)?.limits = *limits;
+                self.wake_provider(*provider);
                 Ok(Reply::Done)
             }
             Command::GrantLabels { provider, labels } => {
-                self.registry.grant_labels(*provider, labels).map(|()| Reply::Done)
+                self.registry.grant_labels(*provider, labels)?;
+                self.wake_provider(*provider);
+                Ok(Reply::Done)
             }
             Command::Kill { provider, reason } => self.kill(*provider, reason, events),
             Command::Revive { provider } => {
@@ -200,6 +204,7 @@ impl Engine {
             Command::PutFunction(command) => {
                 self.ledger.get(command.account)?;
                 let (function, revision) = self.registry.put_function(command)?;
+                self.wake_account(command.account);
                 Ok(Reply::Function { function, revision })
             }
             Command::DeleteFunction { function } => self.registry.delete_function(*function).map(|()| Reply::Done),

@@ -63,6 +63,7 @@ impl Engine {
             CorrectionKind::Correction => Why::Correction { about, reason },
         };
         self.ledger.transfer(*from, *to, *amount);
+        self.wake_account(*to);
         events.push(Event::Moved { from: *from, to: *to, amount: *amount, why });
         Ok(Reply::Done)
     }
@@ -70,8 +71,7 @@ impl Engine {
     pub(crate) fn freeze(&mut self, id: AccountId, frozen: bool) -> Result<Reply, Refusal> {
         let was_frozen = std::mem::replace(&mut self.ledger.get_mut(id)?.frozen, frozen);
         if was_frozen && !frozen {
-            let markets = self.registry.markets.len() as u32;
-            self.wake_markets((0..markets).map(merit_terms::MarketId::new));
+            self.wake_all_markets();
         }
         Ok(Reply::Done)
     }
@@ -80,6 +80,7 @@ impl Engine {
         let account = self.ledger.get_mut(id)?;
         check_budgets(&limits.budgets)?;
         account.limits = limits.clone();
+        self.wake_account(id);
         Ok(Reply::Done)
     }
 

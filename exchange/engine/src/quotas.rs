@@ -137,6 +137,14 @@ impl Engine {
         if used_mb_ms.is_none() {
             allowance.requests -= 1;
         }
+        self.wake_quota(provider, reserve.quota);
+    }
+
+    fn wake_quota(&mut self, provider: ProviderId, quota: u32) {
+        if self.shelf.watched {
+            self.shelf.wake_offers(provider, |offer| offer.quota == Some(quota));
+            self.wake_bids();
+        }
     }
 
     /// A period begins: what was sold out is there again.
@@ -145,8 +153,7 @@ impl Engine {
         let allowance = &mut self.registry.providers[provider.index()].quotas[quota as usize];
         allowance.renewal = None;
         allowance.roll(&calendar);
-        self.shelf.wake_quota(provider, quota);
-        self.wake_bids();
+        self.wake_quota(provider, quota);
     }
 }
 

@@ -42,7 +42,6 @@ impl<T> Default for Ranks<T> {
 }
 
 impl Ranks<Entry> {
-
     /// The entries of at least this rate, in order.
     pub(crate) fn from(&self, rate: u64) -> Walk<'_> {
         let first = if rate == 0 { 0 } else { self.chunks.partition_point(|chunk| chunk.last.rate < rate) };

@@ -15,7 +15,7 @@ use crate::command::{
 };
 use crate::durations::Durations;
 use crate::estimate::Ratio;
-use crate::health::ProviderHealth;
+use crate::health::{ProviderHealth, Recoveries};
 use crate::ledger::Spending;
 use crate::quotas::Allowance;
 use checks::check_function;
@@ -101,6 +101,8 @@ pub(crate) struct Registry {
     pub(crate) providers: Vec<Provider>,
     #[serde(skip)]
     pub(crate) classes: Classes,
+    #[serde(skip)]
+    pub(crate) recoveries: Recoveries,
     markets_by_name: HashMap<MarketName, MarketId>,
     functions_by_name: HashMap<(AccountId, Name), FunctionId>,
     providers_by_name: HashMap<Name, ProviderId>,
@@ -209,9 +211,10 @@ impl Registry {
 
     /// Builds what can be computed from the rest.
     pub(crate) fn rebuild(&mut self) {
-        self.classes = Classes::default();
-        for id in 0..self.providers.len() as u32 {
-            self.admit(ProviderId::new(id), &[]);
+        (self.classes, self.recoveries) = (Classes::default(), Recoveries::default());
+        for id in (0..self.providers.len() as u32).map(ProviderId::new) {
+            self.admit(id, &[]);
+            self.recoveries.enter(id, &self.providers[id.index()].health);
         }
         for id in 0..self.functions.len() {
             self.classify(id);

@@ -36,6 +36,8 @@ impl Engine {
         let (session, name) = (provider.session, provider.name.clone());
         self.shelf.state_pools(id, &logon.pools, events);
         self.wake_bids();
+        // What a logout left may draw on quotas that are stated higher now.
+        self.wake_provider(id);
         events.push(Event::SessionBegan { provider: id, name, session });
         Ok(Reply::Session(session))
     }

@@ -118,7 +118,7 @@ impl Engine {
         if fault && self.rules > 1 {
             self.provider_failed(at, lease, events);
         } else {
-            self.registry.providers[lease.provider.index()].health.inconclusive(lease);
+            self.inconclusive(lease);
         }
     }
 
@@ -148,7 +148,7 @@ impl Engine {
     pub(crate) fn close_lease(&mut self, id: LeaseId, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         self.leases.get(id).ok_or(Refusal::Closed)?;
         let lease = self.close(id.sequence, Money::ZERO, None, events).ok_or(Refusal::Closed)?;
-        self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
+        self.inconclusive(&lease);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Closed });
         Ok(Reply::Done)
     }

@@ -9,7 +9,7 @@ mod agreement;
 mod naive;
 mod random;
 
-use agreement::{Copies, Invariants, Seen, Told, compare, compare_quotes, same, same_facts, without_messages};
+use agreement::{Awake, Copies, Invariants, Seen, Told, compare, compare_quotes, same, same_facts, without_messages};
 use merit_engine::{Command, Engine};
 use merit_terms::Time;
 use naive::Twin;
@@ -57,7 +57,8 @@ fn answers_as_its_naive_twin_after_every_command() {
 
 fn run(seed: u64, commands: u64, seen: &mut Seen) {
     let (mut world, mut engine, mut twin) = (World::new(seed, Size::default()), Engine::new(), Twin::new());
-    let (mut told, mut invariants, mut copies) = (Told::default(), Invariants::default(), Copies::new());
+    let (mut told, mut invariants) = (Told::default(), Invariants::default());
+    let (mut awake, mut copies) = (Awake::default(), Copies::new());
     let mut place = Place { seed, number: 0, command: None };
     for number in 1..=commands {
         place.number = number;
@@ -86,6 +87,7 @@ fn run(seed: u64, commands: u64, seen: &mut Seen) {
             compare(&engine, &twin, &told);
             copies.check(&engine);
         }
+        awake.check(&twin);
         seen.note_state(&engine, &applied, &twin);
         world.observe(&command, &applied);
     }

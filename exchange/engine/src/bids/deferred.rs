@@ -37,8 +37,8 @@ impl Engine {
         if !waits {
             return Err(refusal);
         }
-        if self.bids.counts.get(&resting.deferred.bid.account).is_some_and(|count| *count >= BIDS_MAX) {
-            return Err(Refusal::OverLimit { limit: "resting bids", most: BIDS_MAX.into() });
+        if self.bids.count(resting.deferred.bid.account) >= BIDS_MAX {
+            return Err(Refusal::OverLimit { limit: "resting bids", most: BIDS_MAX as u64 });
         }
         self.affords(&resting)?;
         let id = resting.id;
@@ -105,8 +105,11 @@ impl Engine {
         self.hold_for_bid(&resting, true);
         self.dues.insert((resting.deferred.deadline, Due::Bid(resting.id.sequence)));
         events.push(Event::BidRested(Box::new(resting.clone())));
+        let at = resting.rested_at;
         self.bids.insert(resting);
-        self.shelf.watched = true;
+        if !self.shelf.watched {
+            self.begin_looking(at);
+        }
     }
 
     /// Takes a bid out of the books, with its hold and its deadline.
@@ -114,7 +117,9 @@ impl Engine {
         let resting = self.bids.remove(sequence)?;
         self.hold_for_bid(&resting, false);
         self.dues.remove(&(resting.deferred.deadline, Due::Bid(sequence)));
-        self.shelf.watched = !self.bids.resting.is_empty();
+        if self.bids.resting.is_empty() {
+            self.end_looking();
+        }
         Some(resting)
     }
 
@@ -186,7 +191,7 @@ impl Engine {
         let resting = self.leases.open.get_mut(&sequence).and_then(|open| open.resting.take());
         let Some(resting) = resting else { return };
         let Some(lease) = self.close(sequence, Money::ZERO, None, events) else { return };
-        self.registry.providers[lease.provider.index()].health.inconclusive(&lease);
+        self.inconclusive(&lease);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotTakenUp });
         let (id, deadline) = (resting.id.sequence, resting.deferred.deadline);
         let resting = Resting { rested_at: at, ..*resting };

@@ -1,31 +1,17 @@
-//! Sweeps: resting bids look at what appeared, got cheaper, freed or renewed, best limit first.
+//! Sweeps: resting bids that were woken look at the market again, best limit first.
 //!
 //! A command goes on with them for at most [`EXAMINED_MAX`] bids, and matches at most one.
 
-use merit_terms::{MarketId, Price, Time};
+use merit_terms::Time;
 
 use super::deferred::effective;
-use super::{EXAMINED_MAX, TAKE_UP_WITHIN_MS};
+use super::{EXAMINED_MAX, Side, TAKE_UP_WITHIN_MS};
 use crate::Engine;
 use crate::command::Bid;
 use crate::due::Due;
 use crate::event::{BidEnding, Event, Resting};
 
 impl Engine {
-    /// Begins sweeps where the shelf says that there is more supply.
-    pub(crate) fn wake_bids(&mut self) {
-        for (market, price) in std::mem::take(&mut self.shelf.woken) {
-            self.bids.trigger(market, price);
-        }
-    }
-
-    /// Begins sweeps in markets over all of their bids.
-    pub(crate) fn wake_markets(&mut self, markets: impl IntoIterator<Item = MarketId>) {
-        for market in markets {
-            self.bids.trigger(market, Price::ZERO);
-        }
-    }
-
     /// Goes on with what is to be examined: at most [`EXAMINED_MAX`] bids, until one is matched. How many were.
     pub(crate) fn sweep(&mut self, at: Time, sequence: u64, events: &mut Vec<Event>) -> usize {
         let mut examined = 0;
@@ -37,10 +23,10 @@ impl Engine {
                 return examined;
             }
         }
-        let markets: Vec<MarketId> = self.bids.sweeps.keys().copied().collect();
-        for market in markets {
+        let sides: Vec<Side> = self.bids.sweeps.keys().copied().collect();
+        for side in sides {
             while examined < EXAMINED_MAX
-                && let Some(bid) = self.bids.next(market)
+                && let Some(bid) = self.bids.next(side)
             {
                 examined += 1;
                 if self.may_match(at, bid) && self.match_bid(at, sequence, bid, effective, events) {

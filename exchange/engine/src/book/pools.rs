@@ -9,12 +9,7 @@ const POOLS_MAX: usize = 64;
 
 impl Shelf {
     /// Sets a provider's pools to what it states; leases on them stay.
-    pub(crate) fn state_pools(
-        &mut self,
-        provider: ProviderId,
-        sizes: &[PoolSize],
-        events: &mut Vec<Event>,
-    ) {
+    pub(crate) fn state_pools(&mut self, provider: ProviderId, sizes: &[PoolSize], events: &mut Vec<Event>) {
         let nothing = PoolSize { memory_mb: 0, slots: 0 };
         let mut slots = std::mem::take(&mut self.sellers[provider.index()].pools);
         while slots.len() < sizes.len() {

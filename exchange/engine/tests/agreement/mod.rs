@@ -1,5 +1,6 @@
 //! Whether the engine and its twin see the same market, and whether the events told of all of it.
 
+mod awake;
 mod copies;
 mod facts;
 mod invariants;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use merit_engine::{Applied, Bid, Candidate, Engine, Lease, LeaseState, MeritOrder, Resting, SpendingOf};
 use merit_terms::{FunctionId, LeaseId, OfferId, Period, ProviderId, Reason, Refusal};
 
+pub(crate) use awake::Awake;
 pub(crate) use copies::Copies;
 pub(crate) use facts::same_facts;
 pub(crate) use invariants::Invariants;

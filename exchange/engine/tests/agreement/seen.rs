@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies and refusals, codes of reasons in quotes, and paths.
-const REQUIRED: [&str; 91] = [
+const REQUIRED: [&str; 103] = [
     // Replies and refusals.
     "done",
     "named",
@@ -96,6 +96,18 @@ const REQUIRED: [&str; 91] = [
     "not taken up",
     "taken up",
     "64 bids examined",
+    "woken by the end of a back-off",
+    "woken by the end of a trial",
+    "woken by a provider that is well",
+    "woken by a new day",
+    "woken by exposure",
+    "woken by concurrency",
+    "woken by limits of an account",
+    "woken by limits of a provider",
+    "woken by a function",
+    "woken by labels",
+    "woken by money",
+    "woken by a logon",
     "quota used up",
     "quota renewed",
     "provider out",
@@ -249,6 +261,7 @@ impl Seen {
 
     /// What is seen of the market as it stands after a command.
     pub(crate) fn note_state(&mut self, engine: &Engine, applied: &Applied, twin: &Twin) {
+        twin.woken.iter().for_each(|why| self.see(why));
         self.see_if(twin.has_dues(applied.at), "over 64 due");
         let was_matched = twin.events.iter().any(|event| matches!(event, Event::Granted(_)));
         self.see_if(twin.has_pending() && !was_matched, "64 bids examined");

@@ -22,3 +22,4 @@ mod providers;
 mod quotas;
 mod sessions;
 mod sweeps;
+mod wakes;

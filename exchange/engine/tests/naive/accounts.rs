@@ -55,6 +55,7 @@ impl Twin {
     pub(super) fn deposit(&mut self, id: AccountId, amount: Money) -> Result<(), Refusal> {
         self.account(id)?;
         self.transfer(OUTSIDE, id, amount, Why::Deposit);
+        self.wake_account(id, "woken by money");
         Ok(())
     }
 
@@ -91,6 +92,7 @@ impl Twin {
             CorrectionKind::Refund => Why::Refund { about, reason },
         };
         self.transfer(*from, *to, *amount, why);
+        self.wake_account(*to, "woken by money");
         Ok(())
     }
 
@@ -98,7 +100,9 @@ impl Twin {
     pub(super) fn freeze(&mut self, id: AccountId, frozen: bool) -> Result<(), Refusal> {
         let was = std::mem::replace(&mut self.account_mut(id)?.frozen, frozen);
         if was && !frozen {
-            self.every_market().for_each(|market| self.trigger(market, Price::ZERO));
+            for market in self.every_market() {
+                self.trigger(market, Price::ZERO);
+            }
         }
         Ok(())
     }
@@ -107,6 +111,7 @@ impl Twin {
         self.account(id)?;
         check_budgets(&limits.budgets)?;
         self.account_mut(id)?.limits = limits.clone();
+        self.wake_account(id, "woken by limits of an account");
         Ok(())
     }
 

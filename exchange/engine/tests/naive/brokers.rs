@@ -28,7 +28,9 @@ impl Twin {
         let (mut bids, markets): (Vec<_>, Vec<Vec<MarketId>>) = bids.map(|bid| (bid.id, bid.markets.clone())).unzip();
         bids.sort();
         let is_among = |market: &MarketId| markets.iter().any(|of_bid| of_bid.contains(market));
-        self.every_market().filter(is_among).for_each(|market| self.trigger(market, Price::ZERO));
+        for market in self.every_market().filter(is_among) {
+            self.trigger(market, Price::ZERO);
+        }
         Ok(Reply::Broker(Box::new(BrokerSession { session, leases, bids })))
     }
 

@@ -80,6 +80,9 @@ impl Twin {
 
     pub(super) fn rest(&mut self, resting: Resting) {
         self.events.push(Event::BidRested(Box::new(resting.clone())));
+        if self.resting.is_empty() {
+            self.looked = resting.rested_at;
+        }
         self.resting.push(Rested { resting, eager: false });
     }
 

@@ -15,6 +15,7 @@ enum Due {
     Offer(OfferId),
     Renewal(ProviderId, usize),
     Late(LeaseId),
+    Look(Time),
 }
 
 impl Twin {
@@ -34,7 +35,8 @@ impl Twin {
             renewals.map(move |(at, index)| (at, Due::Renewal(ProviderId::new(id), index)))
         });
         let late = self.late.iter().map(|(id, settle_by)| (*settle_by, Due::Late(*id)));
-        leases.chain(offered).chain(bids).chain(offers).chain(renewals).chain(late)
+        let look = self.next_look().map(|at| (at, Due::Look(at)));
+        leases.chain(offered).chain(bids).chain(offers).chain(renewals).chain(late).chain(look)
     }
 
     /// When something is due; what is pending is due now.
@@ -65,6 +67,7 @@ impl Twin {
             Due::Offer(id) => self.offers.retain(|offer| offer.id != id),
             Due::Renewal(provider, index) => self.renew(at, provider, index),
             Due::Late(id) => self.late.retain(|(late, _)| *late != id),
+            Due::Look(time) => self.look(time),
         }
     }
 
@@ -87,9 +90,10 @@ impl Twin {
             if !is_unknown {
                 open.lease.state = LeaseState::Overdue;
             }
-            let (id, provider, pool) = (open.lease.id, open.lease.provider, open.pool);
-            self.end_trial(id);
-            self.trigger_pool(provider, pool);
+            let (lease, pool) = (open.lease.clone(), open.pool);
+            self.end_trial(lease.id);
+            self.trigger_pool(lease.provider, pool);
+            self.wake_concurrent(&lease);
             return;
         }
         let lease = open.lease.clone();
@@ -124,7 +128,9 @@ impl Twin {
         let markets = resting.markets.clone();
         self.rest(resting);
         if deadline > at && covered {
-            markets.into_iter().for_each(|market| self.trigger(market, merit_terms::Price::ZERO));
+            for market in markets {
+                self.trigger(market, merit_terms::Price::ZERO);
+            }
         } else {
             let index = self.resting.iter().position(|rested| rested.resting.id.sequence == sequence);
             self.leave(index.expect("it rests"), BidEnding::Expired);

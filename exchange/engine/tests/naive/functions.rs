@@ -50,7 +50,9 @@ impl Twin {
         if function.revisions.last().map(|revision| &revision.code) != Some(&put.code) {
             function.revisions.push(Revision { code: put.code.clone(), learned: Vec::new() });
         }
-        Ok(Reply::Function { function: FunctionId::new(index as u32), revision: function.revisions.len() as u32 })
+        let revision = function.revisions.len() as u32;
+        self.wake_account(put.account, "woken by a function");
+        Ok(Reply::Function { function: FunctionId::new(index as u32), revision })
     }
 
     fn function_mut(&mut self, id: FunctionId) -> Result<&mut Function, Refusal> {

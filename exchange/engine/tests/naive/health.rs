@@ -56,7 +56,12 @@ impl Twin {
 
     /// A trial that ended without saying anything.
     pub(super) fn end_trial(&mut self, id: LeaseId) {
-        self.backs.iter_mut().filter(|back| back.trial == Some(id)).for_each(|back| back.trial = None);
+        let mut tried = Vec::new();
+        for back in self.backs.iter_mut().filter(|back| back.trial == Some(id)) {
+            back.trial = None;
+            tried.push(back.provider);
+        }
+        tried.into_iter().for_each(|provider| self.wake_provider(provider, "woken by the end of a trial"));
     }
 
     /// The provider failed the lease: it is left out for the revision, and for all once enough agree.
@@ -115,10 +120,11 @@ impl Twin {
     }
 
     fn remove_backs(&mut self, gone: impl Fn(&Back) -> bool) {
-        for back in self.backs.iter().filter(|back| gone(back)) {
-            let (provider, revision) = (back.provider, back.revision);
+        let (gone, left): (Vec<Back>, Vec<Back>) = self.backs.drain(..).partition(gone);
+        self.backs = left;
+        for Back { provider, revision, .. } in gone {
             self.events.push(Event::Health { provider, revision, until: Time::default() });
+            self.wake_provider(provider, "woken by a provider that is well");
         }
-        self.backs.retain(|back| !gone(back));
     }
 }

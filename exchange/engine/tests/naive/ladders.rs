@@ -59,7 +59,9 @@ impl Twin {
             let place = equals.map(|other| other.place).max().unwrap_or(offer.place);
             self.offers.push(Offer { place, ..offer.clone() });
         }
-        changed.into_iter().for_each(|price| self.trigger(quote.market, price));
+        for price in changed {
+            self.trigger(quote.market, price);
+        }
         Ok(())
     }
 

@@ -85,8 +85,10 @@ impl Twin {
         if self.rules > 1 {
             self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
         }
+        self.wake_exposed(&ended.lease);
         if ended.has_capacity {
             self.trigger_pool(ended.lease.provider, ended.pool);
+            self.wake_concurrent(&ended.lease);
         }
         ended
     }

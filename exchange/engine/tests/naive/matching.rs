@@ -53,7 +53,7 @@ impl Twin {
     }
 
     /// The function's limit first, then the account's.
-    fn check_concurrency(&self, bid: &Bid) -> Result<(), Refusal> {
+    pub(super) fn check_concurrency(&self, bid: &Bid) -> Result<(), Refusal> {
         let of_function = (self.running(bid.function), self.functions[bid.function.index()].settings.max_concurrency);
         let of_account = (self.running_of(bid.account), self.accounts[bid.account.index()].limits.max_concurrency);
         for (running, most) in [of_function, of_account] {
@@ -69,7 +69,7 @@ impl Twin {
         self.leases.iter().filter(|open| open.has_capacity && open.lease.function == function).count() as u32
     }
 
-    fn running_of(&self, account: merit_terms::AccountId) -> u32 {
+    pub(super) fn running_of(&self, account: merit_terms::AccountId) -> u32 {
         self.leases.iter().filter(|open| open.has_capacity && open.lease.account == account).count() as u32
     }
 

@@ -28,6 +28,7 @@ mod sessions;
 mod settling;
 mod spending;
 mod sweeps;
+mod wakes;
 
 use merit_engine::{Applied, Command, Event, Reply};
 use merit_terms::{AccountId, LeaseId, Refusal, Time};
@@ -69,6 +70,10 @@ pub(crate) struct Twin {
     pub(crate) backs: Vec<Back>,
     /// What the last command told, apart from the books.
     pub(crate) events: Vec<Event>,
+    /// What made resting bids look at the market again during the last command, apart from supply.
+    pub(crate) woken: Vec<&'static str>,
+    /// Until when ends of back-offs and midnights have been looked at, while bids rest.
+    looked: Time,
     sweeps: Vec<Sweep>,
     payments: Vec<Payment>,
     /// Each run that began, and the sequence of its start.
@@ -105,6 +110,8 @@ impl Twin {
             brokers: Vec::new(),
             backs: Vec::new(),
             events: Vec::new(),
+            woken: Vec::new(),
+            looked: Time::default(),
             sweeps: Vec::new(),
             payments: Vec::new(),
             starts: Vec::new(),
@@ -117,6 +124,7 @@ impl Twin {
     /// What the engine must answer to `command`; the messages of refusals are left empty.
     pub(crate) fn apply(&mut self, clock: Time, command: &Command) -> Applied {
         self.events.clear();
+        self.woken.clear();
         let at = clock.max(self.last_at);
         let sequence = self.sequence + 1;
         let expired = self.expire(at);
@@ -147,7 +155,7 @@ impl Twin {
             Command::SetFee { basis_points } if *basis_points > 10_000 => return Err(invalid("fee")),
             Command::SetFee { basis_points } => self.fee_basis_points = *basis_points,
             Command::RegisterProvider(register) => return self.register_provider(register),
-            Command::SetProviderLimits { provider, limits } => self.provider_mut(*provider)?.limits = *limits,
+            Command::SetProviderLimits { provider, limits } => self.set_provider_limits(*provider, *limits)?,
             Command::GrantLabels { provider, labels } => self.grant_labels(*provider, labels)?,
             Command::Kill { provider, reason } => self.kill(*provider, reason)?,
             Command::Revive { provider } => self.provider_mut(*provider)?.killed = None,

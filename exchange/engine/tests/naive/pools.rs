@@ -27,11 +27,11 @@ impl Twin {
         self.trigger_offers(|offer| offer.provider == id && offer.rung.pool == pool);
     }
 
-    /// In the order of their posting.
     pub(super) fn trigger_offers(&mut self, is_meant: impl Fn(&Offer) -> bool) {
-        let mut offers: Vec<Offer> = self.offers.iter().filter(|offer| is_meant(offer)).cloned().collect();
-        offers.sort_by_key(|offer| offer.id);
-        offers.into_iter().for_each(|offer| self.trigger(offer.market, offer.price()));
+        let offers: Vec<Offer> = self.offers.iter().filter(|offer| is_meant(offer)).cloned().collect();
+        for offer in offers {
+            self.trigger(offer.market, offer.price());
+        }
     }
 
     /// The pool is what runs in it now.

@@ -71,10 +71,17 @@ impl Twin {
         self.providers[id.index()].kind
     }
 
+    pub(super) fn set_provider_limits(&mut self, id: ProviderId, limits: ProviderLimits) -> Result<(), Refusal> {
+        self.provider_mut(id)?.limits = limits;
+        self.wake_provider(id, "woken by limits of a provider");
+        Ok(())
+    }
+
     pub(super) fn grant_labels(&mut self, id: ProviderId, labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
         self.provider_mut(id)?;
         check_texts("labels", labels)?;
         self.provider_mut(id)?.labels = labels.clone();
+        self.wake_provider(id, "woken by labels");
         Ok(())
     }
 

@@ -131,6 +131,8 @@ impl Twin {
             None => (requests - 1, energy_mb_ms - draw.energy_mb_ms),
         };
         state.set_used(at, used);
+        let (id, name) = (lease.provider, draw.name.clone());
+        self.trigger_offers(|offer| offer.provider == id && offer.rung.quota.as_ref() == Some(&name));
     }
 
     /// Resting bids look at what the quota renews.

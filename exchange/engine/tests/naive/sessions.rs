@@ -70,6 +70,7 @@ impl Twin {
         logon.quotas.iter().for_each(|quota| self.put_quota(id, quota));
         self.events.push(Event::SessionBegan { provider: id, name, session });
         self.state_pools(id, &logon.pools);
+        self.wake_provider(id, "woken by a logon");
         Ok(Reply::Session(session))
     }
 

@@ -1,7 +1,7 @@
-//! Sweeps: resting bids look at what appeared, got cheaper, freed or renewed, best limit first.
+//! Sweeps: resting bids look at the market again, best limit first.
 
 use merit_engine::{BidEnding, Event, Resting};
-use merit_terms::{LeaseId, MarketId, Price, Time};
+use merit_terms::{AccountId, LeaseId, MarketId, Price, Time};
 
 use super::Twin;
 use super::deferred::as_matched;
@@ -9,10 +9,17 @@ use super::deferred::as_matched;
 /// The most bids that one command examines.
 const EXAMINED_MAX: usize = 64;
 
-/// A walk over the bid side of one market, which may take several commands.
+/// Whose bids are walked over; those of markets first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
+    Market(MarketId),
+    Account(AccountId),
+}
+
+/// A walk over the bids of one side, which may take several commands.
 #[derive(Clone, Debug)]
 pub(super) struct Sweep {
-    market: MarketId,
+    side: Side,
     /// The bid that was examined last, by its limit and id.
     after: Option<(Price, LeaseId)>,
     /// The least limit that is examined.
@@ -21,17 +28,38 @@ pub(super) struct Sweep {
     again: Option<Price>,
 }
 
-impl Twin {
-    /// Something may serve bids at `price` or above; nothing happens if none rests there.
-    pub(super) fn trigger(&mut self, market: MarketId, price: Price) {
-        let concerns = |bid: &Resting| bid.markets.contains(&market) && bid.limit >= price;
-        if !self.resting.iter().any(|rested| concerns(&rested.resting)) {
-            return;
+impl Side {
+    fn has(self, bid: &Resting) -> bool {
+        match self {
+            Side::Market(market) => bid.markets.contains(&market),
+            Side::Account(account) => bid.deferred.bid.account == account,
         }
-        match self.sweeps.iter_mut().find(|sweep| sweep.market == market) {
-            None => self.sweeps.push(Sweep { market, after: None, floor: price, again: None }),
+    }
+}
+
+impl Twin {
+    /// Something may serve a market's bids at `price` or above; whether any rests there.
+    pub(super) fn trigger(&mut self, market: MarketId, price: Price) -> bool {
+        self.trigger_side(Side::Market(market), price)
+    }
+
+    /// An account may buy what it could not; whether a bid of it rests.
+    pub(super) fn trigger_account(&mut self, account: AccountId) -> bool {
+        self.trigger_side(Side::Account(account), Price::ZERO)
+    }
+
+    /// A walk that has not begun only goes further down.
+    fn trigger_side(&mut self, side: Side, price: Price) -> bool {
+        let concerns = |bid: &Resting| side.has(bid) && bid.limit >= price;
+        if !self.resting.iter().any(|rested| concerns(&rested.resting)) {
+            return false;
+        }
+        match self.sweeps.iter_mut().find(|sweep| sweep.side == side) {
+            None => self.sweeps.push(Sweep { side, after: None, floor: price, again: None }),
+            Some(sweep) if sweep.after.is_none() => sweep.floor = sweep.floor.min(price),
             Some(sweep) => sweep.again = Some(sweep.again.map_or(price, |again| again.min(price))),
         }
+        true
     }
 
     pub(crate) fn has_pending(&self) -> bool {
@@ -60,10 +88,10 @@ impl Twin {
         eager.min_by_key(|bid| (bid.deferred.deadline, bid.id)).cloned()
     }
 
-    /// The next bid of the first market with a sweep, which moves past it.
+    /// The next bid of the first side with a sweep, which moves past it.
     fn next_swept(&mut self) -> Option<Resting> {
         self.end_finished_sweeps();
-        let index = (0..self.sweeps.len()).min_by_key(|index| self.sweeps[*index].market)?;
+        let index = (0..self.sweeps.len()).min_by_key(|index| self.sweeps[*index].side)?;
         let bid = self.next_in(&self.sweeps[index]).cloned()?;
         self.sweeps[index].after = Some((bid.limit, bid.id));
         Some(bid)
@@ -73,7 +101,7 @@ impl Twin {
         let order = |limit: Price, id: LeaseId| (std::cmp::Reverse(limit), id);
         let is_left = |bid: &&Resting| {
             let passed = sweep.after.is_some_and(|(limit, id)| order(bid.limit, bid.id) <= order(limit, id));
-            bid.markets.contains(&sweep.market) && bid.limit >= sweep.floor && !passed
+            sweep.side.has(bid) && bid.limit >= sweep.floor && !passed
         };
         let bids = self.resting.iter().map(|rested| &rested.resting);
         bids.filter(is_left).min_by_key(|bid| order(bid.limit, bid.id))
@@ -85,7 +113,7 @@ impl Twin {
             if self.next_in(&sweep).is_none()
                 && let Some(floor) = sweep.again
             {
-                sweep = Sweep { market: sweep.market, after: None, floor, again: None };
+                sweep = Sweep { side: sweep.side, after: None, floor, again: None };
             }
             if self.next_in(&sweep).is_some() {
                 self.sweeps.push(sweep);
@@ -107,7 +135,7 @@ impl Twin {
     }
 
     /// Its broker must be there to take it up.
-    fn may_match(&self, bid: &Resting) -> bool {
+    pub(super) fn may_match(&self, bid: &Resting) -> bool {
         let Some(request) = bid.deferred.bid.request else { return false };
         self.online_broker(request.session).is_ok() && !self.accounts[bid.deferred.bid.account.index()].frozen
     }
