@@ -113,6 +113,19 @@ fn rungs_of_one_ladder_that_tie_take_one_turn() {
 }
 
 #[test]
+fn a_dearer_rung_that_costs_as_much_goes_first_if_it_waits_longer() {
+    // A difference of a picodollar per GB-s is lost when the cost is rounded up.
+    let (dearer, cheaper) = (rung(1, 10_000_002), rung(2, 10_000_001));
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 8, 90_000_000);
+    floor.run_at("seller", 100);
+    floor.quote(seller, vec![dearer.clone()]).unwrap();
+    floor.quote(seller, vec![cheaper, dearer]).unwrap();
+    let rates: Vec<_> = (0..3).map(|_| floor.call().tariff.per_gb_second.picodollars()).collect();
+    assert_eq!(rates, [10_000_002, 10_000_001, 10_000_002]);
+}
+
+#[test]
 fn an_offer_quoted_again_unchanged_keeps_its_place() {
     let mut floor = Floor::new();
     let first = floor.seller("first", 8, 10_000_000);
