@@ -69,6 +69,12 @@ fn print(report: &Report) {
         ],
     );
 
+    let deferred = &report.deferred;
+    println!("\nA deferred bid's match, from the command that crosses it, with {} bids resting:", deferred.bids);
+    let columns = [("count", true), ("p50 ns", true), ("p99.9 ns", true), ("most commands", true)];
+    let figures = [deferred.matches, deferred.p50_ns, deferred.p999_ns, deferred.commands_max.into()];
+    print_table(&columns, [figures.map(|figure| figure.to_string()).to_vec()]);
+
     println!("\nThe plain book: adds, cancels and matches among 10000 offers, without ledger and prediction:");
     let columns = [("book", false), ("operations", true), ("a second", true), ("to Merit", true)];
     let books =

@@ -12,6 +12,9 @@ use merit_terms::{Price, Tariff};
 use crate::book::{Offer, OfferSlot};
 use crate::ranks::{Entry, Ranks};
 
+/// Among more forms than that the cheapest rates are not looked at one by one.
+pub(crate) const FORMS_LOOKED_AT: usize = 8;
+
 /// The terms that offers of one form share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FormTerms {
@@ -66,6 +69,16 @@ impl Index {
     /// The forms that have offers with room, by number.
     pub(crate) fn forms(&self) -> impl Iterator<Item = (u32, &Form)> {
         (0..).zip(&self.forms).filter(|(_, form)| !form.ranks.is_empty())
+    }
+
+    /// Whether it is seen at a glance that nothing with room has a price of at most `most`.
+    pub(crate) fn is_dearer_than(&self, most: Price) -> bool {
+        let price = |form: &Form, rate| {
+            let per_gb_second = Price::from_picodollars(rate);
+            Tariff { per_gb_second, ..form.terms.tariff }.reference_price()
+        };
+        let mut fronts = self.forms().filter_map(|(_, form)| Some((form, form.ranks.first()?.rate)));
+        self.forms.len() <= FORMS_LOOKED_AT && fronts.all(|(form, rate)| price(form, rate) > most)
     }
 
     pub(crate) fn closed(&self) -> &[OfferSlot] {

@@ -16,7 +16,7 @@ use crate::bits::{Bits, ones};
 use crate::book::OfferSlot;
 use crate::command::{Bid, MarketState};
 use crate::durations::{Predicted, Reference, UNKNOWN_US};
-use crate::index::FormTerms;
+use crate::index::{FORMS_LOOKED_AT, FormTerms};
 use crate::ladders::Room;
 use crate::matching::{Asked, Best, Candidate};
 use crate::registry::within;
@@ -28,8 +28,6 @@ const FASTEST_TRIED: usize = 16;
 const ALL_TRIED: usize = 128;
 /// So far down the list of the fastest they are looked for.
 const LOOKED_AT: usize = 64;
-/// Among more forms than that the cheapest rates are not looked at one by one.
-const FORMS_LOOKED_AT: usize = 8;
 /// So many that may serve are looked at one by one.
 const FEW: u32 = 96;
 
@@ -102,7 +100,9 @@ impl<'a> Search<'a> {
         let (bid, own) = (&asked.bid.limits.markets, &asked.function.settings.limits.markets);
         let markets = asked.function.markets.iter().filter_map(|id| {
             let market = &engine.registry.markets[id.index()];
-            let open = market.terms.state == MarketState::Open && engine.shelf.markets[id.index()].live > 0;
+            let index = &engine.shelf.markets[id.index()];
+            let open = market.terms.state == MarketState::Open && index.live > 0;
+            let open = open && !asked.max_price().is_some_and(|most| index.is_dearer_than(most));
             let asked_for = open && within(bid, &market.name) && within(own, &market.name);
             asked_for.then_some((*id, asked.has_module() && market.by_module))
         });
@@ -125,6 +125,9 @@ impl<'a> Search<'a> {
     }
 
     fn run(&mut self) {
+        if self.markets.is_empty() {
+            return;
+        }
         let Some(reference) = self.asked.reference else {
             let unknown = Predicted { wall_us: UNKNOWN_US, cpu_us: UNKNOWN_US, cold_us: 0, on_prior: false };
             return self.look(Who::All, unknown);

@@ -33,7 +33,7 @@ pub(crate) const HALF: (&str, &str) = ("half", "yes");
 pub(crate) struct BenchMarket {
     pub(crate) engine: Engine,
     events: Vec<Event>,
-    at: Time,
+    pub(crate) at: Time,
     account: AccountId,
     sellers: AccountId,
     pub(crate) providers: Vec<ProviderId>,
@@ -179,8 +179,13 @@ impl BenchMarket {
         })
     }
 
-    pub(crate) fn acquire(&self, function: FunctionId, limits: Limits) -> Command {
-        Command::Acquire(Box::new(Bid {
+    /// The ladder of one rung with room for one call.
+    pub(crate) fn single(&mut self, ladder: Ladder, per_gb_second: u64) -> Command {
+        self.replace(ladder, vec![Rung { capacity_mb: MEMORY_MB.into(), ..rung(0, per_gb_second) }])
+    }
+
+    pub(crate) fn bid(&self, function: FunctionId, limits: Limits) -> Bid {
+        Bid {
             account: self.account,
             function,
             qualifier: Qualifier::Live,
@@ -189,7 +194,11 @@ impl BenchMarket {
             tried: Vec::new(),
             invocation: None,
             request: None,
-        }))
+        }
+    }
+
+    pub(crate) fn acquire(&self, function: FunctionId, limits: Limits) -> Command {
+        Command::Acquire(Box::new(self.bid(function, limits)))
     }
 
     /// Settles a lease that ran for `wall_us`.
@@ -207,12 +216,30 @@ impl BenchMarket {
 
     /// Applies a command and drops its events; the reply, and how long both took.
     pub(crate) fn timed(&mut self, command: &Command) -> Result<(Reply, Duration), EngineBenchError> {
-        self.at = Time::from_micros(self.at.micros() + STEP_US);
-        let started = Instant::now();
+        let started = self.next();
         let applied = self.engine.apply(self.at, command, &mut self.events);
         self.events.clear();
         let took = started.elapsed();
         Ok((applied.reply.map_err(EngineBenchError::Refused)?, took))
+    }
+
+    /// Applies a command; what it leased to a resting bid, and how long that took.
+    pub(crate) fn crossed(&mut self, command: &Command) -> Result<(Option<LeaseId>, Duration), EngineBenchError> {
+        let started = self.next();
+        let applied = self.engine.apply(self.at, command, &mut self.events);
+        let took = started.elapsed();
+        applied.reply.map_err(EngineBenchError::Refused)?;
+        let leased = self.events.drain(..).find_map(|event| match event {
+            Event::Granted(lease) => Some(lease.id),
+            _ => None,
+        });
+        Ok((leased, took))
+    }
+
+    /// The next command comes.
+    fn next(&mut self) -> Instant {
+        self.at = Time::from_micros(self.at.micros() + STEP_US);
+        Instant::now()
     }
 
     pub(crate) fn must(&mut self, command: Command) -> Result<Reply, EngineBenchError> {

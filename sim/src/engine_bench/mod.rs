@@ -3,6 +3,7 @@
 //! Measures time inside `apply` and what its events cost to drop, not the drawing of commands. Journal, sequencer and
 //! network are no part of it. Each timing has two clock readings in it, some tens of nanoseconds.
 
+mod deferred;
 mod market;
 mod matches;
 mod memory;
@@ -78,6 +79,7 @@ pub struct Report {
     pub bytes_per_offer: u64,
     #[serde(rename = "match")]
     pub matches: Matches,
+    pub deferred: Crossings,
     /// Adds, cancels and matches of the engine's book without ledger and prediction.
     pub plain_book: Plain,
     /// The same load on published order books, by the name of the crate.
@@ -112,6 +114,18 @@ pub struct Latency {
     pub p999_ns: u64,
 }
 
+/// From the command that crosses a deferred bid to its match.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Crossings {
+    /// That rest meanwhile.
+    pub bids: u32,
+    pub matches: u64,
+    pub p50_ns: u64,
+    pub p999_ns: u64,
+    /// The most commands that it took, the one that crossed included.
+    pub commands_max: u32,
+}
+
 /// Measures; takes about three times `seconds`, and the time to post the offers.
 pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     let sizes = [settings.offers, settings.providers, settings.functions, settings.match_offers];
@@ -120,6 +134,7 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     }
     let mixed = mix::run(settings)?;
     let matches = matches::run(settings, Duration::from_secs_f64(settings.seconds / 3.0))?;
+    let deferred = deferred::run(settings, Duration::from_secs_f64(settings.seconds / 5.0))?;
     let (plain_book, peers) = plain::run(settings.seed, Duration::from_secs_f64(settings.seconds / 5.0));
     Ok(Report {
         offers: settings.offers,
@@ -135,6 +150,7 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
         kinds: mixed.kinds,
         bytes_per_offer: mixed.bytes_per_offer,
         matches,
+        deferred,
         plain_book,
         peers,
     })
