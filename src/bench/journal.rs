@@ -65,11 +65,11 @@ fn print(report: &Report) {
         ("durable p50 us", true),
         ("durable p99 us", true),
     ];
-    let phase = |name: &str, phase: &Phase, per_second: f64| {
+    let phase = |name: &str, phase: &Phase| {
         vec![
             name.to_owned(),
             format!("{:.1}", phase.seconds),
-            format!("{per_second:.0}"),
+            format!("{:.0}", phase.commands_per_second),
             format!("{:.0}", phase.bytes_per_command),
             format!("{:.0}", phase.commands_per_batch),
             format!("{:.0}", phase.syncs_per_second),
@@ -81,18 +81,11 @@ fn print(report: &Report) {
         "floor".to_owned(),
         format!("{:.1}", report.floor_seconds),
         format!("{:.0}", report.floor_records_per_second),
-        format!("{:.0}", report.entries.bytes_per_command),
-        format!("{:.0}", report.entries.commands_per_batch),
+        format!("{:.0}", report.calls.bytes_per_command),
+        format!("{:.0}", report.calls.commands_per_batch),
         format!("{:.0}", report.floor_syncs_per_second),
         "-".to_owned(),
         "-".to_owned(),
     ];
-    print_table(
-        &columns,
-        [
-            phase("entries", &report.entries, report.commands_per_second),
-            phase("calls", &report.calls, report.calls_commands_per_second),
-            floor,
-        ],
-    );
+    print_table(&columns, [phase("calls", &report.calls), phase("entries", &report.entries), floor]);
 }

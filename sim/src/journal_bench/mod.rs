@@ -1,8 +1,8 @@
 //! The speed of the journal: commands a second that are applied, encoded and durable under group commit.
 //!
 //! The production engine, codec, sequencer and journal on real files, with many submitters in one process that wait for
-//! durability in bulk. Twice: with entries, with which the engine has next to nothing to do, so that it is the journal's
-//! way that is measured; and with calls, acquired and settled in a small market. Beside them the floor: a preallocated
+//! durability in bulk. Twice: with calls, acquired and settled in a small market; and with entries, with which the engine has
+//! next to nothing to do, so that it is the journal's way that is measured. Beside them the floor: a preallocated
 //! file, with writes of the same size and syncs and nothing else. Network, books and tape are no part of it; snapshots are
 //! if asked for.
 
@@ -73,13 +73,12 @@ pub struct Report {
     pub submitters: u32,
     pub burst: u32,
     pub snapshots: bool,
-    /// Of entries, which cost the engine next to nothing: what codec, sequencer and journal sustain.
+    /// Of calls, acquired and settled, with a match or a bill behind each.
     pub commands_per_second: f64,
-    /// Of calls, acquired and settled: the same with a match or a bill behind each.
-    pub calls_commands_per_second: f64,
-    pub entries: Phase,
     pub calls: Phase,
-    /// With batches of as many bytes as those of the entries.
+    /// Entries cost the engine next to nothing: what codec, sequencer and journal sustain.
+    pub entries: Phase,
+    /// With batches of as many bytes as those of the calls.
     pub floor_records_per_second: f64,
     pub floor_syncs_per_second: f64,
     pub floor_seconds: f64,
@@ -90,6 +89,7 @@ pub struct Report {
 pub struct Phase {
     pub commands: u64,
     pub seconds: f64,
+    pub commands_per_second: f64,
     /// Durable batches, each with one write and one sync.
     pub syncs_per_second: f64,
     pub commands_per_batch: f64,
@@ -140,7 +140,7 @@ pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
         .map_err(|source| JournalBenchError::Files { doing: "make a directory in", path: within, source })?;
 
     let (entries, calls) = submit_both(settings, directory.path()).await?;
-    let batch_bytes = (entries.commands_per_batch * entries.bytes_per_command).round() as u64;
+    let batch_bytes = (calls.commands_per_batch * calls.bytes_per_command).round() as u64;
     let floor_time = Duration::from_secs_f64(settings.floor_seconds);
     let floor = floor::measure(&directory.path().join("floor"), batch_bytes.max(1), floor_time)?;
     let floor_syncs_per_second = floor.syncs as f64 / floor.seconds;
@@ -148,13 +148,12 @@ pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
         submitters: settings.submitters,
         burst: settings.burst,
         snapshots: settings.snapshots,
-        commands_per_second: entries.commands as f64 / entries.seconds,
-        calls_commands_per_second: calls.commands as f64 / calls.seconds,
-        floor_records_per_second: floor_syncs_per_second * entries.commands_per_batch,
+        commands_per_second: calls.commands_per_second,
+        floor_records_per_second: floor_syncs_per_second * calls.commands_per_batch,
         floor_syncs_per_second,
         floor_seconds: floor.seconds,
-        entries,
         calls,
+        entries,
     })
 }
 
@@ -207,6 +206,7 @@ async fn submit(
     Ok(Phase {
         commands,
         seconds,
+        commands_per_second: commands as f64 / seconds,
         syncs_per_second: batches / seconds,
         commands_per_batch: commands as f64 / batches,
         bytes_per_command: (after.bytes - before.bytes) as f64 / commands as f64,
