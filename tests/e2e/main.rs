@@ -6,6 +6,7 @@
 
 mod archive;
 mod bad_input;
+mod budgets;
 mod buyer;
 mod calls;
 mod crash;
