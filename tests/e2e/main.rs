@@ -17,6 +17,7 @@ mod journal;
 mod lost_providers;
 mod market;
 mod market_stream;
+mod offers;
 mod operator;
 mod outlived;
 mod page;
