@@ -95,4 +95,9 @@ fn print(report: &Report) {
             floor,
         ],
     );
+    let starts = &report.starts;
+    println!(
+        "\nA start on all of it replays {} commands in {:.2} s, and goes on from a snapshot in {:.2} s",
+        starts.replayed, starts.replay_seconds, starts.snapshot_seconds
+    );
 }
