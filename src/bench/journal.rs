@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     /// Commands that each submits before it waits for all of them
     #[arg(long, default_value_t = 512)]
     burst: u32,
-    /// How long commands are submitted: calls, then entries for as long
+    /// How long each kind of command is submitted
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// How long the floor is measured
