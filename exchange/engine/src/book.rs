@@ -2,11 +2,11 @@
 //!
 //! free = min(offer's capacity - leased on it, pool - all leases of the pool), never below 0, so that the same
 //! memory listed in several markets and rungs is sold once. Never ranks and never moves money. How a ladder takes the place
-//! of another is `quoting`; what a provider states of its pools is `pools`; what of it a search walks through is `stands`.
+//! of another is `quoting`; what a provider states of its pools is `pools`; what of it a search walks through is `fronts`.
 
 mod pools;
 mod quoting;
-mod stands;
+mod fronts;
 
 use std::collections::BTreeMap;
 
