@@ -132,12 +132,6 @@ impl<'a> Search<'a> {
             let unknown = Predicted { wall_us: UNKNOWN_US, cpu_us: UNKNOWN_US, cold_us: 0, on_prior: false };
             return self.look(Who::All, unknown);
         };
-        // Who served the last call bounds what is worth a look.
-        for provider in self.asked.revision.served_last.iter().flatten() {
-            if self.is(Who::Learned, *provider) {
-                self.try_provider(*provider);
-            }
-        }
         self.try_newcomers(&reference);
         self.try_learned(&reference);
         if !self.learned_serves {
@@ -154,10 +148,22 @@ impl<'a> Search<'a> {
             if last.replace(least) != Some(least) && self.is_too_slow(least) {
                 return;
             }
+            if looked_at == 0 {
+                self.try_who_served_last();
+            }
             if fastest.len() > ALL_TRIED && (tried == FASTEST_TRIED || looked_at == LOOKED_AT) {
                 return self.look(Who::Learned, least);
             }
             tried += usize::from(self.try_provider(ProviderId::new(*provider)));
+        }
+    }
+
+    /// Who served the last call bounds what is worth a look.
+    fn try_who_served_last(&mut self) {
+        for provider in self.asked.revision.served_last.iter().flatten() {
+            if self.is(Who::Learned, *provider) {
+                self.try_provider(*provider);
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub(crate) struct Priced {
     /// Its cheapest rate, in picodollars per GB-s.
     pub(crate) rate: u64,
     pub(crate) provider: ProviderId,
+    pub(crate) general: Ratio,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +49,7 @@ impl Known {
     /// Its step and what it is there.
     fn priced(&self, provider: ProviderId) -> Option<(usize, Priced)> {
         let step = (self.general.raw() + RATIO_MAX) / STEP; // within the bounds of a ratio, so at least 0
-        Some((step as usize, Priced { rate: self.rate?, provider }))
+        Some((step as usize, Priced { rate: self.rate?, provider, general: self.general }))
     }
 }
 

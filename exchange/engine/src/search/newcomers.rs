@@ -5,6 +5,7 @@ use merit_terms::{Price, Tariff};
 use super::lines::Line;
 use super::{Search, Who, at_least};
 use crate::durations::Reference;
+use crate::estimate::Ratio;
 use crate::index::Index;
 
 /// So many are looked at before the rest is walked through.
@@ -26,8 +27,10 @@ const LEAST: Tariff = Tariff {
     bills_cold_start: false,
 };
 
-/// What is left of the two bounds on those one by one.
-struct Left {
+/// What every newcomer costs at least, and what is left of the two bounds on looking at them.
+struct Trial<'a> {
+    reference: &'a Reference,
+    least: Tariff,
     looks: usize,
     tries: usize,
 }
@@ -46,18 +49,18 @@ impl Search<'_> {
 
     /// Tries the cheapest of each step; whether none of the others can be among the best two.
     fn try_by_step(&mut self, reference: &Reference) -> bool {
-        let least = self.least_tariff();
-        let line = |general| self.least_line(&least, reference.prior(general).wall_us);
+        let tries = if self.asked.has_max_cost() { CUT_TRIED } else { TRIED };
+        let mut trial = Trial { reference, least: self.least_tariff(), looks: LOOKED_AT, tries };
         let steps = self.engine.shelf.speeds.steps();
-        let steps: Vec<(usize, Line, u64)> =
-            steps.map(|(step, general, cheapest)| (step, line(general), cheapest)).collect();
-        let promising = steps.iter().min_by_key(|(_, line, cheapest)| line.at(*cheapest)).map(|(step, ..)| *step);
-        let cuts = self.asked.has_max_cost();
-        let mut left = Left { looks: LOOKED_AT, tries: if cuts { CUT_TRIED } else { TRIED } };
+        let steps = steps.map(|(step, general, cheapest)| (step, self.line(&trial, general), cheapest));
+        let steps: Vec<(usize, Line, u64)> = steps.collect();
         // The most promising first, so that the others are seen to be too dear.
+        let promising = steps.iter().min_by_key(|(_, line, cheapest)| line.at(*cheapest)).map(|(step, ..)| *step);
         let first = steps.iter().filter(|(step, ..)| Some(*step) == promising);
         let others = steps.iter().filter(|(step, ..)| Some(*step) != promising);
-        first.chain(others).all(|(step, line, cheapest)| self.try_step(*step, line, *cheapest, &mut left))
+        first
+            .chain(others)
+            .all(|(step, line, cheapest)| self.is_too_dear(line, *cheapest) || self.try_step(*step, line, &mut trial))
     }
 
     /// Every offer where the bid may be served bills at least what this tariff does.
@@ -67,28 +70,30 @@ impl Search<'_> {
         Tariff { per_request: per_request.unwrap_or(Price::ZERO), ..LEAST }
     }
 
-    /// What a call of at least that duration costs at least.
-    fn least_line(&self, least: &Tariff, wall_us: u64) -> Line {
-        let usage = self.within_timeout(at_least(wall_us));
-        Line::of_tariff(least, 0, self.asked.revision.code.memory_mb, &usage)
+    /// What a call costs at least at a newcomer with at least that general ratio.
+    fn line(&self, trial: &Trial<'_>, general: Ratio) -> Line {
+        let usage = self.within_timeout(at_least(trial.reference.prior(general).wall_us));
+        Line::of_tariff(&trial.least, 0, self.asked.revision.code.memory_mb, &usage)
     }
 
-    /// Tries those of a step, cheapest first; false if what is left of the bounds ends before.
-    fn try_step(&mut self, step: usize, line: &Line, cheapest: u64, left: &mut Left) -> bool {
-        if self.bound().is_some_and(|bound| line.is_above(cheapest, bound)) {
-            return true;
-        }
-        let speeds = &self.engine.shelf.speeds;
-        for priced in speeds.of(step) {
-            if self.bound().is_some_and(|bound| line.is_above(priced.rate, bound)) {
+    fn is_too_dear(&self, line: &Line, rate: u64) -> bool {
+        self.bound().is_some_and(|bound| line.is_above(rate, bound))
+    }
+
+    /// Tries those of a step, cheapest first; false if one of the bounds on it ends before.
+    fn try_step(&mut self, step: usize, line: &Line, trial: &mut Trial<'_>) -> bool {
+        for priced in self.engine.shelf.speeds.of(step) {
+            if self.is_too_dear(line, priced.rate) {
                 return true;
             }
-            if left.looks == 0 || left.tries == 0 {
+            if trial.looks == 0 || trial.tries == 0 {
                 return false;
             }
-            left.looks -= 1;
-            if self.is(Who::Newcomers, priced.provider) {
-                left.tries -= usize::from(self.try_provider(priced.provider));
+            trial.looks -= 1;
+            if self.is(Who::Newcomers, priced.provider)
+                && !self.is_too_dear(&self.line(trial, priced.general), priced.rate)
+            {
+                trial.tries -= usize::from(self.try_provider(priced.provider));
             }
         }
         true
