@@ -1,6 +1,7 @@
 //! The demo of `merit up`: three WebAssembly providers of different tariff, capacity and speed, the sample functions,
 //! and a little traffic.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -102,6 +103,10 @@ impl Seller {
                     rungs: Strategy::DEFAULT_RUNGS,
                 },
             },
+            free: None,
+            audience: Vec::new(),
+            labels: BTreeMap::new(),
+            offers_expire_after: None,
             vcpus_milli: milli(cpu_share),
             memory_mb: 1..=self.largest_mb,
             longest_ms: 60_000,

@@ -9,6 +9,7 @@ mod client;
 mod demo;
 mod deploy;
 mod exchange;
+mod free;
 mod functions;
 mod invoke;
 mod journal;

@@ -10,6 +10,7 @@ use merit_proto::Transport;
 use merit_terms::{MarketName, Name, PoolSize, Price, Protection, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 
+use crate::free;
 use crate::listen::{address, listen};
 use crate::stop::{self, DRAIN};
 
@@ -62,6 +63,17 @@ pub(crate) struct Arguments {
     /// The least time billed
     #[arg(long, default_value_t = 1)]
     minimum_ms: u32,
+    #[command(flatten)]
+    free: free::Arguments,
+    /// An account to sell to; all, if none is given
+    #[arg(long = "audience", value_name = "ACCOUNT")]
+    audience: Vec<Name>,
+    /// What this provider claims of itself, such as energy=solar: told as claimed.energy, and satisfies no limit
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = claimed)]
+    labels: Vec<(String, String)>,
+    /// Let the offers leave the book so many seconds after they were quoted last; they are quoted again in time
+    #[arg(long, value_name = "SECONDS")]
+    offer_expires_after: Option<u64>,
     /// Pull all offers for a moment once as many calls came in as many milliseconds, such as 100/1000
     #[arg(long, value_name = "CALLS/MS", value_parser = protection)]
     protect: Option<Protection>,
@@ -111,6 +123,10 @@ impl Arguments {
             pool: PoolSize { memory_mb: self.memory_mb, slots: self.slots },
             cpu_share: self.cpu_share,
             strategy: self.strategy()?,
+            free: self.free.quota()?,
+            audience: self.audience.clone(),
+            labels: self.labels.iter().cloned().collect(),
+            offers_expire_after: self.offer_expires_after.map(Duration::from_secs),
             vcpus_milli: milli(self.cpu_share),
             memory_mb: 1..=self.largest_mb.unwrap_or(all),
             longest_ms: self.longest_ms,
@@ -123,6 +139,12 @@ impl Arguments {
 fn protection(text: &str) -> anyhow::Result<Protection> {
     let (leases, within_ms) = text.split_once('/').context("calls and milliseconds, such as 100/1000")?;
     Ok(Protection { leases: leases.parse().context("calls")?, within_ms: within_ms.parse().context("milliseconds")? })
+}
+
+/// A label as it is told: the provider's own claims are named apart from what the operator grants.
+fn claimed(text: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = text.split_once('=').context("a name and a value, such as energy=solar")?;
+    Ok((format!("claimed.{}", name.strip_prefix("claimed.").unwrap_or(name)), value.to_owned()))
 }
 
 /// A share of a CPU in thousandths, at least one.

@@ -1,10 +1,11 @@
-//! `merit why`: the whole decision on an invocation, recomputed from the journal.
+//! `merit why`: the whole decision on an invocation, or at one sequence, recomputed from the journal.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use merit_engine::{Candidate, Refused};
 use merit_exchange::history::{self, Decision, Named};
-use merit_terms::LeaseId;
+use merit_terms::{LeaseId, LeaseIdError};
 use serde_json::{Value, json};
 
 use crate::journal;
@@ -12,8 +13,9 @@ use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The invocation, as in the answer's Merit-Invocation-Id
-    invocation: LeaseId,
+    /// The invocation, as in the answer's Merit-Invocation-Id; or the sequence of one match, as on the tape
+    #[arg(value_name = "INVOCATION|SEQUENCE")]
+    asked: Asked,
     /// The exchange's data directory; it may be in use
     #[arg(long, default_value = "./merit-data", env = "MERIT_DATA_DIR")]
     data_dir: PathBuf,
@@ -21,12 +23,28 @@ pub(crate) struct Arguments {
     output: Output,
 }
 
+#[derive(Clone, Copy)]
+enum Asked {
+    Invocation(LeaseId),
+    Sequence(u64),
+}
+
+impl FromStr for Asked {
+    type Err = LeaseIdError;
+    fn from_str(text: &str) -> Result<Asked, LeaseIdError> {
+        text.parse().map_or_else(|_| text.parse().map(Asked::Invocation), |sequence| Ok(Asked::Sequence(sequence)))
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     journal::check(&arguments.data_dir, "merit why INVOCATION --data-dir DIR")?;
-    let decisions = history::why(&arguments.data_dir, arguments.invocation)?;
+    let decisions = match arguments.asked {
+        Asked::Invocation(invocation) => history::why(&arguments.data_dir, invocation)?,
+        Asked::Sequence(sequence) => vec![history::why_at(&arguments.data_dir, sequence)?],
+    };
     match arguments.output {
         Output::Json => print_json(&json!({
-            "invocation": arguments.invocation.to_string(),
+            "invocation": decisions.first().map(|decision| decision.lease.invocation.to_string()),
             "attempts": decisions.iter().map(to_json).collect::<Vec<_>>(),
         })),
         Output::Table => decisions.iter().for_each(print),

@@ -7,12 +7,13 @@ fn settings() -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_measures_both_loads_and_the_floor() {
+async fn it_measures_both_loads_the_floor_and_starts() {
     let report = run(&settings()).await.unwrap();
     for phase in [&report.entries, &report.calls] {
         assert!(phase.commands > 0 && phase.commands_per_batch >= 1.0, "{report:?}");
         assert!(phase.bytes_per_command > 10.0 && phase.durable_p99_us >= phase.durable_p50_us, "{report:?}");
     }
+    assert!(report.starts.replay_seconds > 0.0 && report.starts.snapshot_seconds > 0.0, "{report:?}");
     assert!(report.commands_per_second > 0.0 && report.floor_records_per_second > 0.0, "{report:?}");
 }
 

@@ -18,11 +18,11 @@ pub(crate) struct Arguments {
     /// Commands that each submits before it waits for all of them
     #[arg(long, default_value_t = 512)]
     burst: u32,
-    /// How long commands are submitted: entries, then calls for as long
-    #[arg(long, default_value_t = 10.0)]
+    /// How long each kind of command is submitted
+    #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// How long the floor is measured
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 3.0)]
     floor_seconds: f64,
     /// Make snapshots beside it, as in production
     #[arg(long)]
@@ -88,4 +88,9 @@ fn print(report: &Report) {
         "-".to_owned(),
     ];
     print_table(&columns, [phase("calls", &report.calls), phase("entries", &report.entries), floor]);
+    let starts = &report.starts;
+    println!(
+        "\nA start on all of it replays {} commands in {:.2} s, and goes on from a snapshot in {:.2} s",
+        starts.replayed, starts.replay_seconds, starts.snapshot_seconds
+    );
 }

@@ -5,12 +5,14 @@ use tokio::net::TcpListener;
 
 use crate::in_both_shapes;
 use crate::market::{Market, Shape};
+use crate::process::eventually;
 use crate::raw_session::{RawSession, logon};
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
     a_provider_that_does_not_accept_connections_is_left_out
     a_provider_that_breaks_connections_is_left_out
+    a_provider_that_fails_three_functions_is_out_for_all_until_a_good_trial
     a_provider_that_is_full_is_not_left_out
     a_caller_that_gives_up_says_nothing_of_the_provider
 }
@@ -61,6 +63,40 @@ async fn a_provider_that_breaks_connections_is_left_out(shape: Shape) {
     });
     let (market, _dear, _cheap) = market_with(shape, endpoint).await;
     check_left_out(&market).await;
+    market.stop().await;
+}
+
+async fn a_provider_that_fails_three_functions_is_out_for_all_until_a_good_trial(shape: Shape) {
+    let (market, _dear, cheap) = market_with(shape, "http://127.0.0.1:1".to_owned()).await;
+    for function in ["echo", "sha256", "wordcount", "wait"] {
+        market.deploy(function, json!({})).await;
+    }
+    let check_served = async |function: &str, provider: &str, attempts: &str| {
+        let answer = market.invoke(function, "1").await;
+        let said = ["merit-provider", "merit-attempts"].map(|name| answer.header(name));
+        assert_eq!(said, [provider, attempts], "{function}: {answer:?}");
+    };
+    for function in ["echo", "sha256", "wordcount"] {
+        check_served(function, "dear", "2").await;
+    }
+    // No call of a fourth function is tried there.
+    check_served("wait", "dear", "1").await;
+    let out = health(&market, "cheap").await;
+    assert!(out.iter().any(|entry| entry["function"] == Value::Null && entry["failures"] == 1), "{out:?}");
+
+    // It comes back to where somebody listens.
+    drop(cheap);
+    market.until_offers_of("cheap", false).await;
+    let mut cheap = Seller::start(&market, "cheap", 1024, 4).await;
+    cheap.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    eventually("a trial goes there", || async {
+        (market.invoke("wait", "1").await.header("merit-provider") == "cheap").then_some(())
+    })
+    .await;
+    assert_eq!(health(&market, "cheap").await, [] as [Value; 0]);
+    for function in ["echo", "sha256", "wordcount"] {
+        check_served(function, "cheap", "1").await;
+    }
     market.stop().await;
 }
 

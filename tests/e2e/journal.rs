@@ -66,6 +66,12 @@ async fn a_decision_is_explained_from_a_directory_in_use() {
         assert!(told.out.contains(part), "{part:?} is not in {}", told.out);
     }
 
+    // The same by its sequence alone, as the tape tells it.
+    let sequence = id.split_once('-').unwrap().1;
+    assert_eq!(tool_json(&["why", sequence], &data, Some("--data-dir")).await, why);
+    let nothing = tool(&["why", "1"], &data, Some("--data-dir")).await;
+    assert!(!nothing.ok && nothing.err.contains("the command at sequence 1 matched nothing"), "{}", nothing.err);
+
     let unknown = tool(&["why", "1-999999"], &data, Some("--data-dir")).await;
     assert!(!unknown.ok && unknown.err.contains("no lease of invocation 1-999999"), "{}", unknown.err);
     market.stop().await;

@@ -6,6 +6,7 @@
 
 mod archive;
 mod bad_input;
+mod budgets;
 mod buyer;
 mod calls;
 mod crash;
@@ -16,6 +17,7 @@ mod journal;
 mod lost_providers;
 mod market;
 mod market_stream;
+mod offers;
 mod operator;
 mod outlived;
 mod page;

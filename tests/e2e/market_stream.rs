@@ -1,11 +1,18 @@
 //! The stream of the market: snapshots, deltas, trades and states, and where a reader comes back to.
 
 use http::Method;
+use merit_proto::v1;
+use merit_proto::v1::market_data_client::MarketDataClient;
+use merit_proto::v1::market_event::Event;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tonic::Code;
 
 use crate::events::Events;
 use crate::in_both_shapes;
 use crate::market::{Market, Shape};
+use crate::process::PATIENCE;
+use crate::raw_session::{RawSession, logon};
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
@@ -108,5 +115,41 @@ async fn a_reader_that_comes_back_goes_on_where_it_was(shape: Shape) {
         let first = events.next().await;
         assert_eq!((first.name.as_str(), &first.data["sequence"]), ("snapshot", &sequence), "id `{id}`");
     }
+    market.stop().await;
+}
+
+/// What a reader has not read is kept for a while, and nobody waits for it.
+#[tokio::test]
+async fn a_reader_that_does_not_read_is_cut_off() {
+    let market = Market::start(Shape::AllInOne).await;
+    let subscribe = async || {
+        let mut client = MarketDataClient::connect(market.grpc.clone()).await.unwrap();
+        client.subscribe(v1::SubscribeRequest::default()).await.unwrap().into_inner()
+    };
+    let mut reader = subscribe().await;
+    // Each quote changes every rung: all of them are far more than is kept, and than the connection takes.
+    let mut sellers = JoinSet::new();
+    for number in 0..8 {
+        let mut session = RawSession::start(&market, logon(&format!("seller-{number}"))).await;
+        sellers.spawn(async move {
+            for round in 0..500 {
+                let rungs = (1..=64).map(|id| rung(id, 16, 1_000_000 + round * 64 + u64::from(id))).collect();
+                session.quote("local/wasm", rungs).await;
+            }
+            session
+        });
+    }
+    let _sellers = sellers.join_all().await;
+    let ended = loop {
+        match tokio::time::timeout(PATIENCE, reader.message()).await.expect("the stream goes on or ends") {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended without a reason"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::ResourceExhausted, "{ended:?}");
+    assert!(ended.message().contains("subscribe again"), "{ended:?}");
+    let again = subscribe().await.message().await.unwrap().unwrap().event;
+    assert!(matches!(again, Some(Event::Snapshot(snapshot)) if snapshot.offers.len() == 512));
     market.stop().await;
 }

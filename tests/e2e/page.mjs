@@ -1,6 +1,7 @@
 // Drives the market page in Chromium and checks what it shows: node page.mjs BROKER_URL SCREENSHOTS_DIR SCRATCH_DIR
 //
-// The first failed assertion ends it with status 1. Two providers with offers must be there, and the function echo.
+// The first failed assertion ends it with status 1. Two providers with offers must be there, the function echo, and a
+// deferred bid that rests.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -56,6 +57,7 @@ async function check(page) {
   assert.equal(await page.locator("[data-testid=market]").inputValue(), "local/wasm");
   assert.match(await page.locator("[data-testid=spot-price]").innerText(), /No price yet/);
   await checkMeritOrder(page);
+  await checkBids(page);
 
   for (const provider of ["edge-cheap", "edge-dear", "edge-cheap", "edge-dear"]) await checkTrade(page, provider);
   const cheapest = page.locator("[data-testid=merit-order] g.step").first();
@@ -77,6 +79,15 @@ async function checkMeritOrder(page) {
   }
   assert.equal(await steps.count(), providers.reduce((sum, { offers }) => sum + offers, 0));
   assert.equal(await page.locator("[data-testid=merit-order] g.step[data-marginal=true]").count(), 1);
+}
+
+/** The deferred bids that wait, by their limits. */
+async function checkBids(page) {
+  const { bids } = await getJson("/v1/markets/local/wasm/book");
+  assert.equal(bids.length, 1);
+  const row = page.locator(`[data-testid=bids] tr[data-limit="${bids[0].price}"]`);
+  await row.waitFor();
+  assert.ok((await row.innerText()).includes(String(bids[0].memory_mb)));
 }
 
 /** A call that this provider serves changes the spot price on the page, and the tape shows it on top. */

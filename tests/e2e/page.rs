@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use merit_proto::v1::brokerage_message::Message as Heard;
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::buyer::Buyer;
 use crate::in_both_shapes;
 use crate::market::{Market, Shape};
 
@@ -14,7 +17,7 @@ in_both_shapes! {
 }
 
 /// How long the browser may take for all of it.
-const BROWSER_WITHIN: std::time::Duration = std::time::Duration::from_secs(120);
+const BROWSER_WITHIN: Duration = Duration::from_secs(120);
 
 async fn the_page_shows_the_market_as_it_moves(shape: Shape) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -26,6 +29,10 @@ async fn the_page_shows_the_market_as_it_moves(shape: Shape) {
     let dear = ["--per-gb-second", "0.0000166667", "--strategy", "utilisation", "--ceiling", "0.00004"];
     let _dear = market.provider("edge-dear", &[&dear[..], &["--largest-mb", "256"]].concat()).await;
     market.deploy("echo", json!({})).await;
+    let mut buyer = Buyer::start(&market).await;
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(600);
+    buyer.defer("echo", 5_000_000, deadline.as_micros() as u64).await;
+    buyer.hear(|heard| if let Heard::Resting(resting) = heard { resting.bid } else { None }).await;
 
     let screenshots = root.join("target/screenshots").join(format!("{shape:?}"));
     let driving = Command::new("node")

@@ -52,6 +52,10 @@ async fn held(market: &Market) -> String {
     market.get("/v1/accounts/dev").await.json()["held"].as_str().unwrap().to_owned()
 }
 
+async fn bids(market: &Market) -> serde_json::Value {
+    market.get("/v1/markets/local/wasm/book").await.json()["bids"].clone()
+}
+
 async fn one_stream_serves_many_bids_at_once(shape: Shape) {
     let (market, _session) = market_of(shape).await;
     let mut buyer = Buyer::start(&market).await;
@@ -182,6 +186,8 @@ async fn a_deferred_bid_rests_until_it_is_offered_a_lease(shape: Shape) {
     let number = buyer.defer("echo", PRICE - 1, in_seconds(60)).await;
     let bid = resting(&mut buyer, number).await;
     assert_ne!(held(&market).await, "0");
+    let waits = json!([{"price": "0.000019999999", "memory_mb": 128, "bids": 1}]);
+    assert_eq!(bids(&market).await, waits, "the book's bid side");
     session.quote("local/wasm", vec![rung(1, 1024, CHEAP / 2)]).await;
     let offered = buyer.hear(|heard| match heard {
         Heard::Offered(offered) => offered.grant.clone(),
@@ -193,6 +199,7 @@ async fn a_deferred_bid_rests_until_it_is_offered_a_lease(shape: Shape) {
     buyer.say(Said::TakeUp(v1::TakeUp { lease: Some(lease) })).await;
     buyer.hear(|heard| matches!(heard, Heard::TakenUp(taken) if taken.lease == Some(lease)).then_some(())).await;
     assert_eq!(buyer.settle(lease, 1000).await.unwrap().cost, CHEAP / 2);
+    assert_eq!(bids(&market).await, json!([]));
     assert_eq!(held(&market).await, "0");
     market.stop().await;
 }

@@ -2,11 +2,11 @@
 //!
 //! free = min(offer's capacity - leased on it, pool - all leases of the pool), never below 0, so that the same
 //! memory listed in several markets and rungs is sold once. Never ranks and never moves money. How a ladder takes the place
-//! of another is `quoting`; what a provider states of its pools is `pools`; what of it a search walks through is `stands`.
+//! of another is `quoting`; what a provider states of its pools is `pools`; what of it a search walks through is `fronts`.
 
+mod fronts;
 mod pools;
 mod quoting;
-mod stands;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::event::{Event, OfferChange};
 use crate::index::Index;
 use crate::ladders::{Ladders, Step};
 use crate::registry::Registry;
-use crate::scores::Scores;
+use crate::speeds::Speeds;
 pub(crate) use pools::check_pools;
 pub(crate) use quoting::{Counter, postings};
 
@@ -102,7 +102,7 @@ pub(crate) struct Shelf {
     #[serde(skip)]
     pub(crate) markets: Vec<Index>,
     #[serde(skip)]
-    pub(crate) scores: Scores,
+    pub(crate) speeds: Speeds,
     /// Whether bids rest that more supply may serve.
     #[serde(skip)]
     pub(crate) watched: bool,
@@ -184,7 +184,7 @@ impl Shelf {
                 step.form = self.adopt(step.slot);
             }
             self.sellers[id.index()].ladders = ladders;
-            self.scores.compare(id, provider.general_ratio);
+            self.speeds.compare(id, provider.general_ratio);
             self.arrange_all(id);
         }
     }

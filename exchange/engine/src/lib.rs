@@ -34,10 +34,10 @@ mod quotas;
 mod ranks;
 mod registry;
 mod saved;
-mod scores;
 mod search;
 mod sessions;
 mod settling;
+mod speeds;
 mod views;
 
 use merit_terms::{AccountId, ProviderId, Refusal, Time};

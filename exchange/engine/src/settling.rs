@@ -199,7 +199,7 @@ impl Engine {
         if let Some(ratio) = revision.durations.learn(lease.provider, &seen) {
             let general = &mut self.registry.providers[lease.provider.index()].general_ratio;
             *general = general.moved_towards(ratio);
-            self.shelf.scores.compare(lease.provider, *general);
+            self.shelf.speeds.compare(lease.provider, *general);
         }
     }
 }

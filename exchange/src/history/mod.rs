@@ -14,7 +14,7 @@ use merit_terms::Time;
 
 pub use kind::kind;
 pub use verify::{SnapshotCheck, Verdict, Verified, verify};
-pub use why::{Decision, Named, WhyError, why};
+pub use why::{Decision, Named, WhyError, why, why_at};
 
 use crate::codec;
 use crate::journal::{self, Report, SegmentStart, VisitError};

@@ -28,6 +28,8 @@ pub enum WhyError {
     NoLease(LeaseId),
     #[error("the deferred bid {0} has not been matched")]
     Unmatched(LeaseId),
+    #[error("the command at sequence {0} matched nothing; a trade tells the sequence of its match")]
+    NoMatch(u64),
 }
 
 /// A match, and the market that it was made in.
@@ -64,6 +66,14 @@ pub fn why(data_dir: &Path, invocation: LeaseId) -> Result<Vec<Decision>, WhyErr
         return Err(if resting { WhyError::Unmatched(invocation) } else { WhyError::NoLease(invocation) });
     }
     leases.into_iter().map(|lease| Ok(explain(data_dir, &storage, lease)?)).collect()
+}
+
+/// Explains the match that the command at `sequence` made.
+pub fn why_at(data_dir: &Path, sequence: u64) -> Result<Decision, WhyError> {
+    let engine = replay_to(data_dir, sequence)?.engine;
+    let lease = engine.open_leases().find(|lease| lease.id.sequence == sequence).cloned();
+    let lease = lease.ok_or(WhyError::NoMatch(sequence))?;
+    Ok(explain(data_dir, &Directory::existing(data_dir), lease)?)
 }
 
 /// What the journal holds of an invocation.

@@ -100,6 +100,7 @@ impl Exchange {
                 leases: leases.map(|lease| granted(lease.id, lease.memory_mb)).collect(),
                 limits: engine.provider(on.provider).map(|provider| provider_limits_to_proto(&provider.limits)),
                 markets: markets.map(|(id, market)| market_change(engine, id, &market.terms)).collect(),
+                at: clock::now().micros(),
             }
         };
         self.0.sequencer.read(stands)

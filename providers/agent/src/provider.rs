@@ -137,13 +137,14 @@ fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
         provider: settings.name.to_string(),
         pools: vec![(&settings.pool).into()],
         endpoint,
+        quotas: settings.free.iter().map(Into::into).collect(),
         protection: settings.protection.map(Into::into),
         ..v1::Logon::default()
     };
     let rungs: Vec<v1::Rung> = settings.ladder().iter().map(Into::into).collect();
     let ladders = settings.markets.iter().map(|market| (market.clone(), rungs.clone())).collect();
     // Without chance all providers come back together, which is a burden and no fault.
-    Machine::new(logon, ladders, getrandom::u64().unwrap_or_default())
+    Machine::new(logon, ladders, settings.offers_expire_after, getrandom::u64().unwrap_or_default())
 }
 
 fn endpoint_at(address: SocketAddr) -> Result<String, StartError> {

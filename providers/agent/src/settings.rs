@@ -1,8 +1,10 @@
 //! What a provider is told before it starts, and whether it makes sense. Never reads a file or the environment.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use merit_terms::{MarketName, Name, PoolSize, Protection, Rung};
+use merit_terms::{MarketName, Name, PoolSize, Protection, Quota, Rung};
 
 use crate::strategy::Strategy;
 
@@ -17,6 +19,14 @@ pub struct ProviderSettings {
     /// The part of a CPU that each thread may use, above 0 and at most 1.
     pub cpu_share: f64,
     pub strategy: Strategy,
+    /// A free tier: what costs nothing, before anybody pays.
+    pub free: Option<Quota>,
+    /// The accounts it sells to; none listed: all.
+    pub audience: Vec<Name>,
+    /// What it claims of itself, each named `claimed.*`.
+    pub labels: BTreeMap<String, String>,
+    /// After how long an offer leaves the book unless it is quoted again, which a session does in time; none: never.
+    pub offers_expire_after: Option<Duration>,
     /// What one invocation is said to get, in thousandths of a virtual CPU.
     pub vcpus_milli: u32,
     /// The memory that one invocation may ask for.
@@ -38,9 +48,13 @@ pub struct SettingsError {
 }
 
 impl ProviderSettings {
-    /// The ladder that the strategy makes of the pool, the same in every market.
+    /// Within which an offer may expire: a second, so that it can be quoted again in time, to a day.
+    pub const EXPIRE_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+    /// The ladder of the pool, the same in every market: what is free, then what the strategy makes.
     pub fn ladder(&self) -> Vec<Rung> {
-        self.strategy.ladder(self)
+        let free = self.free.as_ref().map(|quota| self.strategy.free_rung(self, quota));
+        free.into_iter().chain(self.strategy.ladder(self)).collect()
     }
 
     /// Refuses what the exchange would refuse, and what could never sell.
@@ -57,6 +71,21 @@ impl ProviderSettings {
             return wrong("memory_mb", message);
         }
         self.strategy.check().map_err(|message| SettingsError { field: "strategy", message })?;
+        match &self.free {
+            Some(Quota { requests: None, energy_mb_ms: None, .. }) => {
+                return wrong("free", "neither requests nor energy have a bound".into());
+            }
+            Some(Quota { requests: Some(0), .. } | Quota { energy_mb_ms: Some(0), .. }) => {
+                return wrong("free", "a bound of 0: nothing is free".into());
+            }
+            _ => {}
+        }
+        if let Some(after) = self.offers_expire_after.filter(|after| !ProviderSettings::EXPIRE_AFTER.contains(after)) {
+            return wrong("offers_expire_after", format!("{after:?}; a second to a day"));
+        }
+        if self.ladder().len() > Strategy::MAX_RUNGS as usize {
+            return wrong("offers", format!("{} rungs; at most {}", self.ladder().len(), Strategy::MAX_RUNGS));
+        }
         let checked = self.ladder().iter().try_for_each(Rung::check);
         checked.map_err(|error| SettingsError { field: "offers", message: error.to_string() })
     }

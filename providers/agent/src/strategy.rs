@@ -1,9 +1,7 @@
 //! Quoting strategies: from settings to a ladder of rungs. Pure functions; a ladder needs no requoting while the pool
 //! fills, because the exchange sells its cheapest rung with room.
 
-use std::collections::BTreeMap;
-
-use merit_terms::{Price, Rung, Tariff};
+use merit_terms::{Price, Quota, Rung, Tariff};
 
 use crate::settings::ProviderSettings;
 
@@ -36,7 +34,17 @@ impl Strategy {
         }
     }
 
-    /// The rungs, cheapest first, numbered from 1; their capacities sum to the pool.
+    /// The whole pool at no price under `quota`, billed in the steps of the paid rungs. Its number is 0, so that those stay
+    /// the offers that they are without it.
+    pub(crate) fn free_rung(&self, of: &ProviderSettings, quota: &Quota) -> Rung {
+        let (Strategy::Fixed { tariff } | Strategy::Utilisation { tariff, .. }) = *self;
+        let (per_request, per_gb_second) = (Price::ZERO, Price::ZERO);
+        let (per_cpu_ms, per_gb_egress) = (Price::ZERO, Price::ZERO);
+        let tariff = Tariff { per_request, per_gb_second, per_cpu_ms, per_gb_egress, ..tariff };
+        Rung { quota: Some(quota.name.clone()), ..rung(of, 0, of.pool.memory_mb, tariff) }
+    }
+
+    /// The rungs that are paid, cheapest first, numbered from 1; their capacities sum to the pool.
     pub(crate) fn ladder(&self, of: &ProviderSettings) -> Vec<Rung> {
         match *self {
             Strategy::Fixed { tariff } => vec![rung(of, 1, of.pool.memory_mb, tariff)],
@@ -73,8 +81,8 @@ fn rung(of: &ProviderSettings, id: u32, capacity_mb: u64, tariff: Tariff) -> Run
         memory_max_mb: *of.memory_mb.end(),
         longest_ms: of.longest_ms,
         enforces_timeout: true,
-        labels: BTreeMap::new(),
-        audience: Vec::new(),
+        labels: of.labels.clone(),
+        audience: of.audience.clone(),
         quota: None,
         expires: None,
     }
@@ -82,7 +90,10 @@ fn rung(of: &ProviderSettings, id: u32, capacity_mb: u64, tariff: Tariff) -> Run
 
 #[cfg(test)]
 mod tests {
-    use merit_terms::PoolSize;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use merit_terms::{Period, PoolSize};
 
     use super::*;
 
@@ -108,6 +119,10 @@ mod tests {
             pool: PoolSize { memory_mb: pool_mb, slots: 4 },
             cpu_share: 0.5,
             strategy,
+            free: None,
+            audience: Vec::new(),
+            labels: BTreeMap::new(),
+            offers_expire_after: None,
             vcpus_milli: 500,
             memory_mb: 64..=largest_mb,
             longest_ms: 60_000,
@@ -155,6 +170,33 @@ mod tests {
         }
     }
 
+    fn free(requests: Option<u64>, energy_mb_ms: Option<u64>) -> Option<Quota> {
+        Some(Quota { name: "free".parse().unwrap(), requests, energy_mb_ms, renews: Some(Period::Month) })
+    }
+
+    #[test]
+    fn what_is_free_comes_first_at_no_price_and_leaves_the_rest_as_it_is() {
+        for strategy in [Strategy::Fixed { tariff: TARIFF }, rising(8)] {
+            let paid = settings(strategy, 4096, 512);
+            let ladder = ProviderSettings { free: free(Some(1000), None), ..paid.clone() }.ladder();
+            assert_eq!(ladder[0].quota.as_ref().map(merit_terms::Name::as_str), Some("free"));
+            assert_eq!((ladder[0].id, ladder[0].capacity_mb), (0, 4096));
+            assert_eq!(ladder[0].tariff.reference_price(), Price::ZERO);
+            assert_eq!(ladder[0].tariff.increment_ms, TARIFF.increment_ms);
+            assert_eq!(ladder[1..], paid.ladder());
+        }
+    }
+
+    #[test]
+    fn every_rung_is_for_the_audience_and_makes_the_claims() {
+        let labels = BTreeMap::from([("claimed.energy".to_owned(), "solar".to_owned())]);
+        let audience = vec!["team-a".parse().unwrap()];
+        let free = free(Some(1), None);
+        let ladder = ProviderSettings { free, audience, labels, ..settings(rising(8), 4096, 512) }.ladder();
+        assert_eq!(ladder.len(), 9);
+        assert!(ladder.iter().all(|rung| rung.audience.len() == 1 && rung.labels["claimed.energy"] == "solar"));
+    }
+
     #[test]
     fn every_ladder_of_checked_settings_is_one_that_the_exchange_takes() {
         for strategy in [Strategy::Fixed { tariff: TARIFF }, rising(1), rising(8), rising(64)] {
@@ -178,5 +220,16 @@ mod tests {
         assert_eq!(refused(settings(rising(65), 4096, 512)), "strategy");
         let falling = Strategy::Utilisation { tariff: TARIFF, ceiling: Price::ZERO, rungs: 8 };
         assert_eq!(refused(settings(falling, 4096, 512)), "strategy");
+        for free in [free(None, None), free(Some(0), None), free(Some(1), Some(0))] {
+            assert_eq!(refused(ProviderSettings { free, ..good() }), "free");
+        }
+        let free = free(Some(1), None);
+        assert_eq!(refused(ProviderSettings { free, ..settings(rising(64), 65_536, 64) }), "offers");
+        let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
+        assert_eq!(refused(ProviderSettings { labels, ..good() }), "offers");
+        for seconds in [0, 86_401] {
+            let offers_expire_after = Some(Duration::from_secs(seconds));
+            assert_eq!(refused(ProviderSettings { offers_expire_after, ..good() }), "offers_expire_after");
+        }
     }
 }

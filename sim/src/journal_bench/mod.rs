@@ -2,12 +2,13 @@
 //!
 //! The production engine, codec, sequencer and journal on real files, with many submitters in one process that wait for
 //! durability in bulk. Twice: with calls, acquired and settled in a small market; and with entries, with which the engine has
-//! next to nothing to do, so that it is the journal's way that is measured. Beside them the floor: a preallocated
-//! file, with writes of the same size and syncs and nothing else. Network, books and tape are no part of it; snapshots are
-//! if asked for.
+//! next to nothing to do, so that it is the journal's way that is measured. Beside them the floor: a preallocated file, with
+//! writes of the same size and syncs and nothing else. Then how long a start on all of it takes. Network, books and tape are
+//! no part of it; snapshots are if asked for.
 
 mod floor;
 mod market;
+mod start;
 mod submit;
 
 use std::path::{Path, PathBuf};
@@ -16,13 +17,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use merit_engine::{Engine, Reply};
-use merit_exchange::snapshot::Maker;
+use merit_exchange::snapshot::{MakeError, Maker};
 use merit_exchange::storage::Directory;
 use merit_exchange::{Happened, Projection, RestoreError, Sequencer, SubmitError, restore};
 use merit_terms::{NameError, Refusal};
 use serde::Serialize;
 
 use market::Market;
+pub use start::Starts;
 use submit::Load;
 
 /// What is measured, and how much of it.
@@ -51,6 +53,8 @@ pub enum JournalBenchError {
     Files { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    #[error(transparent)]
+    Snapshot(#[from] MakeError),
     #[error("could not start a thread")]
     Thread(#[source] std::io::Error),
     #[error("the engine refused a command of the bench: {0}")]
@@ -78,6 +82,8 @@ pub struct Report {
     pub calls: Phase,
     /// Entries cost the engine next to nothing: what codec, sequencer and journal sustain.
     pub entries: Phase,
+    /// On all that both left.
+    pub starts: Starts,
     /// With batches of as many bytes as those of the calls.
     pub floor_records_per_second: f64,
     pub floor_syncs_per_second: f64,
@@ -127,7 +133,7 @@ struct Durable {
     bytes: u64,
 }
 
-/// Measures; takes about the seconds of both loads and of the floor.
+/// Measures; takes about the seconds of both loads and of the floor, and two starts.
 pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
     let has_time = settings.seconds > 0.0 && settings.floor_seconds > 0.0;
     if settings.submitters == 0 || settings.burst == 0 || !has_time {
@@ -140,6 +146,7 @@ pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
         .map_err(|source| JournalBenchError::Files { doing: "make a directory in", path: within, source })?;
 
     let (entries, calls) = submit_both(settings, directory.path()).await?;
+    let starts = start::measure(directory.path())?;
     let batch_bytes = (calls.commands_per_batch * calls.bytes_per_command).round() as u64;
     let floor_time = Duration::from_secs_f64(settings.floor_seconds);
     let floor = floor::measure(&directory.path().join("floor"), batch_bytes.max(1), floor_time)?;
@@ -154,6 +161,7 @@ pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
         floor_seconds: floor.seconds,
         calls,
         entries,
+        starts,
     })
 }
 

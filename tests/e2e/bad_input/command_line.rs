@@ -100,6 +100,12 @@ async fn a_provider_that_cannot_sell_says_why_and_ends() {
         (&["--slots", "0"], &["0 slots"]),
         (&["--largest-mb", "5000"], &["5000 MB", "2048"]),
         (&["--strategy", "utilisation"], &["--ceiling"]),
+        (&["--free-renews", "day"], &["--free-renews goes with --free-requests or --free-gb-seconds"]),
+        (&["--free-requests", "0"], &["free", "a bound of 0"]),
+        (&["--free-gb-seconds", "99999999999999999"], &["--free-gb-seconds", "too many"]),
+        (&["--audience", "nobody"], &["there is no account nobody"]),
+        (&["--label", "solar"], &["--label", "energy=solar"]),
+        (&["--offer-expires-after", "0"], &["offers_expire_after", "a second to a day"]),
         (&["--name", "edge 2"], &["--name", "`edge 2`"]),
     ];
     for (more, named) in bad {

@@ -38,7 +38,7 @@ impl Search<'_> {
         if self.asked.revision.durations.learned().count() as usize == everybody {
             return;
         }
-        let Some((_, least, _)) = self.engine.shelf.scores.steps().next() else { return };
+        let Some((_, least, _)) = self.engine.shelf.speeds.steps().next() else { return };
         if self.few(Who::Newcomers).is_some() || !self.try_by_step(reference) {
             self.look(Who::Newcomers, at_least(reference.prior(least).wall_us));
         }
@@ -48,7 +48,7 @@ impl Search<'_> {
     fn try_by_step(&mut self, reference: &Reference) -> bool {
         let least = self.least_tariff();
         let line = |general| self.least_line(&least, reference.prior(general).wall_us);
-        let steps = self.engine.shelf.scores.steps();
+        let steps = self.engine.shelf.speeds.steps();
         let steps: Vec<(usize, Line, u64)> =
             steps.map(|(step, general, cheapest)| (step, line(general), cheapest)).collect();
         let promising = steps.iter().min_by_key(|(_, line, cheapest)| line.at(*cheapest)).map(|(step, ..)| *step);
@@ -78,17 +78,17 @@ impl Search<'_> {
         if self.bound().is_some_and(|bound| line.is_above(cheapest, bound)) {
             return true;
         }
-        let scores = &self.engine.shelf.scores;
-        for score in scores.of(step) {
-            if self.bound().is_some_and(|bound| line.is_above(score.rate, bound)) {
+        let speeds = &self.engine.shelf.speeds;
+        for priced in speeds.of(step) {
+            if self.bound().is_some_and(|bound| line.is_above(priced.rate, bound)) {
                 return true;
             }
             if left.looks == 0 || left.tries == 0 {
                 return false;
             }
             left.looks -= 1;
-            if self.is(Who::Newcomers, score.provider) {
-                left.tries -= usize::from(self.try_provider(score.provider));
+            if self.is(Who::Newcomers, priced.provider) {
+                left.tries -= usize::from(self.try_provider(priced.provider));
             }
         }
         true

@@ -1,4 +1,4 @@
-//! What a session does next: `(now, input) -> actions`. Owns heartbeats, deadlines, backoff, quote numbers and claims;
+//! What a session does next: `(now, input) -> actions`. Owns heartbeats, deadlines, backoff, quote numbers, expiries and claims;
 //! never touches a stream, reads a clock or logs. `now` is the time since the machine began, and never goes back.
 
 use std::collections::BTreeSet;
@@ -56,6 +56,8 @@ pub(crate) enum Action {
 pub(crate) struct Machine {
     logon: v1::Logon,
     ladders: Vec<Ladder>,
+    /// How long an offer stands after it was quoted, if it expires.
+    expire_after: Option<Duration>,
     jitter: Pcg32,
     state: State,
     was_on: bool,
@@ -84,6 +86,14 @@ struct On {
     since: Duration,
     beat_at: Duration,
     silent_at: Duration,
+    clock: ExchangeClock,
+}
+
+/// What the exchange's clock said, in microseconds since 1970, and when that was heard.
+#[derive(Clone, Copy)]
+struct ExchangeClock {
+    said: u64,
+    heard: Duration,
 }
 
 struct Ladder {
@@ -92,6 +102,8 @@ struct Ladder {
     /// Of the last quote in this session.
     number: u64,
     quoted: Quoted,
+    /// When its offers are quoted again, before they expire.
+    renew_at: Option<Duration>,
 }
 
 enum Quoted {
@@ -102,11 +114,17 @@ enum Quoted {
 
 impl Machine {
     /// A machine that logs on at once. `seed` spreads the returns of providers that lost one exchange.
-    pub(crate) fn new(logon: v1::Logon, ladders: Vec<(MarketName, Vec<v1::Rung>)>, seed: u64) -> Machine {
-        let ladder = |(market, rungs)| Ladder { market, rungs, number: 0, quoted: Quoted::Open };
+    pub(crate) fn new(
+        logon: v1::Logon,
+        ladders: Vec<(MarketName, Vec<v1::Rung>)>,
+        expire_after: Option<Duration>,
+        seed: u64,
+    ) -> Machine {
+        let ladder = |(market, rungs)| Ladder { market, rungs, number: 0, quoted: Quoted::Open, renew_at: None };
         Machine {
             logon,
             ladders: ladders.into_iter().map(ladder).collect(),
+            expire_after,
             jitter: Pcg32::seed_from_u64(seed),
             state: State::Waiting { until: Duration::ZERO },
             was_on: false,
@@ -126,7 +144,7 @@ impl Machine {
         match &self.state {
             State::Waiting { until } | State::LoggingOn { until } => Some(*until),
             State::On(on) => {
-                let requotes = self.ladders.iter().filter_map(Ladder::again_at);
+                let requotes = self.ladders.iter().filter_map(Ladder::due);
                 requotes.chain(self.unpaid.due()).chain([on.beat_at, on.silent_at]).min()
             }
             State::Over => None,
@@ -189,17 +207,20 @@ impl Machine {
                 welcome.leases.iter().filter_map(|lease| lease.lease).map(LeaseId::from).collect();
             self.unpaid.keep(&open);
         }
+        let clock = ExchangeClock { said: welcome.at, heard: now };
         self.state = State::On(On {
             session: welcome.session,
             heartbeat,
             since: now,
             beat_at: now + heartbeat,
             silent_at: now + heartbeat * MISSED_HEARTBEATS_MAX,
+            clock,
         });
         let mut actions = vec![Action::Trust(Credentials { number: welcome.session, key })];
         for ladder in &mut self.ladders {
-            actions.push(ladder.quote(&mut self.last_number));
+            ladder.quoted = Quoted::Open;
         }
+        actions.extend(self.quote(now, |_| true));
         actions
     }
 
@@ -228,8 +249,13 @@ impl Machine {
             }
             Heard::ClaimAnswered(claim) => self.over(claim.lease),
             Heard::Protected(_) => self.pulled(now + PROTECTED_FOR),
-            Heard::MarketState(change) => return self.market_changed(&change),
-            Heard::Welcome(_) | Heard::Heartbeat(_) => {}
+            Heard::MarketState(change) => return self.market_changed(now, &change),
+            Heard::Heartbeat(heartbeat) => {
+                if let State::On(on) = &mut self.state {
+                    on.clock = ExchangeClock { said: heartbeat.at, heard: now };
+                }
+            }
+            Heard::Welcome(_) => {}
         }
         Vec::new()
     }
@@ -249,9 +275,16 @@ impl Machine {
     }
 
     /// Quotes a ladder again that its market may take now.
-    fn market_changed(&mut self, change: &v1::MarketChange) -> Vec<Action> {
-        let concerns = |ladder: &&mut Ladder| ladder.market.as_str() == change.market && ladder.again_at().is_some();
-        self.ladders.iter_mut().filter(concerns).map(|ladder| ladder.quote(&mut self.last_number)).collect()
+    fn market_changed(&mut self, now: Duration, change: &v1::MarketChange) -> Vec<Action> {
+        self.quote(now, |ladder| ladder.market.as_str() == change.market && ladder.is_refused())
+    }
+
+    /// Quotes the ladders that `asked` names.
+    fn quote(&mut self, now: Duration, asked: impl Fn(&Ladder) -> bool) -> Vec<Action> {
+        let State::On(on) = &self.state else { return Vec::new() };
+        let expiry = self.expire_after.map(|after| Expiry { at: on.clock.at(now + after), renew_at: now + after / 2 });
+        let asked = self.ladders.iter_mut().filter(|ladder| asked(ladder));
+        asked.map(|ladder| ladder.quote(&mut self.last_number, expiry)).collect()
     }
 
     fn set_quoted(&mut self, number: u64, quoted: Quoted) {
@@ -260,7 +293,7 @@ impl Machine {
         }
     }
 
-    /// What is due while the session is on: a heartbeat, refused ladders, claims.
+    /// What is due while the session is on: a heartbeat, ladders that were refused or are about to expire, claims.
     fn beat(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         if let State::On(on) = &mut self.state
@@ -269,11 +302,7 @@ impl Machine {
             on.beat_at = now + on.heartbeat;
             actions.push(Action::Say(Said::Heartbeat(v1::ProviderHeartbeat { pools: self.logon.pools.clone() })));
         }
-        for ladder in &mut self.ladders {
-            if ladder.again_at().is_some_and(|again_at| again_at <= now) {
-                actions.push(ladder.quote(&mut self.last_number));
-            }
-        }
+        actions.extend(self.quote(now, |ladder| ladder.due().is_some_and(|due| due <= now)));
         let claims = self.unpaid.claims(now);
         self.claimed += claims.len() as u64;
         actions.extend(claims.into_iter().map(|claim| Action::Say(Said::Claim(claim))));
@@ -309,20 +338,47 @@ impl Machine {
     }
 }
 
+impl ExchangeClock {
+    /// What it says at `now`.
+    fn at(self, now: Duration) -> u64 {
+        let since = now.saturating_sub(self.heard).as_micros();
+        self.said.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+}
+
+/// When offers that are quoted now expire, by the exchange's clock, and when they are to be quoted again.
+#[derive(Clone, Copy)]
+struct Expiry {
+    at: u64,
+    renew_at: Duration,
+}
+
 impl Ladder {
-    fn quote(&mut self, last_number: &mut u64) -> Action {
+    fn quote(&mut self, last_number: &mut u64, expiry: Option<Expiry>) -> Action {
         *last_number += 1;
         self.number = *last_number;
-        self.quoted = Quoted::Open;
+        // What was accepted stands until the answer.
+        if self.is_refused() {
+            self.quoted = Quoted::Open;
+        }
+        self.renew_at = expiry.map(|expiry| expiry.renew_at);
+        if let Some(Expiry { at, .. }) = expiry {
+            self.rungs.iter_mut().for_each(|rung| rung.expires = at);
+        }
         let (market, rungs) = (self.market.to_string(), self.rungs.clone());
         Action::Say(Said::Quote(v1::QuoteLadder { market, number: self.number, rungs }))
     }
 
-    fn again_at(&self) -> Option<Duration> {
+    /// When it is to be quoted again.
+    fn due(&self) -> Option<Duration> {
         match self.quoted {
             Quoted::Refused { again_at, .. } => Some(again_at),
-            _ => None,
+            Quoted::Open | Quoted::Accepted => self.renew_at,
         }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.quoted, Quoted::Refused { .. })
     }
 
     fn refused(&self) -> Option<RefusedLadder> {

@@ -1,5 +1,6 @@
 //! A provider and its peer for each test, and a client that speaks as a broker does.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +52,10 @@ pub(crate) fn settings(slots: u32) -> ProviderSettings {
         pool: PoolSize { memory_mb: 1024, slots },
         cpu_share: 1.0,
         strategy: Strategy::Utilisation { tariff: TARIFF, ceiling: Price::from_picodollars(20_000_000), rungs: 8 },
+        free: None,
+        audience: Vec::new(),
+        labels: BTreeMap::new(),
+        offers_expire_after: None,
         vcpus_milli: 1000,
         memory_mb: 16..=256,
         longest_ms: 60_000,

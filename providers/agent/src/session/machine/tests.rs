@@ -12,7 +12,7 @@ fn machine(markets: &[&str]) -> Machine {
         ..v1::Logon::default()
     };
     let ladder = |market: &&str| (market.parse().unwrap(), vec![v1::Rung { id: 1, ..v1::Rung::default() }]);
-    Machine::new(logon, markets.iter().map(ladder).collect(), 42)
+    Machine::new(logon, markets.iter().map(ladder).collect(), None, 42)
 }
 
 fn ms(ms: u64) -> Duration {
@@ -153,7 +153,7 @@ fn pauses_double_up_to_five_seconds_each_with_up_to_half_of_jitter() {
 #[test]
 fn pauses_differ_between_seeds() {
     let pause_of = |seed| {
-        let mut machine = Machine::new(v1::Logon::default(), Vec::new(), seed);
+        let mut machine = Machine::new(v1::Logon::default(), Vec::new(), None, seed);
         machine.step(ms(0), Input::Due);
         pause(&mut machine, ms(0))
     };
@@ -360,4 +360,41 @@ fn a_market_that_changes_is_quoted_again_at_once_if_it_refused() {
     };
     assert_eq!(machine.step(ms(2), changed("local/wasm")), []);
     assert_eq!(numbers(&machine.step(ms(3), changed("eu-west/wasm"))), [3]);
+}
+
+/// The expiry of each rung that is quoted.
+fn expiries(actions: &[Action]) -> Vec<u64> {
+    let rungs = |action: &Action| match action {
+        Action::Say(Said::Quote(quote)) => quote.rungs.iter().map(|rung| rung.expires).collect(),
+        _ => Vec::new(),
+    };
+    actions.iter().flat_map(rungs).collect()
+}
+
+#[test]
+fn offers_that_expire_are_quoted_again_in_time_by_the_clock_of_the_exchange() {
+    let accepted = |number| Input::Heard(0, Heard::QuoteAccepted(v1::QuoteAccepted { number }));
+    let mut machine = Machine { expire_after: Some(ms(1500)), ..machine(&["local/wasm"]) };
+    machine.step(ms(0), Input::Due);
+    let Input::Heard(_, Heard::Welcome(mut first)) = welcome(1) else { panic!() };
+    first.at = 7_000_000;
+    let quoted = machine.step(ms(100), Input::Heard(0, Heard::Welcome(first)));
+    assert_eq!((numbers(&quoted), expiries(&quoted)), (vec![1], vec![8_500_000]));
+    machine.step(ms(110), accepted(1));
+    assert_eq!(machine.due(), Some(ms(850)));
+    let again = machine.step(ms(850), Input::Due);
+    assert_eq!((numbers(&again), expiries(&again)), (vec![2], vec![9_250_000]));
+    assert_eq!(machine.standing().markets, 1, "what was accepted stands");
+
+    // Its clock may be put right.
+    machine.step(ms(1000), Input::Heard(0, Heard::Heartbeat(v1::ExchangeHeartbeat { at: 20_000_000 })));
+    assert_eq!(machine.due(), Some(ms(1100)));
+    assert_eq!(numbers(&machine.step(ms(1100), Input::Due)), [0_u64; 0], "a heartbeat");
+    let again = machine.step(ms(1600), Input::Due);
+    assert_eq!((numbers(&again), expiries(&again)), (vec![3], vec![22_100_000]));
+    // One that is refused waits for its own time.
+    let refused = v1::QuoteRefused { number: 3, code: "not_found".into(), ..v1::QuoteRefused::default() };
+    machine.step(ms(1610), Input::Heard(0, Heard::QuoteRefused(refused)));
+    machine.step(ms(4000), heartbeat());
+    assert_eq!(numbers(&machine.step(ms(4000), Input::Due)), [0_u64; 0]);
 }

@@ -16,7 +16,7 @@ const NOTHING: u64 = u64::MAX;
 
 /// A provider with room somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Score {
+pub(crate) struct Priced {
     /// Its cheapest rate, in picodollars per GB-s.
     pub(crate) rate: u64,
     pub(crate) provider: ProviderId,
@@ -29,30 +29,30 @@ struct Known {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Scores {
+pub(crate) struct Speeds {
     /// By step of the general ratio.
-    steps: Vec<Ranks<Score>>,
+    steps: Vec<Ranks<Priced>>,
     /// The cheapest rate in each.
     cheapest: Vec<u64>,
     /// By provider.
     known: Vec<Known>,
 }
 
-impl Default for Scores {
-    fn default() -> Scores {
-        Scores { steps: vec![Ranks::default(); STEPS], cheapest: vec![NOTHING; STEPS], known: Vec::new() }
+impl Default for Speeds {
+    fn default() -> Speeds {
+        Speeds { steps: vec![Ranks::default(); STEPS], cheapest: vec![NOTHING; STEPS], known: Vec::new() }
     }
 }
 
 impl Known {
     /// Its step and what it is there.
-    fn score(&self, provider: ProviderId) -> Option<(usize, Score)> {
+    fn priced(&self, provider: ProviderId) -> Option<(usize, Priced)> {
         let step = (self.general.raw() + RATIO_MAX) / STEP; // within the bounds of a ratio, so at least 0
-        Some((step as usize, Score { rate: self.rate?, provider }))
+        Some((step as usize, Priced { rate: self.rate?, provider }))
     }
 }
 
-impl Scores {
+impl Speeds {
     /// The steps with providers in them, fastest first: which, at most what general ratio all in it have, and the cheapest rate.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (usize, Ratio, u64)> {
         let filled = self.cheapest.iter().enumerate().filter(|(_, cheapest)| **cheapest != NOTHING);
@@ -60,7 +60,7 @@ impl Scores {
     }
 
     /// Those in a step, cheapest first.
-    pub(crate) fn of(&self, step: usize) -> impl Iterator<Item = &Score> {
+    pub(crate) fn of(&self, step: usize) -> impl Iterator<Item = &Priced> {
         self.steps[step].iter()
     }
 
@@ -79,18 +79,18 @@ impl Scores {
             self.known.resize(provider.index() + 1, Known::default());
         }
         let known = &mut self.known[provider.index()];
-        let before = known.score(provider);
+        let before = known.priced(provider);
         change(known);
-        let after = known.score(provider);
+        let after = known.priced(provider);
         if before == after {
             return;
         }
-        if let Some((step, score)) = before {
-            self.steps[step].remove(score);
+        if let Some((step, priced)) = before {
+            self.steps[step].remove(priced);
             self.look_at(step);
         }
-        if let Some((step, score)) = after {
-            self.steps[step].insert(score);
+        if let Some((step, priced)) = after {
+            self.steps[step].insert(priced);
             self.look_at(step);
         }
     }

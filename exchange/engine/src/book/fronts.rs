@@ -47,7 +47,7 @@ impl Shelf {
     pub(super) fn arrange(&mut self, provider: ProviderId, market: MarketId) {
         let mut ladders = std::mem::take(&mut self.sellers[provider.index()].ladders);
         self.arrange_ladder(provider, &mut ladders, market);
-        self.scores.sell(provider, ladders.cheapest());
+        self.speeds.sell(provider, ladders.cheapest());
         self.sellers[provider.index()].ladders = ladders;
     }
 
@@ -57,7 +57,7 @@ impl Shelf {
         for market in ladders.markets() {
             self.arrange_ladder(provider, &mut ladders, market);
         }
-        self.scores.sell(provider, ladders.cheapest());
+        self.speeds.sell(provider, ladders.cheapest());
         self.sellers[provider.index()].ladders = ladders;
     }
 
