@@ -20,7 +20,7 @@ fn the_cheapest_predicted_cost_wins() {
 fn the_cheapest_bill_of_the_call_wins_over_the_cheaper_rate() {
     let mut floor = Floor::new();
     let by_second = floor.newcomer("by-the-second", 4);
-    let whole_seconds = Rung { tariff: merit_terms::Tariff { increment_ms: 1_000, ..tariff(8_000_000) }, ..rung(1, 0) };
+    let whole_seconds = Rung { tariff: Tariff { increment_ms: 1_000, ..tariff(8_000_000) }, ..rung(1, 0) };
     floor.quote(by_second, vec![whole_seconds]).unwrap();
     let by_millisecond = floor.seller("by-the-millisecond", 4, 10_000_000);
     assert_eq!(floor.call().provider, by_millisecond.id);
@@ -159,8 +159,8 @@ fn labels_of_the_caller_and_of_the_function_must_be_granted() {
     floor.seller("seller", 8, 10_000_000);
     assert!(floor.try_call(limits("eu")).is_ok());
     assert!(floor.try_call(limits("us")).is_err());
-    let settings = merit_engine::FunctionSettings { limits: limits("us"), ..crate::floor::settings() };
-    floor.put("hello", crate::floor::code(), settings);
+    let settings = merit_engine::FunctionSettings { limits: limits("us"), ..settings() };
+    floor.put("hello", code(), settings);
     assert!(floor.try_call(Limits::default()).is_err());
 }
 
