@@ -354,7 +354,8 @@ impl<'a> Search<'a> {
                 Some(candidate.cost)
             }
             Err(reason) => {
-                if matches!(reason, Reason::InsufficientFunds { .. }) {
+                // A dearer offer's call may be cut to less.
+                if matches!(reason, Reason::InsufficientFunds { .. }) && !self.asked.has_max_cost() {
                     self.unaffordable_from.get_or_insert(offer.tariff.per_gb_second.picodollars());
                 }
                 self.lacks = self.lacks.min(reason.class());

@@ -98,8 +98,9 @@ impl Bought {
         }
     }
 
-    pub(super) fn greatest_rate_within(&self, max_cost: Money) -> u64 {
-        self.worst.greatest_rate_within(max_cost)
+    /// None, where the CPU alone costs more.
+    pub(super) fn greatest_rate_within(&self, max_cost: Money) -> Option<u64> {
+        (!self.worst.is_above(0, max_cost)).then(|| self.worst.greatest_rate_within(max_cost))
     }
 
     /// The least rate at which a duration cut to the max cost may be predicted to cost at most `bound`: the cost of a cut

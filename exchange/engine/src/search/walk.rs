@@ -49,9 +49,11 @@ impl<'a> Search<'a> {
                 // Up to this rate the max cost buys at least the least duration; beyond it, a part of it.
                 let bought = Bought::of(terms, code.memory_mb, &least, self.asked.bid.answer_limit_bytes);
                 let whole = bought.greatest_rate_within(max_cost);
-                self.walk_through(of, &line, Span { from: 0, until: most.min(whole) });
+                if let Some(whole) = whole {
+                    self.walk_through(of, &line, Span { from: 0, until: most.min(whole) });
+                }
                 let from = self.top.bound().map_or(0, |bound| bought.least_rate_below(max_cost, bound));
-                let from = from.max(whole.saturating_add(1));
+                let from = from.max(whole.map_or(0, |whole| whole.saturating_add(1)));
                 if from <= most.min(of.form.dearest) {
                     let nothing = Line { fixed: 0, slope: 0 };
                     self.walk_through(of, &nothing, Span { from, until: most });

@@ -1,9 +1,9 @@
 //! Who serves a call, and at what price.
 
-use merit_engine::NotSent;
-use merit_terms::{Limits, Rung};
+use merit_engine::{LeaseTerms, NotSent};
+use merit_terms::{Limits, Price, Rung, Tariff};
 
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, rung, tariff};
+use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, code, max_cost, rung, settings, tariff};
 
 #[test]
 fn the_cheapest_predicted_cost_wins() {
@@ -20,7 +20,7 @@ fn the_cheapest_predicted_cost_wins() {
 fn the_cheapest_bill_of_the_call_wins_over_the_cheaper_rate() {
     let mut floor = Floor::new();
     let by_second = floor.newcomer("by-the-second", 4);
-    let whole_seconds = Rung { tariff: merit_terms::Tariff { increment_ms: 1_000, ..tariff(8_000_000) }, ..rung(1, 0) };
+    let whole_seconds = Rung { tariff: Tariff { increment_ms: 1_000, ..tariff(8_000_000) }, ..rung(1, 0) };
     floor.quote(by_second, vec![whole_seconds]).unwrap();
     let by_millisecond = floor.seller("by-the-millisecond", 4, 10_000_000);
     assert_eq!(floor.call().provider, by_millisecond.id);
@@ -159,7 +159,33 @@ fn labels_of_the_caller_and_of_the_function_must_be_granted() {
     floor.seller("seller", 8, 10_000_000);
     assert!(floor.try_call(limits("eu")).is_ok());
     assert!(floor.try_call(limits("us")).is_err());
-    let settings = merit_engine::FunctionSettings { limits: limits("us"), ..crate::floor::settings() };
-    floor.put("hello", crate::floor::code(), settings);
+    let settings = merit_engine::FunctionSettings { limits: limits("us"), ..settings() };
+    floor.put("hello", code(), settings);
     assert!(floor.try_call(Limits::default()).is_err());
+}
+
+/// A call that costs at most so much, of a function that nobody has run, at a seller by time and one that comes after two such.
+fn cut_call(floor: &mut Floor, per_gb_second: u64, last: Tariff) -> LeaseTerms {
+    for seller in ["first", "second"] {
+        floor.seller(seller, 4, per_gb_second);
+    }
+    let seller = floor.newcomer("last", 4);
+    floor.quote(seller, vec![Rung { tariff: last, ..rung(1, 0) }]).unwrap();
+    floor.try_call(max_cost(50_000)).unwrap()
+}
+
+#[test]
+fn an_offer_that_bills_the_cpu_alone_wins_where_its_call_is_cut_to_less() {
+    let by_cpu = Tariff { per_cpu_ms: Price::from_picodollars(9_000), ..tariff(0) };
+    let terms = cut_call(&mut Floor::new(), PRICE, by_cpu);
+    assert_eq!((terms.timeout_ms, terms.hold.picodollars()), (5, 45_000), "10,000 a millisecond elsewhere, so 50,000");
+}
+
+#[test]
+fn a_dearer_offer_may_be_affordable_where_its_call_is_cut_to_less() {
+    let mut floor = Floor::new();
+    floor.buyer = floor.account("poor", 40_000);
+    floor.function = floor.put("hello", code(), settings());
+    let terms = cut_call(&mut floor, 8_000_000, tariff(30_000_000));
+    assert_eq!((terms.timeout_ms, terms.hold.picodollars()), (1, 30_000), "48,000 for 6 ms elsewhere");
 }
