@@ -16,14 +16,18 @@ impl Brokers {
     pub(crate) fn is_online(&self, session: u64) -> bool {
         self.0.get(&session).copied().unwrap_or(false)
     }
-
-    /// A new run of the exchange: all streams are gone.
-    pub(crate) fn lose_all(&mut self) {
-        self.0.values_mut().for_each(|online| *online = false);
-    }
 }
 
 impl Engine {
+    /// A new run of the exchange: all streams are gone, and sessions that answer for nothing are forgotten.
+    pub(crate) fn lose_all_brokers(&mut self) {
+        let (leases, bids) = (&self.leases.by_request, &self.bids.by_request);
+        self.brokers.0.retain(|session, online| {
+            *online = false;
+            of_session(leases, *session).chain(of_session(bids, *session)).next().is_some()
+        });
+    }
+
     pub(crate) fn online(&self, session: u64) -> Result<(), Refusal> {
         if self.brokers.is_online(session) { Ok(()) } else { Err(Refusal::NotInSession) }
     }

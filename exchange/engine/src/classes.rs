@@ -27,6 +27,8 @@ struct Terms {
 #[derive(Clone, Debug)]
 pub(crate) struct Class {
     terms: Terms,
+    /// Revisions of it.
+    members: u32,
     /// Where a module is enough.
     pub(crate) allowed: Bits,
     /// Where the revision is deployed by name.
@@ -36,6 +38,8 @@ pub(crate) struct Class {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Classes {
     pub(crate) all: Vec<Class>,
+    /// Classes without revisions, to be used again.
+    vacant: Vec<u32>,
     by_terms: HashMap<Terms, u32>,
     by_label: HashMap<(String, String), Bits>,
 }
@@ -75,8 +79,8 @@ impl Class {
 }
 
 impl Classes {
-    /// The class of a revision, made if it is the first of it.
-    pub(crate) fn class(
+    /// Enters a revision into its class, made if it is the first of it.
+    pub(crate) fn enter(
         &mut self,
         account: AccountId,
         code: &Code,
@@ -85,16 +89,35 @@ impl Classes {
     ) -> u32 {
         let terms = Terms::of(account, code, settings);
         if let Some(class) = self.by_terms.get(&terms) {
+            self.all[*class as usize].members += 1;
             return *class;
         }
-        let mut class = Class { terms: terms.clone(), allowed: Bits::default(), deployed: Bits::default() };
+        let mut class = Class { terms: terms.clone(), members: 1, allowed: Bits::default(), deployed: Bits::default() };
         for (index, provider) in providers.iter().enumerate() {
             class.admit(index, provider);
         }
-        self.all.push(class);
-        let number = (self.all.len() - 1) as u32;
+        let number = match self.vacant.pop() {
+            Some(number) => {
+                self.all[number as usize] = class;
+                number
+            }
+            None => {
+                self.all.push(class);
+                (self.all.len() - 1) as u32
+            }
+        };
         self.by_terms.insert(terms, number);
         number
+    }
+
+    /// Takes a revision out of its class, which goes with its last one.
+    pub(crate) fn leave(&mut self, number: u32) {
+        let class = &mut self.all[number as usize];
+        class.members -= 1;
+        if class.members == 0 {
+            self.by_terms.remove(&class.terms);
+            self.vacant.push(number);
+        }
     }
 
     /// Takes in a provider that registered, or whose labels are no longer `before`.

@@ -6,7 +6,7 @@
 use merit_terms::{Money, Outcome, Time, Usage};
 
 use crate::Engine;
-use crate::command::{ProviderKind, Settlement};
+use crate::command::ProviderKind;
 use crate::due::Due;
 use crate::event::{Event, Lease, LeaseState};
 use crate::ledger::{Calendar, Spending};
@@ -105,7 +105,7 @@ impl Engine {
         let kind = self.kind_of(lease.provider);
         let timeout_us = u64::from(lease.timeout_ms) * 1000;
         let metered = Usage::metered(Some(claim), timeout_us, lease.timeout_ms, 0);
-        let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(lease.worst_cost);
+        let cost = self.bill(&lease, &metered, lease.worst_cost).cost;
         let mut missing = cost.saturating_sub(lease.hold);
         let mut taken = lease.hold.min(cost);
         for sibling in self.siblings(self.leases.beside(&lease), kind) {
@@ -113,10 +113,8 @@ impl Engine {
             missing = missing.saturating_sub(part);
             taken = Money::from_picodollars(taken.picodollars() + part.picodollars()).unwrap_or(Money::MAX);
         }
-        let billed_ms = lease.tariff.billed_ms(&metered.usage);
-        let fee = if kind == ProviderKind::Market { taken.share(self.fee_basis_points) } else { Money::ZERO };
-        let settlement = Settlement { cost: taken, fee, billed_ms, usage: metered.usage, estimated: false };
-        let used = energy_mb_ms(&lease.tariff, lease.memory_mb, billed_ms);
+        let settlement = self.bill(&lease, &metered, taken);
+        let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
         if let Some(lease) = self.close(sequence, taken, Some(used), events) {
             self.pay(lease, Outcome::Ok, settlement, taken, events);
         }

@@ -7,13 +7,25 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use merit_terms::{Price, Tariff};
+use merit_terms::{Price, ProviderId, Tariff};
 
 use crate::book::{Offer, OfferSlot};
-use crate::ranks::{Entry, Ranks};
+use crate::ranks::Ranks;
 
 /// Among more forms than that the cheapest rates are not looked at one by one.
 pub(crate) const FORMS_LOOKED_AT: usize = 8;
+
+/// The rungs of one ladder and form: what orders them, and what a search looks at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    /// The cheapest rate per GB-s, in picodollars.
+    pub(crate) rate: u64,
+    /// The earliest place.
+    pub(crate) place: u64,
+    pub(crate) provider: ProviderId,
+    /// The dearest rate.
+    pub(crate) dearest: u64,
+}
 
 /// The terms that offers of one form share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use merit_terms::{MarketId, ProviderId};
 use serde::{Deserialize, Serialize};
 
 use crate::book::{OfferSlot, PoolSlot};
-use crate::ranks::Entry;
+use crate::index::Entry;
 
 /// A rung: where its offer is, and what a search looks at first.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -247,7 +247,7 @@ impl Engine {
         }
         self.run = run;
         self.leases.runs.push((run, sequence));
-        self.brokers.lose_all();
+        self.lose_all_brokers();
         for provider in 0..self.registry.providers.len() {
             if self.registry.providers[provider].online {
                 self.end_session(ProviderId::new(provider as u32), SessionEnding::Restarted, events);

@@ -51,7 +51,7 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeritOrder {
     pub revision: u32,
-    /// Cheapest first; the first would serve the bid, if `max_concurrency` lets it run.
+    /// Cheapest first; the first would serve the bid, unless its account is frozen or `max_concurrency` lets it wait.
     pub offers: Vec<Candidate>,
     /// By market, offer by offer.
     pub refused: Vec<Refused>,
@@ -102,6 +102,9 @@ fn index(kind: ProviderKind) -> usize {
         ProviderKind::Market => 1,
     }
 }
+
+/// So many offers without room are looked at, at most, to say what a bid lacks.
+const CLOSED_LOOKED_AT: usize = 256;
 
 impl Asked<'_> {
     /// Whether the function and the bid let `provider` run it in a market, apart from what changes with time.
@@ -189,7 +192,7 @@ impl Engine {
     pub(crate) fn lacking(&self, asked: &Asked<'_>, found: NoOffer) -> Refusal {
         let mut class = found;
         let closed = asked.function.markets.iter().flat_map(|market| self.shelf.markets[market.index()].closed());
-        for slot in closed {
+        for slot in closed.take(CLOSED_LOOKED_AT) {
             if class <= NoOffer::Room {
                 break;
             }
@@ -246,7 +249,7 @@ impl Engine {
             max_latency_ms: limits.max_latency_ms.into_iter().chain(own.max_latency_ms).min(),
             available: buyer.available(),
             hold: Money::ZERO,
-            budgets: self.budgets_left(function, buyer),
+            budgets: self.budgets_left(function, buyer).collect(),
             shared: Call::of_bid(bid).map_or_else(Vec::new, |call| self.held_by_siblings(call)),
         };
         for (kind, other) in [(ProviderKind::Own, ProviderKind::Market), (ProviderKind::Market, ProviderKind::Own)] {
@@ -256,11 +259,16 @@ impl Engine {
         Ok(asked)
     }
 
-    fn budgets_left(&self, function: &Function, buyer: &Account) -> Vec<(Period, i128)> {
+    /// What is left of each budget of a function and its account, in picodollars; below 0 where a budget was lowered.
+    pub(crate) fn budgets_left<'a>(
+        &'a self,
+        function: &'a Function,
+        buyer: &'a Account,
+    ) -> impl Iterator<Item = (Period, i128)> + 'a {
         let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
         let of_account = buyer.limits.budgets.iter().map(|budget| (budget, &buyer.spending));
         let left = of_function.chain(of_account);
-        left.map(|(budget, spending)| (budget.period, spending.left(budget, &self.calendar))).collect()
+        left.map(|(budget, spending)| (budget.period, spending.left(budget, &self.calendar)))
     }
 
     fn held_by_siblings(&self, call: Call) -> Vec<Shared> {

@@ -5,7 +5,6 @@ use merit_terms::{AccountId, Execution, Money, OfferId, Outcome, Refusal, Time, 
 use crate::Engine;
 use crate::command::{
     AccountLimits, Correction, CorrectionKind, Forgotten, LeaseTerms, MarketState, MarketTerms, ProviderKind, Reply,
-    Settlement,
 };
 use crate::due::Due;
 use crate::event::{Event, Lease, LeaseState, Why};
@@ -107,16 +106,9 @@ impl Engine {
         }
         let lease = remembered(terms);
         let metered = Usage::metered(settle.reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
-        let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage);
+        let settlement = self.bill(&lease, &metered, terms.hold);
+        let cost = settlement.cost;
         let is_market = self.kind_of(lease.provider) == ProviderKind::Market;
-        let cost = if is_market { cost.min(terms.hold) } else { cost };
-        let settlement = Settlement {
-            cost,
-            fee: if is_market { cost.share(self.fee_basis_points) } else { Money::ZERO },
-            billed_ms: lease.tariff.billed_ms(&metered.usage),
-            usage: metered.usage,
-            estimated: metered.estimated,
-        };
         let from_buyer = if is_market { self.covered(&lease, cost) } else { cost };
         events.push(Event::Granted(Box::new(lease.clone())));
         if matches!(settle.outcome, Outcome::Ok | Outcome::Timeout) && !metered.estimated {
@@ -145,9 +137,7 @@ impl Engine {
     fn covered(&self, lease: &Lease, cost: Money) -> Money {
         let account = &self.ledger.accounts[lease.account.index()];
         let function = &self.registry.functions[lease.function.index()];
-        let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
-        let of_account = account.limits.budgets.iter().map(|budget| (budget, &account.spending));
-        let left = of_function.chain(of_account).map(|(budget, spending)| spending.left(budget, &self.calendar));
+        let left = self.budgets_left(function, account).map(|(_, left)| left);
         let most = left.fold(account.available(), i128::min).clamp(0, i128::from(cost.picodollars()));
         u64::try_from(most).ok().and_then(Money::from_picodollars).unwrap_or(cost)
     }

@@ -1,7 +1,7 @@
 //! The plain part of a book: offers at a price, in order of price and time, without accounts, predictions and events.
 //!
-//! What the index of a market is made of, by itself, so that it can be compared with other order books. The engine
-//! never uses it.
+//! What the index of a market is made of, by itself, so that it can be measured beside other order books: public for that
+//! bench alone.
 
 use crate::ranks::Ranks;
 

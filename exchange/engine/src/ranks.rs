@@ -3,24 +3,10 @@
 //! Owns the order; knows nothing of what it orders. Insertion and removal take a binary search over the chunks and one
 //! inside a chunk; walking goes through memory in order.
 
-use merit_terms::ProviderId;
-
 /// The most entries of a chunk; a full one splits in two.
 const CHUNK_MAX: usize = 64;
 /// A chunk with fewer is joined with its neighbour, where both fit in three quarters of one.
 const CHUNK_MIN: usize = 16;
-
-/// The rungs of one ladder and form: what orders them, and what a search looks at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    /// The cheapest rate per GB-s, in picodollars.
-    pub(crate) rate: u64,
-    /// The earliest place.
-    pub(crate) place: u64,
-    pub(crate) provider: ProviderId,
-    /// The dearest rate.
-    pub(crate) dearest: u64,
-}
 
 #[derive(Clone, Debug)]
 struct Chunk<T> {
@@ -41,18 +27,6 @@ impl<T> Default for Ranks<T> {
     }
 }
 
-impl Ranks<Entry> {
-    /// The entries of at least this rate, in order.
-    pub(crate) fn from(&self, rate: u64) -> Walk<'_> {
-        let first = if rate == 0 { 0 } else { self.chunks.partition_point(|chunk| chunk.last.rate < rate) };
-        let (current, later) = match self.chunks.get(first..).and_then(|chunks| chunks.split_first()) {
-            None => (&[][..], &[][..]),
-            Some((chunk, later)) => (&chunk.entries[chunk.entries.partition_point(|e| e.rate < rate)..], later),
-        };
-        Walk { current: current.iter(), later: later.iter() }
-    }
-}
-
 impl<T: Copy + Ord> Ranks<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
@@ -63,8 +37,18 @@ impl<T: Copy + Ord> Ranks<T> {
     }
 
     /// All entries in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flat_map(|chunk| &chunk.entries)
+    pub(crate) fn iter(&self) -> Walk<'_, T> {
+        Walk { current: [].iter(), later: self.chunks.iter() }
+    }
+
+    /// The entries behind those that are `before`, in order; an entry before one that is `before` must be so too.
+    pub(crate) fn after(&self, before: impl Fn(&T) -> bool) -> Walk<'_, T> {
+        let first = self.chunks.partition_point(|chunk| before(&chunk.last));
+        let (current, later) = match self.chunks.get(first..).and_then(|chunks| chunks.split_first()) {
+            None => (&[][..], &[][..]),
+            Some((chunk, later)) => (&chunk.entries[chunk.entries.partition_point(&before)..], later),
+        };
+        Walk { current: current.iter(), later: later.iter() }
     }
 
     /// Adds an entry that is not there.
@@ -123,15 +107,15 @@ impl<T: Copy + Ord> Ranks<T> {
 }
 
 /// A walk through entries in order.
-pub(crate) struct Walk<'a> {
-    current: std::slice::Iter<'a, Entry>,
-    later: std::slice::Iter<'a, Chunk<Entry>>,
+pub(crate) struct Walk<'a, T> {
+    current: std::slice::Iter<'a, T>,
+    later: std::slice::Iter<'a, Chunk<T>>,
 }
 
-impl<'a> Iterator for Walk<'a> {
-    type Item = &'a Entry;
+impl<'a, T> Iterator for Walk<'a, T> {
+    type Item = &'a T;
 
-    fn next(&mut self) -> Option<&'a Entry> {
+    fn next(&mut self) -> Option<&'a T> {
         match self.current.next() {
             Some(entry) => Some(entry),
             None => {
@@ -159,19 +143,19 @@ mod tests {
                 let grow = step % 3_000 < 2_000;
                 if chance.random_ratio(if grow { 3 } else { 1 }, 4) {
                     let rate = chance.random_range(0..rates);
-                    let provider = ProviderId::new(step as u32);
-                    let entry = Entry { rate, place: chance.random_range(0..9), provider, dearest: rate };
+                    let entry = (rate, chance.random_range(0..9), step);
                     ranks.insert(entry);
                     twin.insert(entry);
                 } else if let Some(entry) = twin.iter().nth(chance.random_range(0..twin.len().max(1))).copied() {
                     assert!(ranks.remove(entry) && twin.remove(&entry));
                     assert!(!ranks.remove(entry), "seed {seed}");
                 }
-                assert_eq!((ranks.from(0).next(), ranks.is_empty()), (twin.first(), twin.is_empty()));
+                assert_eq!((ranks.first(), ranks.is_empty()), (twin.first(), twin.is_empty()));
                 if step % 50 == 0 {
                     assert!(ranks.iter().eq(twin.iter()), "seed {seed}, step {step}");
                     let rate = chance.random_range(0..=rates);
-                    assert!(ranks.from(rate).eq(twin.iter().filter(|entry| entry.rate >= rate)), "seed {seed}");
+                    let after = ranks.after(|entry| entry.0 < rate);
+                    assert!(after.eq(twin.iter().filter(|entry| entry.0 >= rate)), "seed {seed}");
                 }
             }
         }

@@ -20,7 +20,7 @@ use crate::ledger::Spending;
 use crate::quotas::Allowance;
 use checks::check_function;
 pub(crate) use checks::{
-    check_budgets, check_reason, check_texts, invalid, unknown_function, unknown_provider, within,
+    check_budgets, check_reason, check_texts, invalid, unknown_function, unknown_provider, within, within_limit,
 };
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -101,12 +101,22 @@ pub(crate) struct Registry {
     pub(crate) providers: Vec<Provider>,
     #[serde(skip)]
     pub(crate) classes: Classes,
+    /// Functions of each account, deleted ones too.
+    #[serde(skip)]
+    functions_of: HashMap<AccountId, u32>,
     #[serde(skip)]
     pub(crate) recoveries: Recoveries,
     markets_by_name: HashMap<MarketName, MarketId>,
     functions_by_name: HashMap<(AccountId, Name), FunctionId>,
     providers_by_name: HashMap<Name, ProviderId>,
 }
+
+/// The most functions of an account, deleted ones counted.
+const FUNCTIONS_MAX: u32 = 10_000;
+/// The most revisions of a function.
+const REVISIONS_MAX: u32 = 1_000;
+/// The most aliases of a function.
+const ALIASES_MAX: u32 = 100;
 
 /// The alias that a call without a qualifier means.
 pub const LIVE: &str = "live";
@@ -216,19 +226,20 @@ impl Registry {
             self.admit(id, &[]);
             self.recoveries.enter(id, &self.providers[id.index()].health);
         }
-        for id in 0..self.functions.len() {
-            self.classify(id);
+        for index in 0..self.functions.len() {
+            *self.functions_of.entry(self.functions[index].account).or_default() += 1;
+            self.classify(index, 0);
         }
     }
 
-    /// Finds out in which markets and at which providers a function may run.
-    fn classify(&mut self, index: usize) {
+    /// Finds out in which markets a function may run, and at which providers its revisions after the first `known`.
+    fn classify(&mut self, index: usize, known: usize) {
         let function = &mut self.functions[index];
         let named = (0..).map(MarketId::new).zip(&self.markets);
         let allowed = named.filter(|(_, market)| within(&function.settings.markets, &market.name));
         function.markets = allowed.map(|(id, _)| id).collect();
-        for revision in &mut function.revisions {
-            revision.class = self.classes.class(function.account, &revision.code, &function.settings, &self.providers);
+        for revision in &mut function.revisions[known..] {
+            revision.class = self.classes.enter(function.account, &revision.code, &function.settings, &self.providers);
         }
     }
 
@@ -243,6 +254,9 @@ impl Registry {
         let id = match self.functions_by_name.get(&key) {
             Some(id) => *id,
             None => {
+                let functions = self.functions_of.entry(command.account).or_default();
+                within_limit("functions of an account", *functions, FUNCTIONS_MAX)?;
+                *functions += 1;
                 let id = FunctionId::new(self.functions.len() as u32);
                 self.functions.push(Function {
                     account: command.account,
@@ -261,9 +275,18 @@ impl Registry {
             }
         };
         let function = &mut self.functions[id.index()];
+        let is_new = function.revisions.last().is_none_or(|revision| revision.code != command.code);
+        if is_new {
+            within_limit("revisions of a function", function.latest(), REVISIONS_MAX)?;
+        }
+        let mut known = function.revisions.len();
+        if function.settings != command.settings {
+            function.revisions.iter().for_each(|revision| self.classes.leave(revision.class));
+            known = 0;
+        }
         function.deleted = false;
         function.settings = command.settings.clone();
-        if function.revisions.last().is_none_or(|revision| revision.code != command.code) {
+        if is_new {
             function.revisions.push(Revision {
                 code: command.code.clone(),
                 durations: Durations::default(),
@@ -273,7 +296,7 @@ impl Registry {
             });
         }
         let latest = function.latest();
-        self.classify(id.index());
+        self.classify(id.index(), known);
         Ok((id, latest))
     }
 
@@ -285,6 +308,9 @@ impl Registry {
         if alias.as_str() == LIVE {
             function.live = Some(revision);
         } else {
+            if !function.aliases.contains_key(alias) {
+                within_limit("aliases of a function", function.aliases.len() as u32, ALIASES_MAX)?;
+            }
             function.aliases.insert(alias.clone(), revision);
         }
         Ok(())

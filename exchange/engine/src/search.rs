@@ -34,13 +34,20 @@ const FEW: u32 = 96;
 impl Engine {
     /// The offer that serves `bid`, and the next provider's best; or what the nearest one lacks.
     pub(crate) fn best(&self, bid: &Bid, at: Time) -> Result<Best, Refusal> {
-        self.best_of(bid, at, Money::ZERO)
+        let asked = self.asked_now(bid, at)?;
+        self.search(&asked).map_err(|lacks| self.lacking(&asked, lacks))
     }
 
-    /// The same for a bid that goes on holding `hold`, should the worst case be less.
-    pub(crate) fn best_of(&self, bid: &Bid, at: Time, hold: Money) -> Result<Best, Refusal> {
-        let mut asked = self.asked(bid, at)?;
+    /// The same for a bid that goes on holding `hold`, should the worst case be less; nobody asks what it lacks.
+    pub(crate) fn best_for_resting(&self, bid: &Bid, at: Time, hold: Money) -> Option<Best> {
+        let mut asked = self.asked_now(bid, at).ok()?;
         asked.hold = hold;
+        self.search(&asked).ok()
+    }
+
+    /// What is known of a bid that may run now.
+    fn asked_now<'a>(&'a self, bid: &'a Bid, at: Time) -> Result<Asked<'a>, Refusal> {
+        let asked = self.asked(bid, at)?;
         let account = &self.ledger.accounts[bid.account.index()];
         let concurrency = [
             (asked.function.running, asked.function.settings.max_concurrency),
@@ -51,12 +58,15 @@ impl Engine {
                 return Err(Refusal::MaxConcurrency { running, max_concurrency });
             }
         }
-        let mut search = Search::new(self, &asked);
+        Ok(asked)
+    }
+
+    /// The best two offers; or what those with room lack.
+    fn search(&self, asked: &Asked<'_>) -> Result<Best, NoOffer> {
+        let mut search = Search::new(self, asked);
         search.run();
-        match search.top.first {
-            Some(winner) => Ok(Best { revision: asked.number, winner, runner_up: search.top.second }),
-            None => Err(self.lacking(&asked, search.lacks)),
-        }
+        let winner = search.top.first.ok_or(search.lacks)?;
+        Ok(Best { revision: asked.number, winner, runner_up: search.top.second })
     }
 }
 
@@ -196,7 +206,7 @@ impl<'a> Search<'a> {
     fn is_too_slow(&mut self, least: Predicted) -> bool {
         let Some(bound) = self.bound() else { return false };
         if self.cheapest.is_empty() {
-            self.cheapest = cheapest(self.engine, &self.markets);
+            self.cheapest = cheapest(self.engine, &self.markets, FORMS_LOOKED_AT + 1);
         }
         let usage = self.within_timeout(least);
         let memory_mb = self.asked.revision.code.memory_mb;

@@ -2,7 +2,7 @@
 //!
 //! Owns what is paid and what a provider learns and is blamed for; what a lease gives back is `leases`.
 
-use merit_terms::{Execution, LeaseId, Money, Outcome, Refusal, Time, Usage};
+use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
 
 use crate::Engine;
 use crate::command::{NotSent, ProviderKind, Reply, Settle, Settlement};
@@ -24,21 +24,13 @@ impl Engine {
         let lease = self.ending(command.lease)?;
         let reported = command.reported.or(lease.claim);
         let metered = Usage::metered(reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
-        let moves_money = self.kind_of(lease.provider) == ProviderKind::Market;
-        let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage);
-        let cost = match (moves_money, self.rules) {
-            (true, _) => cost.min(lease.hold),
-            (false, 1) => cost,
-            (false, _) => cost.min(lease.worst_cost),
+        let most = match (self.kind_of(lease.provider), self.rules) {
+            (ProviderKind::Market, _) => lease.hold,
+            (ProviderKind::Own, 1) => Money::MAX,
+            (ProviderKind::Own, _) => lease.worst_cost,
         };
-        let fee = if moves_money { cost.share(self.fee_basis_points) } else { Money::ZERO };
-        let settlement = Settlement {
-            cost,
-            fee,
-            billed_ms: lease.tariff.billed_ms(&metered.usage),
-            usage: metered.usage,
-            estimated: metered.estimated,
-        };
+        let settlement = self.bill(&lease, &metered, most);
+        let cost = settlement.cost;
         let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
         self.close(lease.id.sequence, cost, Some(used), events);
         if command.fault {
@@ -51,6 +43,17 @@ impl Engine {
         }
         self.pay(lease, command.outcome, settlement, cost, events);
         Ok(Reply::Settled(settlement))
+    }
+
+    /// What a lease costs by its tariff, at most `most`, and the operator's fee of it, which own providers do not pay.
+    pub(crate) fn bill(&self, lease: &Lease, metered: &Metered, most: Money) -> Settlement {
+        let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(most);
+        let fee = match self.kind_of(lease.provider) {
+            ProviderKind::Market => cost.share(self.fee_basis_points),
+            ProviderKind::Own => Money::ZERO,
+        };
+        let billed_ms = lease.tariff.billed_ms(&metered.usage);
+        Settlement { cost, fee, billed_ms, usage: metered.usage, estimated: metered.estimated }
     }
 
     /// The buyer pays what of the cost is `from_buyer`, the operator the rest; the fee comes out of the seller's revenue. A

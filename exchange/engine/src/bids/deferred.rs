@@ -91,10 +91,8 @@ impl Engine {
         if account.available() < i128::from(resting.hold.picodollars()) {
             return lacks(NoOffer::Funds);
         }
-        let of_function = function.settings.budgets.iter().map(|budget| (budget, &function.spending));
-        let of_account = account.limits.budgets.iter().map(|budget| (budget, &account.spending));
-        let left = of_function.chain(of_account).map(|(budget, spending)| spending.left(budget, &self.calendar));
-        match left.min().is_some_and(|left| left < i128::from(resting.hold.picodollars())) {
+        let left = self.budgets_left(function, account).map(|(_, left)| left).min();
+        match left.is_some_and(|left| left < i128::from(resting.hold.picodollars())) {
             true => lacks(NoOffer::Budget),
             false => Ok(()),
         }
@@ -102,7 +100,7 @@ impl Engine {
 
     /// Puts a bid into the books, with what it holds.
     fn rest(&mut self, resting: Resting, events: &mut Vec<Event>) {
-        self.hold_for_bid(&resting, true);
+        self.hold_for(&resting);
         self.dues.insert((resting.deferred.deadline, Due::Bid(resting.id.sequence)));
         events.push(Event::BidRested(Box::new(resting.clone())));
         let at = resting.rested_at;
@@ -115,7 +113,7 @@ impl Engine {
     /// Takes a bid out of the books, with its hold and its deadline.
     pub(super) fn unrest(&mut self, sequence: u64) -> Option<Resting> {
         let resting = self.bids.remove(sequence)?;
-        self.hold_for_bid(&resting, false);
+        self.unhold_for(&resting);
         self.dues.remove(&(resting.deferred.deadline, Due::Bid(sequence)));
         if self.bids.resting.is_empty() {
             self.end_looking();
@@ -123,22 +121,20 @@ impl Engine {
         Some(resting)
     }
 
-    pub(super) fn hold_for_bid(&mut self, resting: &Resting, holds: bool) {
+    pub(super) fn hold_for(&mut self, resting: &Resting) {
         let (bid, since, amount) = (&resting.deferred.bid, resting.rested_at, resting.hold);
         let account = self.ledger.of(bid.account);
-        let function = &mut self.registry.functions[bid.function.index()];
-        if holds {
-            account.hold(amount);
-        } else {
-            account.unhold(amount);
-        }
-        for spending in [&mut account.spending, &mut function.spending] {
-            if holds {
-                spending.hold(amount, since, &self.calendar);
-            } else {
-                spending.unhold(amount, since, &self.calendar);
-            }
-        }
+        account.hold(amount);
+        account.spending.hold(amount, since, &self.calendar);
+        self.registry.functions[bid.function.index()].spending.hold(amount, since, &self.calendar);
+    }
+
+    pub(super) fn unhold_for(&mut self, resting: &Resting) {
+        let (bid, since, amount) = (&resting.deferred.bid, resting.rested_at, resting.hold);
+        let account = self.ledger.of(bid.account);
+        account.unhold(amount);
+        account.spending.unhold(amount, since, &self.calendar);
+        self.registry.functions[bid.function.index()].spending.unhold(amount, since, &self.calendar);
     }
 
     pub(super) fn gone(&mut self, resting: Resting, how: BidEnding, events: &mut Vec<Event>) {

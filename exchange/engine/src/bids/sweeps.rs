@@ -76,11 +76,11 @@ impl Engine {
     ) -> bool {
         let Some(resting) = self.bids.resting.remove(&id) else { return false };
         let bid = asks(&resting);
-        self.hold_for_bid(&resting, false);
-        let found = self.best_of(&bid, at, resting.hold);
-        self.hold_for_bid(&resting, true);
+        self.unhold_for(&resting);
+        let found = self.best_for_resting(&bid, at, resting.hold);
+        self.hold_for(&resting);
         self.bids.resting.insert(id, resting);
-        let Ok(best) = found else { return false };
+        let Some(best) = found else { return false };
         let Some(resting) = self.unrest(id) else { return false };
         self.gone(resting.clone(), BidEnding::Matched, events);
         let grant = self.lease(at, sequence, &bid, &best, Some(Box::new(resting)), events);

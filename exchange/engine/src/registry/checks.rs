@@ -8,6 +8,8 @@ use crate::command::{Audience, PutFunction};
 
 const LABELS_MAX: usize = 64;
 const TEXT_MAX_BYTES: usize = 4096;
+/// Of what a deployment is called at its provider.
+const TARGET_MAX_BYTES: usize = 1024;
 
 pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal::Invalid { field: field.into(), message: message.into() }
@@ -50,6 +52,11 @@ pub(crate) fn check_texts(field: &'static str, texts: &BTreeMap<String, String>)
     }
 }
 
+/// Refuses one more where there are as many as may be.
+pub(crate) fn within_limit(limit: &'static str, present: u32, most: u32) -> Result<(), Refusal> {
+    if present < most { Ok(()) } else { Err(Refusal::OverLimit { limit, most: most.into() }) }
+}
+
 pub(crate) fn unknown_provider(id: ProviderId) -> Refusal {
     Refusal::Unknown { what: "provider", name: id.number().to_string() }
 }
@@ -75,6 +82,10 @@ pub(super) fn check_function(command: &PutFunction) -> Result<(), Refusal> {
     check_budgets(&settings.budgets)?;
     if settings.markets.len() > LABELS_MAX || code.deployments.len() > LABELS_MAX {
         return Err(invalid("markets", format!("at most {LABELS_MAX} markets and deployments")));
+    }
+    if let Some((name, target)) = code.deployments.iter().find(|(_, target)| target.len() > TARGET_MAX_BYTES) {
+        let message = format!("{} bytes; at most {TARGET_MAX_BYTES}", target.len());
+        return Err(invalid(format!("deployments.{name}"), message));
     }
     if let Audience::Listed(names) = &settings.audience
         && names.len() > LABELS_MAX

@@ -7,14 +7,17 @@ use merit_terms::{MarketId, Money, Price, Tariff, Usage, VCPUS_MAX_MILLI};
 use crate::Engine;
 use crate::index::FormTerms;
 
-/// The cheapest rate of each form in these markets.
-pub(super) fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)]) -> Vec<(&'a FormTerms, u64)> {
+/// The cheapest rate of each form in these markets, of at most so many.
+pub(super) fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)], most: usize) -> Vec<(&'a FormTerms, u64)> {
     let mut cheapest: Vec<(&FormTerms, u64)> = Vec::new();
     for (_, form) in markets.iter().flat_map(|(market, _)| engine.shelf.markets[market.index()].forms()) {
         let Some(first) = form.ranks.first() else { continue };
         match cheapest.iter_mut().find(|(terms, _)| **terms == form.terms) {
             Some((_, rate)) => *rate = first.rate.min(*rate),
             None => cheapest.push((&form.terms, first.rate)),
+        }
+        if cheapest.len() == most {
+            break;
         }
     }
     cheapest

@@ -6,9 +6,8 @@ use super::lines::{Bought, Line, greatest_rate_at};
 use super::{Search, Who};
 use crate::command::ProviderKind;
 use crate::durations::Predicted;
-use crate::index::Form;
+use crate::index::{Entry, Form};
 use crate::ladders::Room;
-use crate::ranks::Entry;
 
 /// What is walked through, and whom it is for.
 #[derive(Clone, Copy)]
@@ -65,16 +64,13 @@ impl<'a> Search<'a> {
     fn walk_through(&mut self, of: &Of<'a>, line: &Line, span: Span) {
         let memory_mb = self.asked.revision.code.memory_mb;
         let mut alike: Option<(Predicted, Line)> = None;
-        let mut entries = of.form.ranks.from(0);
+        let mut entries = of.form.ranks.iter();
         while let Some(entry) = entries.next() {
             if entry.rate > self.limit(line).min(span.until) {
                 return;
             }
             if self.ties_are_settled(line, entry) {
-                match entry.rate.checked_add(1) {
-                    Some(next) => entries = of.form.ranks.from(next),
-                    None => return,
-                }
+                entries = of.form.ranks.after(|other| other.rate <= entry.rate);
                 continue;
             }
             let provider = entry.provider;

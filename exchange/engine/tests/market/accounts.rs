@@ -3,7 +3,7 @@
 use merit_engine::{AccountLimits, Command, Correction, CorrectionKind, LOSSES_NAME, OUTSIDE};
 use merit_terms::{AccountId, LeaseId, Limits, NoOffer, Refusal};
 
-use crate::floor::{Floor, PRICE, money};
+use crate::floor::{Floor, PRICE, money, name};
 
 fn limit(floor: &mut Floor, limits: AccountLimits) {
     floor.apply(Command::SetAccountLimits { account: floor.buyer, limits }).unwrap();
@@ -99,4 +99,17 @@ fn the_second_rules_are_activated_once_and_open_the_account_that_bears_losses() 
     assert!(matches!(activate(&mut floor, 2), Err(Refusal::Invalid { field, .. }) if field == "version"));
     assert_eq!(floor.engine.rules(), 2);
     assert!(floor.engine.find_account(LOSSES_NAME).is_some());
+}
+
+#[test]
+fn a_function_has_at_most_a_hundred_aliases() {
+    let mut floor = Floor::new();
+    let function = floor.function;
+    let mut put = |number: u32| {
+        let alias = name(&format!("alias-{number}"));
+        floor.apply(Command::PutAlias { function, alias, revision: 1 })
+    };
+    assert!((0..100).all(|number| put(number).is_ok()));
+    assert_eq!(put(100), Err(Refusal::OverLimit { limit: "aliases of a function", most: 100 }));
+    assert!(put(7).is_ok());
 }

@@ -41,6 +41,17 @@ impl Twin {
 
     pub(super) fn broker_lost(&mut self, session: u64) -> Result<(), Refusal> {
         self.online_broker(session)?;
+        self.lose(session);
+        Ok(())
+    }
+
+    pub(super) fn lose_all_brokers(&mut self) {
+        let sessions: Vec<u64> = self.brokers.iter().map(|broker| broker.session).collect();
+        sessions.into_iter().for_each(|session| self.lose(session));
+    }
+
+    /// It is forgotten if it answers for nothing.
+    fn lose(&mut self, session: u64) {
         let is_its = |request: Option<BrokerRequest>| request.is_some_and(|request| request.session == session);
         let has_leases = self.leases.iter().any(|open| is_its(open.lease.request));
         let has_bids = self.resting.iter().any(|rested| is_its(rested.resting.deferred.bid.request));
@@ -49,6 +60,5 @@ impl Twin {
         } else {
             self.brokers.retain(|broker| broker.session != session);
         }
-        Ok(())
     }
 }

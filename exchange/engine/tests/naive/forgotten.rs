@@ -32,8 +32,7 @@ impl Twin {
         }
         let lease = made_of(terms);
         let metered = Usage::metered(settle.reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
-        let most = if self.moves_money(&lease) { lease.hold } else { Money::MAX };
-        let settlement = self.bill(&lease, metered, most);
+        let settlement = self.bill(&lease, metered, lease.hold);
         self.events.push(Event::Granted(Box::new(lease.clone())));
         let by_buyer = self.payable(at, &lease, &settlement);
         self.pay(at, &lease, &settlement, by_buyer);

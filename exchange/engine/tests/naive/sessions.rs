@@ -17,7 +17,7 @@ impl Twin {
         }
         self.run = run;
         self.starts.push((run, sequence));
-        self.brokers.iter_mut().for_each(|broker| broker.online = false);
+        self.lose_all_brokers();
         for id in (0..self.providers.len() as u32).map(ProviderId::new) {
             if self.providers[id.index()].online {
                 self.cancel_all(id);
