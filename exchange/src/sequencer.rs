@@ -121,6 +121,9 @@ struct Shared {
     progress: Arc<Progress>,
 }
 
+/// Whether a command is taken.
+type Check = fn(&Core) -> Result<(), SubmitError>;
+
 /// The engine, for as long as several commands take.
 pub struct Turn<'a> {
     core: &'a mut Core,
@@ -175,18 +178,36 @@ impl Sequencer {
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
     pub fn submit(&self, command: &Command) -> Result<Submitted, SubmitError> {
+        self.submit_if(Core::check, command)
+    }
+
+    /// The same for a command that ends a session, also while the journal is behind: nobody is left to ask again, and what
+    /// is gone would stay in the market. There is at most one for each session, whose beginning was not exempt.
+    pub fn submit_ending(&self, command: &Command) -> Result<Submitted, SubmitError> {
+        self.submit_if(Core::check_running, command)
+    }
+
+    fn submit_if(&self, check: Check, command: &Command) -> Result<Submitted, SubmitError> {
         let (applied, durable) = ENCODED.with_borrow_mut(|encoded| {
             encoded.encode(command);
-            self.take_turn(|turn| turn.core.intake.submit_encoded(turn.now, command, encoded))
+            self.take_turn_if(check, |turn| turn.core.intake.submit_encoded(turn.now, command, encoded))
         })?;
         Ok(Submitted { applied, durable })
     }
 
     /// Applies several commands in a row, with the engine to itself. Their replies are final; the wait is for all of them.
     pub fn take_turn<T>(&self, work: impl FnOnce(&mut Turn<'_>) -> T) -> Result<(T, Durable), SubmitError> {
+        self.take_turn_if(Core::check, work)
+    }
+
+    fn take_turn_if<T>(
+        &self,
+        check: Check,
+        work: impl FnOnce(&mut Turn<'_>) -> T,
+    ) -> Result<(T, Durable), SubmitError> {
         let now = clock::now();
         let mut core = self.shared.lock();
-        core.check()?;
+        check(&core)?;
         let done = work(&mut Turn { core: &mut core, now });
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
         self.shared.wake_if_idle(core);
@@ -198,13 +219,16 @@ impl Sequencer {
         look(self.shared.lock().intake.engine())
     }
 
+    /// Looks at the engine; the wait is for the durability of what was seen.
+    pub fn look<T>(&self, look: impl FnOnce(&Engine) -> T) -> (T, Durable) {
+        let core = self.shared.lock();
+        let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
+        (look(core.intake.engine()), durable)
+    }
+
     /// Looks at the engine and returns what was seen once it is durable.
     pub async fn read_durable<T>(&self, look: impl FnOnce(&Engine) -> T) -> Result<T, SubmitError> {
-        let (seen, durable) = {
-            let core = self.shared.lock();
-            let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
-            (look(core.intake.engine()), durable)
-        };
+        let (seen, durable) = self.look(look);
         durable.wait().await?;
         Ok(seen)
     }
@@ -286,11 +310,13 @@ impl Turn<'_> {
 impl Core {
     /// Refuses what can no longer be written, or not soon.
     fn check(&self) -> Result<(), SubmitError> {
-        match &self.stopped {
-            Some(reason) => Err(SubmitError::Stopped(reason.clone())),
-            None if self.intake.bytes() > WAITING_MAX_BYTES => Err(SubmitError::Behind),
-            None => Ok(()),
-        }
+        self.check_running()?;
+        if self.intake.bytes() > WAITING_MAX_BYTES { Err(SubmitError::Behind) } else { Ok(()) }
+    }
+
+    /// Refuses what can no longer be written.
+    fn check_running(&self) -> Result<(), SubmitError> {
+        self.stopped.as_ref().map_or(Ok(()), |reason| Err(SubmitError::Stopped(reason.clone())))
     }
 
     /// The batch after which everything applied so far is durable.
@@ -387,3 +413,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

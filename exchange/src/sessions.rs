@@ -105,7 +105,7 @@ impl Sessions {
     pub(crate) fn listen(&self, provider: ProviderId, session: u32, last: Option<u64>) -> Listening {
         let mut state = self.lock();
         let told = state.of(provider);
-        let newest = told.kept.back().map_or(told.lost, |(number, _)| *number);
+        let newest = told.newest();
         let known = last.filter(|last| (told.lost..=newest).contains(last));
         let (sender, changed) = watch::channel((session <= told.over.0).then_some(told.over.1));
         if told.listener.as_ref().is_none_or(|listener| listener.session <= session) {
@@ -134,9 +134,8 @@ impl Sessions {
         let mut state = self.lock();
         let mut changed = Vec::new();
         for one in happened {
-            let mut index = 0;
             for event in &one.events {
-                state.take(event, one.sequence, &mut index, &mut changed);
+                state.take(event, one.sequence, &mut changed);
             }
         }
         for provider in changed {
@@ -157,10 +156,10 @@ impl State {
         self.told.entry(provider).or_insert_with(new)
     }
 
-    fn take(&mut self, event: &Event, sequence: u64, index: &mut u16, changed: &mut Vec<ProviderId>) {
+    fn take(&mut self, event: &Event, sequence: u64, changed: &mut Vec<ProviderId>) {
         let mut tell = |told: &mut Told, provider: ProviderId, note: Note| {
-            *index = index.saturating_add(1);
-            told.keep(number(sequence, *index), note);
+            // Counted for each provider alone: it does not depend on the others, nor on their order here.
+            told.keep(number(sequence, 1).max(told.newest() + 1), note);
             if !std::mem::replace(&mut told.is_new, true) {
                 changed.push(provider);
             }
@@ -195,6 +194,11 @@ impl State {
 }
 
 impl Told {
+    /// The number of the newest message, kept or not.
+    fn newest(&self) -> u64 {
+        self.kept.back().map_or(self.lost, |(number, _)| *number)
+    }
+
     fn keep(&mut self, number: u64, note: Note) {
         if self.kept.len() == KEPT_MAX
             && let Some((lost, _)) = self.kept.pop_front()
@@ -282,6 +286,19 @@ mod tests {
         // Of the future nothing was heard.
         let third = sessions.listen(SELLER, 3, Some(number(9, 1)));
         assert_eq!((third.resumed, third.after), (false, second.after));
+    }
+
+    #[test]
+    fn what_others_are_told_does_not_change_the_numbers_of_a_provider() {
+        let sessions = Sessions::default();
+        for other in (0..32).map(ProviderId::new) {
+            sessions.lock().of(other);
+        }
+        let changed = Event::MarketChanged { market: MarketId::new(0), terms: MarketTerms::default() };
+        let protected = |provider| Event::Protected { provider };
+        happen(&sessions, 1, vec![protected(ProviderId::new(5)), changed, protected(SELLER)]);
+        let told: Vec<u64> = sessions.lock().of(SELLER).kept.iter().map(|(number, _)| *number).collect();
+        assert_eq!(told, [number(1, 1), number(1, 2)]);
     }
 
     #[test]

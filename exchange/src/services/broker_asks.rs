@@ -189,11 +189,11 @@ impl Ask {
     /// Does what is asked.
     pub(super) fn answer(self, turn: &mut Turn<'_>) -> Result<Answer, Status> {
         let Ask { what, about } = self;
-        let refused = |refusal: v1::Refusal| {
-            Answer::Now(Told::Refused(v1::Refused { asked: Some(about), refusal: Some(refusal) }))
-        };
         let command = match what {
-            What::Refused(refusal) => return Ok(refused(refusal)),
+            What::Refused(refusal) => {
+                let (asked, refusal) = (Some(about), Some(refusal));
+                return Ok(Answer::Now(Told::Refused(v1::Refused { asked, refusal })));
+            }
             What::Acquire(call) => call.resolve(turn.engine()).map(Command::Acquire),
             What::Defer { call, deadline, then } => {
                 call.resolve(turn.engine()).map(|bid| Command::Defer(Box::new(Deferred { bid: *bid, deadline, then })))
@@ -210,17 +210,21 @@ impl Ask {
             },
         };
         let reply = command.and_then(|command| turn.apply(&command).reply);
-        match reply {
-            Ok(reply) => done(turn.engine(), about, reply),
-            // A lease that is closed is given back as well.
-            Err(Refusal::Closed) if matches!(about, About::Release(_)) => done(turn.engine(), about, Reply::Done),
-            // What a settle repeats may not be durable yet.
-            Err(closed @ Refusal::Closed) if matches!(about, About::Settle(_)) => {
-                let (asked, refusal) = (Some(about), Some(refusal(closed)));
-                Ok(Answer::Durable(Told::Refused(v1::Refused { asked, refusal })))
-            }
-            Err(other) => Ok(refused(refusal(other))),
-        }
+        answer(turn.engine(), about, reply)
+    }
+}
+
+/// What is told of a reply, and when. What a broker holds a proof of, and what changed nothing, is told at once; on all
+/// else it relies, also after a crash.
+fn answer(engine: &Engine, about: About, reply: Result<Reply, Refusal>) -> Result<Answer, Status> {
+    let refused = |why| Told::Refused(v1::Refused { asked: Some(about), refusal: Some(refusal(why)) });
+    match (about, reply) {
+        (_, Ok(reply)) => done(engine, about, reply),
+        // A lease that is closed is given back as well.
+        (About::Release(_), Err(Refusal::Closed)) => done(engine, about, Reply::Done),
+        // What closed it may not be durable yet.
+        (_, Err(Refusal::Closed)) => Ok(Answer::Durable(refused(Refusal::Closed))),
+        (_, Err(other)) => Ok(Answer::Now(refused(other))),
     }
 }
 
@@ -240,9 +244,31 @@ fn done(engine: &Engine, about: About, reply: Reply) -> Result<Answer, Status> {
         (About::Settle(lease), Reply::Done) => {
             Answer::Durable(Told::Settled(v1::Settled { lease: Some(lease), ..v1::Settled::default() }))
         }
-        (About::Release(lease), Reply::Done) => Answer::Now(Told::Released(v1::Released { lease: Some(lease) })),
-        (About::TakeUp(lease), Reply::Done) => Answer::Now(Told::TakenUp(v1::TakenUp { lease: Some(lease) })),
+        (About::Release(lease), Reply::Done) => Answer::Durable(Told::Released(v1::Released { lease: Some(lease) })),
+        (About::TakeUp(lease), Reply::Done) => Answer::Durable(Told::TakenUp(v1::TakenUp { lease: Some(lease) })),
         (About::CancelBid(bid), Reply::Done) => Answer::Durable(Told::Cancelled(v1::Cancelled { bid: Some(bid) })),
         _ => return Err(Status::internal("the engine answered something else than was asked")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: v1::LeaseId = v1::LeaseId { run: 1, sequence: 5 };
+
+    #[test]
+    fn only_refusals_of_what_changed_nothing_are_told_before_all_is_durable() {
+        let waits = |about, reply| match answer(&Engine::new(), about, reply).unwrap() {
+            Answer::Now(_) | Answer::Grant(..) => false,
+            Answer::Durable(_) => true,
+        };
+        for about in [About::Settle, About::Release, About::TakeUp, About::CancelBid].map(|about| about(LEASE)) {
+            assert!(waits(about, Ok(Reply::Done)), "{about:?} is done");
+            assert!(waits(about, Err(Refusal::Closed)), "{about:?} of what is closed");
+        }
+        assert!(waits(About::Number(7), Ok(Reply::Resting(LEASE.into()))));
+        assert!(!waits(About::Settle(LEASE), Err(Refusal::Forgotten)));
+        assert!(!waits(About::Number(7), Err(Refusal::NotInSession)));
+    }
 }

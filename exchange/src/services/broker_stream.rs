@@ -112,7 +112,7 @@ impl Exchange {
 
     fn lose_broker(&self, place: &Place) {
         self.0.projections.brokers.end(place, |session| {
-            if let Err(error) = self.0.sequencer.submit(&Command::BrokerLost { session }) {
+            if let Err(error) = self.0.sequencer.submit_ending(&Command::BrokerLost { session }) {
                 tracing::warn!(session, %error, "the end of a broker's stream could not be recorded");
             }
         });

@@ -41,11 +41,11 @@ impl Brokerage for Exchange {
         let request = request.into_inner();
         let mut bid = self.bid(&request.account, &request.function, request.qualifier, request.limits.as_ref())?;
         bid.answer_limit_bytes = request.answer_limit_bytes;
-        let quoted = self.0.sequencer.read_durable(|engine| {
-            let merit_order = engine.quote(&bid)?;
-            Ok(quote_response(engine, &merit_order))
-        });
-        let response = quoted.await.map_err(unavailable)?;
+        let (response, durable) = {
+            let _quoting = self.0.quoting.lock().await;
+            self.0.sequencer.look(|engine| Ok(quote_response(engine, &engine.quote(&bid)?)))
+        };
+        durable.wait().await.map_err(unavailable)?;
         response.map(Response::new).map_err(|refusal: Refusal| refusal_status(&refusal))
     }
 
@@ -95,7 +95,7 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteRespons
         market: market(candidate.market),
         price: candidate.price.picodollars(),
         predicted_wall_us: candidate.wall_us,
-        predicted_cold_us: 0,
+        predicted_cold_us: candidate.cold_us,
         predicted_billed_ms: candidate.billed_ms,
         predicted_cost: candidate.cost.picodollars(),
         worst_cost: candidate.worst_cost.picodollars(),

@@ -92,7 +92,7 @@ impl Exchange {
         tracing::info!(provider = name, session = session.session, reason = ended.message(), "a session ended");
         // Refused without harm if the session is over already, by a logout or another session.
         let disconnect = Command::Disconnect { provider: session.provider, session: session.session };
-        if let Err(error) = self.0.sequencer.submit(&disconnect) {
+        if let Err(error) = self.0.sequencer.submit_ending(&disconnect) {
             tracing::warn!(provider = name, %error, "its offers could not be cancelled");
         }
         outgoing.end(ended);
