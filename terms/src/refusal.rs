@@ -101,6 +101,7 @@ pub enum Refusal {
     StaleQuote {
         last: u64,
     },
+    /// As many invocations run as the function, or its account, may have at once.
     MaxConcurrency {
         running: u32,
         max_concurrency: u32,
@@ -300,7 +301,8 @@ impl fmt::Display for Refusal {
             Refusal::NotInSession => f.write_str("the provider has no such session; log on again"),
             Refusal::StaleQuote { last } => write!(f, "the quote number must grow; the last one was {last}"),
             Refusal::MaxConcurrency { running, max_concurrency } => {
-                write!(f, "{running} invocations run, the function's max_concurrency is {max_concurrency}")
+                let who = "of the function or its account";
+                write!(f, "{running} invocations {who} run, and its max_concurrency is {max_concurrency}")
             }
             Refusal::NoOffer { class: NoOffer::Funds, .. } => {
                 f.write_str("the worst case of the call is more than the account has available; deposit, or lower memory, timeout or Merit-Max-Cost")

@@ -91,7 +91,12 @@ async fn what_is_full_says_when_to_try_again(shape: Shape) {
     };
     let (ran, (second, full)) = tokio::join!(running, refusals);
     assert_eq!(ran.text(), "waited 1500 ms\n");
-    assert_refused(&second, 429, "max_concurrency", &["1 invocations run", "max_concurrency is 1"]);
+    assert_refused(
+        &second,
+        429,
+        "max_concurrency",
+        &["1 invocations of the function or its account run", "max_concurrency is 1"],
+    );
     assert_refused(&full, 429, "no_capacity", &["full", "try again"]);
     for busy in [&second, &full] {
         let after: u64 = busy.header("retry-after").parse().unwrap();
