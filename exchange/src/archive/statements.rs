@@ -24,6 +24,13 @@ pub(super) struct Statements {
     touched: BTreeSet<u32>,
 }
 
+/// What an account did in a move.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Paid,
+    Received,
+}
+
 /// One line as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
@@ -52,14 +59,17 @@ impl Line {
 }
 
 impl Statements {
-    /// One side of a move: `account` paid `amount` to the other account, or got it.
-    fn line(&mut self, account: AccountId, other: AccountId, paid: bool, amount: u64, why: &Why) -> Vec<u8> {
+    /// One side of a move: `account` paid `amount` to the other account, or received it.
+    fn line(&mut self, account: AccountId, side: Side, other: AccountId, amount: u64, why: &Why) -> Vec<u8> {
         let balance = self.balances.entry(account.number()).or_default();
-        *balance += if paid { -i128::from(amount) } else { i128::from(amount) };
+        match side {
+            Side::Paid => *balance -= i128::from(amount),
+            Side::Received => *balance += i128::from(amount),
+        }
         self.touched.insert(account.number());
         let mut row = v1::LineRow {
             counter_account: other.number(),
-            paid,
+            paid: side == Side::Paid,
             amount,
             balance_high: (*balance >> 64) as u64,
             balance_low: *balance as u64,
@@ -124,9 +134,9 @@ impl Rows for Statements {
         for (position, event) in (0..).step_by(2).zip(events) {
             if let Event::Moved { from, to, amount, why } = event {
                 let amount = amount.picodollars();
-                let paid = self.line(*from, *to, true, amount, why);
+                let paid = self.line(*from, Side::Paid, *to, amount, why);
                 self.lines.push(from.number(), sequence, position, at, paid);
-                let received = self.line(*to, *from, false, amount, why);
+                let received = self.line(*to, Side::Received, *from, amount, why);
                 self.lines.push(to.number(), sequence, position + 1, at, received);
             }
         }
