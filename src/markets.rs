@@ -42,6 +42,7 @@ struct Set {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
 enum State {
     Open,
     /// Offers can only be taken away; nothing matches
@@ -131,4 +132,16 @@ async fn set(client: &Client, asked: Set, output: Output) -> anyhow::Result<()> 
     let done = client.send(Method::PUT, &format!("/v1/markets/{name}"), &terms).await?;
     print_done(output, &done, &format!("the market {name} is set"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_asked_for_by_the_name_that_the_market_gives_it() {
+        for state in State::value_variants() {
+            assert_eq!(state.to_possible_value().unwrap().get_name(), state.as_str());
+        }
+    }
 }
