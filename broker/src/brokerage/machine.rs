@@ -73,7 +73,7 @@ pub(crate) struct Machine<W> {
     last_number: u64,
     bids: BTreeMap<u64, Pending<v1::Acquire, W>>,
     settles: BTreeMap<LeaseId, Pending<Said, W>>,
-    releases: BTreeMap<LeaseId, v1::NotSent>,
+    releases: BTreeMap<LeaseId, GivenBack>,
     /// Bids that nobody waits for any more, and that may yet be granted.
     abandoned: BTreeSet<u64>,
     until: BTreeSet<(Duration, Key)>,
@@ -88,6 +88,11 @@ enum State {
 struct Pending<T, W> {
     asked: T,
     waiting: W,
+    until: Duration,
+}
+
+struct GivenBack {
+    why: v1::NotSent,
     until: Duration,
 }
 
@@ -175,8 +180,10 @@ impl<W> Machine<W> {
     }
 
     fn release(&mut self, now: Duration, lease: LeaseId, why: v1::NotSent) -> Vec<Action<W>> {
-        self.until.insert((now + SETTLE_WITHIN, Key::Release(lease)));
-        self.releases.insert(lease, why);
+        self.released(lease);
+        let until = now + SETTLE_WITHIN;
+        self.until.insert((until, Key::Release(lease)));
+        self.releases.insert(lease, GivenBack { why, until });
         self.say(release(lease, why))
     }
 
@@ -188,7 +195,7 @@ impl<W> Machine<W> {
                 self.settled(lease.into(), Answer::Settled { cost, billed_ms })
             }
             Heard::Released(v1::Released { lease: Some(lease) }) => {
-                self.releases.remove(&lease.into());
+                self.released(lease.into());
                 Vec::new()
             }
             Heard::Refused(v1::Refused { asked: Some(asked), refusal }) => {
@@ -218,7 +225,7 @@ impl<W> Machine<W> {
             }
             Asked::Settle(lease) => self.settled(lease.into(), Answer::Refused(refusal)),
             Asked::Release(lease) => {
-                self.releases.remove(&lease.into());
+                self.released(lease.into());
                 Vec::new()
             }
             Asked::TakeUp(_) | Asked::CancelBid(_) => Vec::new(),
@@ -237,6 +244,12 @@ impl<W> Machine<W> {
         vec![Action::Answer(settle.waiting, answer)]
     }
 
+    fn released(&mut self, lease: LeaseId) {
+        if let Some(given_back) = self.releases.remove(&lease) {
+            self.until.remove(&(given_back.until, Key::Release(lease)));
+        }
+    }
+
     /// Goes on where the stream before ended: what it leased meanwhile is taken, all else asked again.
     fn welcomed(&mut self, now: Duration, welcome: v1::BrokerWelcome) -> Vec<Action<W>> {
         if self.session.replace(welcome.session) != Some(welcome.session) {
@@ -247,8 +260,10 @@ impl<W> Machine<W> {
         for grant in welcome.leases {
             actions.extend(self.granted(now, grant.request, grant));
         }
+        // What was not granted by now and is not asked again is not answered any more.
+        self.abandoned.clear();
         (self.state, self.lost_at, self.failures) = (State::On, None, 0);
-        let releases = self.releases.iter().map(|(lease, why)| release(*lease, *why));
+        let releases = self.releases.iter().map(|(lease, given_back)| release(*lease, given_back.why));
         let settles = self.settles.values().map(|settle| settle.asked.clone());
         let bids = self.bids.values().map(|bid| Said::Acquire(bid.asked.clone()));
         let again = releases.chain(settles).chain(bids);

@@ -153,6 +153,31 @@ fn a_bid_that_nobody_waits_for_is_given_back_when_it_is_granted() {
 }
 
 #[test]
+fn a_bid_that_nobody_waits_for_is_forgotten_once_a_stream_resumes_without_its_lease() {
+    let mut machine = on();
+    machine.step(ms(1), acquire(1));
+    let late = ms(1) + GRANT_WITHIN;
+    assert_eq!(machine.step(late, Input::Due), [Action::Answer(1, Answer::Unavailable)]);
+    assert_eq!(machine.abandoned.len(), 1);
+    again(&mut machine, late);
+    assert_eq!(machine.step(late + ms(30), welcome(9, Vec::new())), []);
+    assert_eq!(machine.abandoned.len(), 0);
+}
+
+#[test]
+fn a_release_that_is_answered_has_no_deadline_left() {
+    let released = Input::Heard(Heard::Released(v1::Released { lease: Some(lease(5)) }));
+    for answer in [released, refused(Asked::Release(lease(5)), "invalid")] {
+        let mut machine = on();
+        machine.step(ms(1), Input::Release(lease(5).into(), v1::NotSent::Busy));
+        machine.step(ms(2), Input::Release(lease(5).into(), v1::NotSent::Busy));
+        assert_eq!(machine.due(), Some(ms(2) + SETTLE_WITHIN));
+        machine.step(ms(3), answer);
+        assert_eq!(machine.due(), None);
+    }
+}
+
+#[test]
 fn without_a_stream_calls_wait_a_moment_and_are_then_refused_at_once() {
     let mut machine = on();
     assert_eq!(machine.step(ms(1000), lost()), [Action::Close]);
