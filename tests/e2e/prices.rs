@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use http::Method;
+use merit_proto::v1;
+use merit_proto::v1::broker_message::Message as Said;
 use serde_json::{Value, json};
+
+use crate::buyer::{Buyer, executed};
 
 use crate::in_both_shapes;
 use crate::market::{Answer, Market, Shape};
 use crate::process::{eventually, merit};
+use crate::raw_session::{RawSession, logon};
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
     the_next_call_pays_the_next_offer_while_the_cheapest_is_full
     a_provider_that_undercuts_gets_the_very_next_call
     half_the_speed_at_two_thirds_of_the_price_loses_what_computes_and_keeps_what_waits
+    a_quote_with_a_billed_cold_start_adds_up
 }
 
 /// A fee for each call and nothing else, so that the order of offers rests on no prediction. The reference price is 20
@@ -132,6 +138,26 @@ async fn half_the_speed_at_two_thirds_of_the_price_loses_what_computes_and_keeps
         assert!(expected.contains(&ratio), "{function}: {ratio}: {quote}");
         check_table(&market, function, winner, loser).await;
     }
+}
+
+async fn a_quote_with_a_billed_cold_start_adds_up(shape: Shape) {
+    let market = Market::start(shape).await;
+    market.deploy("echo", json!({})).await;
+    let mut session = RawSession::start(&market, logon("seller")).await;
+    let mut sold = rung(1, 1024, 1_000_000);
+    sold.tariff = sold.tariff.map(|tariff| v1::Tariff { bills_cold_start: true, ..tariff });
+    session.quote("local/wasm", vec![sold]).await;
+    let mut buyer = Buyer::start(&market).await;
+    let lease = buyer.acquire("echo", v1::Limits::default()).await.unwrap().lease.unwrap();
+    let reported = Some(v1::Usage { wall_us: 40_000, cold_us: 300_000, ..v1::Usage::default() });
+    buyer.say(Said::Settle(v1::Settle { reported, ..executed(lease, 340_000) })).await;
+    assert_eq!(buyer.settled(lease).await.unwrap().billed_ms, 340);
+
+    let predicted = quote(&market, "echo").await["offers"][0]["predicted"].clone();
+    let number = |name: &str| predicted[name].as_u64().unwrap();
+    assert!(number("cold_us") > 200_000, "{predicted}");
+    assert_eq!((number("wall_us") + number("cold_us")).div_ceil(1000), number("billed_ms"), "{predicted}");
+    market.stop().await;
 }
 
 async fn quote(market: &Market, function: &str) -> Value {

@@ -95,7 +95,7 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteRespons
         market: market(candidate.market),
         price: candidate.price.picodollars(),
         predicted_wall_us: candidate.wall_us,
-        predicted_cold_us: 0,
+        predicted_cold_us: candidate.cold_us,
         predicted_billed_ms: candidate.billed_ms,
         predicted_cost: candidate.cost.picodollars(),
         worst_cost: candidate.worst_cost.picodollars(),
