@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     /// Makes and checks the proofs of leases.
     pub(crate) lease_key: [u8; 32],
     pub(crate) settings: Settings,
+    /// Taken while a quote looks at the engine: one at a time, so that whoever asks for many keeps no commands waiting.
+    pub(crate) quoting: tokio::sync::Mutex<()>,
     cut: Option<Damage>,
     damaged: Vec<snapshot::Damage>,
 }
@@ -140,6 +142,7 @@ impl Exchange {
             lease_key: key.lease_key(),
             key,
             settings,
+            quoting: tokio::sync::Mutex::new(()),
             cut,
             damaged,
         }));

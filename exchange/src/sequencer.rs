@@ -219,13 +219,16 @@ impl Sequencer {
         look(self.shared.lock().intake.engine())
     }
 
+    /// Looks at the engine; the wait is for the durability of what was seen.
+    pub fn look<T>(&self, look: impl FnOnce(&Engine) -> T) -> (T, Durable) {
+        let core = self.shared.lock();
+        let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
+        (look(core.intake.engine()), durable)
+    }
+
     /// Looks at the engine and returns what was seen once it is durable.
     pub async fn read_durable<T>(&self, look: impl FnOnce(&Engine) -> T) -> Result<T, SubmitError> {
-        let (seen, durable) = {
-            let core = self.shared.lock();
-            let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
-            (look(core.intake.engine()), durable)
-        };
+        let (seen, durable) = self.look(look);
         durable.wait().await?;
         Ok(seen)
     }

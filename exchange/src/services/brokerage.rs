@@ -41,11 +41,11 @@ impl Brokerage for Exchange {
         let request = request.into_inner();
         let mut bid = self.bid(&request.account, &request.function, request.qualifier, request.limits.as_ref())?;
         bid.answer_limit_bytes = request.answer_limit_bytes;
-        let quoted = self.0.sequencer.read_durable(|engine| {
-            let merit_order = engine.quote(&bid)?;
-            Ok(quote_response(engine, &merit_order))
-        });
-        let response = quoted.await.map_err(unavailable)?;
+        let (response, durable) = {
+            let _quoting = self.0.quoting.lock().await;
+            self.0.sequencer.look(|engine| Ok(quote_response(engine, &engine.quote(&bid)?)))
+        };
+        durable.wait().await.map_err(unavailable)?;
         response.map(Response::new).map_err(|refusal: Refusal| refusal_status(&refusal))
     }
 
