@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Engine;
 use crate::command::{Bid, BrokerRequest, BrokerSession, Reply};
+use crate::event::LeaseState;
 
 /// Sessions by the sequence at which they began, and whether their stream is on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,12 +33,16 @@ impl Engine {
         if self.brokers.is_online(session) { Ok(()) } else { Err(Refusal::NotInSession) }
     }
 
-    /// What a broker's request was answered, if it is repeated; refuses one of a stream that is off.
+    /// What a broker's request was answered, if it is repeated; refuses one of a stream that is off. A lease that is offered
+    /// is not granted by asking again: it is to be taken up.
     pub(crate) fn answered(&self, bid: &Bid) -> Result<Option<Reply>, Refusal> {
         let Some(request) = bid.request else { return Ok(None) };
         self.online(request.session)?;
         let leased = self.leases.by_request.get(&request).map(|sequence| &self.leases.open[sequence].lease);
-        let granted = leased.map(|lease| Reply::Granted(Box::new(self.grant_of(lease))));
+        let granted = leased.map(|lease| match lease.state {
+            LeaseState::Offered => Reply::Resting(lease.invocation),
+            _ => Reply::Granted(Box::new(self.grant_of(lease))),
+        });
         let resting = self.bids.by_request.get(&request).map(|sequence| self.bids.resting[sequence].id);
         Ok(granted.or(resting.map(Reply::Resting)))
     }

@@ -86,8 +86,8 @@ pub struct Engine {
 pub struct Applied {
     /// When it counts as having happened: never before the command before it.
     pub at: Time,
-    /// Its sequence, if it changed anything; only such commands are journaled. A refused command changes something
-    /// if expiries ran before it, or resting bids were examined after it.
+    /// Its sequence, if it is to be journaled: it was answered with success, unless it was a `Tick` without anything to do, or
+    /// expiries ran before it, or resting bids were examined after it.
     pub sequence: Option<u64>,
     pub reply: Result<Reply, Refusal>,
 }

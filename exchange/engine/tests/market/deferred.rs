@@ -149,6 +149,8 @@ fn a_repeated_bid_is_answered_with_the_one_that_rests_or_its_lease() {
     assert_eq!(resting(&floor), 1);
     floor.seller("seller", 4, PRICE);
     let lease = floor.offered().unwrap().lease;
+    assert_eq!(floor.apply(again.clone()), Ok(Reply::Resting(id)));
+    floor.apply(Command::TakeUp { lease }).unwrap();
     let Ok(Reply::Granted(grant)) = floor.apply(again) else { panic!("it has a lease") };
     assert_eq!((grant.terms.lease, floor.engine.open_leases().count()), (lease, 1));
 }

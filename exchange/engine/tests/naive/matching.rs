@@ -16,13 +16,17 @@ impl Twin {
         self.buy(at, sequence, bid, None).map(|grant| Reply::Granted(Box::new(grant)))
     }
 
-    /// A repeated request is answered with the lease that it has, or the bid that rests of it.
+    /// A repeated request is answered with the lease that it has, or the bid that rests of it, also while that is offered a
+    /// lease.
     pub(super) fn answered(&self, bid: &Bid) -> Result<Option<Reply>, Refusal> {
         let Some(request) = bid.request else { return Ok(None) };
         self.online_broker(request.session)?;
         let lease = self.leases.iter().find(|open| open.lease.request == Some(request));
         let resting = self.resting.iter().find(|rested| rested.resting.deferred.bid.request == Some(request));
-        let granted = lease.map(|open| Reply::Granted(Box::new(self.grant_of(&open.lease))));
+        let granted = lease.map(|open| match open.lease.state {
+            LeaseState::Offered => Reply::Resting(open.lease.invocation),
+            _ => Reply::Granted(Box::new(self.grant_of(&open.lease))),
+        });
         Ok(granted.or(resting.map(|rested| Reply::Resting(rested.resting.id))))
     }
 
