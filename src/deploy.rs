@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use http::Method;
 use merit_terms::Name;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::client::{self, Client};
-use crate::output::text;
+use crate::output::{objects, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -51,7 +51,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         word @ ("any" | "own") => json!(word),
         names => json!(names.split(',').map(str::trim).collect::<Vec<_>>()),
     };
-    let mut definition = json!({
+    let client = Client::new(&arguments.broker);
+    let path = format!("/v1/functions/{}", arguments.name);
+    let mut definition = kept(&client, &arguments.name).await?;
+    let named = json!({
         "memory_mb": arguments.memory_mb,
         "timeout_ms": arguments.timeout_ms,
         "idempotent": arguments.idempotent,
@@ -60,16 +63,32 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         "environment": arguments.environment.into_iter().collect::<BTreeMap<_, _>>(),
         "max_concurrency": arguments.max_concurrency,
     });
-    let client = Client::new(&arguments.broker);
-    let path = format!("/v1/functions/{}", arguments.name);
+    definition.extend(named.as_object().cloned().unwrap_or_default());
     // The module is kept first, then named by the definition: one step, and a refusal of either changes nothing.
-    let kept = client.json(Method::PUT, &format!("{path}/module?revision=false"), &[], module).await?;
-    definition["module"] = kept["module"].clone();
-    let function = client.json(Method::PUT, &path, &[], definition.to_string()).await?;
+    let module = client.json(Method::PUT, &format!("{path}/module?revision=false"), &[], module).await?;
+    definition.insert("module".to_owned(), module["module"].clone());
+    let function = client.json(Method::PUT, &path, &[], Value::Object(definition).to_string()).await?;
     println!(
         "{} revision {} is deployed; call it with: merit invoke {0}",
         text(&function, "name"),
         text(&function, "revision")
     );
     Ok(())
+}
+
+/// What of a function's present definition a deploy has no word for, and so keeps: limits, budgets and labels.
+async fn kept(client: &Client, name: &Name) -> anyhow::Result<Map<String, Value>> {
+    let all = client.get("/v1/functions").await?;
+    let Some(present) = objects(&all, "functions").iter().find(|function| function["name"] == name.as_str()) else {
+        return Ok(Map::new());
+    };
+    let is_told = |(_, value): &(String, Value)| !value.is_null();
+    let limits = present["limits"].as_object().cloned().unwrap_or_default().into_iter().filter(is_told);
+    let budgets = present["budgets"].as_array().into_iter().flatten();
+    let budgets = budgets.map(|budget| json!({ "period": budget["period"], "amount": budget["amount"] }));
+    Ok(Map::from_iter([
+        ("limits".to_owned(), Value::Object(limits.collect())),
+        ("budgets".to_owned(), Value::Array(budgets.collect())),
+        ("labels".to_owned(), present["labels"].clone()),
+    ]))
 }

@@ -31,13 +31,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let columns = [
         ("sequence", true),
+        ("match", true),
         ("at", false),
         ("provider", false),
         ("price USD/GB-s", true),
         ("memory MB", true),
         ("GB-s", true),
     ];
-    let fields = ["sequence", "at", "provider", "price", "memory_mb", "gb_seconds"];
+    let fields = ["sequence", "match_sequence", "at", "provider", "price", "memory_mb", "gb_seconds"];
     print_table(&columns, objects(&tape, "trades").iter().map(|trade| cells(trade, fields)));
     Ok(())
 }

@@ -179,5 +179,17 @@ async fn a_deploy_is_one_step_or_none() {
     assert_eq!(market.invoke("mine", "a b").await.text(), "a b");
     assert_eq!(market.get("/v1/functions/mine").await.json()["revision"], 1);
     assert_eq!(market.get("/v1/functions/other").await.status, 404);
+
+    // What it has no word for stays as it was.
+    let kept = json!({
+        "budgets": [{ "period": "day", "amount": "5" }],
+        "labels": { "team": "media" },
+        "limits": { "max_cost": "0.5", "only": ["edge-1"] },
+    });
+    market.deploy("mine", kept).await;
+    assert!(deploy("mine", "echo", "128").await.status.success());
+    let mine = market.get("/v1/functions/mine").await.json();
+    assert_eq!((&mine["memory_mb"], &mine["budgets"][0]["amount"]), (&json!(128), &json!("5")), "{mine}");
+    assert_eq!((&mine["labels"]["team"], &mine["limits"]["max_cost"]), (&json!("media"), &json!("0.5")), "{mine}");
     market.stop().await;
 }
