@@ -186,7 +186,7 @@ async fn a_deploy_is_one_step_or_none() {
         "labels": { "team": "media" },
         "limits": { "max_cost": "0.5", "only": ["edge-1"] },
     });
-    market.deploy("mine", kept).await;
+    market.deploy_module("mine", crate::market::sample("echo"), kept).await;
     assert!(deploy("mine", "echo", "128").await.status.success());
     let mine = market.get("/v1/functions/mine").await.json();
     assert_eq!((&mine["memory_mb"], &mine["budgets"][0]["amount"]), (&json!(128), &json!("5")), "{mine}");
