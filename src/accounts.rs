@@ -33,8 +33,12 @@ enum Command {
     /// Pay money in
     Deposit { id: Name, amount: Money },
     /// Pay money out that is there beyond what is held
-    Payout { id: Name, amount: Money },
-    /// Put an account right by an entry from or to another one
+    Payout {
+        id: Name,
+        /// In USD
+        amount: Money,
+    },
+    /// Put an account right by an entry from or to another one; it may take one below its credit limit
     Correct(Correct),
     /// Let an account neither buy nor sell
     Freeze {

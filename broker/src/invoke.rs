@@ -182,7 +182,9 @@ async fn settled_before(state: &State, account: &str, invocation: LeaseId, lease
     };
     match record {
         Ok(record) if paid(&record) => Input::Settled { cost: record.cost, billed_ms: record.billed_ms },
-        _ => Input::Unsettled { reason: "the exchange no longer knows its lease; it is not charged".to_owned() },
+        _ => Input::Unsettled {
+            reason: "its lease was closed before, by the operator or by its deadline; it is not charged".to_owned(),
+        },
     }
 }
 

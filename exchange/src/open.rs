@@ -121,7 +121,15 @@ impl Exchange {
         let projections = Arc::new(Projections::new());
         let Restored { engine, journal, recovery, damaged, made, .. } =
             restore(storage.clone(), journal::Settings::default(), &*projections)?;
-        let key = MasterKey::open(&settings.data_dir.join("master.key"))?;
+        let key_path = settings.data_dir.join("master.key");
+        if engine.sequence() > 0 && !key_path.exists() {
+            tracing::warn!(
+                path = %key_path.display(),
+                "the master key is missing, and a new one is made: leases from before can no longer be proven; if there is \
+                 a backup of it, stop and restore it"
+            );
+        }
+        let key = MasterKey::open(&key_path)?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
         let (run, rules, identity) = (engine.run() + 1, engine.rules(), journal.identity());
         let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };

@@ -66,7 +66,7 @@ fn snapshot(check: &SnapshotCheck) -> Value {
 fn told(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Sound => "equals the replay".to_owned(),
-        Verdict::Alone => "every byte is right; the journal no longer reaches back to compare it".to_owned(),
+        Verdict::Alone => "every byte is right; there is no replay up to it to compare it with".to_owned(),
         Verdict::Damaged(damage) => damage.to_string(),
         Verdict::Differs { replayed } => format!("the replay gives another digest, {replayed:032x}"),
         Verdict::OtherJournal => "it belongs to another journal".to_owned(),
