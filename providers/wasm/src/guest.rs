@@ -100,11 +100,11 @@ pub(crate) fn run(
 
     let running = runtime.ticker.running();
     let end = reactor.block_on(enter(&mut store, &job));
-    let guest = store.data_mut();
+    // Taking the instance down is the guest's CPU time as well, and paid for with the rest.
+    let mut guest = store.into_data();
     pause(&mut guest.credit, guest.deadline);
     drop(running);
 
-    let guest = store.into_data();
     let usage = Usage {
         wall_us: microseconds(started_at.elapsed()),
         cpu_us: microseconds(thread_cpu().saturating_sub(started_cpu)),

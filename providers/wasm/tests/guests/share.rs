@@ -11,8 +11,8 @@ const ROUNDS: usize = 9;
 
 const TICK_US: f64 = 1_000.0;
 
-/// Of what a call does outside of the metered span, and how late a tick comes on a crowded machine.
-const ROUNDING_US: f64 = 500.0;
+/// Of what a call does outside of the metered span.
+const ROUNDING_US: f64 = 100.0;
 
 async fn usage(host: &Host, module: &Module, payload: &'static str) -> Usage {
     let execution = run(host, job(module, payload)).await;
