@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "merit/v1/types.proto",
     "merit/v1/journal.proto",
     "merit/v1/brokerage.proto",
@@ -15,6 +15,7 @@ const FILES: [&str; 10] = [
     "merit/v1/provider.proto",
     "merit/v1/archive.proto",
     "merit/v1/rows.proto",
+    "merit/v1/keys.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -50,6 +50,9 @@ impl Dispatchable {
             idempotent: function.settings.idempotent,
             proof: None,
             request: grant.request.map_or(0, |request| request.number),
+            adapter: v1::Adapter::Agent.into(),
+            target: String::new(),
+            endpoint_trusted: false,
         };
         Some(Dispatchable { grant: told, claims, terms: lease_terms_to_proto(terms) })
     }
