@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use merit_broker::{Broker, Page, Settings};
+use merit_broker::{Access, Broker, Page, Settings};
 use merit_proto::Transport;
 
 use crate::listen::{address, listen};
@@ -57,7 +57,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let exchange = Transport::network(&arguments.exchange).context("--exchange")?;
     let listener = listen(arguments.http, "--http").await?;
     let http = address(&listener)?;
-    let broker = Broker::new(listener, Settings { exchange, page: arguments.page.page() })?;
+    let broker = Broker::new(
+        listener,
+        Settings { exchange, page: arguments.page.page(), access: Access::KeylessLoopback, tls: None },
+    )?;
     println!("ready http://{http}");
     broker.serve(stop.cancelled_owned(), DRAIN).await.context("the broker failed")
 }

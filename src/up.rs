@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
-use merit_broker::{Broker, Settings};
+use merit_broker::{Access, Broker, Settings};
 use merit_proto::Transport;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     let exchange = exchange::open(&arguments.data).await?;
     let in_process = Transport::InProcess(exchange.routes().await.context("the protocol's description")?);
-    let settings = Settings { exchange: in_process.clone(), page: arguments.page.page() };
+    let settings = Settings {
+        exchange: in_process.clone(),
+        page: arguments.page.page(),
+        access: Access::KeylessLoopback,
+        tls: None,
+    };
     let broker = Broker::new(http_listener, settings)?;
 
     // Providers and remote brokers keep the exchange until the broker here has finished what runs.

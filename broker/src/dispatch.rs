@@ -211,6 +211,16 @@ impl Dispatch {
         }))
     }
 
+    /// No further attempt: the payload is gone, or the caller is, or has the beginning of an answer.
+    pub(crate) fn no_more(&mut self) {
+        self.one_attempt = true;
+    }
+
+    /// How many attempts there were.
+    pub(crate) fn attempts(&self) -> usize {
+        self.tried.len()
+    }
+
     /// The lease of the first attempt, once there is one.
     pub(crate) fn invocation(&self) -> Option<LeaseId> {
         self.invocation
@@ -319,6 +329,16 @@ mod tests {
         let before = vec![grant("a", 1, true), not_sent(), Input::Released, grant("b", 2, true)];
         let action = run(false, before.into_iter().chain([executed, unsettled]).collect());
         assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Executed, .. })));
+    }
+
+    #[test]
+    fn nothing_is_tried_again_once_that_is_said() {
+        let mut dispatch = Dispatch::new(false, Some(true));
+        dispatch.step(grant("a", 1, true));
+        dispatch.no_more();
+        dispatch.step(unknown());
+        let action = dispatch.step(Input::Released);
+        assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Unknown, .. })));
     }
 
     #[test]

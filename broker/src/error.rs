@@ -1,9 +1,12 @@
 //! What a caller reads when something is refused or fails. Status codes are chosen here, once.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use merit_proto::code_of;
+use merit_terms::Execution;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -15,11 +18,24 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
     pub(crate) invocation_id: Option<String>,
     pub(crate) details: Value,
+    /// Whether the function may have run.
+    pub(crate) execution: Execution,
+    /// When trying again may help.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> ApiError {
-        ApiError { status, code: code.to_owned(), message: message.into(), invocation_id: None, details: Value::Null }
+        let soon = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        ApiError {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            invocation_id: None,
+            details: Value::Null,
+            execution: Execution::NotSent,
+            retry_after: soon.then_some(Duration::from_secs(1)),
+        }
     }
 
     pub(crate) fn malformed(message: impl Into<String>) -> ApiError {
@@ -49,6 +65,30 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
+    pub(crate) fn internal(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message).after(Execution::Unknown)
+    }
+
+    pub(crate) fn unauthorized(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// Says when trying again may help; whole seconds, at least one, are told.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> ApiError {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says whether the function may have run.
+    pub(crate) fn after(mut self, execution: Execution) -> ApiError {
+        self.execution = execution;
+        self
+    }
+
     pub(crate) fn about(mut self, invocation_id: impl ToString) -> ApiError {
         self.invocation_id = Some(invocation_id.to_string());
         self
@@ -57,6 +97,13 @@ impl ApiError {
     pub(crate) fn with(mut self, details: Value) -> ApiError {
         self.details = details;
         self
+    }
+
+    /// The value of `Retry-After`: whole seconds, at least one.
+    pub(crate) fn retry_after_header(&self) -> Option<HeaderValue> {
+        let wait = self.retry_after?;
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Some(HeaderValue::from(seconds.max(1)))
     }
 
     /// A refusal of the exchange, by its code.
@@ -96,7 +143,7 @@ impl From<tonic::Status> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let retry = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let retry_after = self.retry_after_header();
         let id = self.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
         let body = json!({"error": {
             "code": self.code,
@@ -105,8 +152,12 @@ impl IntoResponse for ApiError {
             "details": self.details,
         }});
         let mut response = (self.status, Json(body)).into_response();
-        if retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let schemes = HeaderValue::from_static("Bearer realm=\"merit\", Basic realm=\"merit\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
         }
         if let Some(id) = id {
             response.headers_mut().insert("merit-invocation-id", id);

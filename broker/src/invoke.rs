@@ -1,107 +1,357 @@
-//! The one internal call behind every door: an invocation, from a parsed request to how it ended.
+//! The one internal call behind every door: an invocation, from a parsed request to its answer.
 //!
 //! Runs the dispatch machine: does its actions and feeds back what came of them. Goes on to its settlement when the
-//! caller goes away.
+//! caller goes away; what else that means, the door says.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use merit_proto::v1;
-use merit_terms::{LeaseId, Limits, Usage};
+use merit_terms::{Execution, LeaseId, Limits, Outcome, Usage};
 use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tower::retry::budget::Budget;
 
-use crate::PAYLOAD_MAX_BYTES;
 use crate::brokerage::Answer;
 use crate::dispatch::{Action, Bill, Dispatch, End, Finished, Input, Ran};
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::metrics::Door;
 use crate::preferences::Preferences;
 use crate::serve::State;
-use crate::upstream::{Call, FunctionAnswer};
+use crate::upstream::{Call, Came, FunctionAnswer, Next, Streams};
+
+/// Parts of an answer that may wait for a caller who reads slowly.
+const PARTS_WAITING_MAX: usize = 8;
+/// How long a caller may take to read the next of them.
+const READ_WITHIN: Duration = Duration::from_secs(60);
 
 /// A parsed request of any door.
 pub(crate) struct Invocation {
+    pub(crate) door: Door,
     pub(crate) call: Call,
     pub(crate) qualifier: Option<v1::Qualifier>,
     pub(crate) preferences: Preferences,
     pub(crate) received: Instant,
+    pub(crate) when_gone: WhenGone,
 }
 
-/// How an invocation ended, with what the caller is answered.
-pub(crate) struct Ended {
-    pub(crate) finished: Finished,
+/// What it means that the caller goes away before its answer is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenGone {
+    /// The provider is told, and what ran is charged.
+    Cancel,
+    /// The call goes on to its end.
+    GoOn,
+}
+
+/// A call that executed, as its door answers it.
+pub(crate) struct Answered {
+    pub(crate) receipt: Receipt,
+    pub(crate) outcome: Outcome,
     pub(crate) answer: FunctionAnswer,
+    /// The rest of an answer that streams, of which the answer's body is the beginning.
+    pub(crate) rest: Option<Rest>,
+}
+
+/// What the caller is told of its call.
+#[derive(Clone, Debug)]
+pub(crate) struct Receipt {
+    pub(crate) invocation: LeaseId,
+    pub(crate) grant: Box<v1::Grant>,
+    pub(crate) attempts: usize,
+    /// None while an answer streams: it is not known yet.
+    pub(crate) paid: Option<Paid>,
     /// What Merit added to the providers' time.
     pub(crate) overhead: Duration,
-    /// Whether the caller's deadline passed meanwhile.
-    pub(crate) late: bool,
 }
 
-/// Runs an invocation to its end. It goes on when the caller is gone: what was leased is settled.
-pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Result<Ended, ApiError> {
-    let ended = state.invocations.spawn(run(state.clone(), invocation)).await;
-    ended.map_err(|error| {
-        tracing::error!(%error, "an invocation's task failed");
-        ApiError::new(http::StatusCode::INTERNAL_SERVER_ERROR, "internal", "the broker failed; its log says why")
-    })?
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paid {
+    /// Picodollars.
+    pub(crate) cost: u64,
+    pub(crate) billed_ms: u64,
 }
 
-async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiError> {
-    let Invocation { call, qualifier, preferences, received } = invocation;
-    let left = || preferences.within.map(|within| within.saturating_sub(received.elapsed()));
+/// The rest of an answer, part by part; its end comes when it is settled.
+pub(crate) struct Rest {
+    pub(crate) parts: mpsc::Receiver<Part>,
+    pub(crate) length: Option<u64>,
+}
+
+pub(crate) enum Part {
+    Bytes(Bytes),
+    /// The whole answer has been passed on, and is settled.
+    Settled(Paid),
+    /// It breaks off here.
+    Broken,
+}
+
+type Told = Result<Answered, ApiError>;
+
+/// Runs an invocation and waits for its answer, or for the beginning of one that streams.
+pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Told {
+    let permit = state.admit()?;
+    let (answers, told) = oneshot::channel();
+    let running = run(state.clone(), invocation, answers);
+    state.invocations.spawn(async move {
+        running.await;
+        drop(permit);
+    });
+    told.await.unwrap_or_else(|_| {
+        tracing::error!("an invocation's task failed");
+        Err(ApiError::internal("the broker failed; its log says why"))
+    })
+}
+
+/// An invocation under way.
+struct Running {
+    state: Arc<State>,
+    door: Door,
+    call: Call,
+    qualifier: Option<v1::Qualifier>,
+    preferences: Preferences,
+    received: Instant,
+    /// Time spent at providers.
+    upstream: Duration,
+    /// What the last attempt answered.
+    answer: FunctionAnswer,
+}
+
+async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender<Told>) {
+    let Invocation { door, call, qualifier, preferences, received, when_gone } = invocation;
     let mut machine = Dispatch::new(preferences.one_attempt, preferences.idempotent);
-    let mut upstream_took = Duration::ZERO;
-    let mut function_answer = FunctionAnswer::default();
-    let limits = (preferences.limits != Limits::default()).then(|| (&preferences.limits).into());
+    let (upstream, answer) = (Duration::ZERO, FunctionAnswer::default());
+    let mut running = Running { state, door, call, qualifier, preferences, received, upstream, answer };
+    let mut caller = Caller { waits: Some(answers), parts: None, when_gone };
     let mut action = machine.first();
     loop {
         let input = match action {
             Action::Finish(finished) => {
-                let took = received.elapsed();
-                let overhead = took.saturating_sub(upstream_took);
-                state.metrics.finished(&finished, took, overhead);
-                let late = left() == Some(Duration::ZERO);
-                return Ok(Ended { finished: *finished, answer: function_answer, overhead, late });
+                running.state.metrics.finished(running.door, &finished, running.took(), running.overhead());
+                return running.finish(*finished, caller).await;
             }
-            Action::Acquire { .. } if left() == Some(Duration::ZERO) => {
-                Input::Refused { code: "timeout".to_owned(), message: "the deadline has passed".to_owned() }
-            }
-            Action::Acquire { tried, invocation } => {
-                let bid = v1::Acquire {
-                    number: 0, // The stream gives it one.
-                    account: call.account.clone(),
-                    function: call.function.clone(),
-                    qualifier: qualifier.clone(),
-                    answer_limit_bytes: PAYLOAD_MAX_BYTES as u64,
-                    limits: limits.clone(),
-                    tried,
-                    invocation: invocation.map(Into::into),
-                };
-                let further = invocation.is_some();
-                match acquire(&state, bid).await {
-                    Ok(input) => input,
-                    // What became of the attempts before is the worse news.
-                    Err(error) if further => Input::Refused { code: error.code, message: error.message },
-                    Err(error) => return Err(error),
-                }
-            }
-            Action::Send(grant) => {
-                let attempt = state.upstream.send(&grant, &call, left()).await;
-                upstream_took += attempt.took;
-                function_answer = attempt.answer.unwrap_or_default();
-                note_failure(&state, &grant.provider, &attempt.input);
-                attempt.input
-            }
+            Action::Acquire { tried, invocation } => match running.acquire(tried, invocation).await {
+                Ok(input) => input,
+                Err(error) => return caller.tell(Err(error)),
+            },
+            Action::Send(grant) => running.send(&grant, &mut machine, &mut caller).await,
             Action::Settle { lease, bill, proof } => {
                 let invocation = machine.invocation().unwrap_or(lease);
-                settle(&state, &call.account, invocation, lease, bill, proof).await
+                settle(&running.state, &running.call.account, invocation, lease, bill, proof).await
             }
             Action::Release { lease, why } => {
-                state.stream.release(lease, why);
+                running.state.stream.release(lease, why);
                 Input::Released
             }
         };
         action = machine.step(input);
+    }
+}
+
+/// Who waits for the answer.
+struct Caller {
+    /// Until it is answered.
+    waits: Option<oneshot::Sender<Told>>,
+    /// Of an answer that streams.
+    parts: Option<mpsc::Sender<Part>>,
+    when_gone: WhenGone,
+}
+
+impl Caller {
+    fn tell(self, told: Told) {
+        // A caller that is gone is not told.
+        drop(self.waits.map(|waits| waits.send(told)));
+    }
+
+    /// Returns when the caller is gone and wants the call cancelled; never otherwise.
+    async fn cancelled(&mut self) {
+        match (&mut self.waits, self.when_gone) {
+            (Some(waits), WhenGone::Cancel) => waits.closed().await,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+impl Running {
+    fn left(&self) -> Option<Duration> {
+        self.preferences.within.map(|within| within.saturating_sub(self.received.elapsed()))
+    }
+
+    fn is_late(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+
+    fn took(&self) -> Duration {
+        self.received.elapsed()
+    }
+
+    fn overhead(&self) -> Duration {
+        self.took().saturating_sub(self.upstream)
+    }
+
+    async fn acquire(&self, tried: Vec<String>, invocation: Option<LeaseId>) -> Result<Input, ApiError> {
+        let refused =
+            |code: &str, message: &str| Ok(Input::Refused { code: code.to_owned(), message: message.to_owned() });
+        if self.is_late() {
+            return refused("timeout", "the deadline has passed");
+        }
+        let further = invocation.is_some();
+        if further && !self.state.retries.withdraw() {
+            return refused("retry_budget", "too many calls are tried again at present");
+        }
+        if !further {
+            self.state.retries.deposit();
+        }
+        let limits = &self.preferences.limits;
+        let bid = v1::Acquire {
+            number: 0, // The stream gives it one.
+            account: self.call.account.to_string(),
+            function: self.call.function.clone(),
+            qualifier: self.qualifier.clone(),
+            answer_limit_bytes: self.call.wanted.answer_max_bytes() as u64,
+            limits: (*limits != Limits::default()).then(|| limits.into()),
+            tried,
+            invocation: invocation.map(Into::into),
+        };
+        match self.state.stream.acquire(bid).await {
+            Answer::Granted(grant) => Ok(Input::Granted(grant)),
+            Answer::Refused(refusal) => Ok(Input::Refused { code: refusal.code, message: refusal.message }),
+            // What became of the attempts before is the worse news.
+            Answer::Settled { .. } | Answer::Unavailable if further => {
+                refused("unavailable", "the exchange does not answer")
+            }
+            Answer::Settled { .. } | Answer::Unavailable => {
+                Err(ApiError::unavailable("the exchange does not answer; try again shortly"))
+            }
+        }
+    }
+
+    /// One attempt, and the passing on of an answer that streams.
+    async fn send(&mut self, grant: &v1::Grant, machine: &mut Dispatch, caller: &mut Caller) -> Input {
+        let started = Instant::now();
+        let came = tokio::select! {
+            biased;
+            came = self.state.upstream.send(grant, &self.call, self.left()) => came,
+            () = caller.cancelled() => {
+                machine.no_more();
+                Came::Nothing(Input::Unknown { fault: false, reason: "the caller went away".to_owned() })
+            }
+        };
+        self.upstream += started.elapsed();
+        if self.call.payload.is_spent() {
+            machine.no_more();
+        }
+        let input = match came {
+            Came::Nothing(input) => input,
+            Came::Whole(input, answer) => {
+                self.answer = answer;
+                input
+            }
+            Came::Streams(streams) => {
+                machine.no_more();
+                let mut streams = self.begin(machine, grant, *streams, caller);
+                let started = Instant::now();
+                let input = pass_on(&mut streams, caller).await;
+                self.upstream += started.elapsed();
+                input
+            }
+        };
+        note_failure(&self.state, &grant.provider, &input);
+        input
+    }
+
+    /// Tells the caller what there is of an answer that streams.
+    fn begin(&self, machine: &Dispatch, grant: &v1::Grant, mut streams: Streams, caller: &mut Caller) -> Streams {
+        let (sender, parts) = mpsc::channel(PARTS_WAITING_MAX);
+        let length = streams.length();
+        let begun = std::mem::take(&mut streams.answer);
+        streams.answer.report.clone_from(&begun.report);
+        let receipt = Receipt {
+            invocation: machine.invocation().unwrap_or(LeaseId { run: 0, sequence: 0 }),
+            grant: Box::new(grant.clone()),
+            attempts: machine.attempts(),
+            paid: None,
+            overhead: self.overhead(),
+        };
+        let outcome = begun.report.as_ref().map_or(Outcome::Ok, |report| report.outcome);
+        let answered = Answered { receipt, outcome, answer: begun, rest: Some(Rest { parts, length }) };
+        caller.parts = Some(sender);
+        if let Some(waits) = caller.waits.take() {
+            // A caller that is gone is seen by its parts.
+            drop(waits.send(Ok(answered)));
+        }
+        streams
+    }
+
+    async fn finish(self, finished: Finished, caller: Caller) {
+        let late = self.is_late();
+        if let Some(parts) = caller.parts {
+            let last = match finished.end {
+                End::Executed { cost, billed_ms, .. } => Part::Settled(Paid { cost, billed_ms }),
+                End::Refused { .. } | End::Failed { .. } => Part::Broken,
+            };
+            // A caller that is gone needs no end.
+            drop(parts.send_timeout(last, READ_WITHIN).await);
+            return;
+        }
+        let overhead = self.overhead();
+        let told = match (finished.end, finished.invocation, finished.grant) {
+            (End::Executed { outcome, cost, billed_ms }, Some(invocation), Some(grant)) => {
+                let paid = Some(Paid { cost, billed_ms });
+                let receipt = Receipt { invocation, grant, attempts: finished.attempts, paid, overhead };
+                Ok(Answered { receipt, outcome, answer: self.answer, rest: None })
+            }
+            (end, invocation, _) => {
+                let error = match self.call.payload.fault() {
+                    Some(fault) => fault,
+                    None => self.explained(failure(end, finished.attempts, late)).await,
+                };
+                Err(match invocation {
+                    Some(id) => error.about(id),
+                    None => error,
+                })
+            }
+        };
+        caller.tell(told);
+    }
+
+    /// Offer by offer, why none may serve the call.
+    async fn explained(&self, error: ApiError) -> ApiError {
+        if error.code != "no_eligible_provider" {
+            return error;
+        }
+        let request = v1::QuoteRequest {
+            account: self.call.account.to_string(),
+            function: self.call.function.clone(),
+            qualifier: self.qualifier.clone(),
+            answer_limit_bytes: self.call.wanted.answer_max_bytes() as u64,
+            limits: Some((&self.preferences.limits).into()),
+        };
+        match answer(self.state.exchange.brokerage.clone().quote(request)).await {
+            Ok(quoted) => error.with(json!({"refused": crate::json::refused_offers(&quoted)})),
+            Err(_) => error,
+        }
+    }
+}
+
+/// Passes the rest of an answer on, as fast as the caller reads; how it ended.
+async fn pass_on(streams: &mut Streams, caller: &Caller) -> Input {
+    let Some(parts) = &caller.parts else { return streams.executed() };
+    loop {
+        let next = tokio::select! {
+            next = streams.next() => next,
+            () = parts.closed() => return streams.executed(),
+        };
+        match next {
+            Next::End(input) => return input,
+            Next::Part(bytes) => {
+                if parts.send_timeout(Part::Bytes(bytes), READ_WITHIN).await.is_err() {
+                    return streams.executed();
+                }
+            }
+        }
     }
 }
 
@@ -113,16 +363,6 @@ fn note_failure(state: &State, provider: &str, input: &Input) {
     };
     state.metrics.attempt_failed(provider, execution);
     tracing::debug!(provider, execution, reason, "an attempt failed");
-}
-
-async fn acquire(state: &State, bid: v1::Acquire) -> Result<Input, ApiError> {
-    match state.stream.acquire(bid).await {
-        Answer::Granted(grant) => Ok(Input::Granted(grant)),
-        Answer::Refused(refusal) => Ok(Input::Refused { code: refusal.code, message: refusal.message }),
-        Answer::Settled { .. } | Answer::Unavailable => {
-            Err(ApiError::unavailable("the exchange does not answer; try again shortly"))
-        }
-    }
 }
 
 /// Bills a lease; by its proof, if a crash of the exchange forgot it.
@@ -189,40 +429,38 @@ async fn settled_before(state: &State, account: &str, invocation: LeaseId, lease
 }
 
 /// What a caller reads when its invocation did not execute.
-pub(crate) fn failure(ended: &Ended) -> Option<ApiError> {
-    let execution = |ran| match ran {
-        Ran::NotSent => "not_sent",
-        Ran::Unknown => "unknown",
-        Ran::Executed => "executed",
+fn failure(end: End, attempts: usize, late: bool) -> ApiError {
+    let (ran, busy, reason) = match end {
+        End::Refused { .. } if late => return deadline(Execution::NotSent),
+        End::Failed { ran, .. } if late => return deadline(execution(ran)),
+        End::Refused { code, message } => return ApiError::refused(&code, message),
+        End::Failed { ran, busy, reason } => (ran, busy, reason),
+        End::Executed { .. } => (Ran::Executed, false, "it names no lease".to_owned()),
     };
-    let finished = &ended.finished;
-    let error = match &finished.end {
-        End::Executed { .. } => return None,
-        End::Refused { .. } if ended.late => deadline("not_sent"),
-        End::Failed { ran, .. } if ended.late => deadline(execution(*ran)),
-        End::Refused { code, message } => ApiError::refused(code, message),
-        End::Failed { ran: Ran::NotSent, busy: true, .. } => {
-            ApiError::refused("no_capacity", "every eligible provider is full; try again shortly")
-        }
-        End::Failed { ran, reason, .. } => {
-            let message = match ran {
-                Ran::Executed => {
-                    format!("the function ran, and its answer is withheld: it could not be settled: {reason}")
-                }
-                _ => format!("no provider answered; the last one: {reason}"),
-            };
-            ApiError::new(http::StatusCode::BAD_GATEWAY, "provider_failed", message)
-                .with(json!({"execution": execution(*ran), "attempts": finished.attempts}))
-        }
+    if ran == Ran::NotSent && busy {
+        return ApiError::refused("no_capacity", "every eligible provider is full; try again shortly");
+    }
+    let message = match ran {
+        Ran::Executed => format!("the function ran, and its answer is withheld: it could not be settled: {reason}"),
+        Ran::NotSent | Ran::Unknown => format!("no provider answered; the last one: {reason}"),
     };
-    Some(match finished.invocation {
-        Some(id) => error.about(id),
-        None => error,
-    })
+    let execution = execution(ran);
+    ApiError::new(http::StatusCode::BAD_GATEWAY, "provider_failed", message)
+        .after(execution)
+        .with(json!({"execution": execution.as_str(), "attempts": attempts}))
 }
 
-fn deadline(execution: &str) -> ApiError {
+const fn execution(ran: Ran) -> Execution {
+    match ran {
+        Ran::NotSent => Execution::NotSent,
+        Ran::Unknown => Execution::Unknown,
+        Ran::Executed => Execution::Executed,
+    }
+}
+
+fn deadline(execution: Execution) -> ApiError {
     let message = "the deadline of Merit-Deadline passed before an answer";
     ApiError::new(http::StatusCode::GATEWAY_TIMEOUT, "timeout", message)
-        .with(json!({"reason": "deadline", "execution": execution}))
+        .after(execution)
+        .with(json!({"reason": "deadline", "execution": execution.as_str()}))
 }

@@ -106,6 +106,20 @@ pub(crate) fn trade(trade: &v1::Trade) -> Value {
     told
 }
 
+/// Offer by offer, why none serves a call.
+pub(crate) fn refused_offers(quoted: &v1::QuoteResponse) -> Vec<Value> {
+    let refused = quoted.refused.iter().map(|offer| {
+        json!({
+            "provider": offer.provider,
+            "offer": offer.offer,
+            "market": offer.market,
+            "code": offer.code,
+            "message": offer.message,
+        })
+    });
+    refused.collect()
+}
+
 /// A JSON object of exactly the fields `T` knows; another name is refused with the nearest known one.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8], known: &[&str]) -> Result<T, ApiError> {
     let value: Value =

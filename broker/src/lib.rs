@@ -3,23 +3,29 @@
 //! Never imports the exchange and knows no prices: it authenticates, asks for a lease, dispatches, settles, and on a
 //! failure asks again with that provider left out.
 
+mod auth;
 mod brokerage;
+mod connections;
 mod dispatch;
 mod doors;
 mod error;
 mod exchange;
-mod guard;
 mod invoke;
 mod json;
 mod metrics;
 mod page;
+mod payload;
 mod preferences;
 mod serve;
 mod upstream;
 
 pub use json::{Decimal, decimal};
 pub use page::Page;
-pub use serve::{Broker, Settings, StartError};
+pub use serve::{Access, Broker, Settings, StartError};
 
 /// The largest payload that the native door takes, and the largest answer: 6 MB, as Lambda's.
 pub const PAYLOAD_MAX_BYTES: usize = 6 << 20;
+/// The largest payload of a call that is passed through, and the largest answer that streams: 20 MB, as Lambda's.
+pub const STREAMED_MAX_BYTES: usize = 20 << 20;
+/// What is buffered of a payload or an answer; what is larger streams.
+pub const BUFFERED_MAX_BYTES: usize = 256 << 10;

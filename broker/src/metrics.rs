@@ -2,9 +2,31 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use crate::dispatch::{End, Finished};
+
+/// By which door a call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Native,
+    PassThrough,
+    CloudEvents,
+    Lambda,
+    OpenFaas,
+}
+
+impl Door {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Door::Native => "native",
+            Door::PassThrough => "fn",
+            Door::CloudEvents => "cloudevents",
+            Door::Lambda => "lambda",
+            Door::OpenFaas => "openfaas",
+        }
+    }
+}
 
 /// The metrics; one set a broker.
 pub(crate) struct Metrics {
@@ -14,6 +36,7 @@ pub(crate) struct Metrics {
     overhead: HistogramVec,
     attempts_failed: IntCounterVec,
     cost: IntCounterVec,
+    shed: IntCounter,
 }
 
 impl Metrics {
@@ -35,19 +58,19 @@ impl Metrics {
             invocations: counter(
                 "merit_invocations_total",
                 "Invocations by how they ended.",
-                &["market", "provider", "outcome"],
+                &["door", "market", "provider", "outcome"],
             )?,
             duration: histogram(
                 "merit_invocation_duration_seconds",
                 "From the whole request to the whole answer.",
                 seconds,
-                &["provider"],
+                &["door", "market", "provider"],
             )?,
             overhead: histogram(
                 "merit_overhead_seconds",
                 "What Merit added to the providers' time.",
                 micros,
-                &["provider"],
+                &["door"],
             )?,
             attempts_failed: counter(
                 "merit_attempts_failed_total",
@@ -59,11 +82,17 @@ impl Metrics {
                 "What invocations cost, in 1e-12 USD.",
                 &["market", "provider"],
             )?,
+            shed: {
+                let shed =
+                    IntCounter::new("merit_shed_total", "Invocations turned away because too many were under way.")?;
+                registry.register(Box::new(shed.clone()))?;
+                shed
+            },
             registry,
         })
     }
 
-    pub(crate) fn finished(&self, finished: &Finished, took: Duration, overhead: Duration) {
+    pub(crate) fn finished(&self, door: Door, finished: &Finished, took: Duration, overhead: Duration) {
         let (market, provider) =
             finished.grant.as_ref().map_or(("", ""), |grant| (grant.market.as_str(), grant.provider.as_str()));
         let outcome = match &finished.end {
@@ -71,16 +100,20 @@ impl Metrics {
             End::Refused { .. } => "refused",
             End::Failed { .. } => "failed",
         };
-        self.invocations.with_label_values(&[market, provider, outcome]).inc();
+        self.invocations.with_label_values(&[door.as_str(), market, provider, outcome]).inc();
         if let End::Executed { cost, .. } = finished.end {
-            self.duration.with_label_values(&[provider]).observe(took.as_secs_f64());
-            self.overhead.with_label_values(&[provider]).observe(overhead.as_secs_f64());
+            self.duration.with_label_values(&[door.as_str(), market, provider]).observe(took.as_secs_f64());
+            self.overhead.with_label_values(&[door.as_str()]).observe(overhead.as_secs_f64());
             self.cost.with_label_values(&[market, provider]).inc_by(cost);
         }
     }
 
     pub(crate) fn attempt_failed(&self, provider: &str, execution: &str) {
         self.attempts_failed.with_label_values(&[provider, execution]).inc();
+    }
+
+    pub(crate) fn shed(&self) {
+        self.shed.inc();
     }
 
     /// The text that Prometheus reads.

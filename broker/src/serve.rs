@@ -6,40 +6,60 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State as Extract};
-use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use http::StatusCode;
-use merit_proto::Transport;
+use merit_proto::{ServerTls, Transport};
 use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::retry::budget::TpsBudget;
 
-use crate::PAYLOAD_MAX_BYTES;
+use crate::auth::{Keys, Rates, Unproven, guard};
 use crate::brokerage::Brokerage;
 use crate::doors::{
-    accounts, functions, invocations, leases, market_terms, markets, providers, statements, stream, tape,
+    Shape, accounts, functions, invocations, lambda, leases, market_terms, markets, native, openfaas, providers,
+    statements, stream, tape,
 };
 use crate::error::ApiError;
 use crate::exchange::Exchange;
-use crate::guard::keyless_loopback;
 use crate::metrics::Metrics;
 use crate::page::Page;
 use crate::upstream::Upstream;
+use crate::{PAYLOAD_MAX_BYTES, connections};
 
 const MODULE_MAX_BYTES: usize = 32 << 20;
+
+/// Invocations under way at once; more are turned away before they queue.
+const INVOCATIONS_MAX: usize = 8_192;
+/// Calls tried again in proportion to calls, and in each second whatever the calls: so that failures at most double the load.
+const RETRY_RATIO: f32 = 1.0;
+const RETRIES_A_SECOND: u32 = 100;
+const RETRY_MEMORY: Duration = Duration::from_secs(10);
 
 /// How a broker is started.
 pub struct Settings {
     pub exchange: Transport,
     pub page: Page,
+    pub access: Access,
+    pub tls: Option<ServerTls>,
+}
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// On loopback alone: a call without credentials is the account `dev` with all roles.
+    KeylessLoopback,
+    /// Only with a key.
+    Keys,
 }
 
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{0} is not a loopback address, and without keys only loopback is served; keys are not in this version")]
+    #[error("{0} is not a loopback address, and without keys only loopback is served")]
     KeysNeeded(SocketAddr),
     #[error("the metrics could not be registered")]
     Metrics(#[from] prometheus::Error),
@@ -55,58 +75,93 @@ pub(crate) struct State {
     pub(crate) upstream: Upstream,
     pub(crate) metrics: Metrics,
     pub(crate) page: Page,
+    pub(crate) is_keyless: bool,
+    pub(crate) keys: Keys,
+    pub(crate) rates: Rates,
+    pub(crate) unproven: Unproven,
+    /// What may be tried again.
+    pub(crate) retries: TpsBudget,
+    pub(crate) lambda_retries: lambda::Retries,
+    room: Arc<Semaphore>,
     /// Invocations under way, with or without a caller that still waits.
     pub(crate) invocations: TaskTracker,
     pub(crate) stopping: CancellationToken,
 }
 
+impl State {
+    /// Room for one more invocation, until it is dropped.
+    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        if self.stopping.is_cancelled() {
+            return Err(ApiError::unavailable("this broker is draining; another serves"));
+        }
+        let overloaded = |_| {
+            self.metrics.shed();
+            let message = format!("{INVOCATIONS_MAX} invocations are under way here; try again shortly");
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+        };
+        self.room.clone().try_acquire_owned().map_err(overloaded)
+    }
+}
+
 /// A broker that is ready to serve on its listener.
 pub struct Broker {
     listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
     router: Router,
     invocations: TaskTracker,
     stopping: CancellationToken,
 }
 
 impl Broker {
-    /// Refuses a listener that is not on loopback: there are no keys.
+    /// Refuses to serve without keys on a listener that is not on loopback.
     pub fn new(listener: TcpListener, settings: Settings) -> Result<Broker, StartError> {
         let address = listener.local_addr()?;
-        if !address.ip().is_loopback() {
+        let is_keyless = settings.access == Access::KeylessLoopback;
+        if is_keyless && !address.ip().is_loopback() {
             return Err(StartError::KeysNeeded(address));
         }
         let (stopping, invocations) = (CancellationToken::new(), TaskTracker::new());
+        let keys = Keys::new(settings.exchange.clone());
+        // Ends with the broker.
+        tokio::spawn(stopping.clone().run_until_cancelled_owned(keys.clone().watch()));
         let state = Arc::new(State {
             stream: Brokerage::start(settings.exchange.clone()),
+            is_keyless,
+            keys,
+            rates: Rates::new(settings.exchange.clone()),
+            unproven: Unproven::default(),
             exchange: Exchange::new(settings.exchange),
             upstream: Upstream::new(),
             metrics: Metrics::new()?,
             page: settings.page,
+            retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),
+            lambda_retries: lambda::Retries::default(),
+            room: Arc::new(Semaphore::new(INVOCATIONS_MAX)),
             invocations: invocations.clone(),
             stopping: stopping.clone(),
         });
-        Ok(Broker { listener, router: router(state), invocations, stopping })
+        Ok(Broker { listener, tls: settings.tls.map(Arc::new), router: router(state), invocations, stopping })
     }
 
     /// Serves until `stop`, then finishes what runs, for at most `drain`.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static, drain: Duration) -> std::io::Result<()> {
         let (stopping, invocations) = (self.stopping, self.invocations);
         let stopped = stopping.clone();
-        let server = axum::serve(self.listener, self.router).with_graceful_shutdown(async move {
+        let stop = async move {
             stop.await;
             stopped.cancel();
-        });
+        };
         let finished = async {
-            let served = server.into_future().await;
+            connections::serve(self.listener, self.tls, self.router, stop).await;
             // Callers may be gone whose calls still run; what was leased is settled.
             invocations.close();
             invocations.wait().await;
-            served
         };
         tokio::select! {
-            served = finished => served,
-            () = async { stopping.cancelled().await; tokio::time::sleep(drain).await } => Ok(()),
+            () = finished => {}
+            () = async { stopping.cancelled().await; tokio::time::sleep(drain).await } => {}
         }
+        Ok(())
     }
 }
 
@@ -121,7 +176,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/functions/{name}/revisions", get(functions::revisions))
         .route("/v1/functions/{name}/aliases/{alias}", put(functions::put_alias))
         .route("/v1/functions/{name}/module", module)
-        .route("/v1/functions/{name}/invocations", post(invocations::post))
+        .route("/v1/functions/{name}/invocations", post(native::invoke))
         .route("/v1/functions/{name}/quote", post(invocations::quote))
         .route("/v1/invocations/{id}", get(invocations::get))
         .route("/v1/markets", get(markets::list))
@@ -144,22 +199,42 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/accounts/{id}/corrections", post(accounts::correct))
         .route("/v1/accounts/{id}/freeze", post(accounts::freeze))
         .route("/v1/accounts/{id}/limits", put(accounts::limits))
+        .route("/fn/{name}", any(native::pass_through))
+        .route("/fn/{name}/", any(native::pass_through))
+        .route("/fn/{name}/{*path}", any(native::pass_through))
+        .route("/2015-03-31/functions/{name}/invocations", post(lambda::post))
+        .route("/2021-11-15/functions/{name}/response-streaming-invocations", post(lambda::post_streaming))
+        .route("/2015-03-31/functions", get(lambda::list))
+        .route("/2015-03-31/functions/", get(lambda::list))
+        .route("/2015-03-31/functions/{name}", get(lambda::get))
+        .route("/2015-03-31/functions/{name}/configuration", get(lambda::configuration))
+        .route("/function/{name}", any(openfaas::invoke))
+        .route("/function/{name}/", any(openfaas::invoke))
+        .route("/function/{name}/{*path}", any(openfaas::invoke))
+        .route("/async-function/{name}", post(openfaas::invoke_async))
+        .route("/async-function/{name}/{*path}", post(openfaas::invoke_async))
+        .route("/system/functions", get(openfaas::list))
+        .route("/system/function/{name}", get(openfaas::get))
+        .route("/system/info", get(openfaas::info))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/{*path}", any(no_route))
+        .route("/2015-03-31/{*path}", any(no_route))
+        .route("/2021-11-15/{*path}", any(no_route))
         .fallback(page)
         .method_not_allowed_fallback(|| async {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
         })
         .layer(limited)
         .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
-        .layer(middleware::from_fn(keyless_loopback))
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
         .with_state(state)
 }
 
-async fn no_route(request: Request) -> ApiError {
-    ApiError::not_found(format!("there is nothing at {}", request.uri().path()))
+async fn no_route(request: Request) -> Response {
+    let path = request.uri().path();
+    Shape::of(path).respond(ApiError::not_found(format!("there is nothing at {path}")))
 }
 
 /// The extractors' own refusal of a large body, in the shape of every other error.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{accepted, path_name};
+use crate::auth::{Caller, Operator};
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::json::{check_budgets, decimal, read, read_or_default, spending, typed, wide_decimal};
@@ -18,13 +19,15 @@ use crate::serve::State as Broker;
 
 type Answer = Result<Json<Value>, ApiError>;
 
-pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn get(State(broker): State<Arc<Broker>>, caller: Caller, Path(id): Path<String>) -> Answer {
+    let id = path_name(&id)?;
+    caller.must_see(&id)?;
     let mut client = broker.exchange.registry.clone();
     Ok(Json(account_json(&answer(client.get_account(v1::GetAccountRequest { id })).await?)))
 }
 
 /// Every account, for the operator: their sum is zero, always.
-pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Answer {
+pub(crate) async fn list(State(broker): State<Arc<Broker>>, _: Operator) -> Answer {
     let mut client = broker.exchange.registry.clone();
     let listed = answer(client.list_accounts(v1::ListAccountsRequest {})).await?;
     let accounts: Vec<Value> = listed.accounts.iter().map(account_json).collect();
@@ -51,7 +54,7 @@ struct Open {
     id: Name,
 }
 
-pub(crate) async fn open(State(broker): State<Arc<Broker>>, body: Bytes) -> Answer {
+pub(crate) async fn open(State(broker): State<Arc<Broker>>, _: Operator, body: Bytes) -> Answer {
     let Open { id } = read(&body, &["id"])?;
     let mut operator = broker.exchange.operator.clone();
     accepted(operator.open_account(v1::OpenAccountRequest { id: id.to_string() })).await
@@ -62,14 +65,24 @@ struct Amount {
     amount: Money,
 }
 
-pub(crate) async fn deposit(State(broker): State<Arc<Broker>>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn deposit(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer {
     let account = path_name(&id)?;
     let Amount { amount } = read(&body, &["amount"])?;
     let mut operator = broker.exchange.operator.clone();
     accepted(operator.deposit(v1::DepositRequest { account, amount: amount.picodollars() })).await
 }
 
-pub(crate) async fn payout(State(broker): State<Arc<Broker>>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn payout(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer {
     let account = path_name(&id)?;
     let Amount { amount } = read(&body, &["amount"])?;
     let mut operator = broker.exchange.operator.clone();
@@ -96,7 +109,12 @@ enum CorrectionKind {
     Refund,
 }
 
-pub(crate) async fn correct(State(broker): State<Arc<Broker>>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn correct(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer {
     let account = path_name(&id)?;
     let asked: Correct = read(&body, &["kind", "from", "to", "amount", "about", "reason"])?;
     let (from, to) = match (asked.from, asked.to) {
@@ -135,7 +153,12 @@ impl Default for Freeze {
     }
 }
 
-pub(crate) async fn freeze(State(broker): State<Arc<Broker>>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn freeze(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer {
     let account = path_name(&id)?;
     let Freeze { frozen } = read_or_default(&body, &["frozen"])?;
     let mut operator = broker.exchange.operator.clone();
@@ -156,7 +179,12 @@ struct Limits {
 const LIMIT_FIELDS: [&str; 5] = ["credit_limit", "rate_per_second", "exposure", "max_concurrency", "budgets"];
 
 /// Replaces the limits; what is left out sets none.
-pub(crate) async fn limits(State(broker): State<Arc<Broker>>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn limits(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Answer {
     let account = path_name(&id)?;
     let value: Value = read(&body, &LIMIT_FIELDS)?;
     check_budgets(&value)?;

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path_name;
+use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::guard::DEV;
 use crate::json::{check_budgets, check_fields, decimal, read, spending, typed};
 use crate::serve::State as Broker;
 
@@ -164,6 +164,7 @@ impl Definition {
 
 pub(crate) async fn put(
     State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
@@ -171,7 +172,7 @@ pub(crate) async fn put(
     let definition = Definition::read(&body)?;
     let code = definition.code()?;
     let request = v1::PutFunctionRequest {
-        account: DEV.to_owned(),
+        account: caller.account.to_string(),
         name,
         code: Some(code),
         settings: Some(definition.settings()?),
@@ -194,6 +195,7 @@ pub(crate) struct Upload {
 /// Keeps a module and makes it a new revision of the function; one that is not there yet is made with the defaults.
 pub(crate) async fn put_module(
     State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
     Path(name): Path<String>,
     upload: Result<Query<Upload>, QueryRejection>,
     module: Bytes,
@@ -208,7 +210,7 @@ pub(crate) async fn put_module(
     if upload.revision == Some(false) {
         return Ok(Json(json!({"module": hex::encode(kept.digest)})));
     }
-    let (mut code, settings) = match find(&broker, &name).await? {
+    let (mut code, settings) = match find(&broker, &caller, &name).await? {
         Some(function) => (function.revisions.last().cloned().unwrap_or_default(), function.settings),
         None => {
             let code = v1::Code { memory_mb: MEMORY_MB, timeout_ms: TIMEOUT_MS, ..v1::Code::default() };
@@ -216,13 +218,13 @@ pub(crate) async fn put_module(
         }
     };
     code.module = kept.digest;
-    let request = v1::PutFunctionRequest { account: DEV.to_owned(), name, code: Some(code), settings };
+    let request = v1::PutFunctionRequest { account: caller.account.to_string(), name, code: Some(code), settings };
     put_function(&broker, request).await
 }
 
-async fn find(broker: &Broker, name: &str) -> Result<Option<v1::Function>, ApiError> {
+async fn find(broker: &Broker, caller: &Caller, name: &str) -> Result<Option<v1::Function>, ApiError> {
     let mut client = broker.exchange.registry.clone();
-    let request = v1::GetFunctionRequest { account: DEV.to_owned(), name: name.to_owned() };
+    let request = v1::GetFunctionRequest { account: caller.account.to_string(), name: name.to_owned() };
     match answer(client.get_function(request)).await {
         Ok(function) => Ok(Some(function)),
         Err(error) if error.status == http::StatusCode::NOT_FOUND => Ok(None),
@@ -230,37 +232,50 @@ async fn find(broker: &Broker, name: &str) -> Result<Option<v1::Function>, ApiEr
     }
 }
 
-async fn must_find(broker: &Broker, name: &str) -> Result<v1::Function, ApiError> {
+pub(super) async fn must_find(broker: &Broker, caller: &Caller, name: &str) -> Result<v1::Function, ApiError> {
     let name = path_name(name)?;
-    find(broker, &name).await?.ok_or_else(|| ApiError::not_found(format!("there is no function `{name}`")))
+    find(broker, caller, &name).await?.ok_or_else(|| ApiError::not_found(format!("there is no function `{name}`")))
 }
 
-pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Result<Json<Value>, ApiError> {
+/// Every function of the caller's account.
+pub(super) async fn all(broker: &Broker, caller: &Caller) -> Result<Vec<v1::Function>, ApiError> {
     let mut client = broker.exchange.registry.clone();
-    let listed = answer(client.list_functions(v1::ListFunctionsRequest { account: DEV.to_owned() })).await?;
-    let functions: Vec<Value> = listed.functions.iter().map(function_json).collect();
+    let listed =
+        answer(client.list_functions(v1::ListFunctionsRequest { account: caller.account.to_string() })).await?;
+    Ok(listed.functions)
+}
+
+pub(crate) async fn list(State(broker): State<Arc<Broker>>, Client(caller): Client) -> Result<Json<Value>, ApiError> {
+    let functions: Vec<Value> = all(&broker, &caller).await?.iter().map(function_json).collect();
     Ok(Json(json!({"functions": functions})))
 }
 
-pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
-    Ok(Json(function_json(&must_find(&broker, &name).await?)))
+pub(crate) async fn get(
+    State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(function_json(&must_find(&broker, &caller, &name).await?)))
 }
 
 pub(crate) async fn delete(
     State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let name = path_name(&name)?;
     let mut client = broker.exchange.registry.clone();
-    let deleted = answer(client.delete_function(v1::DeleteFunctionRequest { account: DEV.to_owned(), name })).await?;
+    let deleted =
+        answer(client.delete_function(v1::DeleteFunctionRequest { account: caller.account.to_string(), name })).await?;
     Ok(Json(json!({"sequence": deleted.sequence})))
 }
 
 pub(crate) async fn revisions(
     State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let function = must_find(&broker, &name).await?;
+    let function = must_find(&broker, &caller, &name).await?;
     let revisions = function.revisions.iter().zip(1..).map(|(code, number)| {
         json!({
             "revision": number,
@@ -280,13 +295,14 @@ struct Alias {
 
 pub(crate) async fn put_alias(
     State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
     Path((name, alias)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let (name, alias) = (path_name(&name)?, path_name(&alias)?);
     let Alias { revision } = read(&body, &["revision"])?;
     let mut client = broker.exchange.registry.clone();
-    let request = v1::PutAliasRequest { account: DEV.to_owned(), name, alias, revision };
+    let request = v1::PutAliasRequest { account: caller.account.to_string(), name, alias, revision };
     Ok(Json(function_json(&answer(client.put_alias(request)).await?)))
 }
 

@@ -1,13 +1,12 @@
-//! The native door: invoke, quote, and the record of an invocation.
+//! Quotes, and the records of invocations.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, State};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::HeaderMap;
 use merit_proto::v1;
 use merit_terms::{LeaseId, Outcome};
 use serde::Deserialize;
@@ -15,138 +14,12 @@ use serde_json::{Value, json};
 
 use super::target;
 use crate::PAYLOAD_MAX_BYTES;
-use crate::dispatch::{End, Finished};
+use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::guard::DEV;
-use crate::invoke::{Ended, Invocation, failure, invoke};
-use crate::json::{decimal, lease_id, read, tariff, time};
+use crate::json::{decimal, lease_id, read, refused_offers, tariff, time};
 use crate::preferences::Preferences;
 use crate::serve::State as Broker;
-use crate::upstream::Call;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Mode {
-    mode: Option<String>,
-}
-
-pub(crate) async fn post(
-    State(broker): State<Arc<Broker>>,
-    Path(name): Path<String>,
-    mode: Result<Query<Mode>, axum::extract::rejection::QueryRejection>,
-    headers: HeaderMap,
-    payload: Bytes,
-) -> Result<Response, ApiError> {
-    let received = Instant::now();
-    refuse_what_waits(&headers, mode)?;
-    let (name, qualifier) = target(&name)?;
-    let preferences = Preferences::read(&headers, SystemTime::now())?;
-    let call = Call {
-        account: DEV.to_owned(),
-        function: name.to_string(),
-        content_type: headers.get(header::CONTENT_TYPE).cloned(),
-        payload,
-    };
-    let ended = invoke(
-        &broker,
-        Invocation { call: call.clone(), qualifier: qualifier.clone(), preferences: preferences.clone(), received },
-    )
-    .await?;
-    if let Some(error) = failure(&ended) {
-        let reasons = error.code == "no_eligible_provider";
-        return Err(match reasons {
-            true => error.with(reasons_of(&broker, &call, qualifier, &preferences).await),
-            false => error,
-        });
-    }
-    Ok(respond(ended))
-}
-
-/// Async and deferred calls and stored idempotency are specified and not there yet.
-fn refuse_what_waits(
-    headers: &HeaderMap,
-    mode: Result<Query<Mode>, axum::extract::rejection::QueryRejection>,
-) -> Result<(), ApiError> {
-    let Query(mode) = mode.map_err(|error| ApiError::malformed(error.to_string()))?;
-    match mode.mode.as_deref() {
-        None | Some("sync") => {}
-        Some("deferred") => return Err(ApiError::not_implemented("deferred calls")),
-        Some(other) => return Err(ApiError::malformed(format!("the mode `{other}` is not known; sync or deferred"))),
-    }
-    let prefers = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    if prefers.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case("respond-async")) {
-        return Err(ApiError::not_implemented("async calls (Prefer: respond-async)"));
-    }
-    if headers.contains_key("idempotency-key") {
-        return Err(ApiError::not_implemented("Idempotency-Key"));
-    }
-    Ok(())
-}
-
-/// The answer of an invocation that executed.
-fn respond(ended: Ended) -> Response {
-    let Ended { finished, answer, overhead, .. } = ended;
-    let End::Executed { outcome, cost, billed_ms } = finished.end else {
-        return ApiError::unavailable("the invocation did not execute").into_response();
-    };
-    let message = answer.message;
-    let mut response = match outcome {
-        Outcome::Ok => {
-            let mut response = answer.body.into_response();
-            let octets = HeaderValue::from_static("application/octet-stream");
-            let content_type = answer.content_type.unwrap_or(octets);
-            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            let sandbox = HeaderValue::from_static("sandbox");
-            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, sandbox);
-            response
-        }
-        failed => function_error(&finished, failed, message).into_response(),
-    };
-    let headers = response.headers_mut();
-    let mut insert = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    insert("merit-attempts", finished.attempts.to_string());
-    insert("merit-cost", decimal(cost));
-    insert("merit-billed-ms", billed_ms.to_string());
-    insert("merit-overhead-us", overhead.as_micros().to_string());
-    if let Some(id) = finished.invocation {
-        insert("merit-invocation-id", id.to_string());
-    }
-    if let Some(grant) = finished.grant {
-        insert("merit-provider", grant.provider);
-        insert("merit-market", grant.market);
-        insert("merit-revision", grant.revision.to_string());
-        insert("merit-price", decimal(grant.price));
-        insert("merit-quoted-cost", decimal(grant.quoted_cost));
-    }
-    response
-}
-
-/// The function's own failure: it ran, and is charged.
-fn function_error(finished: &Finished, outcome: Outcome, message: Option<String>) -> ApiError {
-    let said = message.map(|message| format!(": {message}")).unwrap_or_default();
-    let error = match outcome {
-        Outcome::Timeout => {
-            let ms = finished.grant.as_ref().map_or(0, |grant| grant.timeout_ms);
-            let message = format!("the function did not end within {ms} ms; what ran is charged");
-            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message).with(json!({"reason": "function"}))
-        }
-        outcome => {
-            let message = format!("the function failed ({outcome}); what ran is charged{said}");
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "function_failed", message)
-                .with(json!({"reason": outcome.as_str()}))
-        }
-    };
-    match finished.invocation {
-        Some(id) => error.about(id),
-        None => error,
-    }
-}
 
 #[derive(Deserialize)]
 struct QuoteBody {
@@ -155,6 +28,7 @@ struct QuoteBody {
 
 pub(crate) async fn quote(
     State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -167,7 +41,7 @@ pub(crate) async fn quote(
             return Err(ApiError::too_large("payload", PAYLOAD_MAX_BYTES));
         }
     }
-    let quoted = ask_quote(&broker, name.to_string(), qualifier, &preferences).await?;
+    let quoted = ask_quote(&broker, &caller, name.to_string(), qualifier, &preferences).await?;
     let mut answer = json!({
         "function": name.to_string(),
         "revision": quoted.revision,
@@ -208,27 +82,15 @@ fn quoted_offer(rank: usize, offer: &v1::QuotedOffer) -> Value {
     answer
 }
 
-fn refused_offers(quoted: &v1::QuoteResponse) -> Vec<Value> {
-    let refused = quoted.refused.iter().map(|offer| {
-        json!({
-            "provider": offer.provider,
-            "offer": offer.offer,
-            "market": offer.market,
-            "code": offer.code,
-            "message": offer.message,
-        })
-    });
-    refused.collect()
-}
-
-async fn ask_quote(
+pub(super) async fn ask_quote(
     broker: &Broker,
+    caller: &Caller,
     function: String,
     qualifier: Option<v1::Qualifier>,
     preferences: &Preferences,
 ) -> Result<v1::QuoteResponse, ApiError> {
     let request = v1::QuoteRequest {
-        account: DEV.to_owned(),
+        account: caller.account.to_string(),
         function,
         qualifier,
         answer_limit_bytes: PAYLOAD_MAX_BYTES as u64,
@@ -238,23 +100,14 @@ async fn ask_quote(
     answer(client.quote(request)).await
 }
 
-/// Offer by offer, why none may serve the call.
-async fn reasons_of(
-    broker: &Broker,
-    call: &Call,
-    qualifier: Option<v1::Qualifier>,
-    preferences: &Preferences,
-) -> Value {
-    match ask_quote(broker, call.function.clone(), qualifier, preferences).await {
-        Ok(quoted) => json!({"refused": refused_offers(&quoted)}),
-        Err(_) => Value::Null,
-    }
-}
-
-pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn get(
+    State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let id: LeaseId = id.parse().map_err(|error: merit_terms::LeaseIdError| ApiError::malformed(error.to_string()))?;
     let mut client = broker.exchange.brokerage.clone();
-    let request = v1::GetInvocationRequest { account: DEV.to_owned(), id: Some(id.into()) };
+    let request = v1::GetInvocationRequest { account: caller.account.to_string(), id: Some(id.into()) };
     let record = answer(client.get_invocation(request)).await?;
     Ok(Json(invocation_json(&record)))
 }

@@ -9,11 +9,16 @@ use merit_terms::{LeaseId, LeaseIdError};
 use serde_json::Value;
 
 use super::accepted;
+use crate::auth::Operator;
 use crate::error::ApiError;
 use crate::serve::State as Broker;
 
 /// Closes an open lease at cost 0, whatever becomes of it.
-pub(crate) async fn close(State(broker): State<Arc<Broker>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn close(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let id: LeaseId = id.parse().map_err(|error: LeaseIdError| ApiError::malformed(error.to_string()))?;
     let mut operator = broker.exchange.operator.clone();
     accepted(operator.close_lease(v1::CloseLeaseRequest { lease: Some(id.into()) })).await

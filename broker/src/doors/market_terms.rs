@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{accepted, path_market};
+use crate::auth::Operator;
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::json::{check_fields, decimal, read_or_default, typed};
@@ -64,6 +65,7 @@ impl Terms {
 /// Makes a market, or replaces the terms of one that is there; what is left out is as in a new one.
 pub(crate) async fn put(
     State(broker): State<Arc<Broker>>,
+    _: Operator,
     Path((region, class)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {

@@ -1,11 +1,17 @@
 //! The front doors: each translates to and from one internal call; nothing behind a door knows it.
 
 pub(crate) mod accounts;
+mod call;
+mod cloud_events;
 pub(crate) mod functions;
+mod headers;
 pub(crate) mod invocations;
+pub(crate) mod lambda;
 pub(crate) mod leases;
 pub(crate) mod market_terms;
 pub(crate) mod markets;
+pub(crate) mod native;
+pub(crate) mod openfaas;
 pub(crate) mod providers;
 mod span;
 pub(crate) mod statements;
@@ -13,12 +19,41 @@ pub(crate) mod stream;
 pub(crate) mod tape;
 
 use axum::Json;
+use axum::response::{IntoResponse, Response};
 use merit_proto::v1;
 use merit_terms::{MarketName, Name};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::exchange::answer;
+
+/// How a door tells its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Native,
+    Lambda,
+    OpenFaas,
+}
+
+impl Shape {
+    /// That of the door at this path.
+    pub(crate) fn of(path: &str) -> Shape {
+        let is_at = |prefixes: &[&str]| prefixes.iter().any(|prefix| path.starts_with(prefix));
+        match () {
+            () if is_at(&["/2015-03-31/", "/2021-11-15/"]) => Shape::Lambda,
+            () if is_at(&["/function/", "/async-function/", "/system/"]) => Shape::OpenFaas,
+            () => Shape::Native,
+        }
+    }
+
+    pub(crate) fn respond(self, error: ApiError) -> Response {
+        match self {
+            Shape::Native => error.into_response(),
+            Shape::Lambda => lambda::respond_error(error),
+            Shape::OpenFaas => openfaas::respond_error(error),
+        }
+    }
+}
 
 /// `name`, `name:alias` or `name:revision` of a path.
 pub(crate) fn target(text: &str) -> Result<(Name, Option<v1::Qualifier>), ApiError> {

@@ -12,27 +12,30 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{accepted, path_name};
+use crate::auth::{Operator, SeenBy};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::guard::DEV;
 use crate::json::{decimal, energy, lease_id, period, read, time, wide_decimal};
 use crate::serve::State as Broker;
 
 type Answer = Result<Json<Value>, ApiError>;
 
-pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Answer {
+pub(crate) async fn list(State(broker): State<Arc<Broker>>, seen_by: SeenBy) -> Answer {
     let mut client = broker.exchange.registry.clone();
-    let listed = answer(client.list_providers(v1::ListProvidersRequest { account: DEV.to_owned() })).await?;
-    Ok(Json(json!({"providers": listed.providers.iter().map(provider_json).collect::<Vec<_>>()})))
+    let listed =
+        answer(client.list_providers(v1::ListProvidersRequest { account: seen_by.account().to_owned() })).await?;
+    Ok(Json(
+        json!({"providers": listed.providers.iter().map(|provider| provider_json(provider, &seen_by)).collect::<Vec<_>>()}),
+    ))
 }
 
-fn provider_json(provider: &v1::Provider) -> Value {
+fn provider_json(provider: &v1::Provider, seen_by: &SeenBy) -> Value {
     let pools = provider.pools.iter().map(|pool| {
         let size = pool.size.unwrap_or_default();
         json!({"memory_mb": size.memory_mb, "slots": size.slots, "leased_mb": pool.leased_mb, "leases": pool.leases})
     });
     let limits = provider.limits.unwrap_or_default();
-    json!({
+    let mut told = json!({
         "name": provider.name,
         "account": provider.account,
         "kind": if provider.kind() == v1::ProviderKind::Own { "own" } else { "market" },
@@ -41,16 +44,25 @@ fn provider_json(provider: &v1::Provider) -> Value {
         "labels": provider.labels,
         "pools": pools.collect::<Vec<_>>(),
         "killed": provider.killed,
-        "exposure": wide_decimal(&provider.exposure),
-        "limits": {
-            "offers": limits.offers,
-            "quotes_per_second": limits.quotes_per_second,
-            "exposure": limits.exposure.map(decimal),
-        },
-        "protection": provider.protection.map(|most| json!({"leases": most.leases, "within_ms": most.within_ms})),
-        "quotas": provider.quotas.iter().map(quota_json).collect::<Vec<_>>(),
-        "health": provider.health.iter().map(health_json).collect::<Vec<_>>(),
-    })
+    });
+    // What the operator allows it, and what is left of what it sells under, is its own affair.
+    if seen_by.may_see(&provider.account) {
+        let own = json!({
+            "exposure": wide_decimal(&provider.exposure),
+            "limits": {
+                "offers": limits.offers,
+                "quotes_per_second": limits.quotes_per_second,
+                "exposure": limits.exposure.map(decimal),
+            },
+            "protection": provider.protection.map(|most| json!({"leases": most.leases, "within_ms": most.within_ms})),
+            "quotas": provider.quotas.iter().map(quota_json).collect::<Vec<_>>(),
+            "health": provider.health.iter().map(health_json).collect::<Vec<_>>(),
+        });
+        if let (Some(told), Value::Object(own)) = (told.as_object_mut(), own) {
+            told.extend(own);
+        }
+    }
+    told
 }
 
 /// Energy in GB-s, as everywhere where people read.
@@ -94,7 +106,7 @@ enum Kind {
     Market,
 }
 
-pub(crate) async fn register(State(broker): State<Arc<Broker>>, body: Bytes) -> Answer {
+pub(crate) async fn register(State(broker): State<Arc<Broker>>, _: Operator, body: Bytes) -> Answer {
     let Register { name, account, kind, labels } = read(&body, &["name", "account", "kind", "labels"])?;
     let kind = match kind {
         Kind::Own => v1::ProviderKind::Own,
@@ -111,14 +123,19 @@ struct Kill {
     reason: String,
 }
 
-pub(crate) async fn kill(State(broker): State<Arc<Broker>>, Path(name): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn kill(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer {
     let provider = path_name(&name)?;
     let Kill { reason } = read(&body, &["reason"])?;
     let mut operator = broker.exchange.operator.clone();
     accepted(operator.kill_provider(v1::KillProviderRequest { provider, reason })).await
 }
 
-pub(crate) async fn revive(State(broker): State<Arc<Broker>>, Path(name): Path<String>) -> Answer {
+pub(crate) async fn revive(State(broker): State<Arc<Broker>>, _: Operator, Path(name): Path<String>) -> Answer {
     let provider = path_name(&name)?;
     let mut operator = broker.exchange.operator.clone();
     accepted(operator.revive_provider(v1::ReviveProviderRequest { provider })).await
@@ -132,7 +149,12 @@ struct Limits {
 }
 
 /// Replaces the limits; what is left out sets none.
-pub(crate) async fn limits(State(broker): State<Arc<Broker>>, Path(name): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn limits(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer {
     let provider = path_name(&name)?;
     let Limits { offers, quotes_per_second, exposure } = read(&body, &["offers", "quotes_per_second", "exposure"])?;
     let limits = v1::ProviderLimits { offers, quotes_per_second, exposure: exposure.map(Money::picodollars) };
@@ -146,7 +168,12 @@ struct Labels {
 }
 
 /// Replaces the labels that the operator grants.
-pub(crate) async fn labels(State(broker): State<Arc<Broker>>, Path(name): Path<String>, body: Bytes) -> Answer {
+pub(crate) async fn labels(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer {
     let provider = path_name(&name)?;
     let Labels { labels } = read(&body, &["labels"])?;
     let mut operator = broker.exchange.operator.clone();

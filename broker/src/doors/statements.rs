@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::path_name;
 use super::span::{Span, micros};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::json::{lease_id, time, wide_decimal};
@@ -19,11 +20,13 @@ const LINES_MAX: u32 = 1_000;
 
 pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
+    caller: Caller,
     Path(id): Path<String>,
     span: Result<Query<Span>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let span = Span::read(span, LINES_MAX)?;
     let account = path_name(&id)?;
+    caller.must_see(&account)?;
     let mut client = broker.exchange.archive.clone();
     let request = v1::ListStatementRequest {
         account: account.clone(),

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::path_market;
 use super::span::{Span, check, micros};
+use crate::auth::SeenBy;
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::guard::DEV;
 use crate::json::{decimal, energy, time, trade};
 use crate::serve::State as Broker;
 
@@ -24,6 +24,7 @@ const CANDLES_MAX: u32 = 1_500;
 
 pub(crate) async fn trades(
     State(broker): State<Arc<Broker>>,
+    seen_by: SeenBy,
     Path((region, class)): Path<(String, String)>,
     span: Result<Query<Span>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
@@ -32,7 +33,7 @@ pub(crate) async fn trades(
     let request = v1::ListTradesRequest {
         market: path_market(&region, &class)?,
         limit: span.limit(),
-        account: DEV.to_owned(),
+        account: seen_by.account().to_owned(),
         from: micros(span.from),
         to: micros(span.to),
         before: span.before.unwrap_or(0),

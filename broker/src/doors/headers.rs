@@ -1,0 +1,173 @@
+//! Which headers pass: of a caller to the function, and of the function to the caller.
+//!
+//! Never passes on what Merit consumed, what concerns one connection, or what another claims in Merit's name.
+
+use std::net::SocketAddr;
+
+use axum::http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::auth::Consumed;
+
+/// What concerns one connection (RFC 9110 section 7.6.1), and what is made anew for the next.
+const OF_A_CONNECTION: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::EXPECT,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Beside `proxy-*`, `merit-*` and `x-forwarded-*`: what asks Merit, not the function.
+const FOR_MERIT: [HeaderName; 9] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-amz-date"),
+    HeaderName::from_static("x-amz-security-token"),
+    HeaderName::from_static("x-amz-content-sha256"),
+    HeaderName::from_static("x-amz-invocation-type"),
+    HeaderName::from_static("x-amz-log-type"),
+    HeaderName::from_static("amz-sdk-invocation-id"),
+    HeaderName::from_static("amz-sdk-request"),
+];
+
+/// What would act on the page's origin, which answers share.
+const ON_THE_ORIGIN: [HeaderName; 8] = [
+    header::SET_COOKIE,
+    header::CONTENT_SECURITY_POLICY,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::ALT_SVC,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("service-worker-allowed"),
+    HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("nel"),
+];
+
+/// The page's own cookies begin so.
+const PAGE_COOKIE: &str = "merit_";
+
+/// The caller's headers that the function may see, and where the call came from.
+pub(super) fn of_caller(parts: &Parts) -> HeaderMap {
+    let nominated = nominated(&parts.headers);
+    let consumed = parts.extensions.get::<Consumed>().is_some_and(|consumed| consumed.0);
+    let passes = |name: &HeaderName| {
+        let text = name.as_str();
+        let claims = ["merit-", "proxy-", "x-forwarded-"].iter().any(|prefix| text.starts_with(prefix));
+        !(claims
+            || OF_A_CONNECTION.contains(name)
+            || FOR_MERIT.contains(name)
+            || nominated.contains(name)
+            || (consumed && name == header::AUTHORIZATION))
+    };
+    let mut passed = HeaderMap::with_capacity(parts.headers.len());
+    for (name, value) in parts.headers.iter().filter(|(name, _)| passes(name)) {
+        if name == header::COOKIE {
+            if let Some(value) = without_page_cookies(value) {
+                passed.append(name, value);
+            }
+        } else {
+            passed.append(name, value.clone());
+        }
+    }
+    if let Some(peer) = parts.extensions.get::<SocketAddr>()
+        && let Ok(peer) = HeaderValue::from_str(&peer.ip().to_string())
+    {
+        passed.insert(HeaderName::from_static("x-forwarded-for"), peer);
+    }
+    if let Some(host) = parts.headers.get(header::HOST) {
+        passed.insert(HeaderName::from_static("x-forwarded-host"), host.clone());
+    }
+    passed
+}
+
+/// The function's headers that the caller may see.
+pub(super) fn of_function(headers: &HeaderMap) -> HeaderMap {
+    let nominated = nominated(headers);
+    let passes = |name: &HeaderName| {
+        !(name.as_str().starts_with("merit-")
+            || name.as_str().starts_with("proxy-")
+            || OF_A_CONNECTION.contains(name)
+            || ON_THE_ORIGIN.contains(name)
+            || nominated.contains(name)
+            || name == header::DATE)
+    };
+    headers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The headers that `Connection` names.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+fn without_page_cookies(value: &HeaderValue) -> Option<HeaderValue> {
+    let text = value.to_str().ok()?;
+    let kept: Vec<&str> = text.split(';').map(str::trim).filter(|cookie| !cookie.starts_with(PAGE_COOKIE)).collect();
+    HeaderValue::from_str(&kept.join("; ")).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(consumed: bool, headers: &[(&'static str, &'static str)]) -> Vec<String> {
+        let mut request = http::Request::builder();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        parts.extensions.insert(Consumed(consumed));
+        let mut names: Vec<String> = of_caller(&parts).keys().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_application_s_own_headers_pass() {
+        let own = [("accept", "a"), ("authorization", "Bearer app"), ("traceparent", "t"), ("x-own", "v")];
+        assert_eq!(passed(false, &own), ["accept", "authorization", "traceparent", "x-own"]);
+        assert_eq!(passed(true, &own), ["accept", "traceparent", "x-own"], "what Merit consumed is gone");
+    }
+
+    #[test]
+    fn what_is_forged_or_of_the_connection_does_not() {
+        let forged = [
+            ("merit-cost", "0"),
+            ("merit-lease", "x"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-proto", "https"),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-real-ip", "1.2.3.4"),
+            ("proxy-authorization", "x"),
+            ("connection", "x-own, close"),
+            ("x-own", "v"),
+            ("te", "trailers"),
+            ("upgrade", "websocket"),
+            ("x-amz-date", "d"),
+            ("amz-sdk-invocation-id", "i"),
+        ];
+        assert!(passed(false, &forged).is_empty());
+    }
+
+    #[test]
+    fn cookies_of_the_page_are_left_out() {
+        let cookie = |text: &'static str| without_page_cookies(&HeaderValue::from_static(text));
+        assert_eq!(cookie("a=1; merit_session=s; b=2").unwrap(), "a=1; b=2");
+        assert_eq!(cookie("merit_session=s"), None);
+    }
+
+    #[test]
+    fn a_function_says_nothing_in_merit_s_name_nor_acts_on_the_origin() {
+        let mut headers = HeaderMap::new();
+        for name in ["merit-cost", "set-cookie", "content-security-policy", "clear-site-data", "x-own", "etag"] {
+            headers.insert(name, HeaderValue::from_static("v"));
+        }
+        let passed = of_function(&headers);
+        assert_eq!(passed.keys().map(HeaderName::as_str).collect::<Vec<_>>().len(), 2);
+        assert!(passed.contains_key("x-own") && passed.contains_key("etag"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Errors as the AWS SDKs parse them: the type in `x-amzn-ErrorType`, and the body that their model has for it.
+//!
+//! Source: the Lambda API model of 2015-03-31. An SDK tries 429 and 5xx again, so those are answered only where nothing
+//! was sent; what may have run is a function's error instead ([`failed`]).
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use merit_terms::Execution;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+
+/// The answer that an SDK turns into its own exception.
+pub(in crate::doors) fn respond(error: ApiError) -> Response {
+    if error.execution != Execution::NotSent {
+        return failed(&error);
+    }
+    let reason = error.details.get("reason").and_then(Value::as_str).unwrap_or_default();
+    let (status, kind) = kind(&error, reason);
+    let message = &error.message;
+    let body = match kind {
+        "ResourceNotFoundException" => json!({"Type": "User", "Message": message}),
+        "ServiceException" => json!({"Type": "Service", "Message": message}),
+        "TooManyRequestsException" => json!({"Type": "User", "message": message, "Reason": throttle(&error.code)}),
+        _ => json!({"Type": "User", "message": message}),
+    };
+    let retry_after = error.retry_after_header();
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-amzn-errortype", HeaderValue::from_static(kind));
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, seconds);
+    }
+    if let Some(id) = error.invocation_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        headers.insert("x-amzn-requestid", id.clone());
+        headers.insert("merit-invocation-id", id);
+    }
+    response
+}
+
+fn kind(error: &ApiError, reason: &str) -> (StatusCode, &'static str) {
+    match (error.status, error.code.as_str()) {
+        (StatusCode::UNAUTHORIZED, _) => {
+            let kind = match reason {
+                "missing" => "MissingAuthenticationTokenException",
+                "unknown_key" => "UnrecognizedClientException",
+                _ => "InvalidSignatureException",
+            };
+            (StatusCode::FORBIDDEN, kind)
+        }
+        (StatusCode::FORBIDDEN, _) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+        (StatusCode::NOT_FOUND, _) => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException"),
+        (StatusCode::TOO_MANY_REQUESTS, _) => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+        (StatusCode::PAYMENT_REQUIRED, "budget_exceeded") => (StatusCode::PAYMENT_REQUIRED, "BudgetExceededException"),
+        (StatusCode::PAYMENT_REQUIRED, _) => (StatusCode::PAYMENT_REQUIRED, "InsufficientFundsException"),
+        (_, "no_eligible_provider") => (StatusCode::BAD_REQUEST, "InvalidParameterValueException"),
+        (StatusCode::NOT_IMPLEMENTED, _) => (StatusCode::NOT_IMPLEMENTED, "NotImplementedException"),
+        (StatusCode::CONFLICT, _) => (StatusCode::CONFLICT, "ResourceConflictException"),
+        (status, _) if status.is_server_error() => (StatusCode::INTERNAL_SERVER_ERROR, "ServiceException"),
+        _ => (StatusCode::BAD_REQUEST, "InvalidRequestContentException"),
+    }
+}
+
+/// The reason that Lambda's model has for a throttle.
+fn throttle(code: &str) -> &'static str {
+    match code {
+        "rate_limited" => "CallerRateLimitExceeded",
+        "max_concurrency" => "ReservedFunctionConcurrentInvocationLimitExceeded",
+        _ => "ConcurrentInvocationLimitExceeded",
+    }
+}
+
+/// A call that may have run and has no answer: the function's error, which no SDK tries again.
+fn failed(error: &ApiError) -> Response {
+    let kind = match error.code.as_str() {
+        "timeout" => "Merit.Timeout",
+        _ => "Merit.ProviderFailed",
+    };
+    let body = json!({"errorMessage": error.message, "errorType": kind});
+    let mut response = (StatusCode::OK, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+    if let Some(id) = error.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+        headers.insert("x-amzn-requestid", id.clone());
+        headers.insert("merit-invocation-id", id);
+    }
+    response
+}

@@ -1,0 +1,137 @@
+//! `ListFunctions` and `GetFunction`, answered from the registry.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use merit_proto::v1;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Asked, errors, names};
+use crate::auth::Caller;
+use crate::doors::functions::{all, must_find};
+use crate::error::ApiError;
+use crate::serve::State as Broker;
+
+/// As Lambda: at most so many functions a page.
+const PAGE_MAX: usize = 50;
+
+#[derive(Deserialize)]
+pub(crate) struct Page {
+    /// The name after which the page begins.
+    #[serde(rename = "Marker")]
+    marker: Option<String>,
+    #[serde(rename = "MaxItems")]
+    max_items: Option<usize>,
+}
+
+/// `GET /2015-03-31/functions/`.
+pub(crate) async fn list(
+    State(broker): State<Arc<Broker>>,
+    caller: Result<Caller, ApiError>,
+    Query(page): Query<Page>,
+) -> Response {
+    let listed = async {
+        let caller = caller?;
+        caller.must_call()?;
+        let most = page.max_items.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let mut functions = all(&broker, &caller).await?;
+        functions.sort_by(|a, b| a.name.cmp(&b.name));
+        let after = page.marker.unwrap_or_default();
+        let mut later = functions.iter().filter(|function| function.name > after);
+        let told: Vec<&v1::Function> = later.by_ref().take(most).collect();
+        let mut answer = json!({"Functions": told.iter().map(|f| described(f, None)).collect::<Vec<_>>()});
+        if let (Some(last), Some(_)) = (told.last(), later.next()) {
+            answer["NextMarker"] = json!(last.name);
+        }
+        Ok::<_, ApiError>(Json(answer))
+    };
+    listed.await.map_or_else(errors::respond, IntoResponse::into_response)
+}
+
+/// `GET /2015-03-31/functions/{FunctionName}`.
+pub(crate) async fn get(
+    State(broker): State<Arc<Broker>>,
+    caller: Result<Caller, ApiError>,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let found = async {
+        let (function, revision) = find(&broker, caller, &name, asked.qualifier.as_deref()).await?;
+        let tags = function.settings.as_ref().map(|settings| settings.labels.clone()).unwrap_or_default();
+        let configuration = described(&function, revision);
+        Ok::<_, ApiError>(Json(json!({"Configuration": configuration, "Code": {}, "Tags": tags})))
+    };
+    found.await.map_or_else(errors::respond, IntoResponse::into_response)
+}
+
+/// `GET /2015-03-31/functions/{FunctionName}/configuration`.
+pub(crate) async fn configuration(
+    State(broker): State<Arc<Broker>>,
+    caller: Result<Caller, ApiError>,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let found = async {
+        let (function, revision) = find(&broker, caller, &name, asked.qualifier.as_deref()).await?;
+        Ok::<_, ApiError>(Json(described(&function, revision)))
+    };
+    found.await.map_or_else(errors::respond, IntoResponse::into_response)
+}
+
+/// The function, and the revision that is asked for; none: without a qualifier.
+async fn find(
+    broker: &Broker,
+    caller: Result<Caller, ApiError>,
+    name: &str,
+    qualifier: Option<&str>,
+) -> Result<(v1::Function, Option<u32>), ApiError> {
+    use v1::qualifier::Revision;
+    let caller = caller?;
+    caller.must_call()?;
+    let (name, qualifier) = names::function(name, qualifier)?;
+    let function = must_find(broker, &caller, name.as_str()).await?;
+    let revision = match qualifier.and_then(|qualifier| qualifier.revision) {
+        None => None,
+        Some(Revision::Number(number)) => Some(number),
+        Some(Revision::Alias(alias)) if alias == "live" => Some(function.live),
+        Some(Revision::Alias(alias)) => {
+            let found = function.aliases.get(&alias).copied();
+            Some(found.ok_or_else(|| ApiError::not_found(format!("there is no `{name}:{alias}`")))?)
+        }
+    };
+    let there = revision.is_none_or(|number| number >= 1 && number as usize <= function.revisions.len());
+    if !there {
+        return Err(ApiError::not_found(format!("`{name}` has no such version")));
+    }
+    Ok((function, revision))
+}
+
+/// The configuration that Lambda's clients know, of a revision or of what `live` runs.
+fn described(function: &v1::Function, revision: Option<u32>) -> Value {
+    let number = revision.unwrap_or(function.live);
+    let code = function.revisions.get(number.saturating_sub(1) as usize).cloned().unwrap_or_default();
+    let mut configuration = json!({
+        "FunctionName": function.name,
+        "FunctionArn": names::arn(&function.name),
+        "Version": revision.map_or("$LATEST".to_owned(), |number| number.to_string()),
+        "Runtime": "provided",
+        "Handler": function.name,
+        "MemorySize": code.memory_mb,
+        "Timeout": code.timeout_ms.div_ceil(1000).max(1),
+        "PackageType": "Zip",
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+        "CodeSha256": STANDARD.encode(&code.module),
+    });
+    if !code.environment.is_empty() {
+        let variables: Map<String, Value> =
+            code.environment.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        configuration["Environment"] = json!({"Variables": variables});
+    }
+    configuration
+}

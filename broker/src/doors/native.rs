@@ -1,0 +1,105 @@
+//! The native door: invoke by name, and calls that are passed through with their method, path and query.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::call::{Ask, pass};
+use super::{cloud_events, target};
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::invoke::WhenGone;
+use crate::metrics::Door;
+use crate::serve::State as Broker;
+use crate::upstream::{PassedThrough, Wanted};
+use crate::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mode {
+    mode: Option<String>,
+}
+
+/// `POST /v1/functions/{name}/invocations`: the body is the payload. CloudEvents are taken in both modes.
+pub(crate) async fn invoke(
+    State(broker): State<Arc<Broker>>,
+    caller: Caller,
+    Path(name): Path<String>,
+    mode: Result<Query<Mode>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let Query(mode) = mode.map_err(|error| ApiError::malformed(error.body_text()))?;
+    match mode.mode.as_deref() {
+        None | Some("sync") => {}
+        Some("deferred") => return Err(ApiError::not_implemented("deferred calls")),
+        Some(other) => return Err(ApiError::malformed(format!("the mode `{other}` is not known; sync or deferred"))),
+    }
+    let (function, qualifier) = target(&name)?;
+    let (mut parts, body) = request.into_parts();
+    let (door, body) = cloud_events::read(&mut parts, body).await?;
+    let ask = Ask {
+        door,
+        function,
+        qualifier,
+        wanted: Wanted::AsItComes,
+        when_gone: WhenGone::Cancel,
+        passed: None,
+        payload_max_bytes: PAYLOAD_MAX_BYTES,
+    };
+    pass(&broker, &caller, ask, &parts, body).await
+}
+
+/// `ANY /fn/{name}/{path...}`: method, path, query, headers and body reach the function.
+pub(crate) async fn pass_through(
+    State(broker): State<Arc<Broker>>,
+    caller: Caller,
+    Path(params): Path<Vec<String>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = params.first().map(String::as_str).unwrap_or_default();
+    let (function, qualifier) = target(name)?;
+    let (parts, body) = request.into_parts();
+    let ask = Ask {
+        door: Door::PassThrough,
+        function,
+        qualifier,
+        wanted: Wanted::AsItComes,
+        when_gone: WhenGone::Cancel,
+        passed: Some(passed_through(&parts, 2)),
+        payload_max_bytes: STREAMED_MAX_BYTES,
+    };
+    pass(&broker, &caller, ask, &parts, body).await
+}
+
+/// What the function sees of the request: its path after the first `segments`, as it was sent, and its query.
+pub(super) fn passed_through(parts: &Parts, segments: usize) -> PassedThrough {
+    let whole = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let (path, query) = whole.split_once('?').map_or((whole, None), |(path, query)| (path, Some(query)));
+    let after = path.trim_start_matches('/').splitn(segments + 1, '/').nth(segments).unwrap_or_default();
+    let path = match query {
+        Some(query) => format!("/{after}?{query}"),
+        None => format!("/{after}"),
+    };
+    PassedThrough { method: parts.method.clone(), path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_function_sees_the_path_after_its_name() {
+        let seen = |uri: &str| {
+            let parts = http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
+            passed_through(&parts, 2).path
+        };
+        assert_eq!(seen("/fn/thumb"), "/");
+        assert_eq!(seen("/fn/thumb/"), "/");
+        assert_eq!(seen("/fn/thumb?a=1"), "/?a=1");
+        assert_eq!(seen("/fn/thumb/a/b%2Fc/?q=1&r=%20"), "/a/b%2Fc/?q=1&r=%20");
+        assert_eq!(seen("/fn/thumb//x"), "//x");
+    }
+}

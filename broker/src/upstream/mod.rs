@@ -1,0 +1,178 @@
+//! One attempt at a provider: sends the request, reads the answer or its beginning, and says what became of it.
+//!
+//! What cannot have arrived is *not sent*; what may have arrived and was not answered is *unknown*. Follows no redirect.
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use merit_adapters::{Answer, agent};
+use merit_proto::v1::{Grant, NotSent};
+
+use crate::dispatch::Input;
+use crate::payload::{Outgoing, Payload};
+
+use answer::{Began, read};
+pub(crate) use answer::{FunctionAnswer, Next, Streams, Wanted};
+
+/// How long a provider may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// What an answer may take beyond the lease's timeout, which the provider enforces.
+const ANSWER_GRACE: Duration = Duration::from_secs(2);
+/// How long an unused connection is kept: shorter than agents keep theirs.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Connections to providers, kept open and shared.
+#[derive(Clone)]
+pub(crate) struct Upstream(Client<HttpConnector, Outgoing>);
+
+/// What is sent with every attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) account: Arc<str>,
+    pub(crate) function: String,
+    /// The caller's headers that the function may see.
+    pub(crate) headers: http::HeaderMap,
+    /// The method, path and query of a call that is passed through.
+    pub(crate) request: Option<PassedThrough>,
+    pub(crate) payload: Payload,
+    pub(crate) wanted: Wanted,
+}
+
+/// What the function sees of a request that is passed through.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PassedThrough {
+    pub(crate) method: http::Method,
+    /// With its query; begins with `/`.
+    pub(crate) path: String,
+}
+
+/// What came of an attempt.
+pub(crate) enum Came {
+    /// There is no answer.
+    Nothing(Input),
+    Whole(Input, FunctionAnswer),
+    /// The beginning of an answer, and the rest as it comes.
+    Streams(Box<Streams>),
+}
+
+impl Upstream {
+    pub(crate) fn new() -> Upstream {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(1024)
+            .build(connector);
+        Upstream(client)
+    }
+
+    /// Sends one attempt and waits for its answer or what begins it, at most `within` and at most the lease's timeout.
+    /// Dropping it closes the connection, by which the provider is told that nobody waits.
+    pub(crate) async fn send(&self, grant: &Grant, call: &Call, within: Option<Duration>) -> Came {
+        let started = Instant::now();
+        if within == Some(Duration::ZERO) {
+            let reason = "the deadline has passed".to_owned();
+            return Came::Nothing(Input::NotSent { why: NotSent::Withdrawn, reason });
+        }
+        let longest = Duration::from_millis(grant.timeout_ms.into()) + ANSWER_GRACE;
+        let limit = within.map_or(longest, |within| within.min(longest));
+        // The caller's deadline says nothing about the provider.
+        let fault = limit == longest;
+        let until = Until { started, limit, fault };
+        match tokio::time::timeout(limit, self.attempt(grant, call, until)).await {
+            Ok(came) => came,
+            Err(_) => Came::Nothing(until.passed()),
+        }
+    }
+
+    async fn attempt(&self, grant: &Grant, call: &Call, until: Until) -> Came {
+        let not_sent = |reason: String| Came::Nothing(Input::NotSent { why: NotSent::Failed, reason });
+        let request = match request(grant, call) {
+            Ok(request) => request,
+            Err(reason) => return not_sent(reason),
+        };
+        let response = match self.0.request(request).await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return not_sent("the provider does not accept connections".to_owned()),
+            // What the caller did wrong with its payload is not the provider's fault.
+            Err(_) if call.payload.fault().is_some() => {
+                let reason = "the payload could not be sent whole".to_owned();
+                return Came::Nothing(Input::Unknown { fault: false, reason });
+            }
+            Err(error) => {
+                let reason = format!("the connection to the provider broke: {}", cause(&error));
+                return Came::Nothing(Input::Unknown { fault: true, reason });
+            }
+        };
+        let (head, body) = response.into_parts();
+        match understand(&head) {
+            Answer::NotSent { busy: true, reason } => Came::Nothing(Input::NotSent { why: NotSent::Busy, reason }),
+            Answer::NotSent { busy: false, reason } => not_sent(reason),
+            Answer::Unknown { fault, reason } => Came::Nothing(Input::Unknown { fault, reason }),
+            Answer::Executed(report) => {
+                let began = Began { status: http::StatusCode::OK, headers: head.headers, report, until };
+                read(began, body, call.wanted).await
+            }
+        }
+    }
+}
+
+/// Until when an attempt may go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    started: Instant,
+    limit: Duration,
+    /// Whether it is the provider's fault if it does not end by then.
+    fault: bool,
+}
+
+impl Until {
+    pub(crate) fn observed_us(self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn instant(self) -> tokio::time::Instant {
+        (self.started + self.limit).into()
+    }
+
+    pub(crate) fn passed(self) -> Input {
+        Input::Unknown { fault: self.fault, reason: format!("no answer within {} ms", self.limit.as_millis()) }
+    }
+}
+
+fn request(grant: &Grant, call: &Call) -> Result<http::Request<Outgoing>, String> {
+    let invocation = grant.invocation.ok_or("the grant names no invocation")?;
+    let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
+    let wire = agent::Call {
+        endpoint: &grant.endpoint,
+        account: &call.account,
+        function: &call.function,
+        revision: grant.revision,
+        token: &grant.token,
+        proof: &proof,
+        invocation: invocation.into(),
+        content_type: call.headers.get(http::header::CONTENT_TYPE),
+    };
+    let request = agent::request(&wire, call.payload.body());
+    request.map_err(|error| format!("the provider's endpoint is unusable: {error}"))
+}
+
+fn understand(head: &http::response::Parts) -> Answer {
+    agent::answer(head)
+}
+
+/// The innermost cause, which says most.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
