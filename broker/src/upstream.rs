@@ -5,12 +5,14 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::Request;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use merit_adapters::{Answer, agent};
-use merit_proto::v1::{Grant, NotSent};
+use merit_adapters::{Answer, RequestError, agent, http as plain};
+use merit_proto::v1::{Adapter, Grant, NotSent};
+use merit_terms::LeaseId;
 
 use crate::PAYLOAD_MAX_BYTES;
 use crate::dispatch::Input;
@@ -89,18 +91,7 @@ impl Upstream {
             let reason = "the grant names no invocation".to_owned();
             return (Input::NotSent { why: NotSent::Withdrawn, reason }, None);
         };
-        let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
-        let wire = agent::Call {
-            endpoint: &grant.endpoint,
-            account: &call.account,
-            function: &call.function,
-            revision: grant.revision,
-            token: &grant.token,
-            proof: &proof,
-            invocation: invocation.into(),
-            content_type: call.content_type.as_ref(),
-        };
-        let request = match agent::request(&wire, Full::new(call.payload.clone())) {
+        let request = match request(grant, call, invocation.into()) {
             Ok(request) => request,
             Err(error) => return not_sent(format!("the provider's endpoint is unusable: {error}")),
         };
@@ -110,11 +101,15 @@ impl Upstream {
             Err(error) => return broke(format!("the connection to the provider broke: {error}")),
         };
         let (head, body) = response.into_parts();
-        match agent::answer(&head) {
+        let answer = match grant.adapter() {
+            Adapter::Agent => agent::answer(&head),
+            Adapter::Http => plain::answer(&head),
+        };
+        match answer {
             Answer::NotSent { busy: true, reason } => (Input::NotSent { why: NotSent::Busy, reason }, None),
             Answer::NotSent { busy: false, reason } => not_sent(reason),
             Answer::Unknown { fault, reason } => (Input::Unknown { fault, reason }, None),
-            Answer::Executed(report) => {
+            Answer::Executed { report, headers, .. } => {
                 let body = match Limited::new(body, PAYLOAD_MAX_BYTES).collect().await {
                     Ok(body) => body.to_bytes(),
                     Err(error) => return broke(format!("the provider's answer broke off: {error}")),
@@ -125,9 +120,43 @@ impl Upstream {
                     observed_us: started.elapsed().as_micros() as u64,
                     egress_bytes: body.len() as u64,
                 };
-                let content_type = head.headers.get(http::header::CONTENT_TYPE).cloned();
+                let content_type = headers.get(http::header::CONTENT_TYPE).cloned();
                 (input, Some(FunctionAnswer { content_type, body, message: report.message }))
             }
+        }
+    }
+}
+
+/// The request of one attempt, as the provider's adapter shapes it.
+fn request(grant: &Grant, call: &Call, invocation: LeaseId) -> Result<Request<Full<Bytes>>, RequestError> {
+    let headers = call.content_type.iter().map(|value| (http::header::CONTENT_TYPE, value.clone())).collect();
+    let payload = Full::new(call.payload.clone());
+    match grant.adapter() {
+        Adapter::Agent => {
+            let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
+            let wire = agent::Call {
+                endpoint: &grant.endpoint,
+                account: &call.account,
+                function: &call.function,
+                revision: grant.revision,
+                token: &grant.token,
+                proof: &proof,
+                invocation,
+                passed: None,
+                headers: &headers,
+            };
+            agent::request(&wire, payload)
+        }
+        Adapter::Http => {
+            let wire = plain::Call {
+                endpoint: &grant.endpoint,
+                target: &grant.target,
+                passed: None,
+                headers: &headers,
+                invocation,
+                deadline: None,
+            };
+            plain::request(&wire, payload)
         }
     }
 }
