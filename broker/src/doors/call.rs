@@ -85,7 +85,7 @@ pub(super) fn respond(answered: Answered, asked: &HeaderMap) -> Response {
         write_receipt(response.headers_mut(), &receipt);
         return response;
     }
-    let mut headers = headers::of_function(&answer.headers);
+    let mut headers = headers::of_function(answer.headers);
     let body = match rest {
         None => Body::from(answer.body),
         Some(rest) => {

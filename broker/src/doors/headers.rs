@@ -7,22 +7,11 @@ use std::net::SocketAddr;
 use axum::http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use merit_adapters::forwarded_request_headers;
+
 use crate::auth::Consumed;
 
-/// What concerns one connection (RFC 9110 section 7.6.1), and what is made anew for the next.
-const OF_A_CONNECTION: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::CONTENT_LENGTH,
-    header::HOST,
-    header::EXPECT,
-    HeaderName::from_static("keep-alive"),
-];
-
-/// Beside `proxy-*`, `merit-*` and `x-forwarded-*`: what asks Merit, not the function.
+/// Beside `x-forwarded-*`: what asks Merit, or claims where the call came from.
 const FOR_MERIT: [HeaderName; 9] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-real-ip"),
@@ -52,27 +41,17 @@ const PAGE_COOKIE: &str = "merit_";
 
 /// The caller's headers that the function may see, and where the call came from.
 pub(super) fn of_caller(parts: &Parts) -> HeaderMap {
-    let nominated = nominated(&parts.headers);
-    let consumed = parts.extensions.get::<Consumed>().is_some_and(|consumed| consumed.0);
-    let passes = |name: &HeaderName| {
-        let text = name.as_str();
-        let claims = ["merit-", "proxy-", "x-forwarded-"].iter().any(|prefix| text.starts_with(prefix));
-        !(claims
-            || OF_A_CONNECTION.contains(name)
-            || FOR_MERIT.contains(name)
-            || nominated.contains(name)
-            || (consumed && name == header::AUTHORIZATION))
-    };
-    let mut passed = HeaderMap::with_capacity(parts.headers.len());
-    for (name, value) in parts.headers.iter().filter(|(name, _)| passes(name)) {
-        if name == header::COOKIE {
-            if let Some(value) = without_page_cookies(value) {
-                passed.append(name, value);
-            }
-        } else {
-            passed.append(name, value.clone());
-        }
+    let mut passed = forwarded_request_headers(&parts.headers);
+    FOR_MERIT.iter().for_each(|name| drop(passed.remove(name)));
+    let forged: Vec<HeaderName> =
+        passed.keys().filter(|name| name.as_str().starts_with("x-forwarded-")).cloned().collect();
+    forged.iter().for_each(|name| drop(passed.remove(name)));
+    if parts.extensions.get::<Consumed>().is_some_and(|consumed| consumed.0) {
+        passed.remove(header::AUTHORIZATION);
     }
+    let cookies: Vec<HeaderValue> = passed.get_all(header::COOKIE).iter().filter_map(without_page_cookies).collect();
+    passed.remove(header::COOKIE);
+    cookies.into_iter().for_each(|cookie| drop(passed.append(header::COOKIE, cookie)));
     if let Some(peer) = parts.extensions.get::<SocketAddr>()
         && let Ok(peer) = HeaderValue::from_str(&peer.ip().to_string())
     {
@@ -84,24 +63,10 @@ pub(super) fn of_caller(parts: &Parts) -> HeaderMap {
     passed
 }
 
-/// The function's headers that the caller may see.
-pub(super) fn of_function(headers: &HeaderMap) -> HeaderMap {
-    let nominated = nominated(headers);
-    let passes = |name: &HeaderName| {
-        !(name.as_str().starts_with("merit-")
-            || name.as_str().starts_with("proxy-")
-            || OF_A_CONNECTION.contains(name)
-            || ON_THE_ORIGIN.contains(name)
-            || nominated.contains(name)
-            || name == header::DATE)
-    };
-    headers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// The headers that `Connection` names.
-fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+/// What of a function's headers the caller may see: the adapter has taken out what no function may say.
+pub(super) fn of_function(mut headers: HeaderMap) -> HeaderMap {
+    ON_THE_ORIGIN.iter().for_each(|name| drop(headers.remove(name)));
+    headers
 }
 
 fn without_page_cookies(value: &HeaderValue) -> Option<HeaderValue> {
@@ -161,13 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn a_function_says_nothing_in_merit_s_name_nor_acts_on_the_origin() {
-        let mut headers = HeaderMap::new();
-        for name in ["merit-cost", "set-cookie", "content-security-policy", "clear-site-data", "x-own", "etag"] {
-            headers.insert(name, HeaderValue::from_static("v"));
-        }
-        let passed = of_function(&headers);
-        assert_eq!(passed.keys().map(HeaderName::as_str).collect::<Vec<_>>().len(), 2);
-        assert!(passed.contains_key("x-own") && passed.contains_key("etag"));
+    fn a_function_does_not_act_on_the_origin() {
+        let names = ["set-cookie", "content-security-policy", "clear-site-data", "x-own", "etag"];
+        let headers = names.iter().map(|name| (name.parse().unwrap(), HeaderValue::from_static("v"))).collect();
+        let mut passed: Vec<String> = of_function(headers).keys().map(ToString::to_string).collect();
+        passed.sort();
+        assert_eq!(passed, ["etag", "x-own"]);
     }
 }

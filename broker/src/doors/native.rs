@@ -1,10 +1,12 @@
 //! The native door: invoke by name, and calls that are passed through with their method, path and query.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
+use http::header;
 use serde::Deserialize;
 
 use super::call::{Ask, pass};
@@ -76,14 +78,16 @@ pub(crate) async fn pass_through(
 
 /// What the function sees of the request: its path after the first `segments`, as it was sent, and its query.
 pub(super) fn passed_through(parts: &Parts, segments: usize) -> PassedThrough {
-    let whole = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let (path, query) = whole.split_once('?').map_or((whole, None), |(path, query)| (path, Some(query)));
-    let after = path.trim_start_matches('/').splitn(segments + 1, '/').nth(segments).unwrap_or_default();
-    let path = match query {
-        Some(query) => format!("/{after}?{query}"),
-        None => format!("/{after}"),
-    };
-    PassedThrough { method: parts.method.clone(), path }
+    let uri = &parts.uri;
+    let after = uri.path().match_indices('/').nth(segments).map_or("", |(at, _)| &uri.path()[at..]);
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    PassedThrough {
+        method: parts.method.clone(),
+        path: after.to_owned(),
+        query: uri.query().map(str::to_owned),
+        host: uri.authority().map(|authority| authority.as_str()).or(host).map(str::to_owned),
+        remote: parts.extensions.get::<SocketAddr>().map(SocketAddr::ip),
+    }
 }
 
 #[cfg(test)]
@@ -94,12 +98,14 @@ mod tests {
     fn the_function_sees_the_path_after_its_name() {
         let seen = |uri: &str| {
             let parts = http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
-            passed_through(&parts, 2).path
+            let passed = passed_through(&parts, 2);
+            (passed.path, passed.query)
         };
-        assert_eq!(seen("/fn/thumb"), "/");
-        assert_eq!(seen("/fn/thumb/"), "/");
-        assert_eq!(seen("/fn/thumb?a=1"), "/?a=1");
-        assert_eq!(seen("/fn/thumb/a/b%2Fc/?q=1&r=%20"), "/a/b%2Fc/?q=1&r=%20");
-        assert_eq!(seen("/fn/thumb//x"), "//x");
+        let query = |query: &str| Some(query.to_owned());
+        assert_eq!(seen("/fn/thumb"), (String::new(), None));
+        assert_eq!(seen("/fn/thumb/"), ("/".to_owned(), None));
+        assert_eq!(seen("/fn/thumb?a=1"), (String::new(), query("a=1")));
+        assert_eq!(seen("/fn/thumb/a/b%2Fc/?q=1&r=%20"), ("/a/b%2Fc/".to_owned(), query("q=1&r=%20")));
+        assert_eq!(seen("/fn/thumb//x"), ("//x".to_owned(), None));
     }
 }

@@ -4,14 +4,16 @@
 
 mod answer;
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use merit_adapters::{Answer, agent};
-use merit_proto::v1::{Grant, NotSent};
+use merit_adapters::{Answer, Passed, agent, http as plain};
+use merit_proto::v1::{Adapter, Grant, NotSent};
+use merit_terms::Time;
 
 use crate::dispatch::Input;
 use crate::payload::{Outgoing, Payload};
@@ -47,8 +49,24 @@ pub(crate) struct Call {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PassedThrough {
     pub(crate) method: http::Method,
-    /// With its query; begins with `/`.
+    /// What came after the function's name, as it was sent: empty, or a path that begins with `/`.
     pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    /// The host that was asked for.
+    pub(crate) host: Option<String>,
+    pub(crate) remote: Option<IpAddr>,
+}
+
+impl PassedThrough {
+    fn borrowed(&self) -> Passed<'_> {
+        Passed {
+            method: &self.method,
+            path: &self.path,
+            query: self.query.as_deref(),
+            host: self.host.as_deref(),
+            remote: self.remote,
+        }
+    }
 }
 
 /// What came of an attempt.
@@ -94,7 +112,7 @@ impl Upstream {
 
     async fn attempt(&self, grant: &Grant, call: &Call, until: Until) -> Came {
         let not_sent = |reason: String| Came::Nothing(Input::NotSent { why: NotSent::Failed, reason });
-        let request = match request(grant, call) {
+        let request = match request(grant, call, until.deadline()) {
             Ok(request) => request,
             Err(reason) => return not_sent(reason),
         };
@@ -112,13 +130,12 @@ impl Upstream {
             }
         };
         let (head, body) = response.into_parts();
-        match understand(&head) {
+        match understand(grant, &head) {
             Answer::NotSent { busy: true, reason } => Came::Nothing(Input::NotSent { why: NotSent::Busy, reason }),
             Answer::NotSent { busy: false, reason } => not_sent(reason),
             Answer::Unknown { fault, reason } => Came::Nothing(Input::Unknown { fault, reason }),
-            Answer::Executed(report) => {
-                let began = Began { status: http::StatusCode::OK, headers: head.headers, report, until };
-                read(began, body, call.wanted).await
+            Answer::Executed { report, status, headers } => {
+                read(Began { status, headers, report, until }, body, call.wanted).await
             }
         }
     }
@@ -138,6 +155,13 @@ impl Until {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// The time by which an answer is wanted, by this machine's clock.
+    fn deadline(self) -> Option<Time> {
+        let at = SystemTime::now().checked_add(self.limit.saturating_sub(self.started.elapsed()))?;
+        let micros = at.duration_since(UNIX_EPOCH).ok()?.as_micros();
+        u64::try_from(micros).ok().map(Time::from_micros)
+    }
+
     pub(crate) fn instant(self) -> tokio::time::Instant {
         (self.started + self.limit).into()
     }
@@ -147,25 +171,40 @@ impl Until {
     }
 }
 
-fn request(grant: &Grant, call: &Call) -> Result<http::Request<Outgoing>, String> {
-    let invocation = grant.invocation.ok_or("the grant names no invocation")?;
-    let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
-    let wire = agent::Call {
-        endpoint: &grant.endpoint,
-        account: &call.account,
-        function: &call.function,
-        revision: grant.revision,
-        token: &grant.token,
-        proof: &proof,
-        invocation: invocation.into(),
-        content_type: call.headers.get(http::header::CONTENT_TYPE),
+/// The request of one attempt, as the provider's adapter shapes it.
+fn request(grant: &Grant, call: &Call, deadline: Option<Time>) -> Result<http::Request<Outgoing>, String> {
+    let invocation = grant.invocation.ok_or("the grant names no invocation")?.into();
+    let passed = call.request.as_ref().map(PassedThrough::borrowed);
+    let (payload, headers) = (call.payload.body(), &call.headers);
+    let request = match grant.adapter() {
+        Adapter::Agent => {
+            let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
+            let wire = agent::Call {
+                endpoint: &grant.endpoint,
+                account: &call.account,
+                function: &call.function,
+                revision: grant.revision,
+                token: &grant.token,
+                proof: &proof,
+                invocation,
+                passed,
+                headers,
+            };
+            agent::request(&wire, payload)
+        }
+        Adapter::Http => {
+            let (endpoint, target) = (&grant.endpoint, &grant.target);
+            plain::request(&plain::Call { endpoint, target, passed, headers, invocation, deadline }, payload)
+        }
     };
-    let request = agent::request(&wire, call.payload.body());
-    request.map_err(|error| format!("the provider's endpoint is unusable: {error}"))
+    request.map_err(|error| error.to_string())
 }
 
-fn understand(head: &http::response::Parts) -> Answer {
-    agent::answer(head)
+fn understand(grant: &Grant, head: &http::response::Parts) -> Answer {
+    match grant.adapter() {
+        Adapter::Agent => agent::answer(head),
+        Adapter::Http => plain::answer(head),
+    }
 }
 
 /// The innermost cause, which says most.

@@ -2,20 +2,31 @@
 //!
 //! Both directions side by side: the broker makes requests and reads answers, the agent reads the token and writes
 //! its refusals. Only an answer that says so is executed or not sent; of anything else, a gateway's included, nobody
-//! knows.
+//! knows. The headers of an application travel beside Merit's own, in both directions.
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use std::net::IpAddr;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
 use http::{Method, Request, StatusCode};
 use merit_terms::LeaseId;
 
+use crate::headers::forwarded_answer_headers;
 use crate::report::{read_message, text, write_message};
-use crate::{Answer, Report};
+use crate::{Answer, Passed, Report, RequestError};
 
 /// Carries the token of the lease, and the exchange's proof of it.
 pub const LEASE: HeaderName = HeaderName::from_static("merit-lease");
 /// Carries the invocation's id: the lease of its first attempt.
 pub const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
+/// Carries what a call passes through: `GET /path?query`.
+const REQUEST: HeaderName = HeaderName::from_static("merit-request");
+/// Carries to whom the caller spoke, with a call that is passed through.
+const HOST: HeaderName = HeaderName::from_static("merit-host");
+/// Carries the address of the caller, with a call that is passed through.
+const REMOTE: HeaderName = HeaderName::from_static("merit-remote-addr");
+/// Carries the status that a function gave its answer, if it gave one.
+const STATUS: HeaderName = HeaderName::from_static("merit-status");
 /// Parts the proof from the token in [`LEASE`]; neither has it inside.
 const PROOF: &str = ";proof=";
 const NOT_SENT: HeaderName = HeaderName::from_static("merit-not-sent");
@@ -36,32 +47,77 @@ pub struct Call<'a> {
     /// The exchange's proof of the lease, as text: by it the provider claims what it ran for. Empty: there is none.
     pub proof: &'a str,
     pub invocation: LeaseId,
-    /// Of the payload, passed on as it is.
-    pub content_type: Option<&'a HeaderValue>,
-}
-
-/// The provider cannot be asked; nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[error("no request can be made for {endpoint}")]
-pub struct RequestError {
-    endpoint: String,
-    source: http::Error,
+    /// None: a plain invocation.
+    pub passed: Option<Passed<'a>>,
+    /// The caller's, those taken out that may not be passed on.
+    pub headers: &'a HeaderMap,
 }
 
 /// The request that runs the call with `body` as its payload.
 pub fn request<B>(call: &Call<'_>, body: B) -> Result<Request<B>, RequestError> {
     let Call { account, function, revision, token, proof, .. } = call;
     let endpoint = call.endpoint.trim_end_matches('/');
+    let error =
+        |source| RequestError { endpoint: call.endpoint.to_owned(), why: "it is unusable", source: Some(source) };
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("{endpoint}/invoke/{account}/{function}/{revision}"))
-        .header(LEASE, if proof.is_empty() { (*token).to_owned() } else { format!("{token}{PROOF}{proof}") })
-        .header(INVOCATION_ID, call.invocation.to_string());
-    if let Some(content_type) = call.content_type {
-        request = request.header(CONTENT_TYPE, content_type);
+        .body(body)
+        .map_err(error)?;
+    let headers = request.headers_mut();
+    headers.clone_from(call.headers);
+    let lease = if proof.is_empty() { (*token).to_owned() } else { format!("{token}{PROOF}{proof}") };
+    for (name, value) in [
+        (LEASE, Some(lease)),
+        (INVOCATION_ID, Some(call.invocation.to_string())),
+        (REQUEST, call.passed.map(|passed| write_passed(&passed))),
+        (HOST, call.passed.and_then(|passed| passed.host).map(str::to_owned)),
+        (REMOTE, call.passed.and_then(|passed| passed.remote).map(|remote| remote.to_string())),
+    ] {
+        if let Some(value) = value {
+            headers.insert(name, HeaderValue::try_from(value).map_err(|bad| error(bad.into()))?);
+        }
     }
-    request.body(body).map_err(|source| RequestError { endpoint: call.endpoint.to_owned(), source })
+    Ok(request)
 }
+
+fn write_passed(Passed { method, path, query, .. }: &Passed<'_>) -> String {
+    match query {
+        Some(query) => format!("{method} {path}?{query}"),
+        None => format!("{method} {path}"),
+    }
+}
+
+/// What the head of a request passes through, as it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassedText<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    pub host: Option<&'a str>,
+    pub remote: Option<IpAddr>,
+}
+
+/// What a call passes through, by the head of its request; `Ok(None)`: it is a plain invocation.
+pub fn passed(headers: &HeaderMap) -> Result<Option<PassedText<'_>>, NoRequest> {
+    if !headers.contains_key(REQUEST) {
+        return Ok(None);
+    }
+    let (method, target) = text(headers, &REQUEST).and_then(|text| text.split_once(' ')).ok_or(NoRequest)?;
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let is_method = Method::from_bytes(method.as_bytes()).is_ok();
+    let is_path = path.is_empty() || path.starts_with('/');
+    if !is_method || !is_path || target.contains([' ', '#']) {
+        return Err(NoRequest);
+    }
+    let remote = text(headers, &REMOTE).and_then(|remote| remote.parse().ok());
+    Ok(Some(PassedText { method, path, query, host: text(headers, &HOST), remote }))
+}
+
+/// A request says that it passes through what is no method, path and query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Merit-Request must be a method, a path and a query, such as GET /path?query")]
+pub struct NoRequest;
 
 /// The token and the proof in the head of a request; the proof is empty if there is none.
 pub fn lease(headers: &HeaderMap) -> Option<(&str, &str)> {
@@ -74,7 +130,11 @@ pub fn answer(head: &Parts) -> Answer {
     let Parts { status, headers, .. } = head;
     if *status == StatusCode::OK {
         return match Report::read(headers) {
-            Some(report) => Answer::Executed(report),
+            Some(report) => Answer::Executed {
+                report,
+                status: read_status(headers).unwrap_or(StatusCode::OK),
+                headers: forwarded_answer_headers(headers),
+            },
             None => Answer::Unknown { fault: true, reason: "the answer has no Merit-Outcome".to_owned() },
         };
     }
@@ -93,6 +153,17 @@ pub fn answer(head: &Parts) -> Answer {
     }
 }
 
+/// A function's status; what is malformed, or no status of a whole answer, counts as not said.
+fn read_status(headers: &HeaderMap) -> Option<StatusCode> {
+    let digits = text(headers, &STATUS).filter(|digits| digits.len() == 3)?;
+    StatusCode::from_bytes(digits.as_bytes()).ok().filter(|status| (200..600).contains(&status.as_u16()))
+}
+
+/// Says with which status the function answers.
+pub fn write_status(headers: &mut HeaderMap, status: StatusCode) {
+    headers.insert(STATUS, HeaderValue::from(status.as_u16()));
+}
+
 /// Says in an answer that nothing was started, and why. Its status must not be 200.
 pub fn write_not_sent(headers: &mut HeaderMap, reason: &str) {
     headers.insert(NOT_SENT, HeaderValue::from_static("1"));
@@ -107,10 +178,15 @@ pub fn write_busy(headers: &mut HeaderMap, reason: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use http::Response;
+    use http::header::CONTENT_TYPE;
     use merit_terms::{Execution, Outcome};
 
     use super::*;
+
+    static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
 
     fn call(endpoint: &str) -> Call<'_> {
         Call {
@@ -121,14 +197,15 @@ mod tests {
             token: "claims.tag",
             proof: "",
             invocation: LeaseId { run: 1, sequence: 4711 },
-            content_type: None,
+            passed: None,
+            headers: &NO_HEADERS,
         }
     }
 
     #[test]
     fn a_request_names_the_revision_and_carries_the_token() {
-        let content_type = HeaderValue::from_static("image/png");
-        let call = Call { content_type: Some(&content_type), ..call("http://127.0.0.1:9000/") };
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("image/png"))]);
+        let call = Call { headers: &headers, ..call("http://127.0.0.1:9000/") };
         let request = request(&call, "payload").unwrap();
         assert_eq!(request.method(), Method::POST);
         assert_eq!(request.uri(), "http://127.0.0.1:9000/invoke/dev/thumb/3");
@@ -230,6 +307,38 @@ mod tests {
         let mut head = Response::new(()).into_parts().0;
         let report = Report { outcome: Outcome::Exit, reading: None, message: Some("code 3".into()), log: Vec::new() };
         report.write(&mut head.headers);
-        assert_eq!(answer(&head), Answer::Executed(report));
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        assert_eq!(answer(&head), Answer::Executed { report, status, headers });
+    }
+
+    #[test]
+    fn what_is_passed_through_is_read_as_it_is_written() {
+        for (path, query) in
+            [("", None), ("/", None), ("/a/b%20c", Some("q=1&r=?")), ("", Some("")), ("//x", Some("/"))]
+        {
+            let (host, remote) = (query.map(|_| "a.example:8080"), query.map(|_| [10, 1, 2, 3].into()));
+            let passed_on = Passed { host, remote, ..Passed::new(&Method::GET, path, query) };
+            let request = request(&Call { passed: Some(passed_on), ..call("http://edge") }, ()).unwrap();
+            assert_eq!(passed(request.headers()), Ok(Some(PassedText { method: "GET", path, query, host, remote })));
+        }
+        assert_eq!(passed(request(&call("http://edge"), ()).unwrap().headers()), Ok(None));
+        for text in ["", "GET", "GET x", " /x", "G(T /x", "GET /x HTTP/1.1", "GET /x#y", "GET  /x"] {
+            let headers = HeaderMap::from_iter([(REQUEST, HeaderValue::from_static(text))]);
+            assert_eq!(passed(&headers), Err(NoRequest), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_function_s_status_and_headers_come_with_its_report() {
+        let ok = ("merit-outcome", "ok");
+        let status = |said: &str| match read(200, &[ok, ("merit-status", said)]) {
+            Answer::Executed { status, .. } => status.as_u16(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(["200", "204", "302", "404", "500", "599"].map(status), [200, 204, 302, 404, 500, 599]);
+        assert_eq!(["", "20", "0200", "100", "101", "600", "abc", "-20"].map(status), [200; 8]);
+        let own = [ok, ("x-own", "1"), ("set-cookie", "a=1"), ("merit-cost", "0"), ("connection", "close")];
+        let Answer::Executed { headers, .. } = read(200, &own) else { panic!("not executed") };
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-own", "set-cookie"]);
     }
 }

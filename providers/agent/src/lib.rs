@@ -6,6 +6,7 @@
 //! Never: knows brokers, accounts or costs, keeps anything on disk, or takes an invocation without a lease's token.
 //! Invocations come over plain HTTP; beyond loopback something in front of the agent must speak TLS.
 
+mod cgi;
 mod code;
 mod delivery;
 mod invocations;

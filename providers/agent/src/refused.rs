@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use merit_adapters::agent::{PAYLOAD_MAX_BYTES, write_busy, write_not_sent};
+use merit_adapters::agent::{NoRequest, PAYLOAD_MAX_BYTES, write_busy, write_not_sent};
 use merit_proto::TokenError;
 
 /// An invocation that gives no answer of its function.
@@ -30,6 +30,8 @@ pub(crate) enum Refused {
     PayloadTooLarge,
     #[error("the payload did not arrive whole")]
     PayloadCut,
+    #[error(transparent)]
+    NoRequest(#[from] NoRequest),
     #[error("every thread of the provider is taken")]
     Busy,
     #[error("the revision has no WebAssembly module")]
@@ -63,6 +65,7 @@ impl Refused {
             Refused::PayloadTooLarge => "payload_too_large",
             Refused::PayloadCut => "payload_cut",
             Refused::Busy => "busy",
+            Refused::NoRequest(_) => "malformed",
             Refused::NoModule => "no_module",
             Refused::UnknownModule => "unknown_module",
             Refused::ModuleUnavailable => "module_unavailable",
@@ -82,7 +85,7 @@ impl Refused {
             | Refused::TokenExpired
             | Refused::TokenUsed => StatusCode::FORBIDDEN,
             Refused::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Refused::PayloadCut => StatusCode::BAD_REQUEST,
+            Refused::PayloadCut | Refused::NoRequest(_) => StatusCode::BAD_REQUEST,
             Refused::Busy => StatusCode::TOO_MANY_REQUESTS,
             Refused::Draining
             | Refused::NoSession

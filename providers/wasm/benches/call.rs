@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             timeout: Duration::from_secs(10),
             waited: Duration::ZERO,
             output_limit_bytes: 8 << 20,
+            cancelled: tokio::sync::watch::channel(false).1,
             log_limit_bytes: 4096,
         };
         let calls = if bytes > 100_000 { CALLS / 100 } else { CALLS };

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -32,7 +33,9 @@ pub(crate) struct Guest {
     memory: MemoryCap,
     credit: Credit,
     deadline: Instant,
-    timed_out: bool,
+    /// Why it was stopped at a tick.
+    stopped: Option<Outcome>,
+    cancelled: watch::Receiver<bool>,
 }
 
 impl Guest {
@@ -71,10 +74,12 @@ enum End {
     NotStarted(wasmtime::Error),
     Stopped(wasmtime::Error),
     Elapsed,
+    /// While the guest waited.
+    Cancelled,
 }
 
-/// Runs the job to its end on this thread, at most one tick past its timeout and the host call it is
-/// in. `reactor` is this thread's own; `credit` too, and is given back.
+/// Runs the job to its end on this thread, at most one tick past its timeout or its cancellation and the
+/// host call it is in. `reactor` is this thread's own; `credit` too, and is given back.
 pub(crate) fn run(
     runtime: &Runtime,
     reactor: &tokio::runtime::Runtime,
@@ -94,7 +99,8 @@ pub(crate) fn run(
         },
         credit,
         deadline: deadline(started_at, job.timeout.saturating_sub(job.waited)),
-        timed_out: false,
+        stopped: None,
+        cancelled: job.cancelled.clone(),
     };
     let mut store = store(runtime, guest);
 
@@ -159,17 +165,25 @@ async fn enter(store: &mut Store<Guest>, job: &Job) -> End {
             Err(error) => End::Stopped(error),
         }
     };
-    timeout_at(deadline.into(), running).await.unwrap_or(End::Elapsed)
+    let mut cancelled = job.cancelled.clone();
+    tokio::select! {
+        biased; // What has ended is not cancelled.
+        ended = timeout_at(deadline.into(), running) => ended.unwrap_or(End::Elapsed),
+        Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => End::Cancelled,
+    }
 }
 
-/// Called by the guest's own code at every tick: pays for the CPU, then looks at the deadline.
+/// Called by the guest's own code at every tick: pays for the CPU, then looks whether it is to go on.
 fn at_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     let guest = store.data_mut();
     pause(&mut guest.credit, guest.deadline);
-    if Instant::now() < guest.deadline {
+    guest.stopped = if Instant::now() >= guest.deadline {
+        Some(Outcome::Timeout)
+    } else if *guest.cancelled.borrow() {
+        Some(Outcome::Cancelled)
+    } else {
         return Ok(UpdateDeadline::Continue(1));
-    }
-    guest.timed_out = true;
+    };
     Ok(UpdateDeadline::Interrupt)
 }
 
@@ -187,19 +201,20 @@ fn outcome(end: End, guest: &Guest, overflowed: bool) -> Result<Outcome, Failure
     let (error, started) = match end {
         End::Returned => return Ok(Outcome::Ok),
         End::Elapsed => return Ok(Outcome::Timeout),
+        End::Cancelled => return Ok(Outcome::Cancelled),
         End::NotStarted(error) => (error, false),
         End::Stopped(error) => (error, true),
     };
     let exit = error.downcast_ref::<I32Exit>().map(|exit| exit.0);
     let trapped = error.downcast_ref::<Trap>().is_some();
-    Ok(match exit {
-        Some(0) => Outcome::Ok,
-        _ if guest.timed_out => Outcome::Timeout,
+    Ok(match (exit, &guest.stopped) {
+        (Some(0), _) => Outcome::Ok,
+        (_, Some(stopped)) => stopped.clone(),
         _ if overflowed => Outcome::OutputLimit,
         _ if guest.memory.refused => Outcome::OutOfMemory,
-        Some(code) => Outcome::Exit(code),
-        None if started || trapped => Outcome::Trap(error.root_cause().to_string()),
-        None => return Err(Failure::NotStarted(error.into())),
+        (Some(code), None) => Outcome::Exit(code),
+        (None, None) if started || trapped => Outcome::Trap(error.root_cause().to_string()),
+        (None, None) => return Err(Failure::NotStarted(error.into())),
     })
 }
 

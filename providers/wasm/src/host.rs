@@ -114,8 +114,8 @@ impl Drop for Host {
 }
 
 impl Seat {
-    /// Runs the job on the taken thread. A caller that goes away does not stop the guest: its thread
-    /// stays taken until the guest ends.
+    /// Runs the job on the taken thread. A caller that goes away does not stop the guest, which only the
+    /// job's `cancelled` does: its thread stays taken until the guest ends.
     pub async fn run(self, job: Job) -> Result<Execution, Failure> {
         let answered = self.start(job)?;
         answered.await.map_err(|_| Failure::Lost)?

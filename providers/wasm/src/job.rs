@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::modules::Module;
 
@@ -26,6 +27,8 @@ pub struct Job {
     pub waited: Duration,
     /// The most bytes of stdout; a guest that writes more is stopped.
     pub output_limit_bytes: usize,
+    /// Turned true, it stops the guest; one that nobody can turn any more lets it run.
+    pub cancelled: watch::Receiver<bool>,
     /// How many of the last bytes of stderr are kept; a guest that writes more is not stopped.
     pub log_limit_bytes: usize,
 }
@@ -54,6 +57,8 @@ pub enum Outcome {
     OutOfMemory,
     /// It was stopped at its timeout.
     Timeout,
+    /// It was stopped because nobody waits for it any more.
+    Cancelled,
     /// It was stopped at the write that passed its output limit.
     OutputLimit,
 }

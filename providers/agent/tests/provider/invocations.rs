@@ -1,7 +1,7 @@
 //! Invocations over a real socket, as a broker sends them.
 
-use http::StatusCode;
-use merit_adapters::Answer;
+use http::{Method, StatusCode};
+use merit_adapters::{Answer, Passed};
 use merit_proto::{Transport, v1};
 use merit_terms::Outcome;
 
@@ -180,24 +180,79 @@ async fn a_module_that_cannot_be_run_is_not_sent() {
 }
 
 #[tokio::test]
-async fn what_ran_for_a_caller_that_went_away_is_claimed_by_the_proof_that_came_with_it() {
-    let mut world = World::new(sample("wait"), 1).await;
-    world.broker.invoke(&world.token(1), "0").await; // Its module is there from now on.
-    let token = world.token(2);
-    let proof = v1::LeaseProof { terms: vec![1, 2, 3], mac: vec![4; 32] };
-    // The only thread is taken once the call has begun.
-    let probe = world.token(3);
-    let begun = async {
-        while world.broker.invoke(&probe, "0").await.status != StatusCode::TOO_MANY_REQUESTS {
-            assert!(world.provider.standing().borrow().session.is_some());
-        }
-    };
-    world.broker.abandon(&token, &merit_proto::write_proof(&proof), "300", begun).await;
-    let claim = sees(&mut world.seen, |seen| match seen {
-        Seen::Claim(claim) => Some(claim),
-        _ => None,
-    });
-    let claim = claim.await;
-    assert_eq!(claim.proof, Some(proof));
-    assert!(claim.usage.unwrap().wall_us >= 300_000, "{claim:?}");
+async fn a_guest_whose_caller_goes_away_is_stopped_and_what_ran_is_claimed_by_the_proof_that_came_with_it() {
+    // One that burns CPU, and one that waits in the host.
+    for (guest, long, short) in [("mandelbrot", "4096 4096 100000000", "1 1 1"), ("wait", "600000", "0")] {
+        let mut world = World::new(sample(guest), 1).await;
+        world.broker.invoke(&world.token(1), short).await; // Its module is there from now on.
+        let (token, probe, next) = (world.token(2), world.token(3), world.token(4));
+        let proof = v1::LeaseProof { terms: vec![1, 2, 3], mac: vec![4; 32] };
+        // The only thread is taken once the call has begun.
+        let begun = async {
+            while world.broker.invoke(&probe, short).await.status != StatusCode::TOO_MANY_REQUESTS {
+                assert!(world.provider.standing().borrow().session.is_some());
+            }
+        };
+        world.broker.abandon(&token, &merit_proto::write_proof(&proof), long, begun).await;
+        let claim = sees(&mut world.seen, |seen| match seen {
+            Seen::Claim(claim) => Some(claim),
+            _ => None,
+        });
+        let claim = claim.await;
+        assert_eq!(claim.proof, Some(proof));
+        let wall_us = claim.usage.unwrap().wall_us;
+        assert!((1..10_000_000).contains(&wall_us), "{guest}: {wall_us} us of a timeout of 20 s");
+        assert!(!world.broker.invoke(&next, short).await.body.is_empty(), "the thread of {guest} is free again");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_passed_through_is_told_as_cgi_has_it() {
+    let world = World::new(hostile("environment"), 1).await;
+    let headers = [("x-own", "1"), ("proxy", "http://evil"), ("mode", "slow"), ("content-type", "text/plain")];
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let headers = http::HeaderMap::from_iter(headers);
+    let passed = Passed { host: Some("api.example:81"), ..Passed::new(&Method::PUT, "/a%20b", Some("q=1")) };
+    let answered = world.broker.pass(&world.token(1), passed, &headers, "12345").await;
+    let text = String::from_utf8(answered.body.to_vec()).unwrap();
+    let told: Vec<&str> = text.split('\0').collect();
+    for variable in [
+        "MODE=fast",
+        "MERIT_FUNCTION=sample",
+        "REQUEST_METHOD=PUT",
+        "SCRIPT_NAME=/fn/sample",
+        "PATH_INFO=/a b",
+        "QUERY_STRING=q=1",
+        "CONTENT_TYPE=text/plain",
+        "CONTENT_LENGTH=5",
+        "SERVER_NAME=api.example",
+        "SERVER_PORT=81",
+        "HTTP_X_OWN=1",
+        "HTTP_MODE=slow",
+    ] {
+        assert!(told.contains(&variable), "{variable} in {told:?}");
+    }
+    assert!(!told.iter().any(|variable| variable.starts_with("HTTP_PROXY") || variable.contains("evil")), "{told:?}");
+}
+
+#[tokio::test]
+async fn only_a_call_that_is_passed_through_answers_with_a_document() {
+    let world = World::new(sample("echo"), 1).await;
+    let document = "Status: 404 Not Found\r\nX-Own: 1\r\nMerit-Cost: 0\r\n\r\nno such thing";
+    let passed = Passed::new(&Method::GET, "/x", None);
+    let answered = world.broker.pass(&world.token(1), passed, &http::HeaderMap::new(), document).await;
+    let Answer::Executed { status, headers, report } = &answered.answer else { panic!("{:?}", answered.answer) };
+    assert_eq!((status.as_u16(), report.outcome, &answered.body[..]), (404, Outcome::Ok, &b"no such thing"[..]));
+    assert_eq!(headers["x-own"], "1");
+    assert!(headers.get("content-type").is_none() && answered.headers.get("merit-cost").is_none());
+
+    let plain = world.broker.pass(&world.token(2), passed, &http::HeaderMap::new(), "Status: fine").await;
+    assert!(matches!(plain.answer, Answer::Executed { status, .. } if status == StatusCode::OK));
+    assert_eq!(
+        (&plain.body[..], plain.headers["content-type"].to_str().unwrap()),
+        (&b"Status: fine"[..], "application/octet-stream")
+    );
+
+    let invoked = world.broker.invoke(&world.token(3), document).await;
+    assert_eq!((&invoked.body[..], invoked.headers.get("merit-status")), (document.as_bytes(), None));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use merit_adapters::{Answer, Report, agent};
+use merit_adapters::{Answer, Passed, Report, agent};
 use merit_agent::{Provider, ProviderSettings, StartError, Strategy};
 use merit_proto::{Transport, v1};
 use merit_terms::{LeaseId, PoolSize, Price, Tariff};
@@ -139,7 +140,7 @@ pub(crate) struct Answered {
 impl Answered {
     pub(crate) fn report(&self) -> &Report {
         match &self.answer {
-            Answer::Executed(report) => report,
+            Answer::Executed { report, .. } => report,
             other => panic!("{other:?}"),
         }
     }
@@ -151,6 +152,8 @@ impl Answered {
     }
 }
 
+static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+
 impl Broker {
     fn new(endpoint: &str) -> Broker {
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -159,6 +162,13 @@ impl Broker {
 
     pub(crate) async fn invoke(&self, token: &str, payload: impl Into<Bytes>) -> Answered {
         self.invoke_function("sample", token, payload).await
+    }
+
+    /// A call that is passed through, with the caller's headers.
+    pub(crate) async fn pass(&self, token: &str, passed: Passed<'_>, headers: &HeaderMap, payload: &str) -> Answered {
+        let call = agent::Call { passed: Some(passed), headers, ..self.call("sample", token, "") };
+        let payload = Full::new(Bytes::from(payload.to_owned()));
+        self.send(agent::request(&call, payload).unwrap()).await.unwrap()
     }
 
     pub(crate) async fn invoke_function(&self, function: &str, token: &str, payload: impl Into<Bytes>) -> Answered {
@@ -194,7 +204,8 @@ impl Broker {
             token,
             proof,
             invocation: LeaseId { run: 1, sequence: 99 },
-            content_type: None,
+            passed: None,
+            headers: &NO_HEADERS,
         }
     }
 

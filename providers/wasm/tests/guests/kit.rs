@@ -44,6 +44,7 @@ pub(crate) fn job(module: &Module, payload: impl Into<Bytes>) -> Job {
         timeout: Duration::from_secs(10),
         waited: Duration::ZERO,
         output_limit_bytes: 6 << 20,
+        cancelled: tokio::sync::watch::channel(false).1,
         log_limit_bytes: 4096,
     }
 }
