@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 
 use axum::http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-
 use merit_adapters::forwarded_request_headers;
 
 use crate::auth::Consumed;
@@ -51,7 +50,9 @@ pub(super) fn of_caller(parts: &Parts) -> HeaderMap {
     }
     let cookies: Vec<HeaderValue> = passed.get_all(header::COOKIE).iter().filter_map(without_page_cookies).collect();
     passed.remove(header::COOKIE);
-    cookies.into_iter().for_each(|cookie| drop(passed.append(header::COOKIE, cookie)));
+    for cookie in cookies {
+        passed.append(header::COOKIE, cookie);
+    }
     if let Some(peer) = parts.extensions.get::<SocketAddr>()
         && let Ok(peer) = HeaderValue::from_str(&peer.ip().to_string())
     {
