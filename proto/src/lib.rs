@@ -1,11 +1,12 @@
 //! The protocol `merit.v1`: the generated messages, clients and servers, their conversions to `terms`, the transport
-//! between them, and the token and proof of a lease.
+//! between them, the TLS of whoever listens, and the token and proof of a lease.
 //!
 //! Never decides anything and holds no state.
 
 mod convert;
 mod proof;
 mod refuse;
+mod tls;
 mod token;
 mod transport;
 
@@ -18,6 +19,7 @@ pub mod v1 {
 pub use convert::{FieldError, required};
 pub use proof::{check_proof, prove, read_proof, write_proof};
 pub use refuse::{code_of, refusal_status};
+pub use tls::{Handshake, ServerTls, TlsError, TlsFiles};
 pub use token::{TokenError, sign, verify};
 pub use transport::{ConnectError, Transport, TransportError};
 
