@@ -5,16 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use merit_broker::{Broker, Page, Settings};
-use merit_proto::Transport;
 
+use crate::access::ExchangeArguments;
 use crate::listen::{address, listen};
 use crate::stop::{self, DRAIN};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The exchange
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE")]
-    exchange: String,
+    #[command(flatten)]
+    exchange: ExchangeArguments,
     /// Where clients connect
     #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
     http: SocketAddr,
@@ -54,7 +53,7 @@ fn built_page() -> Page {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
-    let exchange = Transport::network(&arguments.exchange).context("--exchange")?;
+    let exchange = arguments.exchange.connect()?;
     let listener = listen(arguments.http, "--http").await?;
     let http = address(&listener)?;
     let broker = Broker::new(listener, Settings { exchange, page: arguments.page.page() })?;
