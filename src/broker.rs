@@ -5,21 +5,24 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use merit_broker::{Access, Broker, Page, Settings};
-use merit_proto::Transport;
 
-use crate::listen::{address, listen};
+use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments};
+use crate::listen::{address, bind};
 use crate::stop::{self, DRAIN};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The exchange
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE")]
-    exchange: String,
+    #[command(flatten)]
+    exchange: ExchangeArguments,
     /// Where clients connect
     #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
     http: SocketAddr,
     #[command(flatten)]
     page: PageArguments,
+    #[command(flatten)]
+    keys: KeyArguments,
+    #[command(flatten)]
+    tls: TlsArguments,
 }
 
 #[derive(clap::Args)]
@@ -54,13 +57,13 @@ fn built_page() -> Page {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
-    let exchange = Transport::network(&arguments.exchange).context("--exchange")?;
-    let listener = listen(arguments.http, "--http").await?;
+    let exchange = arguments.exchange.connect()?;
+    let listener = bind(arguments.http, "--http").await?;
     let http = address(&listener)?;
-    let broker = Broker::new(
-        listener,
-        Settings { exchange, page: arguments.page.page(), access: Access::KeylessLoopback, tls: None },
-    )?;
-    println!("ready http://{http}");
+    let access = if arguments.keys.keyless(&[http]) { Access::KeylessLoopback } else { Access::Keys };
+    let tls = arguments.tls.open_without_clients(&HTTP_PROTOCOLS)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let broker = Broker::new(listener, Settings { exchange, page: arguments.page.page(), access, tls })?;
+    println!("ready {scheme}://{http}");
     broker.serve(stop.cancelled_owned(), DRAIN).await.context("the broker failed")
 }

@@ -204,16 +204,15 @@ pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the demo providers, each in a session of its own with the exchange at `grpc`.
-pub(crate) async fn start_providers(grpc: SocketAddr) -> anyhow::Result<Vec<Provider>> {
+/// Starts the demo providers, each in a session of its own with the exchange.
+pub(crate) async fn start_providers(exchange: &Transport) -> anyhow::Result<Vec<Provider>> {
     let threads = SELLERS.iter().map(|seller| seller.slots).sum();
     let runtime = Runtime::new(RuntimeSettings { threads, modules: MODULES_KEPT })?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let mut providers = Vec::new();
     for seller in &SELLERS {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "a demo provider").await?;
-        let exchange = Transport::network(&format!("http://{grpc}"))?;
-        let provider = Provider::start(seller.settings(cores)?, exchange, listener, runtime.clone())
+        let provider = Provider::start(seller.settings(cores)?, exchange.clone(), listener, runtime.clone())
             .await
             .with_context(|| format!("the demo provider {} could not start", seller.name))?;
         quoted(&provider, 1).await?;

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use merit_exchange::{Exchange, Settings};
+use merit_exchange::{Exchange, MasterKey, Settings};
 use merit_terms::{Money, Name};
 
-use crate::listen::{address, listen};
+use crate::access::{KeyArguments, TlsArguments};
+use crate::listen::{address, bind};
 use crate::stop::{self, EXCHANGE_DRAIN};
 
 /// The account of calls without credentials on loopback.
@@ -15,7 +16,7 @@ pub(crate) const DEV: &str = "dev";
 /// What `dev` begins with: enough to play with for a long time.
 const DEV_DEPOSIT_USD: &str = "1000";
 /// How often a provider must be heard of.
-const HEARTBEAT_MS: u32 = 1000;
+pub(crate) const HEARTBEAT_MS: u32 = 1000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,6 +25,24 @@ pub(crate) struct Arguments {
     /// Where brokers and providers connect
     #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
     grpc: SocketAddr,
+    #[command(flatten)]
+    keys: KeyArguments,
+    #[command(flatten)]
+    tls: TlsArguments,
+}
+
+/// The application protocols of gRPC.
+pub(crate) const GRPC_PROTOCOLS: [&str; 1] = ["h2"];
+/// Where a master key may be given in the place of a data directory's own.
+const MASTER_KEY: &str = "MERIT_MASTER_KEY";
+
+/// The master key that the environment gives, if it does.
+pub(crate) fn master_key() -> anyhow::Result<Option<MasterKey>> {
+    match std::env::var(MASTER_KEY) {
+        Ok(text) => text.trim().parse().map(Some).context(MASTER_KEY),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => bail!("{MASTER_KEY} is not text"),
+    }
 }
 
 #[derive(clap::Args)]
@@ -36,10 +55,10 @@ pub(crate) struct DataArguments {
     pub(crate) markets: Vec<String>,
 }
 
-/// Opens the data directory and makes sure of the markets and the account of keyless loopback.
-pub(crate) async fn open(arguments: &DataArguments) -> anyhow::Result<Exchange> {
-    let settings =
-        Settings { data_dir: arguments.data_dir.clone(), open_to_providers: true, heartbeat_ms: HEARTBEAT_MS };
+/// Opens the data directory and makes sure of the markets and, without keys, of the account that calls are of then.
+pub(crate) async fn open(arguments: &DataArguments, keyless: bool) -> anyhow::Result<Exchange> {
+    let (data_dir, master_key) = (arguments.data_dir.clone(), master_key()?);
+    let settings = Settings { data_dir, keyless, master_key, heartbeat_ms: HEARTBEAT_MS };
     let exchange = Exchange::open(settings)
         .await
         .with_context(|| format!("could not open the data directory {}", arguments.data_dir.display()))?;
@@ -52,19 +71,26 @@ pub(crate) async fn open(arguments: &DataArguments) -> anyhow::Result<Exchange> 
     for market in &arguments.markets {
         exchange.ensure_market(&market.parse().context("--market")?).await?;
     }
-    let (dev, deposit): (Name, Money) = (DEV.parse()?, DEV_DEPOSIT_USD.parse()?);
-    exchange.ensure_account(&dev, deposit).await?;
+    if keyless {
+        let (dev, deposit): (Name, Money) = (DEV.parse()?, DEV_DEPOSIT_USD.parse()?);
+        exchange.ensure_account(&dev, deposit).await?;
+    }
     Ok(exchange)
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
-    let listener = listen(arguments.grpc, "--grpc").await?;
+    let tls = arguments.tls.open(&GRPC_PROTOCOLS)?;
+    let listener = bind(arguments.grpc, "--grpc").await?;
     let grpc = address(&listener)?;
-    let exchange = open(&arguments.data).await?;
+    let exchange = open(&arguments.data, arguments.keys.keyless(&[grpc])).await?;
+    if let Err(refused) = exchange.check_address(grpc) {
+        exchange.close();
+        return Err(refused.into());
+    }
     println!("ready grpc://{grpc}");
     let failure = tokio::select! {
-        served = exchange.serve(listener, stop.cancelled_owned(), EXCHANGE_DRAIN) => {
+        served = exchange.serve(listener, tls, stop.cancelled_owned(), EXCHANGE_DRAIN) => {
             served?;
             None
         }

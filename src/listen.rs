@@ -1,14 +1,20 @@
-//! Listening on a loopback address, with an error that names the flag.
+//! Listening, with errors that name the flag.
 
 use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow, bail};
 use tokio::net::TcpListener;
 
+/// Listens on a loopback address.
 pub(crate) async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     if !address.ip().is_loopback() {
-        bail!("{flag} {address}: this version has no keys, and without keys only loopback is served; use 127.0.0.1");
+        bail!("{flag} {address}: only loopback is served here, without keys; use 127.0.0.1");
     }
+    bind(address, flag).await
+}
+
+/// Listens on any address; who may call there is judged by whoever serves.
+pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let free = SocketAddr::new(address.ip(), 0);

@@ -1,5 +1,6 @@
 //! `merit`: a spot market for function execution, and the broker that spends it.
 
+mod access;
 mod accounts;
 mod bench;
 mod book;
@@ -13,6 +14,7 @@ mod free;
 mod functions;
 mod invoke;
 mod journal;
+mod keys;
 mod listen;
 mod logs;
 mod markets;
@@ -67,6 +69,8 @@ enum Command {
     Deploy(deploy::Arguments),
     /// Show accounts, and what the operator does about them
     Accounts(accounts::Arguments),
+    /// Make, list, revoke and rotate keys
+    Keys(keys::Arguments),
     /// List markets, make one, or change what is allowed in one
     Markets(markets::Arguments),
     /// List who sells, or stop one and let it come back
@@ -111,6 +115,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Functions(arguments) => functions::run(arguments).await,
         Command::Deploy(arguments) => deploy::run(arguments).await,
         Command::Accounts(arguments) => accounts::run(arguments).await,
+        Command::Keys(arguments) => keys::run(arguments).await,
         Command::Markets(arguments) => markets::run(arguments).await,
         Command::Providers(arguments) => providers::run(arguments).await,
         Command::Book(arguments) => book::run(arguments).await,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_agent::{Provider, ProviderSettings, Strategy};
-use merit_proto::Transport;
 use merit_terms::{MarketName, Name, PoolSize, Price, Protection, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 
+use crate::access::ExchangeArguments;
 use crate::free;
 use crate::listen::{address, listen};
 use crate::stop::{self, DRAIN};
@@ -21,9 +21,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The exchange
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE")]
-    exchange: String,
+    #[command(flatten)]
+    exchange: ExchangeArguments,
     /// This provider's name, the same at every start
     #[arg(long, env = "MERIT_PROVIDER")]
     name: Name,
@@ -167,7 +166,7 @@ pub(crate) async fn quoted(provider: &Provider, markets: usize) -> anyhow::Resul
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let settings = arguments.settings()?;
-    let exchange = Transport::network(&arguments.exchange).context("--exchange")?;
+    let exchange = arguments.exchange.connect()?;
     let listener = listen(arguments.listen, "--listen").await?;
     let http = address(&listener)?;
     let runtime = Runtime::new(RuntimeSettings { threads: arguments.slots, modules: MODULES_KEPT })?;
@@ -176,8 +175,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         () = stop.cancelled() => return Ok(()),
         started = Provider::start(settings, exchange, listener, runtime) => started,
     };
-    let mut provider = started
-        .with_context(|| format!("the provider {} could not start at {}", arguments.name, arguments.exchange))?;
+    let mut provider = started.with_context(|| {
+        format!("the provider {} could not start at {}", arguments.name, arguments.exchange.exchange)
+    })?;
     let quoted = tokio::select! {
         () = stop.cancelled() => Ok(()),
         quoted = quoted(&provider, arguments.markets.len()) => quoted,

@@ -7,10 +7,11 @@ use merit_broker::{Access, Broker, Settings};
 use merit_proto::Transport;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
 use crate::broker::PageArguments;
 use crate::demo;
-use crate::exchange::{self, DataArguments};
-use crate::listen::{address, listen};
+use crate::exchange::{self, DataArguments, GRPC_PROTOCOLS};
+use crate::listen::{address, bind};
 use crate::stop::{self, DRAIN, EXCHANGE_DRAIN};
 
 #[derive(clap::Args)]
@@ -31,6 +32,10 @@ pub(crate) struct Arguments {
     demo_traffic: f64,
     #[command(flatten)]
     page: PageArguments,
+    #[command(flatten)]
+    keys: KeyArguments,
+    #[command(flatten)]
+    tls: TlsArguments,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -42,45 +47,50 @@ fn rate(text: &str) -> Result<f64, String> {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
-    let http_listener = listen(arguments.http, "--http").await?;
-    let grpc_listener = listen(arguments.grpc, "--grpc").await?;
+    let http_listener = bind(arguments.http, "--http").await?;
+    let grpc_listener = bind(arguments.grpc, "--grpc").await?;
     let (http, grpc) = (address(&http_listener)?, address(&grpc_listener)?);
 
-    let exchange = exchange::open(&arguments.data).await?;
+    let tls = arguments.tls.open(&GRPC_PROTOCOLS)?;
+    let http_tls = arguments.tls.open_without_clients(&HTTP_PROTOCOLS)?;
+    let (http_scheme, grpc_scheme) = if tls.is_some() { ("https", "grpcs") } else { ("http", "grpc") };
+    let exchange = exchange::open(&arguments.data, arguments.keys.keyless(&[http, grpc])).await?;
+    if let Err(refused) = exchange.check_address(grpc).and_then(|()| exchange.check_address(http)) {
+        exchange.close();
+        return Err(refused.into());
+    }
+    // Its calls show no key, and strangers are not sold what it sells.
+    let demo_wanted = !arguments.no_demo && exchange.is_keyless();
     let in_process = Transport::InProcess(exchange.routes().await.context("the protocol's description")?);
-    let settings = Settings {
-        exchange: in_process.clone(),
-        page: arguments.page.page(),
-        access: Access::KeylessLoopback,
-        tls: None,
-    };
+    let access = if exchange.is_keyless() { Access::KeylessLoopback } else { Access::Keys };
+    let settings = Settings { exchange: in_process.clone(), page: arguments.page.page(), access, tls: http_tls };
     let broker = Broker::new(http_listener, settings)?;
 
     // Providers and remote brokers keep the exchange until the broker here has finished what runs.
     let stop_exchange = CancellationToken::new();
     let serving = {
         let (exchange, stop) = (exchange.clone(), stop_exchange.clone());
-        tokio::spawn(async move { exchange.serve(grpc_listener, stop.cancelled_owned(), EXCHANGE_DRAIN).await })
+        tokio::spawn(async move { exchange.serve(grpc_listener, tls, stop.cancelled_owned(), EXCHANGE_DRAIN).await })
     };
     let broker = tokio::spawn(broker.serve(stop.clone().cancelled_owned(), DRAIN));
 
     let demo = async {
-        if arguments.no_demo {
+        if !demo_wanted {
             return Ok(Vec::new());
         }
         demo::deploy_samples(&in_process).await?;
-        demo::start_providers(grpc).await
+        demo::start_providers(&in_process).await
     };
     let mut providers = tokio::select! {
         started = demo => started?,
         () = stop.cancelled() => Vec::new(),
     };
     if !stop.is_cancelled() {
-        println!("ready http://{http} grpc://{grpc}");
-        if !arguments.no_demo {
-            print_first_steps(http);
+        println!("ready {http_scheme}://{http} {grpc_scheme}://{grpc}");
+        if demo_wanted {
+            print_first_steps(http_scheme, http);
         }
-        if !arguments.no_demo && arguments.demo_traffic > 0.0 {
+        if demo_wanted && arguments.demo_traffic > 0.0 && http_scheme == "http" {
             // Ends with `stop`.
             tokio::spawn(demo::traffic(format!("http://{http}"), arguments.demo_traffic, stop.clone()));
         }
@@ -101,13 +111,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_first_steps(http: SocketAddr) {
+fn print_first_steps(scheme: &str, http: SocketAddr) {
     // As it was called: it need not be in the PATH.
     let merit = std::env::args().next().unwrap_or_else(|| "merit".to_owned());
-    println!("the market: http://{http}/");
+    println!("the market: {scheme}://{http}/");
     println!("try:");
-    println!("  curl -i --data hello http://{http}/v1/functions/echo/invocations");
-    let at = if http.port() == 8080 { String::new() } else { format!(" --broker http://{http}") };
+    println!("  curl -i --data hello {scheme}://{http}/v1/functions/echo/invocations");
+    let at = if http.port() == 8080 { String::new() } else { format!(" --broker {scheme}://{http}") };
     println!("  {merit} quote mandelbrot{at}");
     println!("  {merit} book local/wasm{at}");
 }

@@ -3,14 +3,18 @@
 //! Never imports the broker or an agent, never forwards an invocation, never reads a payload. Decisions are the
 //! engine's; here they are ordered, made durable, published and answered.
 
+mod access;
 mod archive;
 mod books;
 mod brokers;
 mod clock;
 mod codec;
 pub mod history;
+mod identity;
+mod incoming;
 mod intake;
 pub mod journal;
+mod key_changes;
 mod keys;
 mod modules;
 mod open;
@@ -25,12 +29,14 @@ mod services;
 mod sessions;
 pub mod snapshot;
 pub mod storage;
+mod uploads;
 #[cfg(test)]
 mod world;
 
 pub use codec::{CodecError, decode};
 pub use history::{Replayed, replay};
 pub use intake::{Collected, Encoded, Happened, Intake};
+pub use keys::{KeyError, MasterKey, MasterKeyError};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
 pub use open::{Exchange, OpenError, Settings};
 pub use replay::ReplayError;

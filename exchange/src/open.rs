@@ -11,6 +11,7 @@ use crate::books::Books;
 use crate::brokers::Brokers;
 use crate::intake::Happened;
 use crate::journal::{self, Damage};
+use crate::key_changes::KeyChanges;
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
 use crate::restore::{RestoreError, Restored, restore};
@@ -19,13 +20,17 @@ use crate::sequencer::{Projection, Sequencer, SubmitError};
 use crate::sessions::Sessions;
 use crate::snapshot::{self, Maker};
 use crate::storage::Directory;
+use crate::uploads::Uploads;
 
 /// How an exchange is opened.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub data_dir: PathBuf,
-    /// Keyless loopback: an unknown provider's logon registers it as a market seller with an account of its own.
-    pub open_to_providers: bool,
+    /// Without keys: whoever calls from this machine may do everything, and an unknown provider's logon registers it as a
+    /// market seller with an account of its own. Only loopback is served then.
+    pub keyless: bool,
+    /// In the place of the data directory's own.
+    pub master_key: Option<MasterKey>,
     /// How often a provider must be heard of; three times missed, its offers are cancelled.
     pub heartbeat_ms: u32,
 }
@@ -59,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) sequencer: Sequencer,
     pub(crate) projections: Arc<Projections>,
     pub(crate) modules: ModuleStore,
+    pub(crate) uploads: Uploads,
     pub(crate) key: MasterKey,
     /// Makes and checks the proofs of leases.
     pub(crate) lease_key: [u8; 32],
@@ -75,6 +81,7 @@ pub(crate) struct Projections {
     pub(crate) sessions: Sessions,
     pub(crate) brokers: Brokers,
     pub(crate) archive: Archive,
+    pub(crate) key_changes: KeyChanges,
 }
 
 impl Projections {
@@ -84,6 +91,7 @@ impl Projections {
             sessions: Sessions::default(),
             brokers: Brokers::default(),
             archive: Archive::new(),
+            key_changes: KeyChanges::default(),
         }
     }
 
@@ -108,8 +116,31 @@ impl Projection for Projections {
         self.books.apply(happened);
         self.sessions.apply(happened);
         self.brokers.apply(happened);
+        self.key_changes.apply(happened);
         self.archive.take(happened.drain(..));
     }
+}
+
+/// The master key that the settings give, or that of the data directory, made at its first start.
+fn master_key(settings: &Settings, engine: &Engine) -> Result<MasterKey, KeyError> {
+    let path = settings.data_dir.join("master.key");
+    let Some(given) = &settings.master_key else {
+        if engine.sequence() > 0 && !path.exists() {
+            tracing::warn!(
+                path = %path.display(),
+                "the master key is missing, and a new one is made: leases from before can no longer be proven, and the \
+                 secrets of keys are no longer good; if there is a backup of it, stop and restore it"
+            );
+        }
+        return MasterKey::open(&path);
+    };
+    if path.exists() && !MasterKey::open(&path)?.is(given) {
+        tracing::warn!(
+            path = %path.display(),
+            "another master key is given than the one that is kept here: secrets and leases of the latter are not good"
+        );
+    }
+    Ok(given.clone())
 }
 
 impl Exchange {
@@ -121,15 +152,7 @@ impl Exchange {
         let projections = Arc::new(Projections::new());
         let Restored { engine, journal, recovery, damaged, made, .. } =
             restore(storage.clone(), journal::Settings::default(), &*projections)?;
-        let key_path = settings.data_dir.join("master.key");
-        if engine.sequence() > 0 && !key_path.exists() {
-            tracing::warn!(
-                path = %key_path.display(),
-                "the master key is missing, and a new one is made: leases from before can no longer be proven; if there is \
-                 a backup of it, stop and restore it"
-            );
-        }
-        let key = MasterKey::open(&key_path)?;
+        let key = master_key(&settings, &engine)?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
         let (run, rules, identity) = (engine.run() + 1, engine.rules(), journal.identity());
         let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
@@ -147,6 +170,7 @@ impl Exchange {
             sequencer,
             projections,
             modules,
+            uploads: Uploads::default(),
             lease_key: key.lease_key(),
             key,
             settings,
@@ -159,6 +183,11 @@ impl Exchange {
             exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;
         }
         Ok(exchange)
+    }
+
+    /// Whether it serves without keys: this machine only.
+    pub fn is_keyless(&self) -> bool {
+        self.0.settings.keyless
     }
 
     /// The damaged end of the journal that opening cut off, if it did.

@@ -1,19 +1,33 @@
 //! The exchange on the network: its services on a listener, until told to stop.
 
 use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
+use merit_proto::ServerTls;
+use merit_terms::Role;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
+use crate::access::Entrance;
+use crate::incoming;
 use crate::open::Exchange;
 
 /// Why an exchange cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("{0} is not a loopback address, and without keys only loopback is served; keys are not in this version")]
-    KeysNeeded(std::net::SocketAddr),
+    #[error("{0} is not a loopback address, and an exchange without keys serves this machine only")]
+    Keyless(SocketAddr),
+    #[error(
+        "{} has no operator's key that may be used, so that nobody could run the market; make one first: \
+         merit keys create --role operator --account operator --data-dir {}",
+        data_dir.display(),
+        data_dir.display()
+    )]
+    NoOperator { data_dir: PathBuf },
     #[error("the description of the protocol cannot be read")]
     Descriptors(#[from] tonic_reflection::server::Error),
     #[error("the listener has no address")]
@@ -23,28 +37,41 @@ pub enum ServeError {
 }
 
 impl Exchange {
-    /// Serves gRPC until `stop`, then lets calls end, for at most `drain`. Refuses a listener that is not on
-    /// loopback: there are no keys.
+    /// Refuses an address off this machine without keys, and keys among which no operator's may be used.
+    pub fn check_address(&self, address: SocketAddr) -> Result<(), ServeError> {
+        match self.is_keyless() {
+            true if address.ip().is_loopback() => Ok(()),
+            true => Err(ServeError::Keyless(address)),
+            false if self.has_key(Role::Operator) => Ok(()),
+            false => Err(ServeError::NoOperator { data_dir: self.0.settings.data_dir.clone() }),
+        }
+    }
+
+    /// Serves gRPC until `stop`, then lets calls end, for at most `drain`. Refuses what [`Exchange::check_address`] does.
     pub async fn serve(
         &self,
         listener: TcpListener,
+        tls: Option<ServerTls>,
         stop: impl Future<Output = ()> + Send + 'static,
         drain: Duration,
     ) -> Result<(), ServeError> {
-        let address = listener.local_addr()?;
-        if !address.ip().is_loopback() {
-            return Err(ServeError::KeysNeeded(address));
-        }
+        self.check_address(listener.local_addr()?)?;
         let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+        let stop = async move {
+            stop.await;
+            stopping.send_replace(true);
+        };
         let server = Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(5)))
             .http2_keepalive_timeout(Some(Duration::from_secs(5)))
-            .add_routes(self.routes().await?)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
-                stop.await;
-                stopping.send_replace(true);
-            });
+            .add_routes(self.guard(self.services().await?, Entrance::Network));
+        let server = match tls {
+            None => Either::Left(server.serve_with_incoming_shutdown(incoming::plain(listener), stop)),
+            Some(tls) => {
+                let secured = incoming::secured(listener, Arc::new(tls));
+                Either::Right(server.serve_with_incoming_shutdown(secured, stop))
+            }
+        };
         let drained = async {
             // Sessions and streams stay open for ever; they end here.
             drop(stopped.wait_for(|stopped| *stopped).await);

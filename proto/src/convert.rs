@@ -300,3 +300,27 @@ impl TryFrom<v1::Outcome> for terms::Outcome {
         }
     }
 }
+
+impl From<terms::Role> for v1::Role {
+    fn from(role: terms::Role) -> v1::Role {
+        match role {
+            terms::Role::Client => v1::Role::Client,
+            terms::Role::Provider => v1::Role::Provider,
+            terms::Role::Operator => v1::Role::Operator,
+            terms::Role::Broker => v1::Role::Broker,
+        }
+    }
+}
+
+impl TryFrom<v1::Role> for terms::Role {
+    type Error = FieldError;
+    fn try_from(role: v1::Role) -> Result<terms::Role, FieldError> {
+        match role {
+            v1::Role::Unspecified => Err(FieldError::new("role", "is missing")),
+            v1::Role::Client => Ok(terms::Role::Client),
+            v1::Role::Provider => Ok(terms::Role::Provider),
+            v1::Role::Operator => Ok(terms::Role::Operator),
+            v1::Role::Broker => Ok(terms::Role::Broker),
+        }
+    }
+}

@@ -4,14 +4,17 @@
 //! generated client: nothing is written twice for the two cases.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response, Uri};
+use merit_terms::Credential;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::Service;
 
 /// How a client reaches the exchange.
@@ -19,7 +22,27 @@ use tower::Service;
 pub enum Transport {
     /// The exchange's services in this process.
     InProcess(Routes),
-    Network(Channel),
+    Network(Network),
+}
+
+/// A connection to an exchange elsewhere, and the key that each call shows there.
+#[derive(Clone, Debug)]
+pub struct Network {
+    channel: Channel,
+    authorization: Option<HeaderValue>,
+}
+
+/// Where an exchange is, and how it is spoken to.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// `http://` or `https://`, host and port.
+    pub url: String,
+    /// With https: a PEM file of the CA that issued the exchange's certificate; none: the CAs that this machine trusts.
+    pub ca: Option<PathBuf>,
+    /// With https: PEM files of the certificate that is shown to the exchange, and of its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The key that every call shows.
+    pub key: Option<Credential>,
 }
 
 /// Why an exchange cannot be reached.
@@ -27,22 +50,69 @@ pub enum Transport {
 pub enum ConnectError {
     #[error("`{url}` is not the URL of an exchange, such as http://127.0.0.1:7070")]
     Url { url: String, source: tonic::transport::Error },
-    #[error("`{url}` is not the URL of an exchange: it begins with http://, as in http://127.0.0.1:7070")]
+    #[error("`{url}` is not the URL of an exchange: it begins with http:// or https://, as in http://127.0.0.1:7070")]
     Scheme { url: String },
+    #[error("a key is not sent to {url} in the clear; name the exchange by https://, or by a loopback address")]
+    KeyInTheClear { url: String },
+    #[error("{url} is spoken to without TLS, to which a CA or a certificate belongs; name it by https://")]
+    NotTls { url: String },
+    #[error("could not read {path}; name a PEM file that this process may read")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the CA, the certificate or its key for {url} cannot be used; each is a PEM file")]
+    Tls { url: String, source: tonic::transport::Error },
+    #[error("the key cannot be sent in a header")]
+    Key(#[from] http::header::InvalidHeaderValue),
 }
 
 /// An error of either transport.
 pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
 
-impl Transport {
-    /// A transport to the exchange at `url`. Connects at the first call, and again whenever the connection is lost.
-    pub fn network(url: &str) -> Result<Transport, ConnectError> {
-        let endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(|source| ConnectError::Url { url: url.to_owned(), source })?;
-        // Without a scheme the first call would fail, and the next, for no reason that can be told.
-        if endpoint.uri().scheme_str() != Some("http") {
-            return Err(ConnectError::Scheme { url: url.to_owned() });
+impl Connection {
+    /// To the exchange at `url`, without a key, and by the CAs that this machine trusts.
+    pub fn to(url: &str) -> Connection {
+        Connection { url: url.to_owned(), ..Connection::default() }
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, ConnectError> {
+        let mut tls = ClientTlsConfig::new();
+        tls = match &self.ca {
+            Some(ca) => tls.ca_certificate(Certificate::from_pem(read(ca)?)),
+            None => tls.with_native_roots(),
+        };
+        if let Some((certificate, key)) = &self.identity {
+            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
         }
+        Ok(tls)
+    }
+}
+
+impl Transport {
+    /// A transport to the exchange at `url`, without a key. Connects at the first call, and again whenever the connection
+    /// is lost.
+    pub fn network(url: &str) -> Result<Transport, ConnectError> {
+        Transport::connect(&Connection::to(url))
+    }
+
+    /// A transport to an exchange elsewhere. Connects at the first call, and again whenever the connection is lost.
+    /// Refuses to send a key in the clear to a host that is not loopback.
+    pub fn connect(connection: &Connection) -> Result<Transport, ConnectError> {
+        let url = || connection.url.clone();
+        let endpoint = Endpoint::from_shared(url()).map_err(|source| ConnectError::Url { url: url(), source })?;
+        // Without a scheme the first call would fail, and the next, for no reason that can be told.
+        let endpoint = match endpoint.uri().scheme_str() {
+            Some("https") => {
+                let configured = endpoint.tls_config(connection.tls()?);
+                configured.map_err(|source| ConnectError::Tls { url: url(), source })?
+            }
+            Some("http") if connection.ca.is_some() || connection.identity.is_some() => {
+                return Err(ConnectError::NotTls { url: url() });
+            }
+            Some("http") if connection.key.is_some() && !is_loopback(endpoint.uri()) => {
+                return Err(ConnectError::KeyInTheClear { url: url() });
+            }
+            Some("http") => endpoint,
+            _ => return Err(ConnectError::Scheme { url: url() }),
+        };
         let channel = endpoint
             .connect_timeout(Duration::from_secs(3))
             .http2_keep_alive_interval(Duration::from_secs(5))
@@ -50,8 +120,25 @@ impl Transport {
             .keep_alive_while_idle(true)
             .tcp_nodelay(true)
             .connect_lazy();
-        Ok(Transport::Network(channel))
+        let authorization = connection.key.as_ref().map(bearer).transpose()?;
+        Ok(Transport::Network(Network { channel, authorization }))
     }
+}
+
+/// The header that shows a key; what prints requests hides it.
+fn bearer(key: &Credential) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConnectError> {
+    std::fs::read(path).map_err(|source| ConnectError::Read { path: path.to_owned(), source })
 }
 
 impl Service<Request<Body>> for Transport {
@@ -64,20 +151,70 @@ impl Service<Request<Body>> for Transport {
             Transport::InProcess(routes) => {
                 <Routes as Service<Request<Body>>>::poll_ready(routes, context).map_err(TransportError::from)
             }
-            Transport::Network(channel) => channel.poll_ready(context).map_err(TransportError::from),
+            Transport::Network(network) => network.channel.poll_ready(context).map_err(TransportError::from),
         }
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match self {
             Transport::InProcess(routes) => {
                 let answer = routes.call(request);
                 Box::pin(async move { answer.await.map_err(TransportError::from) })
             }
-            Transport::Network(channel) => {
-                let answer = channel.call(request);
+            Transport::Network(network) => {
+                if let Some(authorization) = &network.authorization {
+                    request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+                }
+                let answer = network.channel.call(request);
                 Box::pin(async move { answer.await.map_err(TransportError::from) })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said against a connection; nothing, if it is taken.
+    fn said(url: &str, key: Option<&str>) -> String {
+        let key = key.map(|key| key.parse().unwrap());
+        let connected = Transport::connect(&Connection { key, ..Connection::to(url) });
+        connected.err().map_or_else(String::new, |error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_key_is_sent_in_the_clear_to_this_machine_only() {
+        for url in ["http://127.0.0.1:7070", "http://localhost:7070", "http://[::1]:7070"] {
+            assert_eq!(said(url, Some("key-7.secret")), "");
+        }
+        for url in ["http://10.0.0.7:7070", "http://localhost.example:7070", "http://127.0.0.1.example:7070"] {
+            assert!(said(url, Some("key-7.secret")).contains("in the clear"), "{url}");
+            assert_eq!(said(url, None), "");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_the_url_of_an_exchange_is_refused() {
+        for url in ["127.0.0.1:7070", "ftp://127.0.0.1:7070", "nonsense"] {
+            assert!(said(url, None).contains("is not the URL of an exchange"), "{url}: {}", said(url, None));
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_are_not_there_or_not_needed_are_named() {
+        let with = |url: &str, ca: &str| {
+            let connection = Connection { ca: Some(ca.into()), ..Connection::to(url) };
+            Transport::connect(&connection).unwrap_err().to_string()
+        };
+        assert!(with("https://exchange:7070", "no/ca.pem").contains("could not read no/ca.pem"));
+        assert!(with("http://exchange:7070", "no/ca.pem").contains("without TLS"));
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let key = "key-7.secret".parse().unwrap();
+        let connection = Connection { key: Some(key), ..Connection::to("http://127.0.0.1:7070") };
+        assert!(!format!("{connection:?} {:?}", bearer(connection.key.as_ref().unwrap())).contains("secret"));
     }
 }

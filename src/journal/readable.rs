@@ -3,12 +3,13 @@
 use merit_engine::Command;
 
 /// Types of one unnamed field whose name says nothing beside the field's.
-const WRAPPERS: [&str; 11] = [
+const WRAPPERS: [&str; 12] = [
     "AccountId",
     "FunctionId",
     "ProviderId",
     "MarketId",
     "OfferId",
+    "KeyId",
     "Name",
     "MarketName",
     "MarketPattern",

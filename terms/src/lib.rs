@@ -6,6 +6,7 @@
 mod bid;
 mod budget;
 mod ids;
+mod key;
 mod lease;
 mod money;
 mod name;
@@ -18,6 +19,7 @@ mod usage;
 pub use bid::{Limits, LimitsError};
 pub use budget::Budget;
 pub use ids::{AccountId, FunctionId, LeaseId, LeaseIdError, MarketId, OfferId, ProviderId};
+pub use key::{Credential, CredentialError, KeyId, KeyIdError, Role, RoleError};
 pub use lease::{Execution, Outcome};
 pub use money::{Balance, Money, MoneyError, Price};
 pub use name::{MarketName, MarketPattern, Name, NameError};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use merit_terms::{
-    AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, MarketName, MarketPattern, Money, Name,
-    Outcome, PoolSize, Price, Protection, ProviderId, Quota, Rung, Tariff, Time, Usage,
+    AccountId, Budget, Execution, FunctionId, KeyId, LeaseId, Limits, MarketId, MarketName, MarketPattern, Money, Name,
+    Outcome, PoolSize, Price, Protection, ProviderId, Quota, Role, Rung, Tariff, Time, Usage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +149,21 @@ pub enum Command {
     /// The operator closes a lease at cost 0, whatever becomes of it.
     CloseLease {
         lease: LeaseId,
+    },
+    /// A key, whose id is the sequence of this command.
+    CreateKey {
+        role: Role,
+        account: AccountId,
+        expires: Option<Time>,
+    },
+    /// From here on it is refused everywhere. One that is revoked already stays so.
+    RevokeKey {
+        key: KeyId,
+    },
+    /// The next version of a key; the one before may be used until then, at most 31 days.
+    RotateKey {
+        key: KeyId,
+        previous_until: Option<Time>,
     },
 }
 
@@ -437,6 +452,8 @@ pub enum Reply {
     /// The bid rests under this id, which its invocation has too.
     Resting(LeaseId),
     Settled(Settlement),
+    /// The key that was made or rotated.
+    Key(KeyId),
 }
 
 /// What a broker's session begins with.

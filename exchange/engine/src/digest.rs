@@ -2,7 +2,7 @@
 //!
 //! Slots, and what can be computed from the rest, are left out. Same commands, same digest; two states
 //! with one digest decide alike. What rules 2 brought is encoded after the rest, and only where it is there, so that a
-//! journal of rules 1 gives the digest that it was written with.
+//! journal of rules 1 gives the digest that it was written with; keys come after everything, so that one without keys does, too.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -12,6 +12,7 @@ use crate::book::{Offer, Seller};
 use crate::command::{AtDeadline, Audience, Bid, BrokerRequest, FunctionSettings, ProviderKind, Qualifier};
 use crate::event::{LeaseState, Resting};
 use crate::health::BackOff;
+use crate::keys::Key;
 use crate::ledger::Spending;
 use crate::open::OpenLease;
 use crate::registry::{Function, Provider, Revision};
@@ -161,7 +162,8 @@ impl Engine {
             .chain(self.registry.functions.iter().flat_map(|function| self.function_hashes(function)))
             .chain(self.shelf.offers.iter().flatten().map(|offer| self.offer_hash(offer)))
             .chain(self.leases.open.values().map(|open| self.lease_hash(open)))
-            .chain(self.bids.resting.values().map(|resting| Entity::new(8).resting(resting).hash()));
+            .chain(self.bids.resting.values().map(|resting| Entity::new(8).resting(resting).hash()))
+            .chain(self.keys().map(key_hash));
         hashes.fold(self.whole_hash(), u128::wrapping_add)
     }
 
@@ -417,6 +419,19 @@ impl Engine {
             .each(open.resting.iter(), |entity, resting| entity.resting(resting))
             .hash()
     }
+}
+
+fn key_hash(key: &Key) -> u128 {
+    Entity::new(9)
+        .int(key.id.0)
+        .text(key.role.as_str())
+        .int(key.account.number())
+        .int(key.version)
+        .time(key.created_at)
+        .option(key.expires.map(Time::micros))
+        .int(key.revoked)
+        .option(key.previous_until.map(Time::micros))
+        .hash()
 }
 
 fn audience(entity: Entity, settings: &FunctionSettings) -> Entity {

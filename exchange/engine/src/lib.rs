@@ -23,6 +23,7 @@ mod event;
 mod health;
 mod holds;
 mod index;
+mod keys;
 mod ladders;
 mod leases;
 mod ledger;
@@ -50,6 +51,7 @@ pub use command::{
 };
 pub use due::EXPIRIES_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
+pub use keys::Key;
 pub use ledger::{Account, FEES, LOSSES_NAME, OUTSIDE};
 pub use matching::{Candidate, MeritOrder, Refused};
 pub use plain::PlainBook;
@@ -78,6 +80,7 @@ pub struct Engine {
     leases: open::Leases,
     bids: bids::Bids,
     brokers: brokers::Brokers,
+    keys: keys::Keys,
     dues: due::Dues,
 }
 
@@ -115,6 +118,7 @@ impl Engine {
             leases: open::Leases::default(),
             bids: bids::Bids::default(),
             brokers: brokers::Brokers::default(),
+            keys: keys::Keys::default(),
             dues: due::Dues::new(),
         }
     }
@@ -237,6 +241,11 @@ impl Engine {
             Command::SettleForgotten(forgotten) => self.settle_forgotten(at, forgotten, events),
             Command::Release { lease, why } => self.release(at, *lease, *why, events),
             Command::CloseLease { lease } => self.close_lease(*lease, events),
+            Command::CreateKey { role, account, expires } => {
+                self.create_key(at, sequence, *role, *account, *expires, events)
+            }
+            Command::RevokeKey { key } => self.revoke_key(*key, events),
+            Command::RotateKey { key, previous_until } => self.rotate_key(at, *key, *previous_until, events),
         }
     }
 

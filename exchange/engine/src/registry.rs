@@ -106,6 +106,9 @@ pub(crate) struct Registry {
     functions_of: HashMap<AccountId, u32>,
     #[serde(skip)]
     pub(crate) recoveries: Recoveries,
+    /// The revisions of each module, of deleted functions too.
+    #[serde(skip)]
+    pub(crate) by_module: HashMap<[u8; 32], Vec<(FunctionId, u32)>>,
     markets_by_name: HashMap<MarketName, MarketId>,
     functions_by_name: HashMap<(AccountId, Name), FunctionId>,
     providers_by_name: HashMap<Name, ProviderId>,
@@ -229,6 +232,9 @@ impl Registry {
         for index in 0..self.functions.len() {
             *self.functions_of.entry(self.functions[index].account).or_default() += 1;
             self.classify(index, 0);
+            for number in 1..=self.functions[index].latest() {
+                self.find_by_module(FunctionId::new(index as u32), number);
+            }
         }
     }
 
@@ -297,7 +303,18 @@ impl Registry {
         }
         let latest = function.latest();
         self.classify(id.index(), known);
+        if is_new {
+            self.find_by_module(id, latest);
+        }
         Ok((id, latest))
+    }
+
+    /// Lets a revision be found by its module, if it has one.
+    fn find_by_module(&mut self, id: FunctionId, number: u32) {
+        let revision = self.functions[id.index()].revision(number);
+        if let Some(digest) = revision.and_then(|revision| revision.code.module) {
+            self.by_module.entry(digest).or_default().push((id, number));
+        }
     }
 
     pub(crate) fn put_alias(&mut self, id: FunctionId, alias: &Name, revision: u32) -> Result<(), Refusal> {

@@ -8,6 +8,7 @@ use crate::bids::Bids;
 use crate::book::Shelf;
 use crate::brokers::Brokers;
 use crate::due::Dues;
+use crate::keys::Keys;
 use crate::ledger::{Calendar, Ledger};
 use crate::open::Leases;
 use crate::registry::Registry;
@@ -29,6 +30,7 @@ struct Saving<'a> {
     leases: &'a Leases,
     bids: &'a Bids,
     brokers: &'a Brokers,
+    keys: &'a Keys,
     dues: &'a Dues,
 }
 
@@ -49,6 +51,9 @@ struct Saved {
     leases: Leases,
     bids: Bids,
     brokers: Brokers,
+    /// Absent from what was saved before there were keys.
+    #[serde(default)]
+    keys: Keys,
     dues: Dues,
 }
 
@@ -68,6 +73,7 @@ impl Serialize for Engine {
             leases: &self.leases,
             bids: &self.bids,
             brokers: &self.brokers,
+            keys: &self.keys,
             dues: &self.dues,
         }
         .serialize(serializer)
@@ -91,12 +97,14 @@ impl<'de> Deserialize<'de> for Engine {
             leases: saved.leases,
             bids: saved.bids,
             brokers: saved.brokers,
+            keys: saved.keys,
             dues: saved.dues,
         };
         engine.registry.rebuild();
         engine.shelf.rebuild(&engine.registry);
         engine.leases.rebuild();
         engine.bids.rebuild();
+        engine.keys.rebuild();
         engine.shelf.watched = !engine.bids.resting.is_empty();
         Ok(engine)
     }

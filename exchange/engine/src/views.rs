@@ -164,6 +164,18 @@ impl Engine {
         self.registry.find_function(account, name)
     }
 
+    /// Whether a provider may run a revision of a function that is not deleted, as far as that does not change with time.
+    pub fn may_run(&self, provider: ProviderId, function: FunctionId, revision: u32) -> bool {
+        let found = self.registry.function(function).ok().and_then(|function| function.revision(revision));
+        found.is_some_and(|revision| self.registry.classes.all[revision.class as usize].allowed.has(provider.index()))
+    }
+
+    /// The revisions of functions that are not deleted which have this module.
+    pub fn revisions_of_module(&self, digest: &[u8; 32]) -> impl Iterator<Item = (FunctionId, u32)> {
+        let revisions = self.registry.by_module.get(digest).map_or(&[][..], Vec::as_slice);
+        revisions.iter().copied().filter(|(function, _)| self.registry.function(*function).is_ok())
+    }
+
     /// A provider's pools, in the order of its logon.
     pub fn pools(&self, provider: ProviderId) -> Vec<PoolView> {
         let slots = self.shelf.sellers.get(provider.index()).map_or(&[][..], |seller| &seller.pools);

@@ -5,7 +5,7 @@ use merit_engine::{Command, CorrectionKind, NotSent};
 use merit_proto::v1;
 use merit_proto::v1::journal_record as record;
 use merit_proto::{FieldError, required};
-use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId, Time};
+use merit_terms::{AccountId, FunctionId, KeyId, LeaseId, MarketId, ProviderId, Time};
 
 use super::values::*;
 
@@ -112,6 +112,15 @@ pub(super) fn command(record: record::Command) -> Result<Command, FieldError> {
             settle: settle(required("settle", r.settle)?)?,
         })),
         R::CloseLease(r) => Command::CloseLease { lease: lease(r.lease)? },
+        R::CreateKey(r) => Command::CreateKey {
+            role: r.role().try_into()?,
+            account: AccountId::new(r.account),
+            expires: r.expires.map(Time::from_micros),
+        },
+        R::RevokeKey(r) => Command::RevokeKey { key: KeyId(r.key) },
+        R::RotateKey(r) => {
+            Command::RotateKey { key: KeyId(r.key), previous_until: r.previous_until.map(Time::from_micros) }
+        }
     })
 }
 

@@ -185,6 +185,13 @@ fn account_commands() -> Vec<Command> {
     let unexplained = Correction { kind: CorrectionKind::Correction, about: None, ..correction.clone() };
     vec![
         Command::OpenAccount { name: name("dev") },
+        Command::CreateKey { role: Role::Client, account, expires: None },
+        Command::CreateKey { role: Role::Provider, account, expires: Some(AT) },
+        Command::CreateKey { role: Role::Operator, account, expires: Some(Time::default()) },
+        Command::CreateKey { role: Role::Broker, account, expires: None },
+        Command::RevokeKey { key: KeyId(7) },
+        Command::RotateKey { key: KeyId(7), previous_until: None },
+        Command::RotateKey { key: KeyId(7), previous_until: Some(AT) },
         Command::Deposit { account, amount: Money::MAX },
         Command::Payout { account, amount: money(1) },
         Command::Correct(Box::new(correction)),
@@ -289,7 +296,7 @@ fn every_command_comes_back_from_its_record() {
 fn the_table_has_every_kind_of_record() {
     let field = |command: &Command| prost::encoding::decode_key(&mut &encoded(Time::default(), command)[..]).unwrap().0;
     let kinds: BTreeSet<u32> = every_kind().iter().map(field).collect();
-    assert_eq!(kinds, (2..=39).collect());
+    assert_eq!(kinds, (2..=42).collect());
 }
 
 #[test]

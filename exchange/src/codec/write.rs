@@ -3,7 +3,7 @@
 use merit_engine::{Bid, Command, CorrectionKind, NotSent, Settle};
 use merit_proto::v1;
 use merit_proto::v1::journal_record as record;
-use merit_terms::Limits;
+use merit_terms::{Limits, Time};
 
 use super::values::*;
 
@@ -126,6 +126,15 @@ pub(super) fn record(command: &Command) -> record::Command {
             settle: Some(settled(&forgotten.settle)),
         }),
         Command::CloseLease { lease } => R::CloseLease(record::CloseLease { lease: Some((*lease).into()) }),
+        Command::CreateKey { role, account, expires } => R::CreateKey(record::CreateKey {
+            role: v1::Role::from(*role).into(),
+            account: account.number(),
+            expires: expires.map(Time::micros),
+        }),
+        Command::RevokeKey { key } => R::RevokeKey(record::RevokeKey { key: key.0 }),
+        Command::RotateKey { key, previous_until } => {
+            R::RotateKey(record::RotateKey { key: key.0, previous_until: previous_until.map(Time::micros) })
+        }
     }
 }
 

@@ -43,5 +43,8 @@ pub fn kind(command: &Command) -> &'static str {
         Command::SettleForgotten(_) => "settle_forgotten",
         Command::Release { .. } => "release",
         Command::CloseLease { .. } => "close_lease",
+        Command::CreateKey { .. } => "create_key",
+        Command::RevokeKey { .. } => "revoke_key",
+        Command::RotateKey { .. } => "rotate_key",
     }
 }

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use super::paging::{limit, past, stretch};
 use super::{provider_name, unknown};
 use crate::archive::{Line, Span};
+use crate::identity::caller;
 use crate::open::Exchange;
 
 const LINES_DEFAULT: usize = 100;
@@ -21,8 +22,10 @@ impl Archive for Exchange {
         &self,
         request: Request<v1::ListStatementRequest>,
     ) -> Result<Response<v1::ListStatementResponse>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
-        let find = |engine: &Engine| engine.find_account(&request.account);
+        // The exchange's own accounts too, to whoever sees them.
+        let find = |engine: &Engine| engine.find_account(&request.account).filter(|id| caller.reads_of(*id));
         let account = self.0.sequencer.read(find).ok_or_else(|| unknown("account", &request.account))?;
         let (from, to) = stretch(request.from, request.to)?;
         let span = Span { from, to, before: (request.before > 0).then_some(request.before) };

@@ -20,6 +20,7 @@ use super::broker_asks::Answer;
 use super::dispatchable::Dispatchable;
 use super::unavailable;
 use crate::brokers::{Note, Place};
+use crate::identity::Identity;
 use crate::open::Exchange;
 
 /// Answers that may wait for the broker to read them.
@@ -63,7 +64,12 @@ impl Outgoing {
 }
 
 impl Exchange {
-    pub(super) async fn serve_broker(&self, mut incoming: Streaming<v1::BrokerMessage>, outgoing: Outgoing) {
+    pub(super) async fn serve_broker(
+        &self,
+        caller: Identity,
+        mut incoming: Streaming<v1::BrokerMessage>,
+        outgoing: Outgoing,
+    ) {
         let hello = match tokio::time::timeout(HELLO_WITHIN, incoming.message()).await {
             Ok(Ok(Some(v1::BrokerMessage { message: Some(Asked::Hello(hello)) }))) => hello,
             Ok(Err(_) | Ok(None)) => return,
@@ -82,7 +88,10 @@ impl Exchange {
         let session = welcome.session;
         tracing::info!(session, resumed = hello.resumes.is_some(), "a broker's stream began");
         let ended = match outgoing.tell(Told::Welcome(welcome)).await {
-            Ok(()) => self.run_broker(session, &mut place, &mut incoming, &outgoing).await,
+            Ok(()) => tokio::select! {
+                ended = self.run_broker(session, &mut place, &mut incoming, &outgoing) => ended,
+                refused = self.until_refused(caller) => refused,
+            },
             Err(Gone) => does_not_read(),
         };
         tracing::info!(session, reason = ended.message(), "a broker's stream ended");

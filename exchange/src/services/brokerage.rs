@@ -17,6 +17,7 @@ use super::broker_stream::{ANSWERS_MAX, Outgoing};
 use super::{parse, provider_name, unavailable, unknown};
 use crate::clock;
 use crate::codec::qualifier_from_proto;
+use crate::identity::caller;
 use crate::open::Exchange;
 
 /// Offers listed in a quote; the rest are counted.
@@ -31,14 +32,16 @@ impl Brokerage for Exchange {
         request: Request<Streaming<v1::BrokerMessage>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
         let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
-        let exchange = self.clone();
+        let (exchange, caller) = (self.clone(), caller(&request)?);
         // The task ends with the stream: its connection is kept alive, or found dead, by the transport.
-        tokio::spawn(async move { exchange.serve_broker(request.into_inner(), Outgoing(sender)).await });
+        tokio::spawn(async move { exchange.serve_broker(caller, request.into_inner(), Outgoing(sender)).await });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
     async fn quote(&self, request: Request<v1::QuoteRequest>) -> Result<Response<v1::QuoteResponse>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
+        self.own_account(caller, &request.account)?;
         let mut bid = self.bid(&request.account, &request.function, request.qualifier, request.limits.as_ref())?;
         bid.answer_limit_bytes = request.answer_limit_bytes;
         let (response, durable) = {
@@ -53,8 +56,9 @@ impl Brokerage for Exchange {
         &self,
         request: Request<v1::GetInvocationRequest>,
     ) -> Result<Response<v1::Invocation>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
-        let account = self.account_id(&request.account)?;
+        let account = self.own_account(caller, &request.account)?;
         let id: LeaseId = required("id", request.id)?.into();
         self.invocation(account, id).await.map(Response::new)
     }

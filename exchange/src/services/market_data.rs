@@ -18,6 +18,7 @@ use super::{parse, provider_name, unknown};
 use crate::archive::{Candle, Interval, Span, Trade};
 use crate::books::{Beginning, Follower, Missed};
 use crate::clock;
+use crate::identity::caller;
 use crate::open::Exchange;
 
 /// A reader that hears nothing for three of these may take the stream for dead.
@@ -67,6 +68,7 @@ impl MarketData for Exchange {
         &self,
         request: Request<v1::ListTradesRequest>,
     ) -> Result<Response<v1::ListTradesResponse>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let market = self.market_id(&request.market)?;
         let (from, to) = stretch(request.from, request.to)?;
@@ -74,7 +76,7 @@ impl MarketData for Exchange {
         let limit = limit(request.limit, TRADES_DEFAULT, TRADES_MAX)?;
         let viewer = match request.account.as_str() {
             "" => None,
-            account => Some(self.account_id(account)?),
+            account => Some(self.own_account(caller, account)?),
         };
         let trades = self.0.projections.archive.trades(market, span, limit).await.map_err(past)?;
         Ok(Response::new(v1::ListTradesResponse { trades: self.named(market, trades, viewer) }))

@@ -7,6 +7,7 @@ mod broker_asks;
 mod broker_stream;
 mod brokerage;
 mod dispatchable;
+mod keys;
 mod market_data;
 mod modules;
 mod operator;
@@ -23,7 +24,9 @@ use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal};
 use tonic::Status;
 use tonic::service::Routes;
 
+use crate::access::Entrance;
 use crate::codec::lease_terms_from_proto;
+use crate::identity::Identity;
 use crate::open::Exchange;
 use crate::sequencer::SubmitError;
 
@@ -31,10 +34,15 @@ use crate::sequencer::SubmitError;
 const MESSAGE_MAX_BYTES: usize = crate::modules::MODULE_MAX_BYTES + (1 << 20);
 
 impl Exchange {
-    /// Every service of the exchange, for a server or for a client in this process.
+    /// Every service of the exchange, for a client in this process: it may do everything.
     ///
     /// Fails only if the compiled description of the protocol cannot be read.
     pub async fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
+        Ok(self.guard(self.services().await?, Entrance::InProcess))
+    }
+
+    /// Every service, to be put behind a guard.
+    pub(crate) async fn services(&self) -> Result<Routes, tonic_reflection::server::Error> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(merit_proto::DESCRIPTORS)
             .build_v1()?;
@@ -47,6 +55,7 @@ impl Exchange {
             .add_service(v1::archive_server::ArchiveServer::new(self.clone()))
             .add_service(modules.max_decoding_message_size(MESSAGE_MAX_BYTES))
             .add_service(v1::operator_server::OperatorServer::new(self.clone()))
+            .add_service(v1::keys_server::KeysServer::new(self.clone()))
             .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))
             .add_service(reflection)
             .add_service(health_service);
@@ -68,6 +77,18 @@ impl Exchange {
             engine.account(id).is_ok_and(|account| !account.is_system()).then_some(id)
         };
         self.0.sequencer.read(find).ok_or_else(|| unknown("account", name))
+    }
+
+    /// An account that the caller acts for. Another's is answered as one that is not there.
+    fn own_account(&self, caller: Identity, name: &str) -> Result<AccountId, Status> {
+        let id = self.account_id(name)?;
+        if caller.acts_for(id) { Ok(id) } else { Err(unknown("account", name)) }
+    }
+
+    /// An account that the caller may see. Another's is answered as one that is not there.
+    fn readable_account(&self, caller: Identity, name: &str) -> Result<AccountId, Status> {
+        let id = self.account_id(name)?;
+        if caller.reads_of(id) { Ok(id) } else { Err(unknown("account", name)) }
     }
 
     /// The terms of a lease that this exchange has proven.

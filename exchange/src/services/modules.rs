@@ -1,13 +1,16 @@
 //! `merit.v1.Modules`: WebAssembly modules in and out, and what a provider needs to run a revision.
 
+use merit_engine::Engine;
 use merit_proto::v1;
 use merit_proto::v1::modules_server::Modules;
 use merit_proto::v1::{ModuleChunk, PutModuleResponse};
+use merit_terms::{FunctionId, Name, ProviderId, Role};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::{unavailable, unknown};
 use crate::codec::digest_from_proto;
+use crate::identity::{Identity, caller};
 use crate::modules::ModuleError;
 use crate::open::Exchange;
 use crate::sequencer::chain;
@@ -18,6 +21,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[tonic::async_trait]
 impl Modules for Exchange {
     async fn put(&self, request: Request<v1::PutModuleRequest>) -> Result<Response<PutModuleResponse>, Status> {
+        let caller = caller(&request)?;
         let (store, module) = (self.0.modules.clone(), request.into_inner().module);
         let kept = tokio::task::spawn_blocking(move || store.put(&module)).await;
         let digest =
@@ -25,14 +29,21 @@ impl Modules for Exchange {
                 ModuleError::Io { .. } => Status::internal(chain(&error)),
                 error => Status::invalid_argument(error.to_string()),
             })?;
+        if let Some(account) = caller.account() {
+            self.0.uploads.note(account, digest);
+        }
         Ok(Response::new(PutModuleResponse { digest: digest.to_vec() }))
     }
 
     type GetStream = std::pin::Pin<Box<dyn Stream<Item = Result<ModuleChunk, Status>> + Send>>;
 
     async fn get(&self, request: Request<v1::GetModuleRequest>) -> Result<Response<Self::GetStream>, Status> {
+        let caller = caller(&request)?;
         let digest = digest_from_proto(&request.into_inner().digest)?
             .ok_or_else(|| Status::invalid_argument("digest: is missing"))?;
+        if !self.0.sequencer.read(|engine| may_fetch_module(engine, caller, &digest)) {
+            return Err(unknown("module", &hex::encode(digest)));
+        }
         let store = self.0.modules.clone();
         let read = tokio::task::spawn_blocking(move || store.get(&digest)).await;
         let module = read
@@ -51,16 +62,57 @@ impl Modules for Exchange {
         &self,
         request: Request<v1::GetRevisionRequest>,
     ) -> Result<Response<v1::GetRevisionResponse>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
-        let account = self.account_id(&request.account)?;
-        let function = self.function_id(account, &request.function)?;
-        let look = |engine: &merit_engine::Engine| {
+        let name: Option<Name> = request.function.parse().ok();
+        let look = |engine: &Engine| {
+            let account = engine.find_account(&request.account)?;
+            let function = engine.find_function(account, name.as_ref()?)?;
             let code = &engine.function(function)?.revision(request.revision)?.code;
+            if !may_fetch(engine, caller, (function, request.revision)) {
+                return None;
+            }
             let module = code.module.map(|digest| digest.to_vec()).unwrap_or_default();
             Some(v1::GetRevisionResponse { module, environment: code.environment.clone() })
         };
         let revision = self.0.sequencer.read_durable(look).await.map_err(unavailable)?;
-        let name = format!("{}:{}", request.function, request.revision);
+        // Whatever is missing of it, and also if only the caller may not see it.
+        let name = format!("{}/{}:{}", request.account, request.function, request.revision);
         revision.map(Response::new).ok_or_else(|| unknown("revision", &name))
     }
+}
+
+impl Exchange {
+    /// Whether the caller may make a function of a module: one that is kept, and that it has put, or has functions of.
+    /// Whose a module is, is known to brokers.
+    pub(super) fn may_define_with(&self, caller: Identity, digest: &[u8; 32]) -> bool {
+        let Some(account) = caller.account().filter(|_| !caller.has(Role::Broker)) else {
+            return self.0.modules.has(digest);
+        };
+        let is_own = |engine: &Engine| {
+            let mut revisions = engine.revisions_of_module(digest);
+            revisions.any(|(id, _)| engine.function(id).is_some_and(|function| function.account == account))
+        };
+        self.0.modules.has(digest) && (self.0.uploads.has(account, digest) || self.0.sequencer.read(is_own))
+    }
+}
+
+fn may_fetch_module(engine: &Engine, caller: Identity, digest: &[u8; 32]) -> bool {
+    caller.has(Role::Broker)
+        || caller.is_operator()
+        || engine.revisions_of_module(digest).any(|revision| may_fetch(engine, caller, revision))
+}
+
+/// Brokers and operators, who may sell as any provider, fetch all; a provider's key, what a provider of its account may
+/// run; a client's, what is its account's own.
+fn may_fetch(engine: &Engine, caller: Identity, (function, revision): (FunctionId, u32)) -> bool {
+    if caller.has(Role::Broker) || caller.is_operator() {
+        return true;
+    }
+    let Some(account) = caller.account() else { return false };
+    if caller.has(Role::Provider) {
+        let mut own = engine.providers().filter(|(_, provider)| provider.account == account);
+        return own.any(|(id, _): (ProviderId, _)| engine.may_run(id, function, revision));
+    }
+    engine.function(function).is_some_and(|function| function.account == account)
 }

@@ -11,14 +11,15 @@ use merit_proto::v1::exchange_message::Message as Told;
 use merit_proto::v1::provider_gateway_server::ProviderGateway;
 use merit_proto::v1::provider_message::Message as Heard;
 use merit_proto::{FieldError, refusal_status};
-use merit_terms::{Name, PoolSize, ProviderId, Refusal};
+use merit_terms::{Name, PoolSize, ProviderId, Refusal, Role};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::parse;
 use super::provider_session::OnSession;
+use super::{parse, unknown};
+use crate::identity::{Identity, caller};
 use crate::open::Exchange;
 
 /// Answers that may wait for the provider to read them.
@@ -27,6 +28,7 @@ const ANSWERS_MAX: usize = 256;
 const LOGON_WITHIN: Duration = Duration::from_secs(10);
 /// How long a provider may take to read: less than its heartbeats.
 const READ_WITHIN: Duration = Duration::from_secs(2);
+const ENDPOINT_MAX_BYTES: usize = 512;
 
 #[tonic::async_trait]
 impl ProviderGateway for Exchange {
@@ -36,12 +38,13 @@ impl ProviderGateway for Exchange {
         &self,
         request: Request<Streaming<v1::ProviderMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let caller = caller(&request)?;
         let mut incoming = request.into_inner();
         let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
         let exchange = self.clone();
         // The task ends with the stream, at the latest when the provider misses its heartbeats.
         tokio::spawn(async move {
-            exchange.serve_session(&mut incoming, Outgoing(sender)).await;
+            exchange.serve_session(caller, &mut incoming, Outgoing(sender)).await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
@@ -72,7 +75,7 @@ impl Outgoing {
 }
 
 impl Exchange {
-    async fn serve_session(&self, incoming: &mut Streaming<v1::ProviderMessage>, outgoing: Outgoing) {
+    async fn serve_session(&self, caller: Identity, incoming: &mut Streaming<v1::ProviderMessage>, outgoing: Outgoing) {
         let logon = match tokio::time::timeout(LOGON_WITHIN, incoming.message()).await {
             Ok(Ok(Some(v1::ProviderMessage { message: Some(Heard::Logon(logon)) }))) => logon,
             Ok(Err(_) | Ok(None)) => return,
@@ -80,7 +83,7 @@ impl Exchange {
             Err(_) => return outgoing.end(Status::deadline_exceeded("no Logon within 10 s")),
         };
         let name = logon.provider.clone();
-        let mut session = match self.log_on(logon).await {
+        let mut session = match self.log_on(caller, logon).await {
             Ok(session) => session,
             Err(status) => {
                 tracing::warn!(provider = name, reason = status.message(), "a logon was refused");
@@ -88,7 +91,10 @@ impl Exchange {
             }
         };
         tracing::info!(provider = name, session = session.session, "a provider logged on");
-        let ended = self.run_session(&name, &mut session, incoming, &outgoing).await;
+        let ended = tokio::select! {
+            refused = self.until_refused(session.caller) => refused,
+            ended = self.run_session(&name, &mut session, incoming, &outgoing) => ended,
+        };
         tracing::info!(provider = name, session = session.session, reason = ended.message(), "a session ended");
         // Refused without harm if the session is over already, by a logout or another session.
         let disconnect = Command::Disconnect { provider: session.provider, session: session.session };
@@ -98,13 +104,15 @@ impl Exchange {
         outgoing.end(ended);
     }
 
-    async fn log_on(&self, logon: v1::Logon) -> Result<OnSession, Status> {
+    async fn log_on(&self, caller: Identity, logon: v1::Logon) -> Result<OnSession, Status> {
+        let caller = self.seller(caller, &logon.key)?;
         let name: Name = parse("provider", &logon.provider)?;
-        check_endpoint(&logon.endpoint)?;
+        check_endpoint(&logon.endpoint, self.is_keyless())?;
         let quotas = logon.quotas.iter().map(TryInto::try_into).collect::<Result<_, FieldError>>()?;
-        let provider = match self.0.sequencer.read(|engine| engine.find_provider(&name)) {
+        let provider = match self.0.sequencer.read(|engine| sold_by(engine, &name, &caller)) {
             Some(provider) => provider,
-            None => self.welcome_stranger(&name).await?,
+            None if matches!(caller, Identity::Keyless | Identity::InProcess) => self.welcome_stranger(&name).await?,
+            None => return Err(unknown("provider", name.as_str())),
         };
         let pools: Vec<PoolSize> = logon.pools.iter().map(Into::into).collect();
         let (stated, protection) = (pools.clone(), logon.protection.map(Into::into));
@@ -114,15 +122,24 @@ impl Exchange {
             return Err(Status::internal("the logon answered something else than a session"));
         };
         let listening = self.0.projections.sessions.listen(provider, session, logon.last_sequence);
-        Ok(OnSession { provider, session, pools, listening })
+        Ok(OnSession { caller, provider, session, pools, listening })
     }
 
-    /// Registers an unknown provider as a market seller with an account of its own, where that is allowed.
-    async fn welcome_stranger(&self, name: &Name) -> Result<ProviderId, Status> {
-        if !self.0.settings.open_to_providers {
-            let message = format!("the provider `{name}` is not registered; ask the operator to register it");
-            return Err(refusal_status(&Refusal::Forbidden { message }));
+    /// Who logs on: the key of the logon, which is checked wherever there is one, before that of the call.
+    fn seller(&self, caller: Identity, key: &str) -> Result<Identity, Status> {
+        let caller = match key {
+            "" => caller,
+            key => self.identify(&key.parse().map_err(|error| FieldError::new("key", error))?)?,
+        };
+        match caller {
+            Identity::Stranger => Err(Status::unauthenticated("a provider logs on with a key of its account")),
+            _ if caller.has(Role::Provider) || caller.is_operator() => Ok(caller),
+            _ => Err(Status::permission_denied("a provider logs on with a provider's key, or an operator's")),
         }
+    }
+
+    /// Registers an unknown provider as a market seller with an account of its own.
+    async fn welcome_stranger(&self, name: &Name) -> Result<ProviderId, Status> {
         let unused = |engine: &Engine| engine.account(engine.find_account(name.as_str())?).ok().cloned();
         match self.0.sequencer.read(unused) {
             // A crash may have come between the account and the provider.
@@ -143,15 +160,65 @@ impl Exchange {
     }
 }
 
-/// Without keys anybody may log on, so that calls are sent to this machine only, by plain HTTP.
-fn check_endpoint(endpoint: &str) -> Result<(), Status> {
+/// The provider of this name, if the caller may sell for it: another's is as one that is not registered.
+fn sold_by(engine: &Engine, name: &Name, caller: &Identity) -> Option<ProviderId> {
+    let id = engine.find_provider(name)?;
+    let account = engine.provider(id)?.account;
+    (caller.is_operator() || caller.account() == Some(account)).then_some(id)
+}
+
+/// An endpoint is the beginning of a URL. Without keys anybody may log on, so that calls are sent to this machine only, by
+/// plain HTTP; else the broker judges the address that a name stands for.
+fn check_endpoint(endpoint: &str, keyless: bool) -> Result<(), Status> {
     let refused = |what: &str| Err(Status::invalid_argument(format!("endpoint: `{endpoint}` {what}")));
     let Ok(uri) = endpoint.parse::<tonic::codegen::http::Uri>() else { return refused("is not a URL") };
-    let plain = uri.scheme_str() == Some("http") && uri.query().is_none() && !endpoint.contains(['#', '@']);
-    if !plain || endpoint.len() > 512 {
-        return refused("is not a plain URL such as http://127.0.0.1:9000; TLS is not in this version");
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    let bare = uri.query().is_none() && !endpoint.contains(['#', '@']) && !host.is_empty();
+    if !bare || !matches!(scheme, "http" | "https") || endpoint.len() > ENDPOINT_MAX_BYTES {
+        return refused("is not a URL such as http://127.0.0.1:9000, without a user, a query or a fragment");
     }
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    if !keyless {
+        return Ok(());
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if loopback { Ok(()) } else { refused("is not a loopback address; without keys only this machine is called") }
+    if loopback && scheme == "http" {
+        Ok(())
+    } else {
+        refused("is not a plain URL of a loopback address; without keys only this machine is called")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_keys_only_this_machine_is_called_and_with_them_any_host() {
+        let check = |endpoint: &str, keyless: bool, taken: bool| {
+            assert_eq!(check_endpoint(endpoint, keyless).is_ok(), taken, "{endpoint}, keyless: {keyless}");
+        };
+        for endpoint in ["http://127.0.0.1:9000", "http://[::1]:9000", "http://127.0.0.1:9000/base"] {
+            check(endpoint, true, true);
+            check(endpoint, false, true);
+        }
+        for endpoint in ["https://127.0.0.1:9000", "http://10.0.0.7", "https://edge.example/run", "http://localhost"] {
+            check(endpoint, true, false);
+            check(endpoint, false, true);
+        }
+        let long = format!("http://127.0.0.1/{}", "x".repeat(ENDPOINT_MAX_BYTES));
+        let never = [
+            "",
+            "127.0.0.1:9000",
+            "ftp://127.0.0.1",
+            "http://u@127.0.0.1",
+            "http://127.0.0.1/?a",
+            "http://127.0.0.1/#a",
+        ];
+        for endpoint in never.into_iter().chain([long.as_str()]) {
+            check(endpoint, true, false);
+            check(endpoint, false, false);
+        }
+    }
 }

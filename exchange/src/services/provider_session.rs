@@ -16,6 +16,7 @@ use super::provider_gateway::{Gone, Outgoing};
 use super::unavailable;
 use crate::clock;
 use crate::codec::{market_terms_to_proto, provider_limits_to_proto};
+use crate::identity::Identity;
 use crate::open::Exchange;
 use crate::sessions::{Listening, Note, Over};
 
@@ -23,6 +24,8 @@ const MISSED_HEARTBEATS_MAX: u32 = 3;
 
 /// A session that is on.
 pub(super) struct OnSession {
+    /// Who logged on. Of an operator's session [`Identity::is_operator`] is true.
+    pub(super) caller: Identity,
     pub(super) provider: ProviderId,
     pub(super) session: u32,
     /// As they were stated last.

@@ -10,17 +10,21 @@ use tonic::{Request, Response, Status};
 use super::standing::{account_to_proto, budgets_to_proto, providers_to_proto};
 use super::{parse, unavailable, unknown};
 use crate::codec::{code_from_proto, code_to_proto, settings_from_proto, settings_to_proto};
+use crate::identity::caller;
 use crate::open::Exchange;
 
 #[tonic::async_trait]
 impl Registry for Exchange {
     async fn put_function(&self, request: Request<v1::PutFunctionRequest>) -> Result<Response<v1::Function>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
-        let account = self.account_id(&request.account)?;
+        let account = self.own_account(caller, &request.account)?;
         let name: Name = parse("name", &request.name)?;
         let mut code = code_from_proto(required("code", request.code)?)?;
         match &code.module {
-            Some(digest) if !self.0.modules.has(digest) => return Err(unknown("module", &hex::encode(digest))),
+            Some(digest) if !self.may_define_with(caller, digest) => {
+                return Err(unknown("module", &hex::encode(digest)));
+            }
             Some(_) => {}
             None => code.module = self.0.sequencer.read(|engine| newest_module(engine, account, &name)),
         }
@@ -37,8 +41,9 @@ impl Registry for Exchange {
     }
 
     async fn get_function(&self, request: Request<v1::GetFunctionRequest>) -> Result<Response<v1::Function>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
-        let account = self.account_id(&request.account)?;
+        let account = self.readable_account(caller, &request.account)?;
         let function = self.function_id(account, &request.name)?;
         self.0.sequencer.read_durable(|_| ()).await.map_err(unavailable)?;
         self.answer(function, 0)
@@ -48,7 +53,8 @@ impl Registry for Exchange {
         &self,
         request: Request<v1::ListFunctionsRequest>,
     ) -> Result<Response<v1::ListFunctionsResponse>, Status> {
-        let account = self.account_id(&request.into_inner().account)?;
+        let caller = caller(&request)?;
+        let account = self.readable_account(caller, &request.into_inner().account)?;
         let list = |engine: &Engine| {
             let own = engine.functions().filter(|(_, function)| function.account == account);
             own.map(|(id, function)| to_proto(engine, id, function, 0)).collect()
@@ -61,16 +67,18 @@ impl Registry for Exchange {
         &self,
         request: Request<v1::DeleteFunctionRequest>,
     ) -> Result<Response<v1::DeleteFunctionResponse>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
-        let account = self.account_id(&request.account)?;
+        let account = self.own_account(caller, &request.account)?;
         let function = self.function_id(account, &request.name)?;
         let (_, sequence) = self.command(&Command::DeleteFunction { function }).await?;
         Ok(Response::new(v1::DeleteFunctionResponse { sequence }))
     }
 
     async fn put_alias(&self, request: Request<v1::PutAliasRequest>) -> Result<Response<v1::Function>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
-        let account = self.account_id(&request.account)?;
+        let account = self.own_account(caller, &request.account)?;
         let function = self.function_id(account, &request.name)?;
         let alias = parse("alias", &request.alias)?;
         let command = Command::PutAlias { function, alias, revision: request.revision };
@@ -82,14 +90,16 @@ impl Registry for Exchange {
         &self,
         request: Request<v1::ListProvidersRequest>,
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
-        let account = self.account_id(&request.into_inner().account)?;
+        let caller = caller(&request)?;
+        let account = self.readable_account(caller, &request.into_inner().account)?;
         let list = |engine: &Engine| providers_to_proto(engine, account);
         let providers = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
         Ok(Response::new(v1::ListProvidersResponse { providers }))
     }
 
     async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::Account>, Status> {
-        let id = self.account_id(&request.into_inner().id)?;
+        let caller = caller(&request)?;
+        let id = self.readable_account(caller, &request.into_inner().id)?;
         let look = |engine: &Engine| engine.account(id).map(|account| account_to_proto(engine, id, account));
         let account = self.0.sequencer.read_durable(look).await.map_err(unavailable)?;
         account.map(Response::new).map_err(|refusal| refusal_status(&refusal))

@@ -1,4 +1,4 @@
-//! Events as both tell them: what happened to leases, bids, money, providers and sessions, whatever their order within
+//! Events as both tell them: what happened to leases, bids, money, providers, sessions and keys, whatever their order within
 //! a command.
 
 use merit_engine::Event;
@@ -38,7 +38,8 @@ fn fact(event: &Event) -> Option<String> {
         | Event::Health { .. }
         | Event::SessionBegan { .. }
         | Event::SessionEnded { .. }
-        | Event::MarketChanged { .. } => Some(format!("{event:?}")),
+        | Event::MarketChanged { .. }
+        | Event::KeyChanged { .. } => Some(format!("{event:?}")),
         Event::Offer(_)
         | Event::OfferGone { .. }
         | Event::OfferLeased { .. }

@@ -53,6 +53,7 @@ pub(crate) fn compare(engine: &Engine, twin: &Twin, told: &Told) {
     let mut brokers: Vec<(u64, bool)> = twin.brokers.iter().map(|broker| (broker.session, broker.online)).collect();
     brokers.sort_unstable();
     same_items("brokers", engine.brokers(), brokers);
+    same_items("keys", engine.keys(), twin.keys.iter());
     compare_providers(engine, twin);
     compare_functions(engine, twin);
     told.compare(engine);

@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies and refusals, codes of reasons in quotes, and paths.
-const REQUIRED: [&str; 103] = [
+const REQUIRED: [&str; 107] = [
     // Replies and refusals.
     "done",
     "named",
@@ -28,6 +28,7 @@ const REQUIRED: [&str; 103] = [
     "granted",
     "resting",
     "settled",
+    "key",
     "not_found",
     "already_exists",
     "invalid",
@@ -126,6 +127,9 @@ const REQUIRED: [&str; 103] = [
     "protected",
     "own pot",
     "refunded",
+    "key rotated",
+    "key revoked",
+    "key expired",
 ];
 
 impl Seen {
@@ -197,10 +201,13 @@ impl Seen {
             (Command::Correct(correction), Ok(_)) => {
                 self.see_if(correction.kind == CorrectionKind::Refund, "refunded");
             }
+            (Command::RotateKey { .. }, Ok(_)) => self.see("key rotated"),
+            (Command::RevokeKey { .. }, Ok(_)) => self.see("key revoked"),
             _ => {}
         }
         let expires = |at: Option<Time>| at.is_some_and(|at| at <= applied.at);
         self.see_if(twin.offers.iter().any(|offer| expires(offer.rung.expires)), "offer expired");
+        self.see_if(twin.keys.iter().any(|key| expires(key.expires)), "key expired");
     }
 
     fn note_quoted(&mut self, twin: &Twin, quote: &Quote, events: &[Event]) {
@@ -291,6 +298,7 @@ fn answer(applied: &Applied) -> &'static str {
         Ok(Reply::Granted(_)) => "granted",
         Ok(Reply::Resting(_)) => "resting",
         Ok(Reply::Settled(_)) => "settled",
+        Ok(Reply::Key(_)) => "key",
         Err(Refusal::Rungs { .. }) => "wrong rungs",
         Err(Refusal::InsufficientFunds { .. }) => "payout beyond funds",
         Err(Refusal::NoOffer { class: NoOffer::Funds, .. }) => "insufficient_funds",

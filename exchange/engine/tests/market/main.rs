@@ -12,6 +12,7 @@ mod deferred;
 mod floor;
 mod forgotten;
 mod health;
+mod keys;
 mod leases;
 mod markets;
 mod money;

@@ -3,7 +3,7 @@
 //! Plain lists scanned from start to end. Nothing that can be computed is kept: what is leased, free, held, running
 //! or due is counted from the open leases and resting bids each time, books are sorted each time. It shares the
 //! engine's commands, replies, events and leases, and the vocabulary, and never calls the engine. Of the events it
-//! tells those of leases, bids, money, health and sessions, and none of the books.
+//! tells those of leases, bids, money, health, sessions and keys, and none of the books.
 
 mod accounts;
 mod brokers;
@@ -15,6 +15,7 @@ mod forgotten;
 mod functions;
 mod health;
 mod holds;
+mod keys;
 mod ladders;
 mod learning;
 mod leases;
@@ -30,7 +31,7 @@ mod spending;
 mod sweeps;
 mod wakes;
 
-use merit_engine::{Applied, Command, Event, Reply};
+use merit_engine::{Applied, Command, Event, Key, Reply};
 use merit_terms::{AccountId, LeaseId, Refusal, Time};
 
 pub(crate) use leases::OpenLease;
@@ -66,6 +67,7 @@ pub(crate) struct Twin {
     /// Only resting bids, in no order.
     pub(crate) resting: Vec<Rested>,
     pub(crate) brokers: Vec<Broker>,
+    pub(crate) keys: Vec<Key>,
     /// Who failed and is left out, or is tried again.
     pub(crate) backs: Vec<Back>,
     /// What the last command told, apart from the books.
@@ -108,6 +110,7 @@ impl Twin {
             leases: Vec::new(),
             resting: Vec::new(),
             brokers: Vec::new(),
+            keys: Vec::new(),
             backs: Vec::new(),
             events: Vec::new(),
             woken: Vec::new(),
@@ -190,6 +193,11 @@ impl Twin {
             Command::SettleForgotten(forgotten) => return self.settle_forgotten(at, forgotten),
             Command::Release { lease, why } => self.release(at, *lease, *why)?,
             Command::CloseLease { lease } => self.close_lease(at, *lease)?,
+            Command::CreateKey { role, account, expires } => {
+                return self.create_key(at, sequence, *role, *account, *expires);
+            }
+            Command::RevokeKey { key } => self.revoke_key(*key)?,
+            Command::RotateKey { key, previous_until } => return self.rotate_key(at, *key, *previous_until),
         }
         Ok(Reply::Done)
     }

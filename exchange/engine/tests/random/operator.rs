@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use merit_engine::{
     AccountLimits, Command, Correction, CorrectionKind, Engine, MarketState, MarketTerms, ProviderLimits,
 };
-use merit_terms::{AccountId, MarketId, Money, ProviderId};
+use merit_terms::{AccountId, KeyId, MarketId, Money, ProviderId, Role};
 use rand::RngExt;
 
 use super::World;
@@ -13,7 +13,7 @@ use super::definitions::price;
 
 impl World {
     pub(super) fn operate(&mut self, engine: &Engine) -> Command {
-        match self.chance.random_range(0..50) {
+        match self.chance.random_range(0..54) {
             0..17 => Command::Deposit { account: self.account(), amount: self.money(40_000_000) },
             17..20 => Command::Payout { account: self.account(), amount: self.money(600_000_000) },
             20..24 => self.correct(engine),
@@ -23,6 +23,7 @@ impl World {
             38..42 => self.kill(engine),
             42..46 => self.set_provider_limits(),
             46..48 => self.grant_labels(),
+            48..52 => self.key(engine),
             _ => Command::SetFee { basis_points: self.one_of(&[0, 250, 10_000, 10_001]) },
         }
     }
@@ -97,6 +98,18 @@ impl World {
         };
         let limits = if self.one_in(2) { ProviderLimits::default() } else { limits };
         Command::SetProviderLimits { provider: self.provider(), limits }
+    }
+
+    /// Few keys, so that they are rotated and revoked, too.
+    fn key(&mut self, engine: &Engine) -> Command {
+        let ids: Vec<KeyId> = engine.keys().map(|key| key.id).collect();
+        let until = |world: &mut World| world.one_in(2).then(|| world.soon(&[0, 1, 60, 3_600, 32 * 86_400]));
+        let key = if ids.is_empty() || self.one_in(20) { KeyId(self.step) } else { self.one_of(&ids) };
+        match self.chance.random_range(0..6) {
+            0..3 => Command::CreateKey { role: self.one_of(&Role::ALL), account: self.account(), expires: until(self) },
+            3 => Command::RevokeKey { key },
+            _ => Command::RotateKey { key, previous_until: until(self) },
+        }
     }
 
     fn grant_labels(&mut self) -> Command {

@@ -1,0 +1,89 @@
+//! What every command shares about keys and TLS: how an exchange is reached, and what a listener is secured by.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use merit_proto::{Connection, ServerTls, TlsFiles, Transport};
+use merit_terms::Credential;
+
+/// How an exchange is reached.
+#[derive(clap::Args)]
+pub(crate) struct ExchangeArguments {
+    /// The exchange
+    #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE")]
+    pub(crate) exchange: String,
+    /// The key to show there, ID.SECRET; better given by the environment, where other users do not see it
+    // A text, because what is wrong with it must not be repeated.
+    #[arg(long, env = "MERIT_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The PEM file of the CA that issued the exchange's certificate; without it, those that this machine trusts
+    #[arg(long, value_name = "FILE", env = "MERIT_EXCHANGE_CA")]
+    exchange_ca: Option<PathBuf>,
+    /// The PEM file of a certificate to show to the exchange
+    #[arg(long, value_name = "FILE", requires = "exchange_cert_key", env = "MERIT_EXCHANGE_CERT")]
+    exchange_cert: Option<PathBuf>,
+    /// The PEM file of that certificate's key
+    #[arg(long, value_name = "FILE", requires = "exchange_cert", env = "MERIT_EXCHANGE_CERT_KEY")]
+    exchange_cert_key: Option<PathBuf>,
+}
+
+impl ExchangeArguments {
+    pub(crate) fn connect(&self) -> anyhow::Result<Transport> {
+        let key = self.key.as_deref().filter(|key| !key.is_empty()).map(str::parse::<Credential>).transpose();
+        let connection = Connection {
+            url: self.exchange.clone(),
+            ca: self.exchange_ca.clone(),
+            identity: self.exchange_cert.clone().zip(self.exchange_cert_key.clone()),
+            key: key.context("--key (or MERIT_KEY)")?,
+        };
+        Transport::connect(&connection).context("--exchange")
+    }
+}
+
+/// What a listener is secured by.
+#[derive(clap::Args)]
+pub(crate) struct TlsArguments {
+    /// Listen by TLS: the PEM file of the certificate, followed by those that issued it; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "MERIT_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// The PEM file of the certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "MERIT_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// Serve only clients that show a certificate of this CA, a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "MERIT_TLS_CLIENT_CA")]
+    tls_client_ca: Option<PathBuf>,
+}
+
+impl TlsArguments {
+    /// The TLS of a listener that offers `protocols`, best first; none, if no certificate is named.
+    pub(crate) fn open(&self, protocols: &[&str]) -> anyhow::Result<Option<ServerTls>> {
+        let (Some(cert), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) else { return Ok(None) };
+        let files = TlsFiles { cert, key, client_ca: self.tls_client_ca.clone() };
+        ServerTls::open(files, protocols).context("--tls-cert").map(Some)
+    }
+
+    /// The same, whose clients show no certificate: they have keys.
+    pub(crate) fn open_without_clients(&self, protocols: &[&str]) -> anyhow::Result<Option<ServerTls>> {
+        let (Some(cert), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) else { return Ok(None) };
+        ServerTls::open(TlsFiles { cert, key, client_ca: None }, protocols).context("--tls-cert").map(Some)
+    }
+}
+
+/// What front doors speak, best first.
+pub(crate) const HTTP_PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
+
+/// Whether callers show keys.
+#[derive(clap::Args)]
+pub(crate) struct KeyArguments {
+    /// Ask for keys on a loopback address, too; elsewhere they are always asked for
+    #[arg(long, env = "MERIT_REQUIRE_KEYS")]
+    require_keys: bool,
+}
+
+impl KeyArguments {
+    /// Whether who calls at these addresses needs no key: only this machine can.
+    pub(crate) fn keyless(&self, addresses: &[SocketAddr]) -> bool {
+        !self.require_keys && addresses.iter().all(|address| address.ip().is_loopback())
+    }
+}

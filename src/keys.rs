@@ -1,0 +1,232 @@
+//! `merit keys`: makes, lists, revokes and rotates keys, at an exchange that runs or in the directory of one that is stopped.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use clap::Subcommand;
+use merit_exchange::{Exchange, Settings};
+use merit_proto::Transport;
+use merit_proto::v1;
+use merit_proto::v1::keys_client::KeysClient;
+use merit_proto::v1::operator_client::OperatorClient;
+use merit_terms::{KeyId, Name, Role, Time};
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::access::ExchangeArguments;
+use crate::exchange;
+use crate::output::{Output, cells, objects, print_json, print_table};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[arg(long, value_enum, default_value = "table", global = true)]
+    output: Output,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Where the keys are.
+#[derive(clap::Args)]
+struct At {
+    #[command(flatten)]
+    exchange: ExchangeArguments,
+    /// The directory of an exchange that is stopped, in the place of one that runs: so the first key is made
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a key; its secret is printed this once
+    Create {
+        /// What it lets its holder do: client, provider, operator or broker
+        #[arg(long)]
+        role: Role,
+        /// Whose it is; in a directory that is stopped, an account that is not there is opened
+        #[arg(long)]
+        account: Name,
+        /// When it ends: a time such as 2027-01-31T00:00:00Z, or from now, such as 90d or 12h
+        #[arg(long, value_parser = end)]
+        expires: Option<Time>,
+    },
+    /// List keys: an operator's key sees all, another those of its account
+    List,
+    /// Let a key be refused everywhere, from now on
+    Revoke { id: KeyId },
+    /// Make the next secret of a key; it is printed this once
+    Rotate {
+        id: KeyId,
+        /// How long the secret before may be used yet, such as 1h; at most 31d
+        #[arg(long, default_value = "0s", value_parser = span, value_name = "DURATION")]
+        keep_previous: Duration,
+    },
+}
+
+/// A number and its unit: s, m, h or d.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 30s, 15m, 12h or 90d");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u32>().map(|number| Duration::from_secs(u64::from(number) * seconds)).map_err(|_| wrong())
+}
+
+fn end(text: &str) -> Result<Time, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
+    let span = span(text).map_err(|_| format!("`{text}` is not a time such as 2027-01-31T00:00:00Z or 90d"))?;
+    u64::try_from((now + span).as_micros()).map(Time::from_micros).map_err(|error| error.to_string())
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { command, output, at } = arguments;
+    let Some(data_dir) = &at.data_dir else {
+        let exchange = at.exchange.connect()?;
+        let said = |status: Status| said(&status, &at.exchange.exchange);
+        return act(exchange, &command, output).await.map_err(said);
+    };
+    // A key needs an account, and without keys nobody could have opened one.
+    let exchange = open(data_dir.clone()).await?;
+    let transport = Transport::InProcess(exchange.routes().await.context("the protocol's description")?);
+    let acted = async {
+        if let Command::Create { account, .. } = &command {
+            open_account(transport.clone(), account).await?;
+        }
+        act(transport.clone(), &command, output).await
+    };
+    let acted = acted.await.map_err(|status| anyhow!(status.message().to_owned()));
+    exchange.close();
+    acted
+}
+
+async fn open(data_dir: PathBuf) -> anyhow::Result<Exchange> {
+    let heartbeat_ms = exchange::HEARTBEAT_MS;
+    let master_key = exchange::master_key()?;
+    let shown = data_dir.display().to_string();
+    let opened = Exchange::open(Settings { data_dir, keyless: false, master_key, heartbeat_ms }).await;
+    opened.with_context(|| {
+        format!(
+            "could not open the data directory {shown}; while its exchange runs, use --exchange and an operator's key"
+        )
+    })
+}
+
+async fn open_account(exchange: Transport, account: &Name) -> Result<(), Status> {
+    let opened = OperatorClient::new(exchange).open_account(v1::OpenAccountRequest { id: account.to_string() }).await;
+    match opened {
+        Err(status) if status.code() != Code::AlreadyExists => Err(status),
+        _ => Ok(()),
+    }
+}
+
+async fn act(exchange: Transport, command: &Command, output: Output) -> Result<(), Status> {
+    let mut keys = KeysClient::new(exchange);
+    match command {
+        Command::Create { role, account, expires } => {
+            let request = v1::CreateKeyRequest {
+                role: v1::Role::from(*role).into(),
+                account: account.to_string(),
+                expires: expires.map_or(0, Time::micros),
+            };
+            print_new(output, keys.create_key(request).await?.into_inner());
+        }
+        Command::List => print_keys(output, keys.list_keys(v1::ListKeysRequest {}).await?.into_inner()),
+        Command::Revoke { id } => {
+            let key = keys.revoke_key(v1::RevokeKeyRequest { id: id.to_string() }).await?.into_inner();
+            match output {
+                Output::Json => print_json(&to_json(&key)),
+                Output::Table => println!("{id} is refused from now on"),
+            }
+        }
+        Command::Rotate { id, keep_previous } => {
+            let keep_previous_ms = keep_previous.as_secs() * 1_000;
+            let request = v1::RotateKeyRequest { id: id.to_string(), keep_previous_ms };
+            print_new(output, keys.rotate_key(request).await?.into_inner());
+        }
+    }
+    Ok(())
+}
+
+/// The only time that a secret is said.
+fn print_new(output: Output, new: v1::NewKey) {
+    let id = new.key.unwrap_or_default().id;
+    match output {
+        Output::Json => print_json(&json!({"id": id, "secret": new.secret})),
+        Output::Table => {
+            println!("{id}.{}", new.secret);
+            eprintln!("keep it: the secret is not shown again (`merit keys rotate {id}` makes another)");
+        }
+    }
+}
+
+fn print_keys(output: Output, listed: v1::ListKeysResponse) {
+    let listed = json!({"keys": listed.keys.iter().map(to_json).collect::<Vec<_>>()});
+    match output {
+        Output::Json => print_json(&listed),
+        Output::Table => {
+            let columns = [
+                ("KEY", false),
+                ("ROLE", false),
+                ("ACCOUNT", false),
+                ("VERSION", true),
+                ("CREATED", false),
+                ("EXPIRES", false),
+                ("REVOKED", false),
+            ];
+            let fields = ["id", "role", "account", "version", "created_at", "expires", "revoked"];
+            print_table(&columns, objects(&listed, "keys").iter().map(|key| cells(key, fields)));
+        }
+    }
+}
+
+fn to_json(key: &v1::Key) -> Value {
+    let time = |micros| (micros > 0).then(|| Time::from_micros(micros));
+    let role = Role::try_from(key.role()).map_or("unknown", Role::as_str);
+    json!({
+        "id": key.id, "role": role, "account": key.account, "version": key.version,
+        "created_at": Time::from_micros(key.created_at), "expires": time(key.expires), "revoked": key.revoked,
+        "previous_until": time(key.previous_until),
+    })
+}
+
+/// What an exchange elsewhere said, and what may be done about it.
+fn said(status: &Status, exchange: &str) -> anyhow::Error {
+    let message = status.message();
+    match status.code() {
+        Code::Unavailable => anyhow!(
+            "the exchange at {exchange} does not answer ({message}); start one with `merit exchange`, name it with \
+             --exchange, or use --data-dir where it is stopped"
+        ),
+        Code::Unauthenticated => anyhow!("{message}; give an operator's key with --key or MERIT_KEY"),
+        _ => anyhow!("{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_a_number_and_its_unit() {
+        let seconds = |text| span(text).map(|span| span.as_secs()).ok();
+        assert_eq!(["30s", "15m", "12h", "90d"].map(seconds), [30, 900, 43_200, 7_776_000].map(Some));
+        assert_eq!(["", "d", "90", "-1d", "1.5h", "1w", "1é"].map(seconds), [None; 7]);
+    }
+
+    #[test]
+    fn an_end_is_a_time_or_from_now() {
+        assert_eq!(end("2027-01-31T00:00:00Z").unwrap().to_string(), "2027-01-31T00:00:00Z");
+        assert!(end("90d").unwrap() > end("89d").unwrap());
+        assert!(end("soon").unwrap_err().contains("is not a time"));
+    }
+}
