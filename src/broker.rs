@@ -23,6 +23,25 @@ pub(crate) struct Arguments {
     keys: KeyArguments,
     #[command(flatten)]
     tls: TlsArguments,
+    #[command(flatten)]
+    access_log: AccessLogArguments,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct AccessLogArguments {
+    /// The share of requests that are logged, 0 to 1; with any share, every failure on this side is
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", env = "MERIT_ACCESS_LOG", value_parser = share)]
+    access_log: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "a share is from 0 to 1".to_owned())
+}
+
+impl AccessLogArguments {
+    pub(crate) fn share(&self) -> f64 {
+        self.access_log
+    }
 }
 
 #[derive(clap::Args)]
@@ -63,7 +82,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let access = if arguments.keys.keyless(&[http]) { Access::KeylessLoopback } else { Access::Keys };
     let tls = arguments.tls.open_without_clients(&HTTP_PROTOCOLS)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let broker = Broker::new(listener, Settings { exchange, page: arguments.page.page(), access, tls })?;
+    let broker = Broker::new(
+        listener,
+        Settings { exchange, page: arguments.page.page(), access, tls, access_log: arguments.access_log.share() },
+    )?;
     println!("ready {scheme}://{http}");
     broker.serve(stop.cancelled_owned(), DRAIN).await.context("the broker failed")
 }

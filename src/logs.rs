@@ -3,7 +3,11 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+/// Lines that may wait to be written.
+const LINES_MAX: usize = 16_384;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -21,13 +25,17 @@ enum Format {
     Json,
 }
 
-pub(crate) fn start(arguments: &Arguments) {
+/// Starts the log; it is written by a thread of its own until the guard is dropped, and lines are lost rather than waited
+/// for when whoever reads them does not.
+pub(crate) fn start(arguments: &Arguments) -> WorkerGuard {
     // The WebAssembly library opens a span for each call of a guest into its host.
     let filter = EnvFilter::new(format!("wasmtime_wasi=warn,{}", arguments.log));
     let colours = std::io::stderr().is_terminal();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).finish(std::io::stderr());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     match arguments.log_format {
         Format::Text => logs.with_target(false).init(),
         Format::Json => logs.json().init(),
     }
+    guard
 }

@@ -94,7 +94,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    logs::start(&arguments.logs);
+    let _written = logs::start(&arguments.logs);
     match run(arguments.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

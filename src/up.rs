@@ -8,7 +8,7 @@ use merit_proto::Transport;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
-use crate::broker::PageArguments;
+use crate::broker::{AccessLogArguments, PageArguments};
 use crate::demo;
 use crate::exchange::{self, DataArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
@@ -36,6 +36,8 @@ pub(crate) struct Arguments {
     keys: KeyArguments,
     #[command(flatten)]
     tls: TlsArguments,
+    #[command(flatten)]
+    access_log: AccessLogArguments,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -63,7 +65,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let demo_wanted = !arguments.no_demo && exchange.is_keyless();
     let in_process = Transport::InProcess(exchange.routes().await.context("the protocol's description")?);
     let access = if exchange.is_keyless() { Access::KeylessLoopback } else { Access::Keys };
-    let settings = Settings { exchange: in_process.clone(), page: arguments.page.page(), access, tls: http_tls };
+    let settings = Settings {
+        exchange: in_process.clone(),
+        page: arguments.page.page(),
+        access,
+        tls: http_tls,
+        access_log: arguments.access_log.share(),
+    };
     let broker = Broker::new(http_listener, settings)?;
 
     // Providers and remote brokers keep the exchange until the broker here has finished what runs.

@@ -6,6 +6,7 @@ use merit_proto::Transport;
 use merit_proto::v1;
 use merit_proto::v1::archive_client::ArchiveClient;
 use merit_proto::v1::brokerage_client::BrokerageClient;
+use merit_proto::v1::keys_client::KeysClient;
 use merit_proto::v1::market_data_client::MarketDataClient;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::v1::operator_client::OperatorClient;
@@ -27,6 +28,7 @@ pub(crate) struct Exchange {
     pub(crate) market_data: MarketDataClient<Transport>,
     pub(crate) archive: ArchiveClient<Transport>,
     pub(crate) modules: ModulesClient<Transport>,
+    pub(crate) keys: KeysClient<Transport>,
 }
 
 impl Exchange {
@@ -37,6 +39,7 @@ impl Exchange {
             operator: OperatorClient::new(transport.clone()),
             market_data: MarketDataClient::new(transport.clone()),
             archive: ArchiveClient::new(transport.clone()),
+            keys: KeysClient::new(transport.clone()),
             modules: ModulesClient::new(transport).max_encoding_message_size(MESSAGE_MAX_BYTES),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State as Extract};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Json, Router, middleware};
 use http::StatusCode;
 use merit_proto::{ServerTls, Transport};
@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::retry::budget::TpsBudget;
 
-use crate::auth::{Keys, Rates, Unproven, guard};
+use crate::access_log::AccessLog;
+use crate::auth::{Keys, Operator, Rates, Unproven, guard};
 use crate::brokerage::Brokerage;
 use crate::doors::{
-    Shape, accounts, functions, invocations, lambda, leases, market_terms, markets, native, openfaas, providers,
+    Shape, accounts, functions, invocations, keys, lambda, leases, market_terms, markets, native, openfaas, providers,
     statements, stream, tape,
 };
 use crate::error::ApiError;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub page: Page,
     pub access: Access,
     pub tls: Option<ServerTls>,
+    /// The share of requests that are logged, from 0 to 1; failures on this side always, unless it is 0.
+    pub access_log: f64,
 }
 
 /// Who may call.
@@ -76,6 +79,7 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) page: Page,
     pub(crate) is_keyless: bool,
+    pub(crate) access_log: AccessLog,
     pub(crate) keys: Keys,
     pub(crate) rates: Rates,
     pub(crate) unproven: Unproven,
@@ -127,6 +131,7 @@ impl Broker {
         let state = Arc::new(State {
             stream: Brokerage::start(settings.exchange.clone()),
             is_keyless,
+            access_log: AccessLog::new(settings.access_log),
             keys,
             rates: Rates::new(settings.exchange.clone()),
             unproven: Unproven::default(),
@@ -216,6 +221,9 @@ fn router(state: Arc<State>) -> Router {
         .route("/system/functions", get(openfaas::list))
         .route("/system/function/{name}", get(openfaas::get))
         .route("/system/info", get(openfaas::info))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/v1/keys/{id}/rotate", post(keys::rotate))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -256,7 +264,8 @@ async fn ready(Extract(state): Extract<Arc<State>>) -> Result<&'static str, ApiE
     }
 }
 
-async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
+/// For the operator: it tells what every market and provider earns.
+async fn metrics(_: Operator, Extract(state): Extract<Arc<State>>) -> Response {
     match state.metrics.text() {
         Ok(text) => ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {

@@ -202,23 +202,32 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// The middleware before every door: who calls is in the request's extensions after it, if anybody said.
-pub(crate) async fn guard(Extract(state): Extract<Arc<State>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn guard(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+    let entry = state.access_log.note(&request);
+    let (caller, response) = guarded(&state, request, next).await;
+    if let Some(entry) = entry {
+        entry.answered(caller.as_ref(), &response);
+    }
+    response
+}
+
+async fn guarded(state: &State, mut request: Request, next: Next) -> (Option<Caller>, Response) {
     let shape = Shape::of(request.uri().path());
     if state.is_keyless
         && let Err(error) = origin::check(&request)
     {
-        return shape.respond(error);
+        return (None, shape.respond(error));
     }
-    match authenticate(&state, request).await {
+    match authenticate(state, request).await {
         Ok((caller, consumed, passed)) => {
             request = passed;
-            if let Some(caller) = caller {
+            if let Some(caller) = caller.clone() {
                 request.extensions_mut().insert(caller);
             }
             request.extensions_mut().insert(consumed);
-            next.run(request).await
+            (caller, next.run(request).await)
         }
-        Err(error) => shape.respond(error.into()),
+        Err(error) => (None, shape.respond(error.into())),
     }
 }
 

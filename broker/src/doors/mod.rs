@@ -6,6 +6,7 @@ mod cloud_events;
 pub(crate) mod functions;
 mod headers;
 pub(crate) mod invocations;
+pub(crate) mod keys;
 pub(crate) mod lambda;
 pub(crate) mod leases;
 pub(crate) mod market_terms;
