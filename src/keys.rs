@@ -115,7 +115,9 @@ async fn open(data_dir: PathBuf) -> anyhow::Result<Exchange> {
     let shown = data_dir.display().to_string();
     let opened = Exchange::open(Settings { data_dir, keyless: false, master_key, heartbeat_ms }).await;
     opened.with_context(|| {
-        format!("could not open the data directory {shown}; while its exchange runs, use --exchange and an operator's key")
+        format!(
+            "could not open the data directory {shown}; while its exchange runs, use --exchange and an operator's key"
+        )
     })
 }
 

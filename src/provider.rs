@@ -175,8 +175,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         () = stop.cancelled() => return Ok(()),
         started = Provider::start(settings, exchange, listener, runtime) => started,
     };
-    let mut provider = started
-        .with_context(|| format!("the provider {} could not start at {}", arguments.name, arguments.exchange.exchange))?;
+    let mut provider = started.with_context(|| {
+        format!("the provider {} could not start at {}", arguments.name, arguments.exchange.exchange)
+    })?;
     let quoted = tokio::select! {
         () = stop.cancelled() => Ok(()),
         quoted = quoted(&provider, arguments.markets.len()) => quoted,

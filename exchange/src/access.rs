@@ -108,10 +108,12 @@ fn admit(path: &str, identity: &Identity) -> Result<(), Status> {
     let access = Access::of(path).ok_or_else(|| Status::unimplemented("there is no such method"))?;
     match (access.allows(identity), identity) {
         (true, _) => Ok(()),
-        (false, Identity::Stranger) => {
-            Err(Status::unauthenticated("a key is needed: `authorization: Bearer ID.SECRET`, as `merit keys create` prints it"))
+        (false, Identity::Stranger) => Err(Status::unauthenticated(
+            "a key is needed: `authorization: Bearer ID.SECRET`, as `merit keys create` prints it",
+        )),
+        (false, _) => {
+            Err(Status::permission_denied(format!("this is for {}; the key has another role", access.whom())))
         }
-        (false, _) => Err(Status::permission_denied(format!("this is for {}; the key has another role", access.whom()))),
     }
 }
 

@@ -121,7 +121,10 @@ impl Exchange {
         let now = clock::now();
         let look = |engine: &Engine| {
             let key = engine.key(holder.key)?;
-            Some(key.is_live(now) && (key.version == holder.version || key.previous_version(now) == Some(holder.version)))
+            Some(
+                key.is_live(now)
+                    && (key.version == holder.version || key.previous_version(now) == Some(holder.version)),
+            )
         };
         self.0.sequencer.read(look).unwrap_or(false)
     }

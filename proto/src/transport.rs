@@ -50,9 +50,7 @@ pub struct Connection {
 pub enum ConnectError {
     #[error("`{url}` is not the URL of an exchange, such as http://127.0.0.1:7070")]
     Url { url: String, source: tonic::transport::Error },
-    #[error(
-        "`{url}` is not the URL of an exchange: it begins with http:// or https://, as in http://127.0.0.1:7070"
-    )]
+    #[error("`{url}` is not the URL of an exchange: it begins with http:// or https://, as in http://127.0.0.1:7070")]
     Scheme { url: String },
     #[error("a key is not sent to {url} in the clear; name the exchange by https://, or by a loopback address")]
     KeyInTheClear { url: String },
@@ -99,8 +97,7 @@ impl Transport {
     /// Refuses to send a key in the clear to a host that is not loopback.
     pub fn connect(connection: &Connection) -> Result<Transport, ConnectError> {
         let url = || connection.url.clone();
-        let endpoint =
-            Endpoint::from_shared(url()).map_err(|source| ConnectError::Url { url: url(), source })?;
+        let endpoint = Endpoint::from_shared(url()).map_err(|source| ConnectError::Url { url: url(), source })?;
         // Without a scheme the first call would fail, and the next, for no reason that can be told.
         let endpoint = match endpoint.uri().scheme_str() {
             Some("https") => {

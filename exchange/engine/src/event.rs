@@ -1,8 +1,8 @@
 //! What happened: facts for projections (tape, records, books) and sessions. Events change nothing.
 
 use merit_terms::{
-    AccountId, FunctionId, KeyId, LeaseId, MarketId, MarketName, Money, Name, OfferId, Outcome, Price, ProviderId, Tariff,
-    Time, Usage,
+    AccountId, FunctionId, KeyId, LeaseId, MarketId, MarketName, Money, Name, OfferId, Outcome, Price, ProviderId,
+    Tariff, Time, Usage,
 };
 use serde::{Deserialize, Serialize};
 

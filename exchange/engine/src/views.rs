@@ -167,9 +167,7 @@ impl Engine {
     /// Whether a provider may run a revision of a function that is not deleted, as far as that does not change with time.
     pub fn may_run(&self, provider: ProviderId, function: FunctionId, revision: u32) -> bool {
         let found = self.registry.function(function).ok().and_then(|function| function.revision(revision));
-        found.is_some_and(|revision| {
-            self.registry.classes.all[revision.class as usize].allowed.has(provider.index())
-        })
+        found.is_some_and(|revision| self.registry.classes.all[revision.class as usize].allowed.has(provider.index()))
     }
 
     /// The revisions of functions that are not deleted which have this module.

@@ -30,10 +30,7 @@ impl Keys for Exchange {
         self.made(command).await
     }
 
-    async fn list_keys(
-        &self,
-        request: Request<v1::ListKeysRequest>,
-    ) -> Result<Response<v1::ListKeysResponse>, Status> {
+    async fn list_keys(&self, request: Request<v1::ListKeysRequest>) -> Result<Response<v1::ListKeysResponse>, Status> {
         let caller = caller(&request)?;
         let sees_all = caller.is_operator() || caller.has(Role::Broker);
         let list = |engine: &Engine| match caller.account().filter(|_| !sees_all) {

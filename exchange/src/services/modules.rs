@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 
 use super::{unavailable, unknown};
 use crate::codec::digest_from_proto;
-use crate::modules::ModuleError;
 use crate::identity::{Identity, caller};
+use crate::modules::ModuleError;
 use crate::open::Exchange;
 use crate::sequencer::chain;
 

@@ -17,8 +17,8 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{parse, unknown};
 use super::provider_session::OnSession;
+use super::{parse, unknown};
 use crate::identity::{Identity, caller};
 use crate::open::Exchange;
 
@@ -75,12 +75,7 @@ impl Outgoing {
 }
 
 impl Exchange {
-    async fn serve_session(
-        &self,
-        caller: Identity,
-        incoming: &mut Streaming<v1::ProviderMessage>,
-        outgoing: Outgoing,
-    ) {
+    async fn serve_session(&self, caller: Identity, incoming: &mut Streaming<v1::ProviderMessage>, outgoing: Outgoing) {
         let logon = match tokio::time::timeout(LOGON_WITHIN, incoming.message()).await {
             Ok(Ok(Some(v1::ProviderMessage { message: Some(Heard::Logon(logon)) }))) => logon,
             Ok(Err(_) | Ok(None)) => return,
@@ -213,7 +208,14 @@ mod tests {
             check(endpoint, false, true);
         }
         let long = format!("http://127.0.0.1/{}", "x".repeat(ENDPOINT_MAX_BYTES));
-        let never = ["", "127.0.0.1:9000", "ftp://127.0.0.1", "http://u@127.0.0.1", "http://127.0.0.1/?a", "http://127.0.0.1/#a"];
+        let never = [
+            "",
+            "127.0.0.1:9000",
+            "ftp://127.0.0.1",
+            "http://u@127.0.0.1",
+            "http://127.0.0.1/?a",
+            "http://127.0.0.1/#a",
+        ];
         for endpoint in never.into_iter().chain([long.as_str()]) {
             check(endpoint, true, false);
             check(endpoint, false, false);
