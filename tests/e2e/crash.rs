@@ -197,7 +197,7 @@ async fn assert_one_digest(data: &Path, replayed: &Replayed) {
         assert_eq!(snapshot["verdict"], "equals the replay", "{verified}");
     }
 
-    let settings = Settings { data_dir: data.to_owned(), open_to_providers: true, heartbeat_ms: 1000 };
+    let settings = Settings { data_dir: data.to_owned(), keyless: true, master_key: None, heartbeat_ms: 1000 };
     let exchange = Exchange::open(settings).await.unwrap();
     let live = exchange.digest();
     exchange.close();

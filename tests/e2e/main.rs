@@ -14,6 +14,7 @@ mod events;
 mod fixture;
 mod health;
 mod journal;
+mod keys_grpc;
 mod lost_providers;
 mod market;
 mod market_stream;
