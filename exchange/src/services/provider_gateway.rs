@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::parse;
 use super::provider_session::OnSession;
+use crate::codec::adapter_from_proto;
 use crate::open::Exchange;
 
 /// Answers that may wait for the provider to read them.
@@ -107,8 +108,15 @@ impl Exchange {
             None => self.welcome_stranger(&name).await?,
         };
         let pools: Vec<PoolSize> = logon.pools.iter().map(Into::into).collect();
-        let (stated, protection) = (pools.clone(), logon.protection.map(Into::into));
-        let command = Logon { provider, endpoint: logon.endpoint, pools: stated, quotas, protection };
+        let command = Logon {
+            provider,
+            pools: pools.clone(),
+            quotas,
+            protection: logon.protection.map(Into::into),
+            adapter: adapter_from_proto(logon.adapter)?,
+            endpoint_trusted: is_vouched_for(&logon),
+            endpoint: logon.endpoint,
+        };
         let (reply, _) = self.command(&Command::Logon(Box::new(command))).await?;
         let Reply::Session(session) = reply else {
             return Err(Status::internal("the logon answered something else than a session"));
@@ -141,6 +149,11 @@ impl Exchange {
             _ => Err(Status::internal("the registry answered something else than a provider")),
         }
     }
+}
+
+/// Whether the operator vouches for the endpoint of a logon: only by logging on with a key of its own.
+fn is_vouched_for(_logon: &v1::Logon) -> bool {
+    false
 }
 
 /// Without keys anybody may log on, so that calls are sent to this machine only, by plain HTTP.
