@@ -37,6 +37,10 @@ pub(crate) struct Ended {
     pub(crate) late: bool,
 }
 
+fn revision(number: u32) -> v1::Qualifier {
+    v1::Qualifier { revision: Some(v1::qualifier::Revision::Number(number)) }
+}
+
 /// Runs an invocation to its end. It goes on when the caller is gone: what was leased is settled.
 pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Result<Ended, ApiError> {
     let ended = state.invocations.spawn(run(state.clone(), invocation)).await;
@@ -53,6 +57,7 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
     let mut upstream_took = Duration::ZERO;
     let mut function_answer = FunctionAnswer::default();
     let limits = (preferences.limits != Limits::default()).then(|| (&preferences.limits).into());
+    let mut granted = None;
     let mut action = machine.first();
     loop {
         let input = match action {
@@ -71,7 +76,8 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                     number: 0, // The stream gives it one.
                     account: call.account.clone(),
                     function: call.function.clone(),
-                    qualifier: qualifier.clone(),
+                    // An alias may be put to another revision meanwhile; all attempts run the one that was first granted.
+                    qualifier: granted.map(revision).or_else(|| qualifier.clone()),
                     answer_limit_bytes: PAYLOAD_MAX_BYTES as u64,
                     limits: limits.clone(),
                     tried,
@@ -86,6 +92,7 @@ async fn run(state: Arc<State>, invocation: Invocation) -> Result<Ended, ApiErro
                 }
             }
             Action::Send(grant) => {
+                granted.get_or_insert(grant.revision);
                 let attempt = state.upstream.send(&grant, &call, left()).await;
                 upstream_took += attempt.took;
                 function_answer = attempt.answer.unwrap_or_default();

@@ -3,6 +3,7 @@
 //! Never imports the exchange and knows no prices: it authenticates, asks for a lease, dispatches, settles, and on a
 //! failure asks again with that provider left out.
 
+pub mod addresses;
 mod brokerage;
 mod dispatch;
 mod doors;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::PAYLOAD_MAX_BYTES;
+use crate::addresses::Policy;
 use crate::brokerage::Brokerage;
 use crate::doors::{
     accounts, functions, invocations, leases, market_terms, markets, providers, statements, stream, tape,
@@ -79,7 +80,8 @@ impl Broker {
         let state = Arc::new(State {
             stream: Brokerage::start(settings.exchange.clone()),
             exchange: Exchange::new(settings.exchange),
-            upstream: Upstream::new(),
+            // Without keys only this machine is served.
+            upstream: Upstream::new(Policy { allow_loopback: true, ..Policy::default() }),
             metrics: Metrics::new()?,
             page: settings.page,
             invocations: invocations.clone(),

@@ -2,19 +2,20 @@
 //!
 //! What cannot have arrived is *not sent*; what may have arrived and was not answered is *unknown*.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use merit_adapters::{Answer, RequestError, agent, http as plain};
 use merit_proto::v1::{Adapter, Grant, NotSent};
 use merit_terms::LeaseId;
 
 use crate::PAYLOAD_MAX_BYTES;
+use crate::addresses::{Connector, Policy, Trust, connector};
 use crate::dispatch::Input;
 
 /// How long a provider may take to accept a connection.
@@ -22,9 +23,15 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// What an answer may take beyond the lease's timeout, which the provider enforces.
 const ANSWER_GRACE: Duration = Duration::from_secs(2);
 
+type Connections = Client<Connector, Full<Bytes>>;
+
 /// Connections to providers, kept open and shared.
 #[derive(Clone)]
-pub(crate) struct Upstream(Client<HttpConnector, Full<Bytes>>);
+pub(crate) struct Upstream {
+    /// To endpoints that the operator vouches for; never used for others.
+    trusted: Connections,
+    others: Connections,
+}
 
 /// What is sent with every attempt.
 #[derive(Clone, Debug)]
@@ -53,15 +60,19 @@ pub(crate) struct FunctionAnswer {
 }
 
 impl Upstream {
-    pub(crate) fn new() -> Upstream {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_WITHIN));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(1024)
-            .build(connector);
-        Upstream(client)
+    pub(crate) fn new(policy: Policy) -> Upstream {
+        let policy = Arc::new(policy);
+        let connections = |trust| {
+            let connector = connector(policy.clone(), trust, |http| {
+                http.set_nodelay(true);
+                http.set_connect_timeout(Some(CONNECT_WITHIN));
+            });
+            Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(Duration::from_secs(60))
+                .pool_max_idle_per_host(1024)
+                .build(connector)
+        };
+        Upstream { trusted: connections(Trust::Operator), others: connections(Trust::Anybody) }
     }
 
     /// Sends one attempt and waits for it, at most `within` and at most the lease's timeout.
@@ -95,7 +106,12 @@ impl Upstream {
             Ok(request) => request,
             Err(error) => return not_sent(format!("the provider's endpoint is unusable: {error}")),
         };
-        let response = match self.0.request(request).await {
+        // A target of its own is the word of the function's owner, whoever vouches for the endpoint.
+        let connections = match grant.endpoint_trusted && plain::is_at_endpoint(&grant.target) {
+            true => &self.trusted,
+            false => &self.others,
+        };
+        let response = match connections.request(request).await {
             Ok(response) => response,
             Err(error) if error.is_connect() => return not_sent("the provider does not accept connections".to_owned()),
             Err(error) => return broke(format!("the connection to the provider broke: {error}")),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred,
+    Adapter, AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred,
     Engine, FunctionSettings, LeaseState, Logon, NotSent, OUTSIDE, ProviderKind, PutFunction, Qualifier, Quote,
     RegisterProvider, Settle,
 };
@@ -171,6 +171,8 @@ impl Traffic {
             pools,
             quotas,
             protection,
+            adapter: Adapter::Agent,
+            endpoint_trusted: false,
         })))
     }
 
