@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use merit_engine::{
-    Adapter, AccountLimits, Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Logon, ProviderKind, PutFunction,
-    Qualifier, Quote, RegisterProvider, Reply, Settle,
+    AccountLimits, Adapter, Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Logon, ProviderKind,
+    PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
     AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, Period, PoolSize, Price,
