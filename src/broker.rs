@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use merit_broker::addresses::{Network, Policy};
 use merit_broker::{Access, Broker, Page, Settings};
 
 use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments};
@@ -25,6 +26,24 @@ pub(crate) struct Arguments {
     tls: TlsArguments,
     #[command(flatten)]
     access_log: AccessLogArguments,
+    #[command(flatten)]
+    addresses: AddressArguments,
+}
+
+/// Where calls may go.
+#[derive(clap::Args)]
+pub(crate) struct AddressArguments {
+    /// A network in which sellers' endpoints and functions' targets may be, such as 10.1.0.0/16; those of public addresses
+    /// may be anywhere, those that the operator's own key logs on anywhere but at metadata services
+    #[arg(long = "allow-network", value_name = "CIDR", env = "MERIT_ALLOW_NETWORK", value_delimiter = ',')]
+    allow_networks: Vec<Network>,
+}
+
+impl AddressArguments {
+    /// A market without keys serves this machine alone, whose agents are here, too.
+    pub(crate) fn policy(&self, access: Access) -> Policy {
+        Policy { allowed: self.allow_networks.clone(), allow_loopback: access == Access::KeylessLoopback }
+    }
 }
 
 #[derive(clap::Args)]
@@ -84,7 +103,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let broker = Broker::new(
         listener,
-        Settings { exchange, page: arguments.page.page(), access, tls, access_log: arguments.access_log.share() },
+        Settings {
+            exchange,
+            page: arguments.page.page(),
+            access,
+            tls,
+            access_log: arguments.access_log.share(),
+            addresses: arguments.addresses.policy(access),
+        },
     )?;
     println!("ready {scheme}://{http}");
     broker.serve(stop.cancelled_owned(), DRAIN).await.context("the broker failed")

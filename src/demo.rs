@@ -112,6 +112,7 @@ impl Seller {
             longest_ms: 60_000,
             protection: None,
             endpoint: None,
+            adapter: v1::Adapter::Agent,
         })
     }
 }

@@ -57,7 +57,7 @@ enum Command {
     Exchange(exchange::Arguments),
     /// Start a broker at an exchange
     Broker(broker::Arguments),
-    /// Sell this machine's idle capacity at an exchange
+    /// Sell this machine's idle capacity at an exchange, or that of a function server
     Provider(provider::Arguments),
     /// Call a function through the market
     Invoke(invoke::Arguments),

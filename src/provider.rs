@@ -1,4 +1,4 @@
-//! `merit provider`: sells this machine's idle capacity at an exchange.
+//! `merit provider`: sells this machine's idle capacity at an exchange, or that of a function server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_agent::{Provider, ProviderSettings, Strategy};
+use merit_proto::Transport;
+use merit_proto::v1::Adapter;
 use merit_terms::{MarketName, Name, PoolSize, Price, Protection, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 
@@ -16,6 +18,8 @@ use crate::stop::{self, DRAIN};
 
 /// Compiled modules that a provider keeps.
 pub(crate) const MODULES_KEPT: usize = 256;
+/// Any free port of this machine.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// How long the exchange may take to answer the first quotes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -41,9 +45,15 @@ pub(crate) struct Arguments {
     /// The longest timeout taken
     #[arg(long, default_value_t = 900_000)]
     longest_ms: u32,
-    /// The part of a CPU that each invocation may use, above 0 and at most 1
-    #[arg(long, default_value_t = 1.0)]
-    cpu_share: f64,
+    /// What runs the functions
+    #[arg(long, value_enum, default_value = "agent")]
+    adapter: AdapterName,
+    /// The part of a CPU that each invocation may use, above 0 and at most 1 [default: 1]
+    #[arg(long)]
+    cpu_share: Option<f64>,
+    /// The virtual CPUs that one invocation gets of a function server, such as 0.5 [default: 1]
+    #[arg(long)]
+    vcpus: Option<f64>,
     /// How the price is made
     #[arg(long, value_enum, default_value = "fixed")]
     strategy: StrategyName,
@@ -56,6 +66,18 @@ pub(crate) struct Arguments {
     /// USD per invocation
     #[arg(long, default_value = "0.0000001", allow_hyphen_values = true)]
     per_request: Price,
+    /// USD per millisecond of CPU time, which a function server does not report
+    #[arg(long, default_value = "0", allow_hyphen_values = true)]
+    per_cpu_ms: Price,
+    /// USD per GB of answers
+    #[arg(long, default_value = "0", allow_hyphen_values = true)]
+    per_gb_egress: Price,
+    /// Billed memory is rounded up to this
+    #[arg(long, default_value_t = 1)]
+    memory_step_mb: u32,
+    /// Bill the time of a cold start
+    #[arg(long)]
+    bills_cold_start: bool,
     /// Billed time is rounded up to this
     #[arg(long, default_value_t = 1)]
     increment_ms: u32,
@@ -76,12 +98,20 @@ pub(crate) struct Arguments {
     /// Pull all offers for a moment once as many calls came in as many milliseconds, such as 100/1000
     #[arg(long, value_name = "CALLS/MS", value_parser = protection)]
     protect: Option<Protection>,
-    /// Where invocations are taken
-    #[arg(long, default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// How brokers reach that address, if not as it is
+    /// Where the agent takes invocations [default: 127.0.0.1:0]
     #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// How brokers reach the agent, if not at that address; or the function server's base URL
+    #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AdapterName {
+    /// This process: it runs WebAssembly modules
+    Agent,
+    /// Any function server at --endpoint: it runs what is deployed there by name; this process runs nothing
+    Http,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,12 +127,12 @@ impl Arguments {
         let tariff = Tariff {
             per_request: self.per_request,
             per_gb_second: self.per_gb_second,
-            per_cpu_ms: Price::ZERO,
-            per_gb_egress: Price::ZERO,
+            per_cpu_ms: self.per_cpu_ms,
+            per_gb_egress: self.per_gb_egress,
             increment_ms: self.increment_ms,
             minimum_ms: self.minimum_ms,
-            memory_step_mb: 1,
-            bills_cold_start: false,
+            memory_step_mb: self.memory_step_mb,
+            bills_cold_start: self.bills_cold_start,
         };
         match (self.strategy, self.ceiling) {
             (StrategyName::Fixed, None) => Ok(Strategy::Fixed { tariff }),
@@ -114,23 +144,46 @@ impl Arguments {
         }
     }
 
+    /// Refuses what the adapter has no use for: it would seem to be in force.
+    fn check_adapter(&self) -> anyhow::Result<()> {
+        match self.adapter {
+            AdapterName::Agent if self.vcpus.is_some() => bail!("--vcpus goes with --adapter http; see --cpu-share"),
+            AdapterName::Http if self.endpoint.is_none() => bail!("--adapter http needs the --endpoint to call"),
+            AdapterName::Http if self.listen.is_some() => bail!("--listen goes with --adapter agent"),
+            AdapterName::Http if self.cpu_share.is_some() => {
+                bail!("--cpu-share goes with --adapter agent; see --vcpus")
+            }
+            AdapterName::Http if self.strategy != StrategyName::Fixed => {
+                bail!("--adapter http goes with --strategy fixed")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn settings(&self) -> anyhow::Result<ProviderSettings> {
+        self.check_adapter()?;
+        let cpu_share = self.cpu_share.unwrap_or(1.0);
+        let (adapter, vcpus) = match self.adapter {
+            AdapterName::Agent => (Adapter::Agent, cpu_share),
+            AdapterName::Http => (Adapter::Http, self.vcpus.unwrap_or(1.0)),
+        };
         let all = u32::try_from(self.memory_mb).unwrap_or(u32::MAX).min(merit_terms::MEMORY_MAX_MB);
         Ok(ProviderSettings {
             name: self.name.clone(),
             markets: self.markets.clone(),
             pool: PoolSize { memory_mb: self.memory_mb, slots: self.slots },
-            cpu_share: self.cpu_share,
+            cpu_share,
             strategy: self.strategy()?,
             free: self.free.quota()?,
             audience: self.audience.clone(),
             labels: self.labels.iter().cloned().collect(),
             offers_expire_after: self.offer_expires_after.map(Duration::from_secs),
-            vcpus_milli: milli(self.cpu_share),
+            vcpus_milli: milli(vcpus),
             memory_mb: 1..=self.largest_mb.unwrap_or(all),
             longest_ms: self.longest_ms,
             protection: self.protect,
             endpoint: self.endpoint.clone(),
+            adapter,
         })
     }
 }
@@ -163,21 +216,35 @@ pub(crate) async fn quoted(provider: &Provider, markets: usize) -> anyhow::Resul
     }
 }
 
+/// The provider, and where calls are taken.
+async fn start(
+    arguments: &Arguments,
+    settings: ProviderSettings,
+    exchange: Transport,
+) -> anyhow::Result<(Provider, String)> {
+    let failed = || format!("the provider {} could not start at {}", arguments.name, arguments.exchange.exchange);
+    if arguments.adapter == AdapterName::Http {
+        let provider = Provider::start_gateway(settings, exchange).await.with_context(failed)?;
+        let endpoint = provider.endpoint().to_owned();
+        return Ok((provider, endpoint));
+    }
+    let listener = listen(arguments.listen.unwrap_or(LISTEN), "--listen").await?;
+    let http = address(&listener)?;
+    let runtime = Runtime::new(RuntimeSettings { threads: arguments.slots, modules: MODULES_KEPT })?;
+    let provider = Provider::start(settings, exchange, listener, runtime).await.with_context(failed)?;
+    Ok((provider, format!("http://{http}")))
+}
+
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let settings = arguments.settings()?;
     let exchange = arguments.exchange.connect()?;
-    let listener = listen(arguments.listen, "--listen").await?;
-    let http = address(&listener)?;
-    let runtime = Runtime::new(RuntimeSettings { threads: arguments.slots, modules: MODULES_KEPT })?;
     let started = tokio::select! {
         // An exchange that does not answer yet is waited for.
         () = stop.cancelled() => return Ok(()),
-        started = Provider::start(settings, exchange, listener, runtime) => started,
+        started = start(&arguments, settings, exchange) => started,
     };
-    let mut provider = started.with_context(|| {
-        format!("the provider {} could not start at {}", arguments.name, arguments.exchange.exchange)
-    })?;
+    let (mut provider, ready) = started?;
     let quoted = tokio::select! {
         () = stop.cancelled() => Ok(()),
         quoted = quoted(&provider, arguments.markets.len()) => quoted,
@@ -187,7 +254,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Err(error);
     }
     if !stop.is_cancelled() {
-        println!("ready http://{http}");
+        println!("ready {ready}");
     }
     let ended = tokio::select! {
         () = stop.cancelled() => None,

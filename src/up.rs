@@ -8,7 +8,7 @@ use merit_proto::Transport;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
-use crate::broker::{AccessLogArguments, PageArguments};
+use crate::broker::{AccessLogArguments, AddressArguments, PageArguments};
 use crate::demo;
 use crate::exchange::{self, DataArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
@@ -38,6 +38,8 @@ pub(crate) struct Arguments {
     tls: TlsArguments,
     #[command(flatten)]
     access_log: AccessLogArguments,
+    #[command(flatten)]
+    addresses: AddressArguments,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -71,6 +73,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         access,
         tls: http_tls,
         access_log: arguments.access_log.share(),
+        addresses: arguments.addresses.policy(access),
     };
     let broker = Broker::new(http_listener, settings)?;
 

@@ -230,6 +230,9 @@ impl Running {
 
     /// One attempt, and the passing on of an answer that streams.
     async fn send(&mut self, grant: &v1::Grant, machine: &mut Dispatch, caller: &mut Caller) -> Input {
+        // An alias may be put to another revision meanwhile; all attempts run the one that was first granted.
+        let revision = v1::qualifier::Revision::Number(grant.revision);
+        self.qualifier = Some(v1::Qualifier { revision: Some(revision) });
         let started = Instant::now();
         let came = tokio::select! {
             biased;

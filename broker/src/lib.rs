@@ -4,6 +4,7 @@
 //! failure asks again with that provider left out.
 
 mod access_log;
+pub mod addresses;
 mod auth;
 mod brokerage;
 mod connections;

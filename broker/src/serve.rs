@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::retry::budget::TpsBudget;
 
 use crate::access_log::AccessLog;
+use crate::addresses::Policy;
 use crate::auth::{Keys, Operator, Rates, Unproven, guard};
 use crate::brokerage::Brokerage;
 use crate::doors::{
@@ -46,6 +47,8 @@ pub struct Settings {
     pub page: Page,
     pub access: Access,
     pub tls: Option<ServerTls>,
+    /// Where calls may go.
+    pub addresses: Policy,
     /// The share of requests that are logged, from 0 to 1; failures on this side always, unless it is 0.
     pub access_log: f64,
 }
@@ -66,6 +69,8 @@ pub enum StartError {
     KeysNeeded(SocketAddr),
     #[error("the metrics could not be registered")]
     Metrics(#[from] prometheus::Error),
+    #[error("the certificates that this machine trusts cannot be read")]
+    Roots(#[source] std::io::Error),
     #[error("the listener has no address")]
     Listener(#[from] std::io::Error),
 }
@@ -136,7 +141,7 @@ impl Broker {
             rates: Rates::new(settings.exchange.clone()),
             unproven: Unproven::default(),
             exchange: Exchange::new(settings.exchange),
-            upstream: Upstream::new(),
+            upstream: Upstream::new(settings.addresses).map_err(StartError::Roots)?,
             metrics: Metrics::new()?,
             page: settings.page,
             retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred,
-    Engine, FunctionSettings, Logon, MarketState, MarketTerms, NotSent, ProviderKind, PutFunction, Qualifier, Quote,
-    RegisterProvider, Reply, Settle,
+    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind,
+    Deferred, Engine, FunctionSettings, Logon, MarketState, MarketTerms, NotSent, ProviderKind, PutFunction, Qualifier,
+    Quote, RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
     AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, PoolSize, Price, ProviderId,
@@ -145,6 +145,8 @@ impl World {
             pools: self.pools(),
             quotas: Vec::new(),
             protection: None,
+            adapter: Adapter::Agent,
+            endpoint_trusted: false,
         }))
     }
 

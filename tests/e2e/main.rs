@@ -13,6 +13,7 @@ mod crash;
 mod events;
 mod fixture;
 mod health;
+mod http_adapter;
 mod journal;
 mod keys_grpc;
 mod lost_providers;

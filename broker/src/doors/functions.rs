@@ -6,10 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use bytes::Bytes;
+use merit_adapters::http;
 use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
-use merit_terms::{Budget, Money, Price};
+use merit_terms::{Budget, Money, Name, Price};
+use rust_decimal::Decimal as Exact;
+use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,6 +42,9 @@ const FIELDS: [&str; 12] = [
     "deployments",
     "module",
 ];
+const DEPLOYMENT_FIELDS: [&str; 2] = ["provider", "target"];
+/// What the exchange takes of one revision.
+const DEPLOYMENTS_MAX: usize = 64;
 const LIMIT_FIELDS: [&str; 5] = ["max_cost", "max_price", "max_latency_ms", "only", "ignore"];
 
 /// The body of `PUT /v1/functions/{name}`.
@@ -65,7 +72,7 @@ struct Definition {
     #[serde(default)]
     budgets: Vec<Budget>,
     #[serde(default)]
-    deployments: Vec<Value>,
+    deployments: Vec<Deployment>,
     /// The SHA-256 of a module that was uploaded before; the newest revision's otherwise.
     #[serde(default)]
     module: Option<String>,
@@ -77,6 +84,15 @@ fn default_memory_mb() -> u32 {
 
 fn default_timeout_ms() -> u32 {
     TIMEOUT_MS
+}
+
+/// Where a revision is deployed apart from its module.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deployment {
+    provider: String,
+    /// What to call there: at a function server a path or a URL, or nothing where its endpoint is the function.
+    target: String,
 }
 
 /// `"own"`, `"any"`, or a list of names.
@@ -106,12 +122,10 @@ impl Definition {
             check_fields("limits.", limits, &LIMIT_FIELDS)?;
         }
         check_budgets(&value)?;
-        let definition: Definition = typed(value)?;
-        // Accepting what is not enforced would be worse than refusing it.
-        if !definition.deployments.is_empty() {
-            return Err(ApiError::not_implemented("deployments other than a WebAssembly module"));
-        }
-        Ok(definition)
+        let deployments = value.get("deployments").and_then(Value::as_array).into_iter().flatten();
+        let mut deployments = deployments.filter_map(Value::as_object);
+        deployments.try_for_each(|deployment| check_fields("deployments.", deployment, &DEPLOYMENT_FIELDS))?;
+        typed(value)
     }
 
     fn code(&self) -> Result<v1::Code, ApiError> {
@@ -127,7 +141,7 @@ impl Definition {
             timeout_ms: self.timeout_ms,
             environment: self.environment.clone(),
             module,
-            deployments: BTreeMap::new(),
+            deployments: deployments(&self.deployments)?,
         })
     }
 
@@ -160,6 +174,42 @@ impl Definition {
             budgets: self.budgets.iter().map(Into::into).collect(),
         })
     }
+}
+
+/// Where a revision is deployed: each provider once, with a target that it may be called by.
+fn deployments(listed: &[Deployment]) -> Result<BTreeMap<String, String>, ApiError> {
+    if listed.len() > DEPLOYMENTS_MAX {
+        return Err(ApiError::malformed(format!("deployments: {}; at most {DEPLOYMENTS_MAX}", listed.len())));
+    }
+    let mut deployments = BTreeMap::new();
+    for (Deployment { provider, target }, index) in listed.iter().zip(0..) {
+        let wrong = |what: &str, why: String| Err(ApiError::malformed(format!("deployments[{index}].{what}: {why}")));
+        if let Err(error) = provider.parse::<Name>() {
+            return wrong("provider", error.to_string());
+        }
+        if let Err(why) = check_target(target) {
+            return wrong("target", why);
+        }
+        if deployments.insert(provider.clone(), target.clone()).is_some() {
+            return wrong("provider", format!("`{provider}` stands there twice"));
+        }
+    }
+    Ok(deployments)
+}
+
+/// A path or a URL as a function server is called, or a provider's own name of a function, such as an ARN.
+fn check_target(target: &str) -> Result<(), String> {
+    let is_http = target.starts_with('/') || target.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http"));
+    if is_http || target.is_empty() {
+        return http::check_target(target).map_err(|error| error.to_string());
+    }
+    let is_name = target.len() <= http::TARGET_MAX_BYTES && target.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_name { Ok(()) } else { Err(format!("visible ASCII, at most {} bytes", http::TARGET_MAX_BYTES)) }
+}
+
+fn deployments_json(code: &v1::Code) -> Value {
+    let told = |(provider, target): (&String, &String)| json!({"provider": provider, "target": target});
+    code.deployments.iter().map(told).collect()
 }
 
 pub(crate) async fn put(
@@ -227,7 +277,7 @@ async fn find(broker: &Broker, caller: &Caller, name: &str) -> Result<Option<v1:
     let request = v1::GetFunctionRequest { account: caller.account.to_string(), name: name.to_owned() };
     match answer(client.get_function(request)).await {
         Ok(function) => Ok(Some(function)),
-        Err(error) if error.status == http::StatusCode::NOT_FOUND => Ok(None),
+        Err(error) if error.status == StatusCode::NOT_FOUND => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -283,6 +333,7 @@ pub(crate) async fn revisions(
             "timeout_ms": code.timeout_ms,
             "environment": code.environment,
             "module": module_json(code),
+            "deployments": deployments_json(code),
         })
     });
     Ok(Json(json!({"revisions": revisions.collect::<Vec<_>>()})))
@@ -291,6 +342,46 @@ pub(crate) async fn revisions(
 #[derive(Deserialize)]
 struct Alias {
     revision: u32,
+    /// Of other revisions, at most one: the part of the calls that it gets.
+    #[serde(default)]
+    weights: BTreeMap<String, Value>,
+}
+
+impl Alias {
+    fn canary(&self) -> Result<Option<v1::Canary>, ApiError> {
+        let mut weights = self.weights.iter();
+        let Some((revision, weight)) = weights.next() else { return Ok(None) };
+        if weights.next().is_some() {
+            return Err(ApiError::malformed("weights: at most one revision besides the alias's own"));
+        }
+        let revision = revision.parse().map_err(|_| {
+            ApiError::malformed(format!("weights: `{revision}` is no revision; they are numbers, such as \"4\""))
+        })?;
+        let weight = thousandths(weight).ok_or_else(|| {
+            ApiError::malformed("weights: a weight is 0 to 1 with at most three decimal places, such as 0.1")
+        })?;
+        Ok(Some(v1::Canary { revision, weight }))
+    }
+}
+
+/// A part of 1 in thousandths; none if it is finer than that, or no part.
+fn thousandths(part: &Value) -> Option<u32> {
+    let part: Exact = match part {
+        Value::Number(number) => number.to_string().parse().ok()?,
+        Value::String(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    let thousandths = part * Exact::from(1000);
+    (thousandths.fract().is_zero() && thousandths <= Exact::from(1000)).then(|| thousandths.to_u32())?
+}
+
+/// For each alias with a canary, its part of the calls by its revision.
+fn weights_json(function: &v1::Function) -> Value {
+    let told = |(alias, canary): (&String, &v1::Canary)| {
+        let part = f64::from(canary.weight) / 1000.0;
+        (alias.clone(), json!({canary.revision.to_string(): part}))
+    };
+    function.canaries.iter().map(told).collect()
 }
 
 pub(crate) async fn put_alias(
@@ -300,9 +391,11 @@ pub(crate) async fn put_alias(
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let (name, alias) = (path_name(&name)?, path_name(&alias)?);
-    let Alias { revision } = read(&body, &["revision"])?;
+    let put: Alias = read(&body, &["revision", "weights"])?;
+    let canary = put.canary()?;
     let mut client = broker.exchange.registry.clone();
-    let request = v1::PutAliasRequest { account: caller.account.to_string(), name, alias, revision };
+    let request =
+        v1::PutAliasRequest { account: caller.account.to_string(), name, alias, revision: put.revision, canary };
     Ok(Json(function_json(&answer(client.put_alias(request)).await?)))
 }
 
@@ -329,6 +422,7 @@ fn function_json(function: &v1::Function) -> Value {
         "memory_mb": newest.memory_mb,
         "timeout_ms": newest.timeout_ms,
         "module": module_json(&newest),
+        "deployments": deployments_json(&newest),
         "environment": newest.environment,
         "idempotent": settings.idempotent,
         "providers": providers,
@@ -344,6 +438,69 @@ fn function_json(function: &v1::Function) -> Value {
         },
         "budgets": function.spending.iter().map(spending).collect::<Vec<_>>(),
         "aliases": aliases,
+        "weights": weights_json(function),
         "running": function.running,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(definition: Value) -> Result<v1::Code, String> {
+        let read = Definition::read(definition.to_string().as_bytes());
+        read.and_then(|definition| definition.code()).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn deployments_are_each_provider_once_with_a_target_that_can_be_called() {
+        let taken = |target: &str| code(json!({"deployments": [{"provider": "a", "target": target}]}));
+        for target in
+            ["", "/thumb", "/thumb?code=1", "https://a.example/x", "arn:aws:lambda:us-east-1:1:function:thumb:live"]
+        {
+            assert_eq!(taken(target).unwrap().deployments["a"], target);
+        }
+        for target in
+            ["//x", "/../x", "http://", "https://u@a", "/x#y", "two words", "caf\u{e9}", "a\nb", &"x".repeat(1025)]
+        {
+            assert!(taken(target).unwrap_err().starts_with("deployments[0].target: "), "{target}");
+        }
+        let refused = |deployments: Value| code(json!({"deployments": deployments})).unwrap_err();
+        let twice = refused(json!([{"provider": "a", "target": ""}, {"provider": "a", "target": "/x"}]));
+        assert!(twice.contains("deployments[1].provider: `a` stands there twice"), "{twice}");
+        assert!(refused(json!([{"provider": "A b", "target": ""}])).starts_with("deployments[0].provider: "));
+        assert!(refused(json!([{"provider": "a"}])).contains("target"));
+        assert!(refused(json!([{"provider": "a", "targte": ""}])).contains("did you mean `target`?"));
+        let many: Vec<Value> = (0..65).map(|number| json!({"provider": format!("p{number}"), "target": ""})).collect();
+        assert!(refused(json!(many)).contains("at most 64"));
+    }
+
+    #[test]
+    fn a_weight_is_a_part_of_one_in_thousandths() {
+        let canary = |weights: Value| {
+            let alias: Alias = serde_json::from_value(json!({"revision": 3, "weights": weights})).unwrap();
+            alias.canary().map(|canary| canary.map(|canary| (canary.revision, canary.weight)))
+        };
+        for (weight, thousandths) in [
+            (json!(0.1), 100),
+            (json!(0.001), 1),
+            (json!(0), 0),
+            (json!(1), 1000),
+            (json!("0.25"), 250),
+            (json!(0.999), 999),
+        ] {
+            assert_eq!(canary(json!({"4": weight})).unwrap(), Some((4, thousandths)), "{weight}");
+        }
+        assert_eq!(canary(json!({})).unwrap(), None);
+        for weight in [json!(0.0001), json!(1.001), json!(-0.1), json!("a"), json!(null), json!(2), json!(1e30)] {
+            assert!(canary(json!({"4": weight})).unwrap_err().message.contains("three decimal places"), "{weight}");
+        }
+        assert!(canary(json!({"four": 0.1})).is_err());
+        assert!(canary(json!({"4": 0.1, "5": 0.1})).unwrap_err().message.contains("at most one"));
+        let function = v1::Function {
+            canaries: BTreeMap::from([("live".to_owned(), v1::Canary { revision: 4, weight: 100 })]),
+            ..v1::Function::default()
+        };
+        assert_eq!(weights_json(&function), json!({"live": {"4": 0.1}}));
+    }
 }

@@ -8,13 +8,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use merit_adapters::{Answer, Passed, agent, http as plain};
 use merit_proto::v1::{Adapter, Grant, NotSent};
 use merit_terms::Time;
+use rustls::crypto::ring;
 
+use crate::addresses::{Connector, Policy, Trust, connector};
 use crate::dispatch::Input;
 use crate::payload::{Outgoing, Payload};
 
@@ -28,9 +30,15 @@ const ANSWER_GRACE: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept: shorter than agents keep theirs.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+type Connections = Client<HttpsConnector<Connector>, Outgoing>;
+
 /// Connections to providers, kept open and shared.
 #[derive(Clone)]
-pub(crate) struct Upstream(Client<HttpConnector, Outgoing>);
+pub(crate) struct Upstream {
+    /// To endpoints that the operator vouches for; never used for others.
+    trusted: Connections,
+    others: Connections,
+}
 
 /// What is sent with every attempt.
 #[derive(Clone, Debug)]
@@ -79,16 +87,34 @@ pub(crate) enum Came {
 }
 
 impl Upstream {
-    pub(crate) fn new() -> Upstream {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_WITHIN));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(1024)
-            .build(connector);
-        Upstream(client)
+    /// Connects by this policy, over TLS by the roots that the machine trusts.
+    pub(crate) fn new(policy: Policy) -> std::io::Result<Upstream> {
+        let policy = Arc::new(policy);
+        let connections = |trust| {
+            let connector = connector(policy.clone(), trust, |http| {
+                http.enforce_http(false);
+                http.set_nodelay(true);
+                http.set_connect_timeout(Some(CONNECT_WITHIN));
+            });
+            let connector = HttpsConnectorBuilder::new()
+                .with_provider_and_native_roots(ring::default_provider())?
+                .https_or_http()
+                .enable_all_versions()
+                .wrap_connector(connector);
+            let client = Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_MAX)
+                .pool_max_idle_per_host(1024)
+                .build(connector);
+            Ok::<_, std::io::Error>(client)
+        };
+        Ok(Upstream { trusted: connections(Trust::Operator)?, others: connections(Trust::Anybody)? })
+    }
+
+    /// Those for the call of a grant: what is said of an endpoint holds for no other place that a target names.
+    fn connections(&self, grant: &Grant) -> &Connections {
+        let is_vouched_for = grant.endpoint_trusted && plain::is_at_endpoint(&grant.target);
+        if is_vouched_for { &self.trusted } else { &self.others }
     }
 
     /// Sends one attempt and waits for its answer or what begins it, at most `within` and at most the lease's timeout.
@@ -116,9 +142,11 @@ impl Upstream {
             Ok(request) => request,
             Err(reason) => return not_sent(reason),
         };
-        let response = match self.0.request(request).await {
+        let response = match self.connections(grant).request(request).await {
             Ok(response) => response,
-            Err(error) if error.is_connect() => return not_sent("the provider does not accept connections".to_owned()),
+            Err(error) if error.is_connect() => {
+                return not_sent(format!("no connection to the provider: {}", cause(&error)));
+            }
             // What the caller did wrong with its payload is not the provider's fault.
             Err(_) if call.payload.fault().is_some() => {
                 let reason = "the payload could not be sent whole".to_owned();

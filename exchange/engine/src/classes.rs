@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use merit_terms::{AccountId, Limits, Name};
 
 use crate::bits::Bits;
-use crate::command::{Audience, Code, FunctionSettings};
+use crate::command::{Adapter, Audience, Code, FunctionSettings};
 use crate::registry::Provider;
 
 /// What decides who may run a revision, apart from what changes with time.
@@ -29,7 +29,7 @@ pub(crate) struct Class {
     terms: Terms,
     /// Revisions of it.
     members: u32,
-    /// Where a module is enough.
+    /// Where a module is enough, or the revision is deployed by name.
     pub(crate) allowed: Bits,
     /// Where the revision is deployed by name.
     pub(crate) deployed: Bits,
@@ -73,8 +73,9 @@ impl Terms {
 impl Class {
     fn admit(&mut self, index: usize, provider: &Provider) {
         let allowed = self.terms.allow(provider);
-        self.allowed.set(index, allowed);
-        self.deployed.set(index, allowed && self.terms.deployments.contains(&provider.name));
+        let deployed = self.terms.deployments.contains(&provider.name);
+        self.allowed.set(index, allowed && (deployed || provider.adapter == Adapter::Agent));
+        self.deployed.set(index, allowed && deployed);
     }
 }
 

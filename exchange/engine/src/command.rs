@@ -8,6 +8,8 @@ use merit_terms::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::registry::Canary;
+
 /// One command. Everything that changes the market is one of these.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -83,6 +85,8 @@ pub enum Command {
         function: FunctionId,
         alias: Name,
         revision: u32,
+        /// A share of its calls goes to another revision.
+        canary: Option<Canary>,
     },
     Logon(Box<Logon>),
     /// A heartbeat that states other pools than the engine knows.
@@ -316,6 +320,19 @@ pub struct Logon {
     /// What it sells under a quota. One that was there keeps what is used of it in its period.
     pub quotas: Vec<Quota>,
     pub protection: Option<Protection>,
+    pub adapter: Adapter,
+    /// Whether the operator vouches for the endpoint.
+    pub endpoint_trusted: bool,
+}
+
+/// How a provider is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Adapter {
+    /// By Merit's own agent, which runs what it is sent.
+    #[default]
+    Agent,
+    /// By any function server: it runs only what is deployed there by name.
+    Http,
 }
 
 /// A whole ladder: replaces what the provider offered in this market, all or nothing.

@@ -2,14 +2,15 @@
 //!
 //! Slots, and what can be computed from the rest, are left out. Same commands, same digest; two states
 //! with one digest decide alike. What rules 2 brought is encoded after the rest, and only where it is there, so that a
-//! journal of rules 1 gives the digest that it was written with; keys come after everything, so that one without keys does, too.
+//! journal of rules 1 gives the digest that it was written with; so is what came later still, where it is not as it was
+//! before; keys come after everything.
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Engine;
 use crate::bids::{Side, Sweep};
 use crate::book::{Offer, Seller};
-use crate::command::{AtDeadline, Audience, Bid, BrokerRequest, FunctionSettings, ProviderKind, Qualifier};
+use crate::command::{Adapter, AtDeadline, Audience, Bid, BrokerRequest, FunctionSettings, ProviderKind, Qualifier};
 use crate::event::{LeaseState, Resting};
 use crate::health::BackOff;
 use crate::keys::Key;
@@ -263,11 +264,11 @@ impl Engine {
                 let pool = &self.shelf.pools[*slot as usize];
                 entity.int(pool.size.memory_mb).int(pool.size.slots).int(pool.leased_mb).int(pool.leases)
             });
-        if !self.is_new() {
-            return entity.hash();
-        }
         let (limits, health) = (&provider.limits, &provider.health);
-        entity
+        if !self.is_new() {
+            return called(entity, provider).hash();
+        }
+        let entity = entity
             .each(provider.quotas.iter(), |entity, allowance| {
                 let (requests, energy_mb_ms) = allowance.used(&self.calendar);
                 let quota = &allowance.quota;
@@ -293,8 +294,8 @@ impl Engine {
             .each(health.users.iter(), |entity, user| match user {
                 None => entity.int(0),
                 Some((account, at)) => entity.int(1).int(account.number()).time(*at),
-            })
-            .hash()
+            });
+        called(entity, provider).hash()
     }
 
     fn function_hashes<'a>(&'a self, function: &'a Function) -> impl Iterator<Item = u128> + 'a {
@@ -315,6 +316,12 @@ impl Engine {
         let entity = match self.is_new() {
             true => self.spending_of(entity.budgets(&settings.budgets), &function.spending),
             false => entity,
+        };
+        let entity = match function.canaries.is_empty() {
+            true => entity,
+            false => entity.each(function.canaries.iter(), |entity, (alias, canary)| {
+                entity.text(alias.as_str()).int(canary.revision).int(canary.weight)
+            }),
         };
         let revisions = function.revisions.iter().enumerate();
         let revisions = revisions.map(move |(number, revision)| self.revision_hash(function, number as u64, revision));
@@ -432,6 +439,14 @@ fn key_hash(key: &Key) -> u128 {
         .int(key.revoked)
         .option(key.previous_until.map(Time::micros))
         .hash()
+}
+
+/// How a provider is called, where it is not by an agent at an endpoint that nobody vouches for.
+fn called(entity: Entity, provider: &Provider) -> Entity {
+    match (provider.adapter, provider.endpoint_trusted) {
+        (Adapter::Agent, false) => entity,
+        (adapter, trusted) => entity.int(adapter == Adapter::Http).int(trusted),
+    }
 }
 
 fn audience(entity: Entity, settings: &FunctionSettings) -> Entity {

@@ -45,9 +45,9 @@ use merit_terms::{AccountId, ProviderId, Refusal, Time};
 
 pub use bids::EXAMINED_MAX;
 pub use command::{
-    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, BrokerSession, Code, Command, Correction, CorrectionKind,
-    Deferred, Forgotten, FunctionSettings, Grant, LeaseTerms, Logon, MarketState, MarketTerms, NotSent, ProviderKind,
-    ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle, Settlement,
+    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, BrokerSession, Code, Command, Correction,
+    CorrectionKind, Deferred, Forgotten, FunctionSettings, Grant, LeaseTerms, Logon, MarketState, MarketTerms, NotSent,
+    ProviderKind, ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle, Settlement,
 };
 pub use due::EXPIRIES_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
@@ -55,7 +55,7 @@ pub use keys::Key;
 pub use ledger::{Account, FEES, LOSSES_NAME, OUTSIDE};
 pub use matching::{Candidate, MeritOrder, Refused};
 pub use plain::PlainBook;
-pub use registry::{Function, LIVE, Market, Provider, Revision};
+pub use registry::{Canary, Function, LIVE, Market, Provider, Revision, WEIGHT_MAX};
 pub use views::{HealthView, PoolView, QuotaView, SpendingOf};
 
 /// The newest rules that this engine has; it has those before, too.
@@ -212,8 +212,8 @@ impl Engine {
                 Ok(Reply::Function { function, revision })
             }
             Command::DeleteFunction { function } => self.registry.delete_function(*function).map(|()| Reply::Done),
-            Command::PutAlias { function, alias, revision } => {
-                self.registry.put_alias(*function, alias, *revision).map(|()| Reply::Done)
+            Command::PutAlias { function, alias, revision, canary } => {
+                self.registry.put_alias(*function, alias, *revision, *canary).map(|()| Reply::Done)
             }
             Command::Logon(logon) => self.logon(logon, events),
             Command::StatePools { provider, session, pools } => self.state_pools(*provider, *session, pools, events),

@@ -226,7 +226,9 @@ impl Engine {
         if function.account != bid.account {
             return Err(unknown_function(bid.function)); // its name is not theirs to learn
         }
-        let number = function.resolve(&bid.qualifier)?;
+        // The number of its first attempt: that of the next command, unless it has been made.
+        let call = bid.invocation.map_or(self.sequence + 1, |first| first.sequence);
+        let number = function.revision_of(&bid.qualifier, call)?;
         let revision = function
             .revision(number)
             .ok_or_else(|| Refusal::Unknown { what: "revision", name: format!("{}:{number}", function.name) })?;

@@ -2,6 +2,7 @@
 //!
 //! Owns names and definitions; never decides a match.
 
+mod canaries;
 mod checks;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -11,13 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::Classes;
 use crate::command::{
-    Code, FunctionSettings, MarketTerms, ProviderKind, ProviderLimits, PutFunction, Qualifier, RegisterProvider,
+    Adapter, Code, FunctionSettings, MarketTerms, ProviderKind, ProviderLimits, PutFunction, Qualifier,
+    RegisterProvider,
 };
 use crate::durations::Durations;
 use crate::estimate::Ratio;
 use crate::health::{ProviderHealth, Recoveries};
 use crate::ledger::Spending;
 use crate::quotas::Allowance;
+pub use canaries::{Canary, WEIGHT_MAX};
 use checks::check_function;
 pub(crate) use checks::{
     check_budgets, check_reason, check_texts, invalid, unknown_function, unknown_provider, within, within_limit,
@@ -43,6 +46,9 @@ pub struct Function {
     pub aliases: BTreeMap<Name, u32>,
     /// The revision that `live` was put to; none: the newest.
     pub live: Option<u32>,
+    /// Of aliases, `live` included, that send a share of their calls to a second revision.
+    #[serde(default)]
+    pub canaries: BTreeMap<Name, Canary>,
     /// Leases whose capacity has not returned.
     pub running: u32,
     pub deleted: bool,
@@ -77,6 +83,11 @@ pub struct Provider {
     pub session: u32,
     pub online: bool,
     pub endpoint: String,
+    #[serde(default)]
+    pub adapter: Adapter,
+    /// Whether the operator vouches for the endpoint.
+    #[serde(default)]
+    pub endpoint_trusted: bool,
     pub(crate) last_quote: u64,
     /// How its durations compare with the median of others, over all functions.
     pub(crate) general_ratio: Ratio,
@@ -140,7 +151,7 @@ impl Function {
         self.revisions.get_mut(number.checked_sub(1)? as usize)
     }
 
-    /// The revision that `qualifier` names at present.
+    /// The revision that `qualifier` names at present, apart from shares of its calls.
     pub fn resolve(&self, qualifier: &Qualifier) -> Result<u32, Refusal> {
         let unknown = |what, name: String| Refusal::Unknown { what, name: format!("{}:{name}", self.name) };
         match qualifier {
@@ -192,6 +203,8 @@ impl Registry {
             session: 0,
             online: false,
             endpoint: String::new(),
+            adapter: Adapter::default(),
+            endpoint_trusted: false,
             last_quote: 0,
             general_ratio: Ratio::default(),
             quotas: Vec::new(),
@@ -220,6 +233,14 @@ impl Registry {
         let before: Vec<_> = std::mem::replace(&mut provider.labels, labels.clone()).into_iter().collect();
         self.admit(id, &before);
         Ok(())
+    }
+
+    /// Takes down how a provider is called.
+    pub(crate) fn set_adapter(&mut self, id: ProviderId, adapter: Adapter) {
+        let provider = &mut self.providers[id.index()];
+        if std::mem::replace(&mut provider.adapter, adapter) != adapter {
+            self.admit(id, &[]);
+        }
     }
 
     /// Builds what can be computed from the rest.
@@ -271,6 +292,7 @@ impl Registry {
                     revisions: Vec::new(),
                     aliases: BTreeMap::new(),
                     live: None,
+                    canaries: BTreeMap::new(),
                     running: 0,
                     deleted: false,
                     spending: Spending::default(),
@@ -317,11 +339,18 @@ impl Registry {
         }
     }
 
-    pub(crate) fn put_alias(&mut self, id: FunctionId, alias: &Name, revision: u32) -> Result<(), Refusal> {
+    pub(crate) fn put_alias(
+        &mut self,
+        id: FunctionId,
+        alias: &Name,
+        revision: u32,
+        canary: Option<Canary>,
+    ) -> Result<(), Refusal> {
         let function = self.functions.get_mut(id.index()).filter(|f| !f.deleted).ok_or_else(|| unknown_function(id))?;
-        if function.revision(revision).is_none() {
-            return Err(Refusal::Unknown { what: "revision", name: format!("{}:{revision}", function.name) });
+        for number in [Some(revision), canary.map(|canary| canary.revision)].into_iter().flatten() {
+            function.resolve(&Qualifier::Revision(number))?;
         }
+        canary.map_or(Ok(()), |canary| canary.check(revision))?;
         if alias.as_str() == LIVE {
             function.live = Some(revision);
         } else {
@@ -330,6 +359,7 @@ impl Registry {
             }
             function.aliases.insert(alias.clone(), revision);
         }
+        function.put_canary(alias, canary);
         Ok(())
     }
 
@@ -338,6 +368,7 @@ impl Registry {
         function.deleted = true;
         function.aliases.clear();
         function.live = None;
+        function.canaries.clear();
         Ok(())
     }
 

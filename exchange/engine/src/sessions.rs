@@ -32,8 +32,10 @@ impl Engine {
         provider.last_quote = 0;
         provider.endpoint.clone_from(&logon.endpoint);
         provider.protection = logon.protection;
+        provider.endpoint_trusted = logon.endpoint_trusted;
         quotas::state(id, &mut provider.quotas, &logon.quotas, &mut self.dues);
         let (session, name) = (provider.session, provider.name.clone());
+        self.registry.set_adapter(id, logon.adapter);
         self.shelf.state_pools(id, &logon.pools, events);
         self.wake_bids();
         // What a logout left may draw on quotas that are stated higher now.

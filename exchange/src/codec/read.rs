@@ -36,12 +36,15 @@ pub(super) fn command(record: record::Command) -> Result<Command, FieldError> {
             function: FunctionId::new(r.function),
             alias: parse("alias", &r.alias)?,
             revision: r.revision,
+            canary: r.canary.map(canary_from_proto),
         },
         R::Logon(r) => Command::Logon(Box::new(engine::Logon {
             provider: ProviderId::new(r.provider),
             endpoint: r.endpoint,
             pools: pools(r.pools),
             quotas: r.quotas.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            adapter: adapter_from_proto(r.adapter)?,
+            endpoint_trusted: r.endpoint_trusted,
             protection: r.protection.map(Into::into),
         })),
         R::StatePools(r) => {

@@ -204,7 +204,13 @@ fn account_commands() -> Vec<Command> {
         put_function(Audience::Any),
         put_function(Audience::Listed(vec![name("edge-1")])),
         Command::DeleteFunction { function: FunctionId::new(3) },
-        Command::PutAlias { function: FunctionId::new(3), alias: name("live"), revision: 2 },
+        Command::PutAlias { function: FunctionId::new(3), alias: name("live"), revision: 2, canary: None },
+        Command::PutAlias {
+            function: FunctionId::new(3),
+            alias: name("live"),
+            revision: 2,
+            canary: Some(Canary { revision: 1, weight: 100 }),
+        },
     ]
 }
 
@@ -227,8 +233,11 @@ fn provider_commands() -> Vec<Command> {
         pools: pools.clone(),
         quotas: vec![quota, commitment],
         protection: Some(Protection { leases: 10, within_ms: 100 }),
+        adapter: Adapter::Http,
+        endpoint_trusted: true,
     };
-    let bare = Logon { quotas: Vec::new(), protection: None, ..logon.clone() };
+    let adapter = Adapter::Agent;
+    let bare = Logon { adapter, endpoint_trusted: false, quotas: Vec::new(), protection: None, ..logon.clone() };
     let plain = Rung { labels: BTreeMap::new(), audience: Vec::new(), quota: None, expires: None, ..rung() };
     let rungs = vec![rung(), plain];
     vec![

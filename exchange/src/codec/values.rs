@@ -30,6 +30,30 @@ pub(crate) fn kind_from_proto(kind: v1::ProviderKind) -> Result<engine::Provider
     }
 }
 
+pub(crate) fn adapter_to_proto(adapter: engine::Adapter) -> v1::Adapter {
+    match adapter {
+        engine::Adapter::Agent => v1::Adapter::Agent,
+        engine::Adapter::Http => v1::Adapter::Http,
+    }
+}
+
+/// By its number: one that is not known is refused, never taken for another.
+pub(crate) fn adapter_from_proto(adapter: i32) -> Result<engine::Adapter, FieldError> {
+    match v1::Adapter::try_from(adapter) {
+        Ok(v1::Adapter::Agent) => Ok(engine::Adapter::Agent),
+        Ok(v1::Adapter::Http) => Ok(engine::Adapter::Http),
+        Err(unknown) => Err(FieldError::new("adapter", unknown)),
+    }
+}
+
+pub(crate) fn canary_to_proto(canary: engine::Canary) -> v1::Canary {
+    v1::Canary { revision: canary.revision, weight: canary.weight }
+}
+
+pub(crate) fn canary_from_proto(canary: v1::Canary) -> engine::Canary {
+    engine::Canary { revision: canary.revision, weight: canary.weight }
+}
+
 pub(crate) fn code_to_proto(code: &engine::Code) -> v1::Code {
     v1::Code {
         memory_mb: code.memory_mb,

@@ -33,15 +33,20 @@ pub(super) fn record(command: &Command) -> record::Command {
         Command::DeleteFunction { function } => {
             R::DeleteFunction(record::DeleteFunction { function: function.number() })
         }
-        Command::PutAlias { function, alias, revision } => {
-            R::PutAlias(record::PutAlias { function: function.number(), alias: alias.to_string(), revision: *revision })
-        }
+        Command::PutAlias { function, alias, revision, canary } => R::PutAlias(record::PutAlias {
+            function: function.number(),
+            alias: alias.to_string(),
+            revision: *revision,
+            canary: canary.map(canary_to_proto),
+        }),
         Command::Logon(logon) => R::Logon(record::Logon {
             provider: logon.provider.number(),
             endpoint: logon.endpoint.clone(),
             pools: logon.pools.iter().map(Into::into).collect(),
             quotas: logon.quotas.iter().map(Into::into).collect(),
             protection: logon.protection.map(Into::into),
+            adapter: adapter_to_proto(logon.adapter).into(),
+            endpoint_trusted: logon.endpoint_trusted,
         }),
         Command::StatePools { provider, session, pools } => R::StatePools(record::StatePools {
             provider: provider.number(),

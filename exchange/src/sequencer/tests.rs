@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use merit_engine::{Logon, ProviderKind, RegisterProvider, Reply};
+use merit_engine::{Adapter, Logon, ProviderKind, RegisterProvider, Reply};
 use merit_terms::{AccountId, PoolSize, ProviderId};
 
 use super::*;
@@ -38,7 +38,15 @@ fn log_on(sequencer: &Sequencer) -> (ProviderId, u32) {
     let Reply::Provider(provider) = must(sequencer, Command::RegisterProvider(registered)) else { panic!() };
     let endpoint = "http://127.0.0.1:9".to_owned();
     let pools = vec![PoolSize { memory_mb: 1024, slots: 8 }];
-    let logon = Logon { provider, endpoint, pools, quotas: Vec::new(), protection: None };
+    let logon = Logon {
+        provider,
+        endpoint,
+        pools,
+        quotas: Vec::new(),
+        protection: None,
+        adapter: Adapter::Agent,
+        endpoint_trusted: false,
+    };
     let Reply::Session(session) = must(sequencer, Command::Logon(Box::new(logon))) else { panic!() };
     (provider, session)
 }

@@ -3,7 +3,7 @@
 use merit_engine::{Engine, Grant};
 use merit_proto::v1;
 
-use crate::codec::lease_terms_to_proto;
+use crate::codec::{adapter_to_proto, lease_terms_to_proto};
 use crate::open::Exchange;
 
 /// What the engine knows of a grant; what is left to do needs keys, and not the engine.
@@ -50,9 +50,9 @@ impl Dispatchable {
             idempotent: function.settings.idempotent,
             proof: None,
             request: grant.request.map_or(0, |request| request.number),
-            adapter: v1::Adapter::Agent.into(),
-            target: String::new(),
-            endpoint_trusted: false,
+            adapter: adapter_to_proto(provider.adapter).into(),
+            target: revision.code.deployments.get(&provider.name).cloned().unwrap_or_default(),
+            endpoint_trusted: provider.endpoint_trusted,
         };
         Some(Dispatchable { grant: told, claims, terms: lease_terms_to_proto(terms) })
     }

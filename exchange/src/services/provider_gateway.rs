@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::provider_session::OnSession;
 use super::{parse, unknown};
+use crate::codec::adapter_from_proto;
 use crate::identity::{Identity, caller};
 use crate::open::Exchange;
 
@@ -115,8 +116,16 @@ impl Exchange {
             None => return Err(unknown("provider", name.as_str())),
         };
         let pools: Vec<PoolSize> = logon.pools.iter().map(Into::into).collect();
-        let (stated, protection) = (pools.clone(), logon.protection.map(Into::into));
-        let command = Logon { provider, endpoint: logon.endpoint, pools: stated, quotas, protection };
+        let command = Logon {
+            provider,
+            pools: pools.clone(),
+            quotas,
+            protection: logon.protection.map(Into::into),
+            adapter: adapter_from_proto(logon.adapter)?,
+            // Only an operator's own key vouches for where calls go.
+            endpoint_trusted: caller.is_operator() && !matches!(caller, Identity::Keyless | Identity::InProcess),
+            endpoint: logon.endpoint,
+        };
         let (reply, _) = self.command(&Command::Logon(Box::new(command))).await?;
         let Reply::Session(session) = reply else {
             return Err(Status::internal("the logon answered something else than a session"));

@@ -9,7 +9,9 @@ use tonic::{Request, Response, Status};
 
 use super::standing::{account_to_proto, budgets_to_proto, providers_to_proto};
 use super::{parse, unavailable, unknown};
-use crate::codec::{code_from_proto, code_to_proto, settings_from_proto, settings_to_proto};
+use crate::codec::{
+    canary_from_proto, canary_to_proto, code_from_proto, code_to_proto, settings_from_proto, settings_to_proto,
+};
 use crate::identity::caller;
 use crate::open::Exchange;
 
@@ -81,7 +83,8 @@ impl Registry for Exchange {
         let account = self.own_account(caller, &request.account)?;
         let function = self.function_id(account, &request.name)?;
         let alias = parse("alias", &request.alias)?;
-        let command = Command::PutAlias { function, alias, revision: request.revision };
+        let canary = request.canary.map(canary_from_proto);
+        let command = Command::PutAlias { function, alias, revision: request.revision, canary };
         let (_, sequence) = self.command(&command).await?;
         self.answer(function, sequence)
     }
@@ -132,6 +135,7 @@ fn newest_module(engine: &Engine, account: AccountId, name: &Name) -> Option<[u8
 }
 
 fn to_proto(engine: &Engine, id: FunctionId, function: &Function, sequence: u64) -> v1::Function {
+    let canaries = function.canaries.iter();
     v1::Function {
         account: engine.account(function.account).map_or_else(|_| String::new(), |account| account.name.clone()),
         name: function.name.to_string(),
@@ -139,6 +143,7 @@ fn to_proto(engine: &Engine, id: FunctionId, function: &Function, sequence: u64)
         revisions: function.revisions.iter().map(|revision| code_to_proto(&revision.code)).collect(),
         aliases: function.aliases.iter().map(|(alias, revision)| (alias.to_string(), *revision)).collect(),
         live: function.resolve(&merit_engine::Qualifier::Live).unwrap_or(0),
+        canaries: canaries.map(|(alias, canary)| (alias.to_string(), canary_to_proto(*canary))).collect(),
         running: function.running,
         sequence,
         spending: budgets_to_proto(engine, SpendingOf::Function(id), &function.settings.budgets),

@@ -1,10 +1,12 @@
-//! A provider: its host, its invocation server and its session, from start to stop.
+//! A provider: its host, its invocation server and its session, from start to stop. One of a function server has only
+//! the session.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use merit_proto::v1::Adapter;
 use merit_proto::{Transport, v1};
 use merit_wasm::{Host, HostError, HostSettings, Runtime};
 use tokio::net::TcpListener;
@@ -14,7 +16,7 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::code::Revisions;
 use crate::invocations::Invocations;
 use crate::server::Server;
-use crate::session::{self, Machine, RUNS_MAX, SessionError, Standing, Told};
+use crate::session::{self, Credentials, Machine, RUNS_MAX, Ran, SessionError, Standing, Told};
 use crate::settings::{ProviderSettings, SettingsError};
 
 /// Why a provider did not start.
@@ -26,6 +28,10 @@ pub enum StartError {
     Listener(#[source] io::Error),
     #[error("the listener takes calls on every address; say with `endpoint` at which one brokers reach it")]
     NoEndpoint,
+    #[error("a function server at no endpoint; say with `endpoint` where it is")]
+    NoGateway,
+    #[error("only an agent runs calls; what stands at another endpoint is sold without one")]
+    NotAnAgent,
     #[error("cannot start the WebAssembly host")]
     Host(#[from] HostError),
     #[error(transparent)]
@@ -57,6 +63,12 @@ pub struct Provider {
     stop_session: watch::Sender<bool>,
     /// None once its end was told.
     session: Option<JoinHandle<Result<(), SessionError>>>,
+    /// None where something else takes the calls.
+    floor: Option<Floor>,
+}
+
+/// Where calls run.
+struct Floor {
     invocations: Arc<Invocations>,
     server: Server,
 }
@@ -72,6 +84,9 @@ impl Provider {
         runtime: Arc<Runtime>,
     ) -> Result<Provider, StartError> {
         settings.check()?;
+        if settings.adapter != Adapter::Agent {
+            return Err(StartError::NotAnAgent);
+        }
         let endpoint = match &settings.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => endpoint_at(listener.local_addr().map_err(StartError::Listener)?)?,
@@ -79,15 +94,38 @@ impl Provider {
         let host_settings = HostSettings { threads: settings.pool.slots, cpu_share: settings.cpu_share };
         let host = Host::new(Arc::clone(&runtime), host_settings)?;
 
-        let (credentials, mut trusted) = watch::channel(None);
+        let (credentials, trusted) = watch::channel(None);
         let revisions = Revisions::new(transport.clone(), runtime);
         let (runs, ran) = mpsc::channel(RUNS_MAX);
-        let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted.clone(), host, revisions, runs));
+        let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted, host, revisions, runs));
         let server = Server::start(listener, Arc::clone(&invocations).router());
 
+        let floor = Some(Floor { invocations, server });
+        Provider::log_on(&settings, transport, endpoint, credentials, ran, floor).await
+    }
+
+    /// Sells what stands at the endpoint of the settings, which takes its calls itself: logs on, and is ready when the
+    /// exchange has welcomed it. Runs nothing.
+    pub async fn start_gateway(settings: ProviderSettings, transport: Transport) -> Result<Provider, StartError> {
+        settings.check()?;
+        let endpoint = settings.endpoint.clone().ok_or(StartError::NoGateway)?;
+        let (credentials, _) = watch::channel(None);
+        let (_, nothing_ran) = mpsc::channel(1);
+        Provider::log_on(&settings, transport, endpoint, credentials, nothing_ran, None).await
+    }
+
+    async fn log_on(
+        settings: &ProviderSettings,
+        transport: Transport,
+        endpoint: String,
+        credentials: watch::Sender<Option<Credentials>>,
+        ran: mpsc::Receiver<Ran>,
+        floor: Option<Floor>,
+    ) -> Result<Provider, StartError> {
+        let mut trusted = credentials.subscribe();
         let (standing, standing_now) = watch::channel(Standing::default());
         let (stop_session, stop) = watch::channel(false);
-        let machine = machine(&settings, endpoint.clone());
+        let machine = machine(settings, endpoint.clone());
         let told = Told { credentials, standing };
         let mut session = tokio::spawn(session::run(settings.name.to_string(), machine, transport, told, ran, stop));
         tokio::select! {
@@ -95,7 +133,7 @@ impl Provider {
             Ok(_) = trusted.wait_for(Option::is_some) => {}
             ended = &mut session => ended.map_err(SessionEnd::from)?.map_err(SessionEnd::from)?,
         }
-        Ok(Provider { endpoint, standing: standing_now, stop_session, session: Some(session), invocations, server })
+        Ok(Provider { endpoint, standing: standing_now, stop_session, session: Some(session), floor })
     }
 
     /// Where brokers reach it.
@@ -124,9 +162,11 @@ impl Provider {
     pub async fn stop(mut self, within: Duration) -> Result<(), StopError> {
         self.stop_session.send_replace(true);
         let ended = self.ended().await;
-        self.invocations.drain();
-        if !self.server.stop(within).await {
-            return Err(StopError::CutOff);
+        if let Some(Floor { invocations, server }) = self.floor.take() {
+            invocations.drain();
+            if !server.stop(within).await {
+                return Err(StopError::CutOff);
+            }
         }
         Ok(ended?)
     }
@@ -137,6 +177,7 @@ fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
         provider: settings.name.to_string(),
         pools: vec![(&settings.pool).into()],
         endpoint,
+        adapter: settings.adapter.into(),
         quotas: settings.free.iter().map(Into::into).collect(),
         protection: settings.protection.map(Into::into),
         ..v1::Logon::default()

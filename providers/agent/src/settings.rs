@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use merit_proto::v1::Adapter;
 use merit_terms::{MarketName, Name, PoolSize, Protection, Quota, Rung};
 
 use crate::strategy::Strategy;
@@ -35,8 +36,10 @@ pub struct ProviderSettings {
     pub longest_ms: u32,
     /// When all offers are to be pulled because they are leased too fast; none: never.
     pub protection: Option<Protection>,
-    /// Where brokers reach the invocation server; none: at the address of its listener.
+    /// Where brokers reach what takes the calls; none: at the address of the listener of the invocation server.
     pub endpoint: Option<String>,
+    /// What stands there: an agent, or a function server that knows nothing of Merit.
+    pub adapter: Adapter,
 }
 
 /// Settings that no provider can work with.

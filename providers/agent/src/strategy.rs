@@ -1,6 +1,7 @@
 //! Quoting strategies: from settings to a ladder of rungs. Pure functions; a ladder needs no requoting while the pool
 //! fills, because the exchange sells its cheapest rung with room.
 
+use merit_proto::v1::Adapter;
 use merit_terms::{Price, Quota, Rung, Tariff};
 
 use crate::settings::ProviderSettings;
@@ -80,7 +81,8 @@ fn rung(of: &ProviderSettings, id: u32, capacity_mb: u64, tariff: Tariff) -> Run
         memory_min_mb: *of.memory_mb.start(),
         memory_max_mb: *of.memory_mb.end(),
         longest_ms: of.longest_ms,
-        enforces_timeout: true,
+        // A function server may go on beyond what a broker waits for.
+        enforces_timeout: of.adapter == Adapter::Agent,
         labels: of.labels.clone(),
         audience: of.audience.clone(),
         quota: None,
@@ -128,6 +130,7 @@ mod tests {
             longest_ms: 60_000,
             protection: None,
             endpoint: None,
+            adapter: Adapter::Agent,
         }
     }
 

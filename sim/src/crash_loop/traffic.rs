@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred,
-    Engine, FunctionSettings, LeaseState, Logon, NotSent, OUTSIDE, ProviderKind, PutFunction, Qualifier, Quote,
-    RegisterProvider, Settle,
+    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind,
+    Deferred, Engine, FunctionSettings, LeaseState, Logon, NotSent, OUTSIDE, ProviderKind, PutFunction, Qualifier,
+    Quote, RegisterProvider, Settle,
 };
 use merit_terms::{
     AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, Period, PoolSize, Price,
@@ -171,6 +171,8 @@ impl Traffic {
             pools,
             quotas,
             protection,
+            adapter: Adapter::Agent,
+            endpoint_trusted: false,
         })))
     }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use merit_engine::{
-    AccountLimits, Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Logon, ProviderKind, PutFunction,
-    Qualifier, Quote, RegisterProvider, Reply, Settle,
+    AccountLimits, Adapter, Audience, Bid, Code, Command, Engine, Event, FunctionSettings, Logon, ProviderKind,
+    PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
     AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, Period, PoolSize, Price,
@@ -117,6 +117,8 @@ impl BenchMarket {
             pools: vec![POOL],
             quotas: Vec::new(),
             protection: None,
+            adapter: Adapter::Agent,
+            endpoint_trusted: false,
         })))?;
         self.providers.push(provider);
         Ok(())

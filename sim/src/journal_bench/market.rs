@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    Audience, Bid, Code, Command, Correction, CorrectionKind, FunctionSettings, Logon, ProviderKind, PutFunction,
-    Qualifier, Quote, RULES, RegisterProvider, Reply, Settle,
+    Adapter, Audience, Bid, Code, Command, Correction, CorrectionKind, FunctionSettings, Logon, ProviderKind,
+    PutFunction, Qualifier, Quote, RULES, RegisterProvider, Reply, Settle,
 };
 use merit_exchange::Sequencer;
 use merit_terms::{
@@ -105,7 +105,15 @@ fn open_provider(
         return Err(JournalBenchError::Reply);
     };
     let endpoint = "http://bench.invalid".to_owned();
-    let logon = Logon { provider, endpoint, pools: vec![POOL], quotas: Vec::new(), protection: None };
+    let logon = Logon {
+        provider,
+        endpoint,
+        pools: vec![POOL],
+        quotas: Vec::new(),
+        protection: None,
+        adapter: Adapter::Agent,
+        endpoint_trusted: false,
+    };
     let Reply::Session(session) = must(sequencer, &Command::Logon(Box::new(logon)))? else {
         return Err(JournalBenchError::Reply);
     };

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use merit_engine::{
-    Audience, Code, Command, Engine, FunctionSettings, Logon, ProviderKind, PutFunction, Quote, RegisterProvider, Reply,
+    Adapter, Audience, Code, Command, Engine, FunctionSettings, Logon, ProviderKind, PutFunction, Quote,
+    RegisterProvider, Reply,
 };
 use merit_terms::{AccountId, FunctionId, Limits, MarketName, Money, Name};
 
@@ -72,7 +73,15 @@ impl World {
             return Err(WorldError::Reply);
         };
         let endpoint = format!("http://{}.invalid", seller.name);
-        let logon = Logon { provider, endpoint, pools: vec![seller.pool], quotas: Vec::new(), protection: None };
+        let logon = Logon {
+            provider,
+            endpoint,
+            pools: vec![seller.pool],
+            quotas: Vec::new(),
+            protection: None,
+            adapter: Adapter::Agent,
+            endpoint_trusted: false,
+        };
         let Reply::Session(session) = self.must(Command::Logon(Box::new(logon)))? else {
             return Err(WorldError::Reply);
         };

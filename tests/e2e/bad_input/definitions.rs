@@ -48,9 +48,9 @@ async fn an_unusable_definition_is_refused_by_its_field(shape: Shape) {
     let absent = "0".repeat(64);
     let nowhere = put(&market, "/v1/functions/echo", json!({"module": absent}).to_string()).await;
     assert_refused(&nowhere, 404, "not_found", &["module", &absent]);
-    let later = json!({"deployments": [{"provider": "a"}]});
-    let answer = put(&market, "/v1/functions/echo", later.to_string()).await;
-    assert_refused(&answer, 501, "not_implemented", &["deployments"]);
+    let halfway = json!({"deployments": [{"provider": "a"}]});
+    let answer = put(&market, "/v1/functions/echo", halfway.to_string()).await;
+    assert_refused(&answer, 400, "malformed", &["deployments", "target"]);
     assert_eq!(market.get("/v1/functions/echo").await.json(), before);
     assert_unharmed(&market).await;
     market.stop().await;

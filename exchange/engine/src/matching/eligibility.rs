@@ -7,7 +7,7 @@ use merit_terms::{Money, Price, ProviderId, Reason, Usage};
 use super::{Asked, Candidate, index};
 use crate::Engine;
 use crate::book::{Offer, OfferSlot};
-use crate::command::{Audience, MarketState, ProviderKind};
+use crate::command::{Adapter, Audience, MarketState, ProviderKind};
 use crate::durations::Predicted;
 use crate::quotas::worst_energy_mb_ms;
 use crate::registry::{Provider, within};
@@ -169,7 +169,9 @@ fn why_not(asked: &Asked<'_>, offer: &Offer, provider: &Provider, by_module: boo
     let limits = [&asked.bid.limits, &settings.limits];
     if !allowed {
         Reason::NotAllowed
-    } else if !by_module && !asked.revision.code.deployments.contains_key(&provider.name) {
+    } else if !(by_module && provider.adapter == Adapter::Agent)
+        && !asked.revision.code.deployments.contains_key(&provider.name)
+    {
         Reason::NoDeployment
     } else if !limits.iter().all(|limits| limits.permits(&provider.name)) {
         Reason::Excluded

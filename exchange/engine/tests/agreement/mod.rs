@@ -87,6 +87,8 @@ fn compare_providers(engine: &Engine, twin: &Twin) {
         assert_eq!((&provider.name, provider.account, provider.kind), (&twins.name, twins.account, twins.kind));
         let state = (provider.session, provider.online, &provider.endpoint, &provider.labels);
         assert_eq!(state, (twins.session, twins.online, &twins.endpoint, &twins.labels), "{id:?}");
+        let called = (provider.adapter, provider.endpoint_trusted);
+        assert_eq!(called, (twins.adapter, twins.endpoint_trusted), "{id:?}");
         assert_eq!((&provider.killed, provider.exposure), (&twins.killed, twin.exposure(id)), "{id:?}");
         same_items(&format!("quotas of {id:?}"), engine.quotas(id), twin.quotas(id, twin.last_at));
         same_items(&format!("health of {id:?}"), health(engine, id), health_of(twin, id));
@@ -116,7 +118,8 @@ fn compare_functions(engine: &Engine, twin: &Twin) {
         let id = FunctionId::new(number);
         let function = engine.function(id).expect("the twin knows it");
         assert_eq!((function.account, &function.name, function.deleted), (twins.account, &twins.name, twins.deleted));
-        assert_eq!((function.live, &function.aliases), (twins.live, &twins.aliases), "{id:?}");
+        let aliases = (function.live, &function.aliases, &function.canaries);
+        assert_eq!(aliases, (twins.live, &twins.aliases, &twins.canaries), "{id:?}");
         assert_eq!((function.running, &function.settings), (twin.running(id), &twins.settings), "{id:?}");
         let codes = function.revisions.iter().map(|revision| &revision.code);
         assert!(codes.eq(twins.revisions.iter().map(|revision| &revision.code)), "{id:?}");

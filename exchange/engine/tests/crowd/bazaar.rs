@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use merit_engine::{
-    Applied, Audience, Bid, Code, Command, Engine, FunctionSettings, Logon, NotSent, ProviderKind, PutFunction,
-    Qualifier, Quote, RegisterProvider, Reply, Settle,
+    Adapter, Applied, Audience, Bid, Code, Command, Engine, FunctionSettings, Logon, NotSent, ProviderKind,
+    PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
     AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, PoolSize, Price, ProviderId,
@@ -160,7 +160,15 @@ impl Bazaar {
     fn logon(&mut self, provider: ProviderId) -> Command {
         let pools = vec![PoolSize { memory_mb: 40_000, slots: 40 }];
         let endpoint = "http://provider".to_owned();
-        Command::Logon(Box::new(Logon { provider, endpoint, pools, quotas: Vec::new(), protection: None }))
+        Command::Logon(Box::new(Logon {
+            provider,
+            endpoint,
+            pools,
+            quotas: Vec::new(),
+            protection: None,
+            adapter: Adapter::Agent,
+            endpoint_trusted: false,
+        }))
     }
 
     fn quote(&mut self, provider: ProviderId, market: MarketId) -> Command {

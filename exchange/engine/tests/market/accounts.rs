@@ -107,7 +107,7 @@ fn a_function_has_at_most_a_hundred_aliases() {
     let function = floor.function;
     let mut put = |number: u32| {
         let alias = name(&format!("alias-{number}"));
-        floor.apply(Command::PutAlias { function, alias, revision: 1 })
+        floor.apply(Command::PutAlias { function, alias, revision: 1, canary: None })
     };
     assert!((0..100).all(|number| put(number).is_ok()));
     assert_eq!(put(100), Err(Refusal::OverLimit { limit: "aliases of a function", most: 100 }));

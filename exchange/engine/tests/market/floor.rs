@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{
-    Applied, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Deferred, Engine, Event, FunctionSettings, Grant,
-    LeaseTerms, Logon, NotSent, ProviderKind, PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
-    Settlement,
+    Adapter, Applied, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Deferred, Engine, Event,
+    FunctionSettings, Grant, LeaseTerms, Logon, NotSent, ProviderKind, PutFunction, Qualifier, Quote, RegisterProvider,
+    Reply, Settle, Settlement,
 };
 use merit_terms::{
     AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, NoOffer, Outcome, PoolSize, Price,
@@ -135,7 +135,15 @@ pub(crate) fn max_cost(picodollars: u64) -> Limits {
 
 pub(crate) fn logon(provider: ProviderId, pools: Vec<PoolSize>) -> Logon {
     let endpoint = "http://seller".to_owned();
-    Logon { provider, endpoint, pools, quotas: Vec::new(), protection: None }
+    Logon {
+        provider,
+        endpoint,
+        pools,
+        quotas: Vec::new(),
+        protection: None,
+        adapter: Adapter::Agent,
+        endpoint_trusted: false,
+    }
 }
 
 impl Floor {

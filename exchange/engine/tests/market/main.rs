@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod adapters;
 mod attempts;
 mod brokers;
 mod budgets;
+mod canaries;
 mod capacity;
 mod claims;
 mod deferred;

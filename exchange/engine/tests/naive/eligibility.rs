@@ -1,6 +1,6 @@
 //! Whether an offer may serve a bid: every filter on every offer, and all the reasons against it.
 
-use merit_engine::{Audience, Bid, MarketState, ProviderKind};
+use merit_engine::{Adapter, Audience, Bid, MarketState, ProviderKind};
 use merit_terms::{Limits, MarketPattern, Money, Period, Reason, Time, Usage};
 
 use super::accounts::{money, picodollars};
@@ -128,7 +128,7 @@ impl Twin {
             Audience::Any => true,
         };
         let deployed = code.deployments.contains_key(&provider.name)
-            || (code.module.is_some() && market.name.as_str().ends_with("/wasm"));
+            || (code.module.is_some() && provider.adapter == Adapter::Agent && market.name.as_str().ends_with("/wasm"));
         let excluded = |limits: &Limits| {
             (!limits.only.is_empty() && !limits.only.contains(&provider.name)) || limits.ignore.contains(&provider.name)
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Audience, Code, FunctionSettings, LIVE, PutFunction, Qualifier, Reply};
+use merit_engine::{Audience, Canary, Code, FunctionSettings, LIVE, PutFunction, Qualifier, Reply};
 use merit_terms::{AccountId, FunctionId, MEMORY_MAX_MB, Name, Refusal, TIMEOUT_MAX_MS};
 
 use super::accounts::check_budgets;
@@ -17,6 +17,7 @@ pub(crate) struct Function {
     pub(crate) revisions: Vec<Revision>,
     pub(crate) aliases: BTreeMap<Name, u32>,
     pub(crate) live: Option<u32>,
+    pub(crate) canaries: BTreeMap<Name, Canary>,
     pub(crate) deleted: bool,
 }
 
@@ -41,6 +42,7 @@ impl Twin {
                 revisions: Vec::new(),
                 aliases: BTreeMap::new(),
                 live: None,
+                canaries: BTreeMap::new(),
                 deleted: false,
             });
         }
@@ -67,12 +69,27 @@ impl Twin {
         function.deleted = true;
         function.aliases.clear();
         function.live = None;
+        function.canaries.clear();
         Ok(())
     }
 
-    pub(super) fn put_alias(&mut self, id: FunctionId, alias: &Name, revision: u32) -> Result<(), Refusal> {
+    pub(super) fn put_alias(
+        &mut self,
+        id: FunctionId,
+        alias: &Name,
+        revision: u32,
+        canary: Option<Canary>,
+    ) -> Result<(), Refusal> {
         let function = self.function_mut(id)?;
         function.resolve(&Qualifier::Revision(revision))?;
+        if let Some(canary) = canary {
+            function.resolve(&Qualifier::Revision(canary.revision))?;
+            if canary.weight > 1_000 || canary.revision == revision {
+                return Err(invalid("weights"));
+            }
+        }
+        function.canaries.retain(|name, _| name != alias);
+        function.canaries.extend(canary.map(|canary| (alias.clone(), canary)));
         if alias.as_str() == LIVE {
             function.live = Some(revision);
         } else {
@@ -82,7 +99,29 @@ impl Twin {
     }
 }
 
+/// The number of a call, spread over a thousand parts by splitmix64.
+fn part_of_a_thousand(call: u64) -> u64 {
+    let step = |mixed: u64, shift: u32, factor: u64| (mixed ^ (mixed >> shift)).wrapping_mul(factor);
+    let mixed = call.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = step(step(mixed, 30, 0xbf58_476d_1ce4_e5b9), 27, 0x94d0_49bb_1331_11eb);
+    let spread = u128::from(step(mixed, 31, 1));
+    (spread * 1_000 / (1 << 64)) as u64
+}
+
 impl Function {
+    /// The revision that one call means: now and then that of the canary.
+    pub(crate) fn drawn(&self, qualifier: &Qualifier, call: u64) -> Result<u32, Refusal> {
+        let alias = match qualifier {
+            Qualifier::Live => LIVE,
+            Qualifier::Alias(alias) => alias.as_str(),
+            Qualifier::Revision(_) => "",
+        };
+        match self.canaries.iter().find(|(name, _)| name.as_str() == alias) {
+            Some((_, canary)) if part_of_a_thousand(call) < u64::from(canary.weight) => Ok(canary.revision),
+            _ => self.resolve(qualifier),
+        }
+    }
+
     /// The number of the revision asked for; revisions count from 1, `live` is the newest until it is put.
     pub(crate) fn resolve(&self, qualifier: &Qualifier) -> Result<u32, Refusal> {
         let newest = self.revisions.len() as u32;

@@ -164,7 +164,9 @@ impl Twin {
             Command::Revive { provider } => self.provider_mut(*provider)?.killed = None,
             Command::PutFunction(put) => return self.put_function(put),
             Command::DeleteFunction { function } => self.delete_function(*function)?,
-            Command::PutAlias { function, alias, revision } => self.put_alias(*function, alias, *revision)?,
+            Command::PutAlias { function, alias, revision, canary } => {
+                self.put_alias(*function, alias, *revision, *canary)?
+            }
             Command::Logon(logon) => return self.logon(logon),
             Command::StatePools { provider, session, pools } => {
                 pools::check(pools)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Event, ProviderKind, ProviderLimits, RegisterProvider, Reply, SessionEnding};
+use merit_engine::{Adapter, Event, ProviderKind, ProviderLimits, RegisterProvider, Reply, SessionEnding};
 use merit_terms::{AccountId, Name, PoolSize, Protection, ProviderId, Refusal, Time};
 
 use super::functions::check_texts;
@@ -18,6 +18,8 @@ pub(crate) struct Provider {
     pub(crate) session: u32,
     pub(crate) online: bool,
     pub(crate) endpoint: String,
+    pub(crate) adapter: Adapter,
+    pub(crate) endpoint_trusted: bool,
     pub(crate) pools: Vec<PoolSize>,
     pub(crate) killed: Option<String>,
     pub(crate) limits: ProviderLimits,
@@ -49,6 +51,8 @@ impl Twin {
             session: 0,
             online: false,
             endpoint: String::new(),
+            adapter: Adapter::Agent,
+            endpoint_trusted: false,
             pools: Vec::new(),
             killed: None,
             limits: ProviderLimits::default(),

@@ -49,7 +49,8 @@ impl Twin {
         self.account(bid.account)?;
         let function = self.functions.get(bid.function.index()).filter(|f| !f.deleted && f.account == bid.account);
         let function = function.ok_or_else(|| unknown("function", bid.function.number()))?;
-        Ok((function, function.resolve(&bid.qualifier)?))
+        let call = bid.invocation.map_or(self.sequence + 1, |first| first.sequence);
+        Ok((function, function.drawn(&bid.qualifier, call)?))
     }
 
     pub(crate) fn decide(&self, at: Time, bid: &Bid, resting: Option<&Resting>) -> Result<Decision, Refusal> {

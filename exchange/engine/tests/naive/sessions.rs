@@ -66,6 +66,7 @@ impl Twin {
         provider.last_quote = 0;
         provider.endpoint = logon.endpoint.clone();
         provider.protection = logon.protection;
+        (provider.adapter, provider.endpoint_trusted) = (logon.adapter, logon.endpoint_trusted);
         let (session, name) = (provider.session, provider.name.clone());
         logon.quotas.iter().for_each(|quota| self.put_quota(id, quota));
         self.events.push(Event::SessionBegan { provider: id, name, session });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use merit_engine::{Audience, Code, Command, FunctionSettings, ProviderKind, PutFunction, RegisterProvider};
+use merit_engine::{Audience, Canary, Code, Command, FunctionSettings, ProviderKind, PutFunction, RegisterProvider};
 use merit_terms::{
     AccountId, Budget, FunctionId, Limits, MEMORY_MAX_MB, MarketName, MarketPattern, Money, Name, Period, Price,
     ProviderId,
@@ -155,6 +155,9 @@ impl World {
 
     fn put_alias(&mut self) -> Command {
         let alias = self.one_of(&["live", "blue", "green"]).parse().unwrap();
-        Command::PutAlias { function: self.function(), alias, revision: self.chance.random_range(0..6) }
+        let weight = self.one_of(&[0, 1, 100, 500, 500, 1_000, 1_001]);
+        let canary = Canary { revision: self.chance.random_range(0..6), weight };
+        let canary = self.one_in(3).then_some(canary);
+        Command::PutAlias { function: self.function(), alias, revision: self.chance.random_range(0..6), canary }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Command, Engine, Logon, Quote};
+use merit_engine::{Adapter, Command, Engine, Logon, Quote};
 use merit_terms::{Name, Period, PoolSize, Protection, ProviderId, Quota, Rung, Tariff};
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -44,6 +44,8 @@ impl World {
             pools: self.pools(),
             quotas: self.quotas(),
             protection: self.one_in(4).then_some(protection),
+            adapter: if self.one_in(6) { Adapter::Http } else { Adapter::Agent },
+            endpoint_trusted: self.one_in(6),
         }))
     }
 

@@ -62,6 +62,7 @@ pub(crate) fn settings(slots: u32) -> ProviderSettings {
         longest_ms: 60_000,
         protection: None,
         endpoint: None,
+        adapter: v1::Adapter::Agent,
     }
 }
 

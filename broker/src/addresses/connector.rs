@@ -1,0 +1,213 @@
+//! A connector that connects only to addresses that were checked: those that a name resolved to, and those that stand in
+//! a URL as they are, which no resolver sees.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use tower::Service;
+
+use super::{Forbidden, Policy, Trust};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Answering<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+
+/// Resolves names to addresses that may be connected to.
+#[derive(Clone)]
+pub(crate) struct Resolver<R> {
+    names: R,
+    policy: Arc<Policy>,
+    trust: Trust,
+}
+
+/// Connects to URLs by what a [`Resolver`] lets through.
+#[derive(Clone)]
+pub(crate) struct Connector<R = GaiResolver> {
+    http: HttpConnector<Resolver<R>>,
+    policy: Arc<Policy>,
+    trust: Trust,
+}
+
+/// A connector for endpoints of this trust; `settle` sets what else there is to set.
+pub(crate) fn connector(
+    policy: Arc<Policy>,
+    trust: Trust,
+    settle: impl FnOnce(&mut HttpConnector<Resolver<GaiResolver>>),
+) -> Connector {
+    connector_of(GaiResolver::new(), policy, trust, settle)
+}
+
+fn connector_of<R>(
+    names: R,
+    policy: Arc<Policy>,
+    trust: Trust,
+    settle: impl FnOnce(&mut HttpConnector<Resolver<R>>),
+) -> Connector<R> {
+    let mut http = HttpConnector::new_with_resolver(Resolver { names, policy: policy.clone(), trust });
+    settle(&mut http);
+    Connector { http, policy, trust }
+}
+
+/// A name of which no address may be connected to.
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}` has no address that may be called")]
+struct NoAddress {
+    name: String,
+    #[source]
+    forbidden: Option<Forbidden>,
+}
+
+impl<R> Service<Name> for Resolver<R>
+where
+    R: Service<Name> + Clone + Send + 'static,
+    R::Response: Iterator<Item = SocketAddr>,
+    R::Error: Into<Failure>,
+    R::Future: Send + 'static,
+{
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Failure;
+    type Future = Answering<Self::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.names.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (policy, trust) = (self.policy.clone(), self.trust);
+        let asked = name.as_str().to_owned();
+        let resolving = self.names.call(name);
+        Box::pin(async move {
+            let (mut passed, mut forbidden) = (Vec::new(), None);
+            for address in resolving.await.map_err(Into::into)? {
+                match policy.check(address.ip(), trust) {
+                    Ok(()) => passed.push(address),
+                    Err(refused) => forbidden = Some(refused),
+                }
+            }
+            if passed.is_empty() {
+                return Err(NoAddress { name: asked, forbidden }.into());
+            }
+            Ok(passed.into_iter())
+        })
+    }
+}
+
+impl<R> Service<Uri> for Connector<R>
+where
+    HttpConnector<Resolver<R>>: Service<Uri, Error: Into<Failure>, Future: Send + 'static>,
+{
+    type Response = <HttpConnector<Resolver<R>> as Service<Uri>>::Response;
+    type Error = Failure;
+    type Future = Answering<Self::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.http.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let literal = url.host().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+        if let Some(Err(forbidden)) = literal.map(|address| self.policy.check(address, self.trust)) {
+            return Box::pin(async move { Err(forbidden.into()) });
+        }
+        let connecting = self.http.call(url);
+        Box::pin(async move { connecting.await.map_err(Into::into) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+    use std::sync::Mutex;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers each question with the next of these.
+    #[derive(Clone)]
+    struct Names(Arc<Mutex<std::vec::IntoIter<Vec<SocketAddr>>>>);
+
+    impl Names {
+        fn new(answers: Vec<Vec<SocketAddr>>) -> Names {
+            Names(Arc::new(Mutex::new(answers.into_iter())))
+        }
+    }
+
+    impl Service<Name> for Names {
+        type Response = std::vec::IntoIter<SocketAddr>;
+        type Error = std::io::Error;
+        type Future = Ready<Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            ready(Ok(self.0.lock().unwrap().next().unwrap().into_iter()))
+        }
+    }
+
+    fn public() -> SocketAddr {
+        "8.8.8.8:80".parse().unwrap()
+    }
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    async fn connect<R>(connector: &mut Connector<R>, url: String) -> Result<(), String>
+    where
+        Connector<R>: Service<Uri, Error = Failure>,
+    {
+        let text = |error: &Failure| {
+            let causes = std::iter::successors(Some(error.as_ref() as &dyn std::error::Error), |error| error.source());
+            causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        };
+        connector.call(url.parse().unwrap()).await.map(drop).map_err(|error| text(&error))
+    }
+
+    #[tokio::test]
+    async fn a_name_that_turns_from_a_public_to_a_loopback_address_does_not_reach_it() {
+        let (listener, local) = listener().await;
+        let names = Names::new(vec![vec![public()], vec![local], vec![local, public()]]);
+        let mut resolver = Resolver { names: names.clone(), policy: Arc::default(), trust: Trust::Anybody };
+        let mut connector = connector_of(names, Arc::default(), Trust::Anybody, |_| {});
+        let name = |name: &str| name.parse::<Name>().unwrap();
+        let first: Vec<SocketAddr> = resolver.call(name("rebinds.example")).await.unwrap().collect();
+        assert_eq!(first, [public()]);
+        let refused = connect(&mut connector, format!("http://rebinds.example:{}/", local.port())).await.unwrap_err();
+        assert!(refused.contains("127.0.0.1 is no address that may be called"), "{refused}");
+        let mixed: Vec<SocketAddr> = resolver.call(name("rebinds.example")).await.unwrap().collect();
+        assert_eq!(mixed, [public()], "only what passed is handed on");
+        let nobody = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await;
+        assert!(nobody.is_err(), "somebody connected");
+    }
+
+    #[tokio::test]
+    async fn an_address_in_the_url_is_checked_as_well() {
+        let (listener, local) = listener().await;
+        let mut strict = connector(Arc::default(), Trust::Anybody, |_| {});
+        for host in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "[fe80::1]", "0.0.0.0", "169.254.169.254"]
+        {
+            let refused = connect(&mut strict, format!("http://{host}:{}/", local.port())).await.unwrap_err();
+            assert!(refused.contains("is no address that may be called"), "{host}: {refused}");
+        }
+        // What only a resolver takes for an address is resolved, and then checked.
+        for host in ["127.1", "2130706433", "0x7f000001", "localhost"] {
+            assert!(connect(&mut strict, format!("http://{host}:{}/", local.port())).await.is_err(), "{host}");
+        }
+        let mut trusting = connector(Arc::default(), Trust::Operator, |_| {});
+        connect(&mut trusting, format!("http://{local}/")).await.unwrap();
+        let open = Policy { allow_loopback: true, ..Policy::default() };
+        let mut local_too = connector(Arc::new(open), Trust::Anybody, |_| {});
+        connect(&mut local_too, format!("http://{local}/")).await.unwrap();
+        drop(listener);
+    }
+}
