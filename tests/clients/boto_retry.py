@@ -1,0 +1,8 @@
+"""One call by boto3, whose first answer is lost on the way: its retry gets the first result."""
+import boto3
+from botocore.config import Config
+
+aws = boto3.client("lambda", config=Config(retries={"mode": "standard"}))
+answer = aws.invoke(FunctionName="echo", Payload=b'"once"')
+assert answer["Payload"].read() == b'"once"', answer
+print(answer["ResponseMetadata"]["RetryAttempts"], answer["ResponseMetadata"]["RequestId"])
