@@ -1,0 +1,140 @@
+//! Requests that mean one thing to Merit and another to what stands before or behind it, and headers that claim what is not.
+
+use http::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::market::{Market, Shape};
+use crate::process::PATIENCE;
+
+/// The status of the answer to these bytes, and whether the connection is closed after it; none: closed without one.
+async fn send(http: &str, request: &[u8]) -> (Option<u16>, bool) {
+    let mut connection = TcpStream::connect(http.trim_start_matches("http://")).await.unwrap();
+    connection.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(2), connection.read_to_end(&mut answer)).await.is_ok();
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let statuses: Vec<u16> = text.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect();
+    assert!(statuses.len() <= 1, "one request, answers {statuses:?}: {}", String::from_utf8_lossy(request));
+    (statuses.first().copied(), closed)
+}
+
+#[tokio::test]
+async fn requests_with_two_meanings_are_refused() {
+    let market = Market::start(Shape::AllInOne).await;
+    let _provider = market.provider("edge", &[]).await;
+    market.deploy("echo", json!({})).await;
+    let post = |headers: &str, body: &str| {
+        format!("POST /v1/functions/echo/invocations HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}").into_bytes()
+    };
+    let smuggled = "GET /v1/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let refused = [
+        ("two lengths", post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello")),
+        ("a list of lengths", post("Content-Length: 5, 6\r\n", "hello")),
+        ("a signed length", post("Content-Length: +5\r\n", "hello")),
+        ("a length of another base", post("Content-Length: 0x5\r\n", "hello")),
+        ("a length and chunks", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", &format!("0\r\n\r\n{smuggled}"))),
+        ("chunks and a length", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", &format!("0\r\n\r\n{smuggled}"))),
+        ("another encoding last", post("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n")),
+        ("an unknown encoding", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n")),
+        ("chunked twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")),
+        ("a chunk of no size", post("Transfer-Encoding: chunked\r\n", "\r\nhello\r\n0\r\n\r\n")),
+        ("a chunk of a signed size", post("Transfer-Encoding: chunked\r\n", "+5\r\nhello\r\n0\r\n\r\n")),
+        ("a chunk of too large a size", post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\nhello\r\n0\r\n\r\n")),
+        ("a chunk that is longer than it says", post("Transfer-Encoding: chunked\r\n", "3\r\nhello\r\n0\r\n\r\n")),
+        ("a space before the colon", post("Content-Length : 5\r\n", "hello")),
+        ("a folded header", post("X-A: b\r\n c\r\nContent-Length: 0\r\n", "")),
+        ("a bare carriage return in a header", post("X-A: b\rContent-Length: 5\r\n", "")),
+        ("a bare line feed within a header", post("X-A: b\nContent-Length: 5\r\n", "hello")),
+        ("a zero byte", post("X-A: \0\r\nContent-Length: 0\r\n", "")),
+        ("two hosts", b"GET /v1/markets HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n".to_vec()),
+        ("no host", b"GET /v1/markets HTTP/1.1\r\n\r\n".to_vec()),
+        ("another host", b"GET /v1/markets HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_vec()),
+        ("another host in the URL", b"GET http://evil.example/v1/markets HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
+        ("not HTTP", b"SSH-2.0-OpenSSH_9.6\r\n\r\n".to_vec()),
+    ];
+    for (what, request) in refused {
+        let (status, closed) = send(&market.http, &request).await;
+        let is_refused = status.is_none_or(|status| (400..500).contains(&status));
+        assert!(is_refused, "{what}: {status:?}, closed {closed}");
+    }
+    assert_eq!(market.invoke("echo", "still here").await.text(), "still here");
+}
+
+#[tokio::test]
+async fn what_a_caller_claims_in_another_s_name_never_reaches_a_function() {
+    let mut tasks = JoinSet::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let told = axum::Router::new().fallback(axum::routing::any(async |headers: http::HeaderMap| {
+        let told: serde_json::Map<_, _> =
+            headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
+        axum::Json(told)
+    }));
+    tasks.spawn(async move { axum::serve(listener, told).await.unwrap() });
+    let market = Market::start(Shape::AllInOne).await;
+    let _provider = market.provider("server", &["--adapter", "http", "--endpoint", &endpoint]).await;
+    let definition = json!({"providers": "any", "deployments": [{"provider": "server", "target": "/"}]});
+    market.call(Method::PUT, "/v1/functions/f", &[], definition.to_string()).await;
+    for unknown in ["merit-lease", "merit-request", "merit-status", "merit-outcome", "merit-remote-addr"] {
+        let refused = market.call(Method::GET, "/fn/f", &[(unknown, "1")], "").await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, "malformed".to_owned()), "{unknown}");
+    }
+    let forged = [
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "evil"),
+        ("x-forwarded-user", "root"),
+        ("forwarded", "for=1.2.3.4"),
+        ("x-real-ip", "1.2.3.4"),
+        ("merit-cost", "0"),
+        ("merit-invocation-id", "9-9"),
+        ("connection", "x-own"),
+        ("x-own", "v"),
+        ("x-kept", "v"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    let seen = market.call(Method::GET, "/fn/f", &forged, "").await.json();
+    assert_eq!(seen["x-forwarded-for"], "127.0.0.1", "{seen}");
+    assert_eq!(seen["x-forwarded-host"], market.http.trim_start_matches("http://"), "{seen}");
+    assert_ne!(seen["merit-invocation-id"], "9-9", "{seen}");
+    assert_eq!((&seen["x-kept"], &seen["traceparent"]), (&json!("v"), &json!(forged[11].1)), "{seen}");
+    for name in ["x-forwarded-proto", "x-forwarded-user", "forwarded", "x-real-ip", "merit-cost", "x-own"] {
+        assert!(seen.get(name).is_none(), "{name}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_services_and_other_networks_are_never_called() {
+    let market = Market::start(Shape::AllInOne).await;
+    let _provider = market.provider("server", &["--adapter", "http", "--endpoint", "http://127.0.0.1:1"]).await;
+    // By IP literal, by name, by mapping and other embeddings; and networks that are not for everybody.
+    let targets = [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[2002:a9fe:a9fe::]/",
+        "http://[fd00:ec2::254]/",
+        "http://[fe80::1]/",
+        "http://100.100.100.200/",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://10.0.0.1/",
+        "http://192.168.1.1/",
+        "http://0.0.0.0/",
+        "http://metadata.google.internal/",
+    ];
+    for (target, number) in targets.iter().zip(0..) {
+        let definition = json!({"providers": "any", "deployments": [{"provider": "server", "target": target}]});
+        let put = market.call(Method::PUT, &format!("/v1/functions/f{number}"), &[], definition.to_string()).await;
+        if put.status == 400 {
+            continue;
+        }
+        assert_eq!(put.status, 200, "{target}: {put:?}");
+        let within = tokio::time::timeout(PATIENCE, market.invoke(&format!("f{number}"), "")).await.unwrap();
+        assert_eq!((within.status.as_u16(), within.code()), (502, "provider_failed".to_owned()), "{target}: {within:?}");
+        assert_eq!(within.json()["error"]["details"]["execution"], "not_sent", "{target}");
+    }
+}
