@@ -176,7 +176,7 @@ pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
     let mut modules = ModulesClient::new(exchange.clone());
     let mut registry = RegistryClient::new(exchange.clone());
     for sample in &SAMPLES {
-        let put = modules.put(v1::PutModuleRequest { module: sample.module.to_vec() }).await;
+        let put = modules.put(v1::PutModuleRequest { module: sample.module.to_vec(), account: DEV.to_owned() }).await;
         let digest = put.with_context(|| format!("the module of {} was refused", sample.name))?.into_inner().digest;
         let code = v1::Code {
             memory_mb: sample.memory_mb,

@@ -10,6 +10,7 @@ mod budgets;
 mod buyer;
 mod calls;
 mod crash;
+mod doors;
 mod events;
 mod fixture;
 mod health;

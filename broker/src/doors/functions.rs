@@ -256,7 +256,9 @@ pub(crate) async fn put_module(
         return Err(ApiError::unusable("the body is empty; it must be a WebAssembly module"));
     }
     let mut modules = broker.exchange.modules.clone();
-    let kept = answer(modules.put(v1::PutModuleRequest { module: module.to_vec() })).await?;
+    let kept =
+        answer(modules.put(v1::PutModuleRequest { module: module.to_vec(), account: caller.account.to_string() }))
+            .await?;
     if upload.revision == Some(false) {
         return Ok(Json(json!({"module": hex::encode(kept.digest)})));
     }

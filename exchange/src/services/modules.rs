@@ -4,7 +4,7 @@ use merit_engine::Engine;
 use merit_proto::v1;
 use merit_proto::v1::modules_server::Modules;
 use merit_proto::v1::{ModuleChunk, PutModuleResponse};
-use merit_terms::{FunctionId, Name, ProviderId, Role};
+use merit_terms::{AccountId, FunctionId, Name, ProviderId, Role};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -22,14 +22,19 @@ const CHUNK_BYTES: usize = 1 << 20;
 impl Modules for Exchange {
     async fn put(&self, request: Request<v1::PutModuleRequest>) -> Result<Response<PutModuleResponse>, Status> {
         let caller = caller(&request)?;
-        let (store, module) = (self.0.modules.clone(), request.into_inner().module);
+        let v1::PutModuleRequest { module, account } = request.into_inner();
+        let account = match account.as_str() {
+            "" => caller.account(),
+            name => Some(self.own_account(caller, name)?),
+        };
+        let store = self.0.modules.clone();
         let kept = tokio::task::spawn_blocking(move || store.put(&module)).await;
         let digest =
             kept.map_err(|_| Status::internal("checking the module failed"))?.map_err(|error| match error {
                 ModuleError::Io { .. } => Status::internal(chain(&error)),
                 error => Status::invalid_argument(error.to_string()),
             })?;
-        if let Some(account) = caller.account() {
+        if let Some(account) = account {
             self.0.uploads.note(account, digest);
         }
         Ok(Response::new(PutModuleResponse { digest: digest.to_vec() }))
@@ -83,12 +88,8 @@ impl Modules for Exchange {
 }
 
 impl Exchange {
-    /// Whether the caller may make a function of a module: one that is kept, and that it has put, or has functions of.
-    /// Whose a module is, is known to brokers.
-    pub(super) fn may_define_with(&self, caller: Identity, digest: &[u8; 32]) -> bool {
-        let Some(account) = caller.account().filter(|_| !caller.has(Role::Broker)) else {
-            return self.0.modules.has(digest);
-        };
+    /// Whether an account may make a function of a module: one that is kept, and that it has put, or has functions of.
+    pub(super) fn may_define_with(&self, account: AccountId, digest: &[u8; 32]) -> bool {
         let is_own = |engine: &Engine| {
             let mut revisions = engine.revisions_of_module(digest);
             revisions.any(|(id, _)| engine.function(id).is_some_and(|function| function.account == account))

@@ -24,7 +24,7 @@ impl Registry for Exchange {
         let name: Name = parse("name", &request.name)?;
         let mut code = code_from_proto(required("code", request.code)?)?;
         match &code.module {
-            Some(digest) if !self.may_define_with(caller, digest) => {
+            Some(digest) if !self.may_define_with(account, digest) => {
                 return Err(unknown("module", &hex::encode(digest)));
             }
             Some(_) => {}

@@ -50,7 +50,8 @@ impl Secured {
     pub(crate) async fn start() -> Secured {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data").display().to_string();
-        let create = ["keys", "create", "--role", "operator", "--account", "ops", "--data-dir", &data, "--output", "json"];
+        let create =
+            ["keys", "create", "--role", "operator", "--account", "ops", "--data-dir", &data, "--output", "json"];
         let made = merit().args(create).output().await.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let operator = Key::of(&serde_json::from_slice(&made.stdout).unwrap());

@@ -14,7 +14,8 @@ async fn send(http: &str, request: &[u8]) -> (Option<u16>, bool) {
     let mut connection = TcpStream::connect(http.trim_start_matches("http://")).await.unwrap();
     connection.write_all(request).await.unwrap();
     let mut answer = Vec::new();
-    let closed = tokio::time::timeout(std::time::Duration::from_secs(2), connection.read_to_end(&mut answer)).await.is_ok();
+    let closed =
+        tokio::time::timeout(std::time::Duration::from_secs(2), connection.read_to_end(&mut answer)).await.is_ok();
     let text = String::from_utf8_lossy(&answer).into_owned();
     let statuses: Vec<u16> = text.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect();
     assert!(statuses.len() <= 1, "one request, answers {statuses:?}: {}", String::from_utf8_lossy(request));
@@ -35,14 +36,23 @@ async fn requests_with_two_meanings_are_refused() {
         ("a list of lengths", post("Content-Length: 5, 6\r\n", "hello")),
         ("a signed length", post("Content-Length: +5\r\n", "hello")),
         ("a length of another base", post("Content-Length: 0x5\r\n", "hello")),
-        ("a length and chunks", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", &format!("0\r\n\r\n{smuggled}"))),
-        ("chunks and a length", post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", &format!("0\r\n\r\n{smuggled}"))),
+        (
+            "a length and chunks",
+            post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", &format!("0\r\n\r\n{smuggled}")),
+        ),
+        (
+            "chunks and a length",
+            post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", &format!("0\r\n\r\n{smuggled}")),
+        ),
         ("another encoding last", post("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n")),
         ("an unknown encoding", post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n")),
         ("chunked twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")),
         ("a chunk of no size", post("Transfer-Encoding: chunked\r\n", "\r\nhello\r\n0\r\n\r\n")),
         ("a chunk of a signed size", post("Transfer-Encoding: chunked\r\n", "+5\r\nhello\r\n0\r\n\r\n")),
-        ("a chunk of too large a size", post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\nhello\r\n0\r\n\r\n")),
+        (
+            "a chunk of too large a size",
+            post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
+        ),
         ("a chunk that is longer than it says", post("Transfer-Encoding: chunked\r\n", "3\r\nhello\r\n0\r\n\r\n")),
         ("a space before the colon", post("Content-Length : 5\r\n", "hello")),
         ("a folded header", post("X-A: b\r\n c\r\nContent-Length: 0\r\n", "")),
@@ -134,7 +144,11 @@ async fn metadata_services_and_other_networks_are_never_called() {
         }
         assert_eq!(put.status, 200, "{target}: {put:?}");
         let within = tokio::time::timeout(PATIENCE, market.invoke(&format!("f{number}"), "")).await.unwrap();
-        assert_eq!((within.status.as_u16(), within.code()), (502, "provider_failed".to_owned()), "{target}: {within:?}");
+        assert_eq!(
+            (within.status.as_u16(), within.code()),
+            (502, "provider_failed".to_owned()),
+            "{target}: {within:?}"
+        );
         assert_eq!(within.json()["error"]["details"]["execution"], "not_sent", "{target}");
     }
 }
