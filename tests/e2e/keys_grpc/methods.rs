@@ -148,18 +148,18 @@ fn of_accounts() -> Vec<Row> {
             v1::ListProvidersRequest { account: "ours".to_owned() };
         "Registry/GetAccount" "unnyy" RegistryClient.get_account(names) v1::GetAccountRequest { id: names.account };
         "Registry/ListAccounts" "uddyy" RegistryClient.list_accounts(_names) v1::ListAccountsRequest {};
-        "Registry/PutFunction" "unnny" RegistryClient.put_function(names)
+        "Registry/PutFunction" "unnnn" RegistryClient.put_function(names)
             v1::PutFunctionRequest {
                 account: names.account, name: names.function, code: code(Vec::new()), settings: settings()
             };
         // A module whose digest is known to somebody is not theirs by that.
-        "Registry/PutFunction" "unnny" RegistryClient.put_function(names)
+        "Registry/PutFunction" "unnnn" RegistryClient.put_function(names)
             v1::PutFunctionRequest {
                 account: "ours".to_owned(), name: "copy".to_owned(), code: code(names.digest), settings: settings()
             };
         "Registry/PutAlias" "unnny" RegistryClient.put_alias(names)
             v1::PutAliasRequest {
-                account: names.account, name: names.function, alias: "canary".to_owned(), revision: 1
+                account: names.account, name: names.function, alias: "canary".to_owned(), revision: 1, canary: None
             };
         "Archive/ListStatement" "unnyy" ArchiveClient.list_statement(names)
             v1::ListStatementRequest { account: names.account, canary: None, ..v1::ListStatementRequest::default() };
