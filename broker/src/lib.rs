@@ -13,9 +13,11 @@ mod exchange;
 mod invoke;
 mod json;
 mod metrics;
+mod openapi;
 mod page;
 mod payload;
 mod preferences;
+mod routes;
 mod serve;
 mod upstream;
 
