@@ -10,6 +10,7 @@ mod dispatch;
 mod doors;
 mod error;
 mod exchange;
+mod extract;
 mod invoke;
 mod json;
 mod metrics;

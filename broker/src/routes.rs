@@ -31,9 +31,7 @@ pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {
         .route("/2015-03-31/{*path}", any(no_route))
         .route("/2021-11-15/{*path}", any(no_route))
         .fallback(page)
-        .method_not_allowed_fallback(|| async {
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
-        })
+        .method_not_allowed_fallback(no_method)
         .layer(limited)
         .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
         .layer(middleware::from_fn_with_state(state.clone(), guard))
@@ -105,6 +103,15 @@ fn described() -> Routes {
 async fn no_route(request: Request) -> Response {
     let path = request.uri().path();
     Shape::of(path).respond(ApiError::not_found(format!("there is nothing at {path}")))
+}
+
+async fn no_method(request: Request) -> Response {
+    let message = format!("{} has no method {}", request.uri().path(), request.method());
+    Shape::of(request.uri().path()).respond(ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    ))
 }
 
 /// The extractors' own refusal of a large body, in the shape of every other error.

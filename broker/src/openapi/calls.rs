@@ -4,7 +4,9 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Required, Response, content::ContentBuilder};
 
 use super::operation::{Operation, said};
-use super::schema::{amount, bytes, count, example, flag, lease, list, name, named, object, one_of, open_object, text, usd};
+use super::schema::{
+    amount, bytes, count, example, flag, lease, list, name, named, object, one_of, open_object, text, usd,
+};
 use crate::doors::Shape as Errors;
 
 const INVOKE: &str = "Invoke";
@@ -111,9 +113,11 @@ fn lambda(id: &'static str, summary: &str) -> Operation {
 }
 
 fn lambda_named(id: &'static str, summary: &str) -> Operation {
-    lambda(id, summary)
-        .path("name", text(), "A name, `name:alias`, a partial or a whole ARN.")
-        .query("Qualifier", text(), "An alias, a version, or `$LATEST`.")
+    lambda(id, summary).path("name", text(), "A name, `name:alias`, a partial or a whole ARN.").query(
+        "Qualifier",
+        text(),
+        "An alias, a version, or `$LATEST`.",
+    )
 }
 
 pub(crate) fn lambda_list() -> Operation {
@@ -134,12 +138,19 @@ pub(crate) fn lambda_configuration() -> Operation {
 
 fn lambda_call(id: &'static str, summary: &str) -> Operation {
     lambda_named(id, summary)
-        .header("X-Amz-Invocation-Type", one_of(["RequestResponse", "Event", "DryRun"]), "`Event` is not in this version.")
+        .header(
+            "X-Amz-Invocation-Type",
+            one_of(["RequestResponse", "Event", "DryRun"]),
+            "`Event` is not in this version.",
+        )
         .header("X-Amz-Log-Type", one_of(["None", "Tail"]), "`Tail`: the end of the log in `X-Amz-Log-Result`.")
         .header("X-Amz-Client-Context", text(), "Passed on to the function.")
         .with_preferences()
         .takes_payload()
-        .response("204", ResponseBuilder::new().description("DryRun: what it would cost, in `Merit-*` headers.").build())
+        .response(
+            "204",
+            ResponseBuilder::new().description("DryRun: what it would cost, in `Merit-*` headers.").build(),
+        )
         .errors([402, 409, 429, 500, 501])
 }
 
@@ -150,10 +161,8 @@ pub(crate) fn lambda_invoke() -> Operation {
 }
 
 pub(crate) fn lambda_stream() -> Operation {
-    lambda_call("lambda_invoke_with_response_stream", "InvokeWithResponseStream").response(
-        "200",
-        receipt("The function's answer as an event stream.", "application/vnd.amazon.eventstream"),
-    )
+    lambda_call("lambda_invoke_with_response_stream", "InvokeWithResponseStream")
+        .response("200", receipt("The function's answer as an event stream.", "application/vnd.amazon.eventstream"))
 }
 
 fn openfaas(id: &'static str, summary: &str) -> Operation {
@@ -200,6 +209,9 @@ pub(crate) fn openfaas_get() -> Operation {
 }
 
 pub(crate) fn openfaas_info() -> Operation {
-    openfaas("openfaas_info", "What this gateway is")
-        .answers(open_object([("arch", text()), ("provider", open_object([])), ("version", open_object([]))]))
+    openfaas("openfaas_info", "What this gateway is").answers(open_object([
+        ("arch", text()),
+        ("provider", open_object([])),
+        ("version", open_object([])),
+    ]))
 }

@@ -1,7 +1,9 @@
 //! Market data, providers, accounts as they stand, and what tells how the broker is.
 
 use super::operation::Operation;
-use super::schema::{Shape, count, list, market_part, name, named, object, one_of, range, small_count, text, time, usd};
+use super::schema::{
+    Shape, count, list, market_part, name, named, object, one_of, range, small_count, text, time, usd,
+};
 
 const TAG: &str = "Market data";
 const ACCOUNTS: &str = "Accounts";
@@ -16,9 +18,11 @@ fn of_market(id: &'static str, summary: &str) -> Operation {
 
 impl Operation {
     fn with_span(self, most: i64) -> Operation {
-        self.query("from", time(), "Nothing before.")
-            .query("to", time(), "Nothing after.")
-            .query("limit", range(1, most), "At most so many, the newest.")
+        self.query("from", time(), "Nothing before.").query("to", time(), "Nothing after.").query(
+            "limit",
+            range(1, most),
+            "At most so many, the newest.",
+        )
     }
 }
 

@@ -18,7 +18,9 @@ use axum::handler::Handler;
 use axum::routing::{MethodRouter, any, delete, get, post, put};
 use bytes::Bytes;
 use http::header;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{HttpMethod, InfoBuilder, License, OpenApiBuilder, PathItem, Paths, Tag};
 
@@ -78,7 +80,13 @@ impl Routes {
         self.route(path, ANY, any(handler), told)
     }
 
-    fn route(mut self, path: &str, methods: &[HttpMethod], handler: MethodRouter<Arc<State>>, told: Operation) -> Routes {
+    fn route(
+        mut self,
+        path: &str,
+        methods: &[HttpMethod],
+        handler: MethodRouter<Arc<State>>,
+        told: Operation,
+    ) -> Routes {
         self.router = self.router.route(path, handler);
         self.tell(path, methods, told);
         self

@@ -142,7 +142,9 @@ fn error(errors: Errors, status: u16) -> (u16, Response) {
     let content = |shape| ContentBuilder::new().schema(Some(shape)).build();
     response = match errors {
         Errors::Native => response.content(JSON, content(named("Error"))),
-        Errors::Lambda => response.content(JSON, content(named("LambdaError"))).header("x-amzn-errortype", said(text())),
+        Errors::Lambda => {
+            response.content(JSON, content(named("LambdaError"))).header("x-amzn-errortype", said(text()))
+        }
         Errors::OpenFaas => {
             response.content("text/plain; charset=utf-8", content(text())).header("x-merit-error", said(text()))
         }

@@ -3,9 +3,7 @@
 use super::market::maybe_count;
 use super::operation::Operation;
 use super::registry::budget;
-use super::schema::{
-    Shape, amount, flag, lease, list, map, market_part, name, named, nullable, object, one_of, text,
-};
+use super::schema::{Shape, amount, flag, lease, list, map, market_part, name, named, nullable, object, one_of, text};
 
 const TAG: &str = "Operator";
 
@@ -25,11 +23,7 @@ pub(crate) fn put_market() -> Operation {
     let bands = object([("low", amount()), ("high", amount())], []);
     let terms = object(
         [],
-        [
-            ("state", one_of(["open", "cancel_only", "halted"])),
-            ("bands", nullable(bands)),
-            ("self_dealing", flag()),
-        ],
+        [("state", one_of(["open", "cancel_only", "halted"])), ("bands", nullable(bands)), ("self_dealing", flag())],
     );
     command("put_market", "Make a market, or replace its terms")
         .path("region", market_part(), "The region of the market.")
@@ -42,10 +36,8 @@ pub(crate) fn close_lease() -> Operation {
 }
 
 pub(crate) fn register_provider() -> Operation {
-    let provider = object(
-        [("name", name()), ("account", name()), ("kind", one_of(["own", "market"]))],
-        [("labels", labels())],
-    );
+    let provider =
+        object([("name", name()), ("account", name()), ("kind", one_of(["own", "market"]))], [("labels", labels())]);
     command("register_provider", "Register a provider").takes(provider)
 }
 
@@ -58,10 +50,8 @@ pub(crate) fn revive_provider() -> Operation {
 }
 
 pub(crate) fn limit_provider() -> Operation {
-    let limits = object(
-        [],
-        [("offers", maybe_count()), ("quotes_per_second", maybe_count()), ("exposure", nullable(amount()))],
-    );
+    let limits =
+        object([], [("offers", maybe_count()), ("quotes_per_second", maybe_count()), ("exposure", nullable(amount()))]);
     of_provider("limit_provider", "Replace the limits of a provider").takes(limits)
 }
 

@@ -3,10 +3,10 @@
 use utoipa::openapi::Required;
 
 use super::operation::Operation;
+use super::schema::Shape;
 use super::schema::{
     amount, bytes, either, flag, list, map, name, named, nullable, object, one_of, range, small_count, text,
 };
-use super::schema::Shape;
 
 const TAG: &str = "Functions";
 
@@ -56,7 +56,9 @@ pub(crate) fn put_alias() -> Operation {
 
 pub(crate) fn put_module() -> Operation {
     of_function("put_module", "Upload a WebAssembly module")
-        .describe("Kept by its content; a new revision of the function, which is made if it is not there. At most 32 MB.")
+        .describe(
+            "Kept by its content; a new revision of the function, which is made if it is not there. At most 32 MB.",
+        )
         .query("revision", flag(), "`false`: only keep the module, for a definition that names it.")
         .takes_content("application/wasm", bytes(), Required::True)
         .answers(either([named("Function"), named("Kept")]))

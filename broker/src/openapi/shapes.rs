@@ -44,10 +44,8 @@ pub(super) fn all() -> ComponentsBuilder {
 }
 
 fn error() -> Shape {
-    let said = object(
-        [("code", text()), ("message", text()), ("invocation_id", nullable(lease())), ("details", any())],
-        [],
-    );
+    let said =
+        object([("code", text()), ("message", text()), ("invocation_id", nullable(lease())), ("details", any())], []);
     object([("error", said)], [])
 }
 
@@ -277,8 +275,7 @@ fn quote() -> Shape {
 }
 
 fn quoted_offer() -> Shape {
-    let predicted =
-        object([("wall_us", count()), ("cold_us", count()), ("billed_ms", count()), ("cost", usd())], []);
+    let predicted = object([("wall_us", count()), ("cold_us", count()), ("billed_ms", count()), ("cost", usd())], []);
     object(
         [
             ("rank", count()),
