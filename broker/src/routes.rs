@@ -17,6 +17,7 @@ use crate::doors::{
     statements, stream, tape,
 };
 use crate::error::ApiError;
+use crate::metrics::measure;
 use crate::openapi::{Routes, calls, market, operator, registry};
 use crate::serve::State;
 
@@ -35,6 +36,7 @@ pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {
         .layer(limited)
         .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
         .layer(middleware::from_fn_with_state(state.clone(), guard))
+        .layer(middleware::from_fn_with_state(state.clone(), measure))
         .with_state(state))
 }
 
@@ -134,7 +136,7 @@ async fn ready(Extract(state): Extract<Arc<State>>) -> Result<&'static str, ApiE
 }
 
 async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
-    match state.metrics.text() {
+    match state.metrics.text(&state.now()) {
         Ok(text) => ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");

@@ -19,7 +19,7 @@ use crate::brokerage::Brokerage;
 use crate::doors::lambda;
 use crate::error::ApiError;
 use crate::exchange::Exchange;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Now};
 use crate::page::Page;
 use crate::upstream::Upstream;
 use crate::{connections, routes};
@@ -94,6 +94,12 @@ impl State {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
         };
         self.room.clone().try_acquire_owned().map_err(overloaded)
+    }
+
+    /// What the metrics do not count.
+    pub(crate) fn now(&self) -> Now {
+        let in_flight = INVOCATIONS_MAX.saturating_sub(self.room.available_permits());
+        Now { in_flight, is_connected: self.stream.is_connected() }
     }
 }
 

@@ -111,7 +111,8 @@ fn no_route_is_made_without_its_words() {
                 folders.push(entry);
             } else {
                 let source = std::fs::read_to_string(&entry).unwrap();
-                let lines = source.lines().map(str::trim).filter(|line| line.contains(".route(") || line.contains(".nest("));
+                let lines =
+                    source.lines().map(str::trim).filter(|line| line.contains(".route(") || line.contains(".nest("));
                 made.extend(lines.map(str::to_owned));
             }
         }
