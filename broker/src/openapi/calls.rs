@@ -5,7 +5,7 @@ use utoipa::openapi::{Required, Response, content::ContentBuilder};
 
 use super::operation::{Operation, said};
 use super::schema::{
-    amount, bytes, count, example, flag, lease, list, name, named, object, one_of, open_object, text, usd,
+    any, bytes, count, flag, lease, like, list, name, named, object, one_of, open_object, range, small_count, text, usd,
 };
 use crate::doors::Shape as Errors;
 
@@ -16,26 +16,38 @@ const OPENFAAS: &str = "OpenFaaS";
 /// What a call may end in beside an answer: funds, no function, no offer, limits, the function's failure, what is not
 /// built yet, a provider's failure, a deadline.
 const ENDS: [u16; 8] = [402, 404, 422, 429, 500, 501, 502, 504];
+/// The preferences as text: lists are separated by commas.
+const AMOUNT: &str = r"^[0-9]{1,6}(\.[0-9]{1,12})?$";
+const NAMES: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(, ?[A-Za-z0-9][A-Za-z0-9_-]{0,63}){0,8}$";
+const REGIONS: &str = r"^[a-z0-9*_-]{1,32}(/[a-z0-9*_-]{1,32})?(, ?[a-z0-9*_-]{1,32}(/[a-z0-9*_-]{1,32})?){0,8}$";
+const LABELS: &str = "^[a-z][a-z0-9_-]{0,30}=[A-Za-z0-9_-]{1,30}(, ?[a-z][a-z0-9_-]{0,30}=[A-Za-z0-9_-]{1,30}){0,4}$";
+const DEADLINE: &str =
+    r"^(\+[0-9]{1,4}(ms|s|m)|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z)$";
+const QUALIFIER: &str = r"^(\$LATEST|[0-9]{1,9}|[A-Za-z][A-Za-z0-9_-]{0,63})$";
+const CALL_ID: &str = "^[!-~]{1,128}$";
 const FUNCTION: &str = "A function: its name, `name:alias` or `name:revision`.";
 
 impl Operation {
     /// The preferences that every invoking call takes.
     fn with_preferences(self) -> Operation {
-        self.header("Merit-Max-Cost", example(amount(), "0.0005"), "The most that the whole call may cost, in USD.")
-            .header("Merit-Max-Price", example(amount(), "0.00003"), "The highest reference price, in USD per GB-s.")
-            .header("Merit-Only", example(text(), "edge-1, edge-2"), "Providers of which one is to serve the call.")
-            .header("Merit-Ignore", example(text(), "edge-3"), "Providers that may not serve it.")
-            .header("Merit-Region", example(text(), "eu-*, us-east/wasm"), "Patterns over regions or markets.")
-            .header("Merit-Labels", example(text(), "residency=eu"), "Labels that the provider must have.")
-            .header("Merit-Max-Latency-Ms", count(), "The longest predicted time of the call.")
+        self.header("Merit-Max-Cost", like(AMOUNT, "0.0005"), "The most that the whole call may cost, in USD.")
+            .header("Merit-Max-Price", like(AMOUNT, "0.00003"), "The highest reference price, in USD per GB-s.")
+            .header("Merit-Only", like(NAMES, "edge-1, edge-2"), "Providers of which one is to serve the call.")
+            .header("Merit-Ignore", like(NAMES, "edge-3"), "Providers that may not serve it.")
+            .header(
+                "Merit-Region",
+                like(REGIONS, "loc*"),
+                "Patterns over regions, or over markets: `eu-*, us-east/wasm`.",
+            )
+            .header("Merit-Labels", like(LABELS, "residency=eu"), "Labels that the provider must have.")
+            .header("Merit-Max-Latency-Ms", small_count(), "The longest predicted time of the call.")
             .header("Merit-Allow-Fallback", flag(), "`false`: one attempt. Default `true`.")
             .header(
                 "Merit-Deadline",
-                example(text(), "+30s"),
-                "The total time that the call has: RFC 3339, or `+500ms`, `+30s`, `+5m`.",
+                like(DEADLINE, "+30s"),
+                "The total time that the call has: RFC 3339, or so many ms, s, m.",
             )
             .header("Merit-Idempotent", flag(), "Whether this call may run twice; else the function's word counts.")
-            .header("Merit-Key", text(), "A key of Merit, `ID.SECRET`; leaves `Authorization` to the function.")
     }
 
     /// An answer of the function itself: of any status and content, with Merit's receipt in its headers.
@@ -95,7 +107,7 @@ pub(crate) fn quote() -> Operation {
         .describe("The ranked merit order for this call, now, and why others are refused. Runs nothing.")
         .path("name", text(), FUNCTION)
         .with_preferences()
-        .may_take(object([], [("payload_bytes", super::schema::range(0, 6 << 20))]))
+        .may_take(object([], [("payload_bytes", range(0, 6 << 20))]))
         .answers(named("Quote"))
         .errors([404, 422])
 }
@@ -128,7 +140,7 @@ pub(crate) fn lambda_list() -> Operation {
 }
 
 pub(crate) fn lambda_get() -> Operation {
-    let function = open_object([("Configuration", named("LambdaFunction")), ("Code", super::schema::any())]);
+    let function = open_object([("Configuration", named("LambdaFunction")), ("Code", any())]);
     lambda_named("lambda_get_function", "GetFunction").answers(function)
 }
 
@@ -172,7 +184,7 @@ fn openfaas(id: &'static str, summary: &str) -> Operation {
 pub(crate) fn openfaas_invoke() -> Operation {
     openfaas("openfaas_invoke", "Invoke a function")
         .path("name", text(), "`name`, or `name.namespace` where the namespace is the account.")
-        .header("X-Call-Id", text(), "Made if absent, and told.")
+        .header("X-Call-Id", like(CALL_ID, "7f3c"), "Made if absent, and told.")
         .with_preferences()
         .takes_payload()
         .answers_of_function()

@@ -89,6 +89,17 @@ impl Operation {
         self.takes_content("*/*", bytes(), Required::False)
     }
 
+    /// Takes a WebAssembly module, under either type.
+    pub(super) fn takes_module(self) -> Operation {
+        let content = || ContentBuilder::new().schema(Some(bytes())).build();
+        let body = RequestBodyBuilder::new()
+            .required(Some(Required::True))
+            .content("application/wasm", content())
+            .content("application/octet-stream", content())
+            .build();
+        self.with(|operation| operation.request_body(Some(body)))
+    }
+
     pub(super) fn takes_content(self, kind: &str, shape: Shape, required: Required) -> Operation {
         let content = ContentBuilder::new().schema(Some(shape)).build();
         let body = RequestBodyBuilder::new().required(Some(required)).content(kind, content).build();

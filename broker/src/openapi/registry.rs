@@ -1,12 +1,8 @@
 //! Functions: definitions, revisions, aliases, modules.
 
-use utoipa::openapi::Required;
-
 use super::operation::Operation;
 use super::schema::Shape;
-use super::schema::{
-    amount, bytes, either, flag, list, map, name, named, nullable, object, one_of, range, small_count, text,
-};
+use super::schema::{amount, either, flag, list, map, name, named, nullable, object, one_of, range, small_count, text};
 
 const TAG: &str = "Functions";
 
@@ -60,7 +56,7 @@ pub(crate) fn put_module() -> Operation {
             "Kept by its content; a new revision of the function, which is made if it is not there. At most 32 MB.",
         )
         .query("revision", flag(), "`false`: only keep the module, for a definition that names it.")
-        .takes_content("application/wasm", bytes(), Required::True)
+        .takes_module()
         .answers(either([named("Function"), named("Kept")]))
         .errors([409, 422])
 }

@@ -1,6 +1,5 @@
 //! The words of which the shapes of bodies are made: amounts, times, names, objects of fields.
 
-use serde_json::Value;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema, SchemaFormat};
 
@@ -20,6 +19,11 @@ fn of(kind: Type) -> ObjectBuilder {
 
 fn pattern(pattern: &str) -> Shape {
     of(Type::String).pattern(Some(pattern)).into()
+}
+
+/// Text of this pattern, and one by which a reader understands it.
+pub(super) fn like(regex: &str, example: &str) -> Shape {
+    of(Type::String).pattern(Some(regex)).example(Some(example.into())).into()
 }
 
 pub(super) fn text() -> Shape {
@@ -138,15 +142,4 @@ pub(super) fn open_object<const R: usize>(required: [(&str, Shape); R]) -> Shape
         object = object.property(name, shape).required(name);
     }
     object.into()
-}
-
-/// The same shape with a value by which a reader understands it.
-pub(super) fn example(shape: Shape, example: impl Into<Value>) -> Shape {
-    match shape {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.example = Some(example.into());
-            RefOr::T(Schema::Object(object))
-        }
-        other => other,
-    }
 }

@@ -220,7 +220,8 @@ fn provider() -> Shape {
             ("offers", count()),
             ("labels", map(text())),
             ("pools", list(pool)),
-            ("killed", flag()),
+            // Why it was killed.
+            ("killed", nullable(text())),
         ],
         [
             ("exposure", usd()),
