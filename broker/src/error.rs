@@ -120,6 +120,18 @@ impl ApiError {
     }
 }
 
+/// A refusal of a parser in words that a caller knows: those of the standard library say what it did, not what is wrong.
+pub(crate) fn in_clear(refusal: &str) -> String {
+    const CLEAR: [(&str, &str); 5] = [
+        ("invalid digit found in string", "is not a whole number"),
+        ("number too large to fit in target type", "is too large"),
+        ("number too small to fit in target type", "is too small"),
+        ("cannot parse integer from empty string", "is empty; a whole number is asked for"),
+        ("provided string was not `true` or `false`", "is not true or false"),
+    ];
+    CLEAR.iter().fold(refusal.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
 impl From<tonic::Status> for ApiError {
     fn from(status: tonic::Status) -> ApiError {
         if let Some(code) = code_of(&status) {

@@ -134,7 +134,10 @@ async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender
             }
             Action::Acquire { tried, invocation } => match running.acquire(tried, invocation).await {
                 Ok(input) => input,
-                Err(error) => return caller.tell(Err(error)),
+                Err(error) => {
+                    running.state.metrics.unanswered(running.door);
+                    return caller.tell(Err(error));
+                }
             },
             Action::Send(grant) => running.send(&grant, &mut machine, &mut caller).await,
             Action::Settle { lease, bill, proof } => {
@@ -199,6 +202,7 @@ impl Running {
         }
         let further = invocation.is_some();
         if further && !self.state.retries.withdraw() {
+            self.state.metrics.retry_denied();
             return refused("retry_budget", "too many calls are tried again at present");
         }
         if !further {
@@ -233,6 +237,7 @@ impl Running {
         // An alias may be put to another revision meanwhile; all attempts run the one that was first granted.
         let revision = v1::qualifier::Revision::Number(grant.revision);
         self.qualifier = Some(v1::Qualifier { revision: Some(revision) });
+        self.state.metrics.attempted(grant, machine.attempts() > 1);
         let started = Instant::now();
         let came = tokio::select! {
             biased;

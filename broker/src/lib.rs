@@ -12,12 +12,15 @@ mod dispatch;
 mod doors;
 mod error;
 mod exchange;
+mod extract;
 mod invoke;
 mod json;
 mod metrics;
+mod openapi;
 mod page;
 mod payload;
 mod preferences;
+mod routes;
 mod serve;
 mod upstream;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use merit_terms::{Limits, MarketPattern, Name, Time};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, in_clear};
 
 /// What a caller asks of one call.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,7 +105,9 @@ fn unknown_header(name: &str) -> ApiError {
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: &str) -> Result<T, ApiError> {
-    value.parse().map_err(|error| bad(name, format!("has the value `{value}`: {error}")))
+    value
+        .parse()
+        .map_err(|error: T::Err| bad(name, format!("has the value `{value}`: {}", in_clear(&error.to_string()))))
 }
 
 /// The items of a list that has at least one: none would ask nothing where something was meant.

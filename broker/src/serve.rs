@@ -1,14 +1,11 @@
-//! The broker as a server: its state, its routes, and its life from a bound listener to a drain.
+//! The broker as a server: its state, and its life from a bound listener to a drain.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State as Extract};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, post, put};
-use axum::{Json, Router, middleware};
+use axum::Router;
 use http::StatusCode;
 use merit_proto::{ServerTls, Transport};
 use tokio::net::TcpListener;
@@ -19,20 +16,15 @@ use tower::retry::budget::TpsBudget;
 
 use crate::access_log::AccessLog;
 use crate::addresses::Policy;
-use crate::auth::{Keys, Operator, Rates, Unproven, guard};
+use crate::auth::{Keys, Rates, Unproven};
 use crate::brokerage::Brokerage;
-use crate::doors::{
-    Shape, accounts, functions, invocations, keys, lambda, leases, market_terms, markets, native, openfaas, providers,
-    statements, stream, tape,
-};
+use crate::doors::lambda;
 use crate::error::ApiError;
 use crate::exchange::Exchange;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Now};
 use crate::page::Page;
 use crate::upstream::Upstream;
-use crate::{PAYLOAD_MAX_BYTES, connections};
-
-const MODULE_MAX_BYTES: usize = 32 << 20;
+use crate::{connections, routes};
 
 /// Invocations under way at once; more are turned away before they queue.
 const INVOCATIONS_MAX: usize = 8_192;
@@ -71,6 +63,8 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
     #[error("the certificates that this machine trusts cannot be read")]
     Roots(#[source] std::io::Error),
+    #[error("the description of the doors could not be written")]
+    Description(#[from] serde_json::Error),
     #[error("the listener has no address")]
     Listener(#[from] std::io::Error),
 }
@@ -109,6 +103,12 @@ impl State {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
         };
         self.room.clone().try_acquire_owned().map_err(overloaded)
+    }
+
+    /// What the metrics do not count.
+    pub(crate) fn now(&self) -> Now {
+        let in_flight = INVOCATIONS_MAX.saturating_sub(self.room.available_permits());
+        Now { in_flight, is_connected: self.stream.is_connected() }
     }
 }
 
@@ -150,7 +150,7 @@ impl Broker {
             invocations: invocations.clone(),
             stopping: stopping.clone(),
         });
-        Ok(Broker { listener, tls: settings.tls.map(Arc::new), router: router(state), invocations, stopping })
+        Ok(Broker { listener, tls: settings.tls.map(Arc::new), router: routes::router(state)?, invocations, stopping })
     }
 
     /// Serves until `stop`, then finishes what runs, for at most `drain`.
@@ -173,113 +173,4 @@ impl Broker {
         }
         Ok(())
     }
-}
-
-fn router(state: Arc<State>) -> Router {
-    let limited = DefaultBodyLimit::max(PAYLOAD_MAX_BYTES);
-    let module = put(functions::put_module)
-        .layer(DefaultBodyLimit::max(MODULE_MAX_BYTES))
-        .layer(middleware::map_response(|answer| say_too_large(answer, "module", MODULE_MAX_BYTES)));
-    Router::new()
-        .route("/v1/functions", get(functions::list))
-        .route("/v1/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
-        .route("/v1/functions/{name}/revisions", get(functions::revisions))
-        .route("/v1/functions/{name}/aliases/{alias}", put(functions::put_alias))
-        .route("/v1/functions/{name}/module", module)
-        .route("/v1/functions/{name}/invocations", post(native::invoke))
-        .route("/v1/functions/{name}/quote", post(invocations::quote))
-        .route("/v1/invocations/{id}", get(invocations::get))
-        .route("/v1/markets", get(markets::list))
-        .route("/v1/markets/{region}/{class}", put(market_terms::put))
-        .route("/v1/markets/{region}/{class}/book", get(markets::book))
-        .route("/v1/markets/{region}/{class}/trades", get(tape::trades))
-        .route("/v1/markets/{region}/{class}/candles", get(tape::candles))
-        .route("/v1/stream", get(stream::get))
-        .route("/v1/leases/{id}/close", post(leases::close))
-        .route("/v1/providers", get(providers::list).post(providers::register))
-        .route("/v1/providers/{name}/kill", post(providers::kill))
-        .route("/v1/providers/{name}/revive", post(providers::revive))
-        .route("/v1/providers/{name}/limits", put(providers::limits))
-        .route("/v1/providers/{name}/labels", put(providers::labels))
-        .route("/v1/accounts", get(accounts::list).post(accounts::open))
-        .route("/v1/accounts/{id}", get(accounts::get))
-        .route("/v1/accounts/{id}/statement", get(statements::get))
-        .route("/v1/accounts/{id}/deposits", post(accounts::deposit))
-        .route("/v1/accounts/{id}/payouts", post(accounts::payout))
-        .route("/v1/accounts/{id}/corrections", post(accounts::correct))
-        .route("/v1/accounts/{id}/freeze", post(accounts::freeze))
-        .route("/v1/accounts/{id}/limits", put(accounts::limits))
-        .route("/fn/{name}", any(native::pass_through))
-        .route("/fn/{name}/", any(native::pass_through))
-        .route("/fn/{name}/{*path}", any(native::pass_through))
-        .route("/2015-03-31/functions/{name}/invocations", post(lambda::post))
-        .route("/2021-11-15/functions/{name}/response-streaming-invocations", post(lambda::post_streaming))
-        .route("/2015-03-31/functions", get(lambda::list))
-        .route("/2015-03-31/functions/", get(lambda::list))
-        .route("/2015-03-31/functions/{name}", get(lambda::get))
-        .route("/2015-03-31/functions/{name}/configuration", get(lambda::configuration))
-        .route("/function/{name}", any(openfaas::invoke))
-        .route("/function/{name}/", any(openfaas::invoke))
-        .route("/function/{name}/{*path}", any(openfaas::invoke))
-        .route("/async-function/{name}", post(openfaas::invoke_async))
-        .route("/async-function/{name}/{*path}", post(openfaas::invoke_async))
-        .route("/system/functions", get(openfaas::list))
-        .route("/system/function/{name}", get(openfaas::get))
-        .route("/system/info", get(openfaas::info))
-        .route("/v1/keys", get(keys::list).post(keys::create))
-        .route("/v1/keys/{id}", delete(keys::revoke))
-        .route("/v1/keys/{id}/rotate", post(keys::rotate))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/v1/{*path}", any(no_route))
-        .route("/2015-03-31/{*path}", any(no_route))
-        .route("/2021-11-15/{*path}", any(no_route))
-        .fallback(page)
-        .method_not_allowed_fallback(|| async {
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
-        })
-        .layer(limited)
-        .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
-        .layer(middleware::from_fn_with_state(state.clone(), guard))
-        .with_state(state)
-}
-
-async fn no_route(request: Request) -> Response {
-    let path = request.uri().path();
-    Shape::of(path).respond(ApiError::not_found(format!("there is nothing at {path}")))
-}
-
-/// The extractors' own refusal of a large body, in the shape of every other error.
-async fn say_too_large(response: Response, what: &str, max_bytes: usize) -> Response {
-    let json = response.headers().get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE if !json => ApiError::too_large(what, max_bytes).into_response(),
-        _ => response,
-    }
-}
-
-async fn ready(Extract(state): Extract<Arc<State>>) -> Result<&'static str, ApiError> {
-    if state.stopping.is_cancelled() {
-        return Err(ApiError::unavailable("draining"));
-    }
-    match state.exchange.is_ready().await {
-        true => Ok("ready\n"),
-        false => Err(ApiError::unavailable("the exchange does not answer")),
-    }
-}
-
-/// For the operator: it tells what every market and provider earns.
-async fn metrics(_: Operator, Extract(state): Extract<Arc<State>>) -> Response {
-    match state.metrics.text() {
-        Ok(text) => ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the metrics could not be written");
-            (StatusCode::INTERNAL_SERVER_ERROR, Json("the metrics could not be written")).into_response()
-        }
-    }
-}
-
-async fn page(Extract(state): Extract<Arc<State>>, request: Request) -> Response {
-    state.page.serve(request.uri().path()).await
 }

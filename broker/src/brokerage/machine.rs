@@ -152,7 +152,7 @@ impl<W> Machine<W> {
         self.lost_at.is_some_and(|lost| now >= lost + STREAM_WITHIN)
     }
 
-    fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         matches!(self.state, State::On)
     }
 

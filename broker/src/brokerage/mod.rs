@@ -93,6 +93,11 @@ impl Brokerage {
         self.shared.step([Input::Release(lease, why)]);
     }
 
+    /// Whether the stream stands and was welcomed.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.shared.lock().machine.is_on()
+    }
+
     async fn ask(&self, input: impl FnOnce(Waiting) -> Input<Waiting>) -> Answer {
         let (waiting, answer) = oneshot::channel();
         self.shared.step([input(waiting)]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{Budget, LeaseId, Money, Name};
@@ -14,6 +14,7 @@ use super::{accepted, path_name};
 use crate::auth::{Caller, Operator};
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::Path;
 use crate::json::{check_budgets, decimal, read, read_or_default, spending, typed, wide_decimal};
 use crate::serve::State as Broker;
 

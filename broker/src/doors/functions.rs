@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use merit_adapters::http;
@@ -21,6 +20,7 @@ use super::path_name;
 use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::{Path, Query};
 use crate::json::{check_budgets, check_fields, decimal, read, spending, typed};
 use crate::serve::State as Broker;
 
@@ -247,11 +247,10 @@ pub(crate) async fn put_module(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
     Path(name): Path<String>,
-    upload: Result<Query<Upload>, QueryRejection>,
+    Query(upload): Query<Upload>,
     module: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let name = path_name(&name)?;
-    let Query(upload) = upload.map_err(|error| ApiError::malformed(error.to_string()))?;
     if module.is_empty() {
         return Err(ApiError::unusable("the body is empty; it must be a WebAssembly module"));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use bytes::Bytes;
 use http::HeaderMap;
 use merit_proto::v1;
@@ -17,6 +17,7 @@ use crate::PAYLOAD_MAX_BYTES;
 use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::Path;
 use crate::json::{decimal, lease_id, read, refused_offers, tariff, time};
 use crate::preferences::Preferences;
 use crate::serve::State as Broker;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{KeyId, Name, Role, Time};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::auth::{Caller, Operator};
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::Path;
 use crate::json::{read, read_or_default, time};
 use crate::serve::State as Broker;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use merit_proto::v1;
 use merit_terms::{LeaseId, LeaseIdError};
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::accepted;
 use crate::auth::Operator;
 use crate::error::ApiError;
+use crate::extract::Path;
 use crate::serve::State as Broker;
 
 /// Closes an open lease at cost 0, whatever becomes of it.

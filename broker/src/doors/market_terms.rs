@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::Price;
@@ -14,6 +14,7 @@ use super::{accepted, path_market};
 use crate::auth::Operator;
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::Path;
 use crate::json::{check_fields, decimal, read_or_default, typed};
 use crate::serve::State as Broker;
 

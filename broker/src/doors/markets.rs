@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use merit_proto::v1;
 use serde_json::{Value, json};
 
 use super::{market_terms, path_market};
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::Path;
 use crate::json::{bid_level, decimal};
 use crate::serve::State as Broker;
 

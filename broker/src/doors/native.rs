@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use http::header;
@@ -13,6 +13,7 @@ use super::call::{Ask, pass};
 use super::{cloud_events, target};
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::extract::{Path, Query};
 use crate::invoke::WhenGone;
 use crate::metrics::Door;
 use crate::serve::State as Broker;
@@ -30,10 +31,9 @@ pub(crate) async fn invoke(
     State(broker): State<Arc<Broker>>,
     caller: Caller,
     Path(name): Path<String>,
-    mode: Result<Query<Mode>, axum::extract::rejection::QueryRejection>,
+    Query(mode): Query<Mode>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let Query(mode) = mode.map_err(|error| ApiError::malformed(error.body_text()))?;
     match mode.mode.as_deref() {
         None | Some("sync") => {}
         Some("deferred") => return Err(ApiError::not_implemented("deferred calls")),

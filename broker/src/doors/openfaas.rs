@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use merit_proto::v1;
@@ -20,6 +20,7 @@ use super::target;
 use crate::STREAMED_MAX_BYTES;
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::extract::{Path, Query};
 use crate::invoke::WhenGone;
 use crate::metrics::Door;
 use crate::serve::State as Broker;

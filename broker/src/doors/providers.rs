@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{Money, Name};
@@ -15,6 +15,7 @@ use super::{accepted, path_name};
 use crate::auth::{Operator, SeenBy};
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::Path;
 use crate::json::{decimal, energy, lease_id, period, read, time, wide_decimal};
 use crate::serve::State as Broker;
 

@@ -1,7 +1,5 @@
 //! What a query asks for of the past: from when, until when, how many, before which sequence.
 
-use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
 use merit_terms::Time;
 use serde::Deserialize;
 
@@ -19,10 +17,9 @@ pub(crate) struct Span {
 
 impl Span {
     /// Refuses bounds that are no bounds, and a limit that is not from 1 to `most`.
-    pub(crate) fn read(query: Result<Query<Span>, QueryRejection>, most: u32) -> Result<Span, ApiError> {
-        let Query(span) = query.map_err(|error| ApiError::malformed(error.body_text()))?;
-        check(span.from, span.to, span.limit, most)?;
-        Ok(span)
+    pub(crate) fn checked(self, most: u32) -> Result<Span, ApiError> {
+        check(self.from, self.to, self.limit, most)?;
+        Ok(self)
     }
 
     /// 0: as many as is usual.
@@ -54,10 +51,11 @@ pub(crate) fn micros(time: Option<Time>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extract::Query;
 
     fn read(query: &str) -> Result<Span, String> {
         let uri = format!("/v1/markets/local/wasm/trades?{query}").parse().unwrap();
-        Span::read(Query::try_from_uri(&uri), 1_000).map_err(|error| error.message)
+        Query::read(&uri).and_then(|Query(span): Query<Span>| span.checked(1_000)).map_err(|error| error.message)
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use merit_proto::v1;
 use serde_json::{Value, json};
 
@@ -13,6 +12,7 @@ use super::span::{Span, micros};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::{Path, Query};
 use crate::json::{lease_id, time, wide_decimal};
 use crate::serve::State as Broker;
 
@@ -22,9 +22,9 @@ pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
     caller: Caller,
     Path(id): Path<String>,
-    span: Result<Query<Span>, QueryRejection>,
+    Query(span): Query<Span>,
 ) -> Result<Json<Value>, ApiError> {
-    let span = Span::read(span, LINES_MAX)?;
+    let span = span.checked(LINES_MAX)?;
     let account = path_name(&id)?;
     caller.must_see(&account)?;
     let mut client = broker.exchange.archive.clone();

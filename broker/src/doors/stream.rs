@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::sse::{Event as Sse, Sse as Stream};
 use futures_util::{Stream as Events, StreamExt, stream};
 use http::HeaderMap;
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::market_terms;
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::Query;
 use crate::json::{bid_level, decimal, offer, time, trade};
 use crate::serve::State as Broker;
 
@@ -34,9 +35,8 @@ const LAST_EVENT_ID: &str = "last-event-id";
 pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
     headers: HeaderMap,
-    markets: Result<Query<Markets>, axum::extract::rejection::QueryRejection>,
+    Query(asked): Query<Markets>,
 ) -> Result<Stream<impl Events<Item = Result<Sse, axum::Error>>>, ApiError> {
-    let Query(asked) = markets.map_err(|error| ApiError::malformed(error.to_string()))?;
     let asked = asked.markets.unwrap_or_default();
     let markets = asked.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let mut client = broker.exchange.market_data.clone();

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use merit_proto::v1;
 use merit_terms::Time;
 use rust_decimal::Decimal as Exact;
@@ -16,6 +15,7 @@ use super::span::{Span, check, micros};
 use crate::auth::SeenBy;
 use crate::error::ApiError;
 use crate::exchange::answer;
+use crate::extract::{Path, Query};
 use crate::json::{decimal, energy, time, trade};
 use crate::serve::State as Broker;
 
@@ -26,9 +26,9 @@ pub(crate) async fn trades(
     State(broker): State<Arc<Broker>>,
     seen_by: SeenBy,
     Path((region, class)): Path<(String, String)>,
-    span: Result<Query<Span>, QueryRejection>,
+    Query(span): Query<Span>,
 ) -> Result<Json<Value>, ApiError> {
-    let span = Span::read(span, TRADES_MAX)?;
+    let span = span.checked(TRADES_MAX)?;
     let mut client = broker.exchange.market_data.clone();
     let request = v1::ListTradesRequest {
         market: path_market(&region, &class)?,
@@ -88,9 +88,8 @@ impl Interval {
 pub(crate) async fn candles(
     State(broker): State<Arc<Broker>>,
     Path((region, class)): Path<(String, String)>,
-    asked: Result<Query<Candles>, QueryRejection>,
+    Query(asked): Query<Candles>,
 ) -> Result<Json<Value>, ApiError> {
-    let Query(asked) = asked.map_err(|error| ApiError::malformed(error.body_text()))?;
     check(asked.from, asked.to, asked.limit, CANDLES_MAX)?;
     let market = path_market(&region, &class)?;
     let mut client = broker.exchange.market_data.clone();

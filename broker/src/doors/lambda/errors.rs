@@ -57,6 +57,7 @@ fn kind(error: &ApiError, reason: &str) -> (StatusCode, &'static str) {
         (StatusCode::PAYMENT_REQUIRED, _) => (StatusCode::PAYMENT_REQUIRED, "InsufficientFundsException"),
         (_, "no_eligible_provider") => (StatusCode::BAD_REQUEST, "InvalidParameterValueException"),
         (StatusCode::NOT_IMPLEMENTED, _) => (StatusCode::NOT_IMPLEMENTED, "NotImplementedException"),
+        (StatusCode::METHOD_NOT_ALLOWED, _) => (StatusCode::METHOD_NOT_ALLOWED, "InvalidRequestContentException"),
         (StatusCode::CONFLICT, _) => (StatusCode::CONFLICT, "ResourceConflictException"),
         (status, _) if status.is_server_error() => (StatusCode::INTERNAL_SERVER_ERROR, "ServiceException"),
         _ => (StatusCode::BAD_REQUEST, "InvalidRequestContentException"),

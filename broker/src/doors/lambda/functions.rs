@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +15,7 @@ use super::{Asked, errors, names};
 use crate::auth::Caller;
 use crate::doors::functions::{all, must_find};
 use crate::error::ApiError;
+use crate::extract::{Path, Query};
 use crate::serve::State as Broker;
 
 /// As Lambda: at most so many functions a page.

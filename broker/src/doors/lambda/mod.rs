@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use base64::Engine;
@@ -29,6 +29,7 @@ use super::invocations::ask_quote;
 use crate::PAYLOAD_MAX_BYTES;
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::extract::{Path, Query};
 use crate::invoke::{Answered, Part, Rest, WhenGone, invoke};
 use crate::json::decimal;
 use crate::metrics::Door;

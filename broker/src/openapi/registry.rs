@@ -1,0 +1,107 @@
+//! Functions: definitions, revisions, aliases, modules.
+
+use super::operation::Operation;
+use super::schema::Shape;
+use super::schema::{
+    amount, any, either, flag, list, map, name, named, nullable, object, one_of, range, small_count, text,
+};
+
+const TAG: &str = "Functions";
+
+fn operation(id: &'static str, summary: &str) -> Operation {
+    Operation::new(id, TAG, summary)
+}
+
+fn of_function(id: &'static str, summary: &str) -> Operation {
+    operation(id, summary).path("name", name(), "The function's name.").errors([404])
+}
+
+pub(crate) fn list_all() -> Operation {
+    operation("list_functions", "List the functions of the account")
+        .answers(object([("functions", list(named("Function")))], []))
+}
+
+pub(crate) fn get() -> Operation {
+    of_function("get_function", "Get a function").answers(named("Function"))
+}
+
+pub(crate) fn put() -> Operation {
+    of_function("put_function", "Define a function")
+        .describe(
+            "A new revision where code, memory, timeout or environment differ. Without a module it keeps the last one.",
+        )
+        .takes(definition())
+        .answers(named("Function"))
+        .errors([409, 422])
+}
+
+pub(crate) fn delete() -> Operation {
+    of_function("delete_function", "Delete a function").answers(named("Accepted")).errors([409, 422])
+}
+
+pub(crate) fn revisions() -> Operation {
+    of_function("list_revisions", "List the revisions of a function")
+        .answers(object([("revisions", list(named("Revision")))], []))
+}
+
+pub(crate) fn put_alias() -> Operation {
+    of_function("put_alias", "Point an alias at a revision")
+        .path("alias", name(), "The alias; `live` is the one that calls without one use.")
+        .describe(
+            "`weights` sends a share of the calls to one other revision, for a canary: `{\"4\": 0.1}` is a tenth of them.",
+        )
+        .takes(object([("revision", small_count())], [("weights", map(any()))]))
+        .answers(named("Function"))
+        .errors([409, 422])
+}
+
+pub(crate) fn put_module() -> Operation {
+    of_function("put_module", "Upload a WebAssembly module")
+        .describe(
+            "Kept by its content; a new revision of the function, which is made if it is not there. At most 32 MB.",
+        )
+        .query("revision", flag(), "`false`: only keep the module, for a definition that names it.")
+        .takes_module()
+        .answers(either([named("Function"), named("Kept")]))
+        .errors([409, 422])
+}
+
+/// The fields of a budget that is set.
+pub(super) fn budget() -> Shape {
+    object([("period", one_of(["day", "month"])), ("amount", amount())], [])
+}
+
+/// Where a revision is deployed, and what to call there.
+pub(super) fn deployment() -> Shape {
+    object([("provider", name()), ("target", text())], [])
+}
+
+fn definition() -> Shape {
+    let limits = object(
+        [],
+        [
+            ("max_cost", nullable(amount())),
+            ("max_price", nullable(amount())),
+            ("max_latency_ms", nullable(small_count())),
+            ("only", list(name())),
+            ("ignore", list(name())),
+        ],
+    );
+    object(
+        [],
+        [
+            ("memory_mb", range(1, 10_240)),
+            ("timeout_ms", range(1, 900_000)),
+            ("idempotent", flag()),
+            ("providers", nullable(either([one_of(["own", "any"]), list(name())]))),
+            ("markets", list(text())),
+            ("max_concurrency", nullable(small_count())),
+            ("labels", map(text())),
+            ("environment", map(text())),
+            ("limits", nullable(limits)),
+            ("budgets", list(budget())),
+            ("deployments", list(deployment())),
+            ("module", nullable(text())),
+        ],
+    )
+}

@@ -1,0 +1,427 @@
+//! The shapes of answers by name: functions, accounts, markets, providers, invocations, quotes, and errors.
+//!
+//! What the doors answer is held against these by a test: no field may be missing here, and none too many.
+
+use utoipa::openapi::ComponentsBuilder;
+
+use super::registry::deployment;
+use super::schema::{
+    Shape, any, count, either, flag, gb_seconds, lease, list, map, name, named, nullable, object, one_of, open_object,
+    text, time, usd,
+};
+
+/// Every shape that an operation names.
+pub(super) fn all() -> ComponentsBuilder {
+    let shapes = [
+        ("Error", error()),
+        ("LambdaError", open_object([("Type", one_of(["User", "Service"]))])),
+        ("Accepted", object([("sequence", count())], [])),
+        ("Budget", object([("period", period()), ("amount", usd()), ("spent", usd()), ("held", usd())], [])),
+        ("Function", function()),
+        ("FunctionLimits", function_limits()),
+        ("Kept", object([("module", text())], [])),
+        ("Revision", revision()),
+        ("Key", key()),
+        ("NewKey", new_key()),
+        ("Account", account()),
+        ("StatementLine", statement_line()),
+        ("Market", market()),
+        ("Bands", nullable(object([("low", usd()), ("high", usd())], []))),
+        ("Book", book()),
+        ("BidLevel", object([("price", usd()), ("memory_mb", count()), ("bids", count())], [])),
+        ("Trade", trade()),
+        ("Candle", candle()),
+        ("Provider", provider()),
+        ("Quota", quota()),
+        ("Health", health()),
+        ("Quote", quote()),
+        ("QuotedOffer", quoted_offer()),
+        ("RefusedOffer", refused_offer()),
+        ("Invocation", invocation()),
+        ("Attempt", attempt()),
+        ("Tariff", tariff()),
+        ("LambdaFunction", lambda_function()),
+        ("OpenFaasFunction", openfaas_function()),
+    ];
+    shapes.into_iter().fold(ComponentsBuilder::new(), |components, (name, shape)| components.schema(name, shape))
+}
+
+fn error() -> Shape {
+    let said =
+        object([("code", text()), ("message", text()), ("invocation_id", nullable(lease())), ("details", any())], []);
+    object([("error", said)], [])
+}
+
+fn period() -> Shape {
+    one_of(["day", "month", "never"])
+}
+
+fn function() -> Shape {
+    object(
+        [
+            ("name", name()),
+            ("account", name()),
+            ("revision", count()),
+            ("memory_mb", count()),
+            ("timeout_ms", count()),
+            ("module", nullable(text())),
+            ("environment", map(text())),
+            ("idempotent", flag()),
+            ("providers", either([one_of(["own", "any"]), list(text())])),
+            ("markets", list(text())),
+            ("max_concurrency", nullable(count())),
+            ("labels", map(text())),
+            ("limits", named("FunctionLimits")),
+            ("budgets", list(named("Budget"))),
+            ("aliases", map(count())),
+            // Of an alias, the share of a second revision.
+            ("weights", map(map(any()))),
+            ("deployments", list(deployment())),
+            ("running", count()),
+        ],
+        [],
+    )
+}
+
+fn function_limits() -> Shape {
+    object(
+        [
+            ("max_cost", nullable(usd())),
+            ("max_price", nullable(usd())),
+            ("max_latency_ms", nullable(count())),
+            ("only", list(text())),
+            ("ignore", list(text())),
+        ],
+        [],
+    )
+}
+
+fn revision() -> Shape {
+    object(
+        [
+            ("revision", count()),
+            ("memory_mb", count()),
+            ("timeout_ms", count()),
+            ("environment", map(text())),
+            ("module", nullable(text())),
+            ("deployments", list(deployment())),
+        ],
+        [],
+    )
+}
+
+/// A key without its secret.
+fn key() -> Shape {
+    object(key_fields(), [])
+}
+
+/// A key as it is told once.
+fn new_key() -> Shape {
+    let [id, role, account, version, created_at, expires, revoked, previous_until] = key_fields();
+    let (secret, sequence) = (("secret", text()), ("sequence", count()));
+    object([id, role, account, version, created_at, expires, revoked, previous_until, secret, sequence], [])
+}
+
+fn key_fields() -> [(&'static str, Shape); 8] {
+    [
+        ("id", text()),
+        ("role", one_of(["client", "provider", "operator", "broker"])),
+        ("account", name()),
+        ("version", count()),
+        ("created_at", time()),
+        ("expires", nullable(time())),
+        ("revoked", flag()),
+        ("previous_until", nullable(time())),
+    ]
+}
+
+fn account() -> Shape {
+    object(
+        [
+            ("id", name()),
+            ("balance", usd()),
+            ("held", usd()),
+            ("frozen", flag()),
+            ("credit_limit", usd()),
+            ("rate_per_second", nullable(count())),
+            ("exposure", nullable(usd())),
+            ("max_concurrency", nullable(count())),
+            ("budgets", list(named("Budget"))),
+        ],
+        [],
+    )
+}
+
+fn statement_line() -> Shape {
+    object(
+        [
+            ("sequence", count()),
+            ("at", time()),
+            ("counter_account", text()),
+            ("amount", usd()),
+            ("balance", usd()),
+            ("why", text()),
+        ],
+        [("lease", lease()), ("invocation_id", lease()), ("reason", text())],
+    )
+}
+
+fn market_state() -> Shape {
+    one_of(["open", "cancel_only", "halted", ""])
+}
+
+fn market() -> Shape {
+    object(
+        [
+            ("market", text()),
+            ("spot_price", nullable(usd())),
+            ("offers", count()),
+            ("capacity_mb", count()),
+            ("free_mb", count()),
+            ("bids", count()),
+            ("trades", count()),
+            ("state", market_state()),
+            ("bands", named("Bands")),
+            ("self_dealing", flag()),
+        ],
+        [],
+    )
+}
+
+fn book() -> Shape {
+    let level = object([("price", usd()), ("capacity_mb", count()), ("free_mb", count()), ("offers", count())], []);
+    object(
+        [
+            ("market", text()),
+            ("sequence", count()),
+            ("checksum", count()),
+            ("spot_price", nullable(usd())),
+            ("offers", list(level)),
+            ("bids", list(named("BidLevel"))),
+            ("state", market_state()),
+            ("bands", named("Bands")),
+            ("self_dealing", flag()),
+        ],
+        [],
+    )
+}
+
+fn trade() -> Shape {
+    object(
+        [
+            ("sequence", count()),
+            ("match_sequence", count()),
+            ("at", time()),
+            ("provider", text()),
+            ("price", usd()),
+            ("memory_mb", count()),
+            ("gb_seconds", gb_seconds()),
+        ],
+        [("invocation_id", lease()), ("cost", usd())],
+    )
+}
+
+fn candle() -> Shape {
+    object(
+        [
+            ("at", time()),
+            ("open", nullable(usd())),
+            ("high", nullable(usd())),
+            ("low", nullable(usd())),
+            ("close", nullable(usd())),
+            ("gb_seconds", gb_seconds()),
+            ("trades", count()),
+        ],
+        [],
+    )
+}
+
+/// The last fields are told to who may see the provider's own affairs.
+fn provider() -> Shape {
+    let pool = object([("memory_mb", count()), ("slots", count()), ("leased_mb", count()), ("leases", count())], []);
+    let limits = object(
+        [("offers", nullable(count())), ("quotes_per_second", nullable(count())), ("exposure", nullable(usd()))],
+        [],
+    );
+    object(
+        [
+            ("name", name()),
+            ("account", name()),
+            ("kind", one_of(["own", "market"])),
+            ("online", flag()),
+            ("offers", count()),
+            ("labels", map(text())),
+            ("pools", list(pool)),
+            // Why it was killed.
+            ("killed", nullable(text())),
+        ],
+        [
+            ("exposure", usd()),
+            ("limits", limits),
+            ("protection", nullable(object([("leases", count()), ("within_ms", count())], []))),
+            ("quotas", list(named("Quota"))),
+            ("health", list(named("Health"))),
+        ],
+    )
+}
+
+fn quota() -> Shape {
+    object(
+        [
+            ("name", text()),
+            ("renews", period()),
+            ("requests", nullable(count())),
+            ("used_requests", count()),
+            ("gb_seconds", nullable(gb_seconds())),
+            ("used_gb_seconds", gb_seconds()),
+        ],
+        [],
+    )
+}
+
+fn health() -> Shape {
+    object(
+        [
+            ("function", nullable(text())),
+            ("revision", nullable(count())),
+            ("failures", count()),
+            ("until", time()),
+            ("trial", nullable(lease())),
+            ("reason", text()),
+        ],
+        [],
+    )
+}
+
+fn quote() -> Shape {
+    object(
+        [
+            ("function", name()),
+            ("revision", count()),
+            ("at", time()),
+            ("sequence", count()),
+            ("offers", list(named("QuotedOffer"))),
+            ("refused", list(named("RefusedOffer"))),
+        ],
+        [("more_offers", count()), ("more_refused", map(count()))],
+    )
+}
+
+fn quoted_offer() -> Shape {
+    let predicted = object([("wall_us", count()), ("cold_us", count()), ("billed_ms", count()), ("cost", usd())], []);
+    object(
+        [
+            ("rank", count()),
+            ("provider", text()),
+            ("offer", text()),
+            ("market", text()),
+            ("price", usd()),
+            ("predicted", predicted),
+            ("worst_cost", usd()),
+            ("timeout_ms", count()),
+        ],
+        [("prior", flag())],
+    )
+}
+
+fn refused_offer() -> Shape {
+    object([("provider", text()), ("offer", text()), ("market", text()), ("code", text()), ("message", text())], [])
+}
+
+fn invocation() -> Shape {
+    let usage = object(
+        [
+            ("wall_us", count()),
+            ("cpu_us", count()),
+            ("cold_us", count()),
+            ("billed_ms", count()),
+            ("estimated", flag()),
+        ],
+        [],
+    );
+    object(
+        [
+            ("id", lease()),
+            ("function", name()),
+            ("revision", count()),
+            ("state", one_of(["waiting", "running", "settled", "failed", "expired", "cancelled"])),
+            ("account", name()),
+            ("submitted_at", time()),
+            ("attempts", list(named("Attempt"))),
+            ("memory_mb", count()),
+            ("vcpus", text()),
+            ("tariff", named("Tariff")),
+            ("quoted_cost", usd()),
+        ],
+        [
+            ("deadline", time()),
+            ("decision_sequence", count()),
+            ("settled_at", time()),
+            ("outcome", text()),
+            ("usage", usage),
+            ("egress_bytes", count()),
+            ("cost", usd()),
+            ("fee", usd()),
+            ("runner_up", object([("provider", text()), ("predicted_cost", usd())], [])),
+        ],
+    )
+}
+
+fn attempt() -> Shape {
+    let claim = object([("wall_us", count()), ("cpu_us", count()), ("cold_us", count())], []);
+    object(
+        [
+            ("provider", text()),
+            ("market", text()),
+            ("lease", lease()),
+            ("matched_at", time()),
+            ("outcome", text()),
+            ("wall_us", count()),
+            ("quoted_cost", usd()),
+            ("prior", flag()),
+        ],
+        [("cost", usd()), ("claim", claim)],
+    )
+}
+
+fn tariff() -> Shape {
+    object(
+        [
+            ("per_request", usd()),
+            ("per_gb_second", usd()),
+            ("per_cpu_ms", usd()),
+            ("per_gb_egress", usd()),
+            ("increment_ms", count()),
+            ("minimum_ms", count()),
+            ("memory_step_mb", count()),
+            ("bills_cold_start", flag()),
+        ],
+        [],
+    )
+}
+
+fn lambda_function() -> Shape {
+    open_object([
+        ("FunctionName", name()),
+        ("FunctionArn", text()),
+        ("Version", text()),
+        ("Runtime", text()),
+        ("MemorySize", count()),
+        ("Timeout", count()),
+        ("State", text()),
+        ("CodeSha256", text()),
+    ])
+}
+
+fn openfaas_function() -> Shape {
+    open_object([
+        ("name", name()),
+        ("namespace", name()),
+        ("image", text()),
+        ("labels", map(text())),
+        ("annotations", map(text())),
+        ("replicas", count()),
+        ("availableReplicas", count()),
+        ("invocationCount", count()),
+    ])
+}

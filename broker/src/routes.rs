@@ -1,0 +1,155 @@
+//! Which path leads to which door, with its words: the table of the broker.
+//!
+//! A route that is not in it does not exist, but the page's files and the answers for what is not there.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Request, State as Extract};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, put};
+use axum::{Json, Router, middleware};
+use http::StatusCode;
+
+use crate::PAYLOAD_MAX_BYTES;
+use crate::auth::{Operator, guard};
+use crate::doors::{
+    Shape, accounts, functions, invocations, keys, lambda, leases, market_terms, markets, native, openfaas, providers,
+    statements, stream, tape,
+};
+use crate::error::ApiError;
+use crate::metrics::measure;
+use crate::openapi::{Routes, calls, market, operator, registry};
+use crate::serve::State;
+
+const MODULE_MAX_BYTES: usize = 32 << 20;
+
+/// All that the broker serves.
+pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {
+    let limited = DefaultBodyLimit::max(PAYLOAD_MAX_BYTES);
+    Ok(described()
+        .finish()?
+        .route("/v1/{*path}", any(no_route))
+        .route("/2015-03-31/{*path}", any(no_route))
+        .route("/2021-11-15/{*path}", any(no_route))
+        .fallback(page)
+        .method_not_allowed_fallback(no_method)
+        .layer(limited)
+        .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
+        .layer(middleware::from_fn_with_state(state.clone(), measure))
+        .with_state(state))
+}
+
+fn described() -> Routes {
+    let module = put(functions::put_module)
+        .layer(DefaultBodyLimit::max(MODULE_MAX_BYTES))
+        .layer(middleware::map_response(|answer| say_too_large(answer, "module", MODULE_MAX_BYTES)));
+    Routes::default()
+        .get("/v1/functions", functions::list, registry::list_all())
+        .get("/v1/functions/{name}", functions::get, registry::get())
+        .put("/v1/functions/{name}", functions::put, registry::put())
+        .delete("/v1/functions/{name}", functions::delete, registry::delete())
+        .get("/v1/functions/{name}/revisions", functions::revisions, registry::revisions())
+        .put("/v1/functions/{name}/aliases/{alias}", functions::put_alias, registry::put_alias())
+        .put_layered("/v1/functions/{name}/module", module, registry::put_module())
+        .post("/v1/functions/{name}/invocations", native::invoke, calls::invoke())
+        .post("/v1/functions/{name}/quote", invocations::quote, calls::quote())
+        .get("/v1/invocations/{id}", invocations::get, calls::invocation())
+        .get("/v1/markets", markets::list, market::markets())
+        .put("/v1/markets/{region}/{class}", market_terms::put, operator::put_market())
+        .get("/v1/markets/{region}/{class}/book", markets::book, market::book())
+        .get("/v1/markets/{region}/{class}/trades", tape::trades, market::trades())
+        .get("/v1/markets/{region}/{class}/candles", tape::candles, market::candles())
+        .get("/v1/stream", stream::get, market::stream())
+        .post("/v1/leases/{id}/close", leases::close, operator::close_lease())
+        .get("/v1/providers", providers::list, market::providers())
+        .post("/v1/providers", providers::register, operator::register_provider())
+        .post("/v1/providers/{name}/kill", providers::kill, operator::kill_provider())
+        .post("/v1/providers/{name}/revive", providers::revive, operator::revive_provider())
+        .put("/v1/providers/{name}/limits", providers::limits, operator::limit_provider())
+        .put("/v1/providers/{name}/labels", providers::labels, operator::label_provider())
+        .get("/v1/accounts", accounts::list, market::accounts())
+        .post("/v1/accounts", accounts::open, operator::open_account())
+        .get("/v1/accounts/{id}", accounts::get, market::account())
+        .get("/v1/accounts/{id}/statement", statements::get, market::statement())
+        .post("/v1/accounts/{id}/deposits", accounts::deposit, operator::deposit())
+        .post("/v1/accounts/{id}/payouts", accounts::payout, operator::payout())
+        .post("/v1/accounts/{id}/corrections", accounts::correct, operator::correct())
+        .post("/v1/accounts/{id}/freeze", accounts::freeze, operator::freeze())
+        .put("/v1/accounts/{id}/limits", accounts::limits, operator::limit_account())
+        .get("/v1/keys", keys::list, operator::keys())
+        .post("/v1/keys", keys::create, operator::create_key())
+        .delete("/v1/keys/{id}", keys::revoke, operator::revoke_key())
+        .post("/v1/keys/{id}/rotate", keys::rotate, operator::rotate_key())
+        .any("/fn/{name}", native::pass_through, calls::pass_through())
+        .any("/fn/{name}/", native::pass_through, calls::pass_through().renamed("pass_through_root"))
+        .any("/fn/{name}/{*path}", native::pass_through, calls::pass_through_path())
+        .post("/2015-03-31/functions/{name}/invocations", lambda::post, calls::lambda_invoke())
+        .post(
+            "/2021-11-15/functions/{name}/response-streaming-invocations",
+            lambda::post_streaming,
+            calls::lambda_stream(),
+        )
+        .get("/2015-03-31/functions", lambda::list, calls::lambda_list())
+        .get("/2015-03-31/functions/", lambda::list, calls::lambda_list().renamed("lambda_list_functions_root"))
+        .get("/2015-03-31/functions/{name}", lambda::get, calls::lambda_get())
+        .get("/2015-03-31/functions/{name}/configuration", lambda::configuration, calls::lambda_configuration())
+        .any("/function/{name}", openfaas::invoke, calls::openfaas_invoke())
+        .any("/function/{name}/", openfaas::invoke, calls::openfaas_invoke().renamed("openfaas_invoke_root"))
+        .any("/function/{name}/{*path}", openfaas::invoke, calls::openfaas_invoke_path())
+        .post("/async-function/{name}", openfaas::invoke_async, calls::openfaas_async())
+        .post("/async-function/{name}/{*path}", openfaas::invoke_async, calls::openfaas_async_path())
+        .get("/system/functions", openfaas::list, calls::openfaas_list())
+        .get("/system/function/{name}", openfaas::get, calls::openfaas_get())
+        .get("/system/info", openfaas::info, calls::openfaas_info())
+        .get("/healthz", || async { "ok\n" }, market::health())
+        .get("/readyz", ready, market::ready())
+        .get("/metrics", metrics, market::metrics())
+}
+async fn no_route(request: Request) -> Response {
+    let path = request.uri().path();
+    Shape::of(path).respond(ApiError::not_found(format!("there is nothing at {path}")))
+}
+
+async fn no_method(request: Request) -> Response {
+    let message = format!("{} has no method {}", request.uri().path(), request.method());
+    Shape::of(request.uri().path()).respond(ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    ))
+}
+
+/// The extractors' own refusal of a large body, in the shape of every other error.
+async fn say_too_large(response: Response, what: &str, max_bytes: usize) -> Response {
+    let json = response.headers().get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE if !json => ApiError::too_large(what, max_bytes).into_response(),
+        _ => response,
+    }
+}
+
+async fn ready(Extract(state): Extract<Arc<State>>) -> Result<&'static str, ApiError> {
+    if state.stopping.is_cancelled() {
+        return Err(ApiError::unavailable("draining"));
+    }
+    match state.exchange.is_ready().await {
+        true => Ok("ready\n"),
+        false => Err(ApiError::unavailable("the exchange does not answer")),
+    }
+}
+
+/// For the operator: it tells what every market and provider earns.
+async fn metrics(_: Operator, Extract(state): Extract<Arc<State>>) -> Response {
+    match state.metrics.text(&state.now()) {
+        Ok(text) => ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            (StatusCode::INTERNAL_SERVER_ERROR, Json("the metrics could not be written")).into_response()
+        }
+    }
+}
+
+async fn page(Extract(state): Extract<Arc<State>>, request: Request) -> Response {
+    state.page.serve(request.uri().path()).await
+}

@@ -1,0 +1,142 @@
+//! The metrics as Prometheus reads them, and the alerts on them: by promtool, and by a real Prometheus that scrapes a broker.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::in_both_shapes;
+use crate::market::{Market, Shape};
+use crate::process::{PATIENCE, eventually};
+
+in_both_shapes! {
+    promtool_finds_no_fault_with_the_metrics
+}
+
+fn alerts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("ops/alerts")
+}
+
+/// What promtool says of it; none where it is content.
+async fn promtool(arguments: &[&str], input: &[u8]) -> Option<String> {
+    let mut command = Command::new("promtool");
+    command.args(arguments).current_dir(alerts()).kill_on_drop(true);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input).await.unwrap();
+    drop(stdin);
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    (!output.status.success() || said.contains("no help") || said.contains("should")).then_some(said)
+}
+
+/// The value of a series, by the whole of what stands before it.
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in:\n{metrics}")).parse().unwrap()
+}
+
+async fn promtool_finds_no_fault_with_the_metrics(shape: Shape) {
+    let market = Market::start(shape).await;
+    let _provider = market.provider("edge-1", &[]).await;
+    market.deploy("echo", json!({})).await;
+    let answer = market.invoke("echo", "1").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(market.invoke("nobody", "1").await.status, 404);
+    let answered = market.get("/metrics").await;
+    assert_eq!(promtool(&["check", "metrics"], &answered.body).await, None);
+
+    let metrics = answered.text();
+    let seller = r#"market="local/wasm",provider="edge-1""#;
+    let ended = r#"merit_invocations_total{door="native",market="local/wasm",outcome="ok",provider="edge-1"}"#;
+    assert_eq!(value(metrics, ended), 1.0);
+    assert_eq!(value(metrics, &format!("merit_attempts_total{{{seller}}}")), 1.0);
+    assert_eq!(value(metrics, &format!("merit_settlements_total{{{seller}}}")), 1.0);
+    let cost: f64 = answer.header("merit-cost").parse().unwrap();
+    assert!((value(metrics, &format!("merit_cost_usd_total{{{seller}}}")) - cost).abs() < 1e-15, "{cost}");
+    assert_eq!(value(metrics, r#"merit_http_requests_total{door="native",status="2xx"}"#), 1.0);
+    assert_eq!(value(metrics, r#"merit_http_requests_total{door="native",status="4xx"}"#), 1.0);
+    assert_eq!(value(metrics, r#"merit_http_requests_in_flight{door="state"}"#), 1.0, "this one");
+    assert_eq!(value(metrics, r#"merit_overhead_seconds_count{door="native"}"#), 1.0);
+    assert_eq!(value(metrics, r#"merit_refusals_total{code="not_found"}"#), 1.0);
+    assert_eq!(value(metrics, "merit_invocations_in_flight"), 0.0);
+    assert_eq!(value(metrics, "merit_exchange_connected"), 1.0);
+    assert!(value(metrics, "process_resident_memory_bytes") > 1e6);
+    market.stop().await;
+}
+
+#[tokio::test]
+async fn every_alert_fires_when_it_is_to_and_only_then() {
+    assert_eq!(promtool(&["check", "rules", "merit.yml"], b"").await, None);
+    assert_eq!(promtool(&["test", "rules", "merit_test.yml"], b"").await, None);
+    let read = |name: &str| std::fs::read_to_string(alerts().join(name)).unwrap();
+    let (rules, tests) = (read("merit.yml"), read("merit_test.yml"));
+    let names: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        for how in ["fires", "keeps quiet"] {
+            assert!(tests.contains(&format!("name: {name} {how}\n")), "{name} is not tried as it {how}");
+        }
+    }
+}
+
+/// A Prometheus that scrapes `target` and knows the alerts, with their patience cut short.
+async fn prometheus(target: &str, dir: &Path) -> (Child, String) {
+    let rules = std::fs::read_to_string(alerts().join("merit.yml")).unwrap();
+    std::fs::write(dir.join("merit.yml"), rules.replace("for: 30s", "for: 1s")).unwrap();
+    let config = json!({
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
+        "rule_files": ["merit.yml"],
+        "scrape_configs": [{"job_name": "merit", "static_configs": [{"targets": [target.trim_start_matches("http://")]}]}],
+    });
+    // JSON is YAML.
+    std::fs::write(dir.join("prometheus.yml"), config.to_string()).unwrap();
+    let mut command = Command::new("prometheus");
+    command.current_dir(dir).args(["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"]);
+    command.args(["--web.listen-address=127.0.0.1:0", "--log.format=json"]);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let listening = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let said: Value = serde_json::from_str(&line).unwrap_or_default();
+            if said["msg"] == "Listening on" {
+                return said["address"].as_str().unwrap().to_owned();
+            }
+        }
+        panic!("it ended");
+    };
+    let address = tokio::time::timeout(PATIENCE, listening).await.unwrap();
+    // The rest of its log must go somewhere, or the pipe would fill.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (child, format!("http://{address}"))
+}
+
+#[tokio::test]
+async fn a_broker_that_loses_its_exchange_is_told_of_by_prometheus() {
+    let mut market = Market::start(Shape::ThreeProcesses).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (_prometheus, url) = prometheus(&market.http, dir.path()).await;
+    eventually("the broker is scraped", || async {
+        let found = asked(&market, format!("{url}/api/v1/query?query=merit_exchange_connected")).await?;
+        (found["data"]["result"][0]["value"][1] == "1").then_some(())
+    })
+    .await;
+    assert_eq!(firing(&market, &url).await, None);
+    market.processes.remove(0).kill().await;
+    let alert = eventually("the alert fires", || firing(&market, &url)).await;
+    assert_eq!(alert["labels"]["alertname"], "MeritBrokerWithoutExchange", "{alert}");
+    assert_eq!(alert["labels"]["severity"], "page");
+}
+
+async fn asked(market: &Market, url: String) -> Option<Value> {
+    Some(market.request(http::Method::GET, &url, &[], "").await.ok()?.json())
+}
+
+/// An alert that fires.
+async fn firing(market: &Market, url: &str) -> Option<Value> {
+    let told = asked(market, format!("{url}/api/v1/alerts")).await?;
+    let alerts = told["data"]["alerts"].as_array()?;
+    alerts.iter().find(|alert| alert["state"] == "firing").cloned()
+}
