@@ -21,6 +21,7 @@ if ! command -v npm >/dev/null; then
     exit 1
 fi
 stage packages tests/prepare.sh
+stage clients tests/clients.sh
 stage format cargo fmt --all --check
 stage page page
 stage build cargo test --release --workspace --no-run

@@ -1,10 +1,12 @@
 //! The front doors by the clients that they are for, in a market that asks for keys.
 
+mod function_server;
 mod lambda;
 mod openfaas;
 mod others;
 mod smuggling;
 mod streaming;
+mod upstreams;
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -1,0 +1,6 @@
+// A function as Google's functions framework serves it: answers what it was asked.
+exports.tell = (request, response) => {
+  response.set("x-own", "yes");
+  response.status(request.query.status ? Number(request.query.status) : 200);
+  response.send({ method: request.method, path: request.path, query: request.query, body: request.body });
+};

@@ -1,0 +1,276 @@
+//! Providers that fail in every way: what the caller got, what was charged, where it went next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::any;
+use http::Method;
+use merit_proto::v1;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::market::{Answer, Market, Shape};
+use crate::raw_session::{RawSession, logon};
+use crate::seller::rung;
+
+/// How a provider answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Refuses,
+    Resets,
+    Hangs,
+    Garbage,
+    OwnError,
+    GatewayError,
+    Throttles,
+    Drips,
+    BreaksOff,
+    SaysAbsurdUsage,
+}
+
+/// What a caller got.
+struct Expected {
+    status: u16,
+    /// Where it was answered; empty: nowhere.
+    by: &'static str,
+    attempts: &'static str,
+    is_charged: bool,
+    /// Of a failure.
+    execution: &'static str,
+}
+
+const fn answered(status: u16, by: &'static str, attempts: &'static str, is_charged: bool) -> Expected {
+    Expected { status, by, attempts, is_charged, execution: "" }
+}
+
+const fn failed(status: u16, execution: &'static str) -> Expected {
+    Expected { status, by: "", attempts: "", is_charged: false, execution }
+}
+
+/// Each way, for a call that may not run twice and one that may. A good provider stands behind the bad one, dearer.
+const TABLE: [(Way, Expected, Expected); 10] = [
+    (Way::Refuses, answered(200, "good", "2", true), answered(200, "good", "2", true)),
+    (Way::Resets, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Way::Hangs, failed(504, "unknown"), failed(504, "unknown")),
+    (Way::Garbage, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Way::OwnError, answered(500, "bad", "1", true), answered(500, "bad", "1", true)),
+    (Way::GatewayError, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Way::Throttles, answered(200, "good", "2", true), answered(200, "good", "2", true)),
+    (Way::Drips, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),
+    (Way::BreaksOff, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Way::SaysAbsurdUsage, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),
+];
+
+/// Answers one connection after another in its way.
+async fn misbehave(way: Way, mut connection: TcpStream) {
+    let mut request = [0; 4096];
+    if connection.read(&mut request).await.is_err() {
+        return;
+    }
+    let answer: &[u8] = match way {
+        // It listens nowhere.
+        Way::Refuses | Way::Resets => return,
+        Way::Hangs => std::future::pending().await,
+        Way::Garbage => b"\x16\x03\x01 what is this\r\n\r\n",
+        Way::OwnError => b"HTTP/1.1 500 Mine\r\nContent-Length: 4\r\n\r\nmine",
+        Way::GatewayError => b"HTTP/1.1 503 Gateway\r\nContent-Length: 0\r\n\r\n",
+        Way::Throttles => b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n",
+        Way::Drips => b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        Way::BreaksOff => b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
+        Way::SaysAbsurdUsage => {
+            b"HTTP/1.1 200 OK\r\nMerit-Outcome: ok\r\nMerit-Usage: wall_us=18446744073709551615;cpu_us=18446744073709551615;cold_us=0;memory_mb=1\r\nContent-Length: 5\r\n\r\nhello"
+        }
+    };
+    let step = if way == Way::Drips { 1 } else { answer.len() };
+    for part in answer.chunks(step) {
+        if connection.write_all(part).await.is_err() {
+            return;
+        }
+        if way == Way::Drips {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// A function server that answers well, at a rung that costs twice as much.
+async fn good(market: &Market, tasks: &mut JoinSet<()>) -> RawSession {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(any(async || "well"));
+    tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let logon = v1::Logon { endpoint, adapter: v1::Adapter::Http.into(), ..logon("good") };
+    let mut session = RawSession::start(market, logon).await;
+    session.quote("local/wasm", vec![rung(1, 1024, 2_000_000)]).await;
+    session
+}
+
+async fn bad(market: &Market, way: Way, tasks: &mut JoinSet<()>) -> RawSession {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    if way != Way::Refuses {
+        tasks.spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                tokio::spawn(misbehave(way, connection));
+            }
+        });
+    }
+    // What it says of its usage is heard of an agent only.
+    let adapter = if way == Way::SaysAbsurdUsage { v1::Adapter::Agent } else { v1::Adapter::Http };
+    let logon = v1::Logon { endpoint, adapter: adapter.into(), ..logon("bad") };
+    let mut session = RawSession::start(market, logon).await;
+    session.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    session
+}
+
+async fn check(way: Way, idempotent: bool, expected: &Expected) {
+    let mut tasks = JoinSet::new();
+    let market = Market::start(Shape::AllInOne).await;
+    let _sessions = (good(&market, &mut tasks).await, bad(&market, way, &mut tasks).await);
+    let deployments = json!([{"provider": "good", "target": "/"}, {"provider": "bad", "target": "/"}]);
+    market.deploy("echo", json!({"idempotent": idempotent, "timeout_ms": 3000, "deployments": deployments})).await;
+    let started = std::time::Instant::now();
+    let answer = market.invoke_with("echo", &[("merit-deadline", "+700ms")], "1").await;
+    let took = started.elapsed();
+    let place = format!("{way:?}, idempotent: {idempotent}: {answer:?}");
+    assert_eq!(answer.status.as_u16(), expected.status, "{place}");
+    if expected.by.is_empty() {
+        assert_eq!(answer.json()["error"]["details"]["execution"], expected.execution, "{place}");
+    } else {
+        assert_eq!(
+            [answer.header("merit-provider"), answer.header("merit-attempts")],
+            [expected.by, expected.attempts]
+        );
+        let billed_ms: u64 = answer.header("merit-billed-ms").parse().unwrap();
+        assert!(billed_ms <= took.as_millis() as u64 + 1, "billed by what was observed, at most: {place}");
+    }
+    let spent = spent(&market, &answer).await;
+    assert_eq!(spent != "0", expected.is_charged, "{spent}: {place}");
+}
+
+/// What the account paid so far, by its statement.
+async fn spent(market: &Market, answer: &Answer) -> String {
+    let id = answer.header("merit-invocation-id");
+    let record = market.get(&format!("/v1/invocations/{id}")).await.json();
+    record["cost"].as_str().unwrap_or("0").to_owned()
+}
+
+#[tokio::test]
+async fn every_way_of_failing_has_its_answer_its_charge_and_its_next_place() {
+    // Some at a time: each has a market of its own.
+    for ways in TABLE.chunks(5) {
+        let mut checks = JoinSet::new();
+        for (way, once, twice) in ways {
+            let way = *way;
+            checks.spawn(check(way, false, once));
+            checks.spawn(check(way, true, twice));
+        }
+        checks.join_all().await;
+    }
+}
+
+/// A function server that fails one call in three in a random way, once it has counted it.
+async fn flaky(seed: u64, counted: Arc<Counted>, tasks: &mut JoinSet<()>, fails: bool) -> String {
+    use rand::{RngExt, SeedableRng};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tasks.spawn(async move {
+        let mut chance = rand_pcg::Pcg32::seed_from_u64(seed);
+        while let Ok((connection, _)) = listener.accept().await {
+            let (counted, way) = (counted.clone(), chance.random_range(0..9));
+            tokio::spawn(serve_flaky(connection, counted, if fails { way } else { 9 }));
+        }
+    });
+    endpoint
+}
+
+/// How often each payload ran.
+#[derive(Default)]
+struct Counted(Mutex<std::collections::HashMap<String, usize>>);
+
+async fn serve_flaky(mut connection: TcpStream, counted: Arc<Counted>, way: u32) {
+    loop {
+        let Some(payload) = read_payload(&mut connection).await else { return };
+        // 0: nothing runs and nothing is answered, so that nobody can know.
+        if way == 0 {
+            return;
+        }
+        *counted.0.lock().await.entry(payload).or_default() += 1;
+        let answer = match way {
+            1 => "HTTP/1.1 503 Gateway\r\nContent-Length: 0\r\n\r\n",
+            2 => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell",
+        };
+        if connection.write_all(answer.as_bytes()).await.is_err() || way == 2 {
+            return;
+        }
+    }
+}
+
+/// The body of the next request, whose length is said.
+async fn read_payload(connection: &mut TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Some(body.to_owned());
+            }
+        }
+        if connection.read_buf(&mut request).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_one_of_three_failing_at_random_idempotent_calls_succeed_and_others_never_run_twice() {
+    let (mut tasks, counted) = (JoinSet::new(), Arc::new(Counted::default()));
+    let market = Arc::new(Market::start(Shape::AllInOne).await);
+    let mut sessions = Vec::new();
+    for (name, seed) in [("a", 1), ("b", 2), ("c", 3)] {
+        let endpoint = flaky(seed, counted.clone(), &mut tasks, name == "a").await;
+        let pools = vec![v1::PoolSize { memory_mb: 8192, slots: 64 }];
+        let logon = v1::Logon { endpoint, pools, adapter: v1::Adapter::Http.into(), ..logon(name) };
+        let mut session = RawSession::start(&market, logon).await;
+        // The one that fails is the cheapest.
+        session.quote("local/wasm", vec![rung(1, 8192, 1_000_000 * seed)]).await;
+        sessions.push(session);
+    }
+    let deployments = json!(["a", "b", "c"].map(|provider| json!({"provider": provider, "target": "/"})));
+    for (name, idempotent) in [("twice", true), ("once", false)] {
+        let definition = json!({"providers": "any", "idempotent": idempotent, "deployments": deployments});
+        let put = market.call(Method::PUT, &format!("/v1/functions/{name}"), &[], definition.to_string()).await;
+        assert_eq!(put.status, 200, "{put:?}");
+    }
+    let (mut calls, failures) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
+    for caller in 0..16 {
+        let (market, failures) = (market.clone(), failures.clone());
+        calls.spawn(async move {
+            for number in 0..40 {
+                for name in ["twice", "once"] {
+                    let payload = Bytes::from(format!("{name}-{caller}-{number}"));
+                    let answer = market.invoke(name, payload).await;
+                    let is_unknown = answer.status == 502 && name == "once";
+                    assert!(answer.status == 200 || is_unknown, "{name}: {answer:?}");
+                    failures.fetch_add(usize::from(is_unknown), Ordering::Relaxed);
+                }
+            }
+        });
+    }
+    calls.join_all().await;
+    let counted = counted.0.lock().await;
+    for (payload, runs) in counted.iter() {
+        assert!(payload.starts_with("twice") || *runs == 1, "{payload} ran {runs} times");
+    }
+    let ran = |name: &str| counted.keys().filter(|payload| payload.starts_with(name)).count();
+    assert_eq!(ran("twice"), 640, "every idempotent call ran");
+    assert!(failures.load(Ordering::Relaxed) > 0, "some failed, or nothing was tried");
+}
