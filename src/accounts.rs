@@ -115,7 +115,7 @@ fn or_none<T: std::str::FromStr<Err: ToString>>(text: &str, json: impl Fn(T) -> 
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (client, output) = (Client::new(&arguments.broker), arguments.output);
+    let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
     match arguments.command {
         Command::List => list(&client, output).await,
         Command::Show { id } => show(&client, &id, output).await,

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.broker);
+    let client = Client::new(&arguments.broker)?;
     let book = client.get(&format!("/v1/markets/{}/book", arguments.market)).await?;
     if arguments.output == Output::Json {
         print_json(&book);

@@ -48,7 +48,7 @@ impl Interval {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.broker);
+    let client = Client::new(&arguments.broker)?;
     let (market, interval) = (&arguments.market, arguments.interval.as_str());
     let query = arguments.span.query(arguments.limit);
     let candles = client.get(&format!("/v1/markets/{market}/candles?interval={interval}&{query}")).await?;

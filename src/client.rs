@@ -1,12 +1,22 @@
 //! The broker's HTTP interface as the command line calls it.
 
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use merit_terms::Credential;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 #[derive(clap::Args)]
@@ -14,12 +24,20 @@ pub(crate) struct Arguments {
     /// The broker's address
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "MERIT_BROKER", global = true)]
     broker: String,
+    /// The key to show there, ID.SECRET; better given by the environment, where other users do not see it
+    #[arg(long, env = "MERIT_KEY", hide_env_values = true, global = true)]
+    key: Option<String>,
+    /// The PEM file of the CA that issued the broker's certificate; without it, those that this machine trusts
+    #[arg(long, value_name = "FILE", env = "MERIT_BROKER_CA", global = true)]
+    broker_ca: Option<PathBuf>,
 }
 
 /// A client of one broker.
 pub(crate) struct Client {
-    http: Http<HttpConnector, Full<Bytes>>,
+    http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
+    /// What it shows in `Merit-Key`.
+    key: Option<HeaderValue>,
 }
 
 /// An answer of the broker that is not an error.
@@ -29,13 +47,20 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    pub(crate) fn new(arguments: &Arguments) -> Client {
-        Client::at(&arguments.broker)
+    pub(crate) fn new(arguments: &Arguments) -> anyhow::Result<Client> {
+        let tls = tls(arguments.broker_ca.as_deref())?;
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let key = arguments.key.as_deref().filter(|key| !key.is_empty()).map(credential).transpose()?;
+        let base = arguments.broker.trim_end_matches('/').to_owned();
+        if key.is_some() && !may_show_a_key(&base) {
+            bail!("a key is not sent in clear to {base}: name an https:// address, or one of this machine");
+        }
+        Ok(Client { http: Http::builder(TokioExecutor::new()).build(connector), base, key })
     }
 
-    pub(crate) fn at(broker: &str) -> Client {
-        let http = Http::builder(TokioExecutor::new()).build_http();
-        Client { http, base: broker.trim_end_matches('/').to_owned() }
+    /// A client of a broker on this machine that asks for no key.
+    pub(crate) fn at(broker: &str) -> anyhow::Result<Client> {
+        Client::new(&Arguments { broker: broker.to_owned(), key: None, broker_ca: None })
     }
 
     /// Fails with the broker's own sentence if it answers with an error.
@@ -49,6 +74,9 @@ impl Client {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(name, value);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("merit-key", key);
         }
         let request = request.body(Full::new(body.into())).with_context(|| {
             format!("`{}` is not the address of a broker, such as http://127.0.0.1:8080", self.base)
@@ -83,6 +111,45 @@ impl Client {
         let answer = self.call(method, path, headers, body).await?;
         serde_json::from_slice(&answer.body).context("the broker answered something else than JSON")
     }
+}
+
+/// The key as a header; what is wrong with it is not repeated.
+fn credential(text: &str) -> anyhow::Result<HeaderValue> {
+    text.parse::<Credential>().context("--key (or MERIT_KEY)")?;
+    let mut key = HeaderValue::from_str(text).context("--key (or MERIT_KEY)")?;
+    key.set_sensitive(true);
+    Ok(key)
+}
+
+/// By TLS, or to this machine.
+fn may_show_a_key(base: &str) -> bool {
+    let Ok(uri) = base.parse::<http::Uri>() else { return true };
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let is_here = host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    uri.scheme_str() == Some("https") || is_here
+}
+
+/// Whose certificates are believed.
+fn tls(ca: Option<&Path>) -> anyhow::Result<ClientConfig> {
+    let builder = || {
+        let provider = Arc::new(ring::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .context("TLS cannot be set up")
+    };
+    let Some(path) = ca else {
+        // A machine that trusts nobody reaches brokers without TLS all the same.
+        let native = builder()?.with_native_roots();
+        let trusted =
+            native.or_else(|_| builder().map(|builder| builder.with_root_certificates(RootCertStore::empty())))?;
+        return Ok(trusted.with_no_client_auth());
+    };
+    let mut roots = RootCertStore::empty();
+    let wrong = || format!("--broker-ca {}", path.display());
+    for certificate in CertificateDer::pem_file_iter(path).with_context(wrong)? {
+        roots.add(certificate.with_context(wrong)?).with_context(wrong)?;
+    }
+    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The sentence and the code of an error answer, with the reasons offer by offer.

@@ -234,8 +234,7 @@ pub(crate) async fn warn_of_ends(providers: &mut [Provider]) {
 }
 
 /// Calls the sample functions through the broker at about `rate` a second, until told to stop.
-pub(crate) async fn traffic(broker: String, rate: f64, stop: CancellationToken) {
-    let client = Client::at(&broker);
+pub(crate) async fn traffic(client: Client, rate: f64, stop: CancellationToken) {
     let mut random = rand_pcg::Pcg32::seed_from_u64(1);
     let weights: u32 = SAMPLES.iter().map(|sample| sample.weight).sum();
     loop {

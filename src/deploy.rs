@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         word @ ("any" | "own") => json!(word),
         names => json!(names.split(',').map(str::trim).collect::<Vec<_>>()),
     };
-    let client = Client::new(&arguments.broker);
+    let client = Client::new(&arguments.broker)?;
     let path = format!("/v1/functions/{}", arguments.name);
     let mut definition = kept(&client, &arguments.name).await?;
     let named = json!({

@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.broker);
+    let client = Client::new(&arguments.broker)?;
     if let Some(name) = &arguments.name {
         print_json(&client.get(&format!("/v1/functions/{name}")).await?);
         return Ok(());

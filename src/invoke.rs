@@ -37,7 +37,7 @@ pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let payload = payload(&arguments)?;
-    let client = Client::new(&arguments.broker);
+    let client = Client::new(&arguments.broker)?;
     let path = format!("/v1/functions/{}/invocations", arguments.function);
     let answer = client.call(Method::POST, &path, &arguments.headers, payload).await?;
     let mut output = std::io::stdout().lock();

@@ -74,7 +74,7 @@ fn bands(text: &str) -> anyhow::Result<Value> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (client, output) = (Client::new(&arguments.broker), arguments.output);
+    let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
     match arguments.command {
         Command::List => list(&client, output).await,
         Command::Set(asked) => set(&client, asked, output).await,

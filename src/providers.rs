@@ -34,7 +34,7 @@ enum Command {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (client, output) = (Client::new(&arguments.broker), arguments.output);
+    let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
     match arguments.command {
         Command::List => list(&client, output).await,
         Command::Kill { name, reason } => {

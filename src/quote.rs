@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.broker);
+    let client = Client::new(&arguments.broker)?;
     let path = format!("/v1/functions/{}/quote", arguments.function);
     let quote = client.json(Method::POST, &path, &arguments.headers, "").await?;
     if arguments.output == Output::Json {

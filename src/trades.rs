@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let client = Client::new(&arguments.broker);
+    let client = Client::new(&arguments.broker)?;
     let query = arguments.span.query(arguments.limit);
     let tape = client.get(&format!("/v1/markets/{}/trades?{query}", arguments.market)).await?;
     if arguments.output == Output::Json {

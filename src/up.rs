@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
 use crate::broker::{AccessLogArguments, AddressArguments, PageArguments};
+use crate::client::Client;
 use crate::demo;
 use crate::exchange::{self, DataArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
@@ -103,7 +104,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         if demo_wanted && arguments.demo_traffic > 0.0 && http_scheme == "http" {
             // Ends with `stop`.
-            tokio::spawn(demo::traffic(format!("http://{http}"), arguments.demo_traffic, stop.clone()));
+            tokio::spawn(demo::traffic(Client::at(&format!("http://{http}"))?, arguments.demo_traffic, stop.clone()));
         }
     }
 

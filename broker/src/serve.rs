@@ -61,8 +61,8 @@ pub enum StartError {
     KeysNeeded(SocketAddr),
     #[error("the metrics could not be registered")]
     Metrics(#[from] prometheus::Error),
-    #[error("the certificates that this machine trusts cannot be read")]
-    Roots(#[source] std::io::Error),
+    #[error("TLS to providers cannot be set up")]
+    Tls(#[from] rustls::Error),
     #[error("the description of the doors could not be written")]
     Description(#[from] serde_json::Error),
     #[error("the listener has no address")]
@@ -141,7 +141,7 @@ impl Broker {
             rates: Rates::new(settings.exchange.clone()),
             unproven: Unproven::default(),
             exchange: Exchange::new(settings.exchange),
-            upstream: Upstream::new(settings.addresses).map_err(StartError::Roots)?,
+            upstream: Upstream::new(settings.addresses)?,
             metrics: Metrics::new()?,
             page: settings.page,
             retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),

@@ -8,13 +8,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use merit_adapters::{Answer, Passed, agent, http as plain};
 use merit_proto::v1::{Adapter, Grant, NotSent};
 use merit_terms::Time;
 use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::addresses::{Connector, Policy, Trust, connector};
 use crate::dispatch::Input;
@@ -88,8 +89,8 @@ pub(crate) enum Came {
 
 impl Upstream {
     /// Connects by this policy, over TLS by the roots that the machine trusts.
-    pub(crate) fn new(policy: Policy) -> std::io::Result<Upstream> {
-        let policy = Arc::new(policy);
+    pub(crate) fn new(policy: Policy) -> Result<Upstream, rustls::Error> {
+        let (policy, tls) = (Arc::new(policy), tls()?);
         let connections = |trust| {
             let connector = connector(policy.clone(), trust, |http| {
                 http.enforce_http(false);
@@ -97,7 +98,7 @@ impl Upstream {
                 http.set_connect_timeout(Some(CONNECT_WITHIN));
             });
             let connector = HttpsConnectorBuilder::new()
-                .with_provider_and_native_roots(ring::default_provider())?
+                .with_tls_config(tls.clone())
                 .https_or_http()
                 .enable_all_versions()
                 .wrap_connector(connector);
@@ -106,9 +107,9 @@ impl Upstream {
                 .pool_idle_timeout(IDLE_MAX)
                 .pool_max_idle_per_host(1024)
                 .build(connector);
-            Ok::<_, std::io::Error>(client)
+            client
         };
-        Ok(Upstream { trusted: connections(Trust::Operator)?, others: connections(Trust::Anybody)? })
+        Ok(Upstream { trusted: connections(Trust::Operator), others: connections(Trust::Anybody) })
     }
 
     /// Those for the call of a grant: what is said of an endpoint holds for no other place that a target names.
@@ -167,6 +168,21 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Providers' certificates are checked by the roots that the machine trusts; a machine that trusts nobody calls no https.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let builder = || {
+        ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()
+    };
+    let trusted = match builder()?.with_native_roots() {
+        Ok(trusted) => trusted,
+        Err(error) => {
+            tracing::warn!(%error, "this machine trusts no certificates: providers at https:// are not called");
+            builder()?.with_root_certificates(RootCertStore::empty())
+        }
+    };
+    Ok(trusted.with_no_client_auth())
 }
 
 /// Until when an attempt may go on.
