@@ -54,9 +54,11 @@ async fn market() -> (Market, crate::process::Process) {
 async fn what_the_description_says_is_so() {
     let schemathesis = schemathesis().await;
     let (market, _provider) = market().await;
+    let invoked = market.invoke("echo", "1").await;
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut command = Command::new(schemathesis);
     command.current_dir(market.dir.path()).env("NO_COLOR", "1");
+    command.env("MERIT_INVOCATION", invoked.header("merit-invocation-id"));
     command.arg("--config-file").arg(tests.join("schemathesis.toml"));
     command.args(["run", &format!("{}/openapi.json", market.http)]);
     command.args(["--seed", SEED, "--max-examples", EXAMPLES, "--workers", "2"]);
