@@ -162,7 +162,7 @@ fn of_accounts() -> Vec<Row> {
                 account: names.account, name: names.function, alias: "canary".to_owned(), revision: 1, canary: None
             };
         "Archive/ListStatement" "unnyy" ArchiveClient.list_statement(names)
-            v1::ListStatementRequest { account: names.account, canary: None, ..v1::ListStatementRequest::default() };
+            v1::ListStatementRequest { account: names.account, ..v1::ListStatementRequest::default() };
         "Archive/ListStatement" "unnyy" ArchiveClient.list_statement(_names)
             v1::ListStatementRequest { account: "merit-fees".to_owned(), ..v1::ListStatementRequest::default() };
         "Brokerage/Quote" "unddy" BrokerageClient.quote(names)
