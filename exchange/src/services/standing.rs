@@ -26,14 +26,14 @@ pub(super) fn budgets_to_proto(engine: &Engine, of: SpendingOf, budgets: &[Budge
 }
 
 /// Who sells; own providers are seen by their account only.
-pub(super) fn providers_to_proto(engine: &Engine, viewer: AccountId) -> Vec<v1::Provider> {
+pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> Vec<v1::Provider> {
     let mut offers = vec![0_u32; engine.providers().count()];
     for (market, _) in engine.markets() {
         for offer in engine.book(market) {
             offers[offer.provider.index()] += 1;
         }
     }
-    let visible = engine.providers().filter(|(_, p)| p.kind == ProviderKind::Market || p.account == viewer);
+    let visible = engine.providers().filter(|(_, p)| p.kind == ProviderKind::Market || Some(p.account) == viewer);
     visible.map(|(id, provider)| provider_to_proto(engine, id, provider, offers[id.index()], viewer)).collect()
 }
 
@@ -42,7 +42,7 @@ fn provider_to_proto(
     id: ProviderId,
     provider: &Provider,
     offers: u32,
-    viewer: AccountId,
+    viewer: Option<AccountId>,
 ) -> v1::Provider {
     let pools = engine.pools(id);
     let quotas = engine.quotas(id);
@@ -75,13 +75,13 @@ fn provider_to_proto(
 }
 
 /// What the provider fails at; of other accounts' functions nothing is told.
-fn health_to_proto(engine: &Engine, health: &HealthView, viewer: AccountId) -> Option<v1::Health> {
+fn health_to_proto(engine: &Engine, health: &HealthView, viewer: Option<AccountId>) -> Option<v1::Health> {
     let failures = health.failures;
     let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
     let (function, revision, reason) = match health.revision {
         None => (String::new(), 0, format!("several functions failed there, {times}; no call is sent to it")),
         Some((function, revision)) => {
-            let function = engine.function(function).filter(|function| function.account == viewer)?;
+            let function = engine.function(function).filter(|function| Some(function.account) == viewer)?;
             let name = function.name.to_string();
             let reason = format!("revision {revision} of {name} failed there {times}; its calls go elsewhere");
             (name, revision, reason)
