@@ -23,7 +23,7 @@ fn pattern(pattern: &str) -> Shape {
 
 /// Text of this pattern, and one by which a reader understands it.
 pub(super) fn like(regex: &str, example: &str) -> Shape {
-    of(Type::String).pattern(Some(regex)).example(Some(example.into())).into()
+    of(Type::String).pattern(Some(regex)).examples([example]).into()
 }
 
 pub(super) fn text() -> Shape {
