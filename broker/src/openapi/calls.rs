@@ -126,7 +126,7 @@ fn lambda(id: &'static str, summary: &str) -> Operation {
 fn lambda_named(id: &'static str, summary: &str) -> Operation {
     lambda(id, summary).path("name", text(), "A name, `name:alias`, a partial or a whole ARN.").query(
         "Qualifier",
-        text(),
+        like(QUALIFIER, "live"),
         "An alias, a version, or `$LATEST`.",
     )
 }
