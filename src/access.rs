@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use merit_proto::{Connection, ServerTls, TlsFiles, Transport};
 use merit_terms::Credential;
 
@@ -11,30 +11,35 @@ use merit_terms::Credential;
 #[derive(clap::Args)]
 pub(crate) struct ExchangeArguments {
     /// The exchange
-    #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE")]
+    #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE", global = true)]
     pub(crate) exchange: String,
     /// The key to show there, ID.SECRET; better given by the environment, where other users do not see it
     // A text, because what is wrong with it must not be repeated.
-    #[arg(long, env = "MERIT_KEY", hide_env_values = true)]
+    #[arg(long, env = "MERIT_KEY", hide_env_values = true, global = true)]
     key: Option<String>,
     /// The PEM file of the CA that issued the exchange's certificate; without it, those that this machine trusts
-    #[arg(long, value_name = "FILE", env = "MERIT_EXCHANGE_CA")]
+    #[arg(long, value_name = "FILE", env = "MERIT_EXCHANGE_CA", global = true)]
     exchange_ca: Option<PathBuf>,
     /// The PEM file of a certificate to show to the exchange
-    #[arg(long, value_name = "FILE", requires = "exchange_cert_key", env = "MERIT_EXCHANGE_CERT")]
+    #[arg(long, value_name = "FILE", env = "MERIT_EXCHANGE_CERT", global = true)]
     exchange_cert: Option<PathBuf>,
     /// The PEM file of that certificate's key
-    #[arg(long, value_name = "FILE", requires = "exchange_cert", env = "MERIT_EXCHANGE_CERT_KEY")]
+    #[arg(long, value_name = "FILE", env = "MERIT_EXCHANGE_CERT_KEY", global = true)]
     exchange_cert_key: Option<PathBuf>,
 }
 
 impl ExchangeArguments {
     pub(crate) fn connect(&self) -> anyhow::Result<Transport> {
         let key = self.key.as_deref().filter(|key| !key.is_empty()).map(str::parse::<Credential>).transpose();
+        let identity = match (&self.exchange_cert, &self.exchange_cert_key) {
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (None, None) => None,
+            _ => bail!("--exchange-cert and --exchange-cert-key belong together; give both"),
+        };
         let connection = Connection {
             url: self.exchange.clone(),
             ca: self.exchange_ca.clone(),
-            identity: self.exchange_cert.clone().zip(self.exchange_cert_key.clone()),
+            identity,
             key: key.context("--key (or MERIT_KEY)")?,
         };
         Transport::connect(&connection).context("--exchange")

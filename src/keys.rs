@@ -34,7 +34,7 @@ struct At {
     #[command(flatten)]
     exchange: ExchangeArguments,
     /// The directory of an exchange that is stopped, in the place of one that runs: so the first key is made
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
 
