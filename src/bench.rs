@@ -1,8 +1,10 @@
-//! `merit bench`: how fast engine and journal are, and what a forwarded invocation costs beside nginx.
+//! `merit bench`: how fast engine and journal are, and what a forwarded invocation costs beside plain proxies.
 
 mod engine;
 mod invoke;
 mod journal;
+
+use std::net::SocketAddr;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -16,8 +18,19 @@ enum Bench {
     Engine(engine::Arguments),
     /// Measure the journal: commands a second that are applied and durable, beside bare writes and syncs
     Journal(journal::Arguments),
-    /// Measure requests through Merit, nginx and nothing, on this machine
+    /// Measure requests through Merit, nginx, haproxy, a plain forwarder and nothing, on this machine
     Invoke(invoke::Arguments),
+    /// A peer of Merit in `invoke`: forwards, and nothing else
+    #[command(hide = true)]
+    Forwarder(Forwarder),
+}
+
+#[derive(clap::Args)]
+struct Forwarder {
+    #[arg(long)]
+    listen: SocketAddr,
+    #[arg(long)]
+    to: SocketAddr,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -25,5 +38,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Bench::Journal(arguments) => journal::run(arguments).await,
         Bench::Engine(arguments) => engine::run(arguments),
         Bench::Invoke(arguments) => invoke::run(arguments),
+        Bench::Forwarder(arguments) => Ok(merit_sim::invoke_bench::forward(arguments.listen, arguments.to).await?),
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use merit_exchange::{Exchange, MasterKey, Settings};
+use merit_exchange::{Durability, Exchange, MasterKey, Settings};
 use merit_terms::{Money, Name};
 
 use crate::access::{KeyArguments, TlsArguments};
@@ -53,15 +53,33 @@ pub(crate) struct DataArguments {
     /// A market that is to be there, such as eu-west/wasm
     #[arg(long = "market", default_value = "local/wasm")]
     pub(crate) markets: Vec<String>,
+    /// `durable`: what is answered is on the disk; `relaxed`: it is written and synced as well, but not waited for, and a
+    /// crash may lose what was answered
+    #[arg(long, value_name = "PROMISE", value_parser = durability, default_value = "durable", env = "MERIT_DURABILITY")]
+    pub(crate) durability: Durability,
+}
+
+fn durability(text: &str) -> Result<Durability, &'static str> {
+    match text {
+        "durable" => Ok(Durability::Durable),
+        "relaxed" => Ok(Durability::Relaxed),
+        _ => Err("it is durable or relaxed"),
+    }
 }
 
 /// Opens the data directory and makes sure of the markets and, without keys, of the account that calls are of then.
 pub(crate) async fn open(arguments: &DataArguments, keyless: bool) -> anyhow::Result<Exchange> {
     let (data_dir, master_key) = (arguments.data_dir.clone(), master_key()?);
-    let settings = Settings { data_dir, keyless, master_key, heartbeat_ms: HEARTBEAT_MS };
+    let durability = arguments.durability;
+    let settings = Settings { data_dir, keyless, master_key, heartbeat_ms: HEARTBEAT_MS, durability };
     let exchange = Exchange::open(settings)
         .await
         .with_context(|| format!("could not open the data directory {}", arguments.data_dir.display()))?;
+    if durability == Durability::Relaxed {
+        tracing::warn!(
+            "--durability relaxed: answers do not wait for the disk, and a crash may lose what was answered"
+        );
+    }
     if let Some(damage) = exchange.cut() {
         tracing::warn!("the journal's damaged end was cut off: {damage}");
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
-use merit_exchange::{Exchange, Settings};
+use merit_exchange::{Durability, Exchange, Settings};
 use merit_proto::Transport;
 use merit_proto::v1;
 use merit_proto::v1::keys_client::KeysClient;
@@ -113,7 +113,8 @@ async fn open(data_dir: PathBuf) -> anyhow::Result<Exchange> {
     let heartbeat_ms = exchange::HEARTBEAT_MS;
     let master_key = exchange::master_key()?;
     let shown = data_dir.display().to_string();
-    let opened = Exchange::open(Settings { data_dir, keyless: false, master_key, heartbeat_ms }).await;
+    let settings = Settings { data_dir, keyless: false, master_key, heartbeat_ms, durability: Durability::Durable };
+    let opened = Exchange::open(settings).await;
     opened.with_context(|| {
         format!(
             "could not open the data directory {shown}; while its exchange runs, use --exchange and an operator's key"

@@ -38,7 +38,7 @@ pub use history::{Replayed, replay};
 pub use intake::{Collected, Encoded, Happened, Intake};
 pub use keys::{KeyError, MasterKey, MasterKeyError};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
-pub use open::{Exchange, OpenError, Settings};
+pub use open::{Durability, Exchange, OpenError, Settings};
 pub use replay::ReplayError;
 pub use restore::{RestoreError, Restored, restore};
 pub use rules::UnknownRules;

@@ -33,6 +33,16 @@ pub struct Settings {
     pub master_key: Option<MasterKey>,
     /// How often a provider must be heard of; three times missed, its offers are cancelled.
     pub heartbeat_ms: u32,
+    pub durability: Durability,
+}
+
+/// What an answer promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// What was answered is on the disk.
+    Durable,
+    /// What was answered is applied, and on its way to the disk: a crash may lose it.
+    Relaxed,
 }
 
 /// Why a data directory cannot be opened.
@@ -181,6 +191,10 @@ impl Exchange {
         exchange.submit_durable(&Command::Start { run }).await?;
         if rules < RULES {
             exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;
+        }
+        // Only now: ids hold a run's number, so that no run may begin twice.
+        if exchange.0.settings.durability == Durability::Relaxed {
+            exchange.0.sequencer.relax();
         }
         Ok(exchange)
     }

@@ -52,7 +52,8 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Returns once everything before it is durable and the projections have seen it.
+    /// Returns once everything before it is durable and the projections have seen it; of a relaxed sequencer at once,
+    /// unless it has stopped.
     pub async fn wait(self) -> Result<(), SubmitError> {
         let Some(mut durable) = self.shared.lock().wait_for(self.batch)? else { return Ok(()) };
         let stopped = |_| SubmitError::Stopped("its journal failed".to_owned());
@@ -108,6 +109,8 @@ struct Core {
     idle: bool,
     stopped: Option<String>,
     closing: bool,
+    /// Whether nobody waits for the disk any more.
+    relaxed: bool,
 }
 
 /// Those who wait for a batch; none until somebody does.
@@ -155,6 +158,7 @@ impl Sequencer {
             idle: false,
             stopped: None,
             closing: false,
+            relaxed: false,
         };
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
@@ -174,6 +178,12 @@ impl Sequencer {
     /// How far the journal is.
     pub fn progress(&self) -> Arc<Progress> {
         self.shared.progress.clone()
+    }
+
+    /// From now on nobody waits for durability: what is applied counts as done while its batch is yet to be written, and
+    /// a crash may lose it. All is written and synced as before.
+    pub fn relax(&self) {
+        self.shared.lock().relaxed = true;
     }
 
     /// Applies a command now. Its reply is final; whether it is durable is for the caller to wait for.
@@ -331,6 +341,9 @@ impl Core {
         }
         if let Some(reason) = &self.stopped {
             return Err(SubmitError::Stopped(reason.clone()));
+        }
+        if self.relaxed {
+            return Ok(None);
         }
         let waiting = if batch == self.open { &mut self.waiting } else { &mut self.writing };
         Ok(Some(waiting.get_or_insert_with(|| watch::Sender::new(false)).subscribe()))

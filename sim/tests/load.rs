@@ -92,6 +92,7 @@ async fn a_server_that_is_gone_is_tried_until_the_time_is_over() {
 fn the_invocation_bench_measures_nginx_beside_nothing() {
     let report = invoke_bench::run(Settings {
         merit: "merit".into(),
+        forwarder: "merit".into(),
         targets: vec![Target::Nginx, Target::Direct],
         connections: vec![1, 4],
         seconds: 0.2,

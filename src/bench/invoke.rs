@@ -1,4 +1,6 @@
-//! `merit bench invoke`: requests through Merit, nginx and nothing, side by side.
+//! `merit bench invoke`: requests through Merit, through plain proxies and through nothing, side by side.
+
+use std::path::PathBuf;
 
 use anyhow::Context;
 use merit_sim::invoke_bench::{self, Report, Row, Settings, Target};
@@ -12,18 +14,23 @@ pub(crate) struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     connections: Vec<usize>,
     /// How long a row is measured in each round
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.6)]
     seconds: f64,
     /// How often; a row shows its medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// The program that is measured as Merit, to compare builds; without it, this one
+    #[arg(long, value_name = "FILE")]
+    merit: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let own = std::env::current_exe().context("the path of this program")?;
     let report = invoke_bench::run(Settings {
-        merit: std::env::current_exe().context("the path of this program")?,
+        merit: arguments.merit.unwrap_or_else(|| own.clone()),
+        forwarder: own,
         targets: Target::ALL.to_vec(),
         connections: arguments.connections,
         seconds: arguments.seconds,
@@ -57,7 +64,7 @@ fn print(report: &Report) {
     ];
     print_table(&columns, report.rows.iter().map(row));
     for missing in &report.missing {
-        println!("{} is not installed; as root: {}", name(missing.target), missing.install);
+        println!("{} is not installed; as root: {}", missing.target.as_str(), missing.install);
     }
 }
 
@@ -65,7 +72,7 @@ fn row(row: &Row) -> Vec<String> {
     let (least, most) = row.requests_per_second_range;
     let optional = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
     vec![
-        name(row.target).to_owned(),
+        row.target.as_str().to_owned(),
         row.connections.to_string(),
         format!("{:.0}", row.requests_per_second),
         format!("{least:.0}"),
@@ -76,12 +83,4 @@ fn row(row: &Row) -> Vec<String> {
         optional(row.cpu_to_nginx),
         optional(row.p50_to_nginx),
     ]
-}
-
-fn name(target: Target) -> &'static str {
-    match target {
-        Target::Merit => "merit",
-        Target::Nginx => "nginx",
-        Target::Direct => "direct",
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Method;
 use merit_engine::{Command, Engine, Event};
-use merit_exchange::{Exchange, Replayed, Settings, history, replay};
+use merit_exchange::{Durability, Exchange, Replayed, Settings, history, replay};
 use merit_terms::{Balance, LeaseId, Money};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
@@ -197,7 +197,13 @@ async fn assert_one_digest(data: &Path, replayed: &Replayed) {
         assert_eq!(snapshot["verdict"], "equals the replay", "{verified}");
     }
 
-    let settings = Settings { data_dir: data.to_owned(), keyless: true, master_key: None, heartbeat_ms: 1000 };
+    let settings = Settings {
+        data_dir: data.to_owned(),
+        keyless: true,
+        master_key: None,
+        heartbeat_ms: 1000,
+        durability: Durability::Durable,
+    };
     let exchange = Exchange::open(settings).await.unwrap();
     let live = exchange.digest();
     exchange.close();

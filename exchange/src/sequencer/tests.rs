@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use futures_util::FutureExt;
 use merit_engine::{Adapter, Logon, ProviderKind, RegisterProvider, Reply};
 use merit_terms::{AccountId, PoolSize, ProviderId};
 
@@ -72,4 +73,20 @@ fn sessions_end_also_while_the_journal_is_behind() {
     drop(held_up);
     sequencer.close();
     assert!(matches!(sequencer.submit_ending(&endings[0]), Err(SubmitError::Stopped(_))));
+}
+
+#[test]
+fn what_is_answered_waits_for_the_journal_unless_that_is_given_up() {
+    let Market { directory: _directory, engine, journal, .. } = Market::new();
+    let (held_up, held) = mpsc::channel();
+    let sequencer = Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held)))).unwrap();
+    let open = Command::OpenAccount { name: "team".parse().unwrap() };
+    let durable = sequencer.submit(&open).unwrap().durable;
+    assert_eq!(durable.clone().wait().now_or_never(), None, "its batch is held up");
+    sequencer.relax();
+    assert_eq!(durable.clone().wait().now_or_never(), Some(Ok(())));
+
+    drop(held_up);
+    sequencer.close();
+    assert_eq!(durable.wait().now_or_never(), Some(Ok(())), "and is written all the same");
 }

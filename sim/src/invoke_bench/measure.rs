@@ -1,6 +1,7 @@
 //! The rounds: every target with every number of connections, over and over, and the medians of what they say.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,15 +9,27 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::invoke_bench::backend::Backend;
 use crate::invoke_bench::child::{Cores, Measured, pin};
-use crate::invoke_bench::merit::{self, Merit};
-use crate::invoke_bench::{InvokeBenchError, Missing, PAYLOAD_BYTES, Report, Row, Settings, SetupError, Target, nginx};
+use crate::invoke_bench::merit::{self, Merit, Selling};
+use crate::invoke_bench::{
+    InvokeBenchError, Missing, PAYLOAD_BYTES, Report, Row, Settings, SetupError, Target, proxies,
+};
 use crate::load::{self, Load};
 
 /// What is started for a run.
 struct Started {
-    backend: Backend,
-    merit: Option<Merit>,
-    nginx: Option<(Measured, SocketAddr)>,
+    places: Vec<Place>,
+    _backend: Backend,
+}
+
+/// Where a target is, and which process is measured.
+struct Place {
+    target: Target,
+    server: SocketAddr,
+    path: &'static str,
+    headers: HeaderMap,
+    measured: Option<Measured>,
+    /// What ends with it.
+    _selling: Option<Selling>,
 }
 
 /// One measurement of one row.
@@ -33,19 +46,16 @@ pub(crate) async fn run(settings: Settings) -> Result<Report, InvokeBenchError> 
     if let Some(cores) = cores {
         pin(cores.rest)?;
     }
-    let wants = |target| settings.targets.contains(&target);
     let backend = Backend::start().await.map_err(SetupError::Backend)?;
-    let merit = match wants(Target::Merit) {
-        true => Some(Merit::start(&settings.merit, backend.address, cores, directory.path()).await?),
-        false => None,
-    };
-    let nginx = match wants(Target::Nginx) {
-        true => nginx::start(backend.address, cores, directory.path()).await?,
-        false => None,
-    };
-    let started = Started { backend, merit, nginx };
+    let (mut places, mut missing) = (Vec::new(), Vec::new());
+    for target in settings.targets.iter().copied() {
+        let started = start(target, &settings, backend.address, cores, directory.path()).await?;
+        missing
+            .extend(proxies::install(target).filter(|_| started.is_none()).map(|install| Missing { target, install }));
+        places.extend(started);
+    }
+    let started = Started { places, _backend: backend };
     let measured = started.rounds(&settings).await;
-    let missing = wants(Target::Nginx) && started.nginx.is_none();
     started.end().await;
     Ok(Report {
         cores: cores.map(|cores| (cores.measured, cores.rest)),
@@ -54,62 +64,74 @@ pub(crate) async fn run(settings: Settings) -> Result<Report, InvokeBenchError> 
         seconds: settings.seconds,
         rounds: settings.rounds,
         rows: measured?,
-        missing: missing.then_some(Missing { target: Target::Nginx, install: nginx::INSTALL }).into_iter().collect(),
+        missing,
+    })
+}
+
+/// Starts a target in front of `backend`; none if it is not installed.
+async fn start(
+    target: Target,
+    settings: &Settings,
+    backend: SocketAddr,
+    cores: Option<Cores>,
+    directory: &Path,
+) -> Result<Option<Place>, SetupError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let place =
+        |server, measured| Place { target, server, path: "/", headers: headers.clone(), measured, _selling: None };
+    let of = |(measured, server)| place(server, Some(measured));
+    Ok(match target {
+        Target::Merit | Target::MeritRelaxed => {
+            let durability = if target == Target::Merit { "durable" } else { "relaxed" };
+            let directory = directory.join(target.as_str());
+            std::fs::create_dir(&directory).map_err(SetupError::Directory)?;
+            let merit = Merit::start(&settings.merit, durability, backend, cores, &directory).await?;
+            let mut place = place(merit.http, Some(merit.measured));
+            place.headers.insert(header::AUTHORIZATION, merit.authorization);
+            Some(Place { path: merit::PATH, _selling: Some(merit.selling), ..place })
+        }
+        Target::Nginx => proxies::nginx(backend, cores, directory).await?.map(of),
+        Target::Haproxy => proxies::haproxy(backend, cores, directory).await?.map(of),
+        Target::Forwarder => Some(of(proxies::forwarder(&settings.forwarder, backend, cores, directory).await?)),
+        Target::Direct => Some(place(backend, None)),
     })
 }
 
 impl Started {
     async fn end(self) {
-        if let Some(merit) = self.merit {
-            merit.measured.end().await;
-        }
-        if let Some((nginx, _)) = self.nginx {
-            nginx.end().await;
-        }
-    }
-
-    /// Where a target is, what is asked of it, and which process is measured; none if it is not there.
-    fn place(&self, target: Target) -> Option<(SocketAddr, &str, Option<&Measured>)> {
-        match target {
-            Target::Merit => self.merit.as_ref().map(|merit| (merit.http, merit::PATH, Some(&merit.measured))),
-            Target::Nginx => self.nginx.as_ref().map(|(nginx, address)| (*address, "/", Some(nginx))),
-            Target::Direct => Some((self.backend.address, "/", None)),
+        for measured in self.places.into_iter().filter_map(|place| place.measured) {
+            measured.end().await;
         }
     }
 
     async fn rounds(&self, settings: &Settings) -> Result<Vec<Row>, InvokeBenchError> {
-        let rows = settings.connections.iter().flat_map(|connections| {
-            settings
-                .targets
-                .iter()
-                .filter(|target| self.place(**target).is_some())
-                .map(|target| (*target, *connections))
-        });
-        let mut rows: Vec<(Target, usize, Vec<Sample>)> =
-            rows.map(|(target, connections)| (target, connections, Vec::new())).collect();
+        let rows = settings
+            .connections
+            .iter()
+            .flat_map(|connections| self.places.iter().map(|place| (place, *connections, Vec::new())));
+        let mut rows: Vec<(&Place, usize, Vec<Sample>)> = rows.collect();
         for _ in 0..settings.rounds {
-            for (target, connections, samples) in &mut rows {
-                samples.push(self.sample(*target, *connections, settings.seconds).await?);
+            for (place, connections, samples) in &mut rows {
+                samples.push(place.sample(*connections, settings.seconds).await?);
             }
         }
         let mut rows: Vec<Row> =
-            rows.into_iter().map(|(t, connections, samples)| row(t, connections, samples)).collect();
+            rows.into_iter().map(|(place, connections, samples)| row(place.target, connections, samples)).collect();
         compare_to_nginx(&mut rows);
         Ok(rows)
     }
+}
 
+impl Place {
     /// Warms up, then measures.
-    async fn sample(&self, target: Target, connections: usize, seconds: f64) -> Result<Sample, InvokeBenchError> {
-        let failed = |problem| InvokeBenchError::Failed { target, connections, problem };
-        let Some((server, path, measured)) = self.place(target) else {
-            return Err(failed("it is not there".to_owned()));
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    async fn sample(&self, connections: usize, seconds: f64) -> Result<Sample, InvokeBenchError> {
+        let failed = |problem| InvokeBenchError::Failed { target: self.target, connections, problem };
+        let measured = self.measured.as_ref();
         let load = |seconds| Load {
-            server,
-            path: path.to_owned(),
-            headers: headers.clone(),
+            server: self.server,
+            path: self.path.to_owned(),
+            headers: self.headers.clone(),
             payload: Bytes::from_static(&[b'p'; PAYLOAD_BYTES]),
             connections,
             duration: Duration::from_secs_f64(seconds),

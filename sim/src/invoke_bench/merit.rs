@@ -1,21 +1,22 @@
-//! Merit as it is measured: `merit up` with an empty data directory, one provider's session, one function.
+//! Merit as it is measured: `merit up` that asks for keys, with one buyer, one provider's session, one function.
 //!
 //! The provider is the bench's own backend, so that nothing but Merit stands between it and the load.
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use merit_proto::v1::exchange_message::Message as Told;
-use merit_proto::v1::operator_client::OperatorClient;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
 use merit_proto::v1::provider_message::Message;
-use merit_proto::{Transport, v1};
+use merit_proto::{Connection, Transport, v1};
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{ChildStdout, Command};
@@ -40,13 +41,18 @@ const MODULE: &[u8] = &[
     6, b'm', b'e', b'm', b'o', b'r', b'y', 2, 0, // and memory
     10, 4, 1, 2, 0, 0x0b, // its body: end
 ];
-const DEFINITION: &str =
-    r#"{"memory_mb":128,"timeout_ms":3000,"providers":"any","markets":["bench/wasm"],"idempotent":true}"#;
 
 /// Merit, ready for calls.
 pub(crate) struct Merit {
     pub(crate) measured: Measured,
     pub(crate) http: SocketAddr,
+    /// What a caller shows.
+    pub(crate) authorization: HeaderValue,
+    pub(crate) selling: Selling,
+}
+
+/// What must go on while Merit is called.
+pub(crate) struct Selling {
     /// Its standard output stays open, as a terminal would.
     _output: Lines<BufReader<ChildStdout>>,
     /// The provider's session, which ends with it.
@@ -54,16 +60,21 @@ pub(crate) struct Merit {
 }
 
 impl Merit {
+    /// Starts a market that asks for keys, with one buyer, one seller and one function.
     pub(crate) async fn start(
         program: &Path,
+        durability: &str,
         backend: SocketAddr,
         cores: Option<Cores>,
         directory: &Path,
     ) -> Result<Merit, SetupError> {
-        let log = directory.join("merit.log");
+        let (log, data) = (directory.join("merit.log"), directory.join("data"));
+        let operator = first_key(program, &data).await?;
         let mut command = Command::new(program);
-        command.args(["up", "--no-demo", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"]);
-        command.arg(directory.join("data"));
+        command.args(["up", "--no-demo", "--require-keys", "--durability", durability, "--market", MARKET]);
+        // The provider is on this machine, which strangers' endpoints may not be.
+        command.args(["--allow-network", "127.0.0.0/8", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(&data);
         let mut measured = Measured::start(command, cores, &log)?;
         let silent = || SetupError::Silent {
             program: program.display().to_string(),
@@ -74,25 +85,44 @@ impl Merit {
         let line = tokio::time::timeout(READY_WITHIN, output.next_line()).await;
         let line = line.ok().and_then(Result::ok).flatten().ok_or_else(silent)?;
         let (http, grpc) = parse_ready(&line).ok_or_else(silent)?;
-        let exchange = Transport::network(&grpc)?;
-        create_market(exchange.clone()).await?;
-        let session = sell(exchange, backend).await?;
-        put(http, "/v1/functions/bench/module", Bytes::from_static(MODULE)).await?;
-        put(http, "/v1/functions/bench", Bytes::from_static(DEFINITION.as_bytes())).await?;
-        Ok(Merit { measured, http, _output: output, _session: session })
+
+        let operator = Caller { server: http, key: operator };
+        let buyer = operator.open_account("buyer", "client").await?;
+        let seller = operator.open_account("seller", "provider").await?;
+        let provider = json!({"name": "bench", "account": "seller", "kind": "market"});
+        operator.ask(Method::POST, "/v1/providers", provider.to_string()).await?;
+        let key = Some(seller.key.parse().map_err(|_| SetupError::Key)?);
+        let session = sell(Transport::connect(&Connection { key, ..Connection::to(&grpc) })?, backend).await?;
+        let module = Bytes::from_static(MODULE);
+        let kept = buyer.ask(Method::PUT, "/v1/functions/bench/module?revision=false", module).await?;
+        let definition = json!({
+            "memory_mb": 128, "timeout_ms": 3000, "providers": "any", "markets": [MARKET], "idempotent": true,
+            "module": kept["module"],
+        });
+        buyer.ask(Method::PUT, "/v1/functions/bench", definition.to_string()).await?;
+        let authorization = buyer.authorization()?;
+        Ok(Merit { measured, http, authorization, selling: Selling { _output: output, _session: session } })
     }
+}
+
+/// The operator's key, made in a directory before its exchange starts.
+async fn first_key(program: &Path, data: &Path) -> Result<String, SetupError> {
+    let mut command = Command::new(program);
+    command.args(["keys", "create", "--role", "operator", "--account", "ops", "--output", "json", "--data-dir"]);
+    let failed = |error| SetupError::Start(program.display().to_string(), error);
+    let made = command.arg(data).stdin(Stdio::null()).kill_on_drop(true).output().await.map_err(failed)?;
+    serde_json::from_slice(&made.stdout).ok().and_then(|made| key_of(&made)).ok_or(SetupError::Key)
+}
+
+/// A key as callers show it.
+fn key_of(made: &Value) -> Option<String> {
+    Some(format!("{}.{}", made["id"].as_str()?, made["secret"].as_str()?))
 }
 
 /// `ready http://ADDRESS grpc://ADDRESS`.
 fn parse_ready(line: &str) -> Option<(SocketAddr, String)> {
     let (http, grpc) = line.strip_prefix("ready http://")?.split_once(" grpc://")?;
     Some((http.parse().ok()?, format!("http://{}", grpc.trim())))
-}
-
-async fn create_market(exchange: Transport) -> Result<(), SetupError> {
-    let request = v1::CreateMarketRequest { name: MARKET.to_owned() };
-    OperatorClient::new(exchange).create_market(request).await.map_err(Box::new)?;
-    Ok(())
 }
 
 /// Logs the backend on as a provider and posts its offer; returns once the offer rests.
@@ -160,23 +190,43 @@ fn rung() -> v1::Rung {
     }
 }
 
-/// One PUT that must succeed.
-async fn put(server: SocketAddr, path: &str, body: Bytes) -> Result<(), SetupError> {
-    let what = format!("PUT {path}");
-    let failed = |source| SetupError::Http { what: what.clone(), source };
-    let asked = async {
-        let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(server).await?)).await?;
-        tokio::spawn(connection);
-        let request = Request::builder().method(Method::PUT).uri(path).header(header::HOST, server.to_string());
-        let (head, body) = sender.send_request(request.body(Full::new(body))?).await?.into_parts();
-        Ok::<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>>((
-            head.status,
-            body.collect().await?.to_bytes(),
-        ))
-    };
-    let (status, body) = asked.await.map_err(failed)?;
-    if status.is_success() {
-        return Ok(());
+/// Who asks something of Merit over HTTP.
+struct Caller {
+    server: SocketAddr,
+    key: String,
+}
+
+impl Caller {
+    fn authorization(&self) -> Result<HeaderValue, SetupError> {
+        HeaderValue::try_from(format!("Bearer {}", self.key)).map_err(|_| SetupError::Key)
     }
-    Err(SetupError::Answer { what, status, body: String::from_utf8_lossy(&body).into_owned() })
+
+    /// As the operator: opens an account with funds for any run, and makes a key of it.
+    async fn open_account(&self, account: &str, role: &str) -> Result<Caller, SetupError> {
+        let (open, deposit) = (json!({"id": account}), json!({"amount": "1000000"}));
+        self.ask(Method::POST, "/v1/accounts", open.to_string()).await?;
+        self.ask(Method::POST, &format!("/v1/accounts/{account}/deposits"), deposit.to_string()).await?;
+        let made = self.ask(Method::POST, "/v1/keys", json!({"role": role, "account": account}).to_string()).await?;
+        Ok(Caller { server: self.server, key: key_of(&made).ok_or(SetupError::Key)? })
+    }
+
+    /// One request that must succeed.
+    async fn ask(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Result<Value, SetupError> {
+        let what = format!("{method} {path}");
+        let request = Request::builder().method(method).uri(path).header(header::HOST, self.server.to_string());
+        let request = request.header(header::AUTHORIZATION, self.authorization()?).body(Full::new(body.into()));
+        let asked = async {
+            let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(self.server).await?)).await?;
+            tokio::spawn(connection);
+            let (head, body) = sender.send_request(request?).await?.into_parts();
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head.status, body.collect().await?.to_bytes()))
+        };
+        match asked.await {
+            Err(source) => Err(SetupError::Http { what, source }),
+            Ok((status, body)) if status.is_success() => Ok(serde_json::from_slice(&body).unwrap_or(Value::Null)),
+            Ok((status, body)) => {
+                Err(SetupError::Answer { what, status, body: String::from_utf8_lossy(&body).into_owned() })
+            }
+        }
+    }
 }

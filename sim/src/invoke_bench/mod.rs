@@ -1,13 +1,14 @@
-//! What one forwarded invocation costs: Merit beside nginx doing nothing but forwarding, and beside no proxy at all.
+//! What one forwarded invocation costs: Merit beside proxies that do nothing but forward, and beside no proxy at all.
 //!
 //! Everything runs on this machine and in one go: the measured process on one core, the load and the provider behind
 //! it on another. The rounds visit every row in turn, so that the machine's moods fall on all; a row is its median.
 
 mod backend;
 mod child;
+mod forwarder;
 mod measure;
 mod merit;
-mod nginx;
+mod proxies;
 mod setup;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use forwarder::forward;
 pub use setup::SetupError;
 
 /// What is measured, and how much of it.
@@ -22,6 +24,8 @@ pub use setup::SetupError;
 pub struct Settings {
     /// The `merit` binary that is measured.
     pub merit: PathBuf,
+    /// The one that is the forwarder.
+    pub forwarder: PathBuf,
     pub targets: Vec<Target>,
     pub connections: Vec<usize>,
     /// How long one row is measured in one round, after a fifth of it to warm up.
@@ -31,18 +35,36 @@ pub struct Settings {
 
 /// What stands between the load and the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// `merit up`: match, dispatch, settlement, journal.
+    /// `merit up`: key, match, dispatch, settlement, journal; answers wait for the disk.
     Merit,
+    /// The same with `--durability relaxed`: they do not.
+    MeritRelaxed,
     /// One nginx worker with kept-alive connections both ways.
     Nginx,
+    /// One haproxy thread, likewise.
+    Haproxy,
+    /// axum and hyper's pooled client, likewise.
+    Forwarder,
     /// Nothing.
     Direct,
 }
 
 impl Target {
-    pub const ALL: [Target; 3] = [Target::Merit, Target::Nginx, Target::Direct];
+    pub const ALL: [Target; 6] =
+        [Target::Merit, Target::MeritRelaxed, Target::Nginx, Target::Haproxy, Target::Forwarder, Target::Direct];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Target::Merit => "merit",
+            Target::MeritRelaxed => "merit-relaxed",
+            Target::Nginx => "nginx",
+            Target::Haproxy => "haproxy",
+            Target::Forwarder => "forwarder",
+            Target::Direct => "direct",
+        }
+    }
 }
 
 /// Why the bench fails.

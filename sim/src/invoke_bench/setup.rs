@@ -19,6 +19,8 @@ pub enum SetupError {
     Connect(#[from] merit_proto::ConnectError),
     #[error("the exchange ended or refused the provider's session")]
     Session(#[from] Box<tonic::Status>),
+    #[error("a key could not be made")]
+    Key,
     #[error("the exchange did not take the provider's offer: {0}")]
     Offer(String),
     #[error("{what} was answered {status}: {body}")]

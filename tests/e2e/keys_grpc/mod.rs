@@ -8,7 +8,7 @@ mod secured;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use merit_exchange::{Exchange, Settings};
+use merit_exchange::{Durability, Exchange, Settings};
 use merit_proto::v1;
 use merit_proto::v1::broker_message::Message as BrokerSaid;
 use merit_proto::v1::brokerage_client::BrokerageClient;
@@ -43,7 +43,8 @@ impl Served {
     pub(super) async fn start_with(keyless: bool, tls: Option<ServerTls>) -> Served {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
-        let settings = Settings { data_dir, keyless, master_key: None, heartbeat_ms: 1_000 };
+        let settings =
+            Settings { data_dir, keyless, master_key: None, heartbeat_ms: 1_000, durability: Durability::Durable };
         let exchange = Exchange::open(settings).await.unwrap();
         exchange.ensure_market(&"local/wasm".parse().unwrap()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
