@@ -23,6 +23,7 @@ const REGIONS: &str = r"^[a-z0-9*_-]{1,32}(/[a-z0-9*_-]{1,32})?(, ?[a-z0-9*_-]{1
 const LABELS: &str = "^[a-z][a-z0-9_-]{0,30}=[A-Za-z0-9_-]{1,30}(, ?[a-z][a-z0-9_-]{0,30}=[A-Za-z0-9_-]{1,30}){0,4}$";
 const DEADLINE: &str =
     r"^(\+[0-9]{1,4}(ms|s|m)|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z)$";
+const QUALIFIER: &str = r"^(\$LATEST|[0-9]{1,9}|[A-Za-z][A-Za-z0-9_-]{0,63})$";
 const CALL_ID: &str = "^[!-~]{1,128}$";
 const FUNCTION: &str = "A function: its name, `name:alias` or `name:revision`.";
 
