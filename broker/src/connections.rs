@@ -4,6 +4,7 @@
 //! handshake and of a request's head, the size of a head, and the time that it may take to read.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -22,6 +25,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+
+use crate::doors::Shape;
+use crate::error::ApiError;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -67,7 +73,7 @@ pub(crate) async fn serve(
         tasks.spawn(async move {
             let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
                 request.extensions_mut().insert(peer);
-                router.clone().call(request.map(Body::new))
+                answer(router.clone(), request)
             });
             let served = match tls {
                 None => watcher.watch(builder.serve_connection(io(stream), service).into_owned()).await,
@@ -86,6 +92,23 @@ pub(crate) async fn serve(
     graceful.shutdown().await;
     tasks.close();
     tasks.wait().await;
+}
+
+/// A body whose end is not beyond doubt might be taken for two requests by whatever stands before or behind.
+async fn answer(mut router: Router, request: http::Request<Incoming>) -> Result<Response, Infallible> {
+    let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let is_clear = match (encodings.next(), encodings.next()) {
+        (None, _) => true,
+        (Some(one), None) => one.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    if is_clear {
+        return router.call(request.map(Body::new)).await;
+    }
+    let error = ApiError::malformed("Transfer-Encoding is `chunked`, once");
+    let mut response = Shape::of(request.uri().path()).respond(error);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

@@ -21,6 +21,10 @@ use crate::error::ApiError;
 /// How long a caller may take for the next part of its payload.
 const NEXT_WITHIN: Duration = Duration::from_secs(30);
 
+/// How much of a payload that is refused is read, and for how long.
+const DRAINED_MAX_BYTES: usize = 32 << 20;
+const DRAINED_WITHIN: Duration = Duration::from_secs(5);
+
 /// What is sent to the function. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
@@ -116,6 +120,7 @@ impl Payload {
 /// The body up to `kept` bytes, and the rest of it if there is more.
 async fn beginning(mut body: Body, max_bytes: usize, kept: usize) -> Result<(Bytes, Option<Body>), ApiError> {
     if HttpBody::size_hint(&body).lower() > max_bytes as u64 {
+        drain(body).await;
         return Err(PayloadFault::TooLarge.error(max_bytes));
     }
     let mut first = Bytes::new();
@@ -129,6 +134,7 @@ async fn beginning(mut body: Body, max_bytes: usize, kept: usize) -> Result<(Byt
         let Ok(bytes) = frame.into_data() else { continue };
         let length = first.len() + more.len() + bytes.len();
         if length > max_bytes {
+            drain(body).await;
             return Err(PayloadFault::TooLarge.error(max_bytes));
         }
         // Most payloads are one frame: it is passed on as it came.
@@ -146,6 +152,20 @@ async fn beginning(mut body: Body, max_bytes: usize, kept: usize) -> Result<(Byt
         }
     }
     Ok((if more.is_empty() { first } else { more.freeze() }, None))
+}
+
+/// Reads on for a while, so that a client that first sends everything hears why it is refused.
+async fn drain(mut body: Body) {
+    let reading = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await
+            && bytes < DRAINED_MAX_BYTES
+        {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // What comes later is not waited for.
+    drop(tokio::time::timeout(DRAINED_WITHIN, reading).await);
 }
 
 impl Streamed {

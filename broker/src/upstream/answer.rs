@@ -80,6 +80,8 @@ pub(crate) enum Next {
 }
 
 pub(super) async fn read(began: Began, mut body: Incoming, wanted: Wanted) -> Came {
+    // What a function that failed has written is not passed on.
+    let wanted = if began.report.outcome == Outcome::Ok { wanted } else { Wanted::Whole };
     let max_bytes = wanted.answer_max_bytes();
     let length = body.size_hint().exact();
     let as_it_comes = wanted == Wanted::AsItComes;

@@ -84,6 +84,8 @@ pub fn request<B>(call: &Call<'_>, body: B) -> Result<Request<B>, RequestError> 
 fn write_passed(Passed { method, path, query, .. }: &Passed<'_>) -> String {
     match query {
         Some(query) => format!("{method} {path}?{query}"),
+        // A space at the end would be lost on the way.
+        None if path.is_empty() => method.to_string(),
         None => format!("{method} {path}"),
     }
 }
@@ -103,7 +105,8 @@ pub fn passed(headers: &HeaderMap) -> Result<Option<PassedText<'_>>, NoRequest> 
     if !headers.contains_key(REQUEST) {
         return Ok(None);
     }
-    let (method, target) = text(headers, &REQUEST).and_then(|text| text.split_once(' ')).ok_or(NoRequest)?;
+    let request = text(headers, &REQUEST).ok_or(NoRequest)?;
+    let (method, target) = request.split_once(' ').unwrap_or((request, ""));
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let is_method = Method::from_bytes(method.as_bytes()).is_ok();
     let is_path = path.is_empty() || path.starts_with('/');

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use http::Method;
 use merit_terms::Money;
 use serde_json::json;
 
@@ -87,8 +88,20 @@ async fn a_deadline_ends_the_wait(shape: Shape) {
 async fn a_caller_that_goes_away_is_still_charged(shape: Shape) {
     let (market, _edge) = market(shape).await;
     market.deploy("wait", json!({})).await;
-    let gone = tokio::time::timeout(Duration::from_millis(150), market.invoke("wait", "600")).await;
+    // At the native door the call is cancelled: what ran is claimed, and charged when the lease's time is over.
+    let gone = tokio::time::timeout(Duration::from_millis(150), market.invoke("wait", "60000")).await;
     assert!(gone.is_err(), "it was answered: {gone:?}");
+    let attempt = eventually("what ran is claimed", || async {
+        let statement = market.get("/v1/accounts/dev").await.json();
+        assert_ne!(statement["held"], "0", "its hold stands");
+        claimed(&market).await
+    })
+    .await;
+    let wall_us = attempt["claim"]["wall_us"].as_u64().unwrap();
+    assert!((1..5_000_000).contains(&wall_us), "stopped long before its end: {attempt}");
+    // At Lambda's it goes on, and is settled.
+    let invoke = market.call(Method::POST, "/2015-03-31/functions/wait/invocations", &[], "600");
+    assert!(tokio::time::timeout(Duration::from_millis(150), invoke).await.is_err());
     let trade = eventually("the lease is settled", || async {
         let tape = market.get("/v1/markets/local/wasm/trades").await.json();
         tape["trades"].get(0).cloned()
@@ -101,4 +114,16 @@ async fn a_caller_that_goes_away_is_still_charged(shape: Shape) {
     assert_ne!(record["cost"], "0");
     assert_unharmed(&market).await;
     market.stop().await;
+}
+
+/// The first attempt of the first call, once its provider has claimed what ran.
+async fn claimed(market: &Market) -> Option<serde_json::Value> {
+    for sequence in 1..60 {
+        let record = market.get(&format!("/v1/invocations/1-{sequence}")).await;
+        if record.status == 200 {
+            let attempt = record.json()["attempts"][0].clone();
+            return attempt["claim"].is_object().then_some(attempt);
+        }
+    }
+    None
 }
