@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use merit_exchange::{Durability, Exchange, MasterKey, Settings};
+use merit_exchange::{Durability, Exchange, MasterKey, ServeError, Settings};
 use merit_terms::{Money, Name};
 
 use crate::access::{KeyArguments, TlsArguments};
@@ -70,6 +70,10 @@ fn durability(text: &str) -> Result<Durability, &'static str> {
 /// Opens the data directory and makes sure of the markets and, without keys, of the account that calls are of then.
 pub(crate) async fn open(arguments: &DataArguments, keyless: bool) -> anyhow::Result<Exchange> {
     let (data_dir, master_key) = (arguments.data_dir.clone(), master_key()?);
+    if !keyless && !data_dir.exists() {
+        // Where there is nothing there is no key, and nothing is made.
+        return Err(ServeError::NoOperator { data_dir }.into());
+    }
     let durability = arguments.durability;
     let settings = Settings { data_dir, keyless, master_key, heartbeat_ms: HEARTBEAT_MS, durability };
     let exchange = Exchange::open(settings)

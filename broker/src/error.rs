@@ -20,8 +20,8 @@ pub(crate) struct ApiError {
     pub(crate) details: Value,
     /// Whether the function may have run.
     pub(crate) execution: Execution,
-    /// When trying again may help.
-    pub(crate) retry_after: Option<Duration>,
+    /// In how many seconds trying again may help.
+    pub(crate) retry_after_s: Option<u32>,
 }
 
 impl ApiError {
@@ -34,7 +34,7 @@ impl ApiError {
             invocation_id: None,
             details: Value::Null,
             execution: Execution::NotSent,
-            retry_after: soon.then_some(Duration::from_secs(1)),
+            retry_after_s: soon.then_some(1),
         }
     }
 
@@ -79,7 +79,8 @@ impl ApiError {
 
     /// Says when trying again may help; whole seconds, at least one, are told.
     pub(crate) fn retry_after(mut self, wait: Duration) -> ApiError {
-        self.retry_after = Some(wait);
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after_s = Some(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX));
         self
     }
 
@@ -101,9 +102,7 @@ impl ApiError {
 
     /// The value of `Retry-After`: whole seconds, at least one.
     pub(crate) fn retry_after_header(&self) -> Option<HeaderValue> {
-        let wait = self.retry_after?;
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Some(HeaderValue::from(seconds.max(1)))
+        self.retry_after_s.map(HeaderValue::from)
     }
 
     /// A refusal of the exchange, by its code.

@@ -164,8 +164,10 @@ struct Caller {
 
 impl Caller {
     fn tell(self, told: Told) {
-        // A caller that is gone is not told.
-        drop(self.waits.map(|waits| waits.send(told)));
+        if let Some(waits) = self.waits {
+            // A caller that is gone is not told.
+            drop(waits.send(told));
+        }
     }
 
     /// Returns when the caller is gone and wants the call cancelled; never otherwise.
@@ -254,7 +256,7 @@ impl Running {
         let input = match came {
             Came::Nothing(input) => input,
             Came::Whole(input, answer) => {
-                self.answer = answer;
+                self.answer = *answer;
                 input
             }
             Came::Streams(streams) => {

@@ -231,7 +231,7 @@ async fn what_is_no_question_is_answered_by_name() {
     let cases = [
         ("/v1/markets/local/wasm/trades?limit=0", 400, "limit: 0; from 1 to 1000"),
         ("/v1/markets/local/wasm/trades?limit=1001", 400, "limit: 1001; from 1 to 1000"),
-        ("/v1/markets/local/wasm/trades?limit=many", 400, "limit: invalid digit"),
+        ("/v1/markets/local/wasm/trades?limit=many", 400, "limit: is not a whole number"),
         ("/v1/markets/local/wasm/trades?from=yesterday", 400, "from: `yesterday` is not an RFC 3339 time"),
         ("/v1/markets/local/wasm/trades?until=2026-01-01T00:00:00Z", 400, "unknown field `until`"),
         (

@@ -169,12 +169,13 @@ fn api_key(header: &str, text: &str) -> SecurityScheme {
     SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(header, text)))
 }
 
-fn tags() -> [Tag; 8] {
+fn tags() -> [Tag; 9] {
     [
         ("Invoke", "Calls of functions, their quotes and their records."),
         ("Functions", "Definitions, revisions, aliases and modules."),
         ("Market data", "Markets, books, trades, candles, providers."),
         ("Accounts", "How an account stands, and its statement."),
+        ("Keys", "Who may call: keys are made, revoked and rotated by the operator."),
         ("Operator", "What only the operator does. Each is a journaled command."),
         ("AWS Lambda", "What the AWS SDKs and the CLI call, with only an endpoint set."),
         ("OpenFaaS", "What faas-cli and its clients call."),

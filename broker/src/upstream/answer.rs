@@ -128,7 +128,8 @@ pub(super) async fn read(began: Began, mut body: Incoming, wanted: Wanted) -> Ca
     let Began { status, headers, report, until } = began;
     if is_whole {
         let input = executed(&report, until, bytes);
-        return Came::Whole(input, FunctionAnswer { status, headers, body: first, report: Some(report) });
+        let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
+        return Came::Whole(input, Box::new(answer));
     }
     let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
     Came::Streams(Box::new(Streams { answer, rest: body, until, bytes, max_bytes }))
@@ -186,10 +187,8 @@ fn output_limit(until: Until, bytes: usize) -> Input {
 
 fn too_long(began: Began, bytes: usize) -> Came {
     let Began { status, headers, report, until } = began;
-    Came::Whole(
-        output_limit(until, bytes),
-        FunctionAnswer { status, headers, body: Bytes::new(), report: Some(report) },
-    )
+    let answer = FunctionAnswer { status, headers, body: Bytes::new(), report: Some(report) };
+    Came::Whole(output_limit(until, bytes), Box::new(answer))
 }
 
 fn broke_off(error: &hyper::Error) -> Input {

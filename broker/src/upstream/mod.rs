@@ -82,7 +82,7 @@ impl PassedThrough {
 pub(crate) enum Came {
     /// There is no answer.
     Nothing(Input),
-    Whole(Input, FunctionAnswer),
+    Whole(Input, Box<FunctionAnswer>),
     /// The beginning of an answer, and the rest as it comes.
     Streams(Box<Streams>),
 }
@@ -102,12 +102,11 @@ impl Upstream {
                 .https_or_http()
                 .enable_all_versions()
                 .wrap_connector(connector);
-            let client = Client::builder(TokioExecutor::new())
+            Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE_MAX)
                 .pool_max_idle_per_host(1024)
-                .build(connector);
-            client
+                .build(connector)
         };
         Ok(Upstream { trusted: connections(Trust::Operator), others: connections(Trust::Anybody) })
     }

@@ -148,7 +148,7 @@ fn of_accounts() -> Vec<Row> {
             v1::ListProvidersRequest { account: "ours".to_owned() };
         "Registry/GetAccount" "unnyy" RegistryClient.get_account(names) v1::GetAccountRequest { id: names.account };
         "Registry/ListAccounts" "uddyy" RegistryClient.list_accounts(_names) v1::ListAccountsRequest {};
-        "Registry/PutFunction" "unnnn" RegistryClient.put_function(names)
+        "Registry/PutFunction" "unnny" RegistryClient.put_function(names)
             v1::PutFunctionRequest {
                 account: names.account, name: names.function, code: code(Vec::new()), settings: settings()
             };
@@ -173,7 +173,7 @@ fn of_accounts() -> Vec<Row> {
             v1::GetInvocationRequest { account: names.account, id: Some(v1::LeaseId { run: 1, sequence: 777_777 }) };
         "Brokerage/GetInvocation" "unddn" BrokerageClient.get_invocation(names)
             v1::GetInvocationRequest { account: "ours".to_owned(), id: Some(names.lease) };
-        "Modules/Put" "uoddo" ModulesClient.put(_names) v1::PutModuleRequest { module: sample("wordcount").into(), account: String::new() };
+        "Modules/Put" "uoddo" ModulesClient.put(_names) v1::PutModuleRequest { module: sample("wordcount"), account: String::new() };
         "Modules/GetRevision" "unnyy" ModulesClient.get_revision(names)
             v1::GetRevisionRequest { account: names.account, function: names.function, revision: 1 };
         "Keys/ListKeys" "uooyy" KeysClient.list_keys(_names) v1::ListKeysRequest {};
@@ -255,7 +255,7 @@ async fn theirs(served: &Served) -> Names {
     let trusted = served.trusted().await;
     let deposit = v1::DepositRequest { account: "theirs".to_owned(), amount: 1_000_000_000 };
     OperatorClient::new(trusted.clone()).deposit(deposit).await.unwrap();
-    let module = v1::PutModuleRequest { module: sample("echo").into(), account: "theirs".to_owned() };
+    let module = v1::PutModuleRequest { module: sample("echo"), account: "theirs".to_owned() };
     let digest = ModulesClient::new(trusted.clone()).put(module).await.unwrap().into_inner().digest;
     let put = v1::PutFunctionRequest {
         account: "theirs".to_owned(),

@@ -166,12 +166,12 @@ fn why_not(asked: &Asked<'_>, offer: &Offer, provider: &Provider, by_module: boo
         Audience::Listed(names) => names.contains(&provider.name),
         Audience::Any => true,
     };
+    let is_run_by_module = by_module && provider.adapter == Adapter::Agent;
+    let is_deployed = asked.revision.code.deployments.contains_key(&provider.name);
     let limits = [&asked.bid.limits, &settings.limits];
     if !allowed {
         Reason::NotAllowed
-    } else if !(by_module && provider.adapter == Adapter::Agent)
-        && !asked.revision.code.deployments.contains_key(&provider.name)
-    {
+    } else if !(is_run_by_module || is_deployed) {
         Reason::NoDeployment
     } else if !limits.iter().all(|limits| limits.permits(&provider.name)) {
         Reason::Excluded
