@@ -4,12 +4,12 @@
 //! handshake and of a request's head, the size of a head, and the time that it may take to read.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,7 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::task::TaskTracker;
-use tower::Service;
+
+use crate::serve::Front;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -47,7 +48,7 @@ type Peers = Arc<Mutex<HashMap<IpAddr, usize>>>;
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerTls>>,
-    router: Router,
+    front: Front,
     stop: impl Future<Output = ()>,
 ) {
     let (graceful, free, peers) =
@@ -63,11 +64,12 @@ pub(crate) async fn serve(
             tracing::debug!(%peer, "a peer has too many connections");
             continue;
         };
-        let (builder, router, watcher, tls) = (builder.clone(), router.clone(), graceful.watcher(), tls.clone());
+        let (builder, front, watcher, tls) = (builder.clone(), front.clone(), graceful.watcher(), tls.clone());
         tasks.spawn(async move {
             let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
                 request.extensions_mut().insert(peer);
-                router.clone().call(request.map(Body::new))
+                let answer = front.clone().answer(request.map(Body::new));
+                async move { Ok::<_, Infallible>(answer.await) }
             });
             let served = match tls {
                 None => watcher.watch(builder.serve_connection(io(stream), service).into_owned()).await,

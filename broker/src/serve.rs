@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 use tower::retry::budget::TpsBudget;
 
 use crate::access_log::AccessLog;
@@ -116,7 +117,7 @@ impl State {
 pub struct Broker {
     listener: TcpListener,
     tls: Option<Arc<ServerTls>>,
-    router: Router,
+    front: Front,
     invocations: TaskTracker,
     stopping: CancellationToken,
 }
@@ -150,7 +151,8 @@ impl Broker {
             invocations: invocations.clone(),
             stopping: stopping.clone(),
         });
-        Ok(Broker { listener, tls: settings.tls.map(Arc::new), router: router(state), invocations, stopping })
+        let front = Front { doors: router(state.clone()), state };
+        Ok(Broker { listener, tls: settings.tls.map(Arc::new), front, invocations, stopping })
     }
 
     /// Serves until `stop`, then finishes what runs, for at most `drain`.
@@ -162,7 +164,7 @@ impl Broker {
             stopped.cancel();
         };
         let finished = async {
-            connections::serve(self.listener, self.tls, self.router, stop).await;
+            connections::serve(self.listener, self.tls, self.front, stop).await;
             // Callers may be gone whose calls still run; what was leased is settled.
             invocations.close();
             invocations.wait().await;
@@ -172,6 +174,25 @@ impl Broker {
             () = async { stopping.cancelled().await; tokio::time::sleep(drain).await } => {}
         }
         Ok(())
+    }
+}
+
+/// What answers requests: the guard, then the door at their path. The guard stands before the router and not in a layer
+/// of it, which every request would pay for with copies of the whole stack of each layer inside.
+#[derive(Clone)]
+pub(crate) struct Front {
+    state: Arc<State>,
+    doors: Router,
+}
+
+impl Front {
+    pub(crate) async fn answer(self, request: Request) -> Response {
+        let Front { state, mut doors } = self;
+        guard(&state, request, async move |request| {
+            let Ok(answer) = doors.call(request).await;
+            say_too_large(answer, "payload", PAYLOAD_MAX_BYTES).await
+        })
+        .await
     }
 }
 
@@ -240,8 +261,6 @@ fn router(state: Arc<State>) -> Router {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
         })
         .layer(limited)
-        .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
-        .layer(middleware::from_fn_with_state(state.clone(), guard))
         .with_state(state)
 }
 

@@ -15,8 +15,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State as Extract};
-use axum::middleware::Next;
+use axum::extract::{FromRequestParts, Request};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -201,17 +200,21 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The middleware before every door: who calls is in the request's extensions after it, if anybody said.
-pub(crate) async fn guard(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+/// Stands before every door: who calls is in the request's extensions there, if anybody said.
+pub(crate) async fn guard(state: &State, request: Request, doors: impl AsyncFnOnce(Request) -> Response) -> Response {
     let entry = state.access_log.note(&request);
-    let (caller, response) = guarded(&state, request, next).await;
+    let (caller, response) = guarded(state, request, doors).await;
     if let Some(entry) = entry {
         entry.answered(caller.as_ref(), &response);
     }
     response
 }
 
-async fn guarded(state: &State, mut request: Request, next: Next) -> (Option<Caller>, Response) {
+async fn guarded(
+    state: &State,
+    mut request: Request,
+    doors: impl AsyncFnOnce(Request) -> Response,
+) -> (Option<Caller>, Response) {
     let shape = Shape::of(request.uri().path());
     if state.is_keyless
         && let Err(error) = origin::check(&request)
@@ -225,7 +228,7 @@ async fn guarded(state: &State, mut request: Request, next: Next) -> (Option<Cal
                 request.extensions_mut().insert(caller);
             }
             request.extensions_mut().insert(consumed);
-            (caller, next.run(request).await)
+            (caller, doors(request).await)
         }
         Err(error) => (None, shape.respond(error.into())),
     }
