@@ -59,7 +59,7 @@ pub(crate) struct Answered {
 #[derive(Clone, Debug)]
 pub(crate) struct Receipt {
     pub(crate) invocation: LeaseId,
-    pub(crate) grant: Box<v1::Grant>,
+    pub(crate) grant: Arc<v1::Grant>,
     pub(crate) attempts: usize,
     /// None while an answer streams: it is not known yet.
     pub(crate) paid: Option<Paid>,
@@ -229,7 +229,7 @@ impl Running {
     }
 
     /// One attempt, and the passing on of an answer that streams.
-    async fn send(&mut self, grant: &v1::Grant, machine: &mut Dispatch, caller: &mut Caller) -> Input {
+    async fn send(&mut self, grant: &Arc<v1::Grant>, machine: &mut Dispatch, caller: &mut Caller) -> Input {
         // An alias may be put to another revision meanwhile; all attempts run the one that was first granted.
         let revision = v1::qualifier::Revision::Number(grant.revision);
         self.qualifier = Some(v1::Qualifier { revision: Some(revision) });
@@ -266,14 +266,14 @@ impl Running {
     }
 
     /// Tells the caller what there is of an answer that streams.
-    fn begin(&self, machine: &Dispatch, grant: &v1::Grant, mut streams: Streams, caller: &mut Caller) -> Streams {
+    fn begin(&self, machine: &Dispatch, grant: &Arc<v1::Grant>, mut streams: Streams, caller: &mut Caller) -> Streams {
         let (sender, parts) = mpsc::channel(PARTS_WAITING_MAX);
         let length = streams.length();
         let begun = std::mem::take(&mut streams.answer);
         streams.answer.report.clone_from(&begun.report);
         let receipt = Receipt {
             invocation: machine.invocation().unwrap_or(LeaseId { run: 0, sequence: 0 }),
-            grant: Box::new(grant.clone()),
+            grant: grant.clone(),
             attempts: machine.attempts(),
             paid: None,
             overhead: self.overhead(),
