@@ -52,6 +52,11 @@ pub struct Durable {
 }
 
 impl Durable {
+    /// Whether [`Durable::wait`] would return at once, and well.
+    pub fn is_reached(&self) -> bool {
+        self.shared.lock().is_reached(self.batch)
+    }
+
     /// Returns once everything before it is durable and the projections have seen it; of a relaxed sequencer at once,
     /// unless it has stopped.
     pub async fn wait(self) -> Result<(), SubmitError> {
@@ -334,16 +339,18 @@ impl Core {
         if self.intake.is_empty() { self.open - 1 } else { self.open }
     }
 
-    /// What says when this batch is durable; none if it is.
+    /// Whether nobody has to wait for this batch.
+    fn is_reached(&self, batch: u64) -> bool {
+        batch <= self.durable || self.relaxed && self.stopped.is_none()
+    }
+
+    /// What says when this batch is durable; none if nobody has to wait.
     fn wait_for(&mut self, batch: u64) -> Result<Option<watch::Receiver<bool>>, SubmitError> {
-        if batch <= self.durable {
+        if self.is_reached(batch) {
             return Ok(None);
         }
         if let Some(reason) = &self.stopped {
             return Err(SubmitError::Stopped(reason.clone()));
-        }
-        if self.relaxed {
-            return Ok(None);
         }
         let waiting = if batch == self.open { &mut self.waiting } else { &mut self.writing };
         Ok(Some(waiting.get_or_insert_with(|| watch::Sender::new(false)).subscribe()))
