@@ -97,7 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     // A key needs an account, and without keys nobody could have opened one.
     let exchange = open(data_dir.clone()).await?;
-    let transport = Transport::InProcess(exchange.routes().await.context("the protocol's description")?);
+    let transport = exchange.in_process().await.context("the protocol's description")?;
     let acted = async {
         if let Command::Create { account, .. } = &command {
             open_account(transport.clone(), account).await?;

@@ -91,6 +91,10 @@ enum Command {
     Journal(journal::Arguments),
 }
 
+/// An invocation makes and drops some hundred small things, many of them on another thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();

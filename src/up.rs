@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 use merit_broker::{Access, Broker, Settings};
-use merit_proto::Transport;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
@@ -66,7 +65,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     // Its calls show no key, and strangers are not sold what it sells.
     let demo_wanted = !arguments.no_demo && exchange.is_keyless();
-    let in_process = Transport::InProcess(exchange.routes().await.context("the protocol's description")?);
+    let in_process = exchange.in_process().await.context("the protocol's description")?;
     let access = if exchange.is_keyless() { Access::KeylessLoopback } else { Access::Keys };
     let settings = Settings {
         exchange: in_process.clone(),

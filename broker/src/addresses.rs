@@ -56,15 +56,17 @@ impl Policy {
 
 /// Link-local addresses, and others at which clouds tell secrets to whoever asks; also inside of other addresses.
 fn is_metadata(address: IpAddr) -> bool {
-    /// Of Alibaba Cloud.
-    const OTHER: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-    /// Of AWS.
-    const OTHER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    let v4 = |address: &Ipv4Addr| address.is_link_local() || *address == OTHER;
+    /// Of Alibaba Cloud, Azure (its wire server), Oracle Cloud.
+    const OTHERS: [Ipv4Addr; 3] =
+        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
+    /// Of AWS and Google Cloud.
+    const OTHERS_V6: [Ipv6Addr; 2] =
+        [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+    let v4 = |address: &Ipv4Addr| address.is_link_local() || OTHERS.contains(address);
     match address {
         IpAddr::V4(address) => v4(&address),
         IpAddr::V6(address) => {
-            address.is_unicast_link_local() || address == OTHER_V6 || embedded(address).iter().any(v4)
+            address.is_unicast_link_local() || OTHERS_V6.contains(&address) || embedded(address).iter().any(v4)
         }
     }
 }

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, header};
@@ -24,16 +24,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 use crate::doors::Shape;
 use crate::error::ApiError;
+use crate::serve::Front;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
 /// Connections of one peer that is not this machine; more are closed at once.
 const PEER_CONNECTIONS_MAX: usize = 2_048;
-/// How long a request's head may take, and how long a connection may be unused.
+/// How long a connection may be before its first request, a request's head may take, and an HTTP/1 connection may be unused.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
 /// How long a client may take to read anything at all of what it is sent.
 const READ_WITHIN: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ type Peers = Arc<Mutex<HashMap<IpAddr, usize>>>;
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerTls>>,
-    router: Router,
+    front: Front,
     stop: impl Future<Output = ()>,
 ) {
     let (graceful, free, peers) =
@@ -69,16 +69,25 @@ pub(crate) async fn serve(
             tracing::debug!(%peer, "a peer has too many connections");
             continue;
         };
-        let (builder, router, watcher, tls) = (builder.clone(), router.clone(), graceful.watcher(), tls.clone());
+        let (builder, front, watcher, tls) = (builder.clone(), front.clone(), graceful.watcher(), tls.clone());
         tasks.spawn(async move {
+            let asked = Arc::new(AtomicBool::new(false));
+            let asks = asked.clone();
             let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+                asks.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
-                answer(router.clone(), request)
+                answer(front.clone(), request)
             });
             let served = match tls {
-                None => watcher.watch(builder.serve_connection(io(stream), service).into_owned()).await,
+                None => {
+                    let serving = watcher.watch(builder.serve_connection(io(stream), service).into_owned());
+                    unless_silent(serving, &asked).await
+                }
                 Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => watcher.watch(builder.serve_connection(io(stream), service).into_owned()).await,
+                    Ok(stream) => {
+                        let serving = watcher.watch(builder.serve_connection(io(stream), service).into_owned());
+                        unless_silent(serving, &asked).await
+                    }
                     Err(error) => return tracing::debug!(%peer, %error, "no connection"),
                 },
             };
@@ -94,8 +103,18 @@ pub(crate) async fn serve(
     tasks.wait().await;
 }
 
+/// Serves a connection, but one that asks for nothing is closed.
+async fn unless_silent<E>(serving: impl Future<Output = Result<(), E>>, asked: &AtomicBool) -> Result<(), E> {
+    tokio::pin!(serving);
+    tokio::select! {
+        served = &mut serving => return served,
+        () = tokio::time::sleep(HEAD_WITHIN) => {}
+    }
+    if asked.load(Ordering::Relaxed) { serving.await } else { Ok(()) }
+}
+
 /// A body whose end is not beyond doubt might be taken for two requests by whatever stands before or behind.
-async fn answer(mut router: Router, request: http::Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(front: Front, request: http::Request<Incoming>) -> Result<Response, Infallible> {
     let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let is_clear = match (encodings.next(), encodings.next()) {
         (None, _) => true,
@@ -103,7 +122,7 @@ async fn answer(mut router: Router, request: http::Request<Incoming>) -> Result<
         (Some(_), Some(_)) => false,
     };
     if is_clear {
-        return router.call(request.map(Body::new)).await;
+        return Ok(front.answer(request.map(Body::new)).await);
     }
     let error = ApiError::malformed("Transfer-Encoding is `chunked`, once");
     let mut response = Shape::of(request.uri().path()).respond(error);

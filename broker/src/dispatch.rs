@@ -3,6 +3,8 @@
 //! `step(input) -> action`; the shell does the actions and feeds back what came of them. What decides about a further
 //! attempt is only whether the last one may have run.
 
+use std::sync::Arc;
+
 use merit_proto::v1::{Grant, LeaseProof, NotSent};
 use merit_terms::{LeaseId, Outcome, Usage};
 
@@ -56,7 +58,7 @@ pub(crate) enum Action {
         tried: Vec<String>,
         invocation: Option<LeaseId>,
     },
-    Send(Box<Grant>),
+    Send(Arc<Grant>),
     Settle {
         lease: LeaseId,
         bill: Bill,
@@ -83,7 +85,7 @@ pub(crate) enum Bill {
 pub(crate) struct Finished {
     pub(crate) invocation: Option<LeaseId>,
     pub(crate) attempts: usize,
-    pub(crate) grant: Option<Box<Grant>>,
+    pub(crate) grant: Option<Arc<Grant>>,
     pub(crate) end: End,
 }
 
@@ -124,7 +126,7 @@ pub(crate) struct Dispatch {
     idempotent: Option<bool>,
     invocation: Option<LeaseId>,
     tried: Vec<String>,
-    grant: Option<Box<Grant>>,
+    grant: Option<Arc<Grant>>,
     outcome: Outcome,
     failure: Option<(Ran, bool, String)>,
 }
@@ -152,6 +154,7 @@ impl Dispatch {
                 let lease = lease_of(&grant);
                 self.invocation.get_or_insert(lease);
                 self.tried.push(grant.provider.clone());
+                let grant: Arc<Grant> = grant.into();
                 self.grant = Some(grant.clone());
                 Action::Send(grant)
             }

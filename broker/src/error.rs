@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use merit_proto::code_of;
 use merit_terms::Execution;
 use serde_json::{Value, json};
@@ -16,12 +16,14 @@ pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) code: String,
     pub(crate) message: String,
-    pub(crate) invocation_id: Option<String>,
+    pub(crate) invocation_id: Option<Box<str>>,
     pub(crate) details: Value,
     /// Whether the function may have run.
     pub(crate) execution: Execution,
     /// In how many seconds trying again may help.
     pub(crate) retry_after_s: Option<u32>,
+    /// What Merit added to the providers' time.
+    pub(crate) overhead_us: Option<u32>,
 }
 
 impl ApiError {
@@ -35,6 +37,7 @@ impl ApiError {
             details: Value::Null,
             execution: Execution::NotSent,
             retry_after_s: soon.then_some(1),
+            overhead_us: None,
         }
     }
 
@@ -84,6 +87,23 @@ impl ApiError {
         self
     }
 
+    /// Says what Merit added to the providers' time.
+    pub(crate) fn added(mut self, overhead: Duration) -> ApiError {
+        self.overhead_us = Some(u32::try_from(overhead.as_micros()).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// What every door tells in headers of an error: the call, Merit's own time, and when trying again may help.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let id = self.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+        let told = [
+            (HeaderName::from_static("merit-invocation-id"), id),
+            (HeaderName::from_static("merit-overhead-us"), self.overhead_us.map(HeaderValue::from)),
+            (header::RETRY_AFTER, self.retry_after_s.map(HeaderValue::from)),
+        ];
+        told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
     /// Says whether the function may have run.
     pub(crate) fn after(mut self, execution: Execution) -> ApiError {
         self.execution = execution;
@@ -91,18 +111,13 @@ impl ApiError {
     }
 
     pub(crate) fn about(mut self, invocation_id: impl ToString) -> ApiError {
-        self.invocation_id = Some(invocation_id.to_string());
+        self.invocation_id = Some(invocation_id.to_string().into());
         self
     }
 
     pub(crate) fn with(mut self, details: Value) -> ApiError {
         self.details = details;
         self
-    }
-
-    /// The value of `Retry-After`: whole seconds, at least one.
-    pub(crate) fn retry_after_header(&self) -> Option<HeaderValue> {
-        self.retry_after_s.map(HeaderValue::from)
     }
 
     /// A refusal of the exchange, by its code.
@@ -154,8 +169,7 @@ impl From<tonic::Status> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let retry_after = self.retry_after_header();
-        let id = self.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+        let told = self.headers();
         let body = json!({"error": {
             "code": self.code,
             "message": self.message,
@@ -163,15 +177,10 @@ impl IntoResponse for ApiError {
             "details": self.details,
         }});
         let mut response = (self.status, Json(body)).into_response();
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-        }
+        response.headers_mut().extend(told);
         if self.status == StatusCode::UNAUTHORIZED {
             let schemes = HeaderValue::from_static("Bearer realm=\"merit\", Basic realm=\"merit\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
-        }
-        if let Some(id) = id {
-            response.headers_mut().insert("merit-invocation-id", id);
         }
         response
     }

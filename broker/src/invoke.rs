@@ -59,7 +59,7 @@ pub(crate) struct Answered {
 #[derive(Clone, Debug)]
 pub(crate) struct Receipt {
     pub(crate) invocation: LeaseId,
-    pub(crate) grant: Box<v1::Grant>,
+    pub(crate) grant: Arc<v1::Grant>,
     pub(crate) attempts: usize,
     /// None while an answer streams: it is not known yet.
     pub(crate) paid: Option<Paid>,
@@ -115,6 +115,8 @@ struct Running {
     received: Instant,
     /// Time spent at providers.
     upstream: Duration,
+    /// Of an answer that streams, whether the whole of it was passed on.
+    is_whole: bool,
     /// What the last attempt answered.
     answer: FunctionAnswer,
 }
@@ -123,7 +125,8 @@ async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender
     let Invocation { door, call, qualifier, preferences, received, when_gone } = invocation;
     let mut machine = Dispatch::new(preferences.one_attempt, preferences.idempotent);
     let (upstream, answer) = (Duration::ZERO, FunctionAnswer::default());
-    let mut running = Running { state, door, call, qualifier, preferences, received, upstream, answer };
+    let mut running =
+        Running { state, door, call, qualifier, preferences, received, upstream, is_whole: false, answer };
     let mut caller = Caller { waits: Some(answers), parts: None, when_gone };
     let mut action = machine.first();
     loop {
@@ -168,6 +171,11 @@ impl Caller {
             // A caller that is gone is not told.
             drop(waits.send(told));
         }
+    }
+
+    /// Whether the caller is gone and wants the call cancelled.
+    fn is_gone(&self) -> bool {
+        self.when_gone == WhenGone::Cancel && self.waits.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
     /// Returns when the caller is gone and wants the call cancelled; never otherwise.
@@ -235,11 +243,15 @@ impl Running {
     }
 
     /// One attempt, and the passing on of an answer that streams.
-    async fn send(&mut self, grant: &v1::Grant, machine: &mut Dispatch, caller: &mut Caller) -> Input {
+    async fn send(&mut self, grant: &Arc<v1::Grant>, machine: &mut Dispatch, caller: &mut Caller) -> Input {
         // An alias may be put to another revision meanwhile; all attempts run the one that was first granted.
         let revision = v1::qualifier::Revision::Number(grant.revision);
         self.qualifier = Some(v1::Qualifier { revision: Some(revision) });
         self.state.metrics.attempted(grant, machine.attempts() > 1);
+        if caller.is_gone() {
+            machine.no_more();
+            return Input::NotSent { why: v1::NotSent::Withdrawn, reason: "the caller went away".to_owned() };
+        }
         let started = Instant::now();
         let came = tokio::select! {
             biased;
@@ -263,7 +275,8 @@ impl Running {
                 machine.no_more();
                 let mut streams = self.begin(machine, grant, *streams, caller);
                 let started = Instant::now();
-                let input = pass_on(&mut streams, caller).await;
+                let (input, is_whole) = pass_on(&mut streams, caller).await;
+                self.is_whole = is_whole;
                 self.upstream += started.elapsed();
                 input
             }
@@ -273,14 +286,14 @@ impl Running {
     }
 
     /// Tells the caller what there is of an answer that streams.
-    fn begin(&self, machine: &Dispatch, grant: &v1::Grant, mut streams: Streams, caller: &mut Caller) -> Streams {
+    fn begin(&self, machine: &Dispatch, grant: &Arc<v1::Grant>, mut streams: Streams, caller: &mut Caller) -> Streams {
         let (sender, parts) = mpsc::channel(PARTS_WAITING_MAX);
         let length = streams.length();
         let begun = std::mem::take(&mut streams.answer);
         streams.answer.report.clone_from(&begun.report);
         let receipt = Receipt {
             invocation: machine.invocation().unwrap_or(LeaseId { run: 0, sequence: 0 }),
-            grant: Box::new(grant.clone()),
+            grant: grant.clone(),
             attempts: machine.attempts(),
             paid: None,
             overhead: self.overhead(),
@@ -299,8 +312,10 @@ impl Running {
         let late = self.is_late();
         if let Some(parts) = caller.parts {
             let last = match finished.end {
-                End::Executed { cost, billed_ms, .. } => Part::Settled(Paid { cost, billed_ms }),
-                End::Refused { .. } | End::Failed { .. } => Part::Broken,
+                End::Executed { outcome: Outcome::Ok, cost, billed_ms } if self.is_whole => {
+                    Part::Settled(Paid { cost, billed_ms })
+                }
+                End::Executed { .. } | End::Refused { .. } | End::Failed { .. } => Part::Broken,
             };
             // A caller that is gone needs no end.
             drop(parts.send_timeout(last, READ_WITHIN).await);
@@ -319,8 +334,8 @@ impl Running {
                     None => self.explained(failure(end, finished.attempts, late)).await,
                 };
                 Err(match invocation {
-                    Some(id) => error.about(id),
-                    None => error,
+                    Some(id) => error.about(id).added(overhead),
+                    None => error.added(overhead),
                 })
             }
         };
@@ -346,19 +361,25 @@ impl Running {
     }
 }
 
-/// Passes the rest of an answer on, as fast as the caller reads; how it ended.
-async fn pass_on(streams: &mut Streams, caller: &Caller) -> Input {
-    let Some(parts) = &caller.parts else { return streams.executed() };
+/// Passes the rest of an answer on, as fast as the caller reads; how it ended, and whether the caller has the whole of it.
+async fn pass_on(streams: &mut Streams, caller: &Caller) -> (Input, bool) {
+    let Some(parts) = &caller.parts else { return (streams.executed(), false) };
+    // A call that goes on without its caller is read to its end.
+    let cancels = caller.when_gone == WhenGone::Cancel;
     loop {
         let next = tokio::select! {
             next = streams.next() => next,
-            () = parts.closed() => return streams.executed(),
+            () = parts.closed(), if cancels => return (streams.executed(), false),
         };
         match next {
-            Next::End(input) => return input,
+            Next::Whole(input) => return (input, true),
+            Next::Broken(input) => return (input, false),
             Next::Part(bytes) => {
-                if parts.send_timeout(Part::Bytes(bytes), READ_WITHIN).await.is_err() {
-                    return streams.executed();
+                let waits = Instant::now();
+                let is_gone = parts.send_timeout(Part::Bytes(bytes), READ_WITHIN).await.is_err();
+                streams.waited(waits.elapsed());
+                if is_gone && cancels {
+                    return (streams.executed(), false);
                 }
             }
         }

@@ -49,6 +49,8 @@ struct Rest {
     /// How much came of it.
     bytes: usize,
     touched: bool,
+    /// Which attempt may read it: an earlier one, whose connection may live on, gets no more of it.
+    attempt: u32,
 }
 
 /// What a caller did wrong with its payload.
@@ -81,7 +83,7 @@ impl Payload {
         let (first, rest) = beginning(body, max_bytes, BUFFERED_MAX_BYTES).await?;
         let Some(body) = rest else { return Ok(Payload::Whole(first)) };
         let length = HttpBody::size_hint(&body).exact().map(|rest| rest + first.len() as u64);
-        let rest = Mutex::new(Rest { body, bytes: first.len(), touched: false });
+        let rest = Mutex::new(Rest { body, bytes: first.len(), touched: false, attempt: 0 });
         Ok(Payload::Streamed(Arc::new(Streamed { first, length, max_bytes, rest, fault: AtomicU8::new(0) })))
     }
 
@@ -92,11 +94,20 @@ impl Payload {
 
     /// What an attempt sends.
     pub(crate) fn body(&self) -> Outgoing {
-        let (first, rest) = match self {
-            Payload::Whole(bytes) => (bytes.clone(), None),
-            Payload::Streamed(streamed) => (streamed.first.clone(), Some(streamed.clone())),
-        };
-        Outgoing { first, rest, slow: None }
+        match self {
+            Payload::Whole(bytes) => Outgoing { first: bytes.clone(), rest: None, attempt: 0, slow: None },
+            Payload::Streamed(streamed) => {
+                let mut rest = streamed.lock();
+                rest.attempt += 1;
+                let attempt = rest.attempt;
+                Outgoing { first: streamed.first.clone(), rest: Some(streamed.clone()), attempt, slow: None }
+            }
+        }
+    }
+
+    /// Whether the caller has more of it to send.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        matches!(self, Payload::Streamed(streamed) if !streamed.lock().body.is_end_stream())
     }
 
     /// Whether part of it is gone, so that it cannot be sent again.
@@ -183,6 +194,7 @@ impl Streamed {
 pub(crate) struct Outgoing {
     first: Bytes,
     rest: Option<Arc<Streamed>>,
+    attempt: u32,
     /// Runs while the caller's next part is waited for.
     slow: Option<Pin<Box<Sleep>>>,
 }
@@ -201,6 +213,9 @@ impl HttpBody for Outgoing {
         }
         let Some(streamed) = self.rest.clone() else { return Poll::Ready(None) };
         let mut rest = streamed.lock();
+        if rest.attempt != self.attempt {
+            return Poll::Ready(Some(Err(PayloadFault::BrokeOff)));
+        }
         rest.touched = true;
         let polled = Pin::new(&mut rest.body).poll_frame(context);
         if polled.is_pending() {

@@ -6,22 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use http::StatusCode;
 use merit_proto::{ServerTls, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 use tower::retry::budget::TpsBudget;
 
 use crate::access_log::AccessLog;
 use crate::addresses::Policy;
-use crate::auth::{Keys, Rates, Unproven};
+use crate::auth::{Keys, Rates, Unproven, guard};
 use crate::brokerage::Brokerage;
 use crate::doors::lambda;
 use crate::error::ApiError;
 use crate::exchange::Exchange;
-use crate::metrics::{Metrics, Now};
+use crate::metrics::{Metrics, Now, measure};
 use crate::page::Page;
 use crate::upstream::Upstream;
 use crate::{connections, routes};
@@ -116,7 +119,7 @@ impl State {
 pub struct Broker {
     listener: TcpListener,
     tls: Option<Arc<ServerTls>>,
-    router: Router,
+    front: Front,
     invocations: TaskTracker,
     stopping: CancellationToken,
 }
@@ -150,7 +153,8 @@ impl Broker {
             invocations: invocations.clone(),
             stopping: stopping.clone(),
         });
-        Ok(Broker { listener, tls: settings.tls.map(Arc::new), router: routes::router(state)?, invocations, stopping })
+        let front = Front { doors: routes::router(state.clone())?, state };
+        Ok(Broker { listener, tls: settings.tls.map(Arc::new), front, invocations, stopping })
     }
 
     /// Serves until `stop`, then finishes what runs, for at most `drain`.
@@ -162,7 +166,7 @@ impl Broker {
             stopped.cancel();
         };
         let finished = async {
-            connections::serve(self.listener, self.tls, self.router, stop).await;
+            connections::serve(self.listener, self.tls, self.front, stop).await;
             // Callers may be gone whose calls still run; what was leased is settled.
             invocations.close();
             invocations.wait().await;
@@ -172,5 +176,27 @@ impl Broker {
             () = async { stopping.cancelled().await; tokio::time::sleep(drain).await } => {}
         }
         Ok(())
+    }
+}
+
+/// What answers requests: the measuring, the guard, then the door at their path. They stand before the router and not in
+/// layers of it, which every request would pay for with copies of the whole stack of each layer inside.
+#[derive(Clone)]
+pub(crate) struct Front {
+    state: Arc<State>,
+    doors: Router,
+}
+
+impl Front {
+    pub(crate) async fn answer(self, request: Request) -> Response {
+        let Front { state, mut doors } = self;
+        let guarded = async |request| {
+            guard(&state, request, async move |request| {
+                let Ok(answer) = doors.call(request).await;
+                answer
+            })
+            .await
+        };
+        measure(&state.metrics, request, guarded).await
     }
 }

@@ -23,6 +23,8 @@ enum Access {
     Holders,
     /// Clients, and brokers for them.
     Clients,
+    /// Who owns functions, or sees all: everybody with a key but providers.
+    Owners,
     /// Operators, and brokers for them.
     Operators,
     Brokers,
@@ -34,11 +36,11 @@ const TABLE: [(&str, Access); 42] = [
     ("/merit.v1.MarketData/GetBook", Access::Anybody),
     ("/merit.v1.MarketData/ListTrades", Access::Anybody),
     ("/merit.v1.MarketData/ListCandles", Access::Anybody),
-    ("/merit.v1.Registry/PutFunction", Access::Holders),
-    ("/merit.v1.Registry/GetFunction", Access::Holders),
-    ("/merit.v1.Registry/ListFunctions", Access::Holders),
-    ("/merit.v1.Registry/DeleteFunction", Access::Holders),
-    ("/merit.v1.Registry/PutAlias", Access::Holders),
+    ("/merit.v1.Registry/PutFunction", Access::Owners),
+    ("/merit.v1.Registry/GetFunction", Access::Owners),
+    ("/merit.v1.Registry/ListFunctions", Access::Owners),
+    ("/merit.v1.Registry/DeleteFunction", Access::Owners),
+    ("/merit.v1.Registry/PutAlias", Access::Owners),
     ("/merit.v1.Registry/ListProviders", Access::Holders),
     ("/merit.v1.Registry/GetAccount", Access::Holders),
     ("/merit.v1.Registry/ListAccounts", Access::Operators),
@@ -84,6 +86,7 @@ impl Access {
             Access::Anybody => true,
             Access::Holders => *identity != Identity::Stranger,
             Access::Clients => identity.has(Role::Client) || identity.has(Role::Broker),
+            Access::Owners => identity.is_operator() || identity.has(Role::Client) || identity.has(Role::Broker),
             Access::Operators => identity.is_operator() || identity.has(Role::Broker),
             Access::Brokers => identity.has(Role::Broker),
         }
@@ -94,6 +97,7 @@ impl Access {
             Access::Anybody => "anybody",
             Access::Holders => "whoever shows a key",
             Access::Clients => "clients and brokers",
+            Access::Owners => "clients, operators and brokers",
             Access::Operators => "operators and brokers",
             Access::Brokers => "brokers",
         }

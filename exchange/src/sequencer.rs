@@ -1,14 +1,15 @@
 //! The sequencer: gives every command its place, applies it, and makes it durable by group commit.
 //!
 //! One mutex guards the engine and the batch being collected; a thread of its own writes one batch while the next one
-//! fills. What waits for durability waits for its batch; the matcher never does. Projections see a batch only
-//! once it is durable. After a failed write or sync nothing is accepted any more: the process must end.
+//! fills. What waits for durability waits for its batch; the matcher never does. A batch for which somebody waits is
+//! written at once, one for which nobody does (grants, mostly) collects for a moment. Projections see a batch only once it is
+//! durable. After a failed write or sync nothing is accepted any more: the process must end.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use merit_engine::{Applied, Command, Engine};
 use merit_terms::Time;
@@ -21,6 +22,12 @@ use crate::storage::Storage;
 
 /// What may wait for the disk: a bound, so that a stalled disk refuses commands instead of filling memory.
 const WAITING_MAX_BYTES: usize = 64 << 20;
+
+/// How long a batch for which nobody waits may collect. A grant is settled soon, and goes with its settlement then, in
+/// one sync.
+const COLLECTS: Duration = Duration::from_millis(1);
+/// At so many bytes it is written, whoever waits.
+const COLLECTS_MAX_BYTES: usize = 1 << 20;
 
 thread_local! {
     /// Where a thread encodes what it submits.
@@ -52,10 +59,15 @@ pub struct Durable {
 }
 
 impl Durable {
+    /// Whether [`Durable::wait`] would return at once, and well.
+    pub fn is_reached(&self) -> bool {
+        self.shared.lock().is_reached(self.batch)
+    }
+
     /// Returns once everything before it is durable and the projections have seen it; of a relaxed sequencer at once,
     /// unless it has stopped.
     pub async fn wait(self) -> Result<(), SubmitError> {
-        let Some(mut durable) = self.shared.lock().wait_for(self.batch)? else { return Ok(()) };
+        let Some(mut durable) = self.shared.wait_for(self.batch)? else { return Ok(()) };
         let stopped = |_| SubmitError::Stopped("its journal failed".to_owned());
         durable.wait_for(|durable| *durable).await.map(drop).map_err(stopped)
     }
@@ -105,12 +117,24 @@ struct Core {
     durable: u64,
     /// Who waits for the batch after it, while it is written.
     writing: Waiting,
-    /// Whether the journal's thread waits to be woken.
-    idle: bool,
+    /// Since when it collects.
+    begun: Instant,
+    writer: Writer,
     stopped: Option<String>,
     closing: bool,
     /// Whether nobody waits for the disk any more.
     relaxed: bool,
+}
+
+/// What the journal's thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writer {
+    /// It writes, or looks soon.
+    Busy,
+    /// It sleeps until there is something to write.
+    Sleeps,
+    /// It lets a batch collect, and looks by itself when that is over.
+    LetsCollect,
 }
 
 /// Those who wait for a batch; none until somebody does.
@@ -155,7 +179,8 @@ impl Sequencer {
             waiting: None,
             durable: 0,
             writing: None,
-            idle: false,
+            begun: Instant::now(),
+            writer: Writer::Busy,
             stopped: None,
             closing: false,
             relaxed: false,
@@ -218,9 +243,13 @@ impl Sequencer {
         let now = clock::now();
         let mut core = self.shared.lock();
         check(&core)?;
+        let was_empty = core.intake.is_empty();
         let done = work(&mut Turn { core: &mut core, now });
+        if was_empty {
+            core.begun = Instant::now();
+        }
         let durable = Durable { shared: self.shared.clone(), batch: core.last_batch() };
-        self.shared.wake_if_idle(core);
+        self.shared.wake_if_due(core);
         Ok((done, durable))
     }
 
@@ -278,10 +307,23 @@ impl Shared {
         self.core.lock().unwrap_or_else(|_| crash())
     }
 
-    /// Wakes the journal's thread if there is something to write and it waits for that.
-    fn wake_if_idle(&self, mut core: MutexGuard<'_, Core>) {
-        if core.idle && !core.intake.is_empty() {
-            core.idle = false;
+    /// What says when a batch is durable; none if nobody has to wait.
+    fn wait_for(&self, batch: u64) -> Result<Option<watch::Receiver<bool>>, SubmitError> {
+        let mut core = self.lock();
+        let waiting = core.wait_for(batch)?;
+        self.wake_if_due(core);
+        Ok(waiting)
+    }
+
+    /// Wakes the journal's thread if it would sleep for too long.
+    fn wake_if_due(&self, mut core: MutexGuard<'_, Core>) {
+        let is_due = match core.writer {
+            Writer::Busy => false,
+            Writer::Sleeps => !core.intake.is_empty(),
+            Writer::LetsCollect => core.is_pressing(),
+        };
+        if is_due {
+            core.writer = Writer::Busy;
             drop(core);
             self.work.notify_one();
         }
@@ -334,16 +376,28 @@ impl Core {
         if self.intake.is_empty() { self.open - 1 } else { self.open }
     }
 
-    /// What says when this batch is durable; none if it is.
+    /// Whether the open batch collects no longer.
+    fn is_pressing(&self) -> bool {
+        self.closing || self.waiting.is_some() || self.intake.bytes() > COLLECTS_MAX_BYTES
+    }
+
+    /// How long the open batch may collect yet.
+    fn collects(&self) -> Duration {
+        if self.is_pressing() { Duration::ZERO } else { COLLECTS.saturating_sub(self.begun.elapsed()) }
+    }
+
+    /// Whether nobody has to wait for this batch.
+    fn is_reached(&self, batch: u64) -> bool {
+        batch <= self.durable || self.relaxed && self.stopped.is_none()
+    }
+
+    /// What says when this batch is durable; none if nobody has to wait.
     fn wait_for(&mut self, batch: u64) -> Result<Option<watch::Receiver<bool>>, SubmitError> {
-        if batch <= self.durable {
+        if self.is_reached(batch) {
             return Ok(None);
         }
         if let Some(reason) = &self.stopped {
             return Err(SubmitError::Stopped(reason.clone()));
-        }
-        if self.relaxed {
-            return Ok(None);
         }
         let waiting = if batch == self.open { &mut self.waiting } else { &mut self.writing };
         Ok(Some(waiting.get_or_insert_with(|| watch::Sender::new(false)).subscribe()))
@@ -375,25 +429,39 @@ fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projectio
 /// Waits for the next batch to write; false when all is written and the sequencer closes.
 fn next_batch(shared: &Shared, collected: &mut Collected) -> bool {
     let mut core = shared.lock();
+    // What comes soon after a batch collects without waking anybody.
+    let mut asleep = Writer::LetsCollect;
     loop {
+        let was_empty = core.intake.is_empty();
         if !core.closing {
             core.intake.tick(clock::now());
         }
-        if !core.intake.is_empty() {
+        if was_empty {
+            core.begun = Instant::now();
+        }
+        let collects = core.collects();
+        if !core.intake.is_empty() && collects.is_zero() {
             core.intake.take(collected);
             core.open += 1;
             core.writing = core.waiting.take();
             return true;
         }
-        if core.closing {
+        if core.intake.is_empty() && core.closing {
             core.stopped = Some("it was closed".to_owned());
             return false;
         }
-        let wait = until_due(core.intake.engine());
-        core.idle = true;
+        if !core.intake.is_empty() {
+            asleep = Writer::LetsCollect;
+        }
+        let wait = match asleep {
+            Writer::LetsCollect => collects,
+            Writer::Busy | Writer::Sleeps => until_due(core.intake.engine()),
+        };
+        core.writer = asleep;
         let (woken, _) = shared.work.wait_timeout(core, wait).unwrap_or_else(|_| crash());
         core = woken;
-        core.idle = false;
+        core.writer = Writer::Busy;
+        asleep = Writer::Sleeps;
     }
 }
 

@@ -21,7 +21,9 @@ pub use proof::{check_proof, prove, read_proof, write_proof};
 pub use refuse::{code_of, refusal_status};
 pub use tls::{Handshake, ServerTls, TlsError, TlsFiles};
 pub use token::{TokenError, sign, verify};
-pub use transport::{ConnectError, Connection, Network, Transport, TransportError};
+pub use transport::{
+    BrokerAnswers, BrokerStreams, ConnectError, Connection, InProcess, Network, Transport, TransportError,
+};
 
 /// The compiled description of every service, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/merit.v1.bin"));

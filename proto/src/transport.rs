@@ -1,28 +1,75 @@
 //! One client type for an exchange in this process or across a network.
 //!
 //! A generated tonic server is itself a service over HTTP requests, so it serves as the transport of its own
-//! generated client: nothing is written twice for the two cases.
+//! generated client: nothing is written twice for the two cases. A broker's stream, which carries every call, is the
+//! exception: in this process its messages are handed over as they are.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, Uri};
 use merit_terms::Credential;
+use tokio::sync::mpsc;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::Service;
 
+use crate::v1::{BrokerMessage, BrokerageMessage};
+
 /// How a client reaches the exchange.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    /// The exchange's services in this process.
-    InProcess(Routes),
+    InProcess(InProcess),
     Network(Network),
+}
+
+/// An exchange in this process: its services, and how a broker's stream is opened.
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    services: Routes,
+    broker_streams: Option<BrokerStreams>,
+}
+
+/// What a broker is told over its stream; an error ends it.
+pub type BrokerAnswers = mpsc::Receiver<Result<BrokerageMessage, Status>>;
+
+/// Opens brokers' streams in this process, where no message is encoded.
+#[derive(Clone)]
+pub struct BrokerStreams(Arc<dyn Fn(mpsc::Receiver<BrokerMessage>) -> BrokerAnswers + Send + Sync>);
+
+impl BrokerStreams {
+    /// A stream of which the exchange hears what is `said`.
+    pub fn open(&self, said: mpsc::Receiver<BrokerMessage>) -> BrokerAnswers {
+        self.0(said)
+    }
+}
+
+impl std::fmt::Debug for BrokerStreams {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("BrokerStreams")
+    }
+}
+
+impl InProcess {
+    /// By its services alone.
+    pub fn new(services: Routes) -> InProcess {
+        InProcess { services, broker_streams: None }
+    }
+
+    /// With `open` for brokers' streams, which go by the services otherwise.
+    pub fn with_broker_streams(
+        services: Routes,
+        open: impl Fn(mpsc::Receiver<BrokerMessage>) -> BrokerAnswers + Send + Sync + 'static,
+    ) -> InProcess {
+        InProcess { services, broker_streams: Some(BrokerStreams(Arc::new(open))) }
+    }
 }
 
 /// A connection to an exchange elsewhere, and the key that each call shows there.
@@ -87,6 +134,14 @@ impl Connection {
 }
 
 impl Transport {
+    /// How a broker's stream is opened without a wire, where there is none.
+    pub fn broker_streams(&self) -> Option<&BrokerStreams> {
+        match self {
+            Transport::InProcess(exchange) => exchange.broker_streams.as_ref(),
+            Transport::Network(_) => None,
+        }
+    }
+
     /// A transport to the exchange at `url`, without a key. Connects at the first call, and again whenever the connection
     /// is lost.
     pub fn network(url: &str) -> Result<Transport, ConnectError> {
@@ -148,8 +203,9 @@ impl Service<Request<Body>> for Transport {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         match self {
-            Transport::InProcess(routes) => {
-                <Routes as Service<Request<Body>>>::poll_ready(routes, context).map_err(TransportError::from)
+            Transport::InProcess(exchange) => {
+                <Routes as Service<Request<Body>>>::poll_ready(&mut exchange.services, context)
+                    .map_err(TransportError::from)
             }
             Transport::Network(network) => network.channel.poll_ready(context).map_err(TransportError::from),
         }
@@ -157,8 +213,8 @@ impl Service<Request<Body>> for Transport {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match self {
-            Transport::InProcess(routes) => {
-                let answer = routes.call(request);
+            Transport::InProcess(exchange) => {
+                let answer = exchange.services.call(request);
                 Box::pin(async move { answer.await.map_err(TransportError::from) })
             }
             Transport::Network(network) => {

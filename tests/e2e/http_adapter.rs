@@ -16,7 +16,7 @@ use crate::process::merit;
 
 in_both_shapes! {
     a_function_at_a_function_server_is_called_and_billed_by_what_was_observed
-    a_function_server_that_is_full_is_not_sent_and_a_module_is_not_run_there
+    a_function_server_that_is_full_is_not_charged_and_a_module_is_not_run_there
 }
 
 /// A fee for each call and nothing else.
@@ -72,13 +72,15 @@ async fn a_function_at_a_function_server_is_called_and_billed_by_what_was_observ
     market.stop().await;
 }
 
-async fn a_function_server_that_is_full_is_not_sent_and_a_module_is_not_run_there(shape: Shape) {
+async fn a_function_server_that_is_full_is_not_charged_and_a_module_is_not_run_there(shape: Shape) {
     let (market, mut tasks) = (Market::start(shape).await, JoinSet::new());
     let endpoint = function_server(&mut tasks).await;
     let _provider =
         market.provider("faas", &[&["--adapter", "http", "--endpoint", &endpoint][..], &FEE[..]].concat()).await;
     define(&market, "full", "/full").await;
-    assert_eq!(market.invoke("full", "").await.status, 429);
+    let full = market.invoke("full", "").await;
+    assert_eq!((full.status.as_u16(), &full.json()["error"]["details"]["execution"]), (502, &json!("unknown")));
+    assert_eq!(market.get("/v1/accounts/dev").await.json()["balance"], "1000");
     market.deploy("echo", json!({})).await;
     let refused = market.invoke("echo", "hello").await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "no_eligible_provider"), "{refused:?}");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use merit_proto::v1::keys_client::KeysClient;
 use merit_proto::{Transport, v1};
+use merit_terms::KeyId;
 use subtle::ConstantTimeEq;
 
 use super::{Caller, CredentialError, Role};
@@ -19,8 +20,6 @@ const KEPT: Duration = Duration::from_secs(60);
 const KEPT_UNWATCHED: Duration = Duration::from_secs(2);
 /// Keys kept; at one more all are forgotten, and asked for at need.
 const KEYS_MAX: usize = 10_000;
-/// No id is longer.
-const ID_MAX_BYTES: usize = 64;
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
 
 /// The keys. Clones share them.
@@ -75,7 +74,7 @@ impl Keys {
 
     /// The key with this id.
     pub(crate) async fn find(&self, id: &str) -> Result<Arc<v1::KeySecrets>, CredentialError> {
-        if id.is_empty() || id.len() > ID_MAX_BYTES {
+        if id.parse::<KeyId>().is_err() {
             return Err(CredentialError::UnknownKey);
         }
         let changes = match self.kept(id) {
@@ -97,7 +96,7 @@ impl Keys {
     pub(crate) async fn check(&self, id: &str, secret: &str) -> Result<Caller, CredentialError> {
         let key = self.find(id).await?;
         let is = |known: &str| !known.is_empty() && bool::from(known.as_bytes().ct_eq(secret.as_bytes()));
-        if is(&key.secret) || is(&key.previous_secret) { caller(&key) } else { Err(CredentialError::WrongSecret) }
+        if is(&key.secret) || is(previous_secret(&key)) { caller(&key) } else { Err(CredentialError::WrongSecret) }
     }
 
     fn kept(&self, id: &str) -> Result<Option<Arc<v1::KeySecrets>>, u64> {
@@ -119,6 +118,10 @@ impl Known {
             return;
         }
         if self.by_id.len() >= KEYS_MAX {
+            // Ids that nobody has do not push out those that somebody does.
+            if key.is_none() {
+                return;
+            }
             self.by_id.clear();
         }
         let kept = if self.is_watched && key.is_some() { KEPT } else { KEPT_UNWATCHED };
@@ -137,10 +140,19 @@ impl Known {
     }
 }
 
+/// The secret of the version before, while it may be used; else empty.
+pub(crate) fn previous_secret(key: &v1::KeySecrets) -> &str {
+    let until = key.key.as_ref().map_or(0, |key| key.previous_until);
+    if u128::from(until) > now_us() { &key.previous_secret } else { "" }
+}
+
+fn now_us() -> u128 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros()
+}
+
 fn usable(key: Arc<v1::KeySecrets>) -> Result<Arc<v1::KeySecrets>, CredentialError> {
     let expires = key.key.as_ref().map_or(0, |key| key.expires);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    if expires > 0 && u128::from(expires) <= now.as_micros() { Err(CredentialError::UnknownKey) } else { Ok(key) }
+    if expires > 0 && u128::from(expires) <= now_us() { Err(CredentialError::UnknownKey) } else { Ok(key) }
 }
 
 /// Who a key is of.

@@ -12,22 +12,21 @@ mod unproven;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State as Extract};
-use axum::middleware::Next;
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequestParts, Request};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use serde_json::json;
 
 use crate::PAYLOAD_MAX_BYTES;
 use crate::doors::Shape;
 use crate::error::ApiError;
-use crate::payload::Payload;
+use crate::payload::{Payload, PayloadFault};
 use crate::serve::State;
 
 pub(crate) use keys::Keys;
@@ -39,6 +38,11 @@ pub(crate) use unproven::Unproven;
 pub(crate) const DEV: &str = "dev";
 /// Authenticates to Merit and leaves `Authorization` to the application.
 pub(crate) const MERIT_KEY: &str = "merit-key";
+
+/// What Merit added to the providers' time, on every answer.
+const OVERHEAD: HeaderName = HeaderName::from_static("merit-overhead-us");
+/// How long a payload may take in all whose sender has not proven who it is.
+const UNPROVEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,17 +205,25 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The middleware before every door: who calls is in the request's extensions after it, if anybody said.
-pub(crate) async fn guard(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+/// Stands before every door: who calls is in the request's extensions there, if anybody said.
+pub(crate) async fn guard(state: &State, request: Request, doors: impl AsyncFnOnce(Request) -> Response) -> Response {
     let entry = state.access_log.note(&request);
-    let (caller, response) = guarded(&state, request, next).await;
+    let began = Instant::now();
+    let (caller, mut response) = guarded(state, request, doors).await;
+    // Of an answer that came of no call all the time was Merit's.
+    let overhead = began.elapsed().as_micros().min(u32::MAX.into()) as u32;
+    response.headers_mut().entry(OVERHEAD).or_insert_with(|| overhead.into());
     if let Some(entry) = entry {
         entry.answered(caller.as_ref(), &response);
     }
     response
 }
 
-async fn guarded(state: &State, mut request: Request, next: Next) -> (Option<Caller>, Response) {
+async fn guarded(
+    state: &State,
+    mut request: Request,
+    doors: impl AsyncFnOnce(Request) -> Response,
+) -> (Option<Caller>, Response) {
     let shape = Shape::of(request.uri().path());
     if state.is_keyless
         && let Err(error) = origin::check(&request)
@@ -225,7 +237,7 @@ async fn guarded(state: &State, mut request: Request, next: Next) -> (Option<Cal
                 request.extensions_mut().insert(caller);
             }
             request.extensions_mut().insert(consumed);
-            (caller, next.run(request).await)
+            (caller, doors(request).await)
         }
         Err(error) => (None, shape.respond(error.into())),
     }
@@ -274,10 +286,12 @@ async fn by_signature(state: &State, signed: Signed, request: Request) -> Result
     let key = state.keys.find(&signed.key).await?;
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<SocketAddr>().copied();
-    let _reading = state.unproven.begin(peer.map(|peer| peer.ip()), PAYLOAD_MAX_BYTES)?;
-    let body = Payload::read_whole(body, PAYLOAD_MAX_BYTES)
-        .await
-        .map_err(|error| CredentialError::Payload(Box::new(error)))?;
+    let length = HttpBody::size_hint(&body).exact().and_then(|length| usize::try_from(length).ok());
+    let held = length.unwrap_or(PAYLOAD_MAX_BYTES).min(PAYLOAD_MAX_BYTES);
+    let _reading = state.unproven.begin(peer.map(|peer| peer.ip()), held)?;
+    let reading = tokio::time::timeout(UNPROVEN_WITHIN, Payload::read_whole(body, PAYLOAD_MAX_BYTES));
+    let unread = |error| CredentialError::Payload(Box::new(error));
+    let body = reading.await.unwrap_or_else(|_| Err(PayloadFault::TooSlow.error(PAYLOAD_MAX_BYTES))).map_err(unread)?;
     let host = origin::host(&parts.uri, &parts.headers).unwrap_or_default();
     let signed_request = sigv4::Request {
         method: parts.method.as_str(),
@@ -287,7 +301,7 @@ async fn by_signature(state: &State, signed: Signed, request: Request) -> Result
         host: &host,
         body: &body,
     };
-    signed.check(&signed_request, &key.secret).or_else(|error| match key.previous_secret.as_str() {
+    signed.check(&signed_request, &key.secret).or_else(|error| match keys::previous_secret(&key) {
         "" => Err(error),
         previous => signed.check(&signed_request, previous),
     })?;

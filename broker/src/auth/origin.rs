@@ -15,6 +15,12 @@ pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
 /// Refuses a host that is not this machine, and a change by a page of another site.
 pub(super) fn check(request: &Request) -> Result<(), ApiError> {
     let host = host(request.uri(), request.headers());
+    let runs = ["/fn/", "/function/"].iter().any(|door| request.uri().path().starts_with(door));
+    let is_foreign = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    if runs && is_foreign {
+        // What a picture or a link asks for runs a function there, and is paid for.
+        return Err(ApiError::forbidden("a page of another site may not call functions here"));
+    }
     check_parts(request.method(), request.headers(), host.as_deref())
 }
 

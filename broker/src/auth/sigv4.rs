@@ -5,7 +5,7 @@
 //! within the window, as at AWS: two calls within one second share one.
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
 /// How far a client's clock may be off.
@@ -96,11 +96,17 @@ impl Signed {
         if !headers_signed.iter().any(|name| name == "host") {
             return Err(Malformed("the host is not signed"));
         }
+        let says_something = |name: &&str| name.starts_with("x-amz-") || name.starts_with("merit-");
+        let mut said = headers.keys().map(HeaderName::as_str).filter(says_something);
+        if said.any(|name| !headers_signed.iter().any(|signed| signed == name)) {
+            return Err(Malformed("a header x-amz-* or merit-* is not signed"));
+        }
         let mut bytes = [0; 32];
         hex::decode_to_slice(signature.ok_or(Malformed("no Signature"))?, &mut bytes)
             .map_err(|_| Malformed("the Signature is not 64 hexadecimal digits"))?;
         let at = headers.get(DATE).and_then(|at| at.to_str().ok()).ok_or(Malformed("no X-Amz-Date"))?;
-        if !headers_signed.iter().any(|name| name == DATE) || !at.starts_with(date) {
+        let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+        if !headers_signed.iter().any(|name| name == DATE) || !is_date || !at.starts_with(date) {
             return Err(Malformed("X-Amz-Date is not signed, or of another day"));
         }
         Ok(Signed {
@@ -276,7 +282,15 @@ mod tests {
         assert_eq!(check(&headers(), |request| request.method = "PUT", SECRET), mismatch);
         let mut said = headers();
         said.insert(CONTENT_SHA256, "00".parse().unwrap());
-        assert_eq!(check(&said, |_| {}, SECRET), Err(SignatureError::Body));
+        let signed = authorization(BY_BOTOCORE).replace("host;", "host;x-amz-content-sha256;");
+        let signed = Signed::read(&signed, &said).unwrap();
+        assert_eq!(signed.check(&request(&said, b"{}"), SECRET), Err(SignatureError::Body));
+        // What asks for something is signed.
+        for name in ["x-amz-invocation-type", "merit-idempotent"] {
+            let mut added = headers();
+            added.insert(name, "true".parse().unwrap());
+            assert!(matches!(check(&added, |_| {}, SECRET), Err(SignatureError::Malformed(_))), "{name}");
+        }
     }
 
     #[test]

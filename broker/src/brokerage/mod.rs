@@ -9,7 +9,8 @@ mod machine;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::future::Either;
+use futures_util::{FutureExt, Stream, StreamExt};
 use merit_proto::Transport;
 use merit_proto::v1;
 use merit_proto::v1::broker_message::Message as Said;
@@ -20,7 +21,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 pub(crate) use machine::Answer;
 use machine::{Action, Input, Machine};
@@ -65,8 +66,7 @@ impl Brokerage {
         let end = CancellationToken::new();
         let reading = {
             let (shared, end) = (shared.clone(), end.clone());
-            let client = BrokerageClient::new(transport).max_decoding_message_size(MESSAGE_MAX_BYTES);
-            async move { end.run_until_cancelled(shared.read(client)).await }
+            async move { end.run_until_cancelled(shared.read(transport)).await }
         };
         // Ends with the guard.
         tokio::spawn(reading);
@@ -138,7 +138,7 @@ impl Shared {
     }
 
     /// Opens streams and reads them, for ever.
-    async fn read(self: Arc<Shared>, client: BrokerageClient<Transport>) {
+    async fn read(self: Arc<Shared>, transport: Transport) {
         loop {
             let Some(hello) = self.step([Input::Due]) else {
                 self.until_due().await;
@@ -149,10 +149,9 @@ impl Shared {
             // A new queue is neither full nor closed.
             drop(says.try_send(message));
             self.lock().says = Some(says);
-            let mut client = client.clone();
             let ended = tokio::select! {
-                opened = client.stream(ReceiverStream::new(said)) => match opened {
-                    Ok(stream) => self.hear(stream.into_inner()).await,
+                opened = open(&transport, said) => match opened {
+                    Ok(hears) => self.hear(hears).await,
                     Err(status) => Some(status),
                 },
                 () = self.until_closed() => None,
@@ -165,7 +164,7 @@ impl Shared {
     }
 
     /// Hears a stream until it ends, for the reason, or is no longer spoken to.
-    async fn hear(&self, mut hears: Streaming<v1::BrokerageMessage>) -> Option<Status> {
+    async fn hear(&self, mut hears: impl Hears) -> Option<Status> {
         loop {
             tokio::select! {
                 heard = all_that_is_there(&mut hears) => match heard {
@@ -206,6 +205,20 @@ impl Core {
     }
 }
 
+/// What the exchange says, over a wire or not.
+trait Hears: Stream<Item = Result<v1::BrokerageMessage, Status>> + Unpin {}
+
+impl<T: Stream<Item = Result<v1::BrokerageMessage, Status>> + Unpin> Hears for T {}
+
+/// Opens a stream on which this broker says what is `said`.
+async fn open(transport: &Transport, said: mpsc::Receiver<v1::BrokerMessage>) -> Result<impl Hears + use<>, Status> {
+    if let Some(streams) = transport.broker_streams() {
+        return Ok(Either::Left(ReceiverStream::new(streams.open(said))));
+    }
+    let mut client = BrokerageClient::new(transport.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
+    Ok(Either::Right(client.stream(ReceiverStream::new(said)).await?.into_inner()))
+}
+
 /// A lease that nobody waits for any more is given back.
 fn unheard(sent: Result<(), Answer>) -> Option<Input<Waiting>> {
     match sent {
@@ -215,14 +228,14 @@ fn unheard(sent: Result<(), Answer>) -> Option<Input<Waiting>> {
 }
 
 /// Waits for a message, and takes those along that have come with it. May be dropped and called again without a loss.
-async fn all_that_is_there(hears: &mut Streaming<v1::BrokerageMessage>) -> Result<Vec<Heard>, Status> {
+async fn all_that_is_there(hears: &mut impl Hears) -> Result<Vec<Heard>, Status> {
     let mut heard = Vec::new();
-    match hears.message().await? {
+    match hears.next().await {
         None => return Err(Status::unavailable("the exchange ended the stream")),
-        Some(first) => heard.extend(first.message),
+        Some(first) => heard.extend(first?.message),
     }
     while heard.len() < HEARD_MAX
-        && let Some(Ok(Some(next))) = hears.message().now_or_never()
+        && let Some(Some(Ok(next))) = hears.next().now_or_never()
     {
         heard.extend(next.message);
     }

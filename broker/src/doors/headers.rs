@@ -58,8 +58,9 @@ pub(super) fn of_caller(parts: &Parts) -> HeaderMap {
     {
         passed.insert(HeaderName::from_static("x-forwarded-for"), peer);
     }
-    if let Some(host) = parts.headers.get(header::HOST) {
-        passed.insert(HeaderName::from_static("x-forwarded-host"), host.clone());
+    let authority = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = authority.or_else(|| parts.headers.get(header::HOST).cloned()) {
+        passed.insert(HeaderName::from_static("x-forwarded-host"), host);
     }
     passed
 }

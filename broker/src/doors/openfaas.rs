@@ -36,15 +36,13 @@ const CALL_ID_MAX_BYTES: usize = 128;
 
 /// What a caller of this door reads: the status, and the sentence.
 pub(super) fn respond_error(error: ApiError) -> Response {
-    let retry_after = error.retry_after_header();
+    let told = error.headers();
     let mut response = (error.status, format!("{}\n", error.message)).into_response();
     let headers = response.headers_mut();
     if let Ok(code) = HeaderValue::from_str(&error.code) {
         headers.insert("x-merit-error", code);
     }
-    if let Some(seconds) = retry_after {
-        headers.insert(header::RETRY_AFTER, seconds);
-    }
+    headers.extend(told);
     if error.status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"merit\""));
     }
@@ -88,12 +86,7 @@ async fn call(
         passed: Some(passed_through(&parts, 2)),
         payload_max_bytes: STREAMED_MAX_BYTES,
     };
-    let mut answered = pass(broker, &caller, ask, &parts, body).await;
-    if let Err(error) = &mut answered
-        && error.code == "provider_failed"
-    {
-        error.status = StatusCode::BAD_GATEWAY;
-    }
+    let answered = pass(broker, &caller, ask, &parts, body).await;
     let mut response = answered.unwrap_or_else(respond_error);
     let headers = response.headers_mut();
     headers.insert(CALL_ID, id);

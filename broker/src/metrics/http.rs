@@ -2,17 +2,14 @@
 //!
 //! Every counter is made at the start, so that a request looks nothing up.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State as Extract};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::{Made, call_seconds};
-use crate::serve::State;
+use super::{Made, Metrics, call_seconds};
 
 /// The classes of statuses.
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -119,11 +116,15 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// The middleware around everything: counts a request and its answer.
-pub(crate) async fn measure(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+/// Around everything: counts a request and its answer.
+pub(crate) async fn measure(
+    metrics: &Metrics,
+    request: Request,
+    doors: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let class = Class::of(request.uri().path());
-    let (under_way, began) = (UnderWay::begin(&state.metrics.http.0[class as usize]), Instant::now());
-    let response = next.run(request).await;
+    let (under_way, began) = (UnderWay::begin(&metrics.http.0[class as usize]), Instant::now());
+    let response = doors(request).await;
     under_way.answered(response.status(), began.elapsed());
     response
 }

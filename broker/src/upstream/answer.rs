@@ -13,6 +13,7 @@ use merit_terms::Outcome;
 
 use super::{Came, Until};
 use crate::dispatch::Input;
+use crate::payload::Payload;
 use crate::{BUFFERED_MAX_BYTES, PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
 
 /// How long an answer of unknown length may take to end before what is there of it is passed on.
@@ -60,6 +61,7 @@ pub(super) struct Began {
     pub(super) headers: HeaderMap,
     pub(super) report: Report,
     pub(super) until: Until,
+    pub(super) payload: Payload,
 }
 
 /// An answer of which the beginning is there.
@@ -70,13 +72,16 @@ pub(crate) struct Streams {
     until: Until,
     bytes: usize,
     max_bytes: usize,
+    payload: Payload,
 }
 
 /// The next part of an answer that streams.
 pub(crate) enum Next {
     Part(Bytes),
-    /// It is over; how.
-    End(Input),
+    /// The whole of it has come.
+    Whole(Input),
+    /// It is over before its end.
+    Broken(Input),
 }
 
 pub(super) async fn read(began: Began, mut body: Incoming, wanted: Wanted) -> Came {
@@ -104,7 +109,7 @@ pub(super) async fn read(began: Began, mut body: Incoming, wanted: Wanted) -> Ca
             };
             let bytes = match frame {
                 None => break true,
-                Some(Err(error)) => return Came::Nothing(broke_off(&error)),
+                Some(Err(error)) => return Came::Nothing(broke_off(&error, &began.payload)),
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             };
             if first.is_empty() && more.is_empty() {
@@ -125,14 +130,14 @@ pub(super) async fn read(began: Began, mut body: Incoming, wanted: Wanted) -> Ca
         };
     let first = if more.is_empty() { first } else { more.freeze() };
     let bytes = first.len();
-    let Began { status, headers, report, until } = began;
+    let Began { status, headers, report, until, payload } = began;
     if is_whole {
         let input = executed(&report, until, bytes);
         let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
         return Came::Whole(input, Box::new(answer));
     }
     let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
-    Came::Streams(Box::new(Streams { answer, rest: body, until, bytes, max_bytes }))
+    Came::Streams(Box::new(Streams { answer, rest: body, until, bytes, max_bytes, payload }))
 }
 
 impl Streams {
@@ -140,20 +145,32 @@ impl Streams {
     pub(crate) async fn next(&mut self) -> Next {
         loop {
             let frame = match tokio::time::timeout_at(self.until.instant(), self.rest.frame()).await {
-                Err(_) => return Next::End(self.until.passed()),
-                Ok(None) => return Next::End(self.executed()),
-                Ok(Some(Err(error))) => return Next::End(broke_off(&error)),
+                Err(_) => return Next::Broken(self.ended(self.until.outcome())),
+                Ok(None) => return Next::Whole(self.executed()),
+                Ok(Some(Err(error))) => return Next::Broken(broke_off(&error, &self.payload)),
                 Ok(Some(Ok(frame))) => frame,
             };
             let Ok(bytes) = frame.into_data() else { continue };
             self.bytes += bytes.len();
             if self.bytes > self.max_bytes {
-                return Next::End(output_limit(self.until, self.bytes));
+                return Next::Broken(self.ended(Outcome::OutputLimit));
             }
             if !bytes.is_empty() {
                 return Next::Part(bytes);
             }
         }
+    }
+
+    /// A time in which the caller was waited for is not the function's.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.until = self.until.without(time);
+    }
+
+    /// It ran, and ended before its end.
+    fn ended(&self, outcome: Outcome) -> Input {
+        let usage = self.answer.report.as_ref().and_then(|report| report.reading).map(|reading| reading.usage);
+        let (observed_us, egress_bytes) = (self.until.observed_us(), self.bytes as u64);
+        Input::Executed { outcome, usage, observed_us, egress_bytes }
     }
 
     /// How it ended for a caller who went away: what ran is charged.
@@ -180,19 +197,16 @@ fn executed(report: &Report, until: Until, bytes: usize) -> Input {
 }
 
 /// The function ran, and answered more than it may.
-fn output_limit(until: Until, bytes: usize) -> Input {
-    let egress_bytes = bytes as u64;
-    Input::Executed { outcome: Outcome::OutputLimit, usage: None, observed_us: until.observed_us(), egress_bytes }
-}
-
 fn too_long(began: Began, bytes: usize) -> Came {
-    let Began { status, headers, report, until } = began;
+    let Began { status, headers, report, until, .. } = began;
+    let input = executed(&Report { outcome: Outcome::OutputLimit, ..report.clone() }, until, bytes);
     let answer = FunctionAnswer { status, headers, body: Bytes::new(), report: Some(report) };
-    Came::Whole(output_limit(until, bytes), Box::new(answer))
+    Came::Whole(input, Box::new(answer))
 }
 
-fn broke_off(error: &hyper::Error) -> Input {
-    Input::Unknown { fault: true, reason: format!("the provider's answer broke off: {error}") }
+/// What goes wrong with the payload meanwhile is not the provider's fault.
+fn broke_off(error: &hyper::Error, payload: &Payload) -> Input {
+    Input::Unknown { fault: payload.fault().is_none(), reason: format!("the provider's answer broke off: {error}") }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -13,7 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use merit_adapters::{Answer, Passed, agent, http as plain};
 use merit_proto::v1::{Adapter, Grant, NotSent};
-use merit_terms::Time;
+use merit_terms::{Outcome, Time};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -127,20 +127,30 @@ impl Upstream {
         }
         let longest = Duration::from_millis(grant.timeout_ms.into()) + ANSWER_GRACE;
         let limit = within.map_or(longest, |within| within.min(longest));
-        // The caller's deadline says nothing about the provider.
-        let fault = limit == longest;
-        let until = Until { started, limit, fault };
+        let until = Until { started, limit, is_lease_s: limit == longest };
         match tokio::time::timeout(limit, self.attempt(grant, call, until)).await {
             Ok(came) => came,
-            Err(_) => Came::Nothing(until.passed()),
+            Err(_) => {
+                // An agent enforces the timeout; at a function server it is the function that hangs. The caller's deadline
+                // says nothing about the provider, nor does a payload that is still on its way.
+                let fault = until.is_lease_s && grant.adapter() == Adapter::Agent && !call.payload.is_unfinished();
+                let reason = format!("no answer within {} ms", limit.as_millis());
+                Came::Nothing(Input::Unknown { fault, reason })
+            }
         }
     }
 
     async fn attempt(&self, grant: &Grant, call: &Call, until: Until) -> Came {
-        let not_sent = |reason: String| Came::Nothing(Input::NotSent { why: NotSent::Failed, reason });
+        // What a caller or a function's owner asks of it is not the provider's failure.
+        let withdrawn = |reason: String| Came::Nothing(Input::NotSent { why: NotSent::Withdrawn, reason });
+        let is_own_place = plain::is_at_endpoint(&grant.target);
+        let not_sent = |reason: String| match is_own_place {
+            true => Came::Nothing(Input::NotSent { why: NotSent::Failed, reason }),
+            false => withdrawn(reason),
+        };
         let request = match request(grant, call, until.deadline()) {
             Ok(request) => request,
-            Err(reason) => return not_sent(reason),
+            Err(reason) => return withdrawn(reason),
         };
         let response = match self.connections(grant).request(request).await {
             Ok(response) => response,
@@ -154,16 +164,21 @@ impl Upstream {
             }
             Err(error) => {
                 let reason = format!("the connection to the provider broke: {}", cause(&error));
-                return Came::Nothing(Input::Unknown { fault: true, reason });
+                return Came::Nothing(Input::Unknown { fault: is_own_place, reason });
             }
         };
         let (head, body) = response.into_parts();
         match understand(grant, &head) {
             Answer::NotSent { busy: true, reason } => Came::Nothing(Input::NotSent { why: NotSent::Busy, reason }),
+            // The request was at fault: malformed, too slow, too large.
+            Answer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
+                withdrawn(reason)
+            }
             Answer::NotSent { busy: false, reason } => not_sent(reason),
-            Answer::Unknown { fault, reason } => Came::Nothing(Input::Unknown { fault, reason }),
+            Answer::Unknown { fault, reason } => Came::Nothing(Input::Unknown { fault: fault && is_own_place, reason }),
             Answer::Executed { report, status, headers } => {
-                read(Began { status, headers, report, until }, body, call.wanted).await
+                let payload = call.payload.clone();
+                read(Began { status, headers, report, until, payload }, body, call.wanted).await
             }
         }
     }
@@ -189,8 +204,8 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
 pub(crate) struct Until {
     started: Instant,
     limit: Duration,
-    /// Whether it is the provider's fault if it does not end by then.
-    fault: bool,
+    /// Whether that is the lease's time, and not the caller's deadline.
+    is_lease_s: bool,
 }
 
 impl Until {
@@ -209,8 +224,14 @@ impl Until {
         (self.started + self.limit).into()
     }
 
-    pub(crate) fn passed(self) -> Input {
-        Input::Unknown { fault: self.fault, reason: format!("no answer within {} ms", self.limit.as_millis()) }
+    /// Does not count a time in which the caller was waited for.
+    pub(crate) fn without(self, waited: Duration) -> Until {
+        Until { started: self.started + waited, ..self }
+    }
+
+    /// How a call ends whose answer has begun and does not end in time: by its own timeout, or by its caller's deadline.
+    pub(crate) const fn outcome(self) -> Outcome {
+        if self.is_lease_s { Outcome::Timeout } else { Outcome::Ok }
     }
 }
 

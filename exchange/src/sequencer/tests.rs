@@ -24,6 +24,21 @@ impl Projection for Held {
     }
 }
 
+/// Tells how many commands a batch has.
+struct Counted(Mutex<mpsc::Sender<usize>>);
+
+impl Projection for Counted {
+    fn checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn begin(&self, _engine: &Engine) {}
+
+    fn apply(&self, happened: &mut Vec<Happened>) {
+        self.0.lock().unwrap().send(happened.len()).unwrap();
+    }
+}
+
 fn must(sequencer: &Sequencer, command: Command) -> Reply {
     sequencer.submit(&command).unwrap().applied.reply.unwrap()
 }
@@ -73,6 +88,17 @@ fn sessions_end_also_while_the_journal_is_behind() {
     drop(held_up);
     sequencer.close();
     assert!(matches!(sequencer.submit_ending(&endings[0]), Err(SubmitError::Stopped(_))));
+}
+
+#[test]
+fn a_batch_for_which_nobody_waits_is_written_all_the_same() {
+    let Market { directory: _directory, engine, journal, .. } = Market::new();
+    let (batches, written) = mpsc::channel();
+    let sequencer = Sequencer::start(engine, journal, Arc::new(Counted(Mutex::new(batches)))).unwrap();
+    for number in 0..3 {
+        must(&sequencer, Command::OpenAccount { name: format!("account-{number}").parse().unwrap() });
+        assert_eq!(written.recv_timeout(Duration::from_secs(10)), Ok(1));
+    }
 }
 
 #[test]

@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use merit_engine::{BidEnding, BrokerSession, Command, Engine, Reply};
-use merit_proto::refusal_status;
 use merit_proto::v1;
 use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_message::Message as Told;
+use merit_proto::{BrokerAnswers, refusal_status};
 use merit_terms::Refusal;
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::broker_asks::Answer;
 use super::dispatchable::Dispatchable;
@@ -24,7 +24,7 @@ use crate::identity::Identity;
 use crate::open::Exchange;
 
 /// Answers that may wait for the broker to read them.
-pub(super) const ANSWERS_MAX: usize = 4096;
+const ANSWERS_MAX: usize = 4096;
 /// How long a new stream may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How long a broker may take to read.
@@ -33,7 +33,7 @@ const READ_WITHIN: Duration = Duration::from_secs(5);
 const TURN_MAX: usize = 256;
 
 /// What goes to the broker.
-pub(super) struct Outgoing(pub(super) mpsc::Sender<Result<v1::BrokerageMessage, Status>>);
+struct Outgoing(mpsc::Sender<Result<v1::BrokerageMessage, Status>>);
 
 /// The broker no longer reads.
 struct Gone;
@@ -63,17 +63,25 @@ impl Outgoing {
     }
 }
 
+/// What a broker says, over a wire or not.
+pub(super) trait Says: Stream<Item = Result<v1::BrokerMessage, Status>> + Send + Unpin + 'static {}
+
+impl<T: Stream<Item = Result<v1::BrokerMessage, Status>> + Send + Unpin + 'static> Says for T {}
+
 impl Exchange {
-    pub(super) async fn serve_broker(
-        &self,
-        caller: Identity,
-        mut incoming: Streaming<v1::BrokerMessage>,
-        outgoing: Outgoing,
-    ) {
-        let hello = match tokio::time::timeout(HELLO_WITHIN, incoming.message()).await {
-            Ok(Ok(Some(v1::BrokerMessage { message: Some(Asked::Hello(hello)) }))) => hello,
-            Ok(Err(_) | Ok(None)) => return,
-            Ok(Ok(Some(_))) => {
+    /// Serves a broker that says `incoming`; what it is told.
+    pub(super) fn open_broker_stream(self, caller: Identity, incoming: impl Says) -> BrokerAnswers {
+        let (outgoing, told) = mpsc::channel(ANSWERS_MAX);
+        // The task ends with the stream: its connection is kept alive, or found dead, by the transport.
+        tokio::spawn(async move { self.serve_broker(caller, incoming, Outgoing(outgoing)).await });
+        told
+    }
+
+    async fn serve_broker(&self, caller: Identity, mut incoming: impl Says, outgoing: Outgoing) {
+        let hello = match tokio::time::timeout(HELLO_WITHIN, incoming.next()).await {
+            Ok(Some(Ok(v1::BrokerMessage { message: Some(Asked::Hello(hello)) }))) => hello,
+            Ok(Some(Err(_)) | None) => return,
+            Ok(Some(Ok(_))) => {
                 return outgoing.end(Status::invalid_argument("the first message must be a BrokerHello"));
             }
             Err(_) => return outgoing.end(Status::deadline_exceeded("no BrokerHello within 10 s")),
@@ -132,7 +140,7 @@ impl Exchange {
         &self,
         session: u64,
         place: &mut Place,
-        incoming: &mut Streaming<v1::BrokerMessage>,
+        incoming: &mut impl Says,
         outgoing: &Outgoing,
     ) -> Status {
         let mut becoming_durable = FuturesOrdered::new();
@@ -145,8 +153,10 @@ impl Exchange {
                         Err(status) => return status,
                     };
                     match self.take_turn(session, asked) {
-                        Ok((now, later, durable)) => {
-                            if !later.is_empty() {
+                        Ok((mut now, later, durable)) => {
+                            if becoming_durable.is_empty() && durable.is_reached() {
+                                now.extend(later);
+                            } else if !later.is_empty() {
                                 becoming_durable.push_back(async move { durable.wait().await.map(|()| later) });
                             }
                             now
@@ -231,14 +241,12 @@ fn stands(engine: &Engine, begun: &BrokerSession) -> Stands {
 }
 
 /// Waits for a message, and takes those along that have come with it. May be dropped and called again without a loss.
-async fn all_that_is_there(
-    incoming: &mut Streaming<v1::BrokerMessage>,
-) -> Result<Option<Vec<v1::BrokerMessage>>, Status> {
-    let Some(first) = incoming.message().await? else { return Ok(None) };
+async fn all_that_is_there(incoming: &mut impl Says) -> Result<Option<Vec<v1::BrokerMessage>>, Status> {
+    let Some(first) = incoming.next().await.transpose()? else { return Ok(None) };
     let mut asked = vec![first];
     // An end is met again by the next call.
     while asked.len() < TURN_MAX
-        && let Some(Ok(Some(next))) = incoming.message().now_or_never()
+        && let Some(Some(Ok(next))) = incoming.next().now_or_never()
     {
         asked.push(next);
     }

@@ -8,12 +8,10 @@ use merit_proto::v1;
 use merit_proto::v1::brokerage_server::Brokerage;
 use merit_proto::{refusal_status, required};
 use merit_terms::{LeaseId, Refusal};
-use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::broker_stream::{ANSWERS_MAX, Outgoing};
 use super::{parse, provider_name, unavailable, unknown};
 use crate::clock;
 use crate::codec::qualifier_from_proto;
@@ -31,11 +29,9 @@ impl Brokerage for Exchange {
         &self,
         request: Request<Streaming<v1::BrokerMessage>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
-        let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
-        let (exchange, caller) = (self.clone(), caller(&request)?);
-        // The task ends with the stream: its connection is kept alive, or found dead, by the transport.
-        tokio::spawn(async move { exchange.serve_broker(caller, request.into_inner(), Outgoing(sender)).await });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let caller = caller(&request)?;
+        let told = self.clone().open_broker_stream(caller, request.into_inner());
+        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 
     async fn quote(&self, request: Request<v1::QuoteRequest>) -> Result<Response<v1::QuoteResponse>, Status> {

@@ -17,10 +17,12 @@ mod provider_session;
 mod registry;
 mod standing;
 
+use futures_util::StreamExt;
 use merit_engine::{Command, Engine, LeaseTerms, Reply};
 use merit_proto::v1;
-use merit_proto::{FieldError, TokenError, refusal_status};
+use merit_proto::{FieldError, InProcess, TokenError, Transport, refusal_status};
 use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::service::Routes;
 
@@ -34,11 +36,15 @@ use crate::sequencer::SubmitError;
 const MESSAGE_MAX_BYTES: usize = crate::modules::MODULE_MAX_BYTES + (1 << 20);
 
 impl Exchange {
-    /// Every service of the exchange, for a client in this process: it may do everything.
+    /// The exchange for clients in this process: they may do everything.
     ///
     /// Fails only if the compiled description of the protocol cannot be read.
-    pub async fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
-        Ok(self.guard(self.services().await?, Entrance::InProcess))
+    pub async fn in_process(&self) -> Result<Transport, tonic_reflection::server::Error> {
+        let services = self.guard(self.services().await?, Entrance::InProcess);
+        let exchange = self.clone();
+        let open =
+            move |said| exchange.clone().open_broker_stream(Identity::InProcess, ReceiverStream::new(said).map(Ok));
+        Ok(Transport::InProcess(InProcess::with_broker_streams(services, open)))
     }
 
     /// Every service, to be put behind a guard.

@@ -108,7 +108,7 @@ impl Exchange {
     async fn log_on(&self, caller: Identity, logon: v1::Logon) -> Result<OnSession, Status> {
         let caller = self.seller(caller, &logon.key)?;
         let name: Name = parse("provider", &logon.provider)?;
-        check_endpoint(&logon.endpoint, self.is_keyless())?;
+        check_endpoint(&logon.endpoint, self.is_keyless(), logon.adapter())?;
         let quotas = logon.quotas.iter().map(TryInto::try_into).collect::<Result<_, FieldError>>()?;
         let provider = match self.0.sequencer.read(|engine| sold_by(engine, &name, &caller)) {
             Some(provider) => provider,
@@ -178,7 +178,7 @@ fn sold_by(engine: &Engine, name: &Name, caller: &Identity) -> Option<ProviderId
 
 /// An endpoint is the beginning of a URL. Without keys anybody may log on, so that calls are sent to this machine only, by
 /// plain HTTP; else the broker judges the address that a name stands for.
-fn check_endpoint(endpoint: &str, keyless: bool) -> Result<(), Status> {
+fn check_endpoint(endpoint: &str, keyless: bool, adapter: v1::Adapter) -> Result<(), Status> {
     let refused = |what: &str| Err(Status::invalid_argument(format!("endpoint: `{endpoint}` {what}")));
     let Ok(uri) = endpoint.parse::<tonic::codegen::http::Uri>() else { return refused("is not a URL") };
     let scheme = uri.scheme_str().unwrap_or_default();
@@ -187,11 +187,14 @@ fn check_endpoint(endpoint: &str, keyless: bool) -> Result<(), Status> {
     if !bare || !matches!(scheme, "http" | "https") || endpoint.len() > ENDPOINT_MAX_BYTES {
         return refused("is not a URL such as http://127.0.0.1:9000, without a user, a query or a fragment");
     }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if !keyless && adapter == v1::Adapter::Agent && scheme == "http" && !loopback {
+        return refused("is an agent's off this machine: tokens and payloads go to it by https:// only");
+    }
     if !keyless {
         return Ok(());
     }
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     if loopback && scheme == "http" {
         Ok(())
     } else {
@@ -206,7 +209,11 @@ mod tests {
     #[test]
     fn without_keys_only_this_machine_is_called_and_with_them_any_host() {
         let check = |endpoint: &str, keyless: bool, taken: bool| {
-            assert_eq!(check_endpoint(endpoint, keyless).is_ok(), taken, "{endpoint}, keyless: {keyless}");
+            assert_eq!(
+                check_endpoint(endpoint, keyless, v1::Adapter::Http).is_ok(),
+                taken,
+                "{endpoint}, keyless: {keyless}"
+            );
         };
         for endpoint in ["http://127.0.0.1:9000", "http://[::1]:9000", "http://127.0.0.1:9000/base"] {
             check(endpoint, true, true);
@@ -216,6 +223,8 @@ mod tests {
             check(endpoint, true, false);
             check(endpoint, false, true);
         }
+        let agent = |endpoint| check_endpoint(endpoint, false, v1::Adapter::Agent).is_ok();
+        assert!(agent("https://edge.example") && agent("http://127.0.0.1:9000") && !agent("http://edge.example"));
         let long = format!("http://127.0.0.1/{}", "x".repeat(ENDPOINT_MAX_BYTES));
         let never = [
             "",

@@ -122,7 +122,8 @@ pub fn request<B>(call: &Call<'_>, body: B) -> Result<Request<B>, RequestError> 
 pub fn answer(head: &Parts) -> Answer {
     let status = head.status;
     match status {
-        StatusCode::TOO_MANY_REQUESTS => Answer::NotSent { busy: true, reason: status.to_string() },
+        // A server that is full, or the function's own word: only what may run twice is tried elsewhere.
+        StatusCode::TOO_MANY_REQUESTS => Answer::Unknown { fault: false, reason: status.to_string() },
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             Answer::Unknown { fault: true, reason: status.to_string() }
         }
@@ -413,7 +414,7 @@ mod tests {
         for status in [502, 503, 504] {
             assert!(matches!(read(status, &[]), Answer::Unknown { fault: true, .. }), "{status}");
         }
-        assert!(matches!(read(429, &[("retry-after", "1")]), Answer::NotSent { busy: true, .. }));
+        assert!(matches!(read(429, &[("retry-after", "1")]), Answer::Unknown { fault: false, .. }));
         for status in [100, 101, 103, 600, 999] {
             assert_eq!(read(status, &[]).execution(), Execution::Unknown, "{status}");
         }

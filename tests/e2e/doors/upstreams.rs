@@ -61,7 +61,7 @@ const TABLE: [(Way, Expected, Expected); 10] = [
     (Way::Garbage, failed(502, "unknown"), answered(200, "good", "2", true)),
     (Way::OwnError, answered(500, "bad", "1", true), answered(500, "bad", "1", true)),
     (Way::GatewayError, failed(502, "unknown"), answered(200, "good", "2", true)),
-    (Way::Throttles, answered(200, "good", "2", true), answered(200, "good", "2", true)),
+    (Way::Throttles, failed(502, "unknown"), answered(200, "good", "2", true)),
     (Way::Drips, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),
     (Way::BreaksOff, failed(502, "unknown"), answered(200, "good", "2", true)),
     (Way::SaysAbsurdUsage, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),

@@ -134,13 +134,13 @@ fn public() -> Vec<Row> {
 
 fn of_accounts() -> Vec<Row> {
     rows! {
-        "Registry/GetFunction" "unnyy" RegistryClient.get_function(names)
+        "Registry/GetFunction" "undyy" RegistryClient.get_function(names)
             v1::GetFunctionRequest { account: names.account, name: names.function };
-        "Registry/GetFunction" "unnnn" RegistryClient.get_function(names)
+        "Registry/GetFunction" "undnn" RegistryClient.get_function(names)
             v1::GetFunctionRequest { account: "ours".to_owned(), name: names.function };
-        "Registry/ListFunctions" "unnyy" RegistryClient.list_functions(names)
+        "Registry/ListFunctions" "undyy" RegistryClient.list_functions(names)
             v1::ListFunctionsRequest { account: names.account };
-        "Registry/ListFunctions" "uooyy" RegistryClient.list_functions(_names)
+        "Registry/ListFunctions" "uodyy" RegistryClient.list_functions(_names)
             v1::ListFunctionsRequest { account: "ours".to_owned() };
         "Registry/ListProviders" "unnyy" RegistryClient.list_providers(names)
             v1::ListProvidersRequest { account: names.account };
@@ -148,16 +148,16 @@ fn of_accounts() -> Vec<Row> {
             v1::ListProvidersRequest { account: "ours".to_owned() };
         "Registry/GetAccount" "unnyy" RegistryClient.get_account(names) v1::GetAccountRequest { id: names.account };
         "Registry/ListAccounts" "uddyy" RegistryClient.list_accounts(_names) v1::ListAccountsRequest {};
-        "Registry/PutFunction" "unnny" RegistryClient.put_function(names)
+        "Registry/PutFunction" "undny" RegistryClient.put_function(names)
             v1::PutFunctionRequest {
                 account: names.account, name: names.function, code: code(Vec::new()), settings: settings()
             };
         // A module whose digest is known to somebody is not theirs by that.
-        "Registry/PutFunction" "unnnn" RegistryClient.put_function(names)
+        "Registry/PutFunction" "undnn" RegistryClient.put_function(names)
             v1::PutFunctionRequest {
                 account: "ours".to_owned(), name: "copy".to_owned(), code: code(names.digest), settings: settings()
             };
-        "Registry/PutAlias" "unnny" RegistryClient.put_alias(names)
+        "Registry/PutAlias" "undny" RegistryClient.put_alias(names)
             v1::PutAliasRequest {
                 account: names.account, name: names.function, alias: "canary".to_owned(), revision: 1, canary: None
             };
@@ -177,7 +177,7 @@ fn of_accounts() -> Vec<Row> {
         "Modules/GetRevision" "unnyy" ModulesClient.get_revision(names)
             v1::GetRevisionRequest { account: names.account, function: names.function, revision: 1 };
         "Keys/ListKeys" "uooyy" KeysClient.list_keys(_names) v1::ListKeysRequest {};
-        "Registry/DeleteFunction" "unnny" RegistryClient.delete_function(names)
+        "Registry/DeleteFunction" "undny" RegistryClient.delete_function(names)
             v1::DeleteFunctionRequest { account: names.account, name: names.function };
     }
 }

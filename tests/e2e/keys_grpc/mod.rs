@@ -62,7 +62,7 @@ impl Served {
 
     /// As the broker of this process.
     pub(super) async fn trusted(&self) -> Transport {
-        Transport::InProcess(self.exchange.routes().await.unwrap())
+        self.exchange.in_process().await.unwrap()
     }
 
     pub(super) async fn account(&self, id: &str) {

@@ -5,7 +5,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use merit_terms::Execution;
 use serde_json::{Value, json};
 
@@ -25,17 +25,12 @@ pub(in crate::doors) fn respond(error: ApiError) -> Response {
         "TooManyRequestsException" => json!({"Type": "User", "message": message, "Reason": throttle(&error.code)}),
         _ => json!({"Type": "User", "message": message}),
     };
-    let retry_after = error.retry_after_header();
+    let told = error.headers();
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert("x-amzn-errortype", HeaderValue::from_static(kind));
-    if let Some(seconds) = retry_after {
-        headers.insert(header::RETRY_AFTER, seconds);
-    }
-    if let Some(id) = error.invocation_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
-        headers.insert("x-amzn-requestid", id.clone());
-        headers.insert("merit-invocation-id", id);
-    }
+    headers.extend(told);
+    repeat_id(headers);
     response
 }
 
@@ -83,9 +78,14 @@ fn failed(error: &ApiError) -> Response {
     let mut response = (StatusCode::OK, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
-    if let Some(id) = error.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
-        headers.insert("x-amzn-requestid", id.clone());
-        headers.insert("merit-invocation-id", id);
-    }
+    headers.extend(error.headers());
+    repeat_id(headers);
     response
+}
+
+/// The call's id, where SDKs look for that of a request.
+fn repeat_id(headers: &mut HeaderMap) {
+    if let Some(id) = headers.get("merit-invocation-id").cloned() {
+        headers.insert("x-amzn-requestid", id);
+    }
 }

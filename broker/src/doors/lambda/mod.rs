@@ -87,6 +87,7 @@ async fn call(
     request: Request,
 ) -> Result<Response, ApiError> {
     let caller = caller?;
+    caller.must_call()?;
     let (parts, body) = request.into_parts();
     let kind = kind(&parts.headers)?;
     let tail = wants_tail(&parts.headers)?;

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use merit_adapters::{Answer, Passed};
-use merit_proto::{Transport, v1};
+use merit_proto::{InProcess, Transport, v1};
 use merit_terms::Outcome;
 
 use crate::kit::{World, hostile, sample, sees};
@@ -31,7 +31,7 @@ async fn a_module_is_fetched_once_and_answers_with_its_report() {
 #[tokio::test]
 async fn an_exchange_in_the_same_process_serves_as_well() {
     let (peer, seen) = Peer::new(sample("echo"));
-    let transport = Transport::InProcess(peer.routes());
+    let transport = Transport::InProcess(InProcess::new(peer.routes()));
     echoes(&World::with(peer, seen, transport, 2).await).await;
 }
 
