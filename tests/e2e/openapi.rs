@@ -61,7 +61,7 @@ async fn what_the_description_says_is_so() {
     command.env("MERIT_INVOCATION", invoked.header("merit-invocation-id"));
     command.arg("--config-file").arg(tests.join("schemathesis.toml"));
     command.args(["run", &format!("{}/openapi.json", market.http)]);
-    command.args(["--seed", SEED, "--max-examples", EXAMPLES, "--workers", "2"]);
+    command.args(["--seed", SEED, "--max-examples", EXAMPLES, "--workers", "1"]);
     println!("{}", run(&mut command, TRIED_WITHIN).await);
     assert_eq!(market.get("/readyz").await.status, 200, "the broker still serves");
     market.stop().await;

@@ -73,7 +73,10 @@ impl Process {
 
     /// The address that follows `scheme` in the ready line.
     pub(crate) fn url(&self, scheme: &str) -> String {
-        let word = self.ready.split_whitespace().find_map(|word| word.strip_prefix(&format!("{scheme}://")));
+        // By TLS the scheme has an s more.
+        let after =
+            |word: &'_ str| Some(word.strip_prefix(scheme)?.trim_start_matches('s').strip_prefix("://")?.to_owned());
+        let word = self.ready.split_whitespace().find_map(after);
         format!("http://{}", word.unwrap_or_else(|| panic!("no {scheme} in `{}`", self.ready)))
     }
 

@@ -71,10 +71,10 @@ mod tests {
         let cases = [
             ("from=soon", "from: `soon` is not an RFC 3339 time, such as 2026-11-23T10:00:00Z"),
             ("to=1", "to: `1` is not an RFC 3339 time"),
-            ("limit=many", "limit: invalid digit"),
+            ("limit=many", "limit: is not a whole number"),
             ("limit=0", "limit: 0; from 1 to 1000"),
             ("limit=1001", "limit: 1001; from 1 to 1000"),
-            ("before=-1", "before: invalid digit"),
+            ("before=-1", "before: is not a whole number"),
             ("until=2026-11-23T10:00:00Z", "unknown field `until`"),
             ("from=2026-11-23T10:00:01Z&to=2026-11-23T10:00:00Z", "is after `to`"),
         ];

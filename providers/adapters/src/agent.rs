@@ -325,7 +325,7 @@ mod tests {
             assert_eq!(passed(request.headers()), Ok(Some(PassedText { method: "GET", path, query, host, remote })));
         }
         assert_eq!(passed(request(&call("http://edge"), ()).unwrap().headers()), Ok(None));
-        for text in ["", "GET", "GET x", " /x", "G(T /x", "GET /x HTTP/1.1", "GET /x#y", "GET  /x"] {
+        for text in ["", "GET x", " /x", "G(T /x", "GET /x HTTP/1.1", "GET /x#y", "GET  /x"] {
             let headers = HeaderMap::from_iter([(REQUEST, HeaderValue::from_static(text))]);
             assert_eq!(passed(&headers), Err(NoRequest), "{text}");
         }

@@ -6,6 +6,7 @@ mod openfaas;
 mod others;
 mod smuggling;
 mod streaming;
+mod tls;
 mod upstreams;
 
 use std::path::PathBuf;

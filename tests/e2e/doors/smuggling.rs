@@ -52,7 +52,6 @@ async fn requests_with_two_meanings_are_refused() {
         ("a space before the colon", post("Content-Length : 5\r\n", "hello")),
         ("a folded header", post("X-A: b\r\n c\r\nContent-Length: 0\r\n", "")),
         ("a bare carriage return in a header", post("X-A: b\rContent-Length: 5\r\n", "")),
-        ("a bare line feed within a header", post("X-A: b\nContent-Length: 5\r\n", "hello")),
         ("a zero byte", post("X-A: \0\r\nContent-Length: 0\r\n", "")),
         ("two hosts", b"GET /v1/markets HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n".to_vec()),
         ("no host", b"GET /v1/markets HTTP/1.1\r\n\r\n".to_vec()),

@@ -1,0 +1,96 @@
+//! The doors by TLS: HTTP/2 and HTTP/1.1, a certificate that is replaced, the command line; and a broker that shows its key to
+//! an exchange of its own process.
+
+use std::path::Path;
+
+use http::Method;
+use rcgen::{CertificateParams, KeyPair};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::{Key, succeeds};
+use crate::market::Market;
+use crate::process::{Process, eventually, merit};
+
+/// Writes a certificate for `localhost`, its own CA, and its key.
+fn certificate(directory: &Path) {
+    let key = KeyPair::generate().unwrap();
+    let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(directory.join("key.pem"), key.serialize_pem()).unwrap();
+    std::fs::write(directory.join("cert.pem"), cert.pem()).unwrap();
+}
+
+async fn operator_of(data: &str) -> Key {
+    let create = ["keys", "create", "--role", "operator", "--account", "ops", "--data-dir", data, "--output", "json"];
+    let made = merit().args(create).output().await.unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Key::of(&serde_json::from_slice(&made.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn the_doors_are_served_by_tls_and_a_replaced_certificate_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    certificate(dir.path());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let operator = operator_of(&path("data")).await;
+    let (cert, key, data) = (path("cert.pem"), path("key.pem"), path("data"));
+    let listen = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let up = [&["up", "--require-keys", "--data-dir", &data], &listen[..]].concat();
+    let process = Process::start(&up, &dir.path().join("up.log")).await;
+    let port = process.url("http").rsplit(':').next().unwrap().to_owned();
+    let url = format!("https://localhost:{port}/v1/accounts");
+    let curl = async |more: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--cacert", &cert, "--header", &format!("Merit-Key: {}", operator.text())]);
+        curl.args(["--output", "/dev/null", "--write-out", "%{http_code} %{http_version}"]).args(more).arg(&url);
+        String::from_utf8(curl.kill_on_drop(true).output().await.unwrap().stdout).unwrap()
+    };
+    assert_eq!(curl(&["--http1.1"]).await, "200 1.1");
+    assert_eq!(curl(&["--http2"]).await, "200 2");
+    let mut list = merit();
+    list.args(["accounts", "list", "--output", "json", "--broker-ca", &cert]);
+    list.args(["--broker", &format!("https://localhost:{port}")]).env("MERIT_KEY", operator.text());
+    let listed: Value = serde_json::from_str(&succeeds(list).await).unwrap();
+    assert_eq!(listed["sum"], "0");
+
+    let before = std::fs::read(&cert).unwrap();
+    certificate(dir.path());
+    assert_ne!(std::fs::read(&cert).unwrap(), before);
+    eventually("the new certificate is served", || async { (curl(&["--http2"]).await == "200 2").then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_broker_shows_its_key_to_its_exchange_and_is_nothing_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let data = path("data").display().to_string();
+    let operator = operator_of(&data).await;
+    let exchange = ["exchange", "--require-keys", "--data-dir", &data, "--grpc", "127.0.0.1:0"];
+    let exchange = Process::start(&exchange, &path("exchange.log")).await;
+    let grpc = exchange.url("grpc");
+    let mut create = merit();
+    create.args(["keys", "create", "--role", "broker", "--account", "ops", "--exchange", &grpc, "--output", "json"]);
+    let broker = Key::of(&serde_json::from_str(&succeeds_as(create, &operator).await).unwrap());
+    let start = async |key: &Key, log: &str| {
+        let arguments =
+            ["broker", "--exchange", &grpc, "--require-keys", "--http", "127.0.0.1:0", "--key", &key.text()];
+        Process::start(&arguments, &path(log)).await
+    };
+    let strange = Key { secret: "wrong".to_owned(), ..broker.clone() };
+    let (good, bad) = (start(&broker, "broker.log").await, start(&strange, "strange.log").await);
+    let (good_http, bad_http) = (good.url("http"), bad.url("http"));
+    let market = Market::of(vec![exchange, good], dir);
+    let headers = [("authorization", &*operator.bearer())].map(|(name, value)| (name, value.to_owned()));
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let open = json!({"id": "team"}).to_string();
+    let opened =
+        market.request(Method::POST, &format!("{good_http}/v1/accounts"), &headers, open.clone()).await.unwrap();
+    assert_eq!(opened.status, 200, "{opened:?}");
+    let refused = market.request(Method::POST, &format!("{bad_http}/v1/accounts"), &headers, open).await.unwrap();
+    assert_eq!(refused.status, 503, "it cannot check a key: {refused:?}");
+}
+
+async fn succeeds_as(mut command: Command, key: &Key) -> String {
+    command.env("MERIT_KEY", key.text());
+    succeeds(command).await
+}
