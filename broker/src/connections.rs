@@ -113,18 +113,20 @@ async fn unless_silent<E>(serving: impl Future<Output = Result<(), E>>, asked: &
     if asked.load(Ordering::Relaxed) { serving.await } else { Ok(()) }
 }
 
-/// A body whose end is not beyond doubt might be taken for two requests by whatever stands before or behind.
+/// Answers a request that means one thing only: a body whose end is in doubt, or a second host, might be taken for
+/// something else by whatever stands before or behind.
 async fn answer(front: Front, request: http::Request<Incoming>) -> Result<Response, Infallible> {
     let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let is_clear = match (encodings.next(), encodings.next()) {
+    let is_framed = match (encodings.next(), encodings.next()) {
         (None, _) => true,
         (Some(one), None) => one.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
     };
-    if is_clear {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if is_framed && hosts <= 1 {
         return Ok(front.answer(request.map(Body::new)).await);
     }
-    let error = ApiError::malformed("Transfer-Encoding is `chunked`, once");
+    let error = ApiError::malformed("Transfer-Encoding is `chunked`, once; and there is one Host");
     let mut response = Shape::of(request.uri().path()).respond(error);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     Ok(response)
