@@ -52,11 +52,12 @@ impl Exchange {
     }
 }
 
-/// Waits for an answer of the exchange, within a bound.
+/// Waits for an answer of the exchange, within a bound. The call is put on the heap: it is made in few requests, and every
+/// request's own future would be larger by it.
 pub(crate) async fn answer<T>(
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, ApiError> {
-    match tokio::time::timeout(ANSWER_WITHIN, call).await {
+    match tokio::time::timeout(ANSWER_WITHIN, Box::pin(call)).await {
         Ok(answer) => Ok(answer?.into_inner()),
         Err(_) => Err(ApiError::unavailable("the exchange does not answer; try again shortly")),
     }

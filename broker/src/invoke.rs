@@ -10,7 +10,7 @@ use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{Execution, LeaseId, Limits, Outcome, Usage};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tower::retry::budget::Budget;
 
 use crate::brokerage::Answer;
@@ -94,11 +94,7 @@ type Told = Result<Answered, ApiError>;
 pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Told {
     let permit = state.admit()?;
     let (answers, told) = oneshot::channel();
-    let running = run(state.clone(), invocation, answers);
-    state.invocations.spawn(async move {
-        running.await;
-        drop(permit);
-    });
+    state.invocations.spawn(run(state.clone(), invocation, answers, permit));
     told.await.unwrap_or_else(|_| {
         tracing::error!("an invocation's task failed");
         Err(ApiError::internal("the broker failed; its log says why"))
@@ -121,7 +117,8 @@ struct Running {
     answer: FunctionAnswer,
 }
 
-async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender<Told>) {
+/// Holds the permit until it ends.
+async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender<Told>, _permit: OwnedSemaphorePermit) {
     let Invocation { door, call, qualifier, preferences, received, when_gone } = invocation;
     let mut machine = Dispatch::new(preferences.one_attempt, preferences.idempotent);
     let (upstream, answer) = (Duration::ZERO, FunctionAnswer::default());
