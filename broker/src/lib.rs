@@ -22,6 +22,7 @@ mod payload;
 mod preferences;
 mod routes;
 mod serve;
+mod shares;
 mod upstream;
 
 pub use json::{Decimal, decimal};

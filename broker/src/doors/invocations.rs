@@ -90,6 +90,8 @@ pub(super) async fn ask_quote(
     qualifier: Option<v1::Qualifier>,
     preferences: &Preferences,
 ) -> Result<v1::QuoteResponse, ApiError> {
+    // It costs the exchange what a call does.
+    broker.rates.count(&caller.account).await?;
     let request = v1::QuoteRequest {
         account: caller.account.to_string(),
         function,
