@@ -1,16 +1,24 @@
-//! What a path and a query say, or a refusal in the shape of the door that was asked.
+//! What a path, a query and a body say, or a refusal in the shape of the door that was asked.
+
+use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path as AnyPath, Query as AnyQuery};
+use axum::extract::{FromRequest, FromRequestParts, Path as AnyPath, Query as AnyQuery, Request};
 use axum::response::Response;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use crate::PAYLOAD_MAX_BYTES;
 use crate::doors::Shape;
 use crate::error::{ApiError, in_clear};
+use crate::payload::{Held, Payload, Room};
+use crate::serve::State;
 
 /// The parameters of a path.
 pub(crate) struct Path<T>(pub(crate) T);
+
+/// The whole body, of at most so many bytes. Counted while it is held, and not waited for longer than any other.
+pub(crate) struct Sent<const MAX_BYTES: usize = PAYLOAD_MAX_BYTES>(pub(crate) Held);
 
 /// The parameters of a query.
 #[derive(Debug)]
@@ -30,6 +38,16 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             };
             Shape::of(parts.uri.path()).respond(error)
         })
+    }
+}
+
+impl<const MAX_BYTES: usize> FromRequest<Arc<State>> for Sent<MAX_BYTES> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let read = Payload::read_whole(body, MAX_BYTES, Room::new(&state.buffers, &parts)).await;
+        read.map(Sent).map_err(|error| Shape::of(parts.uri.path()).respond(error))
     }
 }
 

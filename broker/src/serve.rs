@@ -28,7 +28,7 @@ use crate::metrics::{Metrics, Now, measure};
 use crate::page::Page;
 use crate::shares::{Full, Holder, Share, Shares};
 use crate::upstream::Upstream;
-use crate::{connections, routes};
+use crate::{connections, payload, routes};
 
 /// Invocations under way at once; more are turned away before they queue.
 const INVOCATIONS_MAX: usize = 8_192;
@@ -96,7 +96,8 @@ pub(crate) struct State {
     /// What may be tried again.
     pub(crate) retries: TpsBudget,
     pub(crate) lambda_retries: lambda::Retries,
-
+    /// Of bodies that are held.
+    pub(crate) buffers: Shares<Holder>,
     subscriptions: Shares<Holder>,
     room: Arc<Semaphore>,
     by_account: Shares<Arc<str>>,
@@ -185,7 +186,7 @@ impl Broker {
             page: settings.page,
             retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),
             lambda_retries: lambda::Retries::default(),
-
+            buffers: payload::buffers(),
             subscriptions: Shares::new(SUBSCRIPTIONS_MAX, ALL_SUBSCRIPTIONS_MAX),
             room: Arc::new(Semaphore::new(INVOCATIONS_MAX)),
             by_account: Shares::new(ACCOUNT_INVOCATIONS_MAX, usize::MAX),

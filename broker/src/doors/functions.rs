@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bytes::Bytes;
 use merit_adapters::http;
 use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
@@ -20,10 +19,12 @@ use super::path_name;
 use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::extract::{Path, Query};
+use crate::extract::{Path, Query, Sent};
 use crate::json::{check_budgets, check_fields, decimal, read, spending, typed};
 use crate::serve::State as Broker;
 
+/// The largest module that is taken.
+const MODULE_MAX_BYTES: usize = 32 << 20;
 /// What a definition leaves out.
 const MEMORY_MB: u32 = 128;
 const TIMEOUT_MS: u32 = 3000;
@@ -216,7 +217,7 @@ pub(crate) async fn put(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
     Path(name): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Value>, ApiError> {
     let name = path_name(&name)?;
     let definition = Definition::read(&body)?;
@@ -248,7 +249,7 @@ pub(crate) async fn put_module(
     Client(caller): Client,
     Path(name): Path<String>,
     Query(upload): Query<Upload>,
-    module: Bytes,
+    Sent(module): Sent<MODULE_MAX_BYTES>,
 ) -> Result<Json<Value>, ApiError> {
     let name = path_name(&name)?;
     if module.is_empty() {
@@ -389,7 +390,7 @@ pub(crate) async fn put_alias(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
     Path((name, alias)): Path<(String, String)>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Value>, ApiError> {
     let (name, alias) = (path_name(&name)?, path_name(&alias)?);
     let put: Alias = read(&body, &["revision", "weights"])?;

@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::header;
 use serde::Deserialize;
 
-use super::call::{Ask, pass};
+use super::call::{Ask, admit, pass, pass_admitted};
 use super::{cloud_events, target};
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -41,7 +41,8 @@ pub(crate) async fn invoke(
     }
     let (function, qualifier) = target(&name)?;
     let (mut parts, body) = request.into_parts();
-    let (door, body) = cloud_events::read(&mut parts, body).await?;
+    let admitted = admit(&broker, &caller, &parts.headers).await?;
+    let (door, body) = cloud_events::read(&broker.buffers, &mut parts, body).await?;
     let ask = Ask {
         door,
         function,
@@ -51,7 +52,7 @@ pub(crate) async fn invoke(
         passed: None,
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
-    pass(&broker, &caller, ask, &parts, body).await
+    pass_admitted(&broker, admitted, &caller, ask, &parts, body).await
 }
 
 /// `ANY /fn/{name}/{path...}`: method, path, query, headers and body reach the function.
