@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path_name;
+use crate::MODULE_MAX_BYTES;
 use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
@@ -23,8 +24,6 @@ use crate::extract::{Path, Query, Sent};
 use crate::json::{check_budgets, check_fields, decimal, read, spending, typed};
 use crate::serve::State as Broker;
 
-/// The largest module that is taken.
-const MODULE_MAX_BYTES: usize = 32 << 20;
 /// What a definition leaves out.
 const MEMORY_MB: u32 = 128;
 const TIMEOUT_MS: u32 = 3000;

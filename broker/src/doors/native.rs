@@ -13,7 +13,7 @@ use super::call::{Ask, admit, pass, pass_admitted};
 use super::{cloud_events, target};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::extract::{Path, Query};
+use crate::extract::{Called, Path, Query};
 use crate::invoke::WhenGone;
 use crate::metrics::Door;
 use crate::serve::State as Broker;
@@ -59,11 +59,10 @@ pub(crate) async fn invoke(
 pub(crate) async fn pass_through(
     State(broker): State<Arc<Broker>>,
     caller: Caller,
-    Path(params): Path<Vec<String>>,
+    Called(name): Called,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = params.first().map(String::as_str).unwrap_or_default();
-    let (function, qualifier) = target(name)?;
+    let (function, qualifier) = target(&name)?;
     let (parts, body) = request.into_parts();
     let ask = Ask {
         door: Door::PassThrough,
