@@ -4,6 +4,8 @@
 //! handshake and of a request's head, the size of a head, and the time that it may take to read.
 
 mod heads;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -1,5 +1,8 @@
 //! The broker as a server: its state, and its life from a bound listener to a drain.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
