@@ -3,6 +3,10 @@
 //! Owns what a client may cost before it has said anything: connections at once, for all and for each peer, the time of a
 //! handshake and of a request's head, the size of a head, and the time that it may take to read.
 
+mod heads;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,6 +32,8 @@ use tokio_util::task::TaskTracker;
 use crate::doors::Shape;
 use crate::error::ApiError;
 use crate::serve::Front;
+
+use heads::Heads;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -73,19 +79,24 @@ pub(crate) async fn serve(
         tasks.spawn(async move {
             let asked = Arc::new(AtomicBool::new(false));
             let asks = asked.clone();
+            let heads = Heads::default();
+            let followed = heads.clone();
             let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
                 asks.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
-                answer(front.clone(), request)
+                let is_certain = heads.is_certain(&request);
+                answer(front.clone(), request, is_certain)
             });
             let served = match tls {
                 None => {
-                    let serving = watcher.watch(builder.serve_connection(io(stream), service).into_owned());
+                    let serving =
+                        watcher.watch(builder.serve_connection(io(followed.follow(stream)), service).into_owned());
                     unless_silent(serving, &asked).await
                 }
                 Some(tls) => match tls.accept(stream).await {
                     Ok(stream) => {
-                        let serving = watcher.watch(builder.serve_connection(io(stream), service).into_owned());
+                        let serving =
+                            watcher.watch(builder.serve_connection(io(followed.follow(stream)), service).into_owned());
                         unless_silent(serving, &asked).await
                     }
                     Err(error) => return tracing::debug!(%peer, %error, "no connection"),
@@ -115,7 +126,7 @@ async fn unless_silent<E>(serving: impl Future<Output = Result<(), E>>, asked: &
 
 /// Answers a request that means one thing only: a body whose end is in doubt, or a second host, might be taken for
 /// something else by whatever stands before or behind.
-async fn answer(front: Front, request: http::Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(front: Front, request: http::Request<Incoming>, is_certain: bool) -> Result<Response, Infallible> {
     let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let is_framed = match (encodings.next(), encodings.next()) {
         (None, _) => true,
@@ -123,10 +134,13 @@ async fn answer(front: Front, request: http::Request<Incoming>) -> Result<Respon
         (Some(_), Some(_)) => false,
     };
     let hosts = request.headers().get_all(header::HOST).iter().count();
-    if is_framed && hosts <= 1 {
-        return Ok(front.answer(request.map(Body::new)).await);
-    }
-    let error = ApiError::malformed("Transfer-Encoding is `chunked`, once; and there is one Host");
+    let wrong = match () {
+        () if !is_framed => "Transfer-Encoding is `chunked`, once",
+        () if !is_certain => "a body has a Content-Length or comes in chunks (Transfer-Encoding), not both",
+        () if hosts > 1 => "there is one Host",
+        () => return Ok(front.answer(request.map(Body::new)).await),
+    };
+    let error = ApiError::malformed(wrong);
     let mut response = Shape::of(request.uri().path()).respond(error);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     Ok(response)

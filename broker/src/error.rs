@@ -68,6 +68,11 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
+    /// There is no room; nothing was begun, and nothing waits for it.
+    pub(crate) fn overloaded(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message).after(Execution::Unknown)
     }
@@ -93,13 +98,16 @@ impl ApiError {
         self
     }
 
-    /// What every door tells in headers of an error: the call, Merit's own time, and when trying again may help.
+    /// What every door tells in headers of an error: the call, Merit's own time, when trying again may help, and that the
+    /// connection ends where the rest of a body is not waited for.
     pub(crate) fn headers(&self) -> HeaderMap {
+        let is_slow = self.status == StatusCode::REQUEST_TIMEOUT;
         let id = self.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
         let told = [
             (HeaderName::from_static("merit-invocation-id"), id),
             (HeaderName::from_static("merit-overhead-us"), self.overhead_us.map(HeaderValue::from)),
             (header::RETRY_AFTER, self.retry_after_s.map(HeaderValue::from)),
+            (header::CONNECTION, is_slow.then_some(HeaderValue::from_static("close"))),
         ];
         told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

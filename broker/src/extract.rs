@@ -1,16 +1,29 @@
-//! What a path and a query say, or a refusal in the shape of the door that was asked.
+//! What a path, a query and a body say, or a refusal in the shape of the door that was asked.
+
+use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path as AnyPath, Query as AnyQuery};
+use axum::extract::{FromRequest, FromRequestParts, Path as AnyPath, Query as AnyQuery, Request};
 use axum::response::Response;
+use http::StatusCode;
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use crate::doors::Shape;
 use crate::error::{ApiError, in_clear};
+use crate::payload::{Held, Payload, Room};
+use crate::serve::State;
+use crate::{MODULE_MAX_BYTES, PAYLOAD_MAX_BYTES};
 
 /// The parameters of a path.
 pub(crate) struct Path<T>(pub(crate) T);
+
+/// The function that a path names in its second part. What follows is the function's own and need not be text.
+pub(crate) struct Called(pub(crate) String);
+
+/// The whole body, of at most so many bytes. Counted while it is held, and not waited for longer than any other.
+pub(crate) struct Sent<const MAX_BYTES: usize = PAYLOAD_MAX_BYTES>(pub(crate) Held);
 
 /// The parameters of a query.
 #[derive(Debug)]
@@ -27,6 +40,36 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
                     ApiError::malformed(format!("the path: {}", in_clear(&error.body_text())))
                 }
                 other => ApiError::internal(other.body_text()),
+            };
+            Shape::of(parts.uri.path()).respond(error)
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Called {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Called, Response> {
+        let name = parts.uri.path().split('/').nth(2).unwrap_or_default();
+        percent_decode_str(name).decode_utf8().map(|name| Called(name.into_owned())).map_err(|_| {
+            let error = ApiError::malformed(format!("the path's `{name}` is not UTF-8"));
+            Shape::of(parts.uri.path()).respond(error)
+        })
+    }
+}
+
+impl<const MAX_BYTES: usize> FromRequest<Arc<State>> for Sent<MAX_BYTES> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let read = Payload::read_whole(body, MAX_BYTES, Room::new(&state.buffers, &parts)).await;
+        read.map(Sent).map_err(|error| {
+            let error = match error.status {
+                StatusCode::PAYLOAD_TOO_LARGE if MAX_BYTES == MODULE_MAX_BYTES => {
+                    ApiError::too_large("module", MAX_BYTES)
+                }
+                _ => error,
             };
             Shape::of(parts.uri.path()).respond(error)
         })

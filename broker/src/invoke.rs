@@ -92,7 +92,7 @@ type Told = Result<Answered, ApiError>;
 
 /// Runs an invocation and waits for its answer, or for the beginning of one that streams.
 pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Told {
-    let permit = state.admit()?;
+    let permit = state.admit(&invocation.call.account)?;
     let (answers, told) = oneshot::channel();
     state.invocations.spawn(run(state.clone(), invocation, answers, permit));
     told.await.unwrap_or_else(|_| {

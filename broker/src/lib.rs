@@ -22,6 +22,7 @@ mod payload;
 mod preferences;
 mod routes;
 mod serve;
+mod shares;
 mod upstream;
 
 pub use json::{Decimal, decimal};
@@ -34,3 +35,5 @@ pub const PAYLOAD_MAX_BYTES: usize = 6 << 20;
 pub const STREAMED_MAX_BYTES: usize = 20 << 20;
 /// What is buffered of a payload or an answer; what is larger streams.
 pub const BUFFERED_MAX_BYTES: usize = 256 << 10;
+/// The largest module that is taken.
+pub(crate) const MODULE_MAX_BYTES: usize = 32 << 20;

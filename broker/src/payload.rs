@@ -1,8 +1,10 @@
-//! A call's payload: whole where it is small, else its beginning and the rest as it comes.
+//! The bodies of requests. A call's payload: whole where it is small, else its beginning and the rest as it comes.
 //!
 //! Owns what a retry needs to know: a payload of which more than the beginning was sent cannot be sent again. What goes
-//! wrong with it is the caller's fault, never the provider's.
+//! wrong with it is the caller's fault, never the provider's. Owns also what bodies that are held may cost: how slowly
+//! they may come, and how many bytes there are of them at once.
 
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +13,26 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
+use http::request::Parts;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::BUFFERED_MAX_BYTES;
 use crate::error::ApiError;
+use crate::shares::{Holder, Share, Shares};
 
 /// How long a caller may take for the next part of its payload.
 const NEXT_WITHIN: Duration = Duration::from_secs(30);
+/// What a body that is held may take beyond what it needs at the slowest pace, and that pace.
+const PAUSES_WITHIN: Duration = NEXT_WITHIN;
+const BYTES_A_SECOND_MIN: u64 = 16 << 10;
+
+/// What one caller may have held of bodies at once, and all together.
+const CALLER_MAX_BYTES: usize = 256 << 20;
+const ALL_MAX_BYTES: usize = 512 << 20;
+/// A body up to this is not counted: it is hardly more than its connection's own buffer, and those are bounded.
+const UNCOUNTED_MAX_BYTES: usize = 16 << 10;
 
 /// How much of a payload that is refused is read, and for how long.
 const DRAINED_MAX_BYTES: usize = 32 << 20;
@@ -28,13 +41,76 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(5);
 /// What is sent to the function. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
-    Whole(Bytes),
+    Whole(Held),
     Streamed(Arc<Streamed>),
+}
+
+/// A body that is whole, and counted until all its clones are dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    bytes: Bytes,
+    _share: Option<Arc<Share<Holder>>>,
+}
+
+impl Deref for Held {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+/// What counts bodies that are held.
+pub(crate) fn buffers() -> Shares<Holder> {
+    Shares::new(CALLER_MAX_BYTES, ALL_MAX_BYTES)
+}
+
+/// Room for one body, taken as it comes.
+pub(crate) struct Room<'a> {
+    buffers: &'a Shares<Holder>,
+    request: &'a Parts,
+    share: Option<Share<Holder>>,
+    counted: usize,
+}
+
+impl<'a> Room<'a> {
+    /// For the body of this request.
+    pub(crate) fn new(buffers: &'a Shares<Holder>, request: &'a Parts) -> Room<'a> {
+        Room { buffers, request, share: None, counted: 0 }
+    }
+
+    /// Counts a body of which so many bytes are there. Refuses it where there is no room; nothing waits for any.
+    fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
+        if bytes <= UNCOUNTED_MAX_BYTES || bytes <= self.counted {
+            return Ok(());
+        }
+        let more = bytes - self.counted;
+        let held = match &mut self.share {
+            Some(share) => share.grow(more),
+            None => self.buffers.take(Holder::of(self.request), more).map(|share| self.share = Some(share)),
+        };
+        held.map_err(|_| ApiError::overloaded("too much is held for callers here at present; try again shortly"))?;
+        self.counted = bytes;
+        Ok(())
+    }
+}
+
+/// Whether a body comes fast enough to be held.
+struct Pace {
+    began: Instant,
+}
+
+impl Pace {
+    /// By when more must have come of a body of which so many bytes are there.
+    fn until(&self, bytes: usize) -> Instant {
+        let needed = Duration::from_millis(bytes as u64 * 1000 / BYTES_A_SECOND_MIN);
+        self.began + PAUSES_WITHIN + needed
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    first: Bytes,
+    first: Held,
     /// Its whole length, if the caller said it.
     length: Option<u64>,
     max_bytes: usize,
@@ -70,7 +146,9 @@ impl PayloadFault {
             PayloadFault::TooLarge => ApiError::too_large("payload", max_bytes),
             PayloadFault::BrokeOff => ApiError::malformed("the payload broke off before its end"),
             PayloadFault::TooSlow => {
-                let message = format!("no further part of the payload came within {} s", NEXT_WITHIN.as_secs());
+                let (rest, pace) = (PAUSES_WITHIN.as_secs(), BYTES_A_SECOND_MIN >> 10);
+                let message =
+                    format!("the payload came too slowly: it rested for more than {rest} s, beyond {pace} KB/s");
                 ApiError::new(http::StatusCode::REQUEST_TIMEOUT, "payload_timeout", message)
             }
         }
@@ -79,8 +157,8 @@ impl PayloadFault {
 
 impl Payload {
     /// Reads as much of `body` as is kept. Refuses one that says to be, or turns out to be, above `max_bytes`.
-    pub(crate) async fn read(body: Body, max_bytes: usize) -> Result<Payload, ApiError> {
-        let (first, rest) = beginning(body, max_bytes, BUFFERED_MAX_BYTES).await?;
+    pub(crate) async fn read(body: Body, max_bytes: usize, room: Room<'_>) -> Result<Payload, ApiError> {
+        let (first, rest) = beginning(body, max_bytes, BUFFERED_MAX_BYTES, Some(room)).await?;
         let Some(body) = rest else { return Ok(Payload::Whole(first)) };
         let length = HttpBody::size_hint(&body).exact().map(|rest| rest + first.len() as u64);
         let rest = Mutex::new(Rest { body, bytes: first.len(), touched: false, attempt: 0 });
@@ -88,19 +166,24 @@ impl Payload {
     }
 
     /// Reads the whole of `body`, at most `max_bytes`.
-    pub(crate) async fn read_whole(body: Body, max_bytes: usize) -> Result<Bytes, ApiError> {
-        Ok(beginning(body, max_bytes, max_bytes).await?.0)
+    pub(crate) async fn read_whole(body: Body, max_bytes: usize, room: Room<'_>) -> Result<Held, ApiError> {
+        Ok(beginning(body, max_bytes, max_bytes, Some(room)).await?.0)
+    }
+
+    /// The same where the one who asks counts what is held.
+    pub(crate) async fn read_unproven(body: Body, max_bytes: usize) -> Result<Bytes, ApiError> {
+        Ok(beginning(body, max_bytes, max_bytes, None).await?.0.bytes)
     }
 
     /// What an attempt sends.
     pub(crate) fn body(&self) -> Outgoing {
         match self {
-            Payload::Whole(bytes) => Outgoing { first: bytes.clone(), rest: None, attempt: 0, slow: None },
+            Payload::Whole(held) => Outgoing { first: held.bytes.clone(), rest: None, attempt: 0, slow: None },
             Payload::Streamed(streamed) => {
                 let mut rest = streamed.lock();
                 rest.attempt += 1;
                 let attempt = rest.attempt;
-                Outgoing { first: streamed.first.clone(), rest: Some(streamed.clone()), attempt, slow: None }
+                Outgoing { first: streamed.first.bytes.clone(), rest: Some(streamed.clone()), attempt, slow: None }
             }
         }
     }
@@ -129,15 +212,22 @@ impl Payload {
 }
 
 /// The body up to `kept` bytes, and the rest of it if there is more.
-async fn beginning(mut body: Body, max_bytes: usize, kept: usize) -> Result<(Bytes, Option<Body>), ApiError> {
+async fn beginning(
+    mut body: Body,
+    max_bytes: usize,
+    kept: usize,
+    mut room: Option<Room<'_>>,
+) -> Result<(Held, Option<Body>), ApiError> {
     if HttpBody::size_hint(&body).lower() > max_bytes as u64 {
         drain(body).await;
         return Err(PayloadFault::TooLarge.error(max_bytes));
     }
+    let pace = Pace { began: Instant::now() };
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     while !body.is_end_stream() {
-        let Ok(frame) = tokio::time::timeout(NEXT_WITHIN, body.frame()).await else {
+        let until = pace.until(first.len() + more.len());
+        let Ok(frame) = tokio::time::timeout_at(until, body.frame()).await else {
             return Err(PayloadFault::TooSlow.error(max_bytes));
         };
         let Some(frame) = frame else { break };
@@ -147,6 +237,11 @@ async fn beginning(mut body: Body, max_bytes: usize, kept: usize) -> Result<(Byt
         if length > max_bytes {
             drain(body).await;
             return Err(PayloadFault::TooLarge.error(max_bytes));
+        }
+        if let Some(Err(error)) = room.as_mut().map(|room| room.hold(length)) {
+            drop((first, more, room));
+            drain(body).await;
+            return Err(error);
         }
         // Most payloads are one frame: it is passed on as it came.
         if first.is_empty() && more.is_empty() {
@@ -158,11 +253,15 @@ async fn beginning(mut body: Body, max_bytes: usize, kept: usize) -> Result<(Byt
             more.extend_from_slice(&bytes);
         }
         if length > kept {
-            let first = if more.is_empty() { first } else { more.freeze() };
-            return Ok((first, Some(body)));
+            return Ok((held(first, more, room), Some(body)));
         }
     }
-    Ok((if more.is_empty() { first } else { more.freeze() }, None))
+    Ok((held(first, more, room), None))
+}
+
+fn held(first: Bytes, more: BytesMut, room: Option<Room<'_>>) -> Held {
+    let bytes = if more.is_empty() { first } else { more.freeze() };
+    Held { bytes, _share: room.and_then(|room| room.share).map(Arc::new) }
 }
 
 /// Reads on for a while, so that a client that first sends everything hears why it is refused.
@@ -259,13 +358,21 @@ mod tests {
         Body::from_stream(stream::iter((0..parts).map(move |_| Ok::<_, std::io::Error>(part.clone()))))
     }
 
+    fn request() -> Parts {
+        http::Request::new(()).into_parts().0
+    }
+
+    async fn read(body: Body, max_bytes: usize) -> Result<Payload, ApiError> {
+        Payload::read(body, max_bytes, Room::new(&buffers(), &request())).await
+    }
+
     async fn sent(payload: &Payload) -> Result<usize, PayloadFault> {
         payload.body().collect().await.map(|body| body.to_bytes().len())
     }
 
     #[tokio::test]
     async fn a_small_payload_may_be_sent_again_and_again() {
-        let payload = Payload::read(body(3, 1000), 1 << 20).await.unwrap();
+        let payload = read(body(3, 1000), 1 << 20).await.unwrap();
         for _ in 0..3 {
             assert_eq!((sent(&payload).await, payload.is_spent()), (Ok(3000), false));
         }
@@ -273,16 +380,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_payload_is_sent_once() {
-        let payload = Payload::read(body(10, 100_000), 1 << 20).await.unwrap();
+        let payload = read(body(10, 100_000), 1 << 20).await.unwrap();
         assert!(!payload.is_spent(), "only its beginning was read");
         assert_eq!((sent(&payload).await, payload.is_spent()), (Ok(1_000_000), true));
     }
 
     #[tokio::test]
     async fn what_is_too_large_is_refused_at_once_or_on_the_way() {
-        let said = Payload::read(Body::from(vec![0; 1001]), 1000).await.unwrap_err();
+        let said = read(Body::from(vec![0; 1001]), 1000).await.unwrap_err();
         assert_eq!(said.status, http::StatusCode::PAYLOAD_TOO_LARGE);
-        let payload = Payload::read(body(10, 200_000), 1_000_000).await.unwrap();
+        let payload = read(body(10, 200_000), 1_000_000).await.unwrap();
         assert_eq!(sent(&payload).await, Err(PayloadFault::TooLarge));
         assert_eq!(payload.fault().unwrap().status, http::StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -291,9 +398,58 @@ mod tests {
     async fn a_slow_caller_is_cut() {
         let first = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![0; 300_000]))]);
         let never = Body::from_stream(futures_util::StreamExt::chain(first, stream::pending()));
-        let payload = Payload::read(never, 1_000_000).await.unwrap();
+        let payload = read(never, 1_000_000).await.unwrap();
         assert_eq!(sent(&payload).await, Err(PayloadFault::TooSlow));
-        let error = Payload::read(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), 9).await;
+        let error = read(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), 9).await;
         assert_eq!(error.unwrap_err().status, http::StatusCode::REQUEST_TIMEOUT);
+    }
+
+    /// A body of parts that come one by one, so many seconds apart.
+    fn dripping(parts: usize, bytes: usize, apart: Duration) -> Body {
+        let part = Bytes::from(vec![b'x'; bytes]);
+        Body::from_stream(futures_util::StreamExt::then(stream::iter(0..parts), move |_| {
+            let part = part.clone();
+            async move {
+                tokio::time::sleep(apart).await;
+                Ok::<_, std::io::Error>(part)
+            }
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_cut_and_one_that_only_is_slow_is_not() {
+        let check = async |parts, bytes, apart, expected: Result<usize, u16>| {
+            let began = Instant::now();
+            let body = dripping(parts, bytes, Duration::from_secs(apart));
+            let read = Payload::read_whole(body, 1 << 20, Room::new(&buffers(), &request())).await;
+            let read = read.map(|held| held.len()).map_err(|error| error.status.as_u16());
+            assert_eq!(read, expected, "{bytes} bytes each {apart} s");
+            began.elapsed()
+        };
+        assert!(check(1000, 1, 1, Err(408)).await < PAUSES_WITHIN * 2);
+        assert!(check(1000, 1024, 1, Err(408)).await < PAUSES_WITHIN * 2);
+        check(60, 16 << 10, 1, Ok(60 << 14)).await;
+        check(3, 10, 9, Ok(30)).await;
+        check(2, 10, 29, Err(408)).await;
+        check(0, 0, 0, Ok(0)).await;
+    }
+
+    #[tokio::test]
+    async fn bodies_have_room_until_they_are_dropped_and_none_waits() {
+        let (buffers, request) = (Shares::new(1_000_000, 1_500_000), request());
+        let read = async |bytes| Payload::read(body(1, bytes), 6 << 20, Room::new(&buffers, &request)).await;
+        let first = read(200_000).await.unwrap();
+        let second = read(700_000).await.unwrap();
+        assert!(matches!((&first, &second), (Payload::Whole(_), Payload::Streamed(_))));
+        let refused = read(200_000).await.unwrap_err();
+        assert_eq!(
+            (refused.status.as_u16(), refused.code.as_str(), refused.retry_after_s),
+            (503, "overloaded", Some(1))
+        );
+        assert!(read(UNCOUNTED_MAX_BYTES).await.is_ok(), "small ones are not counted");
+        drop(first.clone());
+        assert!(read(200_000).await.is_err(), "a clone shares it");
+        drop(first);
+        assert!(read(200_000).await.is_ok());
     }
 }

@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Request, State as Extract};
+use axum::extract::{Request, State as Extract};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, put};
-use axum::{Json, Router, middleware};
+use axum::routing::any;
+use axum::{Json, Router};
 use http::StatusCode;
 
-use crate::PAYLOAD_MAX_BYTES;
 use crate::auth::Operator;
 use crate::doors::{
     Shape, accounts, functions, invocations, keys, lambda, leases, market_terms, markets, native, openfaas, providers,
@@ -20,11 +19,8 @@ use crate::error::ApiError;
 use crate::openapi::{Routes, calls, market, operator, registry};
 use crate::serve::State;
 
-const MODULE_MAX_BYTES: usize = 32 << 20;
-
 /// All that the broker serves.
 pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {
-    let limited = DefaultBodyLimit::max(PAYLOAD_MAX_BYTES);
     Ok(described()
         .finish()?
         .route("/v1/{*path}", any(no_route))
@@ -32,15 +28,10 @@ pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {
         .route("/2021-11-15/{*path}", any(no_route))
         .fallback(page)
         .method_not_allowed_fallback(no_method)
-        .layer(limited)
-        .layer(middleware::map_response(|answer| say_too_large(answer, "payload", PAYLOAD_MAX_BYTES)))
         .with_state(state))
 }
 
 fn described() -> Routes {
-    let module = put(functions::put_module)
-        .layer(DefaultBodyLimit::max(MODULE_MAX_BYTES))
-        .layer(middleware::map_response(|answer| say_too_large(answer, "module", MODULE_MAX_BYTES)));
     Routes::default()
         .get("/v1/functions", functions::list, registry::list_all())
         .get("/v1/functions/{name}", functions::get, registry::get())
@@ -48,7 +39,7 @@ fn described() -> Routes {
         .delete("/v1/functions/{name}", functions::delete, registry::delete())
         .get("/v1/functions/{name}/revisions", functions::revisions, registry::revisions())
         .put("/v1/functions/{name}/aliases/{alias}", functions::put_alias, registry::put_alias())
-        .put_layered("/v1/functions/{name}/module", module, registry::put_module())
+        .put("/v1/functions/{name}/module", functions::put_module, registry::put_module())
         .post("/v1/functions/{name}/invocations", native::invoke, calls::invoke())
         .post("/v1/functions/{name}/quote", invocations::quote, calls::quote())
         .get("/v1/invocations/{id}", invocations::get, calls::invocation())
@@ -115,17 +106,6 @@ async fn no_method(request: Request) -> Response {
         "method_not_allowed",
         message,
     ))
-}
-
-/// The extractors' own refusal of a large body, in the shape of every other error.
-async fn say_too_large(response: Response, what: &str, max_bytes: usize) -> Response {
-    let headers = response.headers();
-    let is_told = headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
-        || ["merit-invocation-id", "x-merit-error"].iter().any(|name| headers.contains_key(*name));
-    match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE if !is_told => ApiError::too_large(what, max_bytes).into_response(),
-        _ => response,
-    }
 }
 
 async fn ready(Extract(state): Extract<Arc<State>>) -> Result<&'static str, ApiError> {

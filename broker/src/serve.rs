@@ -1,5 +1,8 @@
 //! The broker as a server: its state, and its life from a bound listener to a drain.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,11 +29,19 @@ use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::metrics::{Metrics, Now, measure};
 use crate::page::Page;
+use crate::shares::{Full, Holder, Share, Shares};
 use crate::upstream::Upstream;
-use crate::{connections, routes};
+use crate::{connections, payload, routes};
 
 /// Invocations under way at once; more are turned away before they queue.
 const INVOCATIONS_MAX: usize = 8_192;
+/// Those of one account, where accounts are told apart.
+const ACCOUNT_INVOCATIONS_MAX: usize = INVOCATIONS_MAX / 2;
+/// Streams of the market at once: those of one account, or of one address without a key; and all.
+const SUBSCRIPTIONS_MAX: usize = 64;
+const ALL_SUBSCRIPTIONS_MAX: usize = 4_096;
+/// What a subscriber too many is told to wait.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(10);
 /// Calls tried again in proportion to calls, and in each second whatever the calls: so that failures at most double the load.
 const RETRY_RATIO: f32 = 1.0;
 const RETRIES_A_SECOND: u32 = 100;
@@ -88,24 +99,53 @@ pub(crate) struct State {
     /// What may be tried again.
     pub(crate) retries: TpsBudget,
     pub(crate) lambda_retries: lambda::Retries,
+    /// Of bodies that are held.
+    pub(crate) buffers: Shares<Holder>,
+    subscriptions: Shares<Holder>,
     room: Arc<Semaphore>,
+    by_account: Shares<Arc<str>>,
     /// Invocations under way, with or without a caller that still waits.
     pub(crate) invocations: TaskTracker,
     pub(crate) stopping: CancellationToken,
 }
 
+/// Room for one invocation, until it is dropped.
+pub(crate) struct Admitted {
+    _permit: OwnedSemaphorePermit,
+    _of_account: Option<Share<Arc<str>>>,
+}
+
 impl State {
-    /// Room for one more invocation, until it is dropped.
-    pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// Room for one more invocation of the account.
+    pub(crate) fn admit(&self, account: &Arc<str>) -> Result<Admitted, ApiError> {
         if self.stopping.is_cancelled() {
             return Err(ApiError::unavailable("this broker is draining; another serves"));
         }
         let overloaded = |_| {
             self.metrics.shed();
-            let message = format!("{INVOCATIONS_MAX} invocations are under way here; try again shortly");
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+            ApiError::overloaded("too many invocations are under way here; try again shortly")
         };
-        self.room.clone().try_acquire_owned().map_err(overloaded)
+        let _permit = self.room.clone().try_acquire_owned().map_err(overloaded)?;
+        let share = || self.by_account.take(account.clone(), 1);
+        // Without keys all callers are one account.
+        let _of_account = (!self.is_keyless).then(share).transpose().map_err(|_| {
+            self.metrics.shed();
+            let message = "too many invocations of this account are under way here; try again shortly";
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", message)
+        })?;
+        Ok(Admitted { _permit, _of_account })
+    }
+
+    /// Room for one more stream of the market.
+    pub(crate) fn subscribe(&self, who: Holder) -> Result<Share<Holder>, ApiError> {
+        self.subscriptions.take(who, 1).map_err(|full| match full {
+            Full::Each => {
+                let message =
+                    format!("an account, or an address without a key, has at most {SUBSCRIPTIONS_MAX} streams");
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message).retry_after(SUBSCRIBE_AGAIN)
+            }
+            Full::All => ApiError::overloaded("too many stream the market here").retry_after(SUBSCRIBE_AGAIN),
+        })
     }
 
     /// What the metrics do not count.
@@ -149,7 +189,10 @@ impl Broker {
             page: settings.page,
             retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),
             lambda_retries: lambda::Retries::default(),
+            buffers: payload::buffers(),
+            subscriptions: Shares::new(SUBSCRIPTIONS_MAX, ALL_SUBSCRIPTIONS_MAX),
             room: Arc::new(Semaphore::new(INVOCATIONS_MAX)),
+            by_account: Shares::new(ACCOUNT_INVOCATIONS_MAX, usize::MAX),
             invocations: invocations.clone(),
             stopping: stopping.clone(),
         });

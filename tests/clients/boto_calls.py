@@ -1,7 +1,8 @@
 """Every way in which boto3 calls Lambda, against the broker that AWS_ENDPOINT_URL_LAMBDA names.
 
 The environment says the rest: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of an account with the functions echo, exit_3
-and wait, and SLOW_KEY and SLOW_SECRET of one that may make no calls at all. Fails by an assertion.
+and wait, SLOW_KEY and SLOW_SECRET of one that may make no calls at all, RATED_KEY and RATED_SECRET of one that may make
+two a second. Fails by an assertion.
 """
 import base64
 import datetime
@@ -77,6 +78,17 @@ slow = client(aws_access_key_id=os.environ["SLOW_KEY"], aws_secret_access_key=os
 throttled = refused("TooManyRequestsException", 429, lambda: slow.invoke(FunctionName="echo"))
 assert isinstance(throttled, slow.exceptions.TooManyRequestsException)
 assert "retry-after" in throttled.response["ResponseMetadata"]["HTTPHeaders"]
+
+rated = client(aws_access_key_id=os.environ["RATED_KEY"], aws_secret_access_key=os.environ["RATED_SECRET"])
+for number in range(1000):
+    try:
+        assert rated.invoke(FunctionName="echo", Payload=b"1")["Payload"].read() == b"1"
+    except rated.exceptions.TooManyRequestsException as error:
+        assert number >= 2 and error.response["Reason"] == "CallerRateLimitExceeded", (number, error.response)
+        assert error.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1", error.response
+        break
+else:
+    raise AssertionError("a rate of two a second lets a thousand through")
 
 key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 wrong = client(aws_access_key_id=key, aws_secret_access_key="not" + secret)

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access_log;
 mod archive;
 mod bad_input;
 mod budgets;
@@ -11,6 +12,7 @@ mod buyer;
 mod calls;
 mod crash;
 mod doors;
+mod drain;
 mod events;
 mod fixture;
 mod health;

@@ -289,7 +289,7 @@ async fn by_signature(state: &State, signed: Signed, request: Request) -> Result
     let length = HttpBody::size_hint(&body).exact().and_then(|length| usize::try_from(length).ok());
     let held = length.unwrap_or(PAYLOAD_MAX_BYTES).min(PAYLOAD_MAX_BYTES);
     let _reading = state.unproven.begin(peer.map(|peer| peer.ip()), held)?;
-    let reading = tokio::time::timeout(UNPROVEN_WITHIN, Payload::read_whole(body, PAYLOAD_MAX_BYTES));
+    let reading = tokio::time::timeout(UNPROVEN_WITHIN, Payload::read_unproven(body, PAYLOAD_MAX_BYTES));
     let unread = |error| CredentialError::Payload(Box::new(error));
     let body = reading.await.unwrap_or_else(|_| Err(PayloadFault::TooSlow.error(PAYLOAD_MAX_BYTES))).map_err(unread)?;
     let host = origin::host(&parts.uri, &parts.headers).unwrap_or_default();

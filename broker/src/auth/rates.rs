@@ -62,6 +62,13 @@ impl Rates {
         Rates { registry: RegistryClient::new(transport), known: Arc::default() }
     }
 
+    /// Takes it for known that an account has no limit.
+    #[cfg(test)]
+    pub(crate) fn know_unlimited(&self, account: &str) {
+        let known = Known { at: Instant::now(), rate: None, limiter: Limiter::Unlimited, is_asked: false };
+        self.lock().insert(account.into(), known);
+    }
+
     /// Counts a call of the account, or refuses it.
     pub(crate) async fn count(&self, account: &Arc<str>) -> Result<(), ApiError> {
         let limiter = match self.known(account) {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{Budget, LeaseId, Money, Name};
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use super::{accepted, path_name};
 use crate::auth::{Caller, Operator};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::extract::Path;
+use crate::extract::{Path, Sent};
 use crate::json::{check_budgets, decimal, read, read_or_default, spending, typed, wide_decimal};
 use crate::serve::State as Broker;
 
@@ -55,7 +54,7 @@ struct Open {
     id: Name,
 }
 
-pub(crate) async fn open(State(broker): State<Arc<Broker>>, _: Operator, body: Bytes) -> Answer {
+pub(crate) async fn open(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> Answer {
     let Open { id } = read(&body, &["id"])?;
     let mut operator = broker.exchange.operator.clone();
     accepted(operator.open_account(v1::OpenAccountRequest { id: id.to_string() })).await
@@ -70,7 +69,7 @@ pub(crate) async fn deposit(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let account = path_name(&id)?;
     let Amount { amount } = read(&body, &["amount"])?;
@@ -82,7 +81,7 @@ pub(crate) async fn payout(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let account = path_name(&id)?;
     let Amount { amount } = read(&body, &["amount"])?;
@@ -114,7 +113,7 @@ pub(crate) async fn correct(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let account = path_name(&id)?;
     let asked: Correct = read(&body, &["kind", "from", "to", "amount", "about", "reason"])?;
@@ -158,7 +157,7 @@ pub(crate) async fn freeze(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let account = path_name(&id)?;
     let Freeze { frozen } = read_or_default(&body, &["frozen"])?;
@@ -184,7 +183,7 @@ pub(crate) async fn limits(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let account = path_name(&id)?;
     let value: Value = read(&body, &LIMIT_FIELDS)?;

@@ -22,7 +22,7 @@ use crate::error::ApiError;
 use crate::invoke::{Answered, Invocation, Paid, Part, Receipt, Rest, WhenGone};
 use crate::json::decimal;
 use crate::metrics::Door;
-use crate::payload::Payload;
+use crate::payload::{Payload, Room};
 use crate::preferences::Preferences;
 use crate::serve::State as Broker;
 use crate::upstream::{Call, PassedThrough, Wanted};
@@ -38,20 +38,30 @@ pub(super) struct Ask {
     pub(super) payload_max_bytes: usize,
 }
 
-/// The internal call that a request asks for.
-pub(super) async fn invocation(
-    broker: &Broker,
-    caller: &Caller,
-    ask: Ask,
-    parts: &Parts,
-    body: Body,
-) -> Result<Invocation, ApiError> {
+/// What is known of a call that may be made, before its payload is read.
+pub(super) struct Admitted {
+    received: Instant,
+    preferences: Preferences,
+}
+
+/// Refuses what needs no payload to be refused, and counts the call.
+pub(super) async fn admit(broker: &Broker, caller: &Caller, headers: &HeaderMap) -> Result<Admitted, ApiError> {
     let received = Instant::now();
-    refuse_what_waits(&parts.headers)?;
-    let preferences = Preferences::read(&parts.headers, SystemTime::now())?;
+    refuse_what_waits(headers)?;
+    let preferences = Preferences::read(headers, SystemTime::now())?;
     caller.must_call()?;
     broker.rates.count(&caller.account).await?;
-    let payload = Payload::read(body, ask.payload_max_bytes).await?;
+    Ok(Admitted { received, preferences })
+}
+
+/// The payload of a request that is read as far as it is kept.
+pub(super) async fn payload(broker: &Broker, ask: &Ask, parts: &Parts, body: Body) -> Result<Payload, ApiError> {
+    Payload::read(body, ask.payload_max_bytes, Room::new(&broker.buffers, parts)).await
+}
+
+/// The internal call that a request asks for.
+pub(super) fn invocation(admitted: Admitted, caller: &Caller, ask: Ask, parts: &Parts, payload: Payload) -> Invocation {
+    let Admitted { received, preferences } = admitted;
     let call = Call {
         account: caller.account.clone(),
         function: ask.function.to_string(),
@@ -61,7 +71,7 @@ pub(super) async fn invocation(
         wanted: ask.wanted,
     };
     let (door, qualifier, when_gone) = (ask.door, ask.qualifier, ask.when_gone);
-    Ok(Invocation { door, call, qualifier, preferences, received, when_gone })
+    Invocation { door, call, qualifier, preferences, received, when_gone }
 }
 
 /// Async calls and stored idempotency are specified and not there yet.
@@ -250,7 +260,20 @@ pub(super) async fn pass(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let invocation = invocation(broker, caller, ask, parts, body).await?;
-    let answered = crate::invoke::invoke(broker, invocation).await?;
+    let admitted = admit(broker, caller, &parts.headers).await?;
+    pass_admitted(broker, admitted, caller, ask, parts, body).await
+}
+
+/// The same, of a call that was admitted.
+pub(super) async fn pass_admitted(
+    broker: &Arc<Broker>,
+    admitted: Admitted,
+    caller: &Caller,
+    ask: Ask,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let payload = payload(broker, &ask, parts, body).await?;
+    let answered = crate::invoke::invoke(broker, invocation(admitted, caller, ask, parts, payload)).await?;
     Ok(respond(answered, &parts.headers))
 }

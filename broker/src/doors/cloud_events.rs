@@ -14,14 +14,15 @@ use serde_json::{Map, Value};
 use crate::PAYLOAD_MAX_BYTES;
 use crate::error::ApiError;
 use crate::metrics::Door;
-use crate::payload::Payload;
+use crate::payload::{Payload, Room};
+use crate::shares::{Holder, Shares};
 
 const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
 /// What a header's value may not have of an attribute (section 3.1.3.2).
 const ENCODED: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// The event in a request, in binary mode; another request is left as it is.
-pub(super) async fn read(parts: &mut Parts, body: Body) -> Result<(Door, Body), ApiError> {
+pub(super) async fn read(buffers: &Shares<Holder>, parts: &mut Parts, body: Body) -> Result<(Door, Body), ApiError> {
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind.starts_with("application/cloudevents-batch") {
@@ -33,7 +34,7 @@ pub(super) async fn read(parts: &mut Parts, body: Body) -> Result<(Door, Body), 
                 "CloudEvents in the format `{kind}` are not taken; send application/cloudevents+json"
             )));
         }
-        let event = Payload::read_whole(body, PAYLOAD_MAX_BYTES).await?;
+        let event = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(buffers, parts)).await?;
         let body = to_binary(&mut parts.headers, &event)?;
         return Ok((Door::CloudEvents, body));
     }

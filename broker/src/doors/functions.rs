@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bytes::Bytes;
 use merit_adapters::http;
 use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
@@ -17,10 +16,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::path_name;
+use crate::MODULE_MAX_BYTES;
 use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::extract::{Path, Query};
+use crate::extract::{Path, Query, Sent};
 use crate::json::{check_budgets, check_fields, decimal, read, spending, typed};
 use crate::serve::State as Broker;
 
@@ -216,7 +216,7 @@ pub(crate) async fn put(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
     Path(name): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Value>, ApiError> {
     let name = path_name(&name)?;
     let definition = Definition::read(&body)?;
@@ -248,7 +248,7 @@ pub(crate) async fn put_module(
     Client(caller): Client,
     Path(name): Path<String>,
     Query(upload): Query<Upload>,
-    module: Bytes,
+    Sent(module): Sent<MODULE_MAX_BYTES>,
 ) -> Result<Json<Value>, ApiError> {
     let name = path_name(&name)?;
     if module.is_empty() {
@@ -389,7 +389,7 @@ pub(crate) async fn put_alias(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
     Path((name, alias)): Path<(String, String)>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Value>, ApiError> {
     let (name, alias) = (path_name(&name)?, path_name(&alias)?);
     let put: Alias = read(&body, &["revision", "weights"])?;

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::State;
-use bytes::Bytes;
 use http::HeaderMap;
 use merit_proto::v1;
 use merit_terms::{LeaseId, Outcome};
@@ -17,7 +16,7 @@ use crate::PAYLOAD_MAX_BYTES;
 use crate::auth::{Caller, Client};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::extract::Path;
+use crate::extract::{Path, Sent};
 use crate::json::{decimal, lease_id, read, refused_offers, tariff, time};
 use crate::preferences::Preferences;
 use crate::serve::State as Broker;
@@ -32,7 +31,7 @@ pub(crate) async fn quote(
     Client(caller): Client,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Value>, ApiError> {
     let (name, qualifier) = target(&name)?;
     let preferences = Preferences::read(&headers, SystemTime::now())?;
@@ -90,6 +89,8 @@ pub(super) async fn ask_quote(
     qualifier: Option<v1::Qualifier>,
     preferences: &Preferences,
 ) -> Result<v1::QuoteResponse, ApiError> {
+    // It costs the exchange what a call does.
+    broker.rates.count(&caller.account).await?;
     let request = v1::QuoteRequest {
         account: caller.account.to_string(),
         function,

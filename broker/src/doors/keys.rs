@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::State;
-use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{KeyId, Name, Role, Time};
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use crate::auth::{Caller, Operator};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::extract::Path;
+use crate::extract::{Path, Sent};
 use crate::json::{read, read_or_default, time};
 use crate::serve::State as Broker;
 
@@ -31,7 +30,7 @@ struct Create {
 }
 
 /// `POST /v1/keys`.
-pub(crate) async fn create(State(broker): State<Arc<Broker>>, _: Operator, body: Bytes) -> Answer {
+pub(crate) async fn create(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> Answer {
     let asked: Create = read(&body, &["role", "account", "expires"])?;
     let role: Role = asked.role.parse().map_err(|error| ApiError::malformed(format!("role: {error}")))?;
     let expires = asked.expires.map_or(0, Time::micros);
@@ -67,7 +66,7 @@ pub(crate) async fn rotate(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(id): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let Rotate { keep_previous_ms } = read_or_default(&body, &["keep_previous_ms"])?;
     let keep_previous_ms = keep_previous_ms.unwrap_or(0);

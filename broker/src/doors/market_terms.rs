@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::Price;
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use super::{accepted, path_market};
 use crate::auth::Operator;
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::extract::Path;
+use crate::extract::{Path, Sent};
 use crate::json::{check_fields, decimal, read_or_default, typed};
 use crate::serve::State as Broker;
 
@@ -68,7 +67,7 @@ pub(crate) async fn put(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path((region, class)): Path<(String, String)>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Result<Json<Value>, ApiError> {
     let (name, terms) = (path_market(&region, &class)?, Terms::read(&body)?.message());
     let mut operator = broker.exchange.operator.clone();

@@ -9,11 +9,11 @@ use axum::response::Response;
 use http::header;
 use serde::Deserialize;
 
-use super::call::{Ask, pass};
+use super::call::{Ask, admit, pass, pass_admitted};
 use super::{cloud_events, target};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::extract::{Path, Query};
+use crate::extract::{Called, Path, Query};
 use crate::invoke::WhenGone;
 use crate::metrics::Door;
 use crate::serve::State as Broker;
@@ -41,7 +41,8 @@ pub(crate) async fn invoke(
     }
     let (function, qualifier) = target(&name)?;
     let (mut parts, body) = request.into_parts();
-    let (door, body) = cloud_events::read(&mut parts, body).await?;
+    let admitted = admit(&broker, &caller, &parts.headers).await?;
+    let (door, body) = cloud_events::read(&broker.buffers, &mut parts, body).await?;
     let ask = Ask {
         door,
         function,
@@ -51,18 +52,17 @@ pub(crate) async fn invoke(
         passed: None,
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
-    pass(&broker, &caller, ask, &parts, body).await
+    pass_admitted(&broker, admitted, &caller, ask, &parts, body).await
 }
 
 /// `ANY /fn/{name}/{path...}`: method, path, query, headers and body reach the function.
 pub(crate) async fn pass_through(
     State(broker): State<Arc<Broker>>,
     caller: Caller,
-    Path(params): Path<Vec<String>>,
+    Called(name): Called,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let name = params.first().map(String::as_str).unwrap_or_default();
-    let (function, qualifier) = target(name)?;
+    let (function, qualifier) = target(&name)?;
     let (parts, body) = request.into_parts();
     let ask = Ask {
         door: Door::PassThrough,

@@ -20,7 +20,7 @@ use super::target;
 use crate::STREAMED_MAX_BYTES;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::extract::{Path, Query};
+use crate::extract::{Called, Path, Query};
 use crate::invoke::WhenGone;
 use crate::metrics::Door;
 use crate::serve::State as Broker;
@@ -53,10 +53,10 @@ pub(super) fn respond_error(error: ApiError) -> Response {
 pub(crate) async fn invoke(
     State(broker): State<Arc<Broker>>,
     caller: Result<Caller, ApiError>,
-    Path(params): Path<Vec<String>>,
+    Called(name): Called,
     request: Request,
 ) -> Response {
-    match call(&broker, caller, &params, request).await {
+    match call(&broker, caller, &name, request).await {
         Ok(response) => response,
         Err(error) => respond_error(error),
     }
@@ -65,11 +65,11 @@ pub(crate) async fn invoke(
 async fn call(
     broker: &Arc<Broker>,
     caller: Result<Caller, ApiError>,
-    params: &[String],
+    name: &str,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (caller, started) = (caller?, Instant::now());
-    let name = within_account(params.first().map(String::as_str).unwrap_or_default(), &caller)?;
+    let name = within_account(name, &caller)?;
     let (function, qualifier) = target(name)?;
     let (mut parts, body) = request.into_parts();
     let id = call_id(&parts.headers)?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{Money, Name};
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use super::{accepted, path_name};
 use crate::auth::{Operator, SeenBy};
 use crate::error::ApiError;
 use crate::exchange::answer;
-use crate::extract::Path;
+use crate::extract::{Path, Sent};
 use crate::json::{decimal, energy, lease_id, period, read, time, wide_decimal};
 use crate::serve::State as Broker;
 
@@ -107,7 +106,7 @@ enum Kind {
     Market,
 }
 
-pub(crate) async fn register(State(broker): State<Arc<Broker>>, _: Operator, body: Bytes) -> Answer {
+pub(crate) async fn register(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> Answer {
     let Register { name, account, kind, labels } = read(&body, &["name", "account", "kind", "labels"])?;
     let kind = match kind {
         Kind::Own => v1::ProviderKind::Own,
@@ -128,7 +127,7 @@ pub(crate) async fn kill(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(name): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let provider = path_name(&name)?;
     let Kill { reason } = read(&body, &["reason"])?;
@@ -154,7 +153,7 @@ pub(crate) async fn limits(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(name): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let provider = path_name(&name)?;
     let Limits { offers, quotes_per_second, exposure } = read(&body, &["offers", "quotes_per_second", "exposure"])?;
@@ -173,7 +172,7 @@ pub(crate) async fn labels(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(name): Path<String>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Answer {
     let provider = path_name(&name)?;
     let Labels { labels } = read(&body, &["labels"])?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::sse::{Event as Sse, Sse as Stream};
 use futures_util::{Stream as Events, StreamExt, stream};
-use http::HeaderMap;
+use http::request::Parts;
 use merit_proto::v1;
 use merit_proto::v1::market_event::Event;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ use crate::exchange::answer;
 use crate::extract::Query;
 use crate::json::{bid_level, decimal, offer, time, trade};
 use crate::serve::State as Broker;
+use crate::shares::Holder;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,13 +35,14 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
-    headers: HeaderMap,
     Query(asked): Query<Markets>,
+    parts: Parts,
 ) -> Result<Stream<impl Events<Item = Result<Sse, axum::Error>>>, ApiError> {
     let asked = asked.markets.unwrap_or_default();
     let markets = asked.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let mut client = broker.exchange.market_data.clone();
-    let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let subscription = broker.subscribe(Holder::of(&parts))?;
+    let last = parts.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     // Another's id is none of ours: a snapshot makes up for it.
     let after = last.and_then(|id| id.parse().ok()).unwrap_or(0);
     let events = answer(client.subscribe(v1::SubscribeRequest { markets, after })).await?;
@@ -52,7 +54,12 @@ pub(crate) async fn get(
     });
     // Browsers wait this long before they come back.
     let retry = stream::iter([Ok(Sse::default().retry(std::time::Duration::from_secs(1)))]);
-    Ok(Stream::new(retry.chain(sent)))
+    let told = retry.chain(sent).map(move |event| {
+        // Counted for as long as it is read.
+        let _subscription = &subscription;
+        event
+    });
+    Ok(Stream::new(told))
 }
 
 fn sse(event: &Event, resume: u64) -> Result<Sse, axum::Error> {

@@ -104,12 +104,15 @@ pub(crate) fn pass_through_path() -> Operation {
 
 pub(crate) fn quote() -> Operation {
     Operation::new("quote", INVOKE, "Quote a call")
-        .describe("The ranked merit order for this call, now, and why others are refused. Runs nothing.")
+        .describe(
+            "The ranked merit order for this call, now, and why others are refused. Runs nothing; counts as a call of the \
+             account's rate.",
+        )
         .path("name", text(), FUNCTION)
         .with_preferences()
         .may_take(object([], [("payload_bytes", range(0, 6 << 20))]))
         .answers(named("Quote"))
-        .errors([404, 422])
+        .errors([404, 422, 429])
 }
 
 pub(crate) fn invocation() -> Operation {

@@ -63,10 +63,6 @@ impl Routes {
         self.route(path, PUT, put(handler), told)
     }
 
-    pub(crate) fn put_layered(self, path: &str, handler: MethodRouter<Arc<State>>, told: Operation) -> Routes {
-        self.route(path, PUT, handler, told)
-    }
-
     pub(crate) fn delete<T: 'static>(
         self,
         path: &str,

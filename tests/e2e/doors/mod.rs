@@ -1,5 +1,6 @@
 //! The front doors by the clients that they are for, in a market that asks for keys.
 
+mod bounds;
 mod function_server;
 mod lambda;
 mod openfaas;
@@ -142,6 +143,9 @@ pub(crate) async fn for_clients() -> (Secured, Process, Vec<(&'static str, Strin
         secured.deploy(&team, name, module).await;
     }
     secured.deploy(&slow, "echo", sample("echo")).await;
+    let rated = secured.account("rated").await;
+    secured.deploy(&rated, "echo", sample("echo")).await;
+    secured.operate(Method::PUT, "/v1/accounts/rated/limits", json!({"rate_per_second": 2})).await;
     secured.operate(Method::PUT, "/v1/accounts/slow/limits", json!({"rate_per_second": 0})).await;
     let environment = vec![
         ("AWS_ENDPOINT_URL_LAMBDA", secured.market.http.clone()),
@@ -150,6 +154,8 @@ pub(crate) async fn for_clients() -> (Secured, Process, Vec<(&'static str, Strin
         ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
         ("SLOW_KEY", slow.id),
         ("SLOW_SECRET", slow.secret),
+        ("RATED_KEY", rated.id),
+        ("RATED_SECRET", rated.secret),
     ];
     (secured, edge, environment)
 }

@@ -3,7 +3,7 @@
 use http::Method;
 use merit_proto::v1;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -30,10 +30,7 @@ async fn requests_with_two_meanings_are_refused() {
     let market = Market::start(Shape::AllInOne).await;
     let _provider = market.provider("edge", &[]).await;
     market.deploy("echo", json!({})).await;
-    let post = |headers: &str, body: &str| {
-        format!("POST /v1/functions/echo/invocations HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}").into_bytes()
-    };
-    let smuggled = "GET /v1/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let post = |headers: &str, body: &str| post(headers, body).into_bytes();
     let refused = [
         ("two lengths", post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello")),
         ("a list of lengths", post("Content-Length: 5, 6\r\n", "hello")),
@@ -64,14 +61,115 @@ async fn requests_with_two_meanings_are_refused() {
         let is_refused = status.is_none_or(|status| (400..500).contains(&status));
         assert!(is_refused, "{what}: {status:?}, closed {closed}");
     }
-    // Read by their chunks alone, and their connection ends with them (RFC 9112 section 6.1): nothing follows.
-    for headers in
-        ["Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"]
-    {
-        let (_, closed) = send(&market.http, &post(headers, &format!("0\r\n\r\n{smuggled}"))).await;
-        assert!(closed, "what was to be smuggled is left on a connection that goes on");
-    }
     assert_eq!(market.invoke("echo", "still here").await.text(), "still here");
+}
+
+/// A request to the native door, with what it says of its body and the body.
+fn post(headers: &str, body: &str) -> String {
+    format!("POST /v1/functions/echo/invocations HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}")
+}
+
+/// What is answered to these parts until the connection is closed.
+pub(super) async fn answers(mut connection: impl AsyncRead + AsyncWrite + Unpin, parts: &[&str]) -> String {
+    for part in parts {
+        connection.write_all(part.as_bytes()).await.unwrap();
+        connection.flush().await.unwrap();
+        // So that they mostly come in reads of their own.
+        tokio::task::yield_now().await;
+    }
+    let mut answer = Vec::new();
+    // A connection that is closed with something unread may be reset after its answer.
+    drop(tokio::time::timeout(PATIENCE, connection.read_to_end(&mut answer)).await.expect("the connection is closed"));
+    String::from_utf8(answer).unwrap()
+}
+
+fn statuses(answers: &str) -> Vec<&str> {
+    answers.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect()
+}
+
+/// Both ways to say where a body ends.
+pub(super) const BOTH: [&str; 4] = [
+    "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+    "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+    "content-length: 5\r\nX: y\r\nTRANSFER-ENCODING: Chunked\r\nContent-Length: 5\r\n",
+    "Transfer-Encoding: chunked\r\nX: y\r\nContent-Length: 0\r\n",
+];
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+const SMUGGLED: &str = "GET /v1/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[tokio::test]
+async fn a_length_and_chunks_at_once_are_refused_and_the_connection_is_closed() {
+    let market = Market::start(Shape::AllInOne).await;
+    let _provider = market.provider("edge", &[]).await;
+    market.deploy("echo", json!({})).await;
+    let connect = async || TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
+    let check = async |what: &str, parts: &[&str], expected: &[&str]| {
+        let told = answers(connect().await, parts).await;
+        assert_eq!(statuses(&told), expected, "{what}: {told}");
+        let last = told.rsplit("HTTP/1.1 ").next().unwrap();
+        assert!(last.contains("connection: close") && last.contains("not both"), "{what}: {last}");
+    };
+    let body = format!("0\r\n\r\n{SMUGGLED}");
+    for both in BOTH {
+        let whole = post(both, &body);
+        check("at once", &[&whole], &["400"]).await;
+        let (first, second) = whole.split_at(60);
+        check("a head in two parts", &[first, second], &["400"]).await;
+        let (first, second) = whole.split_at(whole.find("\r\n\r\n").unwrap() + 2);
+        check("its end apart", &[first, second], &["400"]).await;
+        let before = [
+            ("nothing", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+            ("a length", post("Content-Length: 8\r\n", "pre-sent")),
+            ("chunks", post(CHUNKED, "5\r\nhello\r\n0\r\n\r\n")),
+            ("another request in chunks", post(CHUNKED, &format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len()))),
+        ];
+        for (what, before) in before {
+            check(what, &[&before, &whole], &["200", "400"]).await;
+            check(what, &[&format!("{before}{whole}")], &["200", "400"]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_door_refuses_a_doubtful_body_in_its_own_shape() {
+    let market = Market::start(Shape::AllInOne).await;
+    let told = async |path: &str| {
+        let request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n0\r\n\r\n", BOTH[0]);
+        let connection = TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
+        answers(connection, &[&request]).await
+    };
+    assert!(told("/v1/functions/echo/invocations").await.contains(r#""code":"malformed""#));
+    let lambda = told("/2015-03-31/functions/echo/invocations").await;
+    assert!(lambda.contains("x-amzn-errortype: InvalidRequestContentException"), "{lambda}");
+    assert!(told("/function/echo").await.contains("x-merit-error: malformed"));
+}
+
+#[tokio::test]
+async fn chunks_alone_are_taken_many_times_over_one_connection_also_pipelined() {
+    let market = Market::start(Shape::AllInOne).await;
+    let _provider = market.provider("edge", &[]).await;
+    market.deploy("echo", json!({})).await;
+    let mut connection = TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
+    let chunked = |number: usize| {
+        let body = format!("{number:05}");
+        post(CHUNKED, &format!("2\r\n{}\r\n3;x=y\r\n{}\r\n0\r\n\r\n", &body[..2], &body[2..]))
+    };
+    for number in 0..20 {
+        connection.write_all(chunked(number).as_bytes()).await.unwrap();
+        let mut told = String::new();
+        while !told.ends_with(&format!("\r\n\r\n{number:05}")) {
+            let mut part = [0; 4096];
+            let read = tokio::time::timeout(PATIENCE, connection.read(&mut part)).await.unwrap().unwrap();
+            assert!(read > 0, "{number}: {told}");
+            told.push_str(std::str::from_utf8(&part[..read]).unwrap());
+        }
+        assert_eq!(statuses(&told), ["200"], "{told}");
+    }
+    let pipelined: String = (20..40).map(chunked).collect();
+    let last = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let told = answers(connection, &[&pipelined, last]).await;
+    assert_eq!(statuses(&told), ["200"; 21], "{told}");
+    assert!((20..40).all(|number| told.contains(&format!("{number:05}"))), "{told}");
 }
 
 #[tokio::test]

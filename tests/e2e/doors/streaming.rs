@@ -201,3 +201,48 @@ async fn a_payload_that_is_too_large_or_breaks_off_is_the_caller_s_fault() {
     // The provider is not blamed.
     assert_eq!(market.call(Method::POST, "/fn/f/count", &[], "again").await.text(), "5");
 }
+
+#[tokio::test]
+async fn a_path_that_is_no_text_reaches_the_function_as_it_was_sent() {
+    let mut tasks = JoinSet::new();
+    let (market, _provider, _seen) = market(&mut tasks).await;
+    for path in ["/%FF", "/a%C3/%C3%A9%2F%9F/", "/%e2%28%a1?q=%FF&%FE=%C0"] {
+        for door in ["/fn/f", "/function/f"] {
+            let answer = market.call(Method::PUT, &format!("{door}{path}"), &[], "").await;
+            let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+            assert_eq!(answer.text(), format!("PUT /f{path} {query:?}"), "{door}{path}");
+        }
+    }
+    for name in ["%FF", "f%FF", "f%00", "f%2Fg", "f%20"] {
+        let refused = market.call(Method::PUT, &format!("/fn/{name}/path"), &[], "").await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "malformed"), "{name}");
+        let refused = market.call(Method::PUT, &format!("/function/{name}/path"), &[], "").await;
+        assert_eq!((refused.status.as_u16(), refused.header("x-merit-error")), (400, "malformed"), "{name}");
+    }
+    let encoded = market.call(Method::PUT, "/fn/%66:1/path", &[], "").await;
+    assert_eq!(encoded.text(), "PUT /f/path None", "a name may be encoded");
+}
+
+#[tokio::test]
+async fn a_payload_that_drips_takes_no_longer_than_the_function_may() {
+    let mut tasks = JoinSet::new();
+    let (market, _provider, _seen) = market(&mut tasks).await;
+    let deployments = json!([{"provider": "server", "target": "/f"}]);
+    let definition = json!({"providers": "any", "timeout_ms": 1_000, "deployments": deployments});
+    market.call(Method::PUT, "/v1/functions/g", &[], definition.to_string()).await;
+    let connection = TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
+    let (mut reads, mut writes) = connection.into_split();
+    let head = "POST /fn/g/count HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+    writes.write_all(head.as_bytes()).await.unwrap();
+    tasks.spawn(async move {
+        let (mut pause, mut part) = (tokio::time::interval(Duration::from_millis(50)), vec![b'x'; 300_000]);
+        while writes.write_all(&part).await.is_ok() {
+            part.truncate(1);
+            pause.tick().await;
+        }
+    });
+    let mut told = vec![0; 12];
+    let within = Duration::from_secs(15);
+    tokio::time::timeout(within, reads.read_exact(&mut told)).await.expect("the lease's time bounds it").unwrap();
+    assert_eq!(String::from_utf8(told).unwrap(), "HTTP/1.1 502");
+}

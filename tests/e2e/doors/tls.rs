@@ -2,12 +2,19 @@
 //! an exchange of its own process.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use http::Method;
 use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::process::Command;
+use tokio_rustls::TlsConnector;
 
+use super::smuggling::{BOTH, answers};
 use super::{Key, succeeds};
 use crate::market::Market;
 use crate::process::{Process, eventually, merit};
@@ -25,6 +32,17 @@ async fn operator_of(data: &str) -> Key {
     let made = merit().args(create).output().await.unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     Key::of(&serde_json::from_slice(&made.stdout).unwrap())
+}
+
+/// A connection by TLS to a port of this machine, whose certificate is its own CA.
+async fn tls_stream(port: &str, cert: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(cert).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+    let stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
+    connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
 }
 
 #[tokio::test]
@@ -52,6 +70,10 @@ async fn the_doors_are_served_by_tls_and_a_replaced_certificate_is_used() {
     list.args(["--broker", &format!("https://localhost:{port}")]).env("MERIT_KEY", operator.text());
     let listed: Value = serde_json::from_str(&succeeds(list).await).unwrap();
     assert_eq!(listed["sum"], "0");
+
+    let request = format!("POST /v1/accounts HTTP/1.1\r\nHost: localhost\r\n{}\r\n0\r\n\r\n", BOTH[0]);
+    let told = answers(tls_stream(&port, &cert).await, &[&request]).await;
+    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("not both"), "doubts are seen behind TLS, too: {told}");
 
     let before = std::fs::read(&cert).unwrap();
     certificate(dir.path());

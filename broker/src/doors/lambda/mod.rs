@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::request::Parts;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,16 +23,16 @@ use merit_terms::{Execution, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Ask, BrokenOff, invocation, write_receipt};
+use super::call::{Ask, BrokenOff, admit, invocation, payload, write_receipt};
 use super::invocations::ask_quote;
 use crate::PAYLOAD_MAX_BYTES;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{Path, Query};
-use crate::invoke::{Answered, Part, Rest, WhenGone, invoke};
+use crate::invoke::{Answered, Invocation, Part, Rest, WhenGone, invoke};
 use crate::json::decimal;
 use crate::metrics::Door;
-use crate::payload::Payload;
+use crate::payload::{Payload, Room};
 use crate::preferences::Preferences;
 use crate::serve::State as Broker;
 use crate::upstream::Wanted;
@@ -97,7 +96,9 @@ async fn call(
         Kind::DryRun => return dry_run(broker, &caller, function.to_string(), asked, &parts.headers).await,
         Kind::Sync => {}
     }
-    let payload = Payload::read_whole(body, PAYLOAD_MAX_BYTES).await?;
+    // Before a payload of some megabytes is read; an SDK's own retry counts, too, as at AWS.
+    let admitted = admit(broker, &caller, &parts.headers).await?;
+    let payload = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(&broker.buffers, &parts)).await?;
     let sdk_id = parts.headers.get(SDK_INVOCATION_ID).filter(|id| id.len() <= SDK_INVOCATION_ID_MAX_BYTES);
     let key = sdk_id.map(|id| {
         let asked = format!("{} {tail}", qualifier.unwrap_or_default());
@@ -112,16 +113,18 @@ async fn call(
         passed: None,
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
+    let invocation = invocation(admitted, &caller, ask, &parts, Payload::Whole(payload));
     let Some(key) = key else {
-        let answered = run(broker, &caller, ask, &parts, payload).await?;
-        return Ok(reply(answered, tail).into());
+        return Ok(reply(invoke(broker, invocation).await?, tail).into());
     };
     let answer = match broker.lambda_retries.begin(key, Instant::now()) {
-        Begun::Again(answer) => answer,
+        Begun::Again(answer) => {
+            drop(invocation); // Nothing is held while it waits.
+            answer
+        }
         Begun::First(first, answer) => {
-            let (broker, caller) = (broker.clone(), caller.clone());
             // The call goes on when its caller is gone: the SDK comes again for its answer.
-            broker.invocations.clone().spawn(run_first(broker, caller, ask, parts, payload, tail, first));
+            broker.invocations.spawn(run_first(broker.clone(), invocation, tail, first));
             answer
         }
     };
@@ -131,27 +134,8 @@ async fn call(
     }
 }
 
-async fn run(
-    broker: &Arc<Broker>,
-    caller: &Caller,
-    ask: Ask,
-    parts: &Parts,
-    payload: Bytes,
-) -> Result<Answered, ApiError> {
-    let invocation = invocation(broker, caller, ask, parts, Body::from(payload)).await?;
-    invoke(broker, invocation).await
-}
-
-async fn run_first(
-    broker: Arc<Broker>,
-    caller: Caller,
-    ask: Ask,
-    parts: Parts,
-    payload: Bytes,
-    tail: bool,
-    first: First,
-) {
-    match run(&broker, &caller, ask, &parts, payload).await {
+async fn run_first(broker: Arc<Broker>, invocation: Invocation, tail: bool, first: First) {
+    match invoke(&broker, invocation).await {
         Ok(answered) => first.end(reply(answered, tail), true, Instant::now()),
         Err(error) => {
             let keep = error.execution != Execution::NotSent;
@@ -359,7 +343,9 @@ async fn call_streaming(
         passed: None,
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
-    let invocation = invocation(broker, &caller, ask, &parts, body).await?;
+    let admitted = admit(broker, &caller, &parts.headers).await?;
+    let payload = payload(broker, &ask, &parts, body).await?;
+    let invocation = invocation(admitted, &caller, ask, &parts, payload);
     Ok(respond_streaming(invoke(broker, invocation).await?, tail))
 }
 
