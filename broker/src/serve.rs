@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use merit_proto::{ServerTls, Transport};
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub tls: Option<ServerTls>,
     /// Where calls may go.
     pub addresses: Policy,
+    /// Whose certificates providers may have, beside those of the roots that the machine trusts.
+    pub provider_authorities: Vec<CertificateDer<'static>>,
     /// The share of requests that are logged, from 0 to 1; failures on this side always, unless it is 0.
     pub access_log: f64,
 }
@@ -64,7 +67,7 @@ pub enum StartError {
     KeysNeeded(SocketAddr),
     #[error("the metrics could not be registered")]
     Metrics(#[from] prometheus::Error),
-    #[error("TLS to providers cannot be set up")]
+    #[error("TLS to providers cannot be set up; see --provider-ca")]
     Tls(#[from] rustls::Error),
     #[error("the description of the doors could not be written")]
     Description(#[from] serde_json::Error),
@@ -144,7 +147,7 @@ impl Broker {
             rates: Rates::new(settings.exchange.clone()),
             unproven: Unproven::default(),
             exchange: Exchange::new(settings.exchange),
-            upstream: Upstream::new(settings.addresses)?,
+            upstream: Upstream::new(settings.addresses, settings.provider_authorities)?,
             metrics: Metrics::new()?,
             page: settings.page,
             retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),
