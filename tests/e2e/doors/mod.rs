@@ -1,10 +1,14 @@
 //! The front doors by the clients that they are for, in a market that asks for keys.
 
+mod blame;
+mod broken;
+mod every_answer;
 mod function_server;
 mod http2;
 mod lambda;
 mod openfaas;
 mod others;
+mod rotation;
 mod smuggling;
 mod streaming;
 mod tls;
