@@ -20,7 +20,7 @@ use tower::retry::budget::TpsBudget;
 
 use crate::access_log::AccessLog;
 use crate::addresses::Policy;
-use crate::auth::{Keys, Rates, Unproven, guard};
+use crate::auth::{Keys, Publics, Rates, Unproven, guard};
 use crate::brokerage::Brokerage;
 use crate::doors::lambda;
 use crate::error::ApiError;
@@ -87,6 +87,7 @@ pub(crate) struct State {
     pub(crate) access_log: AccessLog,
     pub(crate) keys: Keys,
     pub(crate) rates: Rates,
+    pub(crate) publics: Publics,
     pub(crate) unproven: Unproven,
     /// What may be tried again.
     pub(crate) retries: TpsBudget,
@@ -145,6 +146,7 @@ impl Broker {
             access_log: AccessLog::new(settings.access_log),
             keys,
             rates: Rates::new(settings.exchange.clone()),
+            publics: Publics::new(settings.exchange.clone()),
             unproven: Unproven::default(),
             exchange: Exchange::new(settings.exchange),
             upstream: Upstream::new(settings.addresses, settings.provider_authorities)?,

@@ -46,18 +46,30 @@ impl Unproven {
     }
 }
 
-impl Drop for Reading {
-    fn drop(&mut self) {
+impl Reading {
+    /// The payload turned out to be of so many bytes: the rest of the room is given back.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        self.give_back(self.bytes.saturating_sub(bytes));
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.bytes -= bytes;
         let mut held = self.unproven.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.all -= self.bytes;
+        held.all -= bytes;
         if let Some(peer) = self.peer
             && let Some(of_peer) = held.by_peer.get_mut(&peer)
         {
-            *of_peer -= self.bytes;
+            *of_peer -= bytes;
             if *of_peer == 0 {
                 held.by_peer.remove(&peer);
             }
         }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
     }
 }
 
@@ -74,7 +86,10 @@ mod tests {
         assert!(second.is_ok() && unproven.begin(peer(1), 1).is_err());
         assert!(unproven.begin(peer(2), half).is_ok(), "another has its own");
         drop(first);
-        assert!(unproven.begin(peer(1), half).is_ok());
+        let mut third = unproven.begin(peer(1), half).unwrap();
+        third.shrink(1);
+        assert!(unproven.begin(peer(1), half - 1).is_ok() && unproven.begin(peer(1), half).is_err());
+        drop(third);
         drop(second);
         assert!(unproven.0.lock().unwrap().by_peer.is_empty());
     }

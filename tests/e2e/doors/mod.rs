@@ -8,6 +8,7 @@ mod http2;
 mod lambda;
 mod openfaas;
 mod others;
+mod public;
 mod rotation;
 mod smuggling;
 mod streaming;
