@@ -1,11 +1,13 @@
 //! What every command shares about keys and TLS: how an exchange is reached, and what a listener is secured by.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use merit_proto::{Connection, ServerTls, TlsFiles, Transport};
 use merit_terms::Credential;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 /// How an exchange is reached.
 #[derive(clap::Args)]
@@ -72,6 +74,16 @@ impl TlsArguments {
     pub(crate) fn open_without_clients(&self, protocols: &[&str]) -> anyhow::Result<Option<ServerTls>> {
         let (Some(cert), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) else { return Ok(None) };
         ServerTls::open(TlsFiles { cert, key, client_ca: None }, protocols).context("--tls-cert").map(Some)
+    }
+}
+
+/// The certificates of CAs in the PEM file that a flag names. Refuses a file without any.
+pub(crate) fn authorities(path: &Path, flag: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let wrong = || format!("{flag} {}", path.display());
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).with_context(wrong)?.collect();
+    match certificates.with_context(wrong)? {
+        none if none.is_empty() => bail!("{flag} {} has no certificate", path.display()),
+        some => Ok(some),
     }
 }
 

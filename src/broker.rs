@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use merit_broker::addresses::{Network, Policy};
 use merit_broker::{Access, Broker, Page, Settings};
+use rustls::pki_types::CertificateDer;
 
-use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments};
+use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments, authorities};
 use crate::listen::{address, bind};
 use crate::stop::{self, DRAIN};
 
@@ -37,12 +38,21 @@ pub(crate) struct AddressArguments {
     /// may be anywhere, those that the operator's own key logs on anywhere but at metadata services
     #[arg(long = "allow-network", value_name = "CIDR", env = "MERIT_ALLOW_NETWORK", value_delimiter = ',')]
     allow_networks: Vec<Network>,
+    /// The PEM file of CAs that may have issued the certificates of sellers' https endpoints, beside those that this machine
+    /// trusts
+    #[arg(long, value_name = "FILE", env = "MERIT_PROVIDER_CA")]
+    provider_ca: Option<PathBuf>,
 }
 
 impl AddressArguments {
     /// A market without keys serves this machine alone, whose agents are here, too.
     pub(crate) fn policy(&self, access: Access) -> Policy {
         Policy { allowed: self.allow_networks.clone(), allow_loopback: access == Access::KeylessLoopback }
+    }
+
+    /// The certificates of `--provider-ca`.
+    pub(crate) fn authorities(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        self.provider_ca.as_deref().map_or_else(|| Ok(Vec::new()), |path| authorities(path, "--provider-ca"))
     }
 }
 
@@ -110,6 +120,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             tls,
             access_log: arguments.access_log.share(),
             addresses: arguments.addresses.policy(access),
+            provider_authorities: arguments.addresses.authorities()?,
         },
     )?;
     println!("ready {scheme}://{http}");

@@ -14,10 +14,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use merit_terms::Credential;
 use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
+
+use crate::access::authorities;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -145,9 +145,8 @@ fn tls(ca: Option<&Path>) -> anyhow::Result<ClientConfig> {
         return Ok(trusted.with_no_client_auth());
     };
     let mut roots = RootCertStore::empty();
-    let wrong = || format!("--broker-ca {}", path.display());
-    for certificate in CertificateDer::pem_file_iter(path).with_context(wrong)? {
-        roots.add(certificate.with_context(wrong)?).with_context(wrong)?;
+    for certificate in authorities(path, "--broker-ca")? {
+        roots.add(certificate).with_context(|| format!("--broker-ca {}", path.display()))?;
     }
     Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }

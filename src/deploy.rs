@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     markets: Vec<String>,
     #[arg(long)]
     max_concurrency: Option<u32>,
+    /// Let anybody call it, without a key too, so many times a second, at /function/NAME.ACCOUNT: your account pays
+    #[arg(long, value_name = "RATE")]
+    public: Option<u32>,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -62,6 +65,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         "markets": arguments.markets,
         "environment": arguments.environment.into_iter().collect::<BTreeMap<_, _>>(),
         "max_concurrency": arguments.max_concurrency,
+        "public": arguments.public.map(|rate| json!({"requests_per_second": rate})),
     });
     definition.extend(named.as_object().cloned().unwrap_or_default());
     // The module is kept first, then named by the definition: one step, and a refusal of either changes nothing.

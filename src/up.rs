@@ -74,6 +74,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tls: http_tls,
         access_log: arguments.access_log.share(),
         addresses: arguments.addresses.policy(access),
+        provider_authorities: arguments.addresses.authorities()?,
     };
     let broker = Broker::new(http_listener, settings)?;
 

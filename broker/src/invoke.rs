@@ -10,7 +10,7 @@ use bytes::Bytes;
 use merit_proto::v1;
 use merit_terms::{Execution, LeaseId, Limits, Outcome, Usage};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tower::retry::budget::Budget;
 
 use crate::brokerage::Answer;
@@ -19,7 +19,7 @@ use crate::error::ApiError;
 use crate::exchange::answer;
 use crate::metrics::Door;
 use crate::preferences::Preferences;
-use crate::serve::State;
+use crate::serve::{Admitted, State};
 use crate::upstream::{Call, Came, FunctionAnswer, Next, Streams};
 
 /// Parts of an answer that may wait for a caller who reads slowly.
@@ -92,9 +92,9 @@ type Told = Result<Answered, ApiError>;
 
 /// Runs an invocation and waits for its answer, or for the beginning of one that streams.
 pub(crate) async fn invoke(state: &Arc<State>, invocation: Invocation) -> Told {
-    let permit = state.admit(&invocation.call.account)?;
+    let admitted = state.admit(&invocation.call.account)?;
     let (answers, told) = oneshot::channel();
-    state.invocations.spawn(run(state.clone(), invocation, answers, permit));
+    state.invocations.spawn(run(state.clone(), invocation, answers, admitted));
     told.await.unwrap_or_else(|_| {
         tracing::error!("an invocation's task failed");
         Err(ApiError::internal("the broker failed; its log says why"))
@@ -117,8 +117,8 @@ struct Running {
     answer: FunctionAnswer,
 }
 
-/// Holds the permit until it ends.
-async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender<Told>, _permit: OwnedSemaphorePermit) {
+/// Holds its room until it ends.
+async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender<Told>, _admitted: Admitted) {
     let Invocation { door, call, qualifier, preferences, received, when_gone } = invocation;
     let mut machine = Dispatch::new(preferences.one_attempt, preferences.idempotent);
     let (upstream, answer) = (Duration::ZERO, FunctionAnswer::default());

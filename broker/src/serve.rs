@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use merit_proto::{ServerTls, Transport};
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use tower::retry::budget::TpsBudget;
 
 use crate::access_log::AccessLog;
 use crate::addresses::Policy;
-use crate::auth::{Keys, Rates, Unproven, guard};
+use crate::auth::{Keys, Publics, Rates, Unproven, guard};
 use crate::brokerage::Brokerage;
 use crate::doors::lambda;
 use crate::error::ApiError;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub tls: Option<ServerTls>,
     /// Where calls may go.
     pub addresses: Policy,
+    /// Whose certificates providers may have, beside those of the roots that the machine trusts.
+    pub provider_authorities: Vec<CertificateDer<'static>>,
     /// The share of requests that are logged, from 0 to 1; failures on this side always, unless it is 0.
     pub access_log: f64,
 }
@@ -75,7 +78,7 @@ pub enum StartError {
     KeysNeeded(SocketAddr),
     #[error("the metrics could not be registered")]
     Metrics(#[from] prometheus::Error),
-    #[error("TLS to providers cannot be set up")]
+    #[error("TLS to providers cannot be set up; see --provider-ca")]
     Tls(#[from] rustls::Error),
     #[error("the description of the doors could not be written")]
     Description(#[from] serde_json::Error),
@@ -95,6 +98,7 @@ pub(crate) struct State {
     pub(crate) access_log: AccessLog,
     pub(crate) keys: Keys,
     pub(crate) rates: Rates,
+    pub(crate) publics: Publics,
     pub(crate) unproven: Unproven,
     /// What may be tried again.
     pub(crate) retries: TpsBudget,
@@ -182,9 +186,10 @@ impl Broker {
             access_log: AccessLog::new(settings.access_log),
             keys,
             rates: Rates::new(settings.exchange.clone()),
+            publics: Publics::new(settings.exchange.clone()),
             unproven: Unproven::default(),
             exchange: Exchange::new(settings.exchange),
-            upstream: Upstream::new(settings.addresses)?,
+            upstream: Upstream::new(settings.addresses, settings.provider_authorities)?,
             metrics: Metrics::new()?,
             page: settings.page,
             retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),

@@ -176,6 +176,7 @@ impl World {
                 labels: BTreeMap::new(),
                 limits: Limits::default(),
                 budgets: Vec::new(),
+                public_per_second: None,
             },
         }))
     }

@@ -191,6 +191,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_metadata_service_is_called_on_nobody_s_word_however_it_is_written() {
+        let open =
+            Policy { allowed: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()], allow_loopback: true };
+        let literals = [
+            "169.254.169.254",
+            "168.63.129.16",
+            "192.0.0.192",
+            "100.100.100.200",
+            "[fd00:ec2::254]",
+            "[fd20:ce::254]",
+            "[::ffff:169.254.169.254]",
+            "[::ffff:a9fe:a9fe]",
+            "[64:ff9b::a9fe:a9fe]",
+        ];
+        // Only a resolver takes these for addresses.
+        let numbers = ["2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518"];
+        for trust in [Trust::Anybody, Trust::Operator] {
+            let mut connector = connector(Arc::new(open.clone()), trust, |_| {});
+            for host in literals.iter().chain(&numbers) {
+                let refused = connect(&mut connector, format!("http://{host}/latest/meta-data/")).await.unwrap_err();
+                assert!(refused.contains("is no address that may be called"), "{trust:?}, {host}: {refused}");
+            }
+            let names = Names::new(vec![vec!["169.254.169.254:80".parse().unwrap()]]);
+            let mut connector = connector_of(names, Arc::new(open.clone()), trust, |_| {});
+            let refused = connect(&mut connector, "http://metadata.google.internal/".to_owned()).await.unwrap_err();
+            assert!(refused.contains("is no address that may be called"), "{trust:?}: {refused}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_address_in_the_url_is_checked_as_well() {
         let (listener, local) = listener().await;
         let mut strict = connector(Arc::default(), Trust::Anybody, |_| {});

@@ -83,4 +83,17 @@ mod tests {
         assert!(check(Method::POST, "http://127.0.0.1:8080"));
         assert!(check(Method::GET, "https://evil.example"));
     }
+
+    #[test]
+    fn a_page_of_another_site_calls_no_function() {
+        let check = |path: &str, site: &str| {
+            let request = Request::builder().uri(path).header("host", "localhost").header("sec-fetch-site", site);
+            check(&request.body(axum::body::Body::empty()).unwrap()).is_ok()
+        };
+        for door in ["/fn/f", "/fn/f/path", "/function/f", "/function/f/path"] {
+            assert!(!check(door, "cross-site"), "{door}");
+            assert!(check(door, "same-origin") && check(door, "none"), "{door}");
+        }
+        assert!(check("/v1/markets", "cross-site"), "a link to what only tells is no call");
+    }
 }

@@ -19,9 +19,9 @@ const KNOWN_FOR: Duration = Duration::from_secs(2);
 /// Accounts kept; at one more all are forgotten.
 const ACCOUNTS_MAX: usize = 10_000;
 
-/// What counts an account's calls.
+/// What counts calls.
 #[derive(Clone)]
-enum Limiter {
+pub(super) enum Limiter {
     Unlimited,
     /// Its rate is 0.
     Closed,
@@ -48,11 +48,26 @@ struct Known {
 }
 
 impl Limiter {
-    fn of(rate: Option<u32>) -> Limiter {
+    pub(super) fn of(rate: Option<u32>) -> Limiter {
         match rate.map(NonZeroU32::new) {
             None => Limiter::Unlimited,
             Some(None) => Limiter::Closed,
             Some(Some(rate)) => Limiter::Limited(Arc::new(RateLimiter::direct(Quota::per_second(rate)))),
+        }
+    }
+
+    /// Counts a call, or refuses it: `what` makes more than it may.
+    pub(super) fn count(&self, what: &str) -> Result<(), ApiError> {
+        let limited = |wait| {
+            let message = format!("{what} more calls a second than its limit");
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after(wait)
+        };
+        match self {
+            Limiter::Unlimited => Ok(()),
+            Limiter::Closed => Err(limited(Duration::from_secs(60))),
+            Limiter::Limited(limiter) => limiter
+                .check()
+                .map_err(|early| limited(early.wait_time_from(governor::clock::DefaultClock::default().now()))),
         }
     }
 }
@@ -75,17 +90,7 @@ impl Rates {
             Some(limiter) => limiter,
             None => self.ask(account).await?,
         };
-        let limited = |wait| {
-            let message = "the account makes more calls a second than its limit";
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after(wait)
-        };
-        match limiter {
-            Limiter::Unlimited => Ok(()),
-            Limiter::Closed => Err(limited(Duration::from_secs(60))),
-            Limiter::Limited(limiter) => limiter
-                .check()
-                .map_err(|early| limited(early.wait_time_from(governor::clock::DefaultClock::default().now()))),
-        }
+        limiter.count("the account makes")
     }
 
     /// What is known, if anything; one caller asks anew when it is old, the others go on with it.

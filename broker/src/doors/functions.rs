@@ -28,7 +28,7 @@ use crate::serve::State as Broker;
 const MEMORY_MB: u32 = 128;
 const TIMEOUT_MS: u32 = 3000;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "memory_mb",
     "timeout_ms",
     "idempotent",
@@ -41,7 +41,9 @@ const FIELDS: [&str; 12] = [
     "budgets",
     "deployments",
     "module",
+    "public",
 ];
+const PUBLIC_FIELDS: [&str; 1] = ["requests_per_second"];
 const DEPLOYMENT_FIELDS: [&str; 2] = ["provider", "target"];
 /// What the exchange takes of one revision.
 const DEPLOYMENTS_MAX: usize = 64;
@@ -76,6 +78,15 @@ struct Definition {
     /// The SHA-256 of a module that was uploaded before; the newest revision's otherwise.
     #[serde(default)]
     module: Option<String>,
+    /// Whether others may call it, without a key too, on the bill of its account.
+    #[serde(default)]
+    public: Option<Public>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Public {
+    requests_per_second: u32,
 }
 
 fn default_memory_mb() -> u32 {
@@ -120,6 +131,9 @@ impl Definition {
         let value: Value = read(body, &FIELDS)?;
         if let Some(Value::Object(limits)) = value.get("limits") {
             check_fields("limits.", limits, &LIMIT_FIELDS)?;
+        }
+        if let Some(Value::Object(public)) = value.get("public") {
+            check_fields("public.", public, &PUBLIC_FIELDS)?;
         }
         check_budgets(&value)?;
         let deployments = value.get("deployments").and_then(Value::as_array).into_iter().flatten();
@@ -172,6 +186,7 @@ impl Definition {
             labels: self.labels,
             limits,
             budgets: self.budgets.iter().map(Into::into).collect(),
+            public_per_second: self.public.map(|public| public.requests_per_second),
         })
     }
 }
@@ -441,6 +456,7 @@ fn function_json(function: &v1::Function) -> Value {
         "aliases": aliases,
         "weights": weights_json(function),
         "running": function.running,
+        "public": settings.public_per_second.map(|rate| json!({"requests_per_second": rate})),
     })
 }
 

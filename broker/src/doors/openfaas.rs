@@ -1,28 +1,33 @@
 //! The OpenFaaS gateway's door: what faas-cli and its clients call.
 //!
-//! Source: the OpenFaaS gateway's API (`/function/`, `/system/`) as faas-cli sends it. A namespace is the account.
+//! Source: the OpenFaaS gateway's API (`/function/`, `/system/`) as faas-cli sends it. A namespace is the account. A function
+//! may be public: others call it, with or without a key, on its account's bill, and are told nothing of what it costs.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use merit_proto::v1;
+use merit_terms::Outcome;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Ask, pass};
+use super::call::{Ask, admit, invocation, pass, payload, respond};
 use super::functions::{all, must_find};
 use super::native::passed_through;
 use super::target;
 use crate::STREAMED_MAX_BYTES;
-use crate::auth::Caller;
+use crate::auth::{Caller, read_unproven};
 use crate::error::ApiError;
 use crate::extract::{Called, Path, Query};
-use crate::invoke::WhenGone;
+use crate::invoke::{WhenGone, invoke as invoke_call};
 use crate::metrics::Door;
+use crate::preferences::Preferences;
 use crate::serve::State as Broker;
 use crate::upstream::Wanted;
 
@@ -31,6 +36,17 @@ const START_TIME: HeaderName = HeaderName::from_static("x-start-time");
 const DURATION: HeaderName = HeaderName::from_static("x-duration-seconds");
 /// The namespace in which OpenFaaS looks without one.
 const NAMESPACE: &str = "openfaas-fn";
+/// What a call's receipt says of it beside its id and Merit's own time.
+const RECEIPT: [&str; 8] = [
+    "merit-provider",
+    "merit-market",
+    "merit-revision",
+    "merit-price",
+    "merit-quoted-cost",
+    "merit-cost",
+    "merit-billed-ms",
+    "merit-attempts",
+];
 /// A call id that a caller makes may not be longer.
 const CALL_ID_MAX_BYTES: usize = 128;
 
@@ -68,9 +84,9 @@ async fn call(
     name: &str,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (caller, started) = (caller?, Instant::now());
-    let name = within_account(name, &caller)?;
-    let (function, qualifier) = target(name)?;
+    let started = Instant::now();
+    let billed = billed(broker, caller, name).await?;
+    let (function, qualifier) = target(billed.name)?;
     let (mut parts, body) = request.into_parts();
     let id = call_id(&parts.headers)?;
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -86,7 +102,10 @@ async fn call(
         passed: Some(passed_through(&parts, 2)),
         payload_max_bytes: STREAMED_MAX_BYTES,
     };
-    let answered = pass(broker, &caller, ask, &parts, body).await;
+    let answered = match billed.by {
+        By::Owner => pass(broker, &billed.payer, ask, &parts, body).await,
+        By::Visitor => visit(broker, &billed.payer, ask, parts, body).await,
+    };
     let mut response = answered.unwrap_or_else(respond_error);
     let headers = response.headers_mut();
     headers.insert(CALL_ID, id);
@@ -95,6 +114,75 @@ async fn call(
         headers.insert(DURATION, took);
     }
     Ok(response)
+}
+
+/// A function that is called, and who pays for it.
+struct Billed<'a> {
+    name: &'a str,
+    payer: Caller,
+    by: By,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Owner,
+    /// Anybody, of a public function.
+    Visitor,
+}
+
+/// The caller's own function, or a public one of the account that is named. Of one that is neither public nor the caller's is
+/// said what is said of one that is nowhere.
+async fn billed<'a>(broker: &Broker, caller: Result<Caller, ApiError>, asked: &'a str) -> Result<Billed<'a>, ApiError> {
+    let refused = match caller.and_then(|caller| Ok((within_account(asked, &caller)?, caller))) {
+        Ok((name, payer)) => return Ok(Billed { name, payer, by: By::Owner }),
+        Err(refused) => refused,
+    };
+    let Some((name, account)) = asked.split_once('.') else { return Err(refused) };
+    let public = broker.publics.find(account, name).await?.ok_or(refused)?;
+    public.count()?;
+    Ok(Billed { name, payer: Caller::on_the_bill_of(account), by: By::Visitor })
+}
+
+/// A call on somebody else's bill: with no say in how it is spent, and told nothing of it.
+async fn visit(
+    broker: &Arc<Broker>,
+    payer: &Caller,
+    ask: Ask,
+    mut parts: Parts,
+    body: Body,
+) -> Result<Response, ApiError> {
+    if Preferences::read(&parts.headers, SystemTime::now())? != Preferences::default() {
+        return Err(ApiError::malformed(
+            "a public function is called as its owner defined it: without preferences (Merit-*)",
+        ));
+    }
+    // The cost is told as a trailer to who asks for one.
+    parts.headers.remove(header::TE);
+    let admitted = admit(broker, payer, &parts.headers).await.map_err(to_a_visitor)?;
+    let (_reading, body) = read_unproven(broker, &parts, body).await?;
+    let payload = payload(broker, &ask, &parts, body.into()).await?;
+    let invocation = invocation(admitted, payer, ask, &parts, payload);
+    let answered = invoke_call(broker, invocation).await.map_err(to_a_visitor)?;
+    if answered.outcome != Outcome::Ok {
+        return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "function_failed", "the function failed"));
+    }
+    let mut response = respond(answered, &parts.headers);
+    let headers = response.headers_mut();
+    RECEIPT.iter().for_each(|name| drop(headers.remove(*name)));
+    Ok(response)
+}
+
+/// What a visitor reads of an error: what it did wrong itself as it is, and nothing of the owner's means and providers.
+fn to_a_visitor(error: ApiError) -> ApiError {
+    let (status, code, message) = match (error.status.as_u16(), error.code.as_str()) {
+        (400 | 408 | 413 | 501, _) => return error,
+        (429, "rate_limited") => (error.status, "rate_limited", "the function gets more calls a second than its limit"),
+        (500 | 502, _) => (StatusCode::BAD_GATEWAY, "provider_failed", "the function could not be reached"),
+        (504, _) => (error.status, "timeout", "the function did not answer in time"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the function cannot be called at present"),
+    };
+    let told = ApiError::new(status, code, message);
+    ApiError { retry_after_s: error.retry_after_s.or(told.retry_after_s), ..told }
 }
 
 /// The name without its namespace, which is the caller's account.

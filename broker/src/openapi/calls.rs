@@ -187,6 +187,10 @@ fn openfaas(id: &'static str, summary: &str) -> Operation {
 pub(crate) fn openfaas_invoke() -> Operation {
     openfaas("openfaas_invoke", "Invoke a function")
         .path("name", text(), "`name`, or `name.namespace` where the namespace is the account.")
+        .describe(
+            "A function that its definition makes `public` is called by anybody, also without a key, as `name.account`, on that \
+             account's bill. Such a caller sets no preferences and is told no cost.",
+        )
         .header("X-Call-Id", like(CALL_ID, "7f3c"), "Made if absent, and told.")
         .with_preferences()
         .takes_payload()

@@ -102,6 +102,7 @@ fn definition() -> Shape {
             ("budgets", list(budget())),
             ("deployments", list(deployment())),
             ("module", nullable(text())),
+            ("public", nullable(object([("requests_per_second", range(1, 10_000))], []))),
         ],
     )
 }

@@ -78,6 +78,7 @@ fn function() -> Shape {
             ("weights", map(map(any()))),
             ("deployments", list(deployment())),
             ("running", count()),
+            ("public", nullable(object([("requests_per_second", count())], []))),
         ],
         [],
     )

@@ -1,21 +1,23 @@
 //! One attempt at a provider: sends the request, reads the answer or its beginning, and says what became of it.
 //!
 //! What cannot have arrived is *not sent*; what may have arrived and was not answered is *unknown*. Follows no redirect.
+//! By https the handshake decides between HTTP/1.1 and HTTP/2, of which one connection carries many calls.
 
 mod answer;
+mod streams;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use merit_adapters::{Answer, Passed, agent, http as plain};
 use merit_proto::v1::{Adapter, Grant, NotSent};
 use merit_terms::{Outcome, Time};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::CertificateDer;
 
 use crate::addresses::{Connector, Policy, Trust, connector};
 use crate::dispatch::Input;
@@ -23,6 +25,7 @@ use crate::payload::{Outgoing, Payload};
 
 use answer::{Began, read};
 pub(crate) use answer::{FunctionAnswer, Next, Streams, Wanted};
+use streams::{Unprocessed, unprocessed};
 
 /// How long a provider may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -30,6 +33,11 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const ANSWER_GRACE: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept: shorter than agents keep theirs.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a connection of HTTP/2 with calls on it may say nothing before it is asked whether it lives, and then until it is
+/// given up: one that is dead would take all calls with it.
+const SILENT_MAX: Duration = Duration::from_secs(10);
+const LIVES_WITHIN: Duration = Duration::from_secs(5);
 
 type Connections = Client<HttpsConnector<Connector>, Outgoing>;
 
@@ -88,9 +96,9 @@ pub(crate) enum Came {
 }
 
 impl Upstream {
-    /// Connects by this policy, over TLS by the roots that the machine trusts.
-    pub(crate) fn new(policy: Policy) -> Result<Upstream, rustls::Error> {
-        let (policy, tls) = (Arc::new(policy), tls()?);
+    /// Connects by this policy, over TLS by the roots that the machine trusts and by `authorities`.
+    pub(crate) fn new(policy: Policy, authorities: Vec<CertificateDer<'static>>) -> Result<Upstream, rustls::Error> {
+        let (policy, tls) = (Arc::new(policy), tls::client(authorities)?);
         let connections = |trust| {
             let connector = connector(policy.clone(), trust, |http| {
                 http.enforce_http(false);
@@ -106,6 +114,9 @@ impl Upstream {
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE_MAX)
                 .pool_max_idle_per_host(1024)
+                .timer(TokioTimer::new())
+                .http2_keep_alive_interval(SILENT_MAX)
+                .http2_keep_alive_timeout(LIVES_WITHIN)
                 .build(connector)
         };
         Ok(Upstream { trusted: connections(Trust::Operator), others: connections(Trust::Anybody) })
@@ -148,11 +159,20 @@ impl Upstream {
             true => Came::Nothing(Input::NotSent { why: NotSent::Failed, reason }),
             false => withdrawn(reason),
         };
-        let request = match request(grant, call, until.deadline()) {
-            Ok(request) => request,
+        let shaped = || request(grant, call, until.deadline());
+        let (request, connections) = match shaped() {
+            Ok(request) => (request, self.connections(grant)),
             Err(reason) => return withdrawn(reason),
         };
-        let response = match self.connections(grant).request(request).await {
+        let mut sent = connections.request(request).await;
+        // A server that goes away took nothing of it; a new connection finds it, or another in its place.
+        if sent.as_ref().is_err_and(|error| unprocessed(error) == Some(Unprocessed::GoesAway))
+            && !call.payload.is_spent()
+            && let Ok(request) = shaped()
+        {
+            sent = connections.request(request).await;
+        }
+        let response = match sent {
             Ok(response) => response,
             Err(error) if error.is_connect() => {
                 return not_sent(format!("no connection to the provider: {}", cause(&error)));
@@ -161,6 +181,15 @@ impl Upstream {
             Err(_) if call.payload.fault().is_some() => {
                 let reason = "the payload could not be sent whole".to_owned();
                 return Came::Nothing(Input::Unknown { fault: false, reason });
+            }
+            Err(error) if let Some(why) = unprocessed(&error) => {
+                let reason = format!("the provider took nothing of it: {}", cause(&error));
+                return match why {
+                    Unprocessed::Refused if is_own_place => {
+                        Came::Nothing(Input::NotSent { why: NotSent::Busy, reason })
+                    }
+                    Unprocessed::Refused | Unprocessed::GoesAway => not_sent(reason),
+                };
             }
             Err(error) => {
                 let reason = format!("the connection to the provider broke: {}", cause(&error));
@@ -182,21 +211,6 @@ impl Upstream {
             }
         }
     }
-}
-
-/// Providers' certificates are checked by the roots that the machine trusts; a machine that trusts nobody calls no https.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let builder = || {
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()
-    };
-    let trusted = match builder()?.with_native_roots() {
-        Ok(trusted) => trusted,
-        Err(error) => {
-            tracing::warn!(%error, "this machine trusts no certificates: providers at https:// are not called");
-            builder()?.with_root_certificates(RootCertStore::empty())
-        }
-    };
-    Ok(trusted.with_no_client_auth())
 }
 
 /// Until when an attempt may go on.

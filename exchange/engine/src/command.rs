@@ -300,6 +300,10 @@ pub struct FunctionSettings {
     pub limits: Limits,
     /// At most one a period.
     pub budgets: Vec<Budget>,
+    /// How many calls a second brokers take of callers who show no key, or another account's; its own account pays for them.
+    /// None: no calls of others. The engine keeps it and decides nothing by it.
+    #[serde(default)]
+    pub public_per_second: Option<u32>,
 }
 
 /// Which providers may run a function; only they get its module and payloads.

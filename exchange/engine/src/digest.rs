@@ -323,6 +323,11 @@ impl Engine {
                 entity.text(alias.as_str()).int(canary.revision).int(canary.weight)
             }),
         };
+        // As if it were not there where nothing is public: states of before have the digests that they had.
+        let entity = match settings.public_per_second {
+            None => entity,
+            Some(rate) => entity.text("public").int(rate),
+        };
         let revisions = function.revisions.iter().enumerate();
         let revisions = revisions.map(move |(number, revision)| self.revision_hash(function, number as u64, revision));
         std::iter::once(entity.hash()).chain(revisions)

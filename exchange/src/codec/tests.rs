@@ -143,6 +143,7 @@ fn put_function(audience: Audience) -> Command {
             labels: labels(),
             limits: limits(),
             budgets: budgets(),
+            public_per_second: Some(5),
         },
     }))
 }

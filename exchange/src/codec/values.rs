@@ -98,6 +98,7 @@ pub(crate) fn settings_to_proto(settings: &engine::FunctionSettings) -> v1::Func
         labels: settings.labels.clone(),
         limits: Some((&settings.limits).into()),
         budgets: settings.budgets.iter().map(Into::into).collect(),
+        public_per_second: settings.public_per_second,
     }
 }
 
@@ -117,6 +118,7 @@ pub(crate) fn settings_from_proto(settings: v1::FunctionSettings) -> Result<engi
         labels: settings.labels,
         limits: settings.limits.as_ref().map(TryInto::try_into).transpose()?.unwrap_or_default(),
         budgets: settings.budgets.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        public_per_second: settings.public_per_second,
     })
 }
 

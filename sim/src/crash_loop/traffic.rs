@@ -149,6 +149,7 @@ impl Traffic {
             labels: BTreeMap::new(),
             limits: Limits::default(),
             budgets,
+            public_per_second: self.one_in(4).then_some(5),
         };
         Some(PutFunction { account, name, code, settings })
     }

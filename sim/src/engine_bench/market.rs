@@ -151,6 +151,7 @@ impl BenchMarket {
             labels: BTreeMap::new(),
             limits: Limits::default(),
             budgets: budgets(),
+            public_per_second: None,
         };
         let put = PutFunction { account: self.account, name: name.parse()?, code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {

@@ -112,6 +112,7 @@ impl World {
             labels: BTreeMap::new(),
             limits: Limits::default(),
             budgets: Vec::new(),
+            public_per_second: None,
         };
         let put = PutFunction { account, name: function.name.clone(), code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {

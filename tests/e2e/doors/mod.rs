@@ -1,10 +1,16 @@
 //! The front doors by the clients that they are for, in a market that asks for keys.
 
+mod blame;
 mod bounds;
+mod broken;
+mod every_answer;
 mod function_server;
+mod http2;
 mod lambda;
 mod openfaas;
 mod others;
+mod public;
+mod rotation;
 mod smuggling;
 mod streaming;
 mod tls;
@@ -52,6 +58,11 @@ impl Key {
 impl Secured {
     /// All in one process, with an operator's key made in the directory before.
     pub(crate) async fn start() -> Secured {
+        Secured::start_with(&[]).await
+    }
+
+    /// The same with these arguments as well.
+    pub(crate) async fn start_with(more: &[&str]) -> Secured {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data").display().to_string();
         let create =
@@ -71,7 +82,7 @@ impl Secured {
             "--grpc",
             "127.0.0.1:0",
         ];
-        let process = Process::start(&up, &dir.path().join("up.log")).await;
+        let process = Process::start(&[&up[..], more].concat(), &dir.path().join("up.log")).await;
         Secured { market: Market::of(vec![process], dir), operator }
     }
 

@@ -28,7 +28,7 @@ const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
 /// In the order in which they are tried; what an operator's key really does comes last.
-const ROWS: [Row; 56] = [
+const ROWS: [Row; 57] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
@@ -49,6 +49,8 @@ const ROWS: [Row; 56] = [
     row("POST", "/function/{function}", "", CLIENTS),
     row("POST", "/function/{function}/", "", CLIENTS),
     row("POST", "/function/{function}/path", "", CLIENTS),
+    // In the namespace of its account; it is not public.
+    row("POST", "/function/{function}.{account}", "", [401, 404, 404, 404]),
     row("POST", "/async-function/{function}", "", [401, 501, 501, 501]),
     row("POST", "/async-function/{function}/path", "", [401, 501, 501, 501]),
     row("GET", "/system/functions", "", [401, 200, 403, 200]),

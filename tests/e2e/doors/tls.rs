@@ -20,7 +20,7 @@ use crate::market::Market;
 use crate::process::{Process, eventually, merit};
 
 /// Writes a certificate for `localhost`, its own CA, and its key.
-fn certificate(directory: &Path) {
+pub(super) fn certificate(directory: &Path) {
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     std::fs::write(directory.join("key.pem"), key.serialize_pem()).unwrap();

@@ -15,6 +15,9 @@ pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> R
     Refusal::Invalid { field: field.into(), message: message.into() }
 }
 
+/// The most calls a second that a definition may open to everybody: what one broker can serve.
+const PUBLIC_PER_SECOND_MAX: u32 = 10_000;
+
 /// Why an operator does something is said in so many bytes.
 const REASON_MAX_BYTES: usize = 256;
 
@@ -75,6 +78,11 @@ pub(super) fn check_function(command: &PutFunction) -> Result<(), Refusal> {
     }
     if settings.max_concurrency == Some(0) {
         return Err(invalid("max_concurrency", "0 would let nothing run; leave it out for no limit"));
+    }
+    if settings.public_per_second.is_some_and(|rate| !(1..=PUBLIC_PER_SECOND_MAX).contains(&rate)) {
+        let message =
+            format!("1 to {PUBLIC_PER_SECOND_MAX} calls a second; leave it out for a function that is not public");
+        return Err(invalid("public.requests_per_second", message));
     }
     check_texts("environment", &code.environment)?;
     check_texts("labels", &settings.labels)?;

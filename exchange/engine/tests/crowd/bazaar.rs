@@ -149,6 +149,7 @@ impl Bazaar {
                 labels: BTreeMap::new(),
                 limits: Limits::default(),
                 budgets: Vec::new(),
+                public_per_second: None,
             },
         }))
     }

@@ -105,6 +105,7 @@ pub(crate) fn settings() -> FunctionSettings {
         labels: BTreeMap::new(),
         limits: Limits::default(),
         budgets: Vec::new(),
+        public_per_second: None,
     }
 }
 

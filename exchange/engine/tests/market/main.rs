@@ -22,6 +22,7 @@ mod offers;
 mod predictions;
 mod prices;
 mod providers;
+mod public;
 mod quotas;
 mod sessions;
 mod sweeps;

@@ -161,6 +161,7 @@ fn check(put: &PutFunction) -> Result<(), Refusal> {
         ("memory_mb", code.memory_mb == 0 || code.memory_mb > MEMORY_MAX_MB),
         ("timeout_ms", code.timeout_ms == 0 || code.timeout_ms > TIMEOUT_MAX_MS),
         ("max_concurrency", settings.max_concurrency == Some(0)),
+        ("public.requests_per_second", settings.public_per_second.is_some_and(|rate| rate == 0 || rate > 10_000)),
     ])?;
     check_texts("environment", &code.environment)?;
     check_texts("labels", &settings.labels)?;

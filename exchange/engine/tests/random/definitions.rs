@@ -112,6 +112,7 @@ impl World {
             labels: BTreeMap::new(),
             limits: if self.one_in(8) { self.limits() } else { Limits::default() },
             budgets: if self.one_in(4) { self.budgets() } else { Vec::new() },
+            public_per_second: self.one_in(4).then(|| self.one_of(&[1, 7, 10_000])),
         }
     }
 
@@ -147,6 +148,7 @@ impl World {
             6 => put.settings.audience = Audience::Listed(vec![name("provider", 1); 65]),
             7 => put.settings.markets = vec!["*/*".parse().unwrap(); 65],
             8 => put.settings.labels = BTreeMap::from([("team".to_owned(), "x".repeat(4_096))]),
+            10 => put.settings.public_per_second = Some(self.one_of(&[0, 10_001])),
             9 => put.code.environment = BTreeMap::from([(String::new(), String::new())]),
             _ => {}
         }

@@ -1,0 +1,51 @@
+//! The secret that a rotated key had before, at the doors: by every kind of credentials it is good until its time is over.
+
+use http::Method;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::{Key, Secured, succeeds};
+use crate::market::sample;
+use crate::process::eventually;
+
+/// How the secret is shown: curl's arguments for it, and the path that is asked for.
+async fn is_taken(secured: &Secured, arguments: &[&str], path: &str) -> bool {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--data", "1"]).args(arguments);
+    curl.arg(format!("{}{path}", secured.market.http)).kill_on_drop(true);
+    match succeeds(curl).await.as_str() {
+        "200" => true,
+        "401" | "403" => false,
+        other => panic!("{arguments:?}: {other}"),
+    }
+}
+
+/// Whether it is taken as bearer, Basic, AWS signature and Merit-Key.
+async fn taken(secured: &Secured, key: &Key) -> [bool; 4] {
+    let (pair, own) = (format!("{}:{}", key.id, key.secret), "/v1/functions/echo/invocations");
+    let [bearer, merit] = [format!("Authorization: {}", key.bearer()), format!("Merit-Key: {}", key.text())];
+    let signed = ["--user", &pair, "--aws-sigv4", "aws:amz:us-east-1:lambda"];
+    [
+        is_taken(secured, &["--header", &bearer], own).await,
+        is_taken(secured, &["--user", &pair], own).await,
+        is_taken(secured, &signed, "/2015-03-31/functions/echo/invocations").await,
+        is_taken(secured, &["--header", &merit], own).await,
+    ]
+}
+
+#[tokio::test]
+async fn a_rotated_key_s_secret_before_is_good_until_its_time_is_over() {
+    let secured = Secured::start().await;
+    let _edge = secured.provider("edge", &[]).await;
+    let old = secured.account("team").await;
+    secured.deploy(&old, "echo", sample("echo")).await;
+    assert_eq!(taken(&secured, &old).await, [true; 4]);
+    let rotate = format!("/v1/keys/{}/rotate", old.id);
+    let rotated = secured.operate(Method::POST, &rotate, json!({"keep_previous_ms": 5_000})).await;
+    let new = Key::of(&rotated);
+    assert_ne!(new.secret, old.secret);
+    assert_eq!(taken(&secured, &new).await, [true; 4]);
+    assert_eq!(taken(&secured, &old).await, [true; 4], "as long as asked");
+    eventually("its time is over", || async { (taken(&secured, &old).await == [false; 4]).then_some(()) }).await;
+    assert_eq!(taken(&secured, &new).await, [true; 4], "the new one stays");
+}
