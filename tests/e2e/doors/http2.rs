@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -329,9 +330,11 @@ async fn a_connection_that_died_in_silence_does_not_keep_the_calls_that_come_aft
     define(&secured, &team, "f", false, &["server"]).await;
     assert_eq!(call(&secured, &team, "/fn/f", "").await.text(), "well");
     freeze.notify_waiters();
+    let began = Instant::now();
     let lost = call(&secured, &team, "/fn/f", "").await;
     assert_eq!((lost.status.as_u16(), lost.code()), (502, "provider_failed".to_owned()), "{lost:?}");
     assert_eq!(lost.json()["error"]["details"]["execution"], "unknown", "{lost:?}");
+    assert!(began.elapsed() < Duration::from_secs(40), "its own timeout ended it, not the silence");
     crate::process::eventually("a new connection is made", || async {
         (call(&secured, &team, "/fn/f", "").await.status == 200).then_some(())
     })

@@ -1,5 +1,7 @@
 //! The secret that a rotated key had before, at the doors: by every kind of credentials it is good until its time is over.
 
+use std::time::{Duration, Instant};
+
 use http::Method;
 use serde_json::json;
 use tokio::process::Command;
@@ -40,6 +42,7 @@ async fn a_rotated_key_s_secret_before_is_good_until_its_time_is_over() {
     let old = secured.account("team").await;
     secured.deploy(&old, "echo", sample("echo")).await;
     assert_eq!(taken(&secured, &old).await, [true; 4]);
+    let began = Instant::now();
     let rotate = format!("/v1/keys/{}/rotate", old.id);
     let rotated = secured.operate(Method::POST, &rotate, json!({"keep_previous_ms": 5_000})).await;
     let new = Key::of(&rotated);
@@ -47,5 +50,7 @@ async fn a_rotated_key_s_secret_before_is_good_until_its_time_is_over() {
     assert_eq!(taken(&secured, &new).await, [true; 4]);
     assert_eq!(taken(&secured, &old).await, [true; 4], "as long as asked");
     eventually("its time is over", || async { (taken(&secured, &old).await == [false; 4]).then_some(()) }).await;
+    // Sooner than what a broker keeps of a key is old.
+    assert!(began.elapsed() < Duration::from_secs(40), "it was taken for {:?}", began.elapsed());
     assert_eq!(taken(&secured, &new).await, [true; 4], "the new one stays");
 }
