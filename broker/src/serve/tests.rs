@@ -14,6 +14,7 @@ async fn broker(access: Access) -> Broker {
         access,
         tls: None,
         addresses: Policy::default(),
+        provider_authorities: Vec::new(),
         access_log: 0.0,
     };
     Broker::new(listener, settings).unwrap()

@@ -3,9 +3,10 @@
 //! Reads all that is there, applies it in one turn at the engine, and answers each ask when its answer is due. A stream
 //! that ends leaves its session to one that resumes it.
 
+use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::{FuturesOrdered, Peekable};
 use futures_util::{FutureExt, Stream, StreamExt};
 use merit_engine::{BidEnding, BrokerSession, Command, Engine, Reply};
 use merit_proto::v1;
@@ -77,7 +78,8 @@ impl Exchange {
         told
     }
 
-    async fn serve_broker(&self, caller: Identity, mut incoming: impl Says, outgoing: Outgoing) {
+    async fn serve_broker(&self, caller: Identity, incoming: impl Says, outgoing: Outgoing) {
+        let mut incoming = incoming.peekable();
         let hello = match tokio::time::timeout(HELLO_WITHIN, incoming.next()).await {
             Ok(Some(Ok(v1::BrokerMessage { message: Some(Asked::Hello(hello)) }))) => hello,
             Ok(Some(Err(_)) | None) => return,
@@ -140,7 +142,7 @@ impl Exchange {
         &self,
         session: u64,
         place: &mut Place,
-        incoming: &mut impl Says,
+        incoming: &mut Peekable<impl Says>,
         outgoing: &Outgoing,
     ) -> Status {
         let mut becoming_durable = FuturesOrdered::new();
@@ -240,15 +242,24 @@ fn stands(engine: &Engine, begun: &BrokerSession) -> Stands {
     }
 }
 
-/// Waits for a message, and takes those along that have come with it. May be dropped and called again without a loss.
-async fn all_that_is_there(incoming: &mut impl Says) -> Result<Option<Vec<v1::BrokerMessage>>, Status> {
-    let Some(first) = incoming.next().await.transpose()? else { return Ok(None) };
-    let mut asked = vec![first];
+/// Waits for a message, lets whoever is about to say something say it, and takes all that is there: one turn at the
+/// engine and one batch of the journal for all of it. May be dropped and called again without a loss.
+async fn all_that_is_there(incoming: &mut Peekable<impl Says>) -> Result<Option<Vec<v1::BrokerMessage>>, Status> {
+    if Pin::new(&mut *incoming).peek().await.is_none() {
+        return Ok(None);
+    }
+    // Goes on once the runtime's thread has nothing else to do.
+    tokio::task::yield_now().await;
+    let mut asked = Vec::new();
     // An end is met again by the next call.
     while asked.len() < TURN_MAX
-        && let Some(Some(Ok(next))) = incoming.next().now_or_never()
+        && let Some(Some(next)) = incoming.next().now_or_never()
     {
-        asked.push(next);
+        match next {
+            Ok(next) => asked.push(next),
+            Err(status) if asked.is_empty() => return Err(status),
+            Err(_) => break,
+        }
     }
     Ok(Some(asked))
 }
