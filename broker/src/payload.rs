@@ -29,8 +29,11 @@ const PAUSES_WITHIN: Duration = NEXT_WITHIN;
 const BYTES_A_SECOND_MIN: u64 = 16 << 10;
 
 /// What one caller may have held of bodies at once, and all together.
-const CALLER_MAX_BYTES: usize = 256 << 20;
+const CALLER_MAX_BYTES: usize = 128 << 20;
 const ALL_MAX_BYTES: usize = 512 << 20;
+/// The same of those who call public functions, who take no room from others.
+const VISITOR_MAX_BYTES: usize = 32 << 20;
+const VISITORS_MAX_BYTES: usize = 128 << 20;
 /// A body up to this is not counted: it is hardly more than its connection's own buffer, and those are bounded.
 const UNCOUNTED_MAX_BYTES: usize = 16 << 10;
 
@@ -63,6 +66,11 @@ impl Deref for Held {
 /// What counts bodies that are held.
 pub(crate) fn buffers() -> Shares<Holder> {
     Shares::new(CALLER_MAX_BYTES, ALL_MAX_BYTES)
+}
+
+/// The room for the bodies of visitors.
+pub(crate) fn visitors_buffers() -> Shares<Holder> {
+    Shares::new(VISITOR_MAX_BYTES, VISITORS_MAX_BYTES)
 }
 
 /// Room for one body, taken as it comes.

@@ -105,6 +105,8 @@ pub(crate) struct State {
     pub(crate) lambda_retries: lambda::Retries,
     /// Of bodies that are held.
     pub(crate) buffers: Shares<Holder>,
+    /// The same of visitors of public functions.
+    pub(crate) visitors_buffers: Shares<Holder>,
     subscriptions: Shares<Holder>,
     room: Arc<Semaphore>,
     by_account: Shares<Arc<str>>,
@@ -195,6 +197,7 @@ impl Broker {
             retries: TpsBudget::new(RETRY_MEMORY, RETRIES_A_SECOND, RETRY_RATIO),
             lambda_retries: lambda::Retries::default(),
             buffers: payload::buffers(),
+            visitors_buffers: payload::visitors_buffers(),
             subscriptions: Shares::new(SUBSCRIPTIONS_MAX, ALL_SUBSCRIPTIONS_MAX),
             room: Arc::new(Semaphore::new(INVOCATIONS_MAX)),
             by_account: Shares::new(ACCOUNT_INVOCATIONS_MAX, usize::MAX),

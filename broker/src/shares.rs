@@ -103,28 +103,19 @@ impl<K: Clone + Eq + Hash> Share<K> {
     }
 }
 
-impl<K: Eq + Hash> Share<K> {
-    /// Keeps so much at most, and gives the rest back.
-    pub(crate) fn shrink(&mut self, amount: usize) {
-        let rest = self.amount.saturating_sub(amount);
-        if rest == 0 {
+impl<K: Eq + Hash> Drop for Share<K> {
+    fn drop(&mut self) {
+        if self.amount == 0 {
             return;
         }
-        self.amount -= rest;
         let mut taken = self.shares.lock();
-        taken.all -= rest;
+        taken.all -= self.amount;
         if let Some(of_one) = taken.by_each.get_mut(&self.who) {
-            *of_one -= rest;
+            *of_one -= self.amount;
             if *of_one == 0 {
                 taken.by_each.remove(&self.who);
             }
         }
-    }
-}
-
-impl<K: Eq + Hash> Drop for Share<K> {
-    fn drop(&mut self) {
-        self.shrink(0);
     }
 }
 
@@ -148,8 +139,6 @@ mod tests {
         assert!(shares.take(2, 10).is_ok(), "another has its own");
         drop(first);
         assert!(shares.take(1, 5).is_ok());
-        second.shrink(2);
-        assert!(shares.take(1, 8).is_ok() && shares.take(1, 9).is_err(), "what is not needed is given back");
         drop(second);
         assert!(shares.lock().by_each.is_empty() && shares.lock().all == 0, "nobody is kept who holds nothing");
     }

@@ -43,7 +43,7 @@ async fn stopped_while(waits_ms: &'static str, timeout_ms: u32) -> (Market, Proc
 
 #[tokio::test]
 async fn what_runs_ends_and_nothing_new_is_taken() {
-    let (mut market, _edge, called) = stopped_while("4000", 10_000).await;
+    let (mut market, _edge, called) = stopped_while("8000", 20_000).await;
     let address = market.http.trim_start_matches("http://").to_owned();
     eventually("no connection is taken", || async { TcpStream::connect(&address).await.is_err().then_some(()) }).await;
     assert!(!called.is_finished(), "it still runs");

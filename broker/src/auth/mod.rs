@@ -20,7 +20,6 @@ use axum::extract::{FromRequestParts, Request};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, header};
 use serde_json::json;
@@ -35,7 +34,7 @@ pub(crate) use keys::Keys;
 pub(crate) use publics::Publics;
 pub(crate) use rates::Rates;
 use sigv4::{SignatureError, Signed};
-pub(crate) use unproven::{Reading, Unproven};
+pub(crate) use unproven::Unproven;
 
 /// The account of a call without credentials on keyless loopback.
 pub(crate) const DEV: &str = "dev";
@@ -293,7 +292,13 @@ async fn by_signature(state: &State, signed: Signed, request: Request) -> Result
     signed.check_time(now.as_secs())?;
     let key = state.keys.find(&signed.key).await?;
     let (parts, body) = request.into_parts();
-    let (_reading, body) = read_unproven(state, &parts, body).await?;
+    let peer = parts.extensions.get::<SocketAddr>().copied();
+    let length = HttpBody::size_hint(&body).exact().and_then(|length| usize::try_from(length).ok());
+    let held = length.unwrap_or(PAYLOAD_MAX_BYTES).min(PAYLOAD_MAX_BYTES);
+    let _reading = state.unproven.begin(peer.map(|peer| peer.ip()), held)?;
+    let reading = tokio::time::timeout(UNPROVEN_WITHIN, Payload::read_unproven(body, PAYLOAD_MAX_BYTES));
+    let unread = |error| CredentialError::Payload(Box::new(error));
+    let body = reading.await.unwrap_or_else(|_| Err(PayloadFault::TooSlow.error(PAYLOAD_MAX_BYTES))).map_err(unread)?;
     let host = origin::host(&parts.uri, &parts.headers).unwrap_or_default();
     let signed_request = sigv4::Request {
         method: parts.method.as_str(),
@@ -308,23 +313,6 @@ async fn by_signature(state: &State, signed: Signed, request: Request) -> Result
         previous => signed.check(&signed_request, previous),
     })?;
     Ok((keys::caller(&key)?, Request::from_parts(parts, Body::from(body))))
-}
-
-/// The whole payload of who has not proven who it is, within what is held for such, and in time.
-pub(crate) async fn read_unproven(
-    state: &State,
-    parts: &Parts,
-    body: Body,
-) -> Result<(Reading, Bytes), CredentialError> {
-    let peer = parts.extensions.get::<SocketAddr>().copied();
-    let length = HttpBody::size_hint(&body).exact().and_then(|length| usize::try_from(length).ok());
-    let held = length.unwrap_or(PAYLOAD_MAX_BYTES).min(PAYLOAD_MAX_BYTES);
-    let mut reading = state.unproven.begin(peer.map(|peer| peer.ip()), held)?;
-    let read = tokio::time::timeout(UNPROVEN_WITHIN, Payload::read_unproven(body, PAYLOAD_MAX_BYTES)).await;
-    let body = read.unwrap_or_else(|_| Err(PayloadFault::TooSlow.error(PAYLOAD_MAX_BYTES)));
-    let body = body.map_err(|error| CredentialError::Payload(Box::new(error)))?;
-    reading.shrink(body.len());
-    Ok((reading, body))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, CredentialError> {

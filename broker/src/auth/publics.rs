@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use merit_proto::v1::registry_client::RegistryClient;
 use merit_proto::{Transport, v1};
+use tokio::sync::Semaphore;
 
 use super::rates::Limiter;
 use crate::error::ApiError;
@@ -16,8 +17,12 @@ use crate::exchange::answer;
 
 /// How old what is known of a function may be.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
-/// Functions kept; at one more all are forgotten.
+/// Functions kept; at one more those are forgotten that are not called any more.
 const FUNCTIONS_MAX: usize = 10_000;
+/// How many are asked for at once, so that whoever makes names up keeps the exchange from nothing else.
+const ASKED_MAX: usize = 32;
+/// How long one waits to be asked for.
+const ASKED_WITHIN: Duration = Duration::from_secs(1);
 
 /// An account, and the name of a function of its.
 type Named = (String, String);
@@ -27,6 +32,7 @@ type Named = (String, String);
 pub(crate) struct Publics {
     registry: RegistryClient<Transport>,
     known: Arc<Mutex<HashMap<Named, Known>>>,
+    asks: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
@@ -48,7 +54,11 @@ impl Public {
 
 impl Publics {
     pub(crate) fn new(transport: Transport) -> Publics {
-        Publics { registry: RegistryClient::new(transport), known: Arc::default() }
+        Publics {
+            registry: RegistryClient::new(transport),
+            known: Arc::default(),
+            asks: Arc::new(Semaphore::new(ASKED_MAX)),
+        }
     }
 
     /// The function, if it is public.
@@ -66,11 +76,14 @@ impl Publics {
     }
 
     async fn ask(&self, (account, name): &Named) -> Result<Option<u32>, ApiError> {
+        let Ok(Ok(_permit)) = tokio::time::timeout(ASKED_WITHIN, self.asks.acquire()).await else {
+            return Err(ApiError::overloaded("too many functions are looked for at present; try again shortly"));
+        };
         let request = v1::GetFunctionRequest { account: account.clone(), name: name.clone() };
         match answer(self.registry.clone().get_function(request)).await {
             Ok(function) => Ok(function.settings.and_then(|settings| settings.public_per_second)),
             // It is nowhere, or no name at all.
-            Err(error) if error.status.is_client_error() => Ok(None),
+            Err(error) if matches!(error.status.as_u16(), 400 | 404 | 422) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -82,8 +95,9 @@ impl Publics {
             functions.remove(&named);
             return None;
         };
-        if functions.len() >= FUNCTIONS_MAX {
-            functions.clear();
+        // A limiter of which nothing was asked for so long has nothing to remember.
+        if functions.len() >= FUNCTIONS_MAX && !functions.contains_key(&named) {
+            functions.retain(|_, known| known.at.elapsed() < KNOWN_FOR);
         }
         let limiter = match functions.get(&named) {
             Some(before) if before.rate == rate => before.limiter.clone(),

@@ -62,7 +62,7 @@ enum Chunk {
     /// In a chunk, of which so many bytes are left, its end of line included.
     Part(u64),
     /// In the lines after the last chunk.
-    Trailers { line_is_empty: bool },
+    Trailers { line_is_empty: bool, after_cr: bool },
 }
 
 /// How the end of a body is found.
@@ -173,15 +173,17 @@ impl Chunk {
     fn after(self, byte: u8) -> Option<Chunk> {
         let digit = char::from(byte).to_digit(16);
         Some(match (self, byte) {
-            (Chunk::Size(0) | Chunk::Extension(0), b'\n') => Chunk::Trailers { line_is_empty: true },
+            (Chunk::Size(0) | Chunk::Extension(0), b'\n') => Chunk::Trailers { line_is_empty: true, after_cr: false },
             (Chunk::Size(size) | Chunk::Extension(size), b'\n') => Chunk::Part(size.saturating_add(2)),
             (Chunk::Size(size), _) => match digit {
                 Some(digit) => Chunk::Size(size.saturating_mul(16).saturating_add(digit.into())),
                 None => Chunk::Extension(size),
             },
-            (Chunk::Trailers { line_is_empty: true }, b'\n') => return None,
-            (Chunk::Trailers { .. }, b'\n') => Chunk::Trailers { line_is_empty: true },
-            (Chunk::Trailers { line_is_empty }, _) => Chunk::Trailers { line_is_empty: line_is_empty && byte == b'\r' },
+            // A line of a trailer ends by both, as the parser has it; either alone is part of it.
+            (Chunk::Trailers { line_is_empty: true, after_cr: true }, b'\n') => return None,
+            (Chunk::Trailers { after_cr: true, .. }, b'\n') => Chunk::Trailers { line_is_empty: true, after_cr: false },
+            (Chunk::Trailers { line_is_empty, .. }, b'\r') => Chunk::Trailers { line_is_empty, after_cr: true },
+            (Chunk::Trailers { .. }, _) => Chunk::Trailers { line_is_empty: false, after_cr: false },
             (within, _) => within,
         })
     }
@@ -289,6 +291,7 @@ mod tests {
         check(&[("POST / HTTP/1.1\r\n\r\n", Framing::Length(30), "GET / HTTP/1.1\r\nHost: a\r\n\r\n..."), GET]);
         let post = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         check(&[(post, Framing::Chunks, "0\r\n\r\n"), GET]);
+        check(&[(post, Framing::Chunks, "0\r\nA: b\n\nX\nP: 1\nQ: 2\r\n\r\n"), GET]);
         check(&[
             (post, Framing::Chunks, "5\r\nhello\r\n00A;b=\"c\"\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\nA: b\r\n\r\n"),
             GET,

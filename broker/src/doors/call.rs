@@ -46,11 +46,17 @@ pub(super) struct Admitted {
 
 /// Refuses what needs no payload to be refused, and counts the call.
 pub(super) async fn admit(broker: &Broker, caller: &Caller, headers: &HeaderMap) -> Result<Admitted, ApiError> {
+    let admitted = admit_again(caller, headers)?;
+    broker.rates.count(&caller.account).await?;
+    Ok(admitted)
+}
+
+/// The same of a call that was counted before.
+pub(super) fn admit_again(caller: &Caller, headers: &HeaderMap) -> Result<Admitted, ApiError> {
     let received = Instant::now();
     refuse_what_waits(headers)?;
     let preferences = Preferences::read(headers, SystemTime::now())?;
     caller.must_call()?;
-    broker.rates.count(&caller.account).await?;
     Ok(Admitted { received, preferences })
 }
 

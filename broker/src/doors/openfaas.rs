@@ -17,19 +17,20 @@ use merit_terms::Outcome;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Ask, admit, invocation, pass, payload, respond};
+use super::call::{Ask, admit, invocation, pass, respond};
 use super::functions::{all, must_find};
 use super::native::passed_through;
 use super::target;
-use crate::STREAMED_MAX_BYTES;
-use crate::auth::{Caller, read_unproven};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{Called, Path, Query};
-use crate::invoke::{WhenGone, invoke as invoke_call};
+use crate::invoke::{Receipt, WhenGone, invoke as invoke_call};
 use crate::metrics::Door;
+use crate::payload::{Payload, Room};
 use crate::preferences::Preferences;
 use crate::serve::State as Broker;
 use crate::upstream::Wanted;
+use crate::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 const START_TIME: HeaderName = HeaderName::from_static("x-start-time");
@@ -133,7 +134,12 @@ enum By {
 /// The caller's own function, or a public one of the account that is named. Of one that is neither public nor the caller's is
 /// said what is said of one that is nowhere.
 async fn billed<'a>(broker: &Broker, caller: Result<Caller, ApiError>, asked: &'a str) -> Result<Billed<'a>, ApiError> {
-    let refused = match caller.and_then(|caller| Ok((within_account(asked, &caller)?, caller))) {
+    let own = |caller: Caller| {
+        let name = within_account(asked, &caller)?;
+        caller.must_call()?;
+        Ok((name, caller))
+    };
+    let refused = match caller.and_then(own) {
         Ok((name, payer)) => return Ok(Billed { name, payer, by: By::Owner }),
         Err(refused) => refused,
     };
@@ -159,12 +165,18 @@ async fn visit(
     // The cost is told as a trailer to who asks for one.
     parts.headers.remove(header::TE);
     let admitted = admit(broker, payer, &parts.headers).await.map_err(to_a_visitor)?;
-    let (_reading, body) = read_unproven(broker, &parts, body).await?;
-    let payload = payload(broker, &ask, &parts, body.into()).await?;
+    let room = Room::new(&broker.visitors_buffers, &parts);
+    let payload = Payload::Whole(Payload::read_whole(body, PAYLOAD_MAX_BYTES, room).await?);
     let invocation = invocation(admitted, payer, ask, &parts, payload);
     let answered = invoke_call(broker, invocation).await.map_err(to_a_visitor)?;
-    if answered.outcome != Outcome::Ok {
-        return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "function_failed", "the function failed"));
+    let error = match answered.outcome {
+        Outcome::Ok => None,
+        Outcome::Timeout => Some((StatusCode::GATEWAY_TIMEOUT, "timeout", "the function did not end in time")),
+        _ => Some((StatusCode::INTERNAL_SERVER_ERROR, "function_failed", "the function failed")),
+    };
+    if let Some((status, code, message)) = error {
+        let Receipt { invocation, overhead, .. } = answered.receipt;
+        return Err(ApiError::new(status, code, message).about(invocation).added(overhead));
     }
     let mut response = respond(answered, &parts.headers);
     let headers = response.headers_mut();
@@ -177,12 +189,14 @@ fn to_a_visitor(error: ApiError) -> ApiError {
     let (status, code, message) = match (error.status.as_u16(), error.code.as_str()) {
         (400 | 408 | 413 | 501, _) => return error,
         (429, "rate_limited") => (error.status, "rate_limited", "the function gets more calls a second than its limit"),
-        (500 | 502, _) => (StatusCode::BAD_GATEWAY, "provider_failed", "the function could not be reached"),
+        (500 | 502, _) => (StatusCode::BAD_GATEWAY, "provider_failed", "the function did not answer"),
         (504, _) => (error.status, "timeout", "the function did not answer in time"),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the function cannot be called at present"),
     };
     let told = ApiError::new(status, code, message);
-    ApiError { retry_after_s: error.retry_after_s.or(told.retry_after_s), ..told }
+    let retry_after_s = error.retry_after_s.or(told.retry_after_s);
+    let ApiError { invocation_id, overhead_us, execution, .. } = error;
+    ApiError { retry_after_s, invocation_id, overhead_us, execution, ..told }
 }
 
 /// The name without its namespace, which is the caller's account.

@@ -11,6 +11,7 @@ use hyper::body::{Body, Incoming};
 use merit_adapters::Report;
 use merit_terms::Outcome;
 
+use super::streams::Place;
 use super::{Came, Until};
 use crate::dispatch::Input;
 use crate::payload::Payload;
@@ -62,6 +63,7 @@ pub(super) struct Began {
     pub(super) report: Report,
     pub(super) until: Until,
     pub(super) payload: Payload,
+    pub(super) place: Option<Place>,
 }
 
 /// An answer of which the beginning is there.
@@ -73,6 +75,8 @@ pub(crate) struct Streams {
     bytes: usize,
     max_bytes: usize,
     payload: Payload,
+    /// Given back when it is over.
+    _place: Option<Place>,
 }
 
 /// The next part of an answer that streams.
@@ -130,14 +134,14 @@ pub(super) async fn read(began: Began, mut body: Incoming, wanted: Wanted) -> Ca
         };
     let first = if more.is_empty() { first } else { more.freeze() };
     let bytes = first.len();
-    let Began { status, headers, report, until, payload } = began;
+    let Began { status, headers, report, until, payload, place } = began;
     if is_whole {
         let input = executed(&report, until, bytes);
         let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
         return Came::Whole(input, Box::new(answer));
     }
     let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
-    Came::Streams(Box::new(Streams { answer, rest: body, until, bytes, max_bytes, payload }))
+    Came::Streams(Box::new(Streams { answer, rest: body, until, bytes, max_bytes, payload, _place: place }))
 }
 
 impl Streams {

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -25,7 +26,7 @@ use crate::payload::{Outgoing, Payload};
 
 use answer::{Began, read};
 pub(crate) use answer::{FunctionAnswer, Next, Streams, Wanted};
-use streams::{Unprocessed, unprocessed};
+use streams::{SharedConnections, Unprocessed, unprocessed};
 
 /// How long a provider may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -39,6 +40,12 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const SILENT_MAX: Duration = Duration::from_secs(10);
 const LIVES_WITHIN: Duration = Duration::from_secs(5);
 
+/// How much of one answer may come over HTTP/2 before its caller reads.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// Of all answers of a connection together: never less than its streams may, so that a caller who does not read holds up no
+/// other. The largest that there is (RFC 9113, section 6.9.1).
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
 type Connections = Client<HttpsConnector<Connector>, Outgoing>;
 
 /// Connections to providers, kept open and shared.
@@ -47,6 +54,7 @@ pub(crate) struct Upstream {
     /// To endpoints that the operator vouches for; never used for others.
     trusted: Connections,
     others: Connections,
+    shared: SharedConnections,
 }
 
 /// What is sent with every attempt.
@@ -117,9 +125,15 @@ impl Upstream {
                 .timer(TokioTimer::new())
                 .http2_keep_alive_interval(SILENT_MAX)
                 .http2_keep_alive_timeout(LIVES_WITHIN)
+                .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .build(connector)
         };
-        Ok(Upstream { trusted: connections(Trust::Operator), others: connections(Trust::Anybody) })
+        Ok(Upstream {
+            trusted: connections(Trust::Operator),
+            others: connections(Trust::Anybody),
+            shared: SharedConnections::default(),
+        })
     }
 
     /// Those for the call of a grant: what is said of an endpoint holds for no other place that a target names.
@@ -129,7 +143,7 @@ impl Upstream {
     }
 
     /// Sends one attempt and waits for its answer or what begins it, at most `within` and at most the lease's timeout.
-    /// Dropping it closes the connection, by which the provider is told that nobody waits.
+    /// Dropping it closes the connection, or the stream of HTTP/2, by which the provider is told that nobody waits.
     pub(crate) async fn send(&self, grant: &Grant, call: &Call, within: Option<Duration>) -> Came {
         let started = Instant::now();
         if within == Some(Duration::ZERO) {
@@ -164,6 +178,15 @@ impl Upstream {
             Ok(request) => (request, self.connections(grant)),
             Err(reason) => return withdrawn(reason),
         };
+        let is_tls = request.uri().scheme() == Some(&Scheme::HTTPS);
+        let server = request.uri().authority().filter(|_| is_tls).cloned();
+        let place = match server.as_ref().map(|server| self.shared.begin(server)).transpose() {
+            Ok(place) => place.flatten(),
+            Err(_) => {
+                let reason = "as many calls as one connection of HTTP/2 takes are under way there".to_owned();
+                return Came::Nothing(Input::NotSent { why: NotSent::Busy, reason });
+            }
+        };
         let mut sent = connections.request(request).await;
         // A server that goes away took nothing of it; a new connection finds it, or another in its place.
         if sent.as_ref().is_err_and(|error| unprocessed(error) == Some(Unprocessed::GoesAway))
@@ -196,6 +219,9 @@ impl Upstream {
                 return Came::Nothing(Input::Unknown { fault: is_own_place, reason });
             }
         };
+        if let Some(server) = &server {
+            self.shared.learn(server, response.version());
+        }
         let (head, body) = response.into_parts();
         match understand(grant, &head) {
             Answer::NotSent { busy: true, reason } => Came::Nothing(Input::NotSent { why: NotSent::Busy, reason }),
@@ -207,7 +233,7 @@ impl Upstream {
             Answer::Unknown { fault, reason } => Came::Nothing(Input::Unknown { fault: fault && is_own_place, reason }),
             Answer::Executed { report, status, headers } => {
                 let payload = call.payload.clone();
-                read(Began { status, headers, report, until, payload }, body, call.wanted).await
+                read(Began { status, headers, report, until, payload, place }, body, call.wanted).await
             }
         }
     }

@@ -115,6 +115,25 @@ async fn a_rate_lets_so_many_calls_through_and_refuses_more_in_the_shape_of_each
 }
 
 #[tokio::test]
+async fn an_sdk_s_retry_of_what_ran_is_told_so_whatever_the_rate_and_its_id_is_good_for_nothing_else() {
+    let (secured, _edge, rated) = rated().await;
+    let (lambda, id) = ("/2015-03-31/functions/echo/invocations", [("amz-sdk-invocation-id", "7")]);
+    let first = secured.call_as(&rated, Method::POST, lambda, &id, "").await;
+    assert_eq!(first.status, 200, "{first:?}");
+    until_refused(&secured, &rated, lambda, &[], 200).await;
+    for _ in 0..10 {
+        let again = secured.call_as(&rated, Method::POST, lambda, &id, "").await;
+        assert_eq!(again.status, 200, "{again:?}");
+        assert_eq!(again.header("x-amzn-requestid"), first.header("x-amzn-requestid"), "nothing ran again");
+    }
+    let mut others = Vec::new();
+    for number in 0..200 {
+        others.push(secured.call_as(&rated, Method::POST, lambda, &id, number.to_string()).await.status.as_u16());
+    }
+    assert!(others.contains(&429), "{others:?}");
+}
+
+#[tokio::test]
 async fn quotes_and_dry_runs_count_as_calls() {
     let (secured, _edge, rated) = rated().await;
     let (let_through, refused) = until_refused(&secured, &rated, "/v1/functions/echo/quote", &[], 200).await;

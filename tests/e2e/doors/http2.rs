@@ -181,6 +181,8 @@ enum Way {
     Refuses,
     /// RST_STREAM: INTERNAL_ERROR.
     Resets,
+    /// GOAWAY before it has read anything, as at its limit of connections.
+    GoesAwayAtOnce,
     /// GOAWAY with a last stream below the request's.
     GoesAway,
     /// The same on its first connection; on others it answers.
@@ -197,10 +199,11 @@ type Answered = Option<(&'static str, &'static str)>;
 
 const ELSEWHERE: Answered = Some(("good", "2"));
 
-const TABLE: [(Way, Answered, Answered); 7] = [
+const TABLE: [(Way, Answered, Answered); 8] = [
     (Way::Answers, Some(("bad", "1")), Some(("bad", "1"))),
     (Way::Refuses, ELSEWHERE, ELSEWHERE),
     (Way::Resets, None, ELSEWHERE),
+    (Way::GoesAwayAtOnce, ELSEWHERE, ELSEWHERE),
     (Way::GoesAway, ELSEWHERE, ELSEWHERE),
     (Way::GoesAwayOnce, Some(("bad", "1")), Some(("bad", "1"))),
     (Way::GoesAwayWithIt, None, ELSEWHERE),
@@ -233,7 +236,7 @@ fn said(way: Way, connection: usize, stream: u32) -> Vec<u8> {
     match way {
         Way::Refuses => reset(REFUSED_STREAM),
         Way::Resets => reset(INTERNAL_ERROR),
-        Way::GoesAway => go_away(stream - 1),
+        Way::GoesAway | Way::GoesAwayAtOnce => go_away(stream - 1),
         Way::GoesAwayOnce if connection == 0 => go_away(stream - 1),
         Way::GoesAwayWithIt => go_away(stream),
         Way::BreaksOff => [head, frame(DATA, 0, stream, b"hal"), reset(REFUSED_STREAM)].concat(),
@@ -246,6 +249,10 @@ async fn misbehave(way: Way, number: usize, mut connection: TlsStream<TcpStream>
     let mut preface = [0; 24];
     connection.read_exact(&mut preface).await?;
     connection.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+    if way == Way::GoesAwayAtOnce {
+        connection.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).await?;
+        connection.flush().await?;
+    }
     loop {
         let mut head = [0; 9];
         connection.read_exact(&mut head).await?;
@@ -339,4 +346,39 @@ async fn a_connection_that_died_in_silence_does_not_keep_the_calls_that_come_aft
         (call(&secured, &team, "/fn/f", "").await.status == 200).then_some(())
     })
     .await;
+}
+
+/// A long answer at `/long`, a short one elsewhere.
+async fn long_or_short(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let is_long = request.uri().path() == "/long";
+    request.into_body().collect().await.unwrap();
+    let answer = if is_long { Bytes::from(vec![b'x'; 19 << 20]) } else { Bytes::from_static(b"short") };
+    Ok(Response::new(Full::new(answer)))
+}
+
+#[tokio::test]
+async fn callers_who_do_not_read_hold_up_no_other_over_the_same_connection() {
+    let (tls, mut tasks) = (Tls::new(&["h2"]), JoinSet::new());
+    let port = listen(&tls, &mut tasks, |_, connection| async move {
+        let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        server.serve_connection(TokioIo::new(connection), service_fn(long_or_short)).await.ok();
+    })
+    .await;
+    let (secured, team) = market(&tls).await;
+    let _server = sell(&secured, "server", &format!("https://localhost:{port}"), "0.000001").await;
+    define(&secured, &team, "f", false, &["server"]).await;
+    let address = secured.market.http.trim_start_matches("http://").to_owned();
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let mut caller = TcpStream::connect(&address).await.unwrap();
+        let head = format!("GET /fn/f/long HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\r\n", team.text());
+        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut begun = [0; 12];
+        caller.read_exact(&mut begun).await.unwrap();
+        assert_eq!(&begun, b"HTTP/1.1 200");
+        unread.push(caller);
+    }
+    let began = Instant::now();
+    assert_eq!(call(&secured, &team, "/fn/f/short", "").await.text(), "short");
+    assert!(began.elapsed() < Duration::from_secs(30), "as long as nobody reads");
 }

@@ -213,12 +213,14 @@ async fn a_public_function_is_called_no_more_often_than_its_owner_allows() {
     let (secured, _edge, team, _other) = market().await;
     define(&secured, &team, "echo", public(2)).await;
     let mut answers = Vec::new();
-    for _ in 0..12 {
+    let began = std::time::Instant::now();
+    while answers.last().is_none_or(|answer: &Answer| answer.status == 200) {
+        assert!(answers.len() < 1000, "none is refused");
         answers.push(keyless(&secured, "/function/echo.team", &[]).await);
     }
-    let taken = answers.iter().filter(|answer| answer.status == 200).count();
+    let (taken, seconds) = (answers.len() - 1, began.elapsed().as_secs_f64());
     // Two at once, and one more each half a second.
-    assert!((2..=8).contains(&taken), "{taken} of 12");
+    assert!(taken >= 2 && taken as f64 <= 3.0 + 2.0 * seconds, "{taken} in {seconds} s");
     let refused = answers.iter().find(|answer| answer.status != 200).unwrap();
     assert_eq!((refused.status.as_u16(), refused.header("x-merit-error")), (429, "rate_limited"), "{refused:?}");
     assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1, "{refused:?}");

@@ -44,7 +44,7 @@ async fn a_rotated_key_s_secret_before_is_good_until_its_time_is_over() {
     assert_eq!(taken(&secured, &old).await, [true; 4]);
     let began = Instant::now();
     let rotate = format!("/v1/keys/{}/rotate", old.id);
-    let rotated = secured.operate(Method::POST, &rotate, json!({"keep_previous_ms": 5_000})).await;
+    let rotated = secured.operate(Method::POST, &rotate, json!({"keep_previous_ms": 15_000})).await;
     let new = Key::of(&rotated);
     assert_ne!(new.secret, old.secret);
     assert_eq!(taken(&secured, &new).await, [true; 4]);

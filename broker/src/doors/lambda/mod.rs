@@ -23,7 +23,7 @@ use merit_terms::{Execution, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Ask, BrokenOff, admit, invocation, payload, write_receipt};
+use super::call::{Ask, BrokenOff, admit, admit_again, invocation, payload, write_receipt};
 use super::invocations::ask_quote;
 use crate::PAYLOAD_MAX_BYTES;
 use crate::auth::Caller;
@@ -96,14 +96,20 @@ async fn call(
         Kind::DryRun => return dry_run(broker, &caller, function.to_string(), asked, &parts.headers).await,
         Kind::Sync => {}
     }
-    // Before a payload of some megabytes is read; an SDK's own retry counts, too, as at AWS.
-    let admitted = admit(broker, &caller, &parts.headers).await?;
-    let payload = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(&broker.buffers, &parts)).await?;
     let sdk_id = parts.headers.get(SDK_INVOCATION_ID).filter(|id| id.len() <= SDK_INVOCATION_ID_MAX_BYTES);
-    let key = sdk_id.map(|id| {
+    let key = |payload: &[u8]| {
         let asked = format!("{} {tail}", qualifier.unwrap_or_default());
-        Key::of(&caller.account, name, &asked, id.as_bytes(), &payload)
-    });
+        sdk_id.map(|id| Key::of(&caller.account, name, &asked, id.as_bytes(), payload))
+    };
+    let id = key(&[]);
+    // Before a payload of some megabytes is read. A retry of what ran is told what came of it, whatever the rate.
+    let is_again = id.as_ref().is_some_and(|id| broker.lambda_retries.knows(id, Instant::now()));
+    let admitted = match is_again {
+        true => admit_again(&caller, &parts.headers)?,
+        false => admit(broker, &caller, &parts.headers).await?,
+    };
+    let payload = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(&broker.buffers, &parts)).await?;
+    let keys = key(&payload).zip(id);
     let ask = Ask {
         door: Door::Lambda,
         function,
@@ -114,15 +120,19 @@ async fn call(
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
     let invocation = invocation(admitted, &caller, ask, &parts, Payload::Whole(payload));
-    let Some(key) = key else {
+    let Some((key, id)) = keys else {
         return Ok(reply(invoke(broker, invocation).await?, tail).into());
     };
-    let answer = match broker.lambda_retries.begin(key, Instant::now()) {
+    let answer = match broker.lambda_retries.begin(key, id, Instant::now()) {
         Begun::Again(answer) => {
             drop(invocation); // Nothing is held while it waits.
             answer
         }
         Begun::First(first, answer) => {
+            // Another call that took a known one's id.
+            if is_again {
+                broker.rates.count(&caller.account).await?;
+            }
             // The call goes on when its caller is gone: the SDK comes again for its answer.
             broker.invocations.spawn(run_first(broker.clone(), invocation, tail, first));
             answer

@@ -42,6 +42,9 @@ impl Key {
 
 type Answer = watch::Receiver<Option<Arc<Reply>>>;
 
+/// A call, and what its SDK says of it whatever its content is.
+type Keys = (Key, Key);
+
 /// The calls that run or ran lately. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Retries(Arc<Mutex<Calls>>);
@@ -49,8 +52,10 @@ pub(crate) struct Retries(Arc<Mutex<Calls>>);
 #[derive(Default)]
 struct Calls {
     by_key: HashMap<Key, Answer>,
+    /// How many of them there are by what their SDKs say.
+    by_id: HashMap<Key, usize>,
     /// Those that ended, oldest first.
-    ended: VecDeque<(Instant, Key, usize)>,
+    ended: VecDeque<(Instant, Keys, usize)>,
     bytes: usize,
 }
 
@@ -63,12 +68,19 @@ pub(super) enum Begun {
 /// A call that is to run; dropped without an end, it is forgotten.
 pub(super) struct First {
     retries: Retries,
-    key: Key,
+    keys: Keys,
     answers: Option<watch::Sender<Option<Arc<Reply>>>>,
 }
 
 impl Retries {
-    pub(super) fn begin(&self, key: Key, now: Instant) -> Begun {
+    /// Whether a call with this id, whatever its content, runs or ran lately.
+    pub(super) fn knows(&self, id: &Key, now: Instant) -> bool {
+        let mut calls = self.lock();
+        calls.forget(now, 0);
+        calls.by_id.contains_key(id)
+    }
+
+    pub(super) fn begin(&self, key: Key, id: Key, now: Instant) -> Begun {
         let mut calls = self.lock();
         calls.forget(now, 0);
         if let Some(answer) = calls.by_key.get(&key) {
@@ -76,7 +88,8 @@ impl Retries {
         }
         let (answers, answer) = watch::channel(None);
         calls.by_key.insert(key.clone(), answer.clone());
-        Begun::First(First { retries: self.clone(), key, answers: Some(answers) }, answer)
+        *calls.by_id.entry(id.clone()).or_default() += 1;
+        Begun::First(First { retries: self.clone(), keys: (key, id), answers: Some(answers) }, answer)
     }
 
     fn lock(&self) -> MutexGuard<'_, Calls> {
@@ -91,10 +104,20 @@ impl Calls {
             && (now.duration_since(*ended_at) > KEPT
                 || self.ended.len() >= ANSWERS_MAX
                 || self.bytes + more > BYTES_MAX)
-            && let Some((_, key, bytes)) = self.ended.pop_front()
+            && let Some((_, keys, bytes)) = self.ended.pop_front()
         {
             self.bytes -= bytes;
-            self.by_key.remove(&key);
+            self.remove(&keys);
+        }
+    }
+
+    fn remove(&mut self, (key, id): &Keys) {
+        self.by_key.remove(key);
+        if let Some(count) = self.by_id.get_mut(id) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_id.remove(id);
+            }
         }
     }
 }
@@ -108,9 +131,9 @@ impl First {
             if keep && bytes <= BYTES_MAX {
                 calls.forget(now, bytes);
                 calls.bytes += bytes;
-                calls.ended.push_back((now, self.key.clone(), bytes));
+                calls.ended.push_back((now, self.keys.clone(), bytes));
             } else {
-                calls.by_key.remove(&self.key);
+                calls.remove(&self.keys);
             }
         }
         if let Some(answers) = self.answers.take() {
@@ -122,7 +145,7 @@ impl First {
 impl Drop for First {
     fn drop(&mut self) {
         if self.answers.is_some() {
-            self.retries.lock().by_key.remove(&self.key);
+            self.retries.lock().remove(&self.keys);
         }
     }
 }
@@ -145,7 +168,7 @@ mod tests {
     }
 
     fn first(retries: &Retries, id: &str, now: Instant) -> Option<First> {
-        match retries.begin(key(id), now) {
+        match retries.begin(key(id), key(id), now) {
             Begun::First(first, _) => Some(first),
             Begun::Again(_) => None,
         }
@@ -155,12 +178,14 @@ mod tests {
     async fn a_retry_joins_the_call_that_runs_and_gets_its_answer() {
         let (retries, now) = (Retries::default(), Instant::now());
         let running = first(&retries, "1", now).unwrap();
-        let Begun::Again(waits) = retries.begin(key("1"), now) else { panic!("it runs twice") };
+        let Begun::Again(waits) = retries.begin(key("1"), key("1"), now) else { panic!("it runs twice") };
         running.end(reply(3), true, now);
         assert_eq!(answered(waits).await.unwrap().body.len(), 3);
-        let Begun::Again(later) = retries.begin(key("1"), now + KEPT) else { panic!("it runs twice") };
+        let Begun::Again(later) = retries.begin(key("1"), key("1"), now + KEPT) else { panic!("it runs twice") };
         assert_eq!(answered(later).await.unwrap().body.len(), 3);
-        assert!(first(&retries, "1", now + KEPT * 2).is_some(), "kept for a minute");
+        assert!(retries.knows(&key("1"), now + KEPT) && !retries.knows(&key("2"), now));
+        assert!(!retries.knows(&key("1"), now + KEPT * 2), "kept for a minute");
+        assert!(first(&retries, "1", now + KEPT * 2).is_some());
     }
 
     #[test]
