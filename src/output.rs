@@ -1,5 +1,7 @@
 //! Tables for people, JSON for machines.
 
+use std::io::Write;
+
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
@@ -24,7 +26,7 @@ pub(crate) fn print_table(columns: &[Column<'_>], rows: impl IntoIterator<Item =
         table.add_row(row.iter().zip(columns).map(|(text, (_, number))| cell(text, *number)));
     }
     for line in table.lines() {
-        println!("{}", line.trim_end());
+        say(line.trim_end());
     }
 }
 
@@ -33,7 +35,14 @@ fn cell(text: &str, number: bool) -> Cell {
 }
 
 pub(crate) fn print_json(value: &Value) {
-    println!("{value:#}");
+    say(&format!("{value:#}"));
+}
+
+/// Prints a line; ends the program where nobody reads on, as after `| head`.
+fn say(line: &str) {
+    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// What stands in `field` of a JSON object, as plain text.

@@ -22,6 +22,13 @@ pub(crate) struct Arguments {
 enum Command {
     /// List who sells
     List,
+    /// Let an account sell under a name; a key of the account with the role `provider` logs on by it
+    Open {
+        name: Name,
+        /// Who is paid for what it sells
+        #[arg(long)]
+        account: Name,
+    },
     /// Cancel a provider's offers and end its session; it comes back only once it is revived
     Kill {
         name: Name,
@@ -37,6 +44,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
     match arguments.command {
         Command::List => list(&client, output).await,
+        Command::Open { name, account } => {
+            let asked = json!({"name": name, "account": account, "kind": "market"});
+            let done = client.send(Method::POST, "/v1/providers", &asked).await?;
+            print_done(output, &done, &format!("{name} may sell for {account}"));
+            Ok(())
+        }
         Command::Kill { name, reason } => {
             let path = format!("/v1/providers/{name}/kill");
             let done = client.send(Method::POST, &path, &json!({"reason": reason})).await?;

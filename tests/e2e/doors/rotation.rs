@@ -54,3 +54,19 @@ async fn a_rotated_key_s_secret_before_is_good_until_its_time_is_over() {
     assert!(began.elapsed() < Duration::from_secs(40), "it was taken for {:?}", began.elapsed());
     assert_eq!(taken(&secured, &new).await, [true; 4], "the new one stays");
 }
+
+#[tokio::test]
+async fn a_provider_that_the_operator_opens_sells_with_a_key_of_its_account() {
+    let secured = Secured::start().await;
+    secured.account("solar").await;
+    let mut open = crate::process::merit();
+    open.args(["providers", "open", "mine", "--account", "solar", "--broker", &secured.market.http]);
+    open.env("MERIT_KEY", secured.operator.text());
+    assert_eq!(succeeds(open).await.trim(), "mine may sell for solar");
+    let seller = secured.key("solar", "provider").await.text();
+    let _mine = secured.market.provider("mine", &["--key", &seller]).await;
+    let team = secured.account("team").await;
+    secured.deploy(&team, "echo", sample("echo")).await;
+    let answer = secured.call_as(&team, Method::POST, "/v1/functions/echo/invocations", &[], "x").await;
+    assert_eq!((answer.text(), answer.header("merit-provider")), ("x", "mine"));
+}
