@@ -184,7 +184,9 @@ impl Upstream {
             Ok(place) => place.flatten(),
             Err(_) => {
                 let reason = "as many calls as one connection of HTTP/2 takes are under way there".to_owned();
-                return Came::Nothing(Input::NotSent { why: NotSent::Busy, reason });
+                // That a place is full which a function's owner named says nothing about the provider.
+                let why = if is_own_place { NotSent::Busy } else { NotSent::Withdrawn };
+                return Came::Nothing(Input::NotSent { why, reason });
             }
         };
         let mut sent = connections.request(request).await;
