@@ -31,6 +31,11 @@ pub(crate) struct ExchangeArguments {
 }
 
 impl ExchangeArguments {
+    /// Whether a key is shown there, which only an exchange that asks for keys has given.
+    pub(crate) fn shows_key(&self) -> bool {
+        self.key.as_deref().is_some_and(|key| !key.is_empty())
+    }
+
     pub(crate) fn connect(&self) -> anyhow::Result<Transport> {
         let key = self.key.as_deref().filter(|key| !key.is_empty()).map(str::parse::<Credential>).transpose();
         let identity = match (&self.exchange_cert, &self.exchange_cert_key) {

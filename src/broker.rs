@@ -108,7 +108,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let exchange = arguments.exchange.connect()?;
     let listener = bind(arguments.http, "--http").await?;
     let http = address(&listener)?;
-    let access = if arguments.keys.keyless(&[http]) { Access::KeylessLoopback } else { Access::Keys };
+    // Where the exchange asks for keys, `dev` is nobody.
+    let is_keyless = arguments.keys.keyless(&[http]) && !arguments.exchange.shows_key();
+    let access = if is_keyless { Access::KeylessLoopback } else { Access::Keys };
     let tls = arguments.tls.open_without_clients(&HTTP_PROTOCOLS)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let broker = Broker::new(

@@ -82,7 +82,7 @@ impl Client {
             format!("`{}` is not the address of a broker, such as http://127.0.0.1:8080", self.base)
         })?;
         let response = self.http.request(request).await.with_context(|| {
-            format!("the broker at {} does not answer; start one with `merit up`, or name it with --broker", self.base)
+            format!("the broker at {} does not answer; start one with `merit up`, or name it with --broker (by https:// if it has a certificate)", self.base)
         })?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.context("the broker's answer broke off")?.to_bytes();
@@ -158,10 +158,14 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
     let (Some(code), Some(message)) = (error["code"].as_str(), error["message"].as_str()) else {
         return format!("the broker answered {status}: {}", String::from_utf8_lossy(body));
     };
-    let mut text = format!("{message} ({code})");
+    // A ladder's rungs are mostly refused for one reason, which is told once.
+    let mut lines = vec![format!("{message} ({code})")];
     for refused in error["details"]["refused"].as_array().into_iter().flatten() {
-        let part = |field| refused[field].as_str().unwrap_or_default().to_owned();
-        text.push_str(&format!("\n  {} in {}: {}", part("provider"), part("market"), part("message")));
+        let part = |field| refused[field].as_str().unwrap_or_default();
+        let line = format!("  {} in {}: {}", part("provider"), part("market"), part("message"));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
     }
-    text
+    lines.join("\n")
 }

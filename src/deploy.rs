@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let client = Client::new(&arguments.broker)?;
     let path = format!("/v1/functions/{}", arguments.name);
-    let mut definition = kept(&client, &arguments.name).await?;
+    let (mut definition, before) = present(&client, &arguments.name).await?;
     let named = json!({
         "memory_mb": arguments.memory_mb,
         "timeout_ms": arguments.timeout_ms,
@@ -72,27 +72,30 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let module = client.json(Method::PUT, &format!("{path}/module?revision=false"), &[], module).await?;
     definition.insert("module".to_owned(), module["module"].clone());
     let function = client.json(Method::PUT, &path, &[], Value::Object(definition).to_string()).await?;
+    let again = if before == function["revision"] { ", whose code is as it was," } else { "" };
     println!(
-        "{} revision {} is deployed; call it with: merit invoke {0}",
+        "{} revision {}{again} is deployed; call it with: merit invoke {0}",
         text(&function, "name"),
         text(&function, "revision")
     );
     Ok(())
 }
 
-/// What of a function's present definition a deploy has no word for, and so keeps: limits, budgets and labels.
-async fn kept(client: &Client, name: &Name) -> anyhow::Result<Map<String, Value>> {
+/// What of a function's present definition a deploy has no word for, and so keeps: limits, budgets and labels. Its newest
+/// revision; null, if there is none.
+async fn present(client: &Client, name: &Name) -> anyhow::Result<(Map<String, Value>, Value)> {
     let all = client.get("/v1/functions").await?;
     let Some(present) = objects(&all, "functions").iter().find(|function| function["name"] == name.as_str()) else {
-        return Ok(Map::new());
+        return Ok((Map::new(), Value::Null));
     };
     let is_told = |(_, value): &(String, Value)| !value.is_null();
     let limits = present["limits"].as_object().cloned().unwrap_or_default().into_iter().filter(is_told);
     let budgets = present["budgets"].as_array().into_iter().flatten();
     let budgets = budgets.map(|budget| json!({ "period": budget["period"], "amount": budget["amount"] }));
-    Ok(Map::from_iter([
+    let kept = Map::from_iter([
         ("limits".to_owned(), Value::Object(limits.collect())),
         ("budgets".to_owned(), Value::Array(budgets.collect())),
         ("labels".to_owned(), present["labels"].clone()),
-    ]))
+    ]);
+    Ok((kept, present["revision"].clone()))
 }

@@ -203,10 +203,12 @@ fn to_json(key: &v1::Key) -> Value {
 /// What an exchange elsewhere said, and what may be done about it.
 fn said(status: &Status, exchange: &str) -> anyhow::Error {
     let message = status.message();
+    // What has a cause is this side's word for a connection that came to nothing.
+    let is_unheard = status.code() == Code::Unavailable || std::error::Error::source(status).is_some();
     match status.code() {
-        Code::Unavailable => anyhow!(
+        _ if is_unheard => anyhow!(
             "the exchange at {exchange} does not answer ({message}); start one with `merit exchange`, name it with \
-             --exchange, or use --data-dir where it is stopped"
+             --exchange (by https:// if it has a certificate), or use --data-dir where it is stopped"
         ),
         Code::Unauthenticated => anyhow!("{message}; give an operator's key with --key or MERIT_KEY"),
         _ => anyhow!("{message}"),

@@ -6,6 +6,7 @@
 mod heads;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -34,6 +35,7 @@ use crate::error::ApiError;
 use crate::serve::Front;
 
 use heads::Heads;
+use unread::Unread;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -138,7 +140,7 @@ async fn answer(front: Front, request: http::Request<Incoming>, is_certain: bool
         () if !is_framed => "Transfer-Encoding is `chunked`, once",
         () if !is_certain => "a body has a Content-Length or comes in chunks (Transfer-Encoding), not both",
         () if hosts > 1 => "there is one Host",
-        () => return Ok(front.answer(request.map(Body::new)).await),
+        () => return Ok(front.answer(Unread::of(request).map(Body::new)).await),
     };
     let error = ApiError::malformed(wrong);
     let mut response = Shape::of(request.uri().path()).respond(error);

@@ -37,10 +37,6 @@ const VISITORS_MAX_BYTES: usize = 128 << 20;
 /// A body up to this is not counted: it is hardly more than its connection's own buffer, and those are bounded.
 const UNCOUNTED_MAX_BYTES: usize = 16 << 10;
 
-/// How much of a payload that is refused is read, and for how long.
-const DRAINED_MAX_BYTES: usize = 32 << 20;
-const DRAINED_WITHIN: Duration = Duration::from_secs(5);
-
 /// What is sent to the function. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
@@ -227,7 +223,6 @@ async fn beginning(
     mut room: Option<Room<'_>>,
 ) -> Result<(Held, Option<Body>), ApiError> {
     if HttpBody::size_hint(&body).lower() > max_bytes as u64 {
-        drain(body).await;
         return Err(PayloadFault::TooLarge.error(max_bytes));
     }
     let pace = Pace { began: Instant::now() };
@@ -243,14 +238,9 @@ async fn beginning(
         let Ok(bytes) = frame.into_data() else { continue };
         let length = first.len() + more.len() + bytes.len();
         if length > max_bytes {
-            drain(body).await;
             return Err(PayloadFault::TooLarge.error(max_bytes));
         }
-        if let Some(Err(error)) = room.as_mut().map(|room| room.hold(length)) {
-            drop((first, more, room));
-            drain(body).await;
-            return Err(error);
-        }
+        room.as_mut().map(|room| room.hold(length)).transpose()?;
         // Most payloads are one frame: it is passed on as it came.
         if first.is_empty() && more.is_empty() {
             first = bytes;
@@ -270,20 +260,6 @@ async fn beginning(
 fn held(first: Bytes, more: BytesMut, room: Option<Room<'_>>) -> Held {
     let bytes = if more.is_empty() { first } else { more.freeze() };
     Held { bytes, _share: room.and_then(|room| room.share).map(Arc::new) }
-}
-
-/// Reads on for a while, so that a client that first sends everything hears why it is refused.
-async fn drain(mut body: Body) {
-    let reading = async {
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await
-            && bytes < DRAINED_MAX_BYTES
-        {
-            bytes += frame.data_ref().map_or(0, Bytes::len);
-        }
-    };
-    // What comes later is not waited for.
-    drop(tokio::time::timeout(DRAINED_WITHIN, reading).await);
 }
 
 impl Streamed {

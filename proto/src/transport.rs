@@ -77,6 +77,19 @@ impl InProcess {
 pub struct Network {
     channel: Channel,
     authorization: Option<HeaderValue>,
+    in_clear: bool,
+}
+
+impl Network {
+    /// What a caller can do about a port that is spoken to without TLS and answers something else than HTTP/2.
+    fn explain(error: tonic::transport::Error, in_clear: bool) -> TransportError {
+        let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        if in_clear && causes.any(|cause| cause.downcast_ref().is_some_and(h2::Error::is_library)) {
+            let message = "it does not speak HTTP/2 in the clear; if it has a certificate, name it by https://";
+            return Status::unavailable(message).into();
+        }
+        error.into()
+    }
 }
 
 /// Where an exchange is, and how it is spoken to.
@@ -168,6 +181,7 @@ impl Transport {
             Some("http") => endpoint,
             _ => return Err(ConnectError::Scheme { url: url() }),
         };
+        let in_clear = endpoint.uri().scheme_str() == Some("http");
         let channel = endpoint
             .connect_timeout(Duration::from_secs(3))
             .http2_keep_alive_interval(Duration::from_secs(5))
@@ -176,7 +190,7 @@ impl Transport {
             .tcp_nodelay(true)
             .connect_lazy();
         let authorization = connection.key.as_ref().map(bearer).transpose()?;
-        Ok(Transport::Network(Network { channel, authorization }))
+        Ok(Transport::Network(Network { channel, authorization, in_clear }))
     }
 }
 
@@ -221,8 +235,8 @@ impl Service<Request<Body>> for Transport {
                 if let Some(authorization) = &network.authorization {
                     request.headers_mut().insert(AUTHORIZATION, authorization.clone());
                 }
-                let answer = network.channel.call(request);
-                Box::pin(async move { answer.await.map_err(TransportError::from) })
+                let (answer, in_clear) = (network.channel.call(request), network.in_clear);
+                Box::pin(async move { answer.await.map_err(|error| Network::explain(error, in_clear)) })
             }
         }
     }

@@ -251,7 +251,9 @@ impl fmt::Display for Reason {
                 write!(f, "the call may cost {needed} USD, more than is left of a budget for this {period}")
             }
             Reason::QuotaExhausted { quota } => write!(f, "the quota {quota} has not enough left until it renews"),
-            Reason::MarketClosed => f.write_str("the operator has closed the market"),
+            Reason::MarketClosed => {
+                f.write_str("the market is not open: its operator has halted it, or lets offers only be cancelled")
+            }
             Reason::OutsideBands => f.write_str("its price is outside the market's bands"),
             Reason::Barred => f.write_str("the operator has stopped the provider or frozen its account"),
             Reason::SelfDealing => f.write_str("the buyer would buy from itself, which this market does not allow"),

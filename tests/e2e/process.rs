@@ -39,6 +39,17 @@ pub(crate) fn merit() -> Command {
     command
 }
 
+/// The command ends without success, and its error names all of these.
+pub(crate) async fn assert_fails(arguments: &[&str], named: &[&str]) {
+    let output = tokio::time::timeout(PATIENCE, merit().args(arguments).output()).await;
+    let output = output.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?} did not fail: {said}");
+    for name in named {
+        assert!(said.contains(name), "`{name}` is not in what {arguments:?} said: {said}");
+    }
+}
+
 impl Process {
     /// Starts `merit` and waits for its line `ready ...`; its log goes to `log`.
     pub(crate) async fn start(arguments: &[&str], log: &Path) -> Process {

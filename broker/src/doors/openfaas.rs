@@ -277,9 +277,9 @@ fn status(function: &v1::Function) -> Value {
         "image": if newest.module.is_empty() { String::new() } else { format!("sha256:{}", hex::encode(&newest.module)) },
         "labels": settings.labels,
         "annotations": {"merit.revision": function.live.to_string()},
+        // Nothing is scaled here: what somebody sells may be called.
         "replicas": 1,
         "availableReplicas": 1,
-        "invocationCount": 0,
         "limits": {"memory": format!("{}Mi", newest.memory_mb)},
     })
 }

@@ -423,6 +423,5 @@ fn openfaas_function() -> Shape {
         ("annotations", map(text())),
         ("replicas", count()),
         ("availableReplicas", count()),
-        ("invocationCount", count()),
     ])
 }

@@ -113,7 +113,7 @@ impl Exchange {
         let provider = match self.0.sequencer.read(|engine| sold_by(engine, &name, &caller)) {
             Some(provider) => provider,
             None if matches!(caller, Identity::Keyless | Identity::InProcess) => self.welcome_stranger(&name).await?,
-            None => return Err(unknown("provider", name.as_str())),
+            None => return Err(unopened(&name)),
         };
         let pools: Vec<PoolSize> = logon.pools.iter().map(Into::into).collect();
         let command = Logon {
@@ -174,6 +174,16 @@ fn sold_by(engine: &Engine, name: &Name, caller: &Identity) -> Option<ProviderId
     let id = engine.find_provider(name)?;
     let account = engine.provider(id)?.account;
     (caller.is_operator() || caller.account() == Some(account)).then_some(id)
+}
+
+/// What a key's owner hears of a provider that it may not log on, and who can help.
+fn unopened(name: &Name) -> Status {
+    let refused = unknown("provider", name.as_str());
+    let message = format!(
+        "{} for this key's account; the market's operator opens one: merit providers open {name} --account ID",
+        refused.message()
+    );
+    Status::with_metadata(refused.code(), message, refused.metadata().clone())
 }
 
 /// An endpoint is the beginning of a URL. Without keys anybody may log on, so that calls are sent to this machine only, by

@@ -1,26 +1,11 @@
 //! Mistakes on the command line: refused at once, with a sentence that names what to change.
 
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::{assert_unharmed, market};
 use crate::market::{Market, Shape};
-use crate::process::{PATIENCE, Process, eventually, merit};
-
-async fn run(arguments: &[&str]) -> Output {
-    let output = tokio::time::timeout(PATIENCE, merit().args(arguments).output()).await;
-    output.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap()
-}
-
-/// The command ends without success, and its error names all of these.
-async fn assert_fails(arguments: &[&str], named: &[&str]) {
-    let output = run(arguments).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?} did not fail: {said}");
-    for name in named {
-        assert!(said.contains(name), "`{name}` is not in what {arguments:?} said: {said}");
-    }
-}
+use crate::process::{Process, assert_fails, eventually, merit};
 
 const ANY_PORT: [&str; 4] = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
 

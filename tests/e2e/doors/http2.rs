@@ -88,12 +88,19 @@ async fn market(tls: &Tls) -> (Secured, Key) {
 
 /// A function server at this port, sold at a price for each call.
 async fn sell(secured: &Secured, name: &str, endpoint: &str, price: &str) -> Process {
-    let fee = ["--per-gb-second", "0", "--per-request", price, "--slots", "64", "--memory-mb", "65536"];
+    let fee = ["--per-gb-second", "0", "--per-request", price, "--slots", "128", "--memory-mb", "65536"];
     secured.provider(name, &[&["--adapter", "http", "--endpoint", endpoint][..], &fee].concat()).await
 }
 
 async fn define(secured: &Secured, key: &Key, name: &str, idempotent: bool, providers: &[&str]) {
-    let deployments: Vec<_> = providers.iter().map(|provider| json!({"provider": provider, "target": "/"})).collect();
+    deploy(secured, key, name, idempotent, &providers.iter().map(|provider| (*provider, "/")).collect::<Vec<_>>())
+        .await;
+}
+
+/// The same with a target at each provider.
+async fn deploy(secured: &Secured, key: &Key, name: &str, idempotent: bool, places: &[(&str, &str)]) {
+    let deployments: Vec<_> =
+        places.iter().map(|(provider, target)| json!({"provider": provider, "target": target})).collect();
     let definition =
         json!({"providers": "any", "timeout_ms": 60_000, "idempotent": idempotent, "deployments": deployments});
     let path = format!("/v1/functions/{name}");
@@ -381,4 +388,54 @@ async fn callers_who_do_not_read_hold_up_no_other_over_the_same_connection() {
     let began = Instant::now();
     assert_eq!(call(&secured, &team, "/fn/f/short", "").await.text(), "short");
     assert!(began.elapsed() < Duration::from_secs(30), "as long as nobody reads");
+}
+
+/// Says how many are there, and never answers but at `/`.
+async fn hold(request: Request<Incoming>, held: Arc<AtomicUsize>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() != "/" {
+        held.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<()>().await;
+    }
+    Ok(Response::new(Full::default()))
+}
+
+#[tokio::test]
+async fn a_place_that_a_function_names_and_that_is_full_leaves_the_provider_s_own_alone() {
+    let (tls, mut tasks, held) = (Tls::new(&["h2"]), JoinSet::new(), Arc::new(AtomicUsize::new(0)));
+    let mut ports = Vec::new();
+    for _ in 0..2 {
+        let held = held.clone();
+        let serve = move |_, connection| {
+            let held = held.clone();
+            async move {
+                let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let service = service_fn(move |request| hold(request, held.clone()));
+                server.serve_connection(TokioIo::new(connection), service).await.ok();
+            }
+        };
+        ports.push(listen(&tls, &mut tasks, serve).await);
+    }
+    let [named, own] = [0, 1].map(|server| format!("https://localhost:{}/", ports[server]));
+    let (secured, team) = market(&tls).await;
+    let _server = sell(&secured, "server", own.trim_end_matches('/'), "0.000001").await;
+    deploy(&secured, &team, "named", false, &[("server", &named)]).await;
+    define(&secured, &team, "f", false, &["server"]).await;
+    assert_eq!(call(&secured, &team, "/fn/named", "").await.status, 200, "it tells that it speaks HTTP/2");
+    let full = async {
+        futures_util::future::join_all((0..100).map(|_| call(&secured, &team, "/fn/named/hold", ""))).await;
+    };
+    let tried = async {
+        crate::process::eventually("a hundred calls are there", || async {
+            (held.load(Ordering::Relaxed) == 100).then_some(())
+        })
+        .await;
+        let refused = call(&secured, &team, "/fn/named", "").await;
+        assert_eq!((refused.status.as_u16(), &*refused.code()), (502, "provider_failed"), "{refused:?}");
+        assert!(refused.text().contains("as many calls as one connection"), "{refused:?}");
+        assert_eq!(call(&secured, &team, "/fn/f", "").await.status, 200);
+    };
+    tokio::select! {
+        () = full => panic!("what never answers answered"),
+        () = tried => {}
+    }
 }

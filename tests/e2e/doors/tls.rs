@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::smuggling::{BOTH, answers};
 use super::{Key, succeeds};
 use crate::market::Market;
-use crate::process::{Process, eventually, merit};
+use crate::process::{Process, assert_fails, eventually, merit};
 
 /// Writes a certificate for `localhost`, its own CA, and its key.
 pub(super) fn certificate(directory: &Path) {
@@ -65,6 +65,8 @@ async fn the_doors_are_served_by_tls_and_a_replaced_certificate_is_used() {
     };
     assert_eq!(curl(&["--http1.1"]).await, "200 1.1");
     assert_eq!(curl(&["--http2"]).await, "200 2");
+    assert_fails(&["accounts", "list", "--broker", &process.url("http")], &["https://", "certificate"]).await;
+    assert_fails(&["keys", "list", "--exchange", &process.url("grpc")], &["https://", "certificate"]).await;
     let mut list = merit();
     list.args(["accounts", "list", "--output", "json", "--broker-ca", &cert]);
     list.args(["--broker", &format!("https://localhost:{port}")]).env("MERIT_KEY", operator.text());
@@ -90,14 +92,18 @@ async fn a_broker_shows_its_key_to_its_exchange_and_is_nothing_without() {
     let exchange = ["exchange", "--require-keys", "--data-dir", &data, "--grpc", "127.0.0.1:0"];
     let exchange = Process::start(&exchange, &path("exchange.log")).await;
     let grpc = exchange.url("grpc");
-    let mut create = merit();
-    create.args(["keys", "create", "--role", "broker", "--account", "ops", "--exchange", &grpc, "--output", "json"]);
-    let broker = Key::of(&serde_json::from_str(&succeeds_as(create, &operator).await).unwrap());
+    let made = async |role: &str| {
+        let mut create = merit();
+        create.args(["keys", "create", "--role", role, "--account", "ops", "--exchange", &grpc, "--output", "json"]);
+        Key::of(&serde_json::from_str(&succeeds_as(create, &operator).await).unwrap())
+    };
+    let (broker, seller) = (made("broker").await, made("provider").await);
     let start = async |key: &Key, log: &str| {
-        let arguments =
-            ["broker", "--exchange", &grpc, "--require-keys", "--http", "127.0.0.1:0", "--key", &key.text()];
+        let arguments = ["broker", "--exchange", &grpc, "--http", "127.0.0.1:0", "--key", &key.text()];
         Process::start(&arguments, &path(log)).await
     };
+    let unopened = ["provider", "--name", "mine", "--exchange", &grpc, "--key", &seller.text()];
+    assert_fails(&unopened, &["no provider `mine`", "merit providers open mine"]).await;
     let strange = Key { secret: "wrong".to_owned(), ..broker.clone() };
     let (good, bad) = (start(&broker, "broker.log").await, start(&strange, "strange.log").await);
     let (good_http, bad_http) = (good.url("http"), bad.url("http"));
@@ -108,6 +114,8 @@ async fn a_broker_shows_its_key_to_its_exchange_and_is_nothing_without() {
     let opened =
         market.request(Method::POST, &format!("{good_http}/v1/accounts"), &headers, open.clone()).await.unwrap();
     assert_eq!(opened.status, 200, "{opened:?}");
+    let nobody = market.request(Method::GET, &format!("{good_http}/v1/functions"), &[], "").await.unwrap();
+    assert_eq!(nobody.status, 401, "what shows a key asks for keys: {nobody:?}");
     let refused = market.request(Method::POST, &format!("{bad_http}/v1/accounts"), &headers, open).await.unwrap();
     assert_eq!(refused.status, 503, "it cannot check a key: {refused:?}");
 }
@@ -115,4 +123,45 @@ async fn a_broker_shows_its_key_to_its_exchange_and_is_nothing_without() {
 async fn succeeds_as(mut command: Command, key: &Key) -> String {
     command.env("MERIT_KEY", key.text());
     succeeds(command).await
+}
+
+/// Where each door refuses a caller without a key, and by which status.
+const REFUSED: [(&str, &str); 5] = [
+    ("/v1/functions/echo/invocations", "401"),
+    ("/fn/echo/", "401"),
+    ("/2015-03-31/functions/echo/invocations", "403"),
+    ("/function/echo", "401"),
+    ("/2021-11-15/functions/echo/response-streaming-invocations", "403"),
+];
+
+#[tokio::test]
+async fn a_refusal_is_heard_by_who_still_sends_its_payload() {
+    let dir = tempfile::tempdir().unwrap();
+    certificate(dir.path());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let data = path("data");
+    operator_of(&data).await;
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let up = ["up", "--require-keys", "--data-dir", &data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    let up = [&up[..], &["--tls-cert", &cert, "--tls-key", &key]].concat();
+    let process = Process::start(&up, &dir.path().join("up.log")).await;
+    let port = process.url("http").rsplit(':').next().unwrap().to_owned();
+    for (name, bytes) in [("small", 200), ("large", 5_000_000)] {
+        std::fs::write(dir.path().join(name), vec![b'x'; bytes]).unwrap();
+    }
+    // Each connection anew: each has another timing.
+    for (door, status) in REFUSED {
+        for (payload, version) in [("small", "--http2"), ("large", "--http2"), ("large", "--http1.1")] {
+            for _ in 0..10 {
+                let mut curl = Command::new("curl");
+                curl.args(["--silent", "--show-error", "--cacert", &cert, version, "--header", "Expect:"]);
+                curl.args(["--data-binary", &format!("@{}", path(payload)), "--output", &path("answer")]);
+                curl.args(["--write-out", "%{http_code}"]).arg(format!("https://localhost:{port}{door}"));
+                let said = curl.kill_on_drop(true).output().await.unwrap();
+                let (code, wrong) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+                assert_eq!((&*code, &*wrong), (status, ""), "{payload} to {door} by {version}");
+                assert_ne!(std::fs::metadata(path("answer")).unwrap().len(), 0);
+            }
+        }
+    }
 }

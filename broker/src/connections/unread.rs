@@ -1,0 +1,77 @@
+//! Bodies that nobody reads to their end: what is answered before, is heard nevertheless.
+//!
+//! A connection that is closed, or a stream that is reset, while its client still sends may take the answer with it. So the
+//! rest is read and thrown away for a while, beside the answer, which does not wait for it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+/// How much of it is read, and for how long.
+const MAX_BYTES: usize = 32 << 20;
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// A request's body. What is left of it when it is dropped is read for a while.
+pub(super) struct Unread {
+    /// None: its end was seen, or it broke.
+    body: Option<Incoming>,
+    /// Its client sends none of it before it is asked to, and was not: it knows what an early answer means.
+    waits: bool,
+}
+
+impl Unread {
+    /// Wraps the body of `request`.
+    pub(super) fn of(request: http::Request<Incoming>) -> http::Request<Unread> {
+        let waits = request.headers().contains_key(header::EXPECT);
+        request.map(|body| Unread { body: Some(body), waits })
+    }
+}
+
+impl Body for Unread {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.waits = false;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.body = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream()) else { return };
+        // There is none only where the whole process ends.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(tokio::time::timeout(WITHIN, read_on(body)));
+    }
+}
+
+async fn read_on(mut body: Incoming) {
+    let mut bytes = 0;
+    while bytes < MAX_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
