@@ -73,11 +73,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     definition.insert("module".to_owned(), module["module"].clone());
     let function = client.json(Method::PUT, &path, &[], Value::Object(definition).to_string()).await?;
     let again = if before == function["revision"] { ", whose code is as it was," } else { "" };
-    println!(
-        "{} revision {}{again} is deployed; call it with: merit invoke {0}",
-        text(&function, "name"),
-        text(&function, "revision")
-    );
+    let (name, revision) = (text(&function, "name"), text(&function, "revision"));
+    // An alias that was put somewhere by hand stays there.
+    let target = match function["aliases"]["live"] == function["revision"] {
+        true => name.clone(),
+        false => format!("{name}:{revision}"),
+    };
+    println!("{name} revision {revision}{again} is deployed; call it with: merit invoke {target}");
     Ok(())
 }
 

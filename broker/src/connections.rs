@@ -6,6 +6,7 @@
 mod heads;
 #[cfg(test)]
 mod tests;
+mod unheard;
 mod unread;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -30,11 +31,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::task::TaskTracker;
 
-use crate::doors::Shape;
 use crate::error::ApiError;
 use crate::serve::Front;
 
 use heads::Heads;
+use unheard::Unheard;
 use unread::Unread;
 
 /// Connections at once; more wait to be accepted.
@@ -81,25 +82,25 @@ pub(crate) async fn serve(
         tasks.spawn(async move {
             let asked = Arc::new(AtomicBool::new(false));
             let asks = asked.clone();
-            let heads = Heads::default();
-            let followed = heads.clone();
+            let (heads, unheard) = (Heads::default(), Unheard::default());
+            let (followed, waiting) = (heads.clone(), unheard.clone());
             let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
                 asks.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
                 let is_certain = heads.is_certain(&request);
-                answer(front.clone(), request, is_certain)
+                answer(front.clone(), request, is_certain, unheard.clone())
             });
             let served = match tls {
                 None => {
                     let serving =
                         watcher.watch(builder.serve_connection(io(followed.follow(stream)), service).into_owned());
-                    unless_silent(serving, &asked).await
+                    while_heard(serving, &asked, &waiting).await
                 }
                 Some(tls) => match tls.accept(stream).await {
                     Ok(stream) => {
                         let serving =
                             watcher.watch(builder.serve_connection(io(followed.follow(stream)), service).into_owned());
-                        unless_silent(serving, &asked).await
+                        while_heard(serving, &asked, &waiting).await
                     }
                     Err(error) => return tracing::debug!(%peer, %error, "no connection"),
                 },
@@ -116,19 +117,34 @@ pub(crate) async fn serve(
     tasks.wait().await;
 }
 
-/// Serves a connection, but one that asks for nothing is closed.
-async fn unless_silent<E>(serving: impl Future<Output = Result<(), E>>, asked: &AtomicBool) -> Result<(), E> {
+/// Serves a connection, but one that asks for nothing, or does not take what it asked for, is closed.
+async fn while_heard<E>(
+    serving: impl Future<Output = Result<(), E>>,
+    asked: &AtomicBool,
+    unheard: &Unheard,
+) -> Result<(), E> {
     tokio::pin!(serving);
     tokio::select! {
         served = &mut serving => return served,
         () = tokio::time::sleep(HEAD_WITHIN) => {}
     }
-    if asked.load(Ordering::Relaxed) { serving.await } else { Ok(()) }
+    if !asked.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    tokio::select! {
+        served = serving => served,
+        () = unheard.too_long() => Ok(()),
+    }
 }
 
 /// Answers a request that means one thing only: a body whose end is in doubt, or a second host, might be taken for
 /// something else by whatever stands before or behind.
-async fn answer(front: Front, request: http::Request<Incoming>, is_certain: bool) -> Result<Response, Infallible> {
+async fn answer(
+    front: Front,
+    request: http::Request<Incoming>,
+    is_certain: bool,
+    unheard: Unheard,
+) -> Result<Response, Infallible> {
     let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let is_framed = match (encodings.next(), encodings.next()) {
         (None, _) => true,
@@ -139,11 +155,14 @@ async fn answer(front: Front, request: http::Request<Incoming>, is_certain: bool
     let wrong = match () {
         () if !is_framed => "Transfer-Encoding is `chunked`, once",
         () if !is_certain => "a body has a Content-Length or comes in chunks (Transfer-Encoding), not both",
-        () if hosts > 1 => "there is one Host",
-        () => return Ok(front.answer(Unread::of(request).map(Body::new)).await),
+        () if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 => "there is one Host",
+        () => {
+            let is_http_2 = request.version() == Version::HTTP_2;
+            let response = front.answer(Unread::of(request).map(Body::new)).await;
+            return Ok(if is_http_2 { unheard.time(response) } else { response });
+        }
     };
-    let error = ApiError::malformed(wrong);
-    let mut response = Shape::of(request.uri().path()).respond(error);
+    let mut response = front.refuse(request.map(Body::new), ApiError::malformed(wrong)).await;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     Ok(response)
 }

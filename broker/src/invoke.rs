@@ -26,6 +26,11 @@ use crate::upstream::{Call, Came, FunctionAnswer, Next, Streams};
 const PARTS_WAITING_MAX: usize = 8;
 /// How long a caller may take to read the next of them.
 const READ_WITHIN: Duration = Duration::from_secs(60);
+/// How long after its deadline a call may take to be settled before its caller is told.
+const SETTLED_AFTER: Duration = Duration::from_millis(250);
+/// How long all that waiting may be for one answer: its lease is settled within ten minutes after the function's own time, so that
+/// what ran is charged.
+const WAITED_MAX: Duration = Duration::from_secs(8 * 60);
 
 /// A parsed request of any door.
 pub(crate) struct Invocation {
@@ -142,7 +147,7 @@ async fn run(state: Arc<State>, invocation: Invocation, answers: oneshot::Sender
             Action::Send(grant) => running.send(&grant, &mut machine, &mut caller).await,
             Action::Settle { lease, bill, proof } => {
                 let invocation = machine.invocation().unwrap_or(lease);
-                settle(&running.state, &running.call.account, invocation, lease, bill, proof).await
+                running.settle(invocation, lease, bill, proof, &mut caller).await
             }
             Action::Release { lease, why } => {
                 running.state.stream.release(lease, why);
@@ -226,7 +231,16 @@ impl Running {
             tried,
             invocation: invocation.map(Into::into),
         };
-        match self.state.stream.acquire(bid).await {
+        // A lease that is granted later is given back.
+        let asked = self.state.stream.acquire(bid);
+        let granted = match self.left() {
+            None => asked.await,
+            Some(left) => match tokio::time::timeout(left, asked).await {
+                Ok(granted) => granted,
+                Err(_) => return refused("timeout", "the deadline passed before there was a lease"),
+            },
+        };
+        match granted {
             Answer::Granted(grant) => Ok(Input::Granted(grant)),
             Answer::Refused(refusal) => Ok(Input::Refused { code: refusal.code, message: refusal.message }),
             // What became of the attempts before is the worse news.
@@ -280,6 +294,34 @@ impl Running {
         };
         note_failure(&self.state, &grant.provider, &input);
         input
+    }
+
+    /// Bills a lease. Whose deadline passes meanwhile is told so, and its record says what came of it.
+    async fn settle(
+        &self,
+        invocation: LeaseId,
+        lease: LeaseId,
+        bill: Bill,
+        proof: Option<v1::LeaseProof>,
+        caller: &mut Caller,
+    ) -> Input {
+        let execution = match bill {
+            Bill::Executed { .. } => Execution::Executed,
+            Bill::Unknown { .. } => Execution::Unknown,
+        };
+        let settling = settle(&self.state, &self.call.account, invocation, lease, bill, proof);
+        let Some(left) = self.left() else { return settling.await };
+        tokio::pin!(settling);
+        // What ends at its deadline mostly is settled at once.
+        if let Ok(settled) = tokio::time::timeout(left + SETTLED_AFTER, &mut settling).await {
+            return settled;
+        }
+        if let Some(waits) = caller.waits.take() {
+            let late = deadline(execution).about(invocation).added(self.overhead());
+            // A caller that is gone is not told.
+            drop(waits.send(Err(late)));
+        }
+        settling.await
     }
 
     /// Tells the caller what there is of an answer that streams.
@@ -361,21 +403,25 @@ impl Running {
 /// Passes the rest of an answer on, as fast as the caller reads; how it ended, and whether the caller has the whole of it.
 async fn pass_on(streams: &mut Streams, caller: &Caller) -> (Input, bool) {
     let Some(parts) = &caller.parts else { return (streams.executed(), false) };
-    // A call that goes on without its caller is read to its end.
+    // A call that goes on without its caller is read to its end, of which nobody hears.
     let cancels = caller.when_gone == WhenGone::Cancel;
+    let (mut is_heard, mut waited) = (true, Duration::ZERO);
     loop {
         let next = tokio::select! {
             next = streams.next() => next,
             () = parts.closed(), if cancels => return (streams.executed(), false),
         };
         match next {
-            Next::Whole(input) => return (input, true),
+            Next::Whole(input) => return (input, is_heard),
             Next::Broken(input) => return (input, false),
+            Next::Part(_) if !is_heard => {}
             Next::Part(bytes) => {
                 let waits = Instant::now();
-                let is_gone = parts.send_timeout(Part::Bytes(bytes), READ_WITHIN).await.is_err();
+                is_heard = parts.send_timeout(Part::Bytes(bytes), READ_WITHIN).await.is_ok();
                 streams.waited(waits.elapsed());
-                if is_gone && cancels {
+                waited += waits.elapsed();
+                is_heard = is_heard && waited < WAITED_MAX;
+                if !is_heard && cancels {
                     return (streams.executed(), false);
                 }
             }
@@ -486,7 +532,7 @@ const fn execution(ran: Ran) -> Execution {
     }
 }
 
-fn deadline(execution: Execution) -> ApiError {
+pub(crate) fn deadline(execution: Execution) -> ApiError {
     let message = "the deadline of Merit-Deadline passed before an answer";
     ApiError::new(http::StatusCode::GATEWAY_TIMEOUT, "timeout", message)
         .after(execution)

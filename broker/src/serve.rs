@@ -23,9 +23,9 @@ use tower::retry::budget::TpsBudget;
 
 use crate::access_log::AccessLog;
 use crate::addresses::Policy;
-use crate::auth::{Keys, Publics, Rates, Unproven, guard};
+use crate::auth::{Keys, Publics, Rates, Unproven, guard, logged};
 use crate::brokerage::Brokerage;
-use crate::doors::lambda;
+use crate::doors::{Shape, lambda};
 use crate::error::ApiError;
 use crate::exchange::Exchange;
 use crate::metrics::{Metrics, Now, measure};
@@ -249,5 +249,12 @@ impl Front {
             .await
         };
         measure(&state.metrics, request, guarded).await
+    }
+
+    /// Refuses what must not reach a door, or be asked who it is.
+    pub(crate) async fn refuse(self, request: Request, error: ApiError) -> Response {
+        let shape = Shape::of(request.uri().path());
+        let refused = async |request| logged(&self.state, request, async |_| (None, shape.respond(error))).await;
+        measure(&self.state.metrics, request, refused).await
     }
 }

@@ -52,4 +52,11 @@ const as = (changed) => new LambdaClient({ ...options, ...changed }).send(new In
 await assert.rejects(as({ credentials: { ...own, secretAccessKey: "wrong" } }), named("InvalidSignatureException"));
 await assert.rejects(as({ credentials: { ...own, accessKeyId: "key-99999" } }), named("UnrecognizedClientException"));
 await assert.rejects(as({ systemClockOffset: 6 * 60 * 1000 }), named("InvalidSignatureException"));
+
+// What was signed is not what arrives.
+const tampered = new LambdaClient(options);
+const tamper = (next) => (call) => next({ ...call, request: Object.assign(call.request, { body: "2" }) });
+tampered.middlewareStack.add(tamper, { step: "deserialize" });
+const altered = tampered.send(new InvokeCommand({ FunctionName: "echo", Payload: "1" }));
+await assert.rejects(altered, named("InvalidSignatureException"));
 console.log("the JavaScript SDK: done");

@@ -1,5 +1,6 @@
 //! A call and what it leaves behind: its answer, its receipt, its record, its money.
 
+use http::Method;
 use merit_terms::Money;
 use serde_json::{Value, json};
 
@@ -9,6 +10,38 @@ use crate::market::{Market, Shape};
 in_both_shapes! {
     a_call_is_answered_with_its_receipt_and_recorded
     sha256_answers_as_the_program_of_that_name
+    a_large_payload_that_is_passed_through_reaches_a_module
+}
+
+async fn a_large_payload_that_is_passed_through_reaches_a_module(shape: Shape) {
+    let market = Market::start(shape).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    market.deploy("wordcount", json!({})).await;
+    let payload = "word ".repeat(4 << 20);
+    let answer = market.call(Method::POST, "/fn/wordcount", &[], payload).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.text().contains(&(4 << 20).to_string()), "{answer:?}");
+    let listed = market.get("/v1/providers").await.json();
+    assert_eq!(listed["providers"][0]["health"], json!([]), "{listed}");
+    market.stop().await;
+}
+
+#[tokio::test]
+async fn a_deadline_holds_while_the_exchange_says_nothing() {
+    let market = Market::start(Shape::ThreeProcesses).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    market.deploy("echo", json!({})).await;
+    assert_eq!(market.invoke("echo", "1").await.status, 200);
+    market.processes[0].signal("STOP").await;
+    let late = market.invoke_with("echo", &[("merit-deadline", "+500ms")], "1").await;
+    let said = (late.status.as_u16(), late.code(), late.json()["error"]["details"]["execution"].clone());
+    assert_eq!(said, (504, "timeout".to_owned(), json!("not_sent")), "{late:?}");
+    market.processes[0].signal("CONT").await;
+    crate::process::eventually("the exchange is heard again", || async {
+        (market.invoke("echo", "1").await.status == 200).then_some(())
+    })
+    .await;
+    market.stop().await;
 }
 
 const FIXED: [&str; 4] = ["--per-gb-second", "0.0000166667", "--per-request", "0.0000002"];
@@ -91,8 +124,7 @@ async fn answers_have_the_promised_shapes() {
         let missing: Vec<_> = keys.iter().filter(|key| !object.contains_key(**key)).collect();
         assert!(missing.is_empty(), "{missing:?} are missing in {value}");
     };
-    let quote =
-        market.call(http::Method::POST, "/v1/functions/echo/quote", &[], r#"{"payload_bytes": 5}"#).await.json();
+    let quote = market.call(Method::POST, "/v1/functions/echo/quote", &[], r#"{"payload_bytes": 5}"#).await.json();
     check(&quote, &["function", "revision", "at", "sequence", "offers", "refused"]);
     check(&quote["offers"][0], &["rank", "provider", "offer", "market", "price", "predicted", "worst_cost"]);
     check(&quote["offers"][0]["predicted"], &["wall_us", "cold_us", "billed_ms", "cost"]);

@@ -214,9 +214,18 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 /// Stands before every door: who calls is in the request's extensions there, if anybody said.
 pub(crate) async fn guard(state: &State, request: Request, doors: impl AsyncFnOnce(Request) -> Response) -> Response {
+    logged(state, request, async |request| guarded(state, request, doors).await).await
+}
+
+/// Logs a request with its caller and its answer, and says there what time it took.
+pub(crate) async fn logged(
+    state: &State,
+    request: Request,
+    answer: impl AsyncFnOnce(Request) -> (Option<Caller>, Response),
+) -> Response {
     let entry = state.access_log.note(&request);
     let began = Instant::now();
-    let (caller, mut response) = guarded(state, request, doors).await;
+    let (caller, mut response) = answer(request).await;
     // Of an answer that came of no call all the time was Merit's.
     let overhead = began.elapsed().as_micros().min(u32::MAX.into()) as u32;
     response.headers_mut().entry(OVERHEAD).or_insert_with(|| overhead.into());

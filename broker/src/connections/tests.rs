@@ -1,4 +1,3 @@
-use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 
@@ -13,12 +12,15 @@ type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 fn connection(holds: usize, answer: usize) -> (DuplexStream, impl Future<Output = Served>) {
     let (client, server) = tokio::io::duplex(holds);
     let serving = async move {
-        let (asked, heads) = (AtomicBool::new(false), Heads::default());
-        let service = hyper::service::service_fn(|_| {
+        let (asked, heads, unheard) = (AtomicBool::new(false), Heads::default(), Unheard::default());
+        let service = hyper::service::service_fn(|request: http::Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            async move { Ok::<_, Infallible>(Response::new(Full::new(bytes::Bytes::from(vec![b'x'; answer])))) }
+            let whole = Response::new(Body::from(vec![b'x'; answer]));
+            let is_http_2 = request.version() == Version::HTTP_2;
+            let response = if is_http_2 { unheard.time(whole) } else { whole };
+            async move { Ok::<_, Infallible>(response) }
         });
-        unless_silent(builder().serve_connection(io(heads.follow(server)), service), &asked).await
+        while_heard(builder().serve_connection(io(heads.follow(server)), service), &asked, &unheard).await
     };
     (client, serving)
 }
@@ -75,7 +77,7 @@ async fn a_client_that_never_ends_its_head_is_cut() {
 async fn answer_to_silence(request: &str) -> (String, Duration) {
     let front = front().await;
     let (mut client, server) = tokio::io::duplex(1 << 16);
-    let service = hyper::service::service_fn(move |request| answer(front.clone(), request, true));
+    let service = hyper::service::service_fn(move |request| answer(front.clone(), request, true, Unheard::default()));
     let builder = builder();
     let serving = builder.serve_connection(io(Heads::default().follow(server)), service);
     let began = Instant::now();
@@ -119,4 +121,35 @@ async fn a_body_that_drips_is_answered_in_the_shape_of_its_door_and_its_connecti
     check("POST /fn/f/path", "408", native).await;
     check("POST /function/f", "408", "x-merit-error: payload_timeout").await;
     check("POST /2015-03-31/functions/f/invocations", "400", "x-amzn-errortype: InvalidRequestContentException").await;
+}
+
+/// Asks by HTTP/2 and takes a piece of the answer each `pause`; how many bytes came until all did, or the connection ended.
+async fn take_pieces(client: DuplexStream, pause: Duration) -> usize {
+    let (mut requests, connection) = h2::client::handshake(client).await.unwrap();
+    // It answers pings meanwhile.
+    tokio::spawn(connection);
+    let (answer, _) = requests.send_request(http::Request::get("http://a/").body(()).unwrap(), true).unwrap();
+    let mut body = answer.await.unwrap().into_body();
+    let mut taken = 0;
+    while let Some(Ok(bytes)) = body.data().await {
+        taken += bytes.len();
+        tokio::time::sleep(pause).await;
+        drop(body.flow_control().release_capacity(bytes.len()));
+    }
+    taken
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_http_2_too_a_client_that_takes_nothing_is_cut_and_one_that_takes_slowly_gets_all() {
+    const BYTES: usize = 1 << 20;
+    for (pause, is_cut) in [(READ_WITHIN / 6, false), (READ_WITHIN * 100, true)] {
+        let (client, serving) = connection(1 << 10, BYTES);
+        let began = Instant::now();
+        let (taken, cut_after) = tokio::join!(take_pieces(client, pause), async {
+            serving.await.ok();
+            began.elapsed()
+        });
+        assert_eq!(taken == BYTES, !is_cut, "{pause:?}: {taken}");
+        assert!(!is_cut || cut_after < HEAD_WITHIN + READ_WITHIN * 2, "{cut_after:?}");
+    }
 }

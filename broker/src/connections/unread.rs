@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header;
+use http::{Version, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
@@ -27,7 +27,7 @@ pub(super) struct Unread {
 impl Unread {
     /// Wraps the body of `request`.
     pub(super) fn of(request: http::Request<Incoming>) -> http::Request<Unread> {
-        let waits = request.headers().contains_key(header::EXPECT);
+        let waits = request.version() == Version::HTTP_11 && request.headers().contains_key(header::EXPECT);
         request.map(|body| Unread { body: Some(body), waits })
     }
 }

@@ -12,14 +12,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use merit_proto::v1;
-use merit_terms::{Name, Outcome};
+use merit_terms::{Execution, Name, Outcome};
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::headers;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::invoke::{Answered, Invocation, Paid, Part, Receipt, Rest, WhenGone};
+use crate::invoke::{Answered, Invocation, Paid, Part, Receipt, Rest, WhenGone, deadline};
 use crate::json::decimal;
 use crate::metrics::Door;
 use crate::payload::{Payload, Room};
@@ -44,6 +44,15 @@ pub(super) struct Admitted {
     preferences: Preferences,
 }
 
+impl Admitted {
+    /// Does what comes before the call within its deadline, too.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+        let Some(within) = self.preferences.within else { return work.await };
+        let left = within.saturating_sub(self.received.elapsed());
+        tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(deadline(Execution::NotSent)))
+    }
+}
+
 /// Refuses what needs no payload to be refused, and counts the call.
 pub(super) async fn admit(broker: &Broker, caller: &Caller, headers: &HeaderMap) -> Result<Admitted, ApiError> {
     let admitted = admit_again(caller, headers)?;
@@ -58,11 +67,6 @@ pub(super) fn admit_again(caller: &Caller, headers: &HeaderMap) -> Result<Admitt
     let preferences = Preferences::read(headers, SystemTime::now())?;
     caller.must_call()?;
     Ok(Admitted { received, preferences })
-}
-
-/// The payload of a request that is read as far as it is kept.
-pub(super) async fn payload(broker: &Broker, ask: &Ask, parts: &Parts, body: Body) -> Result<Payload, ApiError> {
-    Payload::read(body, ask.payload_max_bytes, Room::new(&broker.buffers, parts)).await
 }
 
 /// The internal call that a request asks for.
@@ -279,7 +283,8 @@ pub(super) async fn pass_admitted(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let payload = payload(broker, &ask, parts, body).await?;
+    let reading = Payload::read(body, ask.payload_max_bytes, Room::new(&broker.buffers, parts));
+    let payload = admitted.in_time(reading).await?;
     let answered = crate::invoke::invoke(broker, invocation(admitted, caller, ask, parts, payload)).await?;
     Ok(respond(answered, &parts.headers))
 }

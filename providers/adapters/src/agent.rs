@@ -32,8 +32,10 @@ const PROOF: &str = ";proof=";
 const NOT_SENT: HeaderName = HeaderName::from_static("merit-not-sent");
 const BUSY: HeaderName = HeaderName::from_static("merit-busy");
 
-/// The most bytes of a payload, and of an output.
-pub const PAYLOAD_MAX_BYTES: usize = 6 << 20;
+/// The most bytes of a payload: of all that a broker takes.
+pub const PAYLOAD_MAX_BYTES: usize = 20 << 20;
+/// The most bytes of an output.
+pub const OUTPUT_MAX_BYTES: usize = 6 << 20;
 
 /// One attempt at one invocation.
 #[derive(Clone, Copy, Debug)]

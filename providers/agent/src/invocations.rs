@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use merit_adapters::agent::{self, INVOCATION_ID, PAYLOAD_MAX_BYTES, PassedText};
+use merit_adapters::agent::{self, INVOCATION_ID, OUTPUT_MAX_BYTES, PAYLOAD_MAX_BYTES, PassedText};
 use merit_adapters::{LOG_MAX_BYTES, Reading, Report};
 use merit_proto::v1::LeaseProof;
 use merit_terms::{LeaseId, Name, Outcome, Time, Usage};
@@ -226,7 +226,7 @@ fn job(
         memory_mb: lease.claims.memory_mb,
         timeout,
         waited: code.waited,
-        output_limit_bytes: PAYLOAD_MAX_BYTES,
+        output_limit_bytes: OUTPUT_MAX_BYTES,
         cancelled,
         log_limit_bytes: LOG_MAX_BYTES,
     }

@@ -1,4 +1,4 @@
-//! What one caller may take: streams, calls and quotes a second, payloads; and that a refusal says when to come again.
+//! What one caller may take: streams, calls and quotes a second, heads, payloads; and that a refusal says when to come again.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Key, Secured};
-use crate::market::{Answer, sample};
+use crate::market::{Answer, Market, Shape, sample};
 use crate::process::{PATIENCE, eventually};
 
 /// Streams of one account, or of one address without a key.
 const SUBSCRIPTIONS_MAX: usize = 64;
+/// Of a request's head: bytes, and fields.
+const HEAD_MAX_BYTES: usize = 32 << 10;
+const HEAD_MAX_FIELDS: usize = 128;
 
 /// A connection on which a request was sent, and the head of its answer.
 async fn ask(http: &str, request: &str) -> (TcpStream, String) {
@@ -54,6 +57,23 @@ async fn streams_of_the_market_are_counted_for_each_account_and_address() {
             subscribe(http, key).await.1.starts_with("HTTP/1.1 200 ").then_some(())
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_or_has_too_many_fields_is_refused_and_the_next_one_is_served() {
+    let market = Market::start(Shape::AllInOne).await;
+    let head = |fields: &str| format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+    let of_bytes = |bytes: usize| head(&format!("X: {}\r\n", "x".repeat(bytes - head("X: \r\n").len())));
+    let of_fields = |fields: usize| head(&"X: x\r\n".repeat(fields - 1));
+    for (what, refused, served) in [
+        ("bytes", of_bytes(HEAD_MAX_BYTES + 1), of_bytes(HEAD_MAX_BYTES)),
+        ("fields", of_fields(HEAD_MAX_FIELDS + 1), of_fields(HEAD_MAX_FIELDS)),
+    ] {
+        let (_, told) = ask(&market.http, &refused).await;
+        assert!(told.starts_with("HTTP/1.1 431 ") && told.contains("\r\nconnection: close\r\n"), "{what}: {told}");
+        let (_, told) = ask(&market.http, &served).await;
+        assert!(told.starts_with("HTTP/1.1 200 "), "{what}: {told}");
     }
 }
 

@@ -3,7 +3,9 @@
 
 use http::Method;
 use serde_json::json;
+use tokio::net::TcpStream;
 
+use super::smuggling::{BOTH, answers};
 use super::{Key, Secured, exit_3};
 use crate::market::{Answer, Market, Shape, sample};
 use crate::process::eventually;
@@ -90,6 +92,10 @@ async fn every_answer_of_every_door_says_what_merit_added_errors_too() {
     let too_large = too_large.await;
     assert_eq!(too_large.status, 413, "{too_large:?}");
     too_large.header("merit-overhead-us");
+    let doubtful = format!("POST /fn/echo HTTP/1.1\r\nHost: localhost\r\n{}\r\n0\r\n\r\n", BOTH[0]);
+    let address = secured.market.http.trim_start_matches("http://");
+    let told = answers(TcpStream::connect(address).await.unwrap(), &[&doubtful]).await;
+    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("\r\nmerit-overhead-us: "), "{told}");
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Lambda's clients: boto3, the AWS CLI and the JavaScript SDK, with only an endpoint and keys set.
 
+use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -32,19 +33,62 @@ async fn the_javascript_sdk_calls_as_it_calls_lambda() {
     assert_eq!(succeeds(node).await, "the JavaScript SDK: done\n");
 }
 
+/// How `aws lambda invoke` ends, and what it wrote of an answer. It tries nothing again.
+async fn aws_invoke(
+    environment: &[(&'static str, String)],
+    payload: &[u8],
+    arguments: &[&str],
+) -> (Output, Option<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let (sent, answer) = (dir.path().join("sent"), dir.path().join("answer"));
+    std::fs::write(&sent, payload).unwrap();
+    let mut aws = client("python/bin/aws", environment);
+    aws.env("AWS_MAX_ATTEMPTS", "1").args(["lambda", "invoke", "--payload"]).arg(format!("fileb://{}", sent.display()));
+    let output = aws.args(arguments).arg(&answer).output().await.unwrap();
+    (output, std::fs::read_to_string(answer).ok())
+}
+
 #[tokio::test]
 async fn the_aws_cli_calls_as_it_calls_lambda() {
-    let (secured, _edge, environment) = for_clients().await;
-    let (payload, answer) = (secured.market.dir.path().join("in.json"), secured.market.dir.path().join("out.json"));
-    std::fs::write(&payload, r#"{"cli": true}"#).unwrap();
-    let mut aws = client("python/bin/aws", &environment);
-    aws.args(["lambda", "invoke", "--function-name", "echo:live", "--log-type", "Tail", "--payload"])
-        .arg(format!("fileb://{}", payload.display()))
-        .arg(&answer);
-    let told: Value = serde_json::from_str(&succeeds(aws).await).unwrap();
-    assert_eq!((&told["StatusCode"], &told["ExecutedVersion"]), (&Value::from(200), &Value::from("1")));
-    assert!(told["LogResult"].is_string(), "{told}");
-    assert_eq!(std::fs::read_to_string(&answer).unwrap(), r#"{"cli": true}"#);
+    let (_secured, _edge, environment) = for_clients().await;
+    let call = async |arguments: &[&str]| {
+        let (output, answer) = aws_invoke(&environment, br#"{"cli": true}"#, arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        (serde_json::from_slice::<Value>(&output.stdout).unwrap(), answer.unwrap())
+    };
+    let ((told, echoed), (dry, nothing), (failed, error)) = tokio::join!(
+        call(&["--function-name", "echo:live", "--log-type", "Tail"]),
+        call(&["--function-name", "exit_3", "--invocation-type", "DryRun"]),
+        call(&["--function-name", "exit_3"]),
+    );
+    assert_eq!((&told["StatusCode"], &told["ExecutedVersion"]), (&json!(200), &json!("1")));
+    assert!(told["LogResult"].is_string() && echoed == r#"{"cli": true}"#, "{told} {echoed}");
+    assert_eq!((dry, nothing.as_str()), (json!({"StatusCode": 204, "ExecutedVersion": "1"}), ""), "it did not run");
+    assert_eq!(failed, json!({"StatusCode": 200, "ExecutedVersion": "1", "FunctionError": "Unhandled"}));
+    assert_eq!(serde_json::from_str::<Value>(&error).unwrap()["errorType"], "Runtime.ExitError");
+}
+
+#[tokio::test]
+async fn the_aws_cli_names_lambda_s_exception_and_fails_where_a_call_is_refused() {
+    let (_secured, _edge, environment) = for_clients().await;
+    let value = |name: &str| environment.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+    // What stands last counts.
+    let with = |more: &[(&'static str, String)]| [&environment[..], more].concat();
+    let slow = with(&[("AWS_ACCESS_KEY_ID", value("SLOW_KEY")), ("AWS_SECRET_ACCESS_KEY", value("SLOW_SECRET"))]);
+    let wrong = with(&[("AWS_SECRET_ACCESS_KEY", "wrong".to_owned())]);
+    let check = async |environment: &[(&'static str, String)], function: &str, bytes: usize, exception: &str| {
+        let (output, answer) = aws_invoke(environment, &vec![b'1'; bytes], &["--function-name", function]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), answer), (Some(255), None), "{exception}: {said}");
+        let expected = format!("An error occurred ({exception}) when calling the Invoke operation");
+        assert!(output.stdout.is_empty() && said.contains(&expected), "{exception}: {said}");
+    };
+    tokio::join!(
+        check(&environment, "nothing", 1, "ResourceNotFoundException"),
+        check(&environment, "echo", (6 << 20) + 1, "RequestTooLargeException"),
+        check(&slow, "echo", 1, "TooManyRequestsException"),
+        check(&wrong, "echo", 1, "InvalidSignatureException"),
+    );
 }
 
 /// Between a client and the broker: the first answer is read to its end and thrown away with the connection.

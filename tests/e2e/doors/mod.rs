@@ -3,6 +3,7 @@
 mod blame;
 mod bounds;
 mod broken;
+mod canary;
 mod every_answer;
 mod function_server;
 mod http2;

@@ -11,7 +11,7 @@ use super::{Key, Secured};
 use crate::market::{Answer, sample};
 
 /// Who may get what of a route at all: statuses without a key, and of a client's, a provider's and an operator's key that
-/// have nothing to do with the object.
+/// have nothing to do with the object. To all of them comes a broker's key.
 struct Row {
     method: &'static str,
     path: &'static str,
@@ -21,6 +21,14 @@ struct Row {
 
 const fn row(method: &'static str, path: &'static str, body: &'static str, statuses: [u16; 4]) -> Row {
     Row { method, path, body, statuses }
+}
+
+impl Row {
+    /// Those of all who call. A broker's key is for the exchange alone: every door takes it for none that there is.
+    fn all_statuses(&self) -> impl Iterator<Item = u16> {
+        let unknown_key = if self.path.starts_with("/20") { 403 } else { 401 };
+        self.statuses.into_iter().chain([unknown_key])
+    }
 }
 
 const CLIENTS: [u16; 4] = [401, 404, 403, 404];
@@ -138,7 +146,7 @@ async fn another_account_s_objects_are_as_if_they_were_not_there() {
     secured.deploy(&theirs, "their-thumb", sample("echo")).await;
     let called = secured.call_as(&theirs, Method::POST, "/v1/functions/their-thumb/invocations", &[], "1").await;
     let invocation = called.header("merit-invocation-id").to_owned();
-    let provider = secured.key("ours", "provider").await;
+    let (provider, broker) = (secured.key("ours", "provider").await, secured.key("ours", "broker").await);
     let there = Objects([
         ("function", "their-thumb"),
         ("account", "theirs"),
@@ -156,9 +164,9 @@ async fn another_account_s_objects_are_as_if_they_were_not_there() {
         ("alias", "stable"),
     ]);
     let before = seen(&secured, &theirs).await;
-    let callers = [None, Some(&ours), Some(&provider), Some(&secured.operator)];
+    let callers = [None, Some(&ours), Some(&provider), Some(&secured.operator), Some(&broker)];
     for (row, key, status) in
-        ROWS.iter().flat_map(|row| callers.iter().zip(row.statuses).map(move |(k, s)| (row, *k, s)))
+        ROWS.iter().flat_map(|row| callers.iter().zip(row.all_statuses()).map(move |(k, s)| (row, *k, s)))
     {
         // An operator's key may do it; what a stream tells has no end.
         if status == 0 {

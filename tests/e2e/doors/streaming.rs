@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::succeeds;
-use crate::market::{Market, Shape};
+use crate::market::{Answer, Market, Shape};
 use crate::process::{PATIENCE, Process};
 
 /// Says when a call has been begun, and when its caller was gone.
@@ -245,4 +245,35 @@ async fn a_payload_that_drips_takes_no_longer_than_the_function_may() {
     let within = Duration::from_secs(15);
     tokio::time::timeout(within, reads.read_exact(&mut told)).await.expect("the lease's time bounds it").unwrap();
     assert_eq!(String::from_utf8(told).unwrap(), "HTTP/1.1 502");
+}
+
+#[tokio::test]
+async fn an_sdk_s_retry_of_a_call_whose_answer_streams_runs_nothing_again() {
+    let mut tasks = JoinSet::new();
+    let (market, _provider, mut seen) = market(&mut tasks).await;
+    let deployments = |target: &str| json!([{"provider": "server", "target": target}]);
+    for (name, target) in [("short", "/f/short"), ("large", "/f/large"), ("hangs", "/f/hangs")] {
+        let definition = json!({"providers": "any", "timeout_ms": 1_000, "deployments": deployments(target)});
+        market.call(Method::PUT, &format!("/v1/functions/{name}"), &[], definition.to_string()).await;
+        let path = format!("/2021-11-15/functions/{name}/response-streaming-invocations");
+        let headers = [("amz-sdk-invocation-id", name)];
+        let call = || market.call(Method::POST, &path, &headers, "{}");
+        let (first, again) = (call().await, call().await);
+        for answer in [&first, &again] {
+            assert_eq!(answer.status, 200, "{name}: {answer:?}");
+            assert_eq!(answer.header("content-type"), "application/vnd.amazon.eventstream", "{name}");
+        }
+        let ids = [&first, &again].map(|answer| answer.header("merit-invocation-id"));
+        assert_eq!(ids[0], ids[1], "{name}");
+        let text = |answer: &Answer| String::from_utf8_lossy(&answer.body).into_owned();
+        match name {
+            "short" => assert!(first.body == again.body && text(&first).contains("PayloadChunk"), "{again:?}"),
+            "large" => assert!(first.body.len() > 3_000_000 && text(&again).contains("Merit.AnswerPassedOn")),
+            // It may have run: an event says so, which no SDK tries again.
+            _ => assert!(first.body == again.body && text(&first).contains("Merit."), "{}", text(&first)),
+        }
+        assert_eq!(next(&mut seen).await, "begun", "{name}");
+    }
+    // The one that hangs is cut; nothing else was begun.
+    assert_eq!((next(&mut seen).await, seen.try_recv().ok()), ("gone", None));
 }

@@ -151,15 +151,21 @@ async fn a_refusal_is_heard_by_who_still_sends_its_payload() {
     }
     // Each connection anew: each has another timing.
     for (door, status) in REFUSED {
-        for (payload, version) in [("small", "--http2"), ("large", "--http2"), ("large", "--http1.1")] {
+        for (payload, version, expect) in [
+            ("small", "--http2", "Expect:"),
+            ("small", "--http2", "Expect: 100-continue"),
+            ("large", "--http2", "Expect:"),
+            ("large", "--http1.1", "Expect:"),
+            ("large", "--http1.1", "Expect: 100-continue"),
+        ] {
             for _ in 0..10 {
                 let mut curl = Command::new("curl");
-                curl.args(["--silent", "--show-error", "--cacert", &cert, version, "--header", "Expect:"]);
+                curl.args(["--silent", "--show-error", "--cacert", &cert, version, "--header", expect]);
                 curl.args(["--data-binary", &format!("@{}", path(payload)), "--output", &path("answer")]);
                 curl.args(["--write-out", "%{http_code}"]).arg(format!("https://localhost:{port}{door}"));
                 let said = curl.kill_on_drop(true).output().await.unwrap();
                 let (code, wrong) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
-                assert_eq!((&*code, &*wrong), (status, ""), "{payload} to {door} by {version}");
+                assert_eq!((&*code, &*wrong), (status, ""), "{payload} to {door} by {version}, {expect}");
                 assert_ne!(std::fs::metadata(path("answer")).unwrap().len(), 0);
             }
         }

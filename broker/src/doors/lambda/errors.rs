@@ -68,13 +68,19 @@ fn throttle(code: &str) -> &'static str {
     }
 }
 
-/// A call that may have run and has no answer: the function's error, which no SDK tries again.
-fn failed(error: &ApiError) -> Response {
+/// The type and the message of what may have run and has no answer.
+pub(super) fn failure(error: &ApiError) -> (&'static str, String) {
     let kind = match error.code.as_str() {
         "timeout" => "Merit.Timeout",
         _ => "Merit.ProviderFailed",
     };
-    let body = json!({"errorMessage": error.message, "errorType": kind});
+    (kind, error.message.clone())
+}
+
+/// A call that may have run and has no answer: the function's error, which no SDK tries again.
+fn failed(error: &ApiError) -> Response {
+    let (kind, message) = failure(error);
+    let body = json!({"errorMessage": message, "errorType": kind});
     let mut response = (StatusCode::OK, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));

@@ -8,7 +8,7 @@ mod functions;
 mod names;
 mod retries;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -18,12 +18,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use merit_terms::{Execution, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Ask, BrokenOff, admit, admit_again, invocation, payload, write_receipt};
+use super::call::{Ask, BrokenOff, admit, admit_again, invocation, write_receipt};
 use super::invocations::ask_quote;
 use crate::PAYLOAD_MAX_BYTES;
 use crate::auth::Caller;
@@ -56,6 +57,14 @@ pub(crate) struct Asked {
     qualifier: Option<String>,
 }
 
+/// How an answer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Style {
+    wanted: Wanted,
+    /// With the end of the log.
+    tail: bool,
+}
+
 /// How the function is to be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -72,7 +81,21 @@ pub(crate) async fn post(
     Query(asked): Query<Asked>,
     request: Request,
 ) -> Response {
-    match call(&broker, caller, &name, asked.qualifier.as_deref(), request).await {
+    match call(&broker, caller, &name, asked.qualifier.as_deref(), Wanted::Whole, request).await {
+        Ok(response) => response,
+        Err(error) => errors::respond(error),
+    }
+}
+
+/// `POST /2021-11-15/functions/{FunctionName}/response-streaming-invocations`.
+pub(crate) async fn post_streaming(
+    State(broker): State<Arc<Broker>>,
+    caller: Result<Caller, ApiError>,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+    request: Request,
+) -> Response {
+    match call(&broker, caller, &name, asked.qualifier.as_deref(), Wanted::AsItComes, request).await {
         Ok(response) => response,
         Err(error) => errors::respond(error),
     }
@@ -83,22 +106,26 @@ async fn call(
     caller: Result<Caller, ApiError>,
     name: &str,
     qualifier: Option<&str>,
+    wanted: Wanted,
     request: Request,
 ) -> Result<Response, ApiError> {
     let caller = caller?;
     caller.must_call()?;
     let (parts, body) = request.into_parts();
     let kind = kind(&parts.headers)?;
-    let tail = wants_tail(&parts.headers)?;
+    let style = Style { wanted, tail: wants_tail(&parts.headers)? };
     let (function, asked) = names::function(name, qualifier)?;
     match kind {
+        Kind::Event if wanted == Wanted::AsItComes => {
+            return Err(ApiError::malformed("an answer that streams is RequestResponse or DryRun"));
+        }
         Kind::Event => return Err(ApiError::not_implemented("async calls (X-Amz-Invocation-Type: Event)")),
         Kind::DryRun => return dry_run(broker, &caller, function.to_string(), asked, &parts.headers).await,
         Kind::Sync => {}
     }
     let sdk_id = parts.headers.get(SDK_INVOCATION_ID).filter(|id| id.len() <= SDK_INVOCATION_ID_MAX_BYTES);
     let key = |payload: &[u8]| {
-        let asked = format!("{} {tail}", qualifier.unwrap_or_default());
+        let asked = format!("{} {style:?}", qualifier.unwrap_or_default());
         sdk_id.map(|id| Key::of(&caller.account, name, &asked, id.as_bytes(), payload))
     };
     let id = key(&[]);
@@ -108,20 +135,21 @@ async fn call(
         true => admit_again(&caller, &parts.headers)?,
         false => admit(broker, &caller, &parts.headers).await?,
     };
-    let payload = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(&broker.buffers, &parts)).await?;
+    let whole = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(&broker.buffers, &parts));
+    let payload = admitted.in_time(whole).await?;
     let keys = key(&payload).zip(id);
     let ask = Ask {
         door: Door::Lambda,
         function,
         qualifier: asked,
-        wanted: Wanted::Whole,
+        wanted,
         when_gone: WhenGone::GoOn,
         passed: None,
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
     let invocation = invocation(admitted, &caller, ask, &parts, Payload::Whole(payload));
     let Some((key, id)) = keys else {
-        return Ok(reply(invoke(broker, invocation).await?, tail).into());
+        return Ok(respond(invoke(broker, invocation).await, style));
     };
     let answer = match broker.lambda_retries.begin(key, id, Instant::now()) {
         Begun::Again(answer) => {
@@ -134,7 +162,7 @@ async fn call(
                 broker.rates.count(&caller.account).await?;
             }
             // The call goes on when its caller is gone: the SDK comes again for its answer.
-            broker.invocations.spawn(run_first(broker.clone(), invocation, tail, first));
+            broker.invocations.spawn(run_first(broker.clone(), invocation, style, first));
             answer
         }
     };
@@ -144,31 +172,56 @@ async fn call(
     }
 }
 
-async fn run_first(broker: Arc<Broker>, invocation: Invocation, tail: bool, first: First) {
-    match invoke(&broker, invocation).await {
-        Ok(answered) => first.end(reply(answered, tail), true, Instant::now()),
-        Err(error) => {
-            let keep = error.execution != Execution::NotSent;
-            let (parts, body) = errors::respond(error).into_parts();
-            // It is whole already.
-            let body = axum::body::to_bytes(body, PAYLOAD_MAX_BYTES).await.unwrap_or_default();
-            first.end(Reply { status: parts.status, headers: parts.headers, body }, keep, Instant::now());
+async fn run_first(broker: Arc<Broker>, invocation: Invocation, style: Style, first: First) {
+    let told = invoke(&broker, invocation).await;
+    let keep = told.as_ref().map_or_else(|error| error.execution != Execution::NotSent, |_| true);
+    let streams = told.as_ref().is_ok_and(|answered| answered.rest.is_some());
+    let (Parts { status, headers, .. }, body) = respond(told, style).into_parts();
+    let reply = if streams {
+        // Whoever is there gets it; who comes later hears that it ran.
+        Reply { status, headers, body: passed_on(), streams: Mutex::new(Some(body)) }
+    } else {
+        // It is whole already.
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        Reply { status, headers, body, streams: Mutex::default() }
+    };
+    first.end(reply, keep, Instant::now());
+}
+
+/// What comes of a call, as its door tells it.
+fn respond(told: Result<Answered, ApiError>, style: Style) -> Response {
+    match (told, style.wanted) {
+        (Ok(answered), Wanted::Whole) => respond_whole(answered, style.tail),
+        (Ok(answered), Wanted::AsItComes) => respond_streaming(answered, style.tail),
+        (Err(error), Wanted::AsItComes) if error.execution != Execution::NotSent => {
+            let (kind, message) = errors::failure(&error);
+            let mut response = errors::respond(error);
+            *response.body_mut() = Body::from(completed(json!({"ErrorCode": kind, "ErrorDetails": message})));
+            let headers = response.headers_mut();
+            headers.remove(FUNCTION_ERROR);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(event_stream::CONTENT_TYPE));
+            response
         }
+        (Err(error), _) => errors::respond(error),
     }
+}
+
+/// What an SDK hears that tries a call again whose answer was passed on as it came: it is not run again.
+fn passed_on() -> Bytes {
+    let message = "the call ran, and its answer was passed on as it came to an earlier try of it";
+    completed(json!({"ErrorCode": "Merit.AnswerPassedOn", "ErrorDetails": message}))
+}
+
+/// The event that ends an answer.
+fn completed(how: Value) -> Bytes {
+    event_stream::event("InvokeComplete", "application/json", how.to_string().as_bytes())
 }
 
 fn again(reply: &Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body.clone()));
+    let streams = reply.streams.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut response = Response::new(streams.unwrap_or_else(|| Body::from(reply.body.clone())));
     (*response.status_mut(), *response.headers_mut()) = (reply.status, reply.headers.clone());
     response
-}
-
-impl From<Reply> for Response {
-    fn from(reply: Reply) -> Response {
-        let mut response = Response::new(Body::from(reply.body));
-        (*response.status_mut(), *response.headers_mut()) = (reply.status, reply.headers);
-        response
-    }
 }
 
 fn kind(headers: &HeaderMap) -> Result<Kind, ApiError> {
@@ -226,7 +279,7 @@ async fn dry_run(
 }
 
 /// The answer of a call that executed, the function's own failures among them.
-fn reply(answered: Answered, tail: bool) -> Reply {
+fn respond_whole(answered: Answered, tail: bool) -> Response {
     let log = tail.then(|| log_tail(&answered));
     let Answered { receipt, outcome, answer, .. } = answered;
     let mut headers = HeaderMap::new();
@@ -250,7 +303,9 @@ fn reply(answered: Answered, tail: bool) -> Reply {
             body
         }
     };
-    Reply { status: StatusCode::OK, headers, body }
+    let mut response = Response::new(Body::from(body));
+    *response.headers_mut() = headers;
+    response
 }
 
 /// How a function failed, as Lambda says it: `Handled` where the function says itself what went wrong.
@@ -311,54 +366,6 @@ fn log_tail(answered: &Answered) -> Vec<u8> {
     log.split_off(log.len().saturating_sub(LOG_MAX_BYTES))
 }
 
-/// `POST /2021-11-15/functions/{FunctionName}/response-streaming-invocations`.
-pub(crate) async fn post_streaming(
-    State(broker): State<Arc<Broker>>,
-    caller: Result<Caller, ApiError>,
-    Path(name): Path<String>,
-    Query(asked): Query<Asked>,
-    request: Request,
-) -> Response {
-    match call_streaming(&broker, caller, &name, asked.qualifier.as_deref(), request).await {
-        Ok(response) => response,
-        Err(error) => errors::respond(error),
-    }
-}
-
-async fn call_streaming(
-    broker: &Arc<Broker>,
-    caller: Result<Caller, ApiError>,
-    name: &str,
-    qualifier: Option<&str>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let caller = caller?;
-    let (parts, body) = request.into_parts();
-    let tail = wants_tail(&parts.headers)?;
-    match kind(&parts.headers)? {
-        Kind::Sync => {}
-        Kind::DryRun => {
-            let (function, asked) = names::function(name, qualifier)?;
-            return dry_run(broker, &caller, function.to_string(), asked, &parts.headers).await;
-        }
-        Kind::Event => return Err(ApiError::malformed("an answer that streams is RequestResponse or DryRun")),
-    }
-    let (function, asked) = names::function(name, qualifier)?;
-    let ask = Ask {
-        door: Door::Lambda,
-        function,
-        qualifier: asked,
-        wanted: Wanted::AsItComes,
-        when_gone: WhenGone::GoOn,
-        passed: None,
-        payload_max_bytes: PAYLOAD_MAX_BYTES,
-    };
-    let admitted = admit(broker, &caller, &parts.headers).await?;
-    let payload = payload(broker, &ask, &parts, body).await?;
-    let invocation = invocation(admitted, &caller, ask, &parts, payload);
-    Ok(respond_streaming(invoke(broker, invocation).await?, tail))
-}
-
 fn respond_streaming(answered: Answered, tail: bool) -> Response {
     let receipt = answered.receipt.clone();
     let log = tail.then(|| STANDARD.encode(log_tail(&answered)));
@@ -406,8 +413,7 @@ fn events(first: Bytes, rest: Option<Rest>, complete: Value) -> impl Stream<Item
                 Some(Part::Broken) | None => return complete.take().map(|_| (Err(BrokenOff), (None, None, None))),
             }
         }
-        let end = event_stream::event("InvokeComplete", "application/json", complete.take()?.to_string().as_bytes());
-        Some((Ok(end), (None, parts, None)))
+        Some((Ok(completed(complete.take()?)), (None, parts, None)))
     })
 }
 

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
@@ -23,6 +24,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// In the place of the body, for the first who asks.
+    pub(super) streams: Mutex<Option<Body>>,
 }
 
 /// One call of one account, by what its SDK and its content say of it.
@@ -160,7 +163,12 @@ mod tests {
     use super::*;
 
     fn reply(bytes: usize) -> Reply {
-        Reply { status: StatusCode::OK, headers: HeaderMap::new(), body: vec![0; bytes].into() }
+        Reply {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: vec![0; bytes].into(),
+            streams: Mutex::default(),
+        }
     }
 
     fn key(id: &str) -> Key {

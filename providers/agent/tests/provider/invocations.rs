@@ -152,7 +152,7 @@ async fn what_cannot_be_started_is_not_sent() {
     check(world.broker.invoke(&without, "").await, 503, "no_module");
     let another = world.token_with(3, |claims| claims.module = vec![0; 32]);
     check(world.broker.invoke(&another, "").await, 503, "module_unavailable");
-    check(world.broker.invoke(&world.token(4), vec![0; (6 << 20) + 1]).await, 413, "payload_too_large");
+    check(world.broker.invoke(&world.token(4), vec![0; (20 << 20) + 1]).await, 413, "payload_too_large");
     check(world.broker.get("/invoke/dev/sample/3").await, 404, "not_found");
     check(world.broker.get("/").await, 404, "not_found");
     assert_eq!(world.broker.invoke(&world.token(4), "ok").await.body, "ok");
