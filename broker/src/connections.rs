@@ -52,6 +52,8 @@ const HEAD_MAX_BYTES: usize = 32 << 10;
 const HEADERS_MAX: usize = 128;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
+/// What of an answer over HTTP/2 waits to be written: little, so that each of many answers goes on within [`READ_WITHIN`].
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// The pause after a connection could not be accepted, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -179,6 +181,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEAD_MAX_BYTES as u32)
         .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(Some(Duration::from_secs(20)))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

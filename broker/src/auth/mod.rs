@@ -217,14 +217,19 @@ pub(crate) async fn guard(state: &State, request: Request, doors: impl AsyncFnOn
     logged(state, request, async |request| guarded(state, request, doors).await).await
 }
 
+/// When a request's head was read: from then on its deadline counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received(pub(crate) Instant);
+
 /// Logs a request with its caller and its answer, and says there what time it took.
 pub(crate) async fn logged(
     state: &State,
-    request: Request,
+    mut request: Request,
     answer: impl AsyncFnOnce(Request) -> (Option<Caller>, Response),
 ) -> Response {
     let entry = state.access_log.note(&request);
     let began = Instant::now();
+    request.extensions_mut().insert(Received(began));
     let (caller, mut response) = answer(request).await;
     // Of an answer that came of no call all the time was Merit's.
     let overhead = began.elapsed().as_micros().min(u32::MAX.into()) as u32;

@@ -101,8 +101,24 @@ impl Brokerage {
     async fn ask(&self, input: impl FnOnce(Waiting) -> Input<Waiting>) -> Answer {
         let (waiting, answer) = oneshot::channel();
         self.shared.step([input(waiting)]);
+        let mut asked = Asked { shared: &self.shared, answer };
         // The machine answers everything, at the latest when its time is over.
-        answer.await.unwrap_or(Answer::Unavailable)
+        (&mut asked.answer).await.unwrap_or(Answer::Unavailable)
+    }
+}
+
+/// Waits for an answer. One that comes in the moment in which it is given up is not lost: a lease is given back.
+struct Asked<'a> {
+    shared: &'a Shared,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        if let Some(input) = self.answer.try_recv().ok().and_then(|answer| unheard(Err(answer))) {
+            self.shared.step([input]);
+        }
     }
 }
 

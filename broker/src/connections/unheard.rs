@@ -1,8 +1,8 @@
 //! Answers over HTTP/2 that their client does not take.
 //!
 //! Over HTTP/1.1 who reads nothing holds up the connection's writes, which are timed. Over HTTP/2 a client may hold up its
-//! streams by their windows and keep the connection alive all the same. So what waits for the client is timed here, piece by
-//! piece: from when it is there until it is written.
+//! streams by their windows and keep the connection alive all the same. So here is known what waits for the client, and when
+//! it last took any of it. Who takes something is not cut, however many of its answers wait.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::READ_WITHIN;
 
-/// A client that takes less than this within [`READ_WITHIN`] takes nothing.
+/// An answer is handed on in pieces of this.
 const PIECE_BYTES: usize = 16 << 10;
 
 /// What waits for the client of one connection. Clones share it.
@@ -29,6 +29,8 @@ struct Waiting {
     last: u64,
     /// Oldest first.
     since: BTreeMap<u64, Instant>,
+    /// When a piece was written last.
+    taken: Option<Instant>,
 }
 
 impl Unheard {
@@ -40,12 +42,15 @@ impl Unheard {
         })
     }
 
-    /// Returns once something has waited too long.
+    /// Returns once something waits, and nothing was taken, for too long.
     pub(super) async fn too_long(&self) {
         loop {
             let now = Instant::now();
-            let oldest = self.lock().since.values().next().copied();
-            let until = oldest.unwrap_or(now) + READ_WITHIN;
+            let since = {
+                let waiting = self.lock();
+                waiting.since.values().next().map(|oldest| waiting.taken.map_or(*oldest, |taken| taken.max(*oldest)))
+            };
+            let until = since.unwrap_or(now) + READ_WITHIN;
             if until <= now {
                 return;
             }
@@ -81,7 +86,13 @@ impl Drop for Waits {
 /// Bytes that are on their way; dropped once they are written.
 struct Piece {
     bytes: Bytes,
-    _waits: Waits,
+    waits: Waits,
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.waits.unheard.lock().taken = Some(Instant::now());
+    }
 }
 
 impl AsRef<[u8]> for Piece {
@@ -119,7 +130,7 @@ impl HttpBody for Timed {
             }
         }
         let length = self.held.len().min(PIECE_BYTES);
-        let piece = Piece { bytes: self.held.split_to(length), _waits: self.unheard.wait() };
+        let piece = Piece { bytes: self.held.split_to(length), waits: self.unheard.wait() };
         if !self.is_end_stream() {
             self.waits = Some(self.unheard.wait());
         }

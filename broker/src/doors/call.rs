@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::headers;
-use crate::auth::Caller;
+use crate::auth::{Caller, Received};
 use crate::error::ApiError;
 use crate::invoke::{Answered, Invocation, Paid, Part, Receipt, Rest, WhenGone, deadline};
 use crate::json::decimal;
@@ -54,17 +54,17 @@ impl Admitted {
 }
 
 /// Refuses what needs no payload to be refused, and counts the call.
-pub(super) async fn admit(broker: &Broker, caller: &Caller, headers: &HeaderMap) -> Result<Admitted, ApiError> {
-    let admitted = admit_again(caller, headers)?;
-    broker.rates.count(&caller.account).await?;
+pub(super) async fn admit(broker: &Broker, caller: &Caller, parts: &Parts) -> Result<Admitted, ApiError> {
+    let admitted = admit_again(caller, parts)?;
+    admitted.in_time(broker.rates.count(&caller.account)).await?;
     Ok(admitted)
 }
 
 /// The same of a call that was counted before.
-pub(super) fn admit_again(caller: &Caller, headers: &HeaderMap) -> Result<Admitted, ApiError> {
-    let received = Instant::now();
-    refuse_what_waits(headers)?;
-    let preferences = Preferences::read(headers, SystemTime::now())?;
+pub(super) fn admit_again(caller: &Caller, parts: &Parts) -> Result<Admitted, ApiError> {
+    let received = parts.extensions.get().map_or_else(Instant::now, |Received(at)| *at);
+    refuse_what_waits(&parts.headers)?;
+    let preferences = Preferences::read(&parts.headers, SystemTime::now())?;
     caller.must_call()?;
     Ok(Admitted { received, preferences })
 }
@@ -270,7 +270,7 @@ pub(super) async fn pass(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let admitted = admit(broker, caller, &parts.headers).await?;
+    let admitted = admit(broker, caller, parts).await?;
     pass_admitted(broker, admitted, caller, ask, parts, body).await
 }
 

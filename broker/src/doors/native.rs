@@ -41,8 +41,8 @@ pub(crate) async fn invoke(
     }
     let (function, qualifier) = target(&name)?;
     let (mut parts, body) = request.into_parts();
-    let admitted = admit(&broker, &caller, &parts.headers).await?;
-    let (door, body) = cloud_events::read(&broker.buffers, &mut parts, body).await?;
+    let admitted = admit(&broker, &caller, &parts).await?;
+    let (door, body) = admitted.in_time(cloud_events::read(&broker.buffers, &mut parts, body)).await?;
     let ask = Ask {
         door,
         function,

@@ -164,7 +164,7 @@ async fn visit(
     }
     // The cost is told as a trailer to who asks for one.
     parts.headers.remove(header::TE);
-    let admitted = admit(broker, payer, &parts.headers).await.map_err(to_a_visitor)?;
+    let admitted = admit(broker, payer, &parts).await.map_err(to_a_visitor)?;
     let room = Room::new(&broker.visitors_buffers, &parts);
     let payload = Payload::Whole(Payload::read_whole(body, PAYLOAD_MAX_BYTES, room).await?);
     let invocation = invocation(admitted, payer, ask, &parts, payload);

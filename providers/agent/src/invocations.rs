@@ -31,7 +31,7 @@ use crate::session::{Credentials, Ran, Runs};
 use crate::token::{self, Asked, Lease, UsedLeases};
 
 /// How long a payload may take to arrive.
-const PAYLOAD_WITHIN: Duration = Duration::from_secs(30);
+const PAYLOAD_WITHIN: Duration = Duration::from_secs(120);
 
 /// What invocations of one provider share.
 pub(crate) struct Invocations {

@@ -8,8 +8,8 @@ mod functions;
 mod names;
 mod retries;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -48,6 +48,8 @@ const LOG_MAX_BYTES: usize = 4096;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const SDK_INVOCATION_ID: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
+/// How long an answer that streams waits for a caller, if the one who asked is gone: an SDK comes again sooner.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// A longer one is none of an SDK's.
 const SDK_INVOCATION_ID_MAX_BYTES: usize = 128;
 
@@ -132,8 +134,8 @@ async fn call(
     // Before a payload of some megabytes is read. A retry of what ran is told what came of it, whatever the rate.
     let is_again = id.as_ref().is_some_and(|id| broker.lambda_retries.knows(id, Instant::now()));
     let admitted = match is_again {
-        true => admit_again(&caller, &parts.headers)?,
-        false => admit(broker, &caller, &parts.headers).await?,
+        true => admit_again(&caller, &parts)?,
+        false => admit(broker, &caller, &parts).await?,
     };
     let whole = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(&broker.buffers, &parts));
     let payload = admitted.in_time(whole).await?;
@@ -185,7 +187,14 @@ async fn run_first(broker: Arc<Broker>, invocation: Invocation, style: Style, fi
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         Reply { status, headers, body, streams: Mutex::default() }
     };
-    first.end(reply, keep, Instant::now());
+    let reply = first.end(reply, keep, Instant::now());
+    if streams {
+        tokio::select! {
+            () = tokio::time::sleep(TAKEN_WITHIN) => {}
+            () = broker.stopping.cancelled() => {}
+        }
+        drop(reply.take_stream());
+    }
 }
 
 /// What comes of a call, as its door tells it.
@@ -218,8 +227,7 @@ fn completed(how: Value) -> Bytes {
 }
 
 fn again(reply: &Reply) -> Response {
-    let streams = reply.streams.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let mut response = Response::new(streams.unwrap_or_else(|| Body::from(reply.body.clone())));
+    let mut response = Response::new(reply.take_stream().unwrap_or_else(|| Body::from(reply.body.clone())));
     (*response.status_mut(), *response.headers_mut()) = (reply.status, reply.headers.clone());
     response
 }

@@ -28,6 +28,13 @@ pub(super) struct Reply {
     pub(super) streams: Mutex<Option<Body>>,
 }
 
+impl Reply {
+    /// What streams, once.
+    pub(super) fn take_stream(&self) -> Option<Body> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// One call of one account, by what its SDK and its content say of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
@@ -127,7 +134,7 @@ impl Calls {
 
 impl First {
     /// Its answer, for those who wait and those who come again; `keep`: not for what was not sent.
-    pub(super) fn end(mut self, reply: Reply, keep: bool, now: Instant) {
+    pub(super) fn end(mut self, reply: Reply, keep: bool, now: Instant) -> Arc<Reply> {
         let bytes = reply.body.len();
         {
             let mut calls = self.retries.lock();
@@ -139,9 +146,11 @@ impl First {
                 calls.remove(&self.keys);
             }
         }
+        let reply = Arc::new(reply);
         if let Some(answers) = self.answers.take() {
-            answers.send_replace(Some(Arc::new(reply)));
+            answers.send_replace(Some(reply.clone()));
         }
+        reply
     }
 }
 
