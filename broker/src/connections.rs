@@ -52,7 +52,7 @@ const HEAD_MAX_BYTES: usize = 32 << 10;
 const HEADERS_MAX: usize = 128;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
-/// What of an answer over HTTP/2 waits to be written: little, so that each of many answers goes on within [`READ_WITHIN`].
+/// What of an answer over HTTP/2 may wait to be written, and is held here for a client who takes little.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// The pause after a connection could not be accepted, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -3,12 +3,15 @@
 //! Runs the dispatch machine: does its actions and feeds back what came of them. Goes on to its settlement when the
 //! caller goes away; what else that means, the door says.
 
+mod hearing;
+mod settling;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use merit_proto::v1;
-use merit_terms::{Execution, LeaseId, Limits, Outcome, Usage};
+use merit_terms::{Execution, LeaseId, Limits, Outcome};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tower::retry::budget::Budget;
@@ -21,16 +24,13 @@ use crate::metrics::Door;
 use crate::preferences::Preferences;
 use crate::serve::{Admitted, State};
 use crate::upstream::{Call, Came, FunctionAnswer, Next, Streams};
+use hearing::{Hearing, READ_WITHIN};
+use settling::settle;
 
 /// Parts of an answer that may wait for a caller who reads slowly.
 const PARTS_WAITING_MAX: usize = 8;
-/// How long a caller may take to read the next of them.
-const READ_WITHIN: Duration = Duration::from_secs(60);
 /// How long after its deadline a call may take to be settled before its caller is told.
 const SETTLED_AFTER: Duration = Duration::from_millis(250);
-/// How long all that waiting may be for one answer: its lease is settled within ten minutes after the function's own time, so that
-/// what ran is charged.
-const WAITED_MAX: Duration = Duration::from_secs(8 * 60);
 
 /// A parsed request of any door.
 pub(crate) struct Invocation {
@@ -405,23 +405,18 @@ async fn pass_on(streams: &mut Streams, caller: &Caller) -> (Input, bool) {
     let Some(parts) = &caller.parts else { return (streams.executed(), false) };
     // A call that goes on without its caller is read to its end, of which nobody hears.
     let cancels = caller.when_gone == WhenGone::Cancel;
-    let (mut is_heard, mut waited) = (true, Duration::ZERO);
+    let mut hearing = Hearing::new(parts);
     loop {
         let next = tokio::select! {
             next = streams.next() => next,
             () = parts.closed(), if cancels => return (streams.executed(), false),
         };
         match next {
-            Next::Whole(input) => return (input, is_heard),
+            Next::Whole(input) => return (input, hearing.has_all()),
             Next::Broken(input) => return (input, false),
-            Next::Part(_) if !is_heard => {}
             Next::Part(bytes) => {
-                let waits = Instant::now();
-                is_heard = parts.send_timeout(Part::Bytes(bytes), READ_WITHIN).await.is_ok();
-                streams.waited(waits.elapsed());
-                waited += waits.elapsed();
-                is_heard = is_heard && waited < WAITED_MAX;
-                if !is_heard && cancels {
+                streams.waited(hearing.pass(bytes).await);
+                if cancels && !hearing.has_all() {
                     return (streams.executed(), false);
                 }
             }
@@ -437,69 +432,6 @@ fn note_failure(state: &State, provider: &str, input: &Input) {
     };
     state.metrics.attempt_failed(provider, execution);
     tracing::debug!(provider, execution, reason, "an attempt failed");
-}
-
-/// Bills a lease; by its proof, if a crash of the exchange forgot it.
-async fn settle(
-    state: &State,
-    account: &str,
-    invocation: LeaseId,
-    lease: LeaseId,
-    bill: Bill,
-    proof: Option<v1::LeaseProof>,
-) -> Input {
-    let executed = matches!(bill, Bill::Executed { .. });
-    let settle = settle_message(lease, bill);
-    let mut answer = state.stream.settle(settle).await;
-    if let (Answer::Refused(refusal), Some(proof)) = (&answer, proof)
-        && refusal.code == "forgotten"
-    {
-        answer = state.stream.settle_forgotten(proof, settle).await;
-    }
-    match answer {
-        _ if !executed => Input::Released,
-        Answer::Settled { cost, billed_ms } => Input::Settled { cost, billed_ms },
-        // Settled by a message whose answer was lost, or closed meanwhile: its record says.
-        Answer::Refused(refusal) if refusal.code == "closed" => settled_before(state, account, invocation, lease).await,
-        Answer::Refused(refusal) => Input::Unsettled { reason: refusal.message },
-        Answer::Granted(_) | Answer::Unavailable => {
-            Input::Unsettled { reason: "the exchange does not answer".to_owned() }
-        }
-    }
-}
-
-fn settle_message(lease: LeaseId, bill: Bill) -> v1::Settle {
-    let mut settle = v1::Settle { lease: Some(lease.into()), ..v1::Settle::default() };
-    match bill {
-        Bill::Executed { outcome, usage, observed_us, egress_bytes } => {
-            settle.set_execution(v1::Execution::Executed);
-            settle.set_outcome(outcome.into());
-            settle.reported = usage.as_ref().map(|usage: &Usage| usage.into());
-            settle.observed_us = observed_us;
-            settle.egress_bytes = egress_bytes;
-        }
-        Bill::Unknown { fault } => {
-            settle.set_execution(v1::Execution::Unknown);
-            settle.fault = fault;
-        }
-    }
-    settle
-}
-
-async fn settled_before(state: &State, account: &str, invocation: LeaseId, lease: LeaseId) -> Input {
-    let mut client = state.exchange.brokerage.clone();
-    let request = v1::GetInvocationRequest { account: account.to_owned(), id: Some(invocation.into()) };
-    let record = answer(client.get_invocation(request)).await;
-    let paid = |record: &v1::Invocation| {
-        let paid = |attempt: &v1::Attempt| attempt.lease == Some(lease.into()) && attempt.outcome == "executed";
-        record.attempts.iter().any(paid)
-    };
-    match record {
-        Ok(record) if paid(&record) => Input::Settled { cost: record.cost, billed_ms: record.billed_ms },
-        _ => Input::Unsettled {
-            reason: "its lease was closed before, by the operator or by its deadline; it is not charged".to_owned(),
-        },
-    }
 }
 
 /// What a caller reads when its invocation did not execute.
