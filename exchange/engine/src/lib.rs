@@ -23,7 +23,7 @@ mod prediction;
 mod state;
 mod supply;
 
-use merit_terms::{AccountId, ProviderId, Refusal, Time};
+use merit_terms::{ProviderId, Refusal, Time};
 
 pub use command::{
     AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, BrokerSession, Code, Command, Correction,
@@ -36,12 +36,12 @@ pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Restin
 pub use market::keys::Key;
 pub use market::{Canary, Function, LIVE, Market, Provider, Revision, WEIGHT_MAX};
 pub use matching::{Candidate, MeritOrder, Refused};
-pub use money::{Account, FEES, LOSSES_NAME, OUTSIDE};
+pub use money::{Account, FEES, LOSSES, OUTSIDE};
 pub use state::views::{HealthView, PoolView, QuotaView, SpendingOf};
 pub use supply::plain_book::PlainBook;
 
-/// The newest rules that this engine has; it has those before, too.
-pub const RULES: u32 = 2;
+/// Number of the rules of the market that this engine has.
+pub const RULES: u32 = 1;
 
 /// The whole state of the exchange.
 #[derive(Clone, Debug)]
@@ -54,8 +54,6 @@ pub struct Engine {
     last_at: Time,
     calendar: money::Calendar,
     fee_basis_points: u32,
-    /// What pays the sellers of forgotten leases, from rules 2 on.
-    losses: AccountId,
     ledger: money::Ledger,
     registry: market::Registry,
     shelf: supply::Shelf,
@@ -84,16 +82,15 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An empty market: only the system accounts, and the first rules.
+    /// An empty market: only the exchange's own accounts.
     pub fn new() -> Engine {
         Engine {
             run: 0,
-            rules: 1,
+            rules: RULES,
             sequence: 0,
             last_at: Time::default(),
             calendar: money::Calendar::default(),
             fee_basis_points: 0,
-            losses: FEES,
             ledger: money::Ledger::new(),
             registry: market::Registry::default(),
             shelf: supply::Shelf::default(),
@@ -140,7 +137,7 @@ impl Engine {
         match command {
             Command::Start { run } => self.start(*run, sequence, events),
             Command::Tick => Ok(Reply::Done),
-            Command::ActivateRules { version } => self.activate_rules(*version, events),
+            Command::ActivateRules { version } => self.activate_rules(*version),
             Command::CreateMarket { name } => {
                 let market = self.registry.create_market(name)?;
                 self.shelf.markets.push(supply::index::Index::default());
@@ -247,7 +244,7 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    fn activate_rules(&mut self, version: u32, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+    fn activate_rules(&mut self, version: u32) -> Result<Reply, Refusal> {
         if version > RULES {
             return Err(Refusal::UnknownRules { version });
         }
@@ -255,11 +252,6 @@ impl Engine {
             return Err(market::invalid("version", format!("rules {} hold already", self.rules)));
         }
         self.rules = version;
-        let (losses, opened) = self.ledger.open_losses();
-        self.losses = losses;
-        if opened {
-            events.push(Event::AccountOpened { account: losses, name: LOSSES_NAME.to_owned() });
-        }
         Ok(Reply::Done)
     }
 

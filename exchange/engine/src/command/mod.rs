@@ -302,7 +302,6 @@ pub struct FunctionSettings {
     pub budgets: Vec<Budget>,
     /// How many calls a second brokers take of callers who show no key, or another account's; its own account pays for them.
     /// None: no calls of others. The engine keeps it and decides nothing by it.
-    #[serde(default)]
     pub public_per_second: Option<u32>,
 }
 

@@ -46,7 +46,6 @@ pub(crate) struct Bids {
     eager: BTreeSet<(Time, u64)>,
     sweeps: BTreeMap<Side, Sweep>,
     /// Until when ends of back-offs and midnights have been looked at, while bids rest.
-    #[serde(default)]
     looked: Time,
     /// When the next of them is due, while bids rest.
     look: Option<Time>,

@@ -5,7 +5,7 @@
 use merit_terms::{LeaseId, Money, ProviderId, Refusal, Time};
 
 use crate::Engine;
-use crate::command::{Bid, Grant, ProviderKind, Reply};
+use crate::command::{Bid, Grant, Reply};
 use crate::demand::TAKE_UP_WITHIN_MS;
 use crate::dues::Due;
 use crate::event::{Ending, Event, Lease, LeaseState, Resting};
@@ -61,7 +61,6 @@ impl Engine {
         let capacity_until = at.after_millis(u64::from(winner.timeout_ms) + CAPACITY_GRACE_MS);
         let hold = match &resting {
             Some(resting) => resting.hold,
-            None if kind == ProviderKind::Own && self.rules == 1 => Money::ZERO,
             None => winner.worst_cost.max(shared),
         };
         let lease = Lease {
@@ -200,10 +199,6 @@ impl Engine {
     /// One of a lease's two deadlines has come.
     pub(crate) fn lease_due(&mut self, sequence: u64, events: &mut Vec<Event>) {
         let Some(open) = self.leases.open.get_mut(&sequence) else { return };
-        if self.rules == 1 && open.lease.state == LeaseState::Unknown {
-            self.close(sequence, Money::ZERO, None, events);
-            return;
-        }
         if let Some(slot) = open.slot.take() {
             if open.lease.state != LeaseState::Unknown {
                 open.lease.state = LeaseState::Overdue;

@@ -72,7 +72,7 @@ impl Engine {
 
     /// A lease ended and `left` of its hold: as much stays for the unknown attempts of its invocation as they may cost.
     pub(crate) fn leave_hold(&mut self, ended: &Lease, left: Money) {
-        if left == Money::ZERO || self.rules == 1 {
+        if left == Money::ZERO {
             return;
         }
         let kind = self.kind_of(ended.provider);

@@ -7,7 +7,7 @@ use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Us
 use crate::Engine;
 use crate::command::{NotSent, ProviderKind, Reply, Settle, Settlement};
 use crate::event::{Ending, Event, Lease, LeaseState, Why};
-use crate::money::FEES;
+use crate::money::{FEES, LOSSES};
 use crate::prediction::durations::Observation;
 use crate::supply::quotas::energy_mb_ms;
 
@@ -24,10 +24,9 @@ impl Engine {
         let lease = self.ending(command.lease)?;
         let reported = command.reported.or(lease.claim);
         let metered = Usage::metered(reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
-        let most = match (self.kind_of(lease.provider), self.rules) {
-            (ProviderKind::Market, _) => lease.hold,
-            (ProviderKind::Own, 1) => Money::MAX,
-            (ProviderKind::Own, _) => lease.worst_cost,
+        let most = match self.kind_of(lease.provider) {
+            ProviderKind::Market => lease.hold,
+            ProviderKind::Own => lease.worst_cost,
         };
         let settlement = self.bill(&lease, &metered, most);
         let cost = settlement.cost;
@@ -73,7 +72,7 @@ impl Engine {
             let loss = settlement.cost.saturating_sub(from_buyer);
             let entries = [
                 (lease.account, seller, from_buyer, Why::Cost { lease: id, invocation }),
-                (self.losses, seller, loss, Why::Loss { lease: id, invocation }),
+                (LOSSES, seller, loss, Why::Loss { lease: id, invocation }),
                 (seller, FEES, settlement.fee, Why::Fee { lease: id, invocation }),
             ];
             for (from, to, amount, why) in entries {
@@ -97,19 +96,9 @@ impl Engine {
     /// nobody may claim it any more.
     fn settle_unknown(&mut self, at: Time, command: &Settle, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         let mut lease = self.ending(command.lease)?;
-        if self.rules == 1 {
-            // There are no claims: the hold closes at once, and the lease with its capacity.
-            self.unhold(&lease, lease.hold);
-            lease.hold = Money::ZERO;
-        }
         lease.state = LeaseState::Unknown;
-        let open = self.leases.get_mut(lease.id);
-        let is_over = self.rules == 1 && open.as_ref().is_some_and(|open| open.slot.is_none());
-        if let Some(open) = open {
-            open.lease = lease.clone();
-        }
-        if is_over {
-            self.close(lease.id.sequence, Money::ZERO, None, events);
+        if let Some(open) = self.leases.get_mut(lease.id) {
+            open.lease.state = LeaseState::Unknown;
         }
         self.blame(at, &lease, command.fault, events);
         events.push(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
@@ -118,7 +107,7 @@ impl Engine {
 
     /// A provider's fault counts against it; anything else says nothing about it.
     fn blame(&mut self, at: Time, lease: &Lease, fault: bool, events: &mut Vec<Event>) {
-        if fault && self.rules > 1 {
+        if fault {
             self.provider_failed(at, lease, events);
         } else {
             self.inconclusive(lease);
@@ -186,17 +175,13 @@ impl Engine {
     /// Whether a former run granted it above the last sequence of that run that is durable.
     pub(crate) fn is_forgotten(&self, id: LeaseId) -> bool {
         let next = self.leases.runs.partition_point(|(run, _)| *run <= id.run);
-        self.rules > 1 && self.leases.runs.get(next).is_some_and(|(_, began)| id.sequence >= *began)
+        self.leases.runs.get(next).is_some_and(|(_, began)| id.sequence >= *began)
     }
 
     /// The provider's duration for this revision, and how it compares with the others in general.
     pub(crate) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
-        let seen = Observation {
-            usage: *usage,
-            vcpus_milli: lease.vcpus_milli,
-            at_s: (at.micros() / 1_000_000) as u32,
-            plainly: self.rules == 1,
-        };
+        let seen =
+            Observation { usage: *usage, vcpus_milli: lease.vcpus_milli, at_s: (at.micros() / 1_000_000) as u32 };
         let function = &mut self.registry.functions[lease.function.index()];
         let Some(revision) = function.revision_mut(lease.revision) else { return };
         if let Some(ratio) = revision.durations.learn(lease.provider, &seen) {

@@ -49,7 +49,6 @@ pub struct Function {
     /// The revision that `live` was put to; none: the newest.
     pub live: Option<u32>,
     /// Of aliases, `live` included, that send a share of their calls to a second revision.
-    #[serde(default)]
     pub canaries: BTreeMap<Name, Canary>,
     /// Leases whose capacity has not returned.
     pub running: u32,
@@ -85,10 +84,8 @@ pub struct Provider {
     pub session: u32,
     pub online: bool,
     pub endpoint: String,
-    #[serde(default)]
     pub adapter: Adapter,
     /// Whether the operator vouches for the endpoint.
-    #[serde(default)]
     pub endpoint_trusted: bool,
     pub(crate) last_quote: u64,
     /// How its durations compare with the median of others, over all functions.
@@ -122,8 +119,11 @@ pub(crate) struct Registry {
     /// The revisions of each module, of deleted functions too.
     #[serde(skip)]
     pub(crate) by_module: HashMap<[u8; 32], Vec<(FunctionId, u32)>>,
+    #[serde(skip)]
     markets_by_name: HashMap<MarketName, MarketId>,
+    #[serde(skip)]
     functions_by_name: HashMap<(AccountId, Name), FunctionId>,
+    #[serde(skip)]
     providers_by_name: HashMap<Name, ProviderId>,
 }
 
@@ -248,12 +248,18 @@ impl Registry {
     /// Builds what can be computed from the rest.
     pub(crate) fn rebuild(&mut self) {
         (self.classes, self.recoveries) = (Classes::default(), Recoveries::default());
+        self.markets_by_name =
+            (0..).map(MarketId::new).zip(&self.markets).map(|(id, market)| (market.name.clone(), id)).collect();
         for id in (0..self.providers.len() as u32).map(ProviderId::new) {
+            self.providers_by_name.insert(self.providers[id.index()].name.clone(), id);
             self.admit(id, &[]);
             self.recoveries.enter(id, &self.providers[id.index()].health);
         }
         for index in 0..self.functions.len() {
-            *self.functions_of.entry(self.functions[index].account).or_default() += 1;
+            let function = &self.functions[index];
+            *self.functions_of.entry(function.account).or_default() += 1;
+            let key = (function.account, function.name.clone());
+            self.functions_by_name.insert(key, FunctionId::new(index as u32));
             self.classify(index, 0);
             for number in 1..=self.functions[index].latest() {
                 self.find_by_module(FunctionId::new(index as u32), number);

@@ -92,7 +92,7 @@ impl Engine {
         if provider.killed.is_some() || self.ledger.accounts[provider.account.index()].frozen {
             return Err(Reason::Barred);
         }
-        if own && provider.kind == ProviderKind::Market && !market.terms.self_dealing && self.rules > 1 {
+        if own && provider.kind == ProviderKind::Market && !market.terms.self_dealing {
             return Err(Reason::SelfDealing);
         }
         match market.terms.bands {

@@ -13,10 +13,11 @@ use crate::command::AccountLimits;
 pub const OUTSIDE: AccountId = AccountId::new(0);
 /// What the operator's fees go to.
 pub const FEES: AccountId = AccountId::new(1);
-/// The operator's account that pays a seller what a forgotten lease cost beyond what its buyer has; opened with rules 2.
-pub const LOSSES_NAME: &str = "merit-losses";
+/// The operator's account that pays a seller what a forgotten lease cost beyond what its buyer has.
+pub const LOSSES: AccountId = AccountId::new(2);
 
-const SYSTEM_ACCOUNTS: [&str; 2] = ["merit-outside", "merit-fees"];
+/// Names of the exchange's own accounts, by id.
+const SYSTEM_ACCOUNTS: [&str; 3] = ["merit-outside", "merit-fees", "merit-losses"];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
@@ -147,7 +148,7 @@ impl Account {
 
     /// Whether it belongs to the exchange itself.
     pub fn is_system(&self) -> bool {
-        SYSTEM_ACCOUNTS.contains(&self.name.as_str()) || self.name == LOSSES_NAME
+        SYSTEM_ACCOUNTS.contains(&self.name.as_str())
     }
 
     /// What it owns beyond its holds; may be below zero.
@@ -181,6 +182,7 @@ impl Account {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ledger {
     pub(crate) accounts: Vec<Account>,
+    #[serde(skip)]
     by_name: HashMap<String, AccountId>,
 }
 
@@ -191,6 +193,11 @@ impl Ledger {
             ledger.insert(name);
         }
         ledger
+    }
+
+    /// Builds the index by name anew.
+    pub(crate) fn rebuild(&mut self) {
+        self.by_name = (0..).map(AccountId::new).zip(&self.accounts).map(|(id, of)| (of.name.clone(), id)).collect();
     }
 
     fn insert(&mut self, name: &str) -> AccountId {
@@ -205,14 +212,6 @@ impl Ledger {
             return Err(Refusal::Exists { what: "account", name: name.to_string() });
         }
         Ok(self.insert(name.as_str()))
-    }
-
-    /// The account for losses, and whether it was opened now.
-    pub(crate) fn open_losses(&mut self) -> (AccountId, bool) {
-        match self.find(LOSSES_NAME) {
-            Some(id) => (id, false),
-            None => (self.insert(LOSSES_NAME), true),
-        }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<AccountId> {

@@ -55,8 +55,6 @@ pub(crate) struct Observation {
     pub(crate) usage: Usage,
     pub(crate) vcpus_milli: u32,
     pub(crate) at_s: u32,
-    /// Rules 1: outliers count in full, cold starts do not, nothing grows old or makes room.
-    pub(crate) plainly: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -161,9 +159,7 @@ impl Durations {
         }
         let pair = *self.get(provider)?;
         let ratio = self.median_without(&pair).map(|(others, _)| pair.wall.minus(others));
-        if !seen.plainly {
-            self.decay(seen.at_s);
-        }
+        self.decay(seen.at_s);
         ratio
     }
 
@@ -173,13 +169,13 @@ impl Durations {
             provider,
             wall,
             cpu,
-            cold_us: if seen.plainly { 0 } else { u32::try_from(seen.usage.cold_us).unwrap_or(u32::MAX) },
+            cold_us: u32::try_from(seen.usage.cold_us).unwrap_or(u32::MAX),
             seen: 1,
             touched_s: seen.at_s,
             older: NONE,
             newer: NONE,
         };
-        let place = if seen.plainly || self.pairs.len() < PAIRS_MAX {
+        let place = if self.pairs.len() < PAIRS_MAX {
             self.pairs.push(pair);
             (self.pairs.len() - 1) as u32
         } else {
@@ -208,15 +204,12 @@ impl Durations {
         let pair = &mut self.pairs[place as usize];
         let before = pair.wall;
         pair.seen = (pair.seen + 1).min(WEIGHT);
-        let (mut wall, mut cpu) = seen.logarithms();
-        if !seen.plainly {
-            (wall, cpu) = (wall.within_an_octave_of(pair.wall), cpu.within_an_octave_of(pair.cpu));
-            let cold_us = i64::try_from(seen.usage.cold_us).unwrap_or(i64::MAX).min(u32::MAX.into());
-            let step = (cold_us - i64::from(pair.cold_us)) / i64::from(pair.seen);
-            pair.cold_us = (i64::from(pair.cold_us) + step) as u32; // between two values of 32 bits
-        }
-        pair.wall = pair.wall.moved_towards(wall, pair.seen as i32);
-        pair.cpu = pair.cpu.moved_towards(cpu, pair.seen as i32);
+        let (wall, cpu) = seen.logarithms();
+        pair.wall = pair.wall.moved_towards(wall.within_an_octave_of(pair.wall), pair.seen as i32);
+        pair.cpu = pair.cpu.moved_towards(cpu.within_an_octave_of(pair.cpu), pair.seen as i32);
+        let cold_us = i64::try_from(seen.usage.cold_us).unwrap_or(i64::MAX).min(u32::MAX.into());
+        let step = (cold_us - i64::from(pair.cold_us)) / i64::from(pair.seen);
+        pair.cold_us = (i64::from(pair.cold_us) + step) as u32; // between two values of 32 bits
         pair.touched_s = seen.at_s;
         self.moved(place, before);
         self.unlink(place);
@@ -293,13 +286,8 @@ impl Durations {
 
 impl Observation {
     fn logarithms(&self) -> (LogDuration, LogDuration) {
-        let cpu_us = match self.plainly {
-            true => self.usage.cpu_us,
-            false => {
-                let most = u128::from(self.usage.wall_us) * u128::from(self.vcpus_milli) / 1000;
-                self.usage.cpu_us.min(u64::try_from(most).unwrap_or(u64::MAX))
-            }
-        };
+        let most = u128::from(self.usage.wall_us) * u128::from(self.vcpus_milli) / 1000;
+        let cpu_us = self.usage.cpu_us.min(u64::try_from(most).unwrap_or(u64::MAX));
         (LogDuration::of_micros(self.usage.wall_us), LogDuration::of_micros(cpu_us))
     }
 }
@@ -330,7 +318,7 @@ mod tests {
 
     fn ran(wall_us: u64, at_s: u32) -> Observation {
         let usage = Usage { wall_us, cpu_us: wall_us, ..Usage::default() };
-        Observation { usage, vcpus_milli: 1000, at_s, plainly: false }
+        Observation { usage, vcpus_milli: 1000, at_s }
     }
 
     fn wall_us(durations: &Durations, provider: u32) -> u64 {

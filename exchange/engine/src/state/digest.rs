@@ -1,9 +1,7 @@
 //! The digest: a sum of one hash per entity over a canonical encoding of what it means.
 //!
 //! Slots, and what can be computed from the rest, are left out. Same commands, same digest; two states
-//! with one digest decide alike. What rules 2 brought is encoded after the rest, and only where it is there, so that a
-//! journal of rules 1 gives the digest that it was written with; so is what came later still, where it is not as it was
-//! before; keys come after everything.
+//! with one digest decide alike.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -168,10 +166,6 @@ impl Engine {
         hashes.fold(self.whole_hash(), u128::wrapping_add)
     }
 
-    fn is_new(&self) -> bool {
-        self.rules > 1
-    }
-
     fn whole_hash(&self) -> u128 {
         let whole = Entity::new(0)
             .int(self.run)
@@ -179,9 +173,6 @@ impl Engine {
             .time(self.last_at)
             .int(self.fee_basis_points)
             .int(self.shelf.last_offer());
-        if !self.is_new() {
-            return whole.hash();
-        }
         let (mut of_markets, mut of_accounts) = (Vec::new(), Vec::new());
         for (side, sweep) in self.bids.sweeps() {
             match side {
@@ -191,28 +182,20 @@ impl Engine {
         }
         let whole = whole
             .int(self.rules)
-            .int(self.losses.number())
             .each(self.leases.runs.iter(), |entity, (run, began)| entity.int(*run).int(*began))
             .each(self.leases.late.iter(), |entity, (lease, until)| entity.lease_id(*lease).time(*until))
             .each(self.brokers.0.iter(), |entity, (session, online)| entity.int(*session).int(*online))
             .each(of_markets.into_iter(), |entity, (market, sweep)| entity.int(market.number()).sweep(sweep))
-            .each(self.bids.eager(), |entity, bid| entity.int(bid));
-        match self.bids.next_look() {
-            None => whole.hash(),
-            Some(look) => whole
-                .each(of_accounts.into_iter(), |entity, (account, sweep)| entity.int(account.number()).sweep(sweep))
-                .time(look)
-                .hash(),
-        }
+            .each(of_accounts.into_iter(), |entity, (account, sweep)| entity.int(account.number()).sweep(sweep))
+            .each(self.bids.eager(), |entity, bid| entity.int(bid))
+            .option(self.bids.next_look().map(Time::micros));
+        whole.hash()
     }
 
     fn accounts_hashes(&self) -> impl Iterator<Item = u128> {
         self.ledger.accounts.iter().map(|account| {
             let held = i128::try_from(account.held).unwrap_or(i128::MAX);
             let entity = Entity::new(1).text(&account.name).int(account.balance.picodollars()).int(held);
-            if !self.is_new() {
-                return entity.hash();
-            }
             let limits = &account.limits;
             self.spending_of(entity, &account.spending)
                 .int(account.frozen)
@@ -236,9 +219,6 @@ impl Engine {
         self.registry.markets.iter().map(|market| {
             let spot = market.spot_price.map(|price| price.picodollars());
             let entity = Entity::new(2).text(market.name.as_str()).option(spot).int(market.trades);
-            if market.terms == Default::default() {
-                return entity.hash();
-            }
             let (low, high) = (market.terms.bands.map(|bands| bands.0), market.terms.bands.map(|bands| bands.1));
             entity
                 .text(market.terms.state.as_str())
@@ -265,9 +245,6 @@ impl Engine {
                 entity.int(pool.size.memory_mb).int(pool.size.slots).int(pool.leased_mb).int(pool.leases)
             });
         let (limits, health) = (&provider.limits, &provider.health);
-        if !self.is_new() {
-            return called(entity, provider).hash();
-        }
         let entity = entity
             .each(provider.quotas.iter(), |entity, allowance| {
                 let (requests, energy_mb_ms) = allowance.used(&self.calendar);
@@ -313,21 +290,12 @@ impl Engine {
             .texts(settings.labels.iter())
             .limits(&settings.limits);
         let entity = audience(entity, settings);
-        let entity = match self.is_new() {
-            true => self.spending_of(entity.budgets(&settings.budgets), &function.spending),
-            false => entity,
-        };
-        let entity = match function.canaries.is_empty() {
-            true => entity,
-            false => entity.each(function.canaries.iter(), |entity, (alias, canary)| {
+        let entity = self
+            .spending_of(entity.budgets(&settings.budgets), &function.spending)
+            .each(function.canaries.iter(), |entity, (alias, canary)| {
                 entity.text(alias.as_str()).int(canary.revision).int(canary.weight)
-            }),
-        };
-        // As if it were not there where nothing is public: states of before have the digests that they had.
-        let entity = match settings.public_per_second {
-            None => entity,
-            Some(rate) => entity.text("public").int(rate),
-        };
+            })
+            .option(settings.public_per_second);
         let revisions = function.revisions.iter().enumerate();
         let revisions = revisions.map(move |(number, revision)| self.revision_hash(function, number as u64, revision));
         std::iter::once(entity.hash()).chain(revisions)
@@ -350,9 +318,6 @@ impl Engine {
                 entity.int(pair.provider).int(pair.seen).int(pair.wall.raw()).int(pair.cpu.raw())
             })
             .each(revision.probes.iter(), |entity, (provider, count)| entity.int(provider.number()).int(*count));
-        if !self.is_new() {
-            return entity.hash();
-        }
         let ages: Vec<_> = revision.durations.oldest_first().collect();
         entity.each(ages.iter(), |entity, pair| entity.int(pair.provider).int(pair.cold_us).int(pair.touched_s)).hash()
     }
@@ -376,9 +341,6 @@ impl Engine {
             .int(offer.leases)
             .int(offer.place)
             .int(offer.retired);
-        if offer.quota.is_none() && offer.expires.is_none() && offer.extras.is_none() {
-            return entity.hash();
-        }
         let entity = entity.option(offer.quota).option(offer.expires.map(Time::micros));
         let entity = entity.each(offer.audience().iter(), |entity, account| entity.int(account.number()));
         match &offer.extras {
@@ -415,9 +377,6 @@ impl Engine {
             .time(lease.settle_by)
             .int(state)
             .int(lease.on_prior);
-        if !self.is_new() {
-            return entity.hash();
-        }
         entity
             .money(lease.worst_cost)
             .time(lease.matched_at)
@@ -446,12 +405,9 @@ fn key_hash(key: &Key) -> u128 {
         .hash()
 }
 
-/// How a provider is called, where it is not by an agent at an endpoint that nobody vouches for.
+/// Writes how a provider is called.
 fn called(entity: Entity, provider: &Provider) -> Entity {
-    match (provider.adapter, provider.endpoint_trusted) {
-        (Adapter::Agent, false) => entity,
-        (adapter, trusted) => entity.int(adapter == Adapter::Http).int(trusted),
-    }
+    entity.int(provider.adapter == Adapter::Http).int(provider.endpoint_trusted)
 }
 
 fn audience(entity: Entity, settings: &FunctionSettings) -> Entity {

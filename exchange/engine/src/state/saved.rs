@@ -1,6 +1,6 @@
 //! The state as it is saved: what cannot be computed from the rest. Loading builds the rest anew.
 
-use merit_terms::{AccountId, Time};
+use merit_terms::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Engine;
@@ -23,7 +23,6 @@ struct Saving<'a> {
     last_at: Time,
     calendar: Calendar,
     fee_basis_points: u32,
-    losses: AccountId,
     ledger: &'a Ledger,
     registry: &'a Registry,
     shelf: &'a Shelf,
@@ -44,15 +43,12 @@ struct Saved {
     last_at: Time,
     calendar: Calendar,
     fee_basis_points: u32,
-    losses: AccountId,
     ledger: Ledger,
     registry: Registry,
     shelf: Shelf,
     leases: Leases,
     bids: Bids,
     brokers: Brokers,
-    /// Absent from what was saved before there were keys.
-    #[serde(default)]
     keys: Keys,
     dues: Dues,
 }
@@ -66,7 +62,6 @@ impl Serialize for Engine {
             last_at: self.last_at,
             calendar: self.calendar,
             fee_basis_points: self.fee_basis_points,
-            losses: self.losses,
             ledger: &self.ledger,
             registry: &self.registry,
             shelf: &self.shelf,
@@ -90,7 +85,6 @@ impl<'de> Deserialize<'de> for Engine {
             last_at: saved.last_at,
             calendar: saved.calendar,
             fee_basis_points: saved.fee_basis_points,
-            losses: saved.losses,
             ledger: saved.ledger,
             registry: saved.registry,
             shelf: saved.shelf,
@@ -100,6 +94,7 @@ impl<'de> Deserialize<'de> for Engine {
             keys: saved.keys,
             dues: saved.dues,
         };
+        engine.ledger.rebuild();
         engine.registry.rebuild();
         engine.shelf.rebuild(&engine.registry);
         engine.leases.rebuild();
