@@ -148,5 +148,5 @@ async fn a_client_that_says_nothing_is_given_up() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let tls = ServerTls::open(place(&directory, &authority.issue("merit.test")), &["h2"]).unwrap();
     let (_silent, far) = tokio::io::duplex(64);
-    assert!(matches!(tls.accept(far).await, Err(Handshake::TimedOut)));
+    assert!(matches!(tls.accept(far).await, Err(HandshakeError::TimedOut)));
 }
