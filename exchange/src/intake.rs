@@ -7,7 +7,7 @@ use merit_engine::{Applied, Command, Engine, Event};
 use merit_terms::Time;
 
 use crate::codec;
-use crate::journal::Batch;
+use merit_journal::Batch;
 
 /// One command's events, for the projections.
 #[derive(Debug)]

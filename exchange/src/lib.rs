@@ -13,7 +13,6 @@ pub mod history;
 mod identity;
 mod incoming;
 mod intake;
-pub mod journal;
 mod key_changes;
 mod keys;
 mod modules;
@@ -28,7 +27,6 @@ mod serve;
 mod services;
 mod sessions;
 pub mod snapshot;
-pub mod storage;
 mod uploads;
 #[cfg(test)]
 mod world;

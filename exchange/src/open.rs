@@ -10,7 +10,6 @@ use crate::archive::{Archive, Checkpoint};
 use crate::books::Books;
 use crate::brokers::Brokers;
 use crate::intake::Happened;
-use crate::journal::{self, Damage};
 use crate::key_changes::KeyChanges;
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore};
@@ -19,8 +18,9 @@ use crate::rules::RULES;
 use crate::sequencer::{Projection, Sequencer, SubmitError};
 use crate::sessions::Sessions;
 use crate::snapshot::{self, Maker};
-use crate::storage::Directory;
 use crate::uploads::Uploads;
+use merit_journal::storage::Directory;
+use merit_journal::{self as journal, Damage};
 
 /// How an exchange is opened.
 #[derive(Clone, Debug)]

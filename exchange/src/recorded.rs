@@ -7,9 +7,9 @@ use merit_terms::{AccountId, Money, Time};
 use tempfile::TempDir;
 
 use crate::codec;
-use crate::journal::{Batch, Journal, Settings};
 use crate::snapshot::{Damage, Header, LoadError, MakeError, load, make};
-use crate::storage::Directory;
+use merit_journal::storage::Directory;
+use merit_journal::{Batch, Journal, Settings};
 
 pub(crate) const SEGMENTS: Settings = Settings { segment_bytes: 4096 };
 

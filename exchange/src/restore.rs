@@ -6,12 +6,12 @@
 use merit_engine::Engine;
 
 use crate::intake::Happened;
-use crate::journal::{self, Journal, Recovery, Sound};
 use crate::replay::{self, ReplayError};
 use crate::rules::{self, UnknownRules};
 use crate::sequencer::Projection;
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
-use crate::storage::{LockError, Storage};
+use merit_journal::storage::{LockError, Storage};
+use merit_journal::{self as journal, Journal, Recovery, Sound};
 
 /// Commands that are replayed before the projection sees them.
 const STRIDE: usize = 1024;

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::intake::{Collected, Encoded, Happened, Intake};
-use crate::journal::{Batch, Journal};
-use crate::storage::Storage;
+use merit_journal::storage::Storage;
+use merit_journal::{Batch, Journal};
 
 /// What may wait for the disk: a bound, so that a stalled disk refuses commands instead of filling memory.
 const WAITING_MAX_BYTES: usize = 64 << 20;

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use merit_exchange::journal::{self, Batch, Journal};
-use merit_exchange::storage::Directory;
+use merit_journal::storage::Directory;
+use merit_journal::{self as journal, Batch, Journal};
 use merit_proto::v1::{self, journal_record};
 use merit_terms::LeaseId;
 use prost::Message;

@@ -16,10 +16,10 @@ use super::feed::{Feed, Work};
 use super::store::{Checkpoint, Store};
 use crate::codec;
 use crate::history::{self, HistoryError};
-use crate::journal::{self, ReadError};
 use crate::replay;
 use crate::sequencer::chain;
-use crate::storage::Directory;
+use merit_journal::storage::Directory;
+use merit_journal::{self as journal, ReadError};
 
 pub(super) const FILE: &str = "archive.redb";
 /// Where a file goes that cannot be used, in place of the one before.

@@ -17,10 +17,10 @@ pub use verify::{SnapshotCheck, Verdict, Verified, verify};
 pub use why::{Decision, Named, WhyError, why, why_at};
 
 use crate::codec;
-use crate::journal::{self, Report, SegmentStart, VisitError};
 use crate::replay::{self, ReplayError};
 use crate::snapshot::{self, Damage, LoadError, Loaded};
-use crate::storage::{Directory, Storage};
+use merit_journal::storage::{Directory, Storage};
+use merit_journal::{self as journal, Report, SegmentStart, VisitError};
 
 /// Why a data directory cannot be read as far as asked.
 #[derive(Debug, thiserror::Error)]

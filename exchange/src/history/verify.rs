@@ -8,10 +8,10 @@ use std::path::Path;
 use merit_engine::{Command, Engine, Event};
 
 use super::{HistoryError, Replayed, oldest, replay_from};
-use crate::journal::{self, Report};
 use crate::sequencer::chain;
 use crate::snapshot::{self, Damage, Header, LoadError};
-use crate::storage::{Directory, Storage};
+use merit_journal::storage::{Directory, Storage};
+use merit_journal::{self as journal, Report};
 
 /// What all of a data directory comes to.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use merit_terms::{LeaseId, MarketId, Money, ProviderId, Time};
 
 use super::{HistoryError, kind, oldest, replay_to};
 use crate::codec;
-use crate::journal::{self, Enough, VisitError};
 use crate::replay::{self, ReplayError};
 use crate::snapshot;
-use crate::storage::{Directory, Storage};
+use merit_journal::storage::{Directory, Storage};
+use merit_journal::{self as journal, Enough, VisitError};
 
 /// Why a decision cannot be explained.
 #[derive(Debug, thiserror::Error)]

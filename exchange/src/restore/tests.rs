@@ -7,7 +7,7 @@ use merit_engine::Command;
 
 use super::*;
 use crate::recorded::{Market, SEGMENTS};
-use crate::storage::Directory;
+use merit_journal::storage::Directory;
 
 /// What a projection was told: the state that it began with, and the sequences after it.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use std::io;
 use super::format::snapshot_name;
 use super::read::{LoadError, list};
 use super::write::{WriteError, failed};
-use crate::journal::{self, SegmentStart, TrimError};
-use crate::storage::Storage;
+use merit_journal::storage::Storage;
+use merit_journal::{self as journal, SegmentStart, TrimError};
 
 /// Segments through which past decisions can be explained at least. At 64 MiB each they hold some millions of
 /// commands, and a start reads and checks them all in about a second.

@@ -10,9 +10,9 @@ use merit_engine::Engine;
 use super::format::{DAMAGED_SUFFIX, Header};
 use super::read::{Damage, LoadError, Loaded, list, load};
 use super::write::{WriteError, write};
-use crate::journal;
 use crate::replay::{self, ReplayError};
-use crate::storage::Storage;
+use merit_journal as journal;
+use merit_journal::storage::Storage;
 
 /// Why a snapshot could not be made. The market goes on, and the next try begins anew.
 #[derive(Debug, thiserror::Error)]

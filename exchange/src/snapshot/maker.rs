@@ -11,7 +11,7 @@ use super::format::Header;
 use super::keep::keep;
 use super::make::{MakeError, make};
 use crate::sequencer::{Progress, chain};
-use crate::storage::Storage;
+use merit_journal::storage::Storage;
 
 /// How much journal there is at least between two snapshots: some thousand commands, whose replay takes milliseconds.
 const BYTES_MIN: u64 = 1 << 20;

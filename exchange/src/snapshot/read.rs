@@ -13,7 +13,7 @@ use super::format::{
     CHECKSUM_BYTES, CHUNK_BYTES, FORMAT_VERSION, HEADER_BYTES, Header, ReadHeader, chunk_checksum, snapshot_name,
     snapshot_sequence,
 };
-use crate::storage::{Storage, StorageFile};
+use merit_journal::storage::{Storage, StorageFile};
 
 /// Chunks that are read at once.
 const READ_CHUNKS: usize = 256;

@@ -142,12 +142,12 @@ fn what_is_kept_gives_the_state_of_every_command_that_is_kept() {
     for upto in (50..2000).step_by(50) {
         market.make(upto).unwrap();
         keep(&market.storage(), u64::MAX).unwrap();
-        let first = crate::journal::segments(&market.storage()).unwrap()[0].first_sequence;
+        let first = merit_journal::segments(&market.storage()).unwrap()[0].first_sequence;
         let kept = list(&market.storage()).unwrap();
         assert!(first == 1 || kept[0] + 1 >= first, "{kept:?} from {first}");
         assert_eq!(kept.last(), Some(&upto));
     }
-    let segments = crate::journal::segments(&market.storage()).unwrap();
+    let segments = merit_journal::segments(&market.storage()).unwrap();
     let kept = list(&market.storage()).unwrap();
     assert!(segments[0].number > 1 && kept.len() <= segments.len() + 2, "{kept:?}");
     for sequence in kept[0]..=2000 {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::format::{
     CHUNK_BYTES, HEADER_BYTES, Header, UNFINISHED_SUFFIX, chunk_checksum, is_unfinished, snapshot_name,
 };
-use crate::storage::{Storage, StorageFile};
+use merit_journal::storage::{Storage, StorageFile};
 
 /// What is written at once.
 const WRITE_BYTES: usize = 1 << 20;

@@ -16,10 +16,10 @@ use super::super::store::{Checkpoint, Store};
 use super::super::{Archive, ArchiveError};
 use super::{dump, expected, stored};
 use crate::intake::Happened;
-use crate::journal::{self, Batch, Journal};
 use crate::snapshot;
-use crate::storage::Directory;
 use crate::world::World;
+use merit_journal::storage::Directory;
+use merit_journal::{self as journal, Batch, Journal};
 
 /// A data directory with a journal of what happens in a world.
 struct Place {

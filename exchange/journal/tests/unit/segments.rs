@@ -1,8 +1,8 @@
 //! Segments that are missing, foreign, unfinished, or of another version.
 
 use super::*;
-use crate::journal::format::FORMAT_VERSION;
-use crate::journal::{Extent, Fault};
+use crate::format::FORMAT_VERSION;
+use crate::{Extent, Fault};
 
 use crc32c::crc32c;
 

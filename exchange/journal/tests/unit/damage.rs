@@ -1,7 +1,7 @@
 //! A changed byte anywhere is found: the last batch is cut, anything earlier is refused.
 
 use super::*;
-use crate::journal::{Damage, Extent, Fault};
+use crate::{Damage, Extent, Fault};
 
 /// What a change of one byte must lead to.
 #[derive(Debug, PartialEq)]

@@ -44,7 +44,7 @@ fn a_second_process_is_told_who_holds_it_until_that_is_killed() {
     let place = Place::with(&some_batches(3));
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg("journal::tests::lock::a_second_process_is_told_who_holds_it_until_that_is_killed")
+        .arg("tests::lock::a_second_process_is_told_who_holds_it_until_that_is_killed")
         .env(HOLD, place.directory.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

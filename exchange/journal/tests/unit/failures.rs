@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::journal::AppendError;
+use crate::AppendError;
 use crate::storage::{LockError, Storage, StorageFile};
 
 /// What was asked of the disk, in order, and when it starts to fail.

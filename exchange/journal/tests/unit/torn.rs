@@ -1,7 +1,7 @@
 //! What a crash leaves of the last write: any part of it, in any order.
 
 use super::*;
-use crate::journal::{Extent, Fault};
+use crate::{Extent, Fault};
 
 /// Opens, expects `records`, and a cut or none, and that the next open finds nothing to cut.
 fn check_recovers(place: &Place, records: &[Record], cut: bool) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::thread;
 
 use super::*;
-use crate::journal::{Extent, ReadError, VisitError};
+use crate::{Extent, ReadError, VisitError};
 
 #[derive(Debug, Clone)]
 enum Action {

@@ -1,7 +1,7 @@
 //! What is no longer needed goes from the front, and what is left can be read and gone on from.
 
 use super::*;
-use crate::journal::{segments, trim};
+use crate::{segments, trim};
 
 fn starts(place: &Place) -> Vec<u64> {
     segments(&place.storage()).unwrap().iter().map(|segment| segment.first_sequence).collect()

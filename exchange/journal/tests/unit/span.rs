@@ -1,7 +1,7 @@
 //! Some records of a journal: what lies before them is stepped over, what comes after is not looked at.
 
 use super::*;
-use crate::journal::{Enough, Fault, read_span};
+use crate::{Enough, Fault, read_span};
 
 impl Place {
     fn span(&self, after: u64, upto: u64) -> (Report, Vec<(u64, Record)>) {

@@ -23,11 +23,13 @@ mod format;
 mod open;
 mod read;
 mod segment;
+pub mod storage;
 mod trim;
 mod walk;
 mod window;
 
 #[cfg(test)]
+#[path = "../tests/unit/mod.rs"]
 mod tests;
 
 pub use append::{AppendError, Journal};
