@@ -1,13 +1,25 @@
 //! Appending to an open journal.
 //!
-//! Owns the order of writes that recovery relies on: a batch is one write and one sync, and nothing
-//! is written after it before it is durable. After the first failure it never writes again.
+//! Owns the order of writes that recovery relies on: a batch is one write and one sync, and nothing is written after it
+//! before it is durable. After the first failure it never writes again.
 
-use super::batch::Batch;
-use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::open::Settings;
-use super::segment::{Segment, WriteError};
+use crate::batch::Batch;
+use crate::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::segment::{Segment, WriteError};
 use crate::storage::Storage;
+
+/// How a journal is written. Any journal can be read with any settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// The length of a new segment in bytes, reserved when it is created. A longer batch gets a longer segment.
+    pub segment_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20 }
+    }
+}
 
 /// A journal that this process alone writes. Made by [`Journal::open`]; dropping it releases the lock.
 pub struct Journal<S: Storage> {
@@ -24,7 +36,7 @@ pub struct Journal<S: Storage> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// This batch may or may not be in the journal; the next open decides.
+    /// This batch may or may not be in the journal; the next open finds out.
     #[error("the journal stops")]
     Failed(#[from] WriteError),
     /// Nothing was written.
@@ -33,7 +45,7 @@ pub enum AppendError {
 }
 
 impl<S: Storage> Journal<S> {
-    pub(super) fn new(
+    pub(crate) fn new(
         storage: S,
         settings: Settings,
         identity: u32,
@@ -44,13 +56,13 @@ impl<S: Storage> Journal<S> {
         Self { segment, next_sequence, identity, settings, stopped_by: None, storage, _lock: lock }
     }
 
-    /// The sequence that the next record must have.
+    /// Returns the sequence that the next record must have.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
 
-    /// The random number by which the journal is known.
+    /// Returns the journal's identity, a random number.
     #[must_use]
     pub fn identity(&self) -> u32 {
         self.identity
@@ -58,8 +70,8 @@ impl<S: Storage> Journal<S> {
 
     /// Writes a batch with one write and returns when it is durable. An empty one writes nothing.
     ///
-    /// After any failure every later call fails: the process must end, and the next open finds out
-    /// what is durable.
+    /// After any failure every later call fails: the process must end, and the next open finds out which batches are
+    /// durable.
     ///
     /// # Panics
     /// If the batch does not start at [`Self::next_sequence`].

@@ -1,14 +1,15 @@
 //! A batch of records being collected for one write.
 //!
-//! Owns the buffer, which is the batch as it will be on disk, so that a commit is one write without
-//! a copy. It never writes: [`Journal::append`](super::Journal::append) does.
+//! Owns the buffer, which is the batch as it will be on disk, so that a commit is one write without a copy. It never
+//! writes: [`Journal::append`](crate::Journal::append) does.
 
 use crc32c::crc32c;
 
-use super::format::{BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES};
+use crate::damage::Fault;
+use crate::format::{BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, split_records};
 
-/// The most bytes a batch may have. Far above what a writer collects during one sync; a batch that
-/// reaches it is a queue without a bound.
+/// Size limit of a batch, 1 GiB: far above the bytes that a writer collects during one sync. A batch that reaches it is a
+/// queue without a bound.
 pub const MAX_BATCH_BYTES: usize = 1 << 30;
 
 /// Records with consecutive sequences, in the order in which they were pushed.
@@ -21,7 +22,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch whose first record will have this sequence.
+    /// Makes an empty batch whose first record will have this sequence.
     #[must_use]
     pub fn starting_at(first_sequence: u64) -> Self {
         Self { first_sequence, records: 0, bytes: vec![0; BATCH_HEADER_BYTES] }
@@ -42,7 +43,7 @@ impl Batch {
         self.push_parts([record])
     }
 
-    /// Adds a record that is made of these parts, as [`Self::push`] does.
+    /// Adds a record that consists of these parts, as [`Self::push`] does.
     pub fn push_parts<const N: usize>(&mut self, parts: [&[u8]; N]) -> u64 {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         assert!(
@@ -63,7 +64,7 @@ impl Batch {
         self.first_sequence
     }
 
-    /// The sequence that the next pushed record gets.
+    /// Returns the sequence of the next record.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.first_sequence + u64::from(self.records)
@@ -74,14 +75,14 @@ impl Batch {
         self.records == 0
     }
 
-    /// The bytes this batch takes in the journal, its header included.
+    /// Returns the size of this batch in the journal in bytes, its header included.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The batch as it is on disk, with its checksums.
-    pub(super) fn seal(&mut self, identity: u32) -> &[u8] {
+    /// Completes the header. Returns the batch as it is on disk, with its checksums.
+    pub(crate) fn seal(&mut self, identity: u32) -> &[u8] {
         let payload = &self.bytes[BATCH_HEADER_BYTES..];
         let header = BatchHeader {
             payload_bytes: payload.len() as u32,
@@ -92,4 +93,27 @@ impl Batch {
         self.bytes[..BATCH_HEADER_BYTES].copy_from_slice(&header.encode(identity));
         &self.bytes
     }
+}
+
+/// Reads a sealed batch of the journal with this identity. Returns its records, and refuses bytes that are not exactly
+/// one valid batch.
+pub fn read_batch(bytes: &[u8], identity: u32) -> Result<Vec<&[u8]>, Fault> {
+    let (header, payload) = bytes.split_at_checked(BATCH_HEADER_BYTES).ok_or(Fault::BatchHeader)?;
+    let header = BatchHeader::decode(header, identity).ok_or(Fault::BatchHeader)?;
+    let length = header.payload_bytes as usize;
+    let (payload, rest) =
+        payload.split_at_checked(length).ok_or(Fault::BatchCutShort { first_sequence: header.first_sequence })?;
+    if !rest.is_empty() {
+        return Err(Fault::BytesAfterEnd);
+    }
+    records_in(&header, payload)
+}
+
+/// Checks a payload against its header. Returns its records in order.
+pub(crate) fn records_in<'a>(header: &BatchHeader, payload: &'a [u8]) -> Result<Vec<&'a [u8]>, Fault> {
+    let first_sequence = header.first_sequence;
+    if crc32c(payload) != header.payload_checksum {
+        return Err(Fault::BatchPayload { first_sequence });
+    }
+    split_records(payload, header.records).ok_or(Fault::RecordLengths { first_sequence })
 }

@@ -1,6 +1,6 @@
-//! What can be wrong with a journal, and whether it is the end of an interrupted write.
+//! The faults of a journal, and the difference between the end of an interrupted write and damage in the middle.
 //!
-//! Owns the words for both. It never decides which: [`walk`](super::walk) does.
+//! Owns the words for both. It never decides which: [`walk`](crate::walk) does.
 
 use std::fmt;
 
@@ -9,30 +9,30 @@ use std::fmt;
 pub struct Damage {
     /// The segment's file name.
     pub file: String,
-    /// Where the damaged batch or header begins, in bytes from the start of the file.
+    /// The offset of the damaged batch or header, in bytes from the start of the file.
     pub position: u64,
-    /// The bytes from there to the last one in the file that is not zero.
+    /// The number of bytes from there to the last one in the file that is not zero.
     pub bytes: u64,
     pub fault: Fault,
     pub extent: Extent,
 }
 
-/// Whether anything that was made durable later depends on what is damaged.
+/// The reach of a damage: the last write alone, or earlier, durable bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Nothing follows: what a crash leaves of the last write. Opening cuts it.
+    /// Nothing follows: the remains of the last write after a crash. Opening cuts it.
     Tail,
-    /// More was written after it, so it was durable once and has changed since, or it is whole and
-    /// does not belong there. Opening refuses.
+    /// More was written after it, so it was durable once and has changed since; or it is whole and does not belong there.
+    /// Opening refuses.
     Middle,
 }
 
-/// What is wrong.
+/// The kind of a damage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("the segment has no valid header")]
     SegmentHeader,
-    #[error("the segment has format version {found}, and this merit reads version {}", super::format::FORMAT_VERSION)]
+    #[error("the segment has format version {found}, and this merit reads version {}", crate::format::FORMAT_VERSION)]
     OtherVersion { found: u32 },
     #[error("the segment is missing, and a later one is present")]
     SegmentMissing,
@@ -55,7 +55,7 @@ pub enum Fault {
 }
 
 impl Damage {
-    /// What the owner of the directory can do about it, as a sentence without its full stop.
+    /// Names the remedy for the owner of the directory, as a sentence without its full stop.
     #[must_use]
     pub fn way_out(&self) -> &'static str {
         match (&self.fault, self.extent) {

@@ -12,51 +12,50 @@
 //!  28  CRC32C of bytes 0..28        24  payload: the records, one after the other
 //! ```
 //!
-//! A batch has at least one record, so its header is never all zeros: zeros are the end. The batch
-//! checksum covers the payload's checksum, so a header that passes vouches for its length. It starts
-//! from the journal's identity, a random number, so nobody who sends a record can put bytes into it
-//! that pass for a batch. It never reads or writes a file.
+//! A batch has at least one record, so its header is never all zeros: zeros are the end. The batch checksum covers the
+//! payload's checksum, so a header that passes vouches for its length. It starts from the journal's identity, a random
+//! number, so nobody who sends a record can put bytes into it that pass for a batch. It never reads or writes a file.
 
 use crc32c::{crc32c, crc32c_append};
 
-pub(super) const MAGIC: [u8; 8] = *b"MERITJNL";
-pub(super) const FORMAT_VERSION: u32 = 1;
-pub(super) const SEGMENT_HEADER_BYTES: usize = 32;
-pub(super) const BATCH_HEADER_BYTES: usize = 24;
-pub(super) const RECORD_HEADER_BYTES: usize = 4;
+pub(crate) const MAGIC: [u8; 8] = *b"MERITJNL";
+pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const SEGMENT_HEADER_BYTES: usize = 32;
+pub(crate) const BATCH_HEADER_BYTES: usize = 24;
+pub(crate) const RECORD_HEADER_BYTES: usize = 4;
 
 /// The first sequence of a new journal, and the number of its first segment.
-pub(super) const FIRST_SEQUENCE: u64 = 1;
-pub(super) const FIRST_SEGMENT: u32 = 1;
+pub(crate) const FIRST_SEQUENCE: u64 = 1;
+pub(crate) const FIRST_SEGMENT: u32 = 1;
 
-/// What a segment is called while it has no durable header.
-pub(super) const UNFINISHED_SUFFIX: &str = ".new";
+/// Suffix of a segment's name while it has no durable header.
+pub(crate) const UNFINISHED_SUFFIX: &str = ".new";
 
-pub(super) fn segment_name(number: u32) -> String {
+pub(crate) fn segment_name(number: u32) -> String {
     format!("journal-{number:010}.segment")
 }
 
-/// The number of the segment with this name; none for other files.
-pub(super) fn segment_number(name: &str) -> Option<u32> {
+/// Parses a segment's name. Returns its number, or none for other files.
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("journal-")?.strip_suffix(".segment")?;
     let number = digits.parse().ok()?;
     (segment_name(number) == name).then_some(number)
 }
 
-/// Whether this is a segment that a crash left before it had a durable header.
-pub(super) fn is_unfinished(name: &str) -> bool {
+/// Returns true for a segment that a crash left before it had a durable header.
+pub(crate) fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(UNFINISHED_SUFFIX).is_some_and(|segment| segment_number(segment).is_some())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentHeader {
-    pub(super) identity: u32,
-    pub(super) first_sequence: u64,
-    pub(super) number: u32,
+pub(crate) struct SegmentHeader {
+    pub(crate) identity: u32,
+    pub(crate) first_sequence: u64,
+    pub(crate) number: u32,
 }
 
-/// What the first bytes of a segment turn out to be.
-pub(super) enum ReadHeader {
+/// The result of decoding the first bytes of a segment.
+pub(crate) enum ReadHeader {
     Known(SegmentHeader),
     /// Whole, but of another format version.
     OtherVersion(u32),
@@ -64,7 +63,7 @@ pub(super) enum ReadHeader {
 }
 
 impl SegmentHeader {
-    pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -77,7 +76,7 @@ impl SegmentHeader {
     }
 
     /// Every format version keeps the magic, the version and the checksum where they are.
-    pub(super) fn decode(bytes: &[u8]) -> ReadHeader {
+    pub(crate) fn decode(bytes: &[u8]) -> ReadHeader {
         let whole =
             bytes.len() == SEGMENT_HEADER_BYTES && bytes[..8] == MAGIC && crc32c(&bytes[..28]) == read_u32(bytes, 28);
         if !whole {
@@ -95,15 +94,15 @@ impl SegmentHeader {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BatchHeader {
-    pub(super) payload_bytes: u32,
-    pub(super) records: u32,
-    pub(super) first_sequence: u64,
-    pub(super) payload_checksum: u32,
+pub(crate) struct BatchHeader {
+    pub(crate) payload_bytes: u32,
+    pub(crate) records: u32,
+    pub(crate) first_sequence: u64,
+    pub(crate) payload_checksum: u32,
 }
 
 impl BatchHeader {
-    pub(super) fn encode(&self, identity: u32) -> [u8; BATCH_HEADER_BYTES] {
+    pub(crate) fn encode(&self, identity: u32) -> [u8; BATCH_HEADER_BYTES] {
         let mut bytes = [0; BATCH_HEADER_BYTES];
         bytes[0..4].copy_from_slice(&self.payload_bytes.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.records.to_le_bytes());
@@ -114,8 +113,8 @@ impl BatchHeader {
         bytes
     }
 
-    /// None if the bytes are too few, are damaged, or belong to another journal.
-    pub(super) fn decode(bytes: &[u8], identity: u32) -> Option<Self> {
+    /// Decodes a header. Returns none if the bytes are too few, are damaged, or belong to another journal.
+    pub(crate) fn decode(bytes: &[u8], identity: u32) -> Option<Self> {
         if bytes.len() != BATCH_HEADER_BYTES || batch_checksum(identity, &bytes[..20]) != read_u32(bytes, 20) {
             return None;
         }
@@ -125,21 +124,22 @@ impl BatchHeader {
             first_sequence: read_u64(bytes, 8),
             payload_checksum: read_u32(bytes, 16),
         };
-        (header.records > 0).then_some(header)
+        let countable = header.first_sequence.checked_add(u64::from(header.records)).is_some();
+        (header.records > 0 && countable).then_some(header)
     }
 
-    pub(super) fn last_sequence(&self) -> u64 {
+    pub(crate) fn last_sequence(&self) -> u64 {
         self.first_sequence + u64::from(self.records) - 1
     }
 
-    /// The first sequence that these bytes would have as a batch header, unverified.
-    pub(super) fn claimed_first_sequence(bytes: &[u8; BATCH_HEADER_BYTES]) -> u64 {
+    /// Reads the first sequence that these bytes would have as a batch header, unverified.
+    pub(crate) fn claimed_first_sequence(bytes: &[u8; BATCH_HEADER_BYTES]) -> u64 {
         read_u64(bytes, 8)
     }
 }
 
-/// The records of a payload in order; none if their lengths do not add up to it.
-pub(super) fn split_records(payload: &[u8], records: u32) -> Option<Vec<&[u8]>> {
+/// Splits a payload into its records, in order. Returns none if their lengths do not add up to it.
+pub(crate) fn split_records(payload: &[u8], records: u32) -> Option<Vec<&[u8]>> {
     let mut split = Vec::new();
     let mut rest = payload;
     while !rest.is_empty() {

@@ -1,35 +1,21 @@
 //! Opening a journal for writing: lock, read everything, cut a damaged tail, go on after it.
 //!
-//! Owns what may be changed in an existing journal, and the refusals. Nothing is changed before the
-//! whole journal has been read and found sound but for its tail. It never mends anything else.
+//! Owns the changes to an existing journal, and the refusals. Nothing is changed before the whole journal has been read
+//! and found sound but for its tail. It never mends anything else.
 
-use super::append::Journal;
-use super::damage::{Damage, Extent};
-use super::format::{FIRST_SEGMENT, SegmentHeader, is_unfinished, segment_name};
-use super::read::{Contents, ReadError, VisitError};
-use super::segment::{Segment, WriteError, failed, path_of, sync_names};
-use super::walk::{End, Span, Walk, walk};
+use crate::append::{Journal, Settings};
+use crate::damage::{Damage, Extent};
+use crate::format::{FIRST_SEGMENT, SegmentHeader, is_unfinished, segment_name};
+use crate::report::{Contents, ReadError, VisitError};
+use crate::segment::{Segment, WriteError, failed, path_of, sync_names};
 use crate::storage::{LockError, Storage};
+use crate::walk::{End, Span, Walk, walk};
 
-/// How a journal is written. Any journal can be read with any settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// The length of a new segment, reserved when it is made. A batch that is longer gets a longer
-    /// segment.
-    pub segment_bytes: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { segment_bytes: 64 << 20 }
-    }
-}
-
-/// What opening found.
+/// The findings of an opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
     pub contents: Contents,
-    /// The damaged tail that was cut; to be shown to the operator.
+    /// The damaged tail that was cut, for the operator to see.
     pub cut: Option<Damage>,
 }
 
@@ -53,10 +39,10 @@ pub struct Sound<S: Storage> {
 }
 
 impl<S: Storage> Sound<S> {
-    /// Reads the journal in a storage that this process has locked: gives every record with its sequence to
-    /// `visit`, in order.
+    /// Reads the journal in a storage that this process has locked, and gives every record with its sequence to `visit`,
+    /// in order.
     ///
-    /// Refuses if `visit` refuses a record, and if anything but the tail is damaged, missing or of an unknown format
+    /// Refuses if `visit` refuses a record, and if anything but the tail is damaged, missing or of another format
     /// version. Records before the damage may have been given.
     pub fn read(
         storage: S,
@@ -70,13 +56,13 @@ impl<S: Storage> Sound<S> {
         Ok(Self { storage, lock, walk })
     }
 
-    /// The random number by which the journal is known; none if there is no journal yet.
+    /// Returns the journal's identity, a random number; none if there is no journal yet.
     #[must_use]
     pub fn identity(&self) -> Option<u32> {
         self.walk.identity
     }
 
-    /// The sequence of the last record; 0 before the first.
+    /// Returns the sequence of the last record; 0 before the first.
     #[must_use]
     pub fn last_sequence(&self) -> u64 {
         self.walk.next_sequence - 1
@@ -103,10 +89,10 @@ impl<S: Storage> Sound<S> {
 }
 
 impl<S: Storage> Journal<S> {
-    /// Takes the storage for this process, gives every record with its sequence to `visit`, and makes the journal
-    /// ready for more: [`Sound::read`] and [`Sound::ready`] in one step.
+    /// Locks the storage, gives every record with its sequence to `visit`, and makes the journal ready for more:
+    /// [`Sound::read`] and [`Sound::ready`] in one step.
     ///
-    /// Refuses also if another process has the journal. After a refusal nothing in it is changed.
+    /// Refuses also if another process holds the lock. After a refusal nothing in the journal is changed.
     pub fn open(
         storage: S,
         settings: Settings,
@@ -117,7 +103,7 @@ impl<S: Storage> Journal<S> {
     }
 }
 
-/// The segment to go on with, its valid part durable and zeros after it.
+/// Makes the last segment ready: its valid part durable, and zeros after it.
 fn ready_segment<S: Storage>(
     storage: &S,
     settings: Settings,
@@ -145,7 +131,7 @@ fn ready_segment<S: Storage>(
     }
 }
 
-/// Removes what a crash left of a segment that never got its name: it holds no batch.
+/// Removes a segment that a crash left unfinished: it never got its name and holds no batch.
 fn remove_unfinished<S: Storage>(storage: &S) -> Result<(), WriteError> {
     let names = storage.list().map_err(failed("list", &storage.to_string()))?;
     for name in names.iter().filter(|name| is_unfinished(name)) {

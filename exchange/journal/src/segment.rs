@@ -1,30 +1,30 @@
-//! The segment being written: made, cut, made sure of, and extended batch by batch.
+//! The segment being written: created, cut, rewritten, and extended batch by batch.
 //!
-//! Owns every write to a segment file, and the error that names it. It never decides what to write
-//! where: [`open`](super::open) and [`append`](super::append) do.
+//! Owns every write to a segment file, and the error that names it. It never decides what to write where:
+//! [`open`](crate::open) and [`append`](crate::append) do.
 
 use std::io;
 
-use super::damage::Damage;
-use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, UNFINISHED_SUFFIX, segment_name};
+use crate::damage::Damage;
+use crate::format::{SEGMENT_HEADER_BYTES, SegmentHeader, UNFINISHED_SUFFIX, segment_name};
 use crate::storage::{Storage, StorageFile};
 
-/// What is written or copied at once when a tail is cut or made sure of.
+/// Write size in bytes when a tail is cut or rewritten.
 const CHUNK_BYTES: u64 = 1 << 20;
 
-pub(super) struct Segment<F> {
+pub(crate) struct Segment<F> {
     file: F,
-    pub(super) number: u32,
+    pub(crate) number: u32,
     /// The file's path in messages.
     path: String,
-    /// Where the next batch goes.
+    /// The position of the next batch.
     position: u64,
-    /// The length of the file.
+    /// The length of the file in bytes.
     capacity_bytes: u64,
 }
 
-/// A write, sync or change of names that failed. Never repeated on the same file: after a failed
-/// sync the kernel may have dropped what it could not write.
+/// A write, sync or change of names that failed. It is never repeated on the same file: after a failed sync the kernel may
+/// have dropped the bytes that it could not write.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {doing} {path}")]
 pub struct WriteError {
@@ -34,10 +34,10 @@ pub struct WriteError {
 }
 
 impl<F: StorageFile> Segment<F> {
-    /// A new segment, durable with its header before it appears under its name.
+    /// Creates a segment, durable with its header before it appears under its name.
     ///
     /// A file that has that name already is replaced.
-    pub(super) fn create<S: Storage<File = F>>(
+    pub(crate) fn create<S: Storage<File = F>>(
         storage: &S,
         header: SegmentHeader,
         capacity_bytes: u64,
@@ -60,9 +60,9 @@ impl<F: StorageFile> Segment<F> {
         })
     }
 
-    /// An existing segment whose valid part ends at `position`, with room for at least
-    /// `capacity_bytes` in all. Nothing is durable before [`Self::sync`].
-    pub(super) fn open<S: Storage<File = F>>(
+    /// Opens an existing segment whose valid part ends at `position`, with room for at least `capacity_bytes` in all.
+    /// Nothing is durable before [`Self::sync`].
+    pub(crate) fn open<S: Storage<File = F>>(
         storage: &S,
         number: u32,
         position: u64,
@@ -78,16 +78,16 @@ impl<F: StorageFile> Segment<F> {
     }
 
     /// Writes zeros over a damaged tail.
-    pub(super) fn cut(&self, damage: &Damage) -> Result<(), WriteError> {
+    pub(crate) fn cut(&self, damage: &Damage) -> Result<(), WriteError> {
         self.each_chunk(damage.position, damage.position + damage.bytes, |_, _| Ok(()))
             .map_err(failed("cut the damaged tail of", &self.path))
     }
 
     /// Writes the bytes from `from` to the end once more as they are.
     ///
-    /// They may have been read from the kernel's memory after the process that wrote them saw its
-    /// sync fail, in which case another sync alone would succeed without writing them.
-    pub(super) fn rewrite(&self, from: u64) -> Result<(), WriteError> {
+    /// They may have been read from the kernel's memory after the process that wrote them saw its sync fail, in which
+    /// case another sync alone would succeed without writing them.
+    pub(crate) fn rewrite(&self, from: u64) -> Result<(), WriteError> {
         self.each_chunk(from, self.position, |position, chunk| {
             let mut read = 0;
             while read < chunk.len() {
@@ -113,31 +113,31 @@ impl<F: StorageFile> Segment<F> {
         Ok(())
     }
 
-    pub(super) fn has_room_for(&self, bytes: u64) -> bool {
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
         self.position + bytes <= self.capacity_bytes
     }
 
     /// Writes a sealed batch after the last one, and waits until it is durable.
-    pub(super) fn extend(&mut self, sealed: &[u8]) -> Result<(), WriteError> {
+    pub(crate) fn extend(&mut self, sealed: &[u8]) -> Result<(), WriteError> {
         self.file.write_at(self.position, sealed).map_err(failed("write a batch to", &self.path))?;
         self.sync()?;
         self.position += sealed.len() as u64;
         Ok(())
     }
 
-    pub(super) fn sync(&self) -> Result<(), WriteError> {
+    pub(crate) fn sync(&self) -> Result<(), WriteError> {
         self.file.sync().map_err(failed("sync", &self.path))
     }
 }
 
-pub(super) fn sync_names<S: Storage>(storage: &S) -> Result<(), WriteError> {
+pub(crate) fn sync_names<S: Storage>(storage: &S) -> Result<(), WriteError> {
     storage.sync_names().map_err(failed("sync the directory", &storage.to_string()))
 }
 
-pub(super) fn path_of<S: Storage>(storage: &S, name: &str) -> String {
+pub(crate) fn path_of<S: Storage>(storage: &S, name: &str) -> String {
     format!("{storage}/{name}")
 }
 
-pub(super) fn failed(doing: &'static str, path: &str) -> impl FnOnce(io::Error) -> WriteError {
+pub(crate) fn failed(doing: &'static str, path: &str) -> impl FnOnce(io::Error) -> WriteError {
     move |source| WriteError { doing, path: path.to_owned(), source }
 }

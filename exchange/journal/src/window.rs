@@ -6,15 +6,15 @@ use std::io;
 
 use crate::storage::StorageFile;
 
-/// What is read at once, so that a journal of small batches does not cost a system call each.
+/// Read size in bytes: a journal of small batches does not cost a system call each.
 const READ_BYTES: usize = 1 << 20;
 
-/// What is compared with zeros at once.
+/// The zeros that a chunk of the file is compared with.
 const ZEROS: [u8; 4096] = [0; 4096];
 
-pub(super) struct Window<F> {
+pub(crate) struct Window<F> {
     file: F,
-    /// The file's length when it was opened; what is added later is not seen.
+    /// The file's length when it was opened; later growth is not seen.
     length: u64,
     start: u64,
     bytes: Vec<u8>,
@@ -22,21 +22,21 @@ pub(super) struct Window<F> {
 }
 
 impl<F: StorageFile> Window<F> {
-    pub(super) fn new(file: F) -> io::Result<Self> {
+    pub(crate) fn new(file: F) -> io::Result<Self> {
         Ok(Self { length: file.length()?, file, start: 0, bytes: Vec::new(), read_bytes: READ_BYTES })
     }
 
-    /// A view that reads no more at once than it is asked for.
-    pub(super) fn small(file: F) -> io::Result<Self> {
+    /// Makes a view that reads no more at once than it is asked for.
+    pub(crate) fn small(file: F) -> io::Result<Self> {
         Ok(Self { read_bytes: 0, ..Self::new(file)? })
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The bytes at `position`: as many as asked, or those up to the end of the file.
-    pub(super) fn at(&mut self, position: u64, bytes: usize) -> io::Result<&[u8]> {
+    /// Reads at `position`. Returns as many bytes as asked, or those up to the end of the file.
+    pub(crate) fn at(&mut self, position: u64, bytes: usize) -> io::Result<&[u8]> {
         let rest = self.length.saturating_sub(position);
         let wanted = usize::try_from(rest).unwrap_or(usize::MAX).min(bytes);
         let held = position
@@ -53,13 +53,13 @@ impl<F: StorageFile> Window<F> {
         Ok(&self.bytes[offset..offset + wanted])
     }
 
-    /// Reads anew from the file what is asked for next.
-    pub(super) fn forget(&mut self) {
+    /// Drops the buffer: the next bytes are read anew from the file.
+    pub(crate) fn forget(&mut self) {
         self.bytes.clear();
     }
 
-    /// The position after the last byte at or after `from` that is not zero, or `from` itself.
-    pub(super) fn used_until(&mut self, from: u64) -> io::Result<u64> {
+    /// Returns the position after the last byte at or after `from` that is not zero, or `from` itself.
+    pub(crate) fn used_until(&mut self, from: u64) -> io::Result<u64> {
         let mut used = from;
         let mut position = from;
         loop {

@@ -1,8 +1,8 @@
 //! A real directory as storage, and its `lock` file.
 //!
-//! Owns the system calls: fallocate, fdatasync, fsync of the directory, flock. The lock is the
-//! kernel's, on the open file: a process that dies in any way releases it, and the process id in
-//! the file only serves the message. It never retries a write or a sync that failed.
+//! Owns the system calls: fallocate, fdatasync, fsync of the directory, flock. The lock is the kernel's, on the open
+//! file: a process that dies in any way releases it, and the process id in the file only serves the message. It never
+//! retries a write or a sync that failed.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,13 +15,14 @@ use std::time::Duration;
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, retry_on_intr};
 
-use super::{LockError, Storage, StorageFile};
+use crate::storage::{LockError, Storage, StorageFile};
 
 const LOCK_FILE: &str = "lock";
 
-/// [`Storage::is_locked`] holds the lock shared for some microseconds; whoever locks asks again
-/// this often before it believes that a process holds it.
+/// Attempts to lock before another process counts as the holder: [`Storage::is_locked`] holds the lock, shared, for some
+/// microseconds.
 const LOCK_ATTEMPTS: u32 = 3;
+/// Pause between two attempts, 2 ms.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// A directory of the local file system.
@@ -31,7 +32,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The directory at `path`, which is created, with its parents, if it is missing.
+    /// Takes the directory at `path`, and creates it, with its parents, if it is missing.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let missing: Vec<PathBuf> =
@@ -44,7 +45,7 @@ impl Directory {
         Ok(Self { path })
     }
 
-    /// The directory at `path`, which is not created: if it is missing, the first call on it fails.
+    /// Takes the directory at `path` without creating it: if it is missing, the first call on it fails.
     pub fn existing(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -109,7 +110,7 @@ impl Storage for Directory {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
-            // A name that is not UTF-8 is none of ours.
+            // A name that is not UTF-8 is not one of ours.
             names.extend(entry?.file_name().into_string());
         }
         Ok(names)

@@ -1,8 +1,8 @@
-//! What the journal asks of a disk: one flat place of named files, and one lock on it.
+//! The interface to a disk: one flat place of named files, and one lock on it.
 //!
-//! Owns the two traits and the lock's failure. Everything durable in the exchange's journal goes
-//! through them, so that a simulator can put a disk with faults in their place. It never knows
-//! what is in the files, never buffers, and never starts a thread: each call returns when it is done.
+//! Owns the two traits and the lock's failure. Everything durable goes through them, so that a simulator can put a disk
+//! with faults in their place. It never interprets a file, never buffers, and never starts a thread: each call returns
+//! when it is done.
 
 mod directory;
 
@@ -11,35 +11,34 @@ use std::io;
 
 pub use directory::Directory;
 
-/// A flat place of named files, used by one thread. Displays as its name in messages, such as the
-/// path of a directory.
+/// A flat place of named files, used by one thread. It displays as its name in messages, such as the path of a directory.
 ///
-/// Names are plain file names, without a separator. A file's new name, and its absence after a
-/// removal, survive a crash only after [`Storage::sync_names`].
+/// Names are plain file names, without a separator. A file's new name, and its absence after a removal, survive a crash
+/// only after [`Storage::sync_names`].
 pub trait Storage: Display + Send {
     type File: StorageFile;
     /// Held while it lives, released when it is dropped or its process ends.
     type Lock: Send;
 
-    /// Takes the place for this process alone, without waiting for another to leave.
+    /// Locks the place for this process alone, without waiting.
     fn lock(&self) -> Result<Self::Lock, LockError>;
 
-    /// Whether somebody holds the lock at this moment. Changes nothing.
+    /// Returns true if any process holds the lock at this moment. Changes nothing.
     fn is_locked(&self) -> io::Result<bool>;
 
-    /// The names of all files, in no particular order.
+    /// Lists the names of all files, in no particular order.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// A new empty file, for reading and writing. Refuses a name that exists.
+    /// Creates an empty file, for reading and writing. Refuses a name that exists.
     fn create(&self, name: &str) -> io::Result<Self::File>;
 
-    /// An existing file, for reading only.
+    /// Opens an existing file for reading only.
     fn open_to_read(&self, name: &str) -> io::Result<Self::File>;
 
-    /// An existing file, for reading and writing.
+    /// Opens an existing file for reading and writing.
     fn open_to_write(&self, name: &str) -> io::Result<Self::File>;
 
-    /// Gives a file another name in one step; a file that had that name is gone.
+    /// Renames a file in one step; a file that had the new name is gone.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     fn remove(&self, name: &str) -> io::Result<()>;
@@ -47,30 +46,30 @@ pub trait Storage: Display + Send {
     /// Makes the names that were created, changed and removed so far survive a crash.
     fn sync_names(&self) -> io::Result<()>;
 
-    /// A number that nobody can guess.
+    /// Draws a number that nobody can guess.
     fn random(&self) -> io::Result<u64>;
 }
 
 /// One open file.
 pub trait StorageFile: Send {
-    /// The file's length in bytes.
+    /// Returns the file's length in bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Reads at most `buffer.len()` bytes at `position` and says how many; 0 only at the end.
+    /// Reads at most `buffer.len()` bytes at `position`. Returns how many; 0 only at the end.
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes all bytes at `position`. After an error any part of them may be written.
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Grows the file to `length` bytes, the new ones zero, and reserves room for them where the
-    /// file system can. Never shrinks a file, never changes a byte of it.
+    /// Grows the file to `length` bytes, the new ones zero, and reserves room for them where the file system can. Never
+    /// shrinks a file, never changes a byte of it.
     fn allocate(&self, length: u64) -> io::Result<()>;
 
     /// Makes the file's bytes and length survive a crash.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Why a place could not be locked.
+/// A lock that could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error(
