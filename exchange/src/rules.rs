@@ -1,26 +1,21 @@
-//! Which rules of the market this binary knows.
+//! The rules of the market that this binary knows.
 //!
-//! A rule change is a journaled command, so every directory says by which rules it goes on. A binary knows the present
-//! rules and those before them, and takes a directory from the former to the latter; any other is refused.
+//! A change of rules is a journaled command, so every directory says by which rules it goes on. A binary knows the present
+//! rules alone; any other directory is refused.
 
+use merit_engine::Engine;
 pub(crate) use merit_engine::RULES;
 
 /// A directory goes on by rules that this binary does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it goes on by rules {found} of the market, and this merit knows {} and {RULES}; \
-     start the merit release that wrote it{}",
-    RULES - 1,
-    if *found < RULES { ", then each release up to this one" } else { "" }
+    "it goes on by rules {found} of the market, and this merit knows {RULES} alone; start the merit release that wrote it"
 )]
 pub struct UnknownRules {
     pub found: u32,
 }
 
-/// Refuses rules that are neither the present ones nor those before them.
+/// Refuses all but the present rules, and those of a market that has not begun.
 pub(crate) fn check(found: u32) -> Result<(), UnknownRules> {
-    match found == RULES || found + 1 == RULES {
-        true => Ok(()),
-        false => Err(UnknownRules { found }),
-    }
+    if found == RULES || found == Engine::new().rules() { Ok(()) } else { Err(UnknownRules { found }) }
 }

@@ -8,7 +8,7 @@ use crate::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::segment::{Segment, WriteError};
 use crate::storage::Storage;
 
-/// How a journal is written. Any journal can be read with any settings.
+/// Settings of a writer. Any journal can be read with any settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// The length of a new segment in bytes, reserved when it is created. A longer batch gets a longer segment.

@@ -8,8 +8,8 @@ use crc32c::crc32c;
 use crate::damage::Fault;
 use crate::format::{BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, split_records};
 
-/// Size limit of a batch, 1 GiB: far above the bytes that a writer collects during one sync. A batch that reaches it is a
-/// queue without a bound.
+/// Size limit of a batch, 1 GiB: far above the bytes that a writer collects during one sync. A batch that reaches it is
+/// a queue without a bound.
 pub const MAX_BATCH_BYTES: usize = 1 << 30;
 
 /// Records with consecutive sequences, in the order in which they were pushed.

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::format::FORMAT_VERSION;
+
 /// One place at which a journal stops making sense. Nothing after it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
@@ -22,8 +24,8 @@ pub struct Damage {
 pub enum Extent {
     /// Nothing follows: the remains of the last write after a crash. Opening cuts it.
     Tail,
-    /// More was written after it, so it was durable once and has changed since; or it is whole and does not belong there.
-    /// Opening refuses.
+    /// More was written after it, so it was durable once and has changed since; or it is whole and does not belong
+    /// there. Opening refuses.
     Middle,
 }
 
@@ -32,7 +34,7 @@ pub enum Extent {
 pub enum Fault {
     #[error("the segment has no valid header")]
     SegmentHeader,
-    #[error("the segment has format version {found}, and this merit reads version {}", crate::format::FORMAT_VERSION)]
+    #[error("the segment has format {found}, and this merit reads format {FORMAT_VERSION} alone")]
     OtherVersion { found: u32 },
     #[error("the segment is missing, and a later one is present")]
     SegmentMissing,
@@ -55,14 +57,24 @@ pub enum Fault {
 }
 
 impl Damage {
+    /// Returns the predicate of a sentence about the journal.
+    pub(crate) fn verdict(&self) -> &'static str {
+        match self.fault {
+            Fault::OtherVersion { .. } => "is not for this merit",
+            _ => "is damaged",
+        }
+    }
+
     /// Names the remedy for the owner of the directory, as a sentence without its full stop.
     #[must_use]
     pub fn way_out(&self) -> &'static str {
         match (&self.fault, self.extent) {
             (_, Extent::Tail) => "the next start cuts it",
-            (Fault::OtherVersion { .. }, Extent::Middle) => {
-                "start the merit release that wrote it, or export from there"
+            (Fault::OtherVersion { found }, Extent::Middle) if *found < FORMAT_VERSION => {
+                "it is from before the first release: move it away to begin with an empty one, or start the merit build \
+                 that wrote it"
             }
+            (Fault::OtherVersion { .. }, Extent::Middle) => "start the merit release that wrote it",
             (_, Extent::Middle) => {
                 "restore the directory from a copy, or run `merit journal verify` on it to see what is readable"
             }

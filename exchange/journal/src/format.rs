@@ -1,4 +1,4 @@
-//! The bytes of a segment file, version 1: names, the segment header, the batch header.
+//! The bytes of a segment file, format version 3: names, the segment header, the batch header.
 //!
 //! All integers are little-endian.
 //!
@@ -19,7 +19,8 @@
 use crc32c::{crc32c, crc32c_append};
 
 pub(crate) const MAGIC: [u8; 8] = *b"MERITJNL";
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The only format version that is read or written. No release has written an earlier one.
+pub(crate) const FORMAT_VERSION: u32 = 3;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 32;
 pub(crate) const BATCH_HEADER_BYTES: usize = 24;
 pub(crate) const RECORD_HEADER_BYTES: usize = 4;

@@ -12,8 +12,8 @@
 //! trim            removes segments that nobody needs
 //! ```
 //!
-//! Two promises. Every batch for which `append` returned is there after any crash. A changed byte anywhere is found, and
-//! only the end of an interrupted write is ever cut, with a message.
+//! Two promises. Every batch for which `append` returned is there after any crash. A changed byte anywhere is found,
+//! and only the end of an interrupted write is ever cut, with a message.
 //!
 //! Imports go down:
 //!

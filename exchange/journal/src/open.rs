@@ -25,7 +25,7 @@ pub enum OpenError {
     Lock(#[from] LockError),
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error("the journal in {place} is damaged: {damage}. Nothing was changed; {}", damage.way_out())]
+    #[error("the journal in {place} {}: {damage}. Nothing was changed; {}", damage.verdict(), damage.way_out())]
     Damaged { place: String, damage: Damage },
     #[error("the journal could not be made ready for writing")]
     Write(#[from] WriteError),
@@ -39,8 +39,8 @@ pub struct Sound<S: Storage> {
 }
 
 impl<S: Storage> Sound<S> {
-    /// Reads the journal in a storage that this process has locked, and gives every record with its sequence to `visit`,
-    /// in order.
+    /// Reads the journal in a storage that this process has locked, and gives every record with its sequence to
+    /// `visit`, in order.
     ///
     /// Refuses if `visit` refuses a record, and if anything but the tail is damaged, missing or of another format
     /// version. Records before the damage may have been given.

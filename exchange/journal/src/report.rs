@@ -30,7 +30,7 @@ pub struct Contents {
     pub last_batch: Option<u64>,
     /// Bytes of headers and batches, without the zeros that wait for more.
     pub bytes: u64,
-    /// The same for each segment.
+    /// The contents of each segment, in order.
     pub by_segment: Vec<SegmentContents>,
 }
 

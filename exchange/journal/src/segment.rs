@@ -23,8 +23,8 @@ pub(crate) struct Segment<F> {
     capacity_bytes: u64,
 }
 
-/// A write, sync or change of names that failed. It is never repeated on the same file: after a failed sync the kernel may
-/// have dropped the bytes that it could not write.
+/// A write, sync or change of names that failed. It is never repeated on the same file: after a failed sync the kernel
+/// may have dropped the bytes that it could not write.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {doing} {path}")]
 pub struct WriteError {

@@ -1,21 +1,21 @@
 //! Reads a journal from its first byte to its last, checks everything, and judges what is wrong.
 //!
-//! The rule, which opening, verifying and reading share. A batch is written only after the one before it is durable, and
-//! a segment appears under its name only with a durable header, after all batches of the one before. So a crash can
+//! The rule, which opening, verifying and reading share. A batch is written only after the one before it is durable,
+//! and a segment appears under its name only with a durable header, after all batches of the one before. So a crash can
 //! damage the last batch and nothing else, and damage is the tail of an interrupted write only if nothing was written
 //! after it:
 //!
 //! - In any segment but the last, it is in the middle.
-//! - If the batch's header is valid, it says where the batch ends: a byte after that which is not zero is the trace of a
-//!   later write.
+//! - If the batch's header is valid, it says where the batch ends: a byte after that which is not zero is the trace of
+//!   a later write.
 //! - If it is not, the rest of the file is searched at every byte for a valid later batch header. One that passes its
 //!   checksum with a sequence that could stand there proves a later write.
 //! - A segment without a valid header is a tail only if it is the last and holds nothing else.
 //! - Whole batches with the wrong sequence are never the work of a crash.
 //!
-//! Known limits. If the header of the last batch but one and that of the last are both destroyed, nothing tells them from
-//! one torn write, and both are cut, with a message. A newest segment file that somebody cut off or removed looks like a
-//! shorter journal. It never writes.
+//! Known limits. If the header of the last batch but one and that of the last are both destroyed, nothing tells them
+//! from one torn write, and both are cut, with a message. A newest segment file that somebody cut off or removed looks
+//! like a shorter journal. It never writes.
 //!
 //! A reader that wants only some records names their [`Span`]: segments and batches before it are stepped over by their
 //! headers, without a look at their payloads, and the walk ends behind it.

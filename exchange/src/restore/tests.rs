@@ -187,15 +187,15 @@ fn rules_that_this_release_does_not_know_are_refused_with_the_way_out() {
     market.make(90).unwrap();
     let ended = Ended::of(market);
     let sound = fs::read(ended.snapshot(90)).unwrap();
-    for (rules, way_out) in [(9_u32, "start the merit release that wrote it"), (0, "then each release up to this one")]
-    {
+    for rules in [9, u32::MAX] {
         let mut bytes = sound.clone();
         bytes[28..32].copy_from_slice(&rules.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..60]);
         bytes[60..64].copy_from_slice(&checksum.to_le_bytes());
         fs::write(ended.snapshot(90), bytes).unwrap();
         let error = ended.refusal();
-        assert!(error.contains(&format!("rules {rules} of the market")) && error.contains(way_out), "{error}");
+        assert!(error.contains(&format!("rules {rules} of the market")), "{error}");
+        assert!(error.contains("start the merit release that wrote it"), "{error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bytes of a snapshot file, version 1: names, the header, and the chunks with their checksums.
+//! The bytes of a snapshot file, format version 3: names, the header, and the chunks with their checksums.
 //!
 //! All integers are little-endian.
 //!
@@ -16,14 +16,14 @@
 //!  60  CRC32C of bytes 0..60
 //! ```
 //!
-//! The body is the engine in MessagePack with named fields, so that a later version may add fields that have a
-//! default. Every byte of a file is under a checksum, and its length follows from its header. It never reads or
-//! writes a file.
+//! The body is the engine in MessagePack with named fields, its maps in order: two equal states give equal bytes. Every
+//! byte of a file is under a checksum, and its length follows from its header. It never reads or writes a file.
 
 use crc32c::{crc32c, crc32c_append};
 
 pub(super) const MAGIC: [u8; 8] = *b"MERITSNP";
-pub(super) const FORMAT_VERSION: u32 = 1;
+/// The only format version that is read or written. No release has written an earlier one.
+pub(super) const FORMAT_VERSION: u32 = 3;
 pub(super) const HEADER_BYTES: usize = 64;
 pub(super) const CHECKSUM_BYTES: usize = 4;
 /// Short, so that damage is told to within a few kilobytes; a thousandth of the file is checksums.

@@ -57,11 +57,18 @@ pub enum LoadError {
     Failed { path: String, source: io::Error },
     #[error("{0}")]
     Damaged(Damage),
-    #[error(
-        "{path} has format version {found}, and this merit reads version {FORMAT_VERSION}; \
-         start the merit release that wrote it"
-    )]
+    #[error("{path} has format {found}, and this merit reads format {FORMAT_VERSION} alone; {}", way_out(*found))]
     OtherVersion { path: String, found: u32 },
+}
+
+fn way_out(found: u32) -> &'static str {
+    match found < FORMAT_VERSION {
+        true => {
+            "its directory is from before the first release: move it away to begin with an empty one, or start the \
+                 merit build that wrote it"
+        }
+        false => "start the merit release that wrote it",
+    }
 }
 
 impl LoadError {

@@ -81,13 +81,15 @@ fn a_snapshot_under_another_name_is_not_used() {
 fn another_format_version_is_refused_with_the_way_out() {
     let market = Market::with(5);
     write(&market.storage(), 7, &market.engine).unwrap();
-    let mut bytes = fs::read(market.path(5)).unwrap();
-    bytes[8] = 9;
-    let checksum = crc32c::crc32c(&bytes[..60]);
-    bytes[60..64].copy_from_slice(&checksum.to_le_bytes());
-    fs::write(market.path(5), bytes).unwrap();
-    let error = load(&market.storage(), 5).unwrap_err().to_string();
-    assert!(error.contains("format version 9") && error.contains("start the merit release that wrote it"), "{error}");
+    for (found, way_out) in [(1, "from before the first release"), (9, "start the merit release that wrote it")] {
+        let mut bytes = fs::read(market.path(5)).unwrap();
+        bytes[8] = found;
+        let checksum = crc32c::crc32c(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(market.path(5), bytes).unwrap();
+        let error = load(&market.storage(), 5).unwrap_err().to_string();
+        assert!(error.contains(&format!("has format {found}, and")) && error.contains(way_out), "{error}");
+    }
 }
 
 #[test]

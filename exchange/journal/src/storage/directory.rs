@@ -19,8 +19,8 @@ use crate::storage::{LockError, Storage, StorageFile};
 
 const LOCK_FILE: &str = "lock";
 
-/// Attempts to lock before another process counts as the holder: [`Storage::is_locked`] holds the lock, shared, for some
-/// microseconds.
+/// Attempts to lock before another process counts as the holder: [`Storage::is_locked`] holds the lock, shared, for
+/// some microseconds.
 const LOCK_ATTEMPTS: u32 = 3;
 /// Pause between two attempts, 2 ms.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);

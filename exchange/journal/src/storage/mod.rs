@@ -11,7 +11,8 @@ use std::io;
 
 pub use directory::Directory;
 
-/// A flat place of named files, used by one thread. It displays as its name in messages, such as the path of a directory.
+/// A flat place of named files, used by one thread. It displays as its name in messages, such as the path of a
+/// directory.
 ///
 /// Names are plain file names, without a separator. A file's new name, and its absence after a removal, survive a crash
 /// only after [`Storage::sync_names`].

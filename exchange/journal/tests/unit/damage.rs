@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Damage, Extent, Fault};
 
-/// What a change of one byte must lead to.
+/// The required outcome of a change of one byte.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Refused,
@@ -131,7 +131,7 @@ fn every_flipped_bit_is_found_by_verify_and_judged_right() {
 }
 
 #[test]
-fn every_flipped_byte_is_refused_or_cut_and_the_journal_goes_on() {
+fn a_flipped_byte_is_refused_or_cut() {
     let subject = Subject::new();
     subject.each_byte(|segment, position| {
         subject.open_after_change(segment, position, 1 << (position % 8));
@@ -154,7 +154,7 @@ fn a_hole_of_zeros_before_a_later_batch_is_refused() {
 }
 
 #[test]
-fn a_damaged_batch_with_the_remains_of_a_later_one_is_refused() {
+fn a_damaged_batch_before_remains_of_another_is_refused() {
     let place = Place::with(&some_batches(7));
     let segment = place.last_segment();
     let batches = place.batches(segment);

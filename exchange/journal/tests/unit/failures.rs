@@ -9,7 +9,7 @@ use super::*;
 use crate::AppendError;
 use crate::storage::{LockError, Storage, StorageFile};
 
-/// What was asked of the disk, in order, and when it starts to fail.
+/// The calls to the disk, in order, and the one that fails.
 #[derive(Default)]
 struct Log {
     calls: Vec<&'static str>,
@@ -148,7 +148,7 @@ fn batch_of(first_sequence: u64, records: &[Record]) -> Batch {
 }
 
 #[test]
-fn whatever_call_fails_nothing_acknowledged_is_lost_and_nothing_more_is_written() {
+fn after_any_failed_call_nothing_is_lost_or_written() {
     let batches = some_batches(7);
     let mut failing = 0;
     loop {
@@ -245,7 +245,7 @@ fn a_segment_gets_its_name_with_a_durable_header() {
 }
 
 #[test]
-fn the_last_batch_is_written_once_more_before_anybody_relies_on_it() {
+fn opening_writes_the_last_batch_once_more() {
     let place = Place::with(&some_batches(2));
     let before = place.bytes(1);
     let (storage, log) = place.failing(None);

@@ -32,7 +32,7 @@ fn a_second_open_is_refused_until_the_first_is_dropped() {
 }
 
 #[test]
-fn a_second_process_is_told_who_holds_it_until_that_is_killed() {
+fn a_second_process_is_told_the_holder_until_it_dies() {
     // This test starts itself as the process that holds the journal.
     if let Some(path) = env::var_os(HOLD) {
         let journal = Journal::open(Directory::existing(path), SMALL, |_, _| Ok(())).unwrap();
@@ -44,7 +44,7 @@ fn a_second_process_is_told_who_holds_it_until_that_is_killed() {
     let place = Place::with(&some_batches(3));
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg("tests::lock::a_second_process_is_told_who_holds_it_until_that_is_killed")
+        .arg("tests::lock::a_second_process_is_told_the_holder_until_it_dies")
         .env(HOLD, place.directory.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,8 +1,9 @@
 //! Tests of the journal against real files.
 //!
-//! Owns what they share: a directory that goes away, journals written batch by batch, and where
-//! their batches lie.
+//! Owns their shared parts: a directory that goes away, journals written batch by batch, and the positions of their
+//! batches.
 
+mod batches;
 mod damage;
 mod failures;
 mod lock;
@@ -47,7 +48,7 @@ impl Place {
         Self { directory: tempfile::tempdir().unwrap(), settings }
     }
 
-    /// A journal of small segments with these batches.
+    /// Makes a journal of small segments with these batches.
     fn with(batches: &[Vec<Record>]) -> Self {
         let place = Self::new(SMALL);
         let mut journal = place.open().journal;
@@ -61,7 +62,7 @@ impl Place {
         Directory::existing(self.directory.path())
     }
 
-    /// Also checks that sequences are consecutive from 1.
+    /// Opens it, and checks that sequences are consecutive from 1.
     fn try_open(&self) -> (OpenResult, Vec<Record>) {
         let mut records = Vec::new();
         let result = Journal::open(self.storage(), self.settings, |sequence, record| {
@@ -125,7 +126,7 @@ impl Place {
         }
     }
 
-    /// Where the batches of a sound segment lie.
+    /// Returns the positions of the batches of a sound segment.
     fn batches(&self, number: u32) -> Vec<Range<usize>> {
         let bytes = self.bytes(number);
         let identity = self.identity();
@@ -150,7 +151,7 @@ fn append(journal: &mut Journal<Directory>, records: &[Record]) {
     journal.append(&mut batch).unwrap();
 }
 
-/// `count` batches of one to three records of different lengths, the empty one included.
+/// Makes `count` batches of one to three records of different lengths, the empty one included.
 fn some_batches(count: usize) -> Vec<Vec<Record>> {
     (0..count)
         .map(|batch| (0..=batch % 3).map(|record| vec![batch as u8 + 1; (batch * 7 + record * 11) % 40]).collect())

@@ -1,4 +1,4 @@
-//! What was appended comes back, whatever the sizes, the segments and the moments of reopening.
+//! Appended records come back, whatever the sizes, the segments and the moments of reopening.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -121,7 +121,7 @@ fn the_report_counts_what_is_there() {
 }
 
 #[test]
-fn a_batch_longer_than_a_segment_gets_a_segment_of_its_own() {
+fn a_batch_longer_than_a_segment_gets_its_own() {
     let long = vec![vec![7; 5000]];
     let place = Place::with(&[vec![vec![1]], long.clone(), vec![vec![2]]]);
     assert_eq!(place.last_segment(), 3);
@@ -161,7 +161,7 @@ fn a_batch_with_another_sequence_is_a_bug() {
 }
 
 #[test]
-fn a_record_that_cannot_be_used_stops_the_open_and_the_reading() {
+fn an_unusable_record_stops_the_open_and_the_reading() {
     let place = Place::with(&some_batches(5));
     let refuse_third = |sequence: u64, _: &[u8]| -> Result<(), VisitError> {
         if sequence == 3 {
@@ -186,7 +186,7 @@ fn a_missing_directory_is_named_and_not_created() {
 }
 
 #[test]
-fn reading_beside_a_writer_finds_no_damage_but_a_batch_being_written() {
+fn reading_beside_a_writer_finds_only_a_torn_tail() {
     let place = Place::new(Settings { segment_bytes: 8 << 20 });
     let mut journal = place.open().journal;
     let record = vec![0xa5; 150_000];

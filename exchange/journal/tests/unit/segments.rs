@@ -1,4 +1,4 @@
-//! Segments that are missing, foreign, unfinished, or of another version.
+//! Segments that are missing, foreign, unfinished, or of another format version.
 
 use super::*;
 use crate::format::FORMAT_VERSION;
@@ -13,7 +13,7 @@ fn check_refused(place: &Place, number: u32, fault: Fault) {
     assert!(matches!(place.refusal(), OpenError::Damaged { .. }));
 }
 
-/// A newest segment without a header, as a crash at its making could leave it, is made anew.
+/// Checks that a newest segment without a header, as a crash at its creation could leave it, is made anew.
 fn check_remade(contents: &[u8]) {
     let batches = some_batches(7);
     let place = Place::with(&batches);
@@ -38,7 +38,7 @@ fn a_newest_segment_without_a_header_is_made_anew() {
     check_remade(&[]);
     check_remade(&[0; 10]);
     check_remade(&[0; 240]);
-    check_remade(b"MERITJNL\x01\0\0\0");
+    check_remade(b"MERITJNL\x03\0\0\0");
     check_remade(&[0xff; SEGMENT_HEADER_BYTES]);
 }
 
@@ -54,7 +54,7 @@ fn an_only_segment_without_a_header_begins_the_journal() {
 }
 
 #[test]
-fn a_newest_segment_without_a_header_but_with_bytes_is_refused() {
+fn a_newest_segment_with_bytes_and_no_header_is_refused() {
     let place = Place::with(&some_batches(7));
     let number = place.last_segment();
     let mut bytes = place.bytes(number);
@@ -118,6 +118,13 @@ fn a_segment_of_another_journal_is_refused() {
 }
 
 #[test]
+fn a_first_sequence_of_0_is_refused() {
+    let place = Place::new(SMALL);
+    place.put(4, &SegmentHeader { identity: 7, first_sequence: 0, number: 4 }.encode());
+    check_refused(&place, 4, Fault::Sequence { expected: 1, found: 0 });
+}
+
+#[test]
 fn a_segment_with_the_wrong_first_sequence_is_refused() {
     let place = Place::with(&some_batches(7));
     let number = place.last_segment() + 1;
@@ -128,20 +135,25 @@ fn a_segment_with_the_wrong_first_sequence_is_refused() {
 }
 
 #[test]
-fn a_segment_of_another_format_version_is_refused_with_the_way_out() {
+fn a_segment_of_another_format_version_is_refused() {
     let place = Place::with(&some_batches(7));
-    for number in 1..=place.last_segment() {
-        let sound = place.bytes(number);
-        let mut bytes = sound.clone();
-        let found = FORMAT_VERSION + 1;
-        bytes[8..12].copy_from_slice(&found.to_le_bytes());
-        let checksum = crc32c(&bytes[..28]);
-        bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
-        place.put(number, &bytes);
-        check_refused(&place, number, Fault::OtherVersion { found });
-        let text = place.refusal().to_string();
-        assert!(text.contains("start the merit release that wrote it"), "{text}");
-        place.put(number, &sound);
+    let (older, newer) = ("it is from before the first release", "start the merit release that wrote it");
+    for (found, way_out) in [(1, older), (FORMAT_VERSION - 1, older), (FORMAT_VERSION + 1, newer)] {
+        for number in 1..=place.last_segment() {
+            let sound = place.bytes(number);
+            let mut bytes = sound.clone();
+            bytes[8..12].copy_from_slice(&found.to_le_bytes());
+            let checksum = crc32c(&bytes[..28]);
+            bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+            place.put(number, &bytes);
+            check_refused(&place, number, Fault::OtherVersion { found });
+            let text = place.refusal().to_string();
+            let what = format!("has format {found}, and this merit reads format {FORMAT_VERSION} alone");
+            for part in ["is not for this merit", &what, "Nothing was changed", way_out] {
+                assert!(text.contains(part), "{part:?} is not in {text:?}");
+            }
+            place.put(number, &sound);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Some records of a journal: what lies before them is stepped over, what comes after is not looked at.
+//! Some records of a journal: earlier ones are stepped over, later ones are not looked at.
 
 use super::*;
 use crate::{Enough, Fault, read_span};
@@ -45,7 +45,7 @@ fn reading_ends_where_the_reader_has_seen_enough() {
 }
 
 #[test]
-fn damage_is_found_within_a_span_and_not_before_or_after_it() {
+fn damage_is_found_within_a_span_alone() {
     let place = Place::with(&some_batches(12));
     let middle = place.batches(2)[1].clone();
     let mut bytes = place.bytes(2);

@@ -1,4 +1,4 @@
-//! What a crash leaves of the last write: any part of it, in any order.
+//! The remains of the last write after a crash: any part of it, in any order.
 
 use super::*;
 use crate::{Extent, Fault};
@@ -18,7 +18,7 @@ fn check_recovers(place: &Place, records: &[Record], cut: bool) {
 }
 
 #[test]
-fn a_file_that_ends_inside_the_last_batch_is_cut_before_it() {
+fn a_file_ending_in_its_last_batch_is_cut_before() {
     let batches = some_batches(7);
     let place = Place::with(&batches);
     let segment = place.last_segment();
@@ -49,7 +49,7 @@ fn an_earlier_segment_that_ends_early_is_refused() {
 }
 
 #[test]
-fn any_part_of_the_last_write_is_cut_unless_all_of_it_is_there() {
+fn a_part_of_the_last_write_is_cut() {
     const PARTS: usize = 5;
     let kept = vec![vec![1; 20]];
     let torn = vec![vec![2; 90], vec![3; 30]];
@@ -71,7 +71,7 @@ fn any_part_of_the_last_write_is_cut_unless_all_of_it_is_there() {
 }
 
 #[test]
-fn a_record_that_looks_like_a_later_batch_does_not_pass_for_one() {
+fn a_record_that_resembles_a_batch_is_not_one() {
     let place = Place::with(&[vec![vec![1; 8]]]);
     let mut forged = Batch::starting_at(3);
     forged.push(b"never written");

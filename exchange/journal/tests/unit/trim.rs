@@ -1,4 +1,4 @@
-//! What is no longer needed goes from the front, and what is left can be read and gone on from.
+//! Segments that nobody needs go from the front, and the rest can be read and continued.
 
 use super::*;
 use crate::{segments, trim};
