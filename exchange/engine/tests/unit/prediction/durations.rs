@@ -39,7 +39,7 @@ fn an_outlier_moves_an_estimate_by_an_eighth_octave() {
 }
 
 #[test]
-fn an_old_estimate_decays_to_the_median_and_never_past_it() {
+fn an_old_estimate_decays_to_the_median_never_past_it() {
     let mut durations = taught(&[8_000, 1_000, 1_000, 1_000]);
     let mut before = wall_us(&durations, 0);
     for hour in 1..20 {
