@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use crate::market::{Market, Shape};
 use crate::process::merit;
 
-struct Told {
+struct ToolOutput {
     ok: bool,
     out: String,
     err: String,
 }
 
-async fn tool(arguments: &[&str], data: &Path, flag: Option<&str>) -> Told {
+async fn tool(arguments: &[&str], data: &Path, flag: Option<&str>) -> ToolOutput {
     let mut command = merit();
     command.args(arguments).args(flag).arg(data);
     let output = command.output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Told { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    ToolOutput { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 async fn tool_json(arguments: &[&str], data: &Path, flag: Option<&str>) -> Value {
@@ -125,7 +125,7 @@ fn snapshot_file(data: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_start_goes_on_from_a_snapshot_and_past_a_damaged_one() {
+async fn a_start_goes_on_past_a_damaged_snapshot() {
     let market = Market::start(Shape::AllInOne).await;
     let edge = market.provider("edge-1", &[]).await;
     market.deploy("echo", json!({})).await;

@@ -9,7 +9,8 @@ pub(crate) use merit_engine::RULES;
 /// A directory goes on by rules that this binary does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it goes on by rules {found} of the market, and this merit knows {RULES} alone; start the merit release that wrote it"
+    "it goes on by rules {found} of the market, and this merit knows {RULES} alone; start the merit release that wrote \
+     it"
 )]
 pub struct UnknownRules {
     pub found: u32,

@@ -21,7 +21,7 @@ pub(crate) fn record(at: Time, command: &Command) -> Vec<u8> {
 
 pub(crate) const SEGMENTS: Settings = Settings { segment_bytes: 4096 };
 
-/// A directory with an engine behind its journal, each command a batch.
+/// An engine behind its journal in a directory, each command a batch.
 pub(crate) struct Market {
     pub(crate) directory: TempDir,
     pub(crate) engine: Engine,

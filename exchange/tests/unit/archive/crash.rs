@@ -1,4 +1,4 @@
-//! A process that dies between one commit and the next: what it leaves goes on from its checkpoint.
+//! A process that dies between one commit and the next: its file goes on from its checkpoint.
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
@@ -9,7 +9,7 @@ use super::{dump, expected};
 use crate::world::World;
 
 #[test]
-fn what_a_killed_process_leaves_goes_on_to_the_same_rows() {
+fn the_file_of_a_killed_process_grows_the_same_rows() {
     for seed in 0..12 {
         let mut chance = Pcg32::seed_from_u64(seed);
         let mut world = World::new(40 + seed);

@@ -1,4 +1,4 @@
-//! The archive against what is computed naively from the same events, and against crashes, damage and foreign files.
+//! The archive against a naive computation from the same events, and against crashes, damage and foreign files.
 
 mod crash;
 mod keeping;
@@ -13,7 +13,7 @@ use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use super::store::Store;
 use crate::sequencer::Happened;
 
-/// A store with everything that `happened`, committed here and there.
+/// Makes a store of these events, with commits here and there.
 fn stored(file: &Path, happened: &[Happened]) -> Store {
     let mut store = Store::open(file).unwrap();
     for (i, one) in happened.iter().enumerate() {
@@ -27,7 +27,7 @@ fn stored(file: &Path, happened: &[Happened]) -> Store {
     store
 }
 
-/// Every row of every table, as text.
+/// Reads every row of every table, as text.
 fn dump(store: &Store) -> BTreeMap<String, String> {
     type LogKey = (u32, u64, u32);
     let transaction = store.database().begin_read().unwrap();
@@ -56,7 +56,7 @@ fn dump(store: &Store) -> BTreeMap<String, String> {
     rows
 }
 
-/// What the archive of these events is.
+/// Computes the rows of an archive of these events.
 fn expected(happened: &[Happened]) -> BTreeMap<String, String> {
     let dir = tempfile::tempdir().unwrap();
     dump(&stored(&dir.path().join("archive"), happened))

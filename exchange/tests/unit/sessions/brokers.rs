@@ -7,7 +7,7 @@ fn begin(brokers: &Brokers, resumes: Option<u64>, session: u64) -> OpenStream {
     brokers.begin(resumes, || Ok::<_, ()>((session, ()))).unwrap().0
 }
 
-/// Whether the end of the stream ends its session.
+/// Ends a stream. Returns true if that ends its session.
 fn ends_session(brokers: &Brokers, place: &OpenStream) -> bool {
     let mut lost = None;
     brokers.end(place, |session| lost = Some(session));
@@ -15,7 +15,7 @@ fn ends_session(brokers: &Brokers, place: &OpenStream) -> bool {
 }
 
 #[test]
-fn a_stream_that_resumes_fences_the_one_before_which_then_ends_nothing() {
+fn a_resuming_stream_fences_the_one_before() {
     let brokers = Brokers::default();
     let mut first = begin(&brokers, None, 7);
     let second = begin(&brokers, Some(7), 7);
@@ -32,7 +32,7 @@ fn a_logon_that_is_refused_takes_no_session() {
 }
 
 #[test]
-fn a_stream_that_does_not_read_loses_its_queue_and_ends_its_session() {
+fn a_stream_that_does_not_read_ends_its_session() {
     let brokers = Brokers::default();
     let mut place = begin(&brokers, None, 7);
     let gone = || BrokerNote::Gone { bid: LeaseId { run: 1, sequence: 1 }, how: BidEnding::Expired };
