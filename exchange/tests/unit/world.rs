@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use merit_engine::{
     AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind,
     Deferred, Engine, FunctionSettings, Logon, MarketState, MarketTerms, NotSent, ProviderKind, PutFunction, Qualifier,
-    Quote, RULES, RegisterProvider, Reply, Settle,
+    Quote, RegisterProvider, Reply, Settle,
 };
 use merit_terms::{
     AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, PoolSize, Price, ProviderId,
@@ -108,20 +108,19 @@ impl World {
     fn definitions(&mut self) -> Vec<Command> {
         let mut commands = vec![Command::Start { run: 1 }];
         commands.extend((0..ACCOUNTS).map(|number| Command::OpenAccount { name: name("account", number) }));
-        commands.push(Command::ActivateRules { version: RULES });
         commands.extend(
             ["eu-west/wasm", "us-east/wasm", "us-east/x86_64"]
                 .map(|market| Command::CreateMarket { name: market.parse().unwrap() }),
         );
         commands.extend((0..ACCOUNTS).map(|number| Command::Deposit {
-            account: AccountId::new(number + 2),
+            account: AccountId::new(number + 3),
             amount: money(if number == 3 { 2_000_000_000 } else { 1_000_000_000_000 }),
         }));
         commands.push(Command::SetFee { basis_points: 250 });
         for number in 0..PROVIDERS {
             commands.push(Command::RegisterProvider(RegisterProvider {
                 name: name("provider", number),
-                account: AccountId::new(2 + number % ACCOUNTS),
+                account: AccountId::new(3 + number % ACCOUNTS),
                 kind: if number == 0 { ProviderKind::Own } else { ProviderKind::Market },
                 labels: BTreeMap::new(),
             }));
@@ -157,7 +156,7 @@ impl World {
     fn function(&mut self, number: u32) -> Command {
         let deployments = (0..PROVIDERS).map(|provider| (name("provider", provider), "f".to_owned()));
         Command::PutFunction(Box::new(PutFunction {
-            account: AccountId::new(2 + number % ACCOUNTS),
+            account: AccountId::new(3 + number % ACCOUNTS),
             name: name("function", number),
             code: Code {
                 memory_mb: *[128, 256, 512].choose(&mut self.chance).unwrap(),
@@ -184,7 +183,7 @@ impl World {
     }
 
     fn account(&mut self) -> AccountId {
-        AccountId::new(2 + self.chance.random_range(0..ACCOUNTS))
+        AccountId::new(3 + self.chance.random_range(0..ACCOUNTS))
     }
 
     fn market(&mut self) -> MarketId {
@@ -278,7 +277,7 @@ impl World {
         self.requests += 1;
         let request = BrokerRequest { session: self.broker, number: self.requests };
         Bid {
-            account: AccountId::new(2 + function % ACCOUNTS),
+            account: AccountId::new(3 + function % ACCOUNTS),
             function: FunctionId::new(function),
             qualifier: Qualifier::Live,
             answer_limit_bytes: 256 << 10,
