@@ -94,7 +94,6 @@ async fn a_directory_tells_what_is_in_it() {
     let inspected = tool_json(&["journal", "inspect"], &data, None).await;
     assert_eq!((&inspected["in_use"], &inspected["damage"]), (&json!(false), &Value::Null));
     assert_eq!((&inspected["first_sequence"], &inspected["runs"][0]["run"]), (&json!(1), &json!(1)));
-    assert_eq!(inspected["rules"][0]["rules"], merit_engine::RULES);
     let count = |kind: &str| {
         let commands = inspected["commands"].as_array().unwrap();
         commands.iter().find(|found| found["kind"] == kind).map_or(0, |found| found["count"].as_u64().unwrap())
@@ -104,6 +103,7 @@ async fn a_directory_tells_what_is_in_it() {
 
     let last = inspected["last_sequence"].as_u64().unwrap();
     let verified = tool_json(&["journal", "verify"], &data, None).await;
+    assert_eq!(verified["rules"], merit_engine::RULES);
     let replayed = tool_json(&["journal", "replay", "--to", &last.to_string()], &data, None).await;
     assert_eq!((&replayed["digest"], &replayed["sequence"]), (&verified["digest"], &json!(last)));
     assert_eq!(replayed["balance_sum"], "0");
