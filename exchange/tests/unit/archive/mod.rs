@@ -8,14 +8,22 @@ mod retention;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use merit_engine::Engine;
 use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::store::Store;
 use crate::sequencer::Happened;
 
+/// Opens a store, and begins it as the keeper does on a journal from its beginning.
+fn opened(file: &Path) -> Store {
+    let mut store = Store::open(file).unwrap();
+    store.begin(&Engine::new());
+    store
+}
+
 /// Makes a store of these events, with commits here and there.
 fn stored(file: &Path, happened: &[Happened]) -> Store {
-    let mut store = Store::open(file).unwrap();
+    let mut store = opened(file);
     for (i, one) in happened.iter().enumerate() {
         store.apply(one.sequence, one.at, &one.events);
         if i % 97 == 0 {

@@ -8,9 +8,9 @@ fn begin(brokers: &Brokers, resumes: Option<u64>, session: u64) -> OpenStream {
 }
 
 /// Ends a stream. Returns true if that ends its session.
-fn ends_session(brokers: &Brokers, place: &OpenStream) -> bool {
+fn ends_session(brokers: &Brokers, stream: &OpenStream) -> bool {
     let mut lost = None;
-    brokers.end(place, |session| lost = Some(session));
+    brokers.end(stream, |session| lost = Some(session));
     lost.is_some()
 }
 
@@ -34,11 +34,11 @@ fn a_logon_that_is_refused_takes_no_session() {
 #[test]
 fn a_stream_that_does_not_read_ends_its_session() {
     let brokers = Brokers::default();
-    let mut place = begin(&brokers, None, 7);
+    let mut stream = begin(&brokers, None, 7);
     let gone = || BrokerNote::Gone { bid: LeaseId { run: 1, sequence: 1 }, how: BidEnding::Expired };
     (0..=NOTES_MAX).for_each(|_| brokers.streams().tell(Some(7), gone));
-    let told = std::iter::from_fn(|| place.notes.try_recv().ok()).count();
+    let told = std::iter::from_fn(|| stream.notes.try_recv().ok()).count();
     assert_eq!(told, NOTES_MAX);
-    assert!(matches!(place.notes.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
-    assert!(ends_session(&brokers, &place));
+    assert!(matches!(stream.notes.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+    assert!(ends_session(&brokers, &stream));
 }
