@@ -308,14 +308,20 @@ impl fmt::Display for Refusal {
                 let who = "of the function or its account";
                 write!(f, "{running} invocations {who} run, and its max_concurrency is {max_concurrency}")
             }
-            Refusal::NoOffer { class: NoOffer::Funds, .. } => {
-                f.write_str("the worst case of the call is more than the account has available; deposit, or lower memory, timeout or Merit-Max-Cost")
-            }
-            Refusal::NoOffer { class: NoOffer::Budget, .. } => {
-                f.write_str("the worst case of the call is more than is left of a budget for this day or month; raise the budget, or lower memory, timeout or Merit-Max-Cost")
-            }
+            Refusal::NoOffer { class: NoOffer::Funds, .. } => f.write_str(
+                "the worst case of the call is more than the account has available; deposit, or lower memory, \
+                     timeout or Merit-Max-Cost",
+            ),
+            Refusal::NoOffer { class: NoOffer::Budget, .. } => f.write_str(
+                "the worst case of the call is more than is left of a budget for this day or month; raise the \
+                     budget, or lower memory, timeout or Merit-Max-Cost",
+            ),
             Refusal::NoOffer { class: NoOffer::Room, offers, .. } => {
-                write!(f, "every eligible provider is full, or left out for a while after failures ({offers} offers looked at); the quote lists why; try again shortly")
+                write!(
+                    f,
+                    "every eligible provider is full, or left out for a while after failures ({offers} offers looked \
+                     at); the quote lists why; try again shortly"
+                )
             }
             Refusal::NoOffer { class: NoOffer::Eligible, offers: 0, .. } => {
                 f.write_str("no provider offers anything in this call's markets; start one, or try again shortly")

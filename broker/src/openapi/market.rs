@@ -55,8 +55,8 @@ fn interval() -> Schema {
 pub(crate) fn stream() -> Operation {
     Operation::new("stream", TAG, "Stream the market")
         .describe(
-            "Server-sent events: `snapshot`, then `delta`, `trade`, `state` and `heartbeat`. It does not end. 64 at once \
-             for an account, or an address without a key.",
+            "Server-sent events: `snapshot`, then `delta`, `trade`, `state` and `heartbeat`. It does not end. 64 at \
+             once for an account, or an address without a key.",
         )
         .query("markets", text(), "Names, separated by commas; none: all.")
         .header("Last-Event-ID", text(), "Goes on after that event, or begins with a snapshot.")

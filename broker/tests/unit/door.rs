@@ -1,3 +1,5 @@
+//! Paths and their entrances.
+
 use super::*;
 
 #[test]

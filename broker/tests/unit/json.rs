@@ -1,3 +1,5 @@
+//! JSON bodies that are refused, and exact energy.
+
 use serde_json::json;
 
 use super::*;

@@ -10,11 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{QualifierQuery, errors, names};
+use super::{QualifierQuery, names};
 use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::doors::api::functions::must_find;
 use crate::doors::request::{Path, Query};
+use crate::doors::shape::lambda as errors;
 use crate::error::ApiError;
 use crate::exchange::functions::Function;
 use crate::exchange::lease::Qualifier;

@@ -4,7 +4,6 @@
 
 mod answer;
 mod dry_run;
-pub(in crate::doors) mod errors;
 mod event_stream;
 pub(crate) mod functions;
 mod names;
@@ -25,6 +24,7 @@ use serde_json::json;
 
 use super::call::{Ask, check, check_again, invocation};
 use super::request::{Path, Query};
+use super::shape::lambda as errors;
 use crate::broker::Broker;
 use crate::caller::{Caller, holder};
 use crate::door::Door;

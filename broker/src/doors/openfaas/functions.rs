@@ -8,11 +8,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{NAMESPACE, errors, within_account};
+use super::{NAMESPACE, within_account};
 use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::doors::api::functions::must_find;
 use crate::doors::request::{Path, Query};
+use crate::doors::shape::openfaas as errors;
 use crate::error::ApiError;
 use crate::exchange::functions::Function;
 

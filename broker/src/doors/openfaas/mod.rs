@@ -3,7 +3,6 @@
 //! Source: the OpenFaaS gateway's API (`/function/`, `/system/`) as faas-cli sends it. A namespace is an account. A
 //! public function is called by anybody, on the bill of its account.
 
-pub(in crate::doors) mod errors;
 pub(crate) mod functions;
 mod visitors;
 
@@ -18,6 +17,7 @@ use super::call::{Ask, pass};
 use super::names::target;
 use super::native::passed_through;
 use super::request::Called;
+use super::shape::openfaas as errors;
 use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::door::Door;

@@ -1,3 +1,5 @@
+//! Hosts and foreign pages on keyless loopback, by cases.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Signatures of botocore, and changes of the signed request.
+
 use super::*;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";

@@ -1,3 +1,5 @@
+//! CloudEvents in structured mode, by cases.
+
 use super::*;
 
 async fn binary(event: Value) -> Result<(HeaderMap, String), String> {

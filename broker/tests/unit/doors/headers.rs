@@ -1,3 +1,5 @@
+//! Headers that pass, by cases.
+
 use super::*;
 
 fn passed(consumed: bool, headers: &[(&'static str, &'static str)]) -> Vec<String> {

@@ -1,3 +1,5 @@
+//! Paths that are passed through.
+
 use super::*;
 
 #[test]

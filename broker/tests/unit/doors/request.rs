@@ -1,3 +1,5 @@
+//! Queries that are refused.
+
 use serde::Deserialize;
 
 use super::*;

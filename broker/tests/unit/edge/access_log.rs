@@ -1,3 +1,5 @@
+//! The sampling of the access log.
+
 use super::*;
 
 #[test]

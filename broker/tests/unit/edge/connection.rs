@@ -1,3 +1,5 @@
+//! Slow and silent clients over real framing, on a paused clock.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 

@@ -1,3 +1,5 @@
+//! The framing of requests, read in parts of every size.
+
 use super::*;
 
 /// Reads `sent` in parts of `size` and hands each request over as soon as its head is there. Returns the heads, and the

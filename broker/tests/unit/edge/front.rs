@@ -1,3 +1,5 @@
+//! A full and a draining broker at every door.
+
 use axum::body::Body;
 use futures_util::FutureExt;
 use http::{Method, header};

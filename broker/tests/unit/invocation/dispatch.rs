@@ -1,3 +1,5 @@
+//! The dispatch machine by cases.
+
 use merit_terms::RefusalCode;
 
 use super::*;

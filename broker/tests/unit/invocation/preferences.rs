@@ -1,3 +1,5 @@
+//! Preferences in headers, by cases.
+
 use super::*;
 
 fn read(pairs: &[(&'static str, &'static str)]) -> Result<Preferences, String> {

@@ -1,3 +1,5 @@
+//! Repeats of calls, with a `now` that the tests make.
+
 use super::*;
 
 fn reply(bytes: usize) -> KeptAnswer {

@@ -1,3 +1,5 @@
+//! Slow callers of streamed answers, on a paused clock.
+
 use super::*;
 
 /// Passes parts to a caller who reads one each `pause`. Returns the parts that it got, whether it has all, and the

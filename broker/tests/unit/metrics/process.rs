@@ -1,3 +1,5 @@
+//! The metrics of the test's own process.
+
 use prometheus::Registry;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The order of labels.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Streams of shared connections.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Payloads that are sent, sent again and cut.
+
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http_body_util::BodyExt;

@@ -1,3 +1,5 @@
+//! Quotas on invocations and market streams.
+
 use super::*;
 
 fn admission(is_keyless: bool) -> Admission {

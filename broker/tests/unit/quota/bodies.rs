@@ -1,3 +1,5 @@
+//! The pace and the room of bodies.
+
 use futures_util::{StreamExt, stream};
 
 use super::*;

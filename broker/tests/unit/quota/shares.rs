@@ -1,3 +1,5 @@
+//! Shares per holder and for all.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Definitions of functions and aliases, by cases.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Queries over the past, by cases.
+
 use super::*;
 use crate::doors::request::Query;
 

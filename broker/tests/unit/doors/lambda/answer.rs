@@ -1,3 +1,5 @@
+//! Failures of functions as Lambda tells them.
+
 use super::*;
 
 fn failed(outcome: Outcome, status: u16, body: &'static str) -> Option<(&'static str, String)> {

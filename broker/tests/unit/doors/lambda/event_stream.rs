@@ -1,3 +1,5 @@
+//! The encoding of one event.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Names of functions as Lambda's clients write them.
+
 use super::*;
 
 fn read(text: &str, qualifier: Option<&str>) -> Result<(String, Option<Qualifier>), String> {

@@ -1,3 +1,5 @@
+//! Connections to real listeners under policies.
+
 use std::future::{Ready, ready};
 use std::sync::Mutex;
 

@@ -1,3 +1,5 @@
+//! Addresses under policies, by cases.
+
 use super::*;
 
 fn check(policy: &Policy, trust: Trust, address: &str) -> bool {

@@ -1,9 +1,10 @@
 //! The shape of errors: native JSON, as the AWS SDKs parse them, or as faas-cli prints them.
 
+pub(super) mod lambda;
+pub(super) mod openfaas;
+
 use axum::response::{IntoResponse, Response};
 
-use super::lambda::errors as lambda;
-use super::openfaas::errors as openfaas;
 use crate::error::ApiError;
 
 /// The form in which a door tells errors.

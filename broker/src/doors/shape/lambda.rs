@@ -73,7 +73,7 @@ fn throttle(code: ErrorCode) -> &'static str {
 }
 
 /// Returns the type and the message for a call that may have run and has no answer.
-pub(super) fn failure(error: &ApiError) -> (&'static str, String) {
+pub(in crate::doors) fn failure(error: &ApiError) -> (&'static str, String) {
     let kind = match error.code {
         ErrorCode::Timeout => "Merit.Timeout",
         _ => "Merit.ProviderFailed",
