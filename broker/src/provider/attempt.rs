@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::Scheme;
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use merit_adapters::{Answer, agent, http as plain};
 use merit_terms::Time;
@@ -19,7 +20,7 @@ use super::addresses::{Connector, Policy, Trust, connector};
 use super::answer::{AnswerHead, Attempted, read};
 use super::call::{FunctionCall, PassedThrough};
 use super::end::AttemptEnd;
-use super::http2::{SharedConnections, Unprocessed, unprocessed};
+use super::http2::{SharedConnections, StreamShare, Unprocessed, unprocessed};
 use super::payload::Outgoing;
 use super::time_limit::TimeLimit;
 use crate::exchange::lease::{Adapter, Grant, NotSent, Proof};
@@ -112,29 +113,47 @@ impl Providers {
     }
 
     async fn attempt(&self, grant: &Grant, call: &FunctionCall, until: TimeLimit) -> Attempted {
-        // A request that the caller or the function's owner made wrong is not the provider's failure.
-        let withdrawn = |reason: String| Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Withdrawn, reason });
-        let is_own_place = plain::is_at_endpoint(&grant.target);
-        let not_sent = |reason: String| match is_own_place {
-            true => Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Failed, reason }),
-            false => withdrawn(reason),
+        let blame = Blame::of(grant);
+        let (response, share) = match self.request(grant, call, until, blame).await {
+            Ok(responded) => responded,
+            Err(end) => return Attempted::Nothing(end),
         };
+        let (head, body) = response.into_parts();
+        match understand(grant, &head) {
+            Answer::Executed { report, status, headers } => {
+                let payload = call.payload.clone();
+                read(AnswerHead { status, headers, report, until, payload, share }, body, call.wanted).await
+            }
+            Answer::NotSent { busy: true, reason } => {
+                Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Busy, reason })
+            }
+            // The request was at fault: malformed, too slow or too large.
+            Answer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
+                Attempted::Nothing(withdrawn(reason))
+            }
+            Answer::NotSent { busy: false, reason } => Attempted::Nothing(blame.not_sent(NotSent::Failed, reason)),
+            Answer::Unknown { fault, reason } => Attempted::Nothing(blame.unknown(fault, reason)),
+        }
+    }
+
+    /// Sends the request and waits for the head of its response. Returns it with its stream on a shared connection.
+    async fn request(
+        &self,
+        grant: &Grant,
+        call: &FunctionCall,
+        until: TimeLimit,
+        blame: Blame,
+    ) -> Result<(http::Response<Incoming>, Option<StreamShare>), AttemptEnd> {
         let shaped = || request(grant, call, until.deadline());
-        let (request, connections) = match shaped() {
-            Ok(request) => (request, self.connections(grant)),
-            Err(reason) => return withdrawn(reason),
-        };
+        let request = shaped().map_err(withdrawn)?;
+        let connections = self.connections(grant);
         let is_tls = request.uri().scheme() == Some(&Scheme::HTTPS);
         let server = request.uri().authority().filter(|_| is_tls).cloned();
-        let share = match server.as_ref().map(|server| self.shared.begin(server)).transpose() {
-            Ok(share) => share.flatten(),
-            Err(_) => {
-                let reason = "as many calls as one connection of HTTP/2 takes are under way there".to_owned();
-                // A full server that a function's owner named says nothing about the provider.
-                let why = if is_own_place { NotSent::Busy } else { NotSent::Withdrawn };
-                return Attempted::Nothing(AttemptEnd::NotSent { why, reason });
-            }
+        let full = |_| {
+            let reason = "as many calls as one connection of HTTP/2 takes are under way there".to_owned();
+            blame.not_sent(NotSent::Busy, reason)
         };
+        let share = server.as_ref().map(|server| self.shared.begin(server)).transpose().map_err(full)?.flatten();
         let mut sent = connections.request(request).await;
         // After a GOAWAY the request is sent again, once, over a new connection.
         if sent.as_ref().is_err_and(|error| unprocessed(error) == Some(Unprocessed::GoesAway))
@@ -143,51 +162,61 @@ impl Providers {
         {
             sent = connections.request(request).await;
         }
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) if error.is_connect() => {
-                return not_sent(format!("no connection to the provider: {}", cause(&error)));
-            }
-            // A fault with the payload is the caller's.
-            Err(_) if call.payload.fault().is_some() => {
-                let reason = "the payload could not be sent whole".to_owned();
-                return Attempted::Nothing(AttemptEnd::Unknown { fault: false, reason });
-            }
-            Err(error) if let Some(why) = unprocessed(&error) => {
-                let reason = format!("the provider took nothing of it: {}", cause(&error));
-                return match why {
-                    Unprocessed::Refused if is_own_place => {
-                        Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Busy, reason })
-                    }
-                    Unprocessed::Refused | Unprocessed::GoesAway => not_sent(reason),
-                };
-            }
-            Err(error) => {
-                let reason = format!("the connection to the provider broke: {}", cause(&error));
-                return Attempted::Nothing(AttemptEnd::Unknown { fault: is_own_place, reason });
-            }
-        };
+        let response = sent.map_err(|error| failed(&error, call, blame))?;
         if let Some(server) = &server {
             self.shared.learn(server, response.version());
         }
-        let (head, body) = response.into_parts();
-        match understand(grant, &head) {
-            Answer::NotSent { busy: true, reason } => {
-                Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Busy, reason })
-            }
-            // The request was at fault: malformed, too slow or too large.
-            Answer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
-                withdrawn(reason)
-            }
-            Answer::NotSent { busy: false, reason } => not_sent(reason),
-            Answer::Unknown { fault, reason } => {
-                Attempted::Nothing(AttemptEnd::Unknown { fault: fault && is_own_place, reason })
-            }
-            Answer::Executed { report, status, headers } => {
-                let payload = call.payload.clone();
-                read(AnswerHead { status, headers, report, until, payload, share }, body, call.wanted).await
-            }
+        Ok((response, share))
+    }
+}
+
+/// The place of an attempt, which decides who is to blame for a failure there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    /// The provider's own endpoint.
+    Provider,
+    /// A place that a function's owner named: a failure there says nothing about the provider.
+    Nobody,
+}
+
+impl Blame {
+    fn of(grant: &Grant) -> Blame {
+        if plain::is_at_endpoint(&grant.target) { Blame::Provider } else { Blame::Nobody }
+    }
+
+    fn not_sent(self, why: NotSent, reason: String) -> AttemptEnd {
+        match self {
+            Blame::Provider => AttemptEnd::NotSent { why, reason },
+            Blame::Nobody => withdrawn(reason),
         }
+    }
+
+    fn unknown(self, fault: bool, reason: String) -> AttemptEnd {
+        AttemptEnd::Unknown { fault: fault && self == Blame::Provider, reason }
+    }
+}
+
+/// Returns the end of a request that the caller or the function's owner made wrong.
+fn withdrawn(reason: String) -> AttemptEnd {
+    AttemptEnd::NotSent { why: NotSent::Withdrawn, reason }
+}
+
+/// Returns the end of a request without a response.
+fn failed(error: &ClientError, call: &FunctionCall, blame: Blame) -> AttemptEnd {
+    if error.is_connect() {
+        return blame.not_sent(NotSent::Failed, format!("no connection to the provider: {}", cause(error)));
+    }
+    // A fault with the payload is the caller's.
+    if call.payload.fault().is_some() {
+        return AttemptEnd::Unknown { fault: false, reason: "the payload could not be sent whole".to_owned() };
+    }
+    let Some(why) = unprocessed(error) else {
+        return blame.unknown(true, format!("the connection to the provider broke: {}", cause(error)));
+    };
+    let reason = format!("the provider took nothing of it: {}", cause(error));
+    match why {
+        Unprocessed::Refused => blame.not_sent(NotSent::Busy, reason),
+        Unprocessed::GoesAway => blame.not_sent(NotSent::Failed, reason),
     }
 }
 

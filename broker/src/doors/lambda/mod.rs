@@ -135,9 +135,21 @@ async fn call(
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
     let invocation = invocation(checked, &caller, ask, &parts, Payload::Whole(payload));
-    let Some((key, id)) = keys else {
-        return Ok(respond(broker.invocations.run(invocation).await, style));
-    };
+    match keys {
+        None => Ok(respond(broker.invocations.run(invocation).await, style)),
+        Some(keys) => run_once(broker, &caller, invocation, style, keys, is_again).await,
+    }
+}
+
+/// Runs a call, or joins the one that runs or ran under the same keys. `is_again` tells that it was not counted yet.
+async fn run_once(
+    broker: &Arc<Broker>,
+    caller: &Caller,
+    invocation: Invocation,
+    style: AnswerStyle,
+    (key, id): (CallKey, CallKey),
+    is_again: bool,
+) -> Result<Response, ApiError> {
     let answer = match broker.repeats.begin(key, id, Instant::now()) {
         Begun::Again(answer) => {
             drop(invocation); // Nothing is held while it waits.
