@@ -1,33 +1,35 @@
+//! Slow and silent clients over real framing, on a paused clock.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 
 use super::*;
 use crate::server::tests::front;
 
-/// What a connection came to.
+/// The end of a connection.
 type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// A client's end of a connection that holds so many bytes, and the serving of the other: every request is answered with
-/// `answer` bytes.
+/// Makes a client's end of a connection with a buffer of `holds` bytes, and the serving of the other end, which answers
+/// every request with `answer` bytes.
 fn connection(holds: usize, answer: usize) -> (DuplexStream, impl Future<Output = Served>) {
     let (client, server) = tokio::io::duplex(holds);
     let serving = async move {
-        let (asked, heads, unheard) = (AtomicBool::new(false), Heads::default(), Unheard::default());
+        let (asked, heads, reader) = (AtomicBool::new(false), Heads::default(), SlowReader::default());
         let service = hyper::service::service_fn(|request: http::Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             let whole = Response::new(Body::from(vec![b'x'; answer]));
             let is_http_2 = request.version() == Version::HTTP_2;
-            let response = if is_http_2 { unheard.time(whole) } else { whole };
+            let response = if is_http_2 { reader.time(whole) } else { whole };
             async move { Ok::<_, Infallible>(response) }
         });
-        while_heard(builder().serve_connection(io(heads.follow(server)), service), &asked, &unheard).await
+        while_reading(builder().serve_connection(io(heads.follow(server)), service), &asked, &reader).await
     };
     (client, serving)
 }
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Sends a byte each ten seconds, for as long as somebody is there.
+/// Sends a byte each ten seconds while the connection stands.
 async fn drip(client: &mut DuplexStream) {
     while client.write_all(b"x").await.is_ok() {
         tokio::time::sleep(Duration::from_secs(10)).await;
@@ -73,11 +75,12 @@ async fn a_client_that_never_ends_its_head_is_cut() {
     }
 }
 
-/// What is answered to a request whose body never comes, and after how long the connection is closed.
+/// Sends a request whose body never comes. Returns the answer, and the time until the connection was closed.
 async fn answer_to_silence(request: &str) -> (String, Duration) {
     let front = front().await;
     let (mut client, server) = tokio::io::duplex(1 << 16);
-    let service = hyper::service::service_fn(move |request| answer(front.clone(), request, true, Unheard::default()));
+    let service =
+        hyper::service::service_fn(move |request| answer(front.clone(), request, true, SlowReader::default()));
     let builder = builder();
     let serving = builder.serve_connection(io(Heads::default().follow(server)), service);
     let began = Instant::now();
@@ -101,7 +104,7 @@ async fn answer_to_silence(request: &str) -> (String, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_drips_is_answered_in_the_shape_of_its_door_and_its_connection_closed() {
+async fn a_dripping_body_gets_its_door_s_error_and_close() {
     let check = async |request: &str, status: &str, part: &str| {
         let (told, took) = answer_to_silence(&format!("{request} HTTP/1.1\r\n")).await;
         assert!(told.starts_with(&format!("HTTP/1.1 {status} ")) && told.contains(part), "{request}: {told}");
@@ -123,7 +126,7 @@ async fn a_body_that_drips_is_answered_in_the_shape_of_its_door_and_its_connecti
     check("POST /2015-03-31/functions/f/invocations", "400", "x-amzn-errortype: InvalidRequestContentException").await;
 }
 
-/// Asks by HTTP/2 and takes a piece of the answer each `pause`; how many bytes came until all did, or the connection ended.
+/// Asks by HTTP/2 and takes a piece of the answer each `pause`. Returns the bytes that came.
 async fn take_pieces(client: DuplexStream, pause: Duration) -> usize {
     let (mut requests, connection) = h2::client::handshake(client).await.unwrap();
     // It answers pings meanwhile.
@@ -140,7 +143,7 @@ async fn take_pieces(client: DuplexStream, pause: Duration) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_http_2_too_a_client_that_takes_nothing_is_cut_and_one_that_takes_slowly_gets_all() {
+async fn over_http_2_a_client_that_takes_nothing_is_cut() {
     const BYTES: usize = 1 << 20;
     for (pause, is_cut) in [(READ_WITHIN / 60, false), (READ_WITHIN * 100, true)] {
         let (client, serving) = connection(1 << 10, BYTES);

@@ -1,17 +1,17 @@
 //! Errors as the AWS SDKs parse them: the type in `x-amzn-ErrorType`, and the body that their model has for it.
 //!
-//! Source: the Lambda API model of 2015-03-31. An SDK tries 429 and 5xx again, so those are answered only where nothing
-//! was sent; what may have run is a function's error instead ([`failed`]).
+//! Source: the Lambda API model of 2015-03-31. An SDK tries 429 and 5xx again, so they are answered only where nothing
+//! was sent; a call that may have run is a function's error instead ([`failed`]).
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use merit_terms::Execution;
+use merit_terms::{Execution, RefusalCode};
 use serde_json::{Value, json};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 
-/// The answer that an SDK turns into its own exception.
+/// Returns the answer that an SDK turns into its own exception.
 pub(in crate::doors) fn respond(error: ApiError) -> Response {
     if error.execution != Execution::NotSent {
         return failed(&error);
@@ -22,7 +22,7 @@ pub(in crate::doors) fn respond(error: ApiError) -> Response {
     let body = match kind {
         "ResourceNotFoundException" => json!({"Type": "User", "Message": message}),
         "ServiceException" => json!({"Type": "Service", "Message": message}),
-        "TooManyRequestsException" => json!({"Type": "User", "message": message, "Reason": throttle(&error.code)}),
+        "TooManyRequestsException" => json!({"Type": "User", "message": message, "Reason": throttle(error.code)}),
         _ => json!({"Type": "User", "message": message}),
     };
     let told = error.headers();
@@ -35,7 +35,7 @@ pub(in crate::doors) fn respond(error: ApiError) -> Response {
 }
 
 fn kind(error: &ApiError, reason: &str) -> (StatusCode, &'static str) {
-    match (error.status, error.code.as_str()) {
+    match (error.status(), error.code) {
         (StatusCode::UNAUTHORIZED, _) => {
             let kind = match reason {
                 "missing" => "MissingAuthenticationTokenException",
@@ -48,9 +48,13 @@ fn kind(error: &ApiError, reason: &str) -> (StatusCode, &'static str) {
         (StatusCode::NOT_FOUND, _) => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
         (StatusCode::PAYLOAD_TOO_LARGE, _) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException"),
         (StatusCode::TOO_MANY_REQUESTS, _) => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
-        (StatusCode::PAYMENT_REQUIRED, "budget_exceeded") => (StatusCode::PAYMENT_REQUIRED, "BudgetExceededException"),
+        (_, ErrorCode::Refused(RefusalCode::BudgetExceeded)) => {
+            (StatusCode::PAYMENT_REQUIRED, "BudgetExceededException")
+        }
         (StatusCode::PAYMENT_REQUIRED, _) => (StatusCode::PAYMENT_REQUIRED, "InsufficientFundsException"),
-        (_, "no_eligible_provider") => (StatusCode::BAD_REQUEST, "InvalidParameterValueException"),
+        (_, ErrorCode::Refused(RefusalCode::NoEligibleProvider)) => {
+            (StatusCode::BAD_REQUEST, "InvalidParameterValueException")
+        }
         (StatusCode::NOT_IMPLEMENTED, _) => (StatusCode::NOT_IMPLEMENTED, "NotImplementedException"),
         (StatusCode::METHOD_NOT_ALLOWED, _) => (StatusCode::METHOD_NOT_ALLOWED, "InvalidRequestContentException"),
         (StatusCode::CONFLICT, _) => (StatusCode::CONFLICT, "ResourceConflictException"),
@@ -59,25 +63,25 @@ fn kind(error: &ApiError, reason: &str) -> (StatusCode, &'static str) {
     }
 }
 
-/// The reason that Lambda's model has for a throttle.
-fn throttle(code: &str) -> &'static str {
+/// Returns the reason that Lambda's model has for a throttle.
+fn throttle(code: ErrorCode) -> &'static str {
     match code {
-        "rate_limited" => "CallerRateLimitExceeded",
-        "max_concurrency" => "ReservedFunctionConcurrentInvocationLimitExceeded",
+        ErrorCode::RateLimited => "CallerRateLimitExceeded",
+        ErrorCode::Refused(RefusalCode::MaxConcurrency) => "ReservedFunctionConcurrentInvocationLimitExceeded",
         _ => "ConcurrentInvocationLimitExceeded",
     }
 }
 
-/// The type and the message of what may have run and has no answer.
-pub(super) fn failure(error: &ApiError) -> (&'static str, String) {
-    let kind = match error.code.as_str() {
-        "timeout" => "Merit.Timeout",
+/// Returns the type and the message for a call that may have run and has no answer.
+pub(in crate::doors) fn failure(error: &ApiError) -> (&'static str, String) {
+    let kind = match error.code {
+        ErrorCode::Timeout => "Merit.Timeout",
         _ => "Merit.ProviderFailed",
     };
     (kind, error.message.clone())
 }
 
-/// A call that may have run and has no answer: the function's error, which no SDK tries again.
+/// Returns the answer for a call that may have run and has no answer: a function's error, which no SDK tries again.
 fn failed(error: &ApiError) -> Response {
     let (kind, message) = failure(error);
     let body = json!({"errorMessage": message, "errorType": kind});
@@ -89,7 +93,7 @@ fn failed(error: &ApiError) -> Response {
     response
 }
 
-/// The call's id, where SDKs look for that of a request.
+/// Repeats the id of the call in the header where SDKs look for it.
 fn repeat_id(headers: &mut HeaderMap) {
     if let Some(id) = headers.get("merit-invocation-id").cloned() {
         headers.insert("x-amzn-requestid", id);
