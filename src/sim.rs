@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let settings = world::Settings { seed: arguments.seed, minutes: arguments.minutes };
+    let settings = world::WorldSettings { seed: arguments.seed, minutes: arguments.minutes };
     let (report, timing) = world::run(settings)?;
     if arguments.output == Output::Json {
         print_json(&json!({"report": report, "timing": timing}));

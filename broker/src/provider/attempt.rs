@@ -16,8 +16,8 @@ use merit_proto::v1::{Grant, NotSent};
 use merit_terms::{Outcome, Time};
 use rustls::pki_types::CertificateDer;
 
-use crate::provider::addresses::{Connector, Policy, Trust, connector};
 use crate::invocation::dispatch::Input;
+use crate::provider::addresses::{Connector, Policy, Trust, connector};
 use crate::provider::payload::{Outgoing, Payload};
 
 use super::answer::{Began, read};
