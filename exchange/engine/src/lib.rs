@@ -33,8 +33,9 @@ mod turn;
 use merit_terms::{Refusal, Time};
 use serde::{Deserialize, Serialize};
 
+pub use merit_terms::Adapter;
 pub use command::{
-    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction,
+    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction,
     CorrectionKind, Deferred, Forgotten, FunctionSettings, LIVE, LeaseTerms, Logon, MarketState, MarketTerms, NotSent,
     ProviderKind, ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Settle, WEIGHT_MAX,
 };
