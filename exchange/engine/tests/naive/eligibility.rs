@@ -1,4 +1,4 @@
-//! Whether an offer may serve a bid: every filter on every offer, and all the reasons against it.
+//! Eligibility: every filter on every offer, and all the reasons against it.
 
 use merit_engine::{Adapter, Audience, Bid, MarketState, ProviderKind};
 use merit_terms::{Limits, MarketPattern, Money, Period, Reason, Time, Usage};
@@ -10,7 +10,7 @@ use super::ranking::Ranked;
 use super::spending::exceeded;
 use super::{Function, Offer, Provider, Twin, quotas};
 
-/// What is known of a bid before any offer is looked at.
+/// Facts about a bid before any offer is looked at.
 pub(super) struct Asked<'a> {
     pub(super) at: Time,
     pub(super) bid: &'a Bid,
@@ -28,7 +28,7 @@ struct Affordable {
     refused: Option<Reason>,
 }
 
-/// The least of what two limits allow.
+/// Returns the lesser of two limits.
 fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     [one, other].into_iter().flatten().min()
 }
@@ -86,7 +86,7 @@ impl Twin {
         })
     }
 
-    /// What time alone may mend.
+    /// Lists the reasons that time alone may mend.
     fn without_room(&self, asked: &Asked<'_>, offer: &Offer, timeout_ms: u32, worst_cost: Money) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let provider = &self.providers[offer.provider.index()];
@@ -112,7 +112,7 @@ impl Twin {
         reasons
     }
 
-    /// The filters that neither predictions nor money nor room enter.
+    /// Lists the reasons of the filters that need no prediction, money or room.
     fn not_permitted(&self, asked: &Asked<'_>, offer: &Offer) -> Vec<Reason> {
         let provider = &self.providers[offer.provider.index()];
         let market = &self.markets[offer.market.index()];
@@ -151,7 +151,8 @@ impl Twin {
         wrong.chain(missing.map(|(name, value)| Reason::MissingLabel { label: format!("{name}={value}") })).collect()
     }
 
-    /// An own provider serves its account and those that the rung names; another all, or those that the rung names.
+    /// Returns whether the provider serves the bidder: an own one its account and those that the rung names; another
+    /// all, or those that the rung names.
     fn serves(&self, provider: &Provider, offer: &Offer, bid: &Bid) -> bool {
         let buyer = &self.accounts[bid.account.index()].name;
         let is_named = offer.rung.audience.iter().any(|name| name.as_str() == buyer);
@@ -172,7 +173,8 @@ impl Asked<'_> {
     }
 }
 
-/// What is held for other attempts at providers of the other kind, the max cost buys no more.
+/// Returns the timeout and worst case that the max cost buys, less the holds of attempts at providers of the other
+/// kind.
 fn affordable(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Affordable {
     let (code, rung) = (asked.code(), &offer.rung);
     let worst = |ms| rung.tariff.worst_case(code.memory_mb, rung.vcpus_milli, ms, asked.bid.answer_limit_bytes);
@@ -192,7 +194,8 @@ fn affordable(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Affordabl
     Affordable { timeout_ms, worst_cost: worst(timeout_ms), refused }
 }
 
-/// What budgets and funds lack beyond what is held for the bid already. Own providers take no funds.
+/// Lists the budgets and funds that do not cover the worst case beyond the holds of the bid. Own providers need no
+/// funds.
 fn not_covered(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Vec<Reason> {
     let hold = picodollars(worst_cost).max(asked.covers.shared(kind));
     let beyond = |shared: u128| hold - shared;
@@ -205,7 +208,7 @@ fn not_covered(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Vec<
     reasons
 }
 
-/// The longest timeout up to `most_ms` that `fits`, found by halving the step; 0 if not even 1 ms does.
+/// Returns the longest timeout up to `most_ms` that `fits`, by bisection; 0 if not even 1 ms does.
 fn longest(most_ms: u32, fits: impl Fn(u32) -> bool) -> u32 {
     let mut found_ms = 0_u32;
     for step_ms in (0..32).rev().map(|bit| 1_u32 << bit) {

@@ -24,7 +24,7 @@ pub(crate) struct Function {
 #[derive(Clone, Debug)]
 pub(crate) struct Revision {
     pub(crate) code: Code,
-    /// What was learned of it at each provider, the longest untouched first.
+    /// Estimates of the revision at each provider, the longest untouched first.
     pub(super) learned: Vec<Pair>,
 }
 
@@ -99,7 +99,7 @@ impl Twin {
     }
 }
 
-/// The number of a call, spread over a thousand parts by splitmix64.
+/// Spreads the number of a call over a thousand parts by splitmix64.
 fn part_of_a_thousand(call: u64) -> u64 {
     let step = |mixed: u64, shift: u32, factor: u64| (mixed ^ (mixed >> shift)).wrapping_mul(factor);
     let mixed = call.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -109,7 +109,7 @@ fn part_of_a_thousand(call: u64) -> u64 {
 }
 
 impl Function {
-    /// The revision that one call means: now and then that of the canary.
+    /// Returns the revision of one call: now and then the canary's.
     pub(crate) fn drawn(&self, qualifier: &Qualifier, call: u64) -> Result<u32, Refusal> {
         let alias = match qualifier {
             Qualifier::Live => LIVE,
@@ -122,7 +122,7 @@ impl Function {
         }
     }
 
-    /// The number of the revision asked for; revisions count from 1, `live` is the newest until it is put.
+    /// Returns the number of the revision asked for. Revisions count from 1; `live` is the newest until it is put.
     pub(crate) fn resolve(&self, qualifier: &Qualifier) -> Result<u32, Refusal> {
         let newest = self.revisions.len() as u32;
         let (what, name, number) = match qualifier {
@@ -137,7 +137,7 @@ impl Function {
     }
 }
 
-/// At most 64 entries, each with a name and of at most 4,096 bytes.
+/// Checks texts: at most 64 entries, each with a name and of at most 4,096 bytes.
 pub(super) fn check_texts(field: &str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
     if texts.len() > 64 {
         return Err(invalid(field));
