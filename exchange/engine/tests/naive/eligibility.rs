@@ -1,12 +1,13 @@
 //! Eligibility: every filter on every offer, and all the reasons against it.
 
 use merit_engine::{Adapter, Audience, Bid, MarketState, ProviderKind};
-use merit_terms::{Limits, MarketPattern, Money, Period, Reason, Time, Usage};
+use merit_terms::{
+    Limits, MarketId, MarketPattern, Money, OfferId, Period, Price, ProviderId, Reason, Tariff, Time, Usage,
+};
 
 use super::accounts::{money, picodollars};
 use super::holds::Covers;
 use super::learning::predict;
-use super::ranking::Ranked;
 use super::spending::exceeded;
 use super::{Function, Offer, Provider, Twin, quotas};
 
@@ -28,6 +29,23 @@ struct Affordable {
     refused: Option<Reason>,
 }
 
+/// An eligible offer with its prediction.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ranked {
+    pub(crate) offer: OfferId,
+    pub(crate) provider: ProviderId,
+    pub(crate) market: MarketId,
+    pub(crate) price: Price,
+    pub(crate) tariff: Tariff,
+    pub(crate) wall_us: u64,
+    pub(crate) cold_us: u64,
+    pub(crate) billed_ms: u64,
+    pub(crate) cost: Money,
+    pub(crate) worst_cost: Money,
+    pub(crate) timeout_ms: u32,
+    pub(crate) on_prior: bool,
+}
+
 /// Returns the lesser of two limits.
 fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     [one, other].into_iter().flatten().min()
@@ -39,7 +57,7 @@ impl Twin {
         let revision = &asked.function.revisions[asked.revision as usize - 1];
         let (code, rung, tariff) = (&revision.code, &offer.rung, &offer.rung.tariff);
         let (own, limits) = (&asked.function.settings.limits, &asked.bid.limits);
-        let predicted = predict(revision, offer.provider, provider);
+        let predicted = predict(&revision.learned, offer.provider, provider.general_ratio);
         let mut reasons = self.not_permitted(asked, offer);
         if code.memory_mb < rung.memory_min_mb || code.memory_mb > rung.memory_max_mb {
             let (least_mb, most_mb) = (rung.memory_min_mb, rung.memory_max_mb);

@@ -7,7 +7,7 @@ use merit_terms::{AccountId, FunctionId, MEMORY_MAX_MB, Name, Refusal, TIMEOUT_M
 
 use super::accounts::check_budgets;
 use super::learning::Pair;
-use super::{Twin, invalid, unknown};
+use super::{Twin, check_texts, invalid, unknown};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
@@ -134,17 +134,6 @@ impl Function {
             }
         };
         number.ok_or_else(|| Refusal::Unknown { what, name: format!("{}:{name}", self.name) })
-    }
-}
-
-/// Checks texts: at most 64 entries, each with a name and of at most 4,096 bytes.
-pub(super) fn check_texts(field: &str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    if texts.len() > 64 {
-        return Err(invalid(field));
-    }
-    match texts.iter().find(|(name, value)| name.is_empty() || name.len() + value.len() > 4096) {
-        Some((name, _)) => Err(invalid(&format!("{field}.{name}"))),
-        None => Ok(()),
     }
 }
 

@@ -5,8 +5,6 @@ use merit_terms::{ProviderId, Time, Usage};
 
 use super::Twin;
 use super::durations::{OCTAVE, logarithm, micros, moved, predicted, predicted_on_prior, ratio};
-use super::functions::Revision;
-use super::providers::Provider;
 
 /// Predicted wall time of a revision that nobody has run, in microseconds.
 const UNKNOWN_US: u64 = 100_000;
@@ -44,11 +42,11 @@ fn reference<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Option<(i32, i32)> {
     Some((pairs[middle].wall, pairs[middle].cpu))
 }
 
-pub(super) fn predict(revision: &Revision, id: ProviderId, provider: &Provider) -> Prediction {
-    let Some((wall, cpu)) = reference(revision.learned.iter()) else {
+pub(super) fn predict(learned: &[Pair], id: ProviderId, general_ratio: i32) -> Prediction {
+    let Some((wall, cpu)) = reference(learned.iter()) else {
         return Prediction { wall_us: UNKNOWN_US, cpu_us: UNKNOWN_US, cold_us: 0, on_prior: false };
     };
-    match revision.learned.iter().find(|pair| pair.provider == id) {
+    match learned.iter().find(|pair| pair.provider == id) {
         Some(own) => Prediction {
             wall_us: predicted(own.wall, wall),
             cpu_us: predicted(own.cpu, cpu),
@@ -56,7 +54,7 @@ pub(super) fn predict(revision: &Revision, id: ProviderId, provider: &Provider) 
             on_prior: false,
         },
         None => {
-            let prior = |reference| predicted_on_prior(reference, provider.general_ratio);
+            let prior = |reference| predicted_on_prior(reference, general_ratio);
             Prediction { wall_us: prior(wall), cpu_us: prior(cpu), cold_us: 0, on_prior: true }
         }
     }

@@ -80,7 +80,9 @@ impl Twin {
     /// Takes the lease out: its capacity returns, and the unused parts of its quota and hold.
     pub(super) fn remove(&mut self, at: Time, index: usize, paid: Money, billed_ms: Option<u64>) -> OpenLease {
         let ended = self.leases.remove(index);
-        self.return_draw(at, &ended, billed_ms);
+        if let Some(draw) = &ended.draw {
+            self.return_draw(at, &ended.lease, draw, billed_ms);
+        }
         if self.rules > 1 {
             self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
         }

@@ -4,7 +4,8 @@ use merit_engine::{Bid, Event, Grant, Lease, LeaseState, ProviderKind, Reply, Re
 use merit_terms::{LeaseId, NoOffer, Refusal, Time};
 
 use super::accounts::{money, picodollars};
-use super::ranking::{Decision, Ranked};
+use super::eligibility::Ranked;
+use super::ranking::Decision;
 use super::{OpenLease, Twin, invalid, quotas};
 
 impl Twin {

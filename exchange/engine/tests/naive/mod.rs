@@ -31,11 +31,14 @@ mod spending;
 mod sweeps;
 mod wakes;
 
+use std::collections::BTreeMap;
+
 use merit_engine::{Applied, Command, Event, Key, Reply};
 use merit_terms::{AccountId, LeaseId, Refusal, Time};
 
+pub(crate) use eligibility::Ranked;
 pub(crate) use leases::OpenLease;
-pub(crate) use ranking::{Ranked, lacks};
+pub(crate) use ranking::lacks;
 pub(crate) use spending::Spender;
 
 use accounts::Account;
@@ -92,6 +95,17 @@ pub(crate) fn invalid(field: &str) -> Refusal {
 
 pub(crate) fn unknown(what: &'static str, number: impl ToString) -> Refusal {
     Refusal::Unknown { what, name: number.to_string() }
+}
+
+/// Checks texts: at most 64 entries, each with a name and of at most 4,096 bytes.
+fn check_texts(field: &str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    if texts.len() > 64 {
+        return Err(invalid(field));
+    }
+    match texts.iter().find(|(name, value)| name.is_empty() || name.len() + value.len() > 4096) {
+        Some((name, _)) => Err(invalid(&format!("{field}.{name}"))),
+        None => Ok(()),
+    }
 }
 
 impl Twin {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use merit_engine::{Adapter, Event, ProviderKind, ProviderLimits, RegisterProvider, Reply, SessionEnding};
 use merit_terms::{AccountId, Name, PoolSize, Protection, ProviderId, Refusal, Time};
 
-use super::functions::check_texts;
 use super::quotas::QuotaState;
-use super::{Twin, invalid, unknown};
+use super::{Twin, check_texts, invalid, unknown};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
@@ -33,6 +32,16 @@ pub(crate) struct Provider {
     pub(super) general_ratio: i32,
     /// Accounts that were granted leases on it, with the latest time.
     pub(super) served: Vec<(AccountId, Time)>,
+}
+
+impl Provider {
+    pub(super) fn quota(&self, name: &Name) -> Option<&QuotaState> {
+        self.quotas.iter().find(|state| state.quota.name == *name)
+    }
+
+    pub(super) fn quota_mut(&mut self, name: &Name) -> Option<&mut QuotaState> {
+        self.quotas.iter_mut().find(|state| state.quota.name == *name)
+    }
 }
 
 impl Twin {

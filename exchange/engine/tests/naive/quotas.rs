@@ -1,9 +1,9 @@
 //! Quotas of providers: their use in each period, and their renewal.
 
-use merit_engine::QuotaView;
+use merit_engine::{Lease, QuotaView};
 use merit_terms::{Name, Period, ProviderId, Quota, Refusal, Tariff, Time, Usage};
 
-use super::{OpenLease, Provider, Twin, invalid};
+use super::{Twin, invalid};
 
 /// A quota with its use in one period.
 #[derive(Clone, Debug)]
@@ -58,16 +58,6 @@ impl QuotaState {
     }
 }
 
-impl Provider {
-    pub(super) fn quota(&self, name: &Name) -> Option<&QuotaState> {
-        self.quotas.iter().find(|state| state.quota.name == *name)
-    }
-
-    fn quota_mut(&mut self, name: &Name) -> Option<&mut QuotaState> {
-        self.quotas.iter_mut().find(|state| state.quota.name == *name)
-    }
-}
-
 /// Refuses a name given twice, and more than 16 quotas with those there are.
 pub(super) fn check(known: &[QuotaState], named: &[Quota]) -> Result<(), Refusal> {
     let is_new = |quota: &&Quota| !known.iter().any(|state| state.quota.name == quota.name);
@@ -114,9 +104,7 @@ impl Twin {
     }
 
     /// Returns the unused part of an ended lease's reserve, within its period; all of it if the call did not run.
-    pub(super) fn return_draw(&mut self, at: Time, ended: &OpenLease, billed_ms: Option<u64>) {
-        let lease = &ended.lease;
-        let Some(draw) = &ended.draw else { return };
+    pub(super) fn return_draw(&mut self, at: Time, lease: &Lease, draw: &Draw, billed_ms: Option<u64>) {
         let Some(state) = self.providers[lease.provider.index()].quota_mut(&draw.name) else { return };
         let renews = state.quota.renews;
         if period_of(renews, at) != period_of(renews, lease.matched_at) {

@@ -1,27 +1,10 @@
 //! The whole decision on a bid: eligible offers in order, and the reasons against the others.
 
 use merit_engine::{Bid, Resting};
-use merit_terms::{FunctionId, MarketId, Money, NoOffer, OfferId, Price, ProviderId, Reason, Refusal, Tariff, Time};
+use merit_terms::{FunctionId, NoOffer, OfferId, ProviderId, Reason, Refusal, Time};
 
-use super::eligibility::Asked;
+use super::eligibility::{Asked, Ranked};
 use super::{Function, Twin, invalid, unknown};
-
-/// An eligible offer with its prediction.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Ranked {
-    pub(crate) offer: OfferId,
-    pub(crate) provider: ProviderId,
-    pub(crate) market: MarketId,
-    pub(crate) price: Price,
-    pub(crate) tariff: Tariff,
-    pub(crate) wall_us: u64,
-    pub(crate) cold_us: u64,
-    pub(crate) billed_ms: u64,
-    pub(crate) cost: Money,
-    pub(crate) worst_cost: Money,
-    pub(crate) timeout_ms: u32,
-    pub(crate) on_prior: bool,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
