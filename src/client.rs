@@ -82,7 +82,11 @@ impl Client {
             format!("`{}` is not the address of a broker, such as http://127.0.0.1:8080", self.base)
         })?;
         let response = self.http.request(request).await.with_context(|| {
-            format!("the broker at {} does not answer; start one with `merit up`, or name it with --broker (by https:// if it has a certificate)", self.base)
+            format!(
+                "the broker at {} does not answer; start one with `merit up`, or name it with --broker \
+                 (by https:// if it has a certificate)",
+                self.base
+            )
         })?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.context("the broker's answer broke off")?.to_bytes();

@@ -18,7 +18,10 @@ pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpL
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let free = SocketAddr::new(address.ip(), 0);
-            anyhow!("{address} is in use; stop what uses it, or choose another address with {flag} ({free} picks a free port)")
+            anyhow!(
+                "{address} is in use; stop what uses it, or choose another address with {flag} \
+                 ({free} picks a free port)"
+            )
         }
         _ => anyhow!(error).context(format!("could not listen on {address} ({flag})")),
     })

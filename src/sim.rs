@@ -8,7 +8,11 @@ use crate::output::{Output, print_json, print_table};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Number of minutes of the trace
-    #[arg(long, default_value_t = world::MINUTES, value_parser = clap::value_parser!(u32).range(1..=i64::from(world::MINUTES)))]
+    #[arg(
+        long,
+        default_value_t = world::MINUTES,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(world::MINUTES))
+    )]
     minutes: u32,
     /// Seed of the world; equal seeds give the same report and digest
     #[arg(long, default_value_t = 1)]

@@ -18,7 +18,7 @@ test("no markets, no choice", () => {
   expect(chosenMarket([], "#local/wasm")).toBeUndefined();
 });
 
-test("a provider keeps its colour, and colours differ while they suffice", () => {
+test("a provider keeps its colour, and few providers all differ", () => {
   const taken = new Map<string, number>();
   const names = Array.from({ length: COLOURS }, (_, index) => `provider-${index}`);
   const colours = names.map((name) => colourOf(name, taken));
