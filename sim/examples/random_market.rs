@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use merit_engine::{Command, Engine, RULES};
 use merit_exchange::storage::Directory;
 use merit_exchange::{Collected, Happened, Intake, Projection, journal, restore};
-use merit_sim::crash_loop::Traffic;
+use merit_kit::Traffic;
 use merit_terms::Time;
 
 /// When it began, so that a market that goes on from it is not behind its clock.

@@ -9,6 +9,7 @@ mod commands;
 mod floor;
 pub mod random;
 mod terms;
+mod traffic;
 
 pub use commands::{bid, code, logon, put_function, register, settings, settle};
 pub use floor::{Floor, Seller};
@@ -16,3 +17,4 @@ pub use terms::{
     CALLS_PER_GB_SECOND, MEMORY_MB, PRICE, TIMEOUT_MS, max_cost, max_price, money, name, numbered, only, pool, ran,
     rung, tariff,
 };
+pub use traffic::Traffic;

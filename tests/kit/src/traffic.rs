@@ -1,42 +1,42 @@
 //! Random commands with money in them, from a seed: accounts, sellers, buyers, brokers, and the operator's hand.
 //!
-//! Looks at the engine to name what is there; judges nothing. Some commands are refused, as in life.
-
-use std::collections::BTreeMap;
+//! It looks at the engine to define what is missing and to name what is there, so that it goes on after a crash that
+//! lost commands. It judges nothing. Some commands are refused, as in life.
 
 use merit_engine::{
-    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind,
-    Deferred, Engine, FunctionSettings, LeaseState, Logon, NotSent, OUTSIDE, ProviderKind, PutFunction, Qualifier,
-    Quote, RegisterProvider, Settle,
+    AccountLimits, AtDeadline, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred, Engine,
+    FunctionSettings, LeaseState, Logon, NotSent, OUTSIDE, ProviderKind, Quote, Settle,
 };
 use merit_terms::{
-    AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, Period, PoolSize, Price,
+    AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, Period, PoolSize, Price,
     Protection, ProviderId, Quota, Rung, Tariff, Time, Usage,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+
+use crate::{bid, code, logon, put_function, register, rung, settings, tariff};
 
 const ACCOUNTS: usize = 4;
 const MARKETS: usize = 2;
 const PROVIDERS: usize = 4;
 const FUNCTIONS: usize = 4;
 
-/// Where random commands come from.
+/// Source of random commands.
 pub struct Traffic {
     chance: Pcg64,
     now: Time,
-    /// Grows, for quotes and for the requests of brokers.
+    /// Number of quotes and of the requests of brokers.
     number: u64,
 }
 
 impl Traffic {
-    /// Commands from `now` on.
+    /// Makes commands from `now` on.
     #[must_use]
     pub fn new(seed: u64, now: Time) -> Traffic {
         Traffic { chance: Pcg64::seed_from_u64(seed ^ 0x7AFF1C), now, number: 0 }
     }
 
-    /// The clock at the next command.
+    /// Returns the clock at the next command.
     pub fn clock(&mut self) -> Time {
         let passed_ms = match self.below(200) {
             0 => 700_000,
@@ -63,7 +63,7 @@ impl Traffic {
         }
     }
 
-    /// The next command; one that cannot be made yet is a tick.
+    /// Returns the next command; one that cannot be made yet is a tick.
     pub fn next(&mut self, engine: &Engine) -> Command {
         self.number += 1;
         let command = match self.below(100) {
@@ -120,7 +120,7 @@ impl Traffic {
         if engine.providers().count() < PROVIDERS {
             let kind = if self.one_in(4) { ProviderKind::Own } else { ProviderKind::Market };
             let name = format!("provider-{number}").parse().ok()?;
-            return Some(Command::RegisterProvider(RegisterProvider { name, account, kind, labels: BTreeMap::new() }));
+            return Some(Command::RegisterProvider(register(name, account, kind)));
         }
         let functions: Vec<FunctionId> = engine.functions().map(|(id, _)| id).collect();
         let known = self.pick(&functions).filter(|_| functions.len() >= FUNCTIONS).and_then(|id| engine.function(id));
@@ -128,30 +128,21 @@ impl Traffic {
             Some(function) => (function.account, function.name.clone()),
             None => (account, format!("function-{number}").parse().ok()?),
         };
-        Some(Command::PutFunction(Box::new(self.function(account, name)?)))
-    }
-
-    fn function(&mut self, account: AccountId, name: Name) -> Option<PutFunction> {
         let code = Code {
             memory_mb: 128 << self.below(3),
             timeout_ms: 1000 * (1 + self.below(5)),
-            environment: BTreeMap::new(),
             module: Some([self.below(3) as u8; 32]),
-            deployments: BTreeMap::new(),
+            ..code()
         };
         let amount = Money::from_picodollars(self.chance.random_range(1..200_000_000_000))?;
         let budgets = if self.one_in(3) { vec![Budget { period: Period::Day, amount }] } else { Vec::new() };
         let settings = FunctionSettings {
-            idempotent: true,
-            audience: Audience::Any,
-            markets: Vec::new(),
             max_concurrency: self.one_in(3).then_some(8),
-            labels: BTreeMap::new(),
-            limits: Limits::default(),
             budgets,
             public_per_second: self.one_in(4).then_some(5),
+            ..settings()
         };
-        Some(PutFunction { account, name, code, settings })
+        Some(put_function(account, name, code, settings))
     }
 
     fn logon(&mut self, engine: &Engine) -> Option<Command> {
@@ -166,15 +157,7 @@ impl Traffic {
         let quotas = if self.one_in(2) { vec![quota] } else { Vec::new() };
         let protection = self.one_in(6).then_some(Protection { leases: 20, within_ms: 1000 });
         let pools = vec![self.pool(), self.pool()];
-        Some(Command::Logon(Box::new(Logon {
-            provider,
-            endpoint: "http://p.invalid".to_owned(),
-            pools,
-            quotas,
-            protection,
-            adapter: Adapter::Agent,
-            endpoint_trusted: false,
-        })))
+        Some(Command::Logon(Box::new(Logon { quotas, protection, ..logon(provider, pools) })))
     }
 
     fn pool(&mut self) -> PoolSize {
@@ -196,28 +179,18 @@ impl Traffic {
         let rate = if quota.is_some() { 0 } else { self.chance.random_range(1_000_000..40_000_000) };
         let tariff = Tariff {
             per_request: Price::from_picodollars(if quota.is_some() { 0 } else { 200_000 }),
-            per_gb_second: Price::from_picodollars(rate),
-            per_cpu_ms: Price::ZERO,
-            per_gb_egress: Price::ZERO,
             increment_ms: 1 + self.below(3),
             minimum_ms: self.below(3),
-            memory_step_mb: 1,
             bills_cold_start: self.one_in(2),
+            ..tariff(rate)
         };
         Rung {
-            id,
             pool: self.below(2),
             capacity_mb: u64::from(self.below(8)) * 512,
             tariff,
-            vcpus_milli: 1000,
-            memory_min_mb: 1,
-            memory_max_mb: 10_240,
-            longest_ms: 900_000,
-            enforces_timeout: true,
-            labels: BTreeMap::new(),
-            audience: Vec::new(),
             quota,
             expires: self.one_in(4).then_some(self.now.after_millis(1 + u64::from(self.below(60_000)))),
+            ..rung(id, rate)
         }
     }
 
@@ -232,18 +205,16 @@ impl Traffic {
         let earlier = earlier.and_then(|id| engine.open_leases().find(|lease| lease.id == id));
         let earlier = earlier.filter(|lease| lease.account == account && lease.function == function);
         Some(Bid {
-            account,
-            function,
-            qualifier: Qualifier::Live,
             answer_limit_bytes: 1000,
             limits: Limits { max_cost, ..Limits::default() },
             tried: earlier.map(|lease| lease.provider).into_iter().collect(),
             invocation: earlier.map(|lease| lease.invocation),
             request,
+            ..bid(account, function)
         })
     }
 
-    /// A request of a broker that is there.
+    /// Returns a request of a broker that is there.
     fn request(&mut self, engine: &Engine) -> Option<BrokerRequest> {
         let sessions: Vec<u64> = engine.brokers().into_iter().filter(|(_, online)| *online).map(|(id, _)| id).collect();
         Some(BrokerRequest { session: self.pick(&sessions)?, number: self.number })
@@ -338,14 +309,14 @@ impl Traffic {
         })
     }
 
-    /// A provider that is in a session.
+    /// Returns a provider that is in a session.
     fn online(&mut self, engine: &Engine) -> Option<(ProviderId, u32)> {
         let online: Vec<(ProviderId, u32)> =
             engine.providers().filter(|(_, known)| known.online).map(|(id, known)| (id, known.session)).collect();
         self.pick(&online)
     }
 
-    /// An open lease in one of these states.
+    /// Returns an open lease in one of these states.
     fn lease(&mut self, engine: &Engine, is_asked: impl Fn(LeaseState) -> bool) -> Option<LeaseId> {
         let open: Vec<LeaseId> =
             engine.open_leases().filter(|lease| is_asked(lease.state)).map(|lease| lease.id).collect();
@@ -353,7 +324,7 @@ impl Traffic {
     }
 }
 
-/// The accounts that are not the exchange's own.
+/// Returns the accounts that are not the exchange's own.
 fn users(engine: &Engine) -> Vec<AccountId> {
     let users = engine.accounts().filter(|(id, account)| *id != OUTSIDE && !account.is_system());
     users.map(|(id, _)| id).collect()

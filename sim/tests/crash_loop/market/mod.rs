@@ -5,7 +5,6 @@
 //! acknowledged. Everything is drawn from the seed, so a seed repeats its failure.
 
 mod model;
-mod traffic;
 
 use std::error::Error;
 use std::io;
@@ -13,14 +12,12 @@ use std::io;
 use merit_engine::{Command, RULES};
 use merit_exchange::journal::{self, Journal};
 use merit_exchange::{Collected, Intake, Restored, restore, snapshot};
+use merit_kit::Traffic;
+use merit_sim::faults::{Disk, Faults, Rates};
 use merit_terms::{Refusal, Time};
+use model::{Follower, Model};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-
-use crate::faults::{Disk, Faults, Rates};
-
-use model::{Follower, Model};
-pub use traffic::Traffic;
 
 /// Small, so that the journal grows over many segments and is trimmed.
 const SEGMENTS: journal::Settings = journal::Settings { segment_bytes: 4096 };
@@ -32,35 +29,35 @@ const BEGINNING: Time = Time::from_micros(1_700_000_000_000_000);
 
 /// What is run.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    pub seed: u64,
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
     /// How often the process dies.
-    pub crashes: u32,
+    pub(crate) crashes: u32,
     /// The most commands that it takes before it is killed, if no fault ends it earlier.
-    pub commands: u32,
+    pub(crate) commands: u32,
 }
 
 /// What a run went through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Commands that changed something, as far as they were durable in the end.
-    pub commands: u64,
+    pub(crate) commands: u64,
     /// Commands that were applied and never acknowledged, and lost.
-    pub lost: u64,
-    pub settled: u64,
-    pub snapshots: u64,
+    pub(crate) lost: u64,
+    pub(crate) settled: u64,
+    pub(crate) snapshots: u64,
     /// Starts that began with a snapshot.
-    pub starts_from_snapshot: u64,
+    pub(crate) starts_from_snapshot: u64,
     /// Starts that cut the damaged end of a journal.
-    pub cuts: u64,
+    pub(crate) cuts: u64,
     /// The number of the journal's first segment in the end: those before it were trimmed.
-    pub first_segment: u32,
-    pub faults: Faults,
+    pub(crate) first_segment: u32,
+    pub(crate) faults: Faults,
 }
 
 /// What must not happen, whatever the disk does.
 #[derive(Debug, thiserror::Error)]
-pub enum CrashLoopError {
+pub(crate) enum CrashLoopError {
     #[error("a start was refused for no fault of the disk's")]
     Start(#[source] Box<dyn Error + Send + Sync>),
     #[error("a snapshot failed for no fault of the disk's")]
@@ -88,7 +85,7 @@ pub enum CrashLoopError {
 }
 
 /// Runs a market through its crashes.
-pub fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
+pub(crate) fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
     let mut looped = Loop {
         disk: Disk::new(settings.seed),
         chance: Pcg64::seed_from_u64(settings.seed),

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use merit_sim::crash_loop::{Report, Settings, run};
+mod market;
+
+use market::{Report, Settings, run};
 
 /// Enough for every kind of fault in every kind of call; some seconds. `MERIT_SEEDS` runs more.
 const SEEDS: u64 = 300;
