@@ -35,14 +35,8 @@ pub struct Seller {
 }
 
 impl Floor {
-    /// A market by the newest rules, and a buyer with 1 USD and a function of 1 GB and 1 s.
+    /// Opens a market, and a buyer with 1 USD and a function of 1 GB and 1 s.
     pub fn new() -> Floor {
-        let mut floor = Floor::by_first_rules();
-        floor.apply(Command::ActivateRules { version: merit_engine::RULES }).unwrap();
-        floor
-    }
-
-    pub fn by_first_rules() -> Floor {
         let mut floor = Floor {
             engine: Engine::new(),
             events: Vec::new(),

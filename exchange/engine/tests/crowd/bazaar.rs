@@ -14,8 +14,8 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-const BUYER: AccountId = AccountId::new(2);
-const SELLER: AccountId = AccountId::new(3);
+const BUYER: AccountId = AccountId::new(3);
+const SELLER: AccountId = AccountId::new(4);
 const FUNCTIONS: u32 = 3;
 const MARKETS: u32 = 3;
 /// Number of commands after the opening.
@@ -45,7 +45,6 @@ impl Bazaar {
     /// Opens the market: every seller logs on and quotes, and many run each function once.
     fn open_up(&mut self) {
         let mut commands = VecDeque::from([
-            Command::ActivateRules { version: 2 },
             Command::OpenAccount { name: numbered("buyer", 0) },
             Command::OpenAccount { name: numbered("seller", 0) },
             Command::Deposit { account: BUYER, amount: money(1 << 50) },

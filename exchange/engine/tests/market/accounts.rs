@@ -1,6 +1,6 @@
 //! Accounts under the operator's hand: credit, exposure, freezing, payouts and corrections.
 
-use merit_engine::{AccountLimits, Command, Correction, CorrectionKind, LOSSES_NAME, OUTSIDE};
+use merit_engine::{AccountLimits, Command, Correction, CorrectionKind, LOSSES, OUTSIDE, RULES};
 use merit_kit::{Floor, PRICE, money, name};
 use merit_terms::{AccountId, LeaseId, Limits, NoOffer, Refusal};
 
@@ -89,15 +89,14 @@ fn corrections_always_move_and_refunds_name_their_cause() {
 }
 
 #[test]
-fn the_second_rules_are_activated_once_and_open_the_account_that_bears_losses() {
-    let mut floor = Floor::by_first_rules();
-    assert_eq!((floor.engine.rules(), floor.engine.find_account(LOSSES_NAME)), (1, None));
-    let activate = |floor: &mut Floor, version| floor.apply(Command::ActivateRules { version });
-    assert_eq!(activate(&mut floor, 3), Err(Refusal::UnknownRules { version: 3 }));
-    activate(&mut floor, 2).unwrap();
-    assert!(matches!(activate(&mut floor, 2), Err(Refusal::Invalid { field, .. }) if field == "version"));
-    assert_eq!(floor.engine.rules(), 2);
-    assert!(floor.engine.find_account(LOSSES_NAME).is_some());
+fn rules_that_hold_or_are_unknown_are_not_activated() {
+    let mut floor = Floor::new();
+    let version = RULES + 1;
+    let mut activate = |version| floor.apply(Command::ActivateRules { version });
+    assert_eq!(activate(version), Err(Refusal::UnknownRules { version }));
+    assert!(matches!(activate(RULES), Err(Refusal::Invalid { field, .. }) if field == "version"));
+    assert_eq!(floor.engine.rules(), RULES);
+    assert_eq!(floor.engine.find_account("merit-losses"), Some(LOSSES));
 }
 
 #[test]

@@ -83,9 +83,7 @@ impl Twin {
         if let Some(draw) = &ended.draw {
             self.return_draw(at, &ended.lease, draw, billed_ms);
         }
-        if self.rules > 1 {
-            self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
-        }
+        self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
         self.wake_exposed(&ended.lease);
         if ended.has_capacity {
             self.trigger_pool(ended.lease.provider, ended.pool);

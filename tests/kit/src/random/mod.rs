@@ -38,8 +38,6 @@ pub struct World {
     chance: Pcg64,
     now_us: u64,
     opening: VecDeque<Command>,
-    /// From which step on the second rules hold; none: never.
-    activates: Option<u64>,
     closed: VecDeque<LeaseId>,
     /// The latest grants.
     grants: VecDeque<LeaseTerms>,
@@ -70,14 +68,12 @@ fn remember<T>(what: T, in_list: &mut VecDeque<T>) {
 }
 
 impl World {
-    /// Of five worlds one activates the second rules late and one never does.
     pub fn new(seed: u64, size: Size) -> World {
         let mut world = World {
             size,
             chance: Pcg64::seed_from_u64(seed),
             now_us: 1_700_000_000_000_000,
             opening: VecDeque::new(),
-            activates: [None, Some(20), Some(40), Some(6_000), Some(60)][(seed % 5) as usize],
             closed: VecDeque::new(),
             grants: VecDeque::new(),
             forgotten: VecDeque::new(),
@@ -167,9 +163,6 @@ impl World {
 
     fn command(&mut self, engine: &Engine) -> Command {
         self.step += 1;
-        if self.activates == Some(self.step) {
-            return Command::ActivateRules { version: 2 };
-        }
         if self.is_hoard() && self.one_in(2) {
             return self.hoard(engine);
         }
@@ -207,9 +200,7 @@ impl World {
 
     /// Activates rules that are unknown, or hold already.
     fn activate(&mut self) -> Command {
-        let is_active = self.activates.is_some_and(|step| step < self.step);
-        let versions = if is_active { [0, 1, 2, 3] } else { [0, 1, 1, 3] };
-        Command::ActivateRules { version: *versions.choose(&mut self.chance).unwrap() }
+        Command::ActivateRules { version: self.chance.random_range(0..4) }
     }
 
     fn one_in(&mut self, cases: u32) -> bool {
@@ -226,7 +217,7 @@ impl World {
 
     /// Draws an account; sometimes one that does not exist.
     fn account(&mut self) -> AccountId {
-        AccountId::new(self.chance.random_range(0..ACCOUNTS + 6))
+        AccountId::new(self.chance.random_range(0..ACCOUNTS + 7))
     }
 
     fn provider(&mut self) -> ProviderId {
