@@ -124,7 +124,10 @@ fn to_json(report: &Report, counted: &Counted, snapshots: &[Listed]) -> Value {
         })
     };
     let run = |(run, sequence, at): &(u32, u64, Time)| json!({"run": run, "sequence": sequence, "at": at.to_string()});
-    let rules = |(version, sequence, at): &(u32, u64, Time)| json!({"rules": version, "sequence": sequence, "at": at.to_string()});
+    let rules = |(version, sequence, at): &(u32, u64, Time)| {
+        let at = at.to_string();
+        json!({"rules": version, "sequence": sequence, "at": at})
+    };
     let kind = |(kind, (count, bytes)): (&&str, &(u64, u64))| json!({"kind": kind, "count": count, "bytes": bytes});
     json!({
         "identity": report.identity.map(|identity| format!("{identity:08x}")),

@@ -100,8 +100,8 @@ impl Invariants {
         }
     }
 
-    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, or a call that began in one
-    /// period is held for or paid in another.
+    /// Checks that nothing is spent and held beyond a budget, unless it was lowered below that afterwards, or a call of
+    /// another period is held for or paid in this one.
     fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
         self.note_overruns(engine, command, applied);
         let at = engine.last_at();
