@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use merit_sim::crash_loop::{CrashLoopReport, CrashLoopSettings, run};
+mod market;
+
+use market::{Report, Settings, run};
 
 /// Default number of seeds, some seconds: enough for every fault in every kind of call. `MERIT_SEEDS` sets another.
 const SEEDS: u64 = 300;

@@ -1,4 +1,4 @@
-//! What the operator does at random: mostly it mends soon what it has stopped.
+//! Random commands of the operator, which mostly mends soon what it has stopped.
 
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ impl World {
         Command::SetProviderLimits { provider: self.provider(), limits }
     }
 
-    /// Few keys, so that they are rotated and revoked, too.
+    /// Creates, rotates or revokes one of few keys, so that each of that happens to it.
     fn key(&mut self, engine: &Engine) -> Command {
         let ids: Vec<KeyId> = engine.keys().map(|key| key.id).collect();
         let until = |world: &mut World| world.one_in(2).then(|| world.soon(&[0, 1, 60, 3_600, 32 * 86_400]));

@@ -5,7 +5,6 @@
 //! acknowledged commands. Everything is drawn from the seed, so a seed repeats its failure. Never repairs anything.
 
 mod model;
-mod traffic;
 
 use std::error::Error;
 use std::io;
@@ -13,16 +12,14 @@ use std::io;
 use merit_engine::{Command, RULES};
 use merit_exchange::{Collected, Intake, Restored, restore, snapshot};
 use merit_journal::{self as journal, Journal};
+use merit_kit::Traffic;
+use merit_sim::faults::{Disk, Faults, Rates};
 use merit_terms::{Refusal, Time};
+use model::{Follower, Model};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-use crate::faults::{Disk, Faults, Rates};
-
-use model::{Follower, Model};
-pub use traffic::Traffic;
-
-/// Settings of the journal: small segments, so that it grows over many and is trimmed.
+/// Small, so that the journal grows over many segments and is trimmed.
 const SEGMENTS: journal::Settings = journal::Settings { segment_bytes: 4096 };
 /// Maximum number of starts with faults; the next one has none.
 const STARTS_MAX: u32 = 4;
@@ -32,36 +29,36 @@ const BEGINNING: Time = Time::from_micros(1_700_000_000_000_000);
 
 /// The size and seed of a crash loop.
 #[derive(Debug, Clone, Copy)]
-pub struct CrashLoopSettings {
-    pub seed: u64,
-    /// Number of crashes.
-    pub crashes: u32,
-    /// Maximum number of commands before each kill, if no fault ends the process earlier.
-    pub commands: u32,
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    /// How often the process dies.
+    pub(crate) crashes: u32,
+    /// The most commands that it takes before it is killed, if no fault ends it earlier.
+    pub(crate) commands: u32,
 }
 
 /// The counts of a crash loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CrashLoopReport {
-    /// Commands that changed something and were durable in the end.
-    pub commands: u64,
-    /// Commands that were applied, never acknowledged, and lost.
-    pub lost: u64,
-    pub settled: u64,
-    pub snapshots: u64,
-    /// Starts from a snapshot.
-    pub starts_from_snapshot: u64,
+pub(crate) struct Report {
+    /// Commands that changed something, as far as they were durable in the end.
+    pub(crate) commands: u64,
+    /// Commands that were applied and never acknowledged, and lost.
+    pub(crate) lost: u64,
+    pub(crate) settled: u64,
+    pub(crate) snapshots: u64,
+    /// Starts that began with a snapshot.
+    pub(crate) starts_from_snapshot: u64,
     /// Starts that cut the damaged end of a journal.
-    pub cuts: u64,
-    /// Number of the journal's first segment in the end; those before it were trimmed.
-    pub first_segment: u32,
-    pub faults: Faults,
+    pub(crate) cuts: u64,
+    /// The number of the journal's first segment in the end: those before it were trimmed.
+    pub(crate) first_segment: u32,
+    pub(crate) faults: Faults,
 }
 
 /// A broken promise of the exchange, which no fault of the disk excuses.
 #[derive(Debug, thiserror::Error)]
-pub enum CrashLoopError {
-    #[error("a start failed without a fault of the disk")]
+pub(crate) enum CrashLoopError {
+    #[error("a start was refused for no fault of the disk's")]
     Start(#[source] Box<dyn Error + Send + Sync>),
     #[error("a snapshot failed without a fault of the disk")]
     Snapshot(#[source] Box<dyn Error + Send + Sync>),
@@ -87,9 +84,9 @@ pub enum CrashLoopError {
     LeftOver(String),
 }
 
-/// Runs a market through its crashes. Fails at the first broken promise.
-pub fn run(settings: &CrashLoopSettings) -> Result<CrashLoopReport, CrashLoopError> {
-    let mut looped = CrashLoop {
+/// Runs a market through its crashes.
+pub(crate) fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
+    let mut looped = Loop {
         disk: Disk::new(settings.seed),
         chance: Pcg64::seed_from_u64(settings.seed),
         model: Model::new(),

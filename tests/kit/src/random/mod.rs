@@ -1,6 +1,6 @@
 //! A world of random commands from one seed: plausible ones in the main, and every kind of nonsense.
 //!
-//! Looks at the engine only to name what is there (sessions, open leases, resting bids); judges nothing.
+//! It looks at the engine only to name sessions, open leases and resting bids, and judges nothing.
 
 mod bids;
 mod definitions;
@@ -16,14 +16,14 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-/// How many there are of what differs from world to world.
+/// Numbers that differ from world to world.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    pub(crate) providers: u32,
-    /// Names of functions of each account.
-    pub(crate) names: u32,
-    /// One in so many of the commands that define something, or begin a run, does.
-    pub(crate) begins: u32,
+pub struct Size {
+    pub providers: u32,
+    /// Number of function names of each account.
+    pub names: u32,
+    /// Of this many commands that define something or begin a run, one does.
+    pub begins: u32,
 }
 
 /// Few providers, so that each meets everything.
@@ -33,21 +33,21 @@ impl Default for Size {
     }
 }
 
-pub(crate) struct World {
+pub struct World {
     size: Size,
     chance: Pcg64,
     now_us: u64,
     opening: VecDeque<Command>,
     closed: VecDeque<LeaseId>,
-    /// What was granted lately.
+    /// The latest grants.
     grants: VecDeque<LeaseTerms>,
     /// Leases that a crash may have forgotten.
     forgotten: VecDeque<LeaseTerms>,
-    /// Each run that began, with the sequence of its start.
+    /// Each run, and the sequence of its start.
     starts: Vec<(u32, u64)>,
-    /// The ladder that a provider quoted last in a market.
+    /// The latest ladder of each provider in each market.
     ladders: BTreeMap<(ProviderId, MarketId), Vec<Rung>>,
-    /// Whose each function is.
+    /// Owner of each function.
     owners: Vec<AccountId>,
     quote_number: u64,
     request_number: u64,
@@ -68,7 +68,7 @@ fn remember<T>(what: T, in_list: &mut VecDeque<T>) {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, size: Size) -> World {
+    pub fn new(seed: u64, size: Size) -> World {
         let mut world = World {
             size,
             chance: Pcg64::seed_from_u64(seed),
@@ -89,15 +89,15 @@ impl World {
         world
     }
 
-    /// The next command, and the clock when it arrives.
-    pub(crate) fn next(&mut self, engine: &Engine) -> (Time, Command) {
+    /// Returns the next command, and the clock when it arrives.
+    pub fn next(&mut self, engine: &Engine) -> (Time, Command) {
         let command = self.opening.pop_front();
         let command = command.unwrap_or_else(|| self.command(engine));
         (self.clock(), command)
     }
 
-    /// What became of the last command, so that what it made can be named.
-    pub(crate) fn observe(&mut self, command: &Command, applied: &Applied) {
+    /// Notes the reply to the last command, so that later ones can name the new ids.
+    pub fn observe(&mut self, command: &Command, applied: &Applied) {
         match (command, &applied.reply) {
             (_, Ok(Reply::Granted(grant))) => remember(grant.terms.clone(), &mut self.grants),
             (Command::PutFunction(put), Ok(Reply::Function { function, .. }))
@@ -117,7 +117,8 @@ impl World {
         }
     }
 
-    /// Mostly a few milliseconds on; sometimes back, past the timeouts, past everything, or past midnight.
+    /// Moves the clock: mostly by a few milliseconds; sometimes back, past the timeouts, past everything, or past
+    /// midnight.
     fn clock(&mut self) -> Time {
         let step_us = match self.chance.random_range(0..10_000) {
             0..4 => self.chance.random_range(600 * SECOND_US..900 * SECOND_US),
@@ -134,7 +135,7 @@ impl World {
         Time::from_micros(self.now_us - back_us)
     }
 
-    /// To a second before the next day or month.
+    /// Returns the time until a second before the next day or month, in microseconds.
     fn until_next(&mut self, period: Period) -> u64 {
         let next = Time::start_of(period, self.now().period(period) + 1);
         (next.micros() - self.now_us).saturating_sub(SECOND_US)
@@ -144,18 +145,18 @@ impl World {
         Time::from_micros(self.now_us)
     }
 
-    /// In one of so many seconds.
+    /// Returns a time a few seconds from now, one of these.
     fn soon(&mut self, seconds: &[u64]) -> Time {
         let seconds = self.one_of(seconds);
         self.now().after_millis(seconds * 1_000)
     }
 
-    /// Now and then everybody calls and nobody settles, so that many deadlines come at once.
+    /// Returns whether it is a rush: everybody calls and nobody settles, so that many deadlines come at once.
     fn is_rush(&self) -> bool {
         self.step % 2_500 < 400
     }
 
-    /// Seldom many bids rest that nobody can serve, so that a sweep takes several commands.
+    /// Returns whether many bids are to rest that nobody can serve, so that a sweep takes several commands.
     fn is_hoard(&self) -> bool {
         (1_000..1_160).contains(&(self.step % 5_000))
     }
@@ -165,7 +166,7 @@ impl World {
         if self.is_hoard() && self.one_in(2) {
             return self.hoard(engine);
         }
-        // What a new run has ended comes back soon.
+        // Sessions that a new run has ended come back soon.
         let is_on = |(_, provider): &(ProviderId, &merit_engine::Provider)| provider.online;
         if engine.providers().filter(is_on).count() < self.size.providers as usize / 2 && self.one_in(4) {
             return self.logon_again(engine);
@@ -197,7 +198,7 @@ impl World {
         Command::Start { run: self.runs }
     }
 
-    /// Activates rules that there are not, or that hold already.
+    /// Activates rules that are unknown, or hold already.
     fn activate(&mut self) -> Command {
         Command::ActivateRules { version: self.chance.random_range(0..4) }
     }
@@ -214,7 +215,7 @@ impl World {
         Money::from_picodollars(self.chance.random_range(0..most_picodollars)).unwrap()
     }
 
-    /// Sometimes one that does not exist.
+    /// Draws an account; sometimes one that does not exist.
     fn account(&mut self) -> AccountId {
         AccountId::new(self.chance.random_range(0..ACCOUNTS + 7))
     }
@@ -228,7 +229,7 @@ impl World {
         MarketId::new(if self.one_in(100) { MARKETS } else { self.chance.random_range(0..MARKETS) })
     }
 
-    /// A provider with the session it is in, or a stale one.
+    /// Draws a provider with its session, or with a stale one.
     fn session(&mut self, engine: &Engine) -> (ProviderId, u32) {
         let provider = self.provider();
         let session = engine.provider(provider).map_or(1, |provider| provider.session);
@@ -240,7 +241,7 @@ impl World {
         open.choose(&mut self.chance).map(|lease| (*lease).clone())
     }
 
-    /// Mostly one that is open; sometimes a closed or forgotten one, or one that never was.
+    /// Draws a lease: mostly an open one; sometimes a closed or forgotten one, or one that never was.
     fn lease(&mut self, engine: &Engine) -> LeaseId {
         let never = LeaseId { run: self.runs, sequence: self.chance.random_range(0..1_000_000) };
         let open = self.open_lease(engine, |_| true).map_or(never, |lease| lease.id);

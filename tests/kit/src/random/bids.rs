@@ -9,7 +9,7 @@ use super::World;
 use super::definitions::price;
 
 impl World {
-    /// Mostly a first attempt; sometimes another one, or one that was sent before.
+    /// Makes a bid: mostly a first attempt, sometimes a further one, or one that was sent before.
     pub(super) fn acquire(&mut self, engine: &Engine) -> Command {
         let mut bid = self.bid(engine);
         if self.one_in(6)
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// A new number of a session that is on, or seldom of any other.
+    /// Returns a request with a new number of a session that is on, seldom of any other.
     fn request(&mut self, engine: &Engine) -> Option<BrokerRequest> {
         self.request_number += 1;
         let on: Vec<u64> = engine.brokers().into_iter().filter(|(_, online)| *online).map(|(id, _)| id).collect();
@@ -62,7 +62,7 @@ impl World {
         if self.one_in(5) { self.step } else { known.choose(&mut self.chance).copied().unwrap_or(0) }
     }
 
-    /// Each list is asked now and then; together they are seldom met.
+    /// Draws limits; each kind is seldom set, so that together they are rarely met.
     pub(super) fn limits(&mut self) -> Limits {
         let mut limits = Limits::default();
         if self.one_in(3) {
@@ -92,7 +92,7 @@ impl World {
         limits
     }
 
-    /// Limits are around the market's prices: some rest below it, others wait for room.
+    /// Defers a bid. Limits are around the market's prices: some rest below it, others wait for room.
     pub(super) fn defer(&mut self, engine: &Engine) -> Command {
         let mut bid = self.bid(engine);
         let limit = self.one_of(&[4_000_000, 8_000_000, 10_000_000, 12_000_000, 20_000_000, 40_000_000]);
@@ -118,7 +118,7 @@ impl World {
         Command::Defer(Box::new(Deferred { bid, deadline, then }))
     }
 
-    /// A bid that nobody may serve, at a limit that every trigger meets.
+    /// Defers a bid that nobody may serve, at a limit that every trigger meets.
     pub(super) fn hoard(&mut self, engine: &Engine) -> Command {
         let function = FunctionId::new(self.chance.random_range(0..self.owners.len().max(1) as u32));
         let labels = vec![("residency".to_owned(), "mars".to_owned())];
@@ -139,7 +139,7 @@ impl World {
         Command::CancelBid { account: if self.one_in(20) { self.account() } else { account }, bid }
     }
 
-    /// Two or three brokers, which now and then lose their streams and mostly come back.
+    /// Opens, loses or resumes sessions of two or three brokers; lost ones mostly come back.
     pub(super) fn broker_session(&mut self, engine: &Engine) -> Command {
         let lost = engine.brokers().into_iter().filter(|(_, online)| !online).map(|(id, _)| id).collect::<Vec<_>>();
         let on = engine.brokers().len() - lost.len();

@@ -3,17 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use merit_engine::{Audience, Canary, Code, Command, FunctionSettings, ProviderKind, PutFunction, RegisterProvider};
-use merit_terms::{
-    AccountId, Budget, FunctionId, Limits, MEMORY_MAX_MB, MarketName, MarketPattern, Money, Name, Period, Price,
-    ProviderId,
-};
+use merit_terms::{AccountId, Budget, FunctionId, Limits, MEMORY_MAX_MB, MarketName, Name, Period, Price, ProviderId};
 use rand::RngExt;
 
 use super::{ACCOUNTS, MARKETS, World};
-
-pub(super) fn name(kind: &str, number: u32) -> Name {
-    format!("{kind}{number}").parse().unwrap()
-}
+use crate::{money, numbered, settings};
 
 pub(super) fn price(picodollars: u64) -> Price {
     Price::from_picodollars(picodollars)
@@ -24,14 +18,14 @@ fn market_name(number: u32) -> MarketName {
 }
 
 impl World {
-    /// What stands before the first call: everybody there, two accounts rich, the others soon out of funds.
+    /// Returns the commands before the first call: everybody is there, two accounts rich, the others soon out of funds.
     pub(super) fn definitions(&mut self) -> VecDeque<Command> {
         let mut commands = VecDeque::new();
-        commands.extend((0..ACCOUNTS).map(|number| Command::OpenAccount { name: name("account", number) }));
+        commands.extend((0..ACCOUNTS).map(|number| Command::OpenAccount { name: numbered("account", number) }));
         commands.extend((0..MARKETS).map(|number| Command::CreateMarket { name: market_name(number) }));
         commands.extend((0..ACCOUNTS).map(|number| {
             let amount = if number < 2 { 1_000_000_000_000 } else { 40_000_000 * u64::from(number) };
-            Command::Deposit { account: AccountId::new(number + 3), amount: Money::from_picodollars(amount).unwrap() }
+            Command::Deposit { account: AccountId::new(number + 3), amount: money(amount) }
         }));
         for number in 0..self.size.providers {
             commands.push_back(self.provider_numbered(number));
@@ -57,10 +51,10 @@ impl World {
     }
 
     pub(super) fn account_name(&mut self) -> Name {
-        name("account", self.chance.random_range(0..ACCOUNTS + 2))
+        numbered("account", self.chance.random_range(0..ACCOUNTS + 2))
     }
 
-    /// Every fourth provider is somebody's own.
+    /// Registers a provider; every fourth is an own one.
     fn provider_numbered(&mut self, number: u32) -> Command {
         let mut labels = BTreeMap::from([("residency".to_owned(), ["eu", "us"][number as usize % 2].to_owned())]);
         match self.chance.random_range(0..20) {
@@ -69,7 +63,7 @@ impl World {
             _ => {}
         }
         Command::RegisterProvider(RegisterProvider {
-            name: name("provider", number),
+            name: numbered("provider", number),
             account: AccountId::new(3 + number % 5 + if self.one_in(20) { 20 } else { 0 }),
             kind: if number.is_multiple_of(4) { ProviderKind::Own } else { ProviderKind::Market },
             labels,
@@ -81,14 +75,14 @@ impl World {
         FunctionId::new(if self.one_in(100) { known } else { self.chance.random_range(0..known.max(1)) })
     }
 
-    /// The account whose function it is, as the world learned from the answers.
+    /// Returns the owner of a function, as the replies told it.
     pub(super) fn owner(&self, function: FunctionId) -> AccountId {
         self.owners.get(function.index()).copied().unwrap_or(AccountId::new(ACCOUNTS))
     }
 
     fn code(&mut self) -> Code {
         let deployed: Vec<u32> = (0..self.size.providers.min(60)).filter(|_| self.chance.random_ratio(3, 4)).collect();
-        let deployments = deployed.into_iter().map(|number| (name("provider", number), "f".to_owned()));
+        let deployments = deployed.into_iter().map(|number| (numbered("provider", number), "f".to_owned()));
         Code {
             deployments: deployments.collect::<BTreeMap<_, _>>(),
             memory_mb: self.one_of(&[64, 128, 128, 256, 512]),
@@ -101,26 +95,26 @@ impl World {
     fn settings(&mut self) -> FunctionSettings {
         let audience = match self.chance.random_range(0..10) {
             0 => Audience::Own,
-            1 | 2 => Audience::Listed((0..5).map(|number| name("provider", number)).collect()),
+            1 | 2 => Audience::Listed((0..5).map(|number| numbered("provider", number)).collect()),
             _ => Audience::Any,
         };
         FunctionSettings {
             idempotent: self.one_in(2),
             audience,
-            markets: if self.one_in(8) { vec!["eu-*/*".parse::<MarketPattern>().unwrap()] } else { Vec::new() },
+            markets: if self.one_in(8) { vec!["eu-*/*".parse().unwrap()] } else { Vec::new() },
             max_concurrency: self.one_in(4).then(|| self.chance.random_range(1..6)),
-            labels: BTreeMap::new(),
             limits: if self.one_in(8) { self.limits() } else { Limits::default() },
             budgets: if self.one_in(4) { self.budgets() } else { Vec::new() },
             public_per_second: self.one_in(4).then(|| self.one_of(&[1, 7, 10_000])),
+            ..settings()
         }
     }
 
-    /// Of a few calls, or of many.
+    /// Draws budgets of a few calls, or of many.
     pub(super) fn budgets(&mut self) -> Vec<Budget> {
         let mut budget = |period| {
             let amount = self.one_of(&[0, 3_000_000, 30_000_000, 300_000_000]);
-            Budget { period, amount: Money::from_picodollars(amount).unwrap() }
+            Budget { period, amount: money(amount) }
         };
         let (day, month) = (budget(Period::Day), budget(Period::Month));
         match self.chance.random_range(0..12) {
@@ -134,7 +128,7 @@ impl World {
     fn put_function(&mut self) -> Command {
         let mut put = PutFunction {
             account: AccountId::new(3 + self.chance.random_range(0..ACCOUNTS)),
-            name: name("function", self.chance.random_range(0..self.size.names)),
+            name: numbered("function", self.chance.random_range(0..self.size.names)),
             code: self.code(),
             settings: self.settings(),
         };
@@ -144,8 +138,8 @@ impl World {
             2 => put.code.timeout_ms = u32::MAX,
             3 => put.settings.max_concurrency = Some(0),
             4 => put.account = AccountId::new(99),
-            5 => put.settings.limits.only = vec![name("provider", 1); Limits::MAX_ENTRIES + 1],
-            6 => put.settings.audience = Audience::Listed(vec![name("provider", 1); 65]),
+            5 => put.settings.limits.only = vec![numbered("provider", 1); Limits::MAX_ENTRIES + 1],
+            6 => put.settings.audience = Audience::Listed(vec![numbered("provider", 1); 65]),
             7 => put.settings.markets = vec!["*/*".parse().unwrap(); 65],
             8 => put.settings.labels = BTreeMap::from([("team".to_owned(), "x".repeat(4_096))]),
             10 => put.settings.public_per_second = Some(self.one_of(&[0, 10_001])),

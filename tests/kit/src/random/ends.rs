@@ -31,14 +31,14 @@ impl World {
         }
     }
 
-    /// One provider at a time fails most of its calls.
+    /// Returns whether the call fails: one provider at a time fails most of its calls.
     fn is_sick(&mut self, engine: &Engine, id: LeaseId) -> bool {
         let sick = ProviderId::new((self.step / 700) as u32 % self.size.providers);
         let is_its = engine.open_leases().any(|lease| lease.id == id && lease.provider == sick);
         if is_its { self.chance.random_ratio(3, 4) } else { self.one_in(50) }
     }
 
-    /// Providers differ in speed only by chance here; what counts is that their histories differ.
+    /// Draws a usage. Providers differ in speed only by chance here, which is enough to give them different histories.
     fn usage(&mut self) -> Usage {
         let wall_us = 20_000 << self.chance.random_range(0..5);
         let wall_us = wall_us + self.chance.random_range(0..wall_us / 4);
@@ -81,7 +81,8 @@ impl World {
         }
     }
 
-    /// A lease of a run that ended, of about the time of the crash; mostly a new one, on terms like those of others.
+    /// Settles a lease of an ended run from about the time of the crash; mostly a new one, on terms like those of
+    /// others.
     pub(super) fn settle_forgotten(&mut self, engine: &Engine) -> Command {
         let again = self.forgotten.get(self.chance.random_range(0..8)).cloned();
         let terms = match again.filter(|_| self.one_in(3)) {

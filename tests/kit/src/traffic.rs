@@ -2,19 +2,18 @@
 //!
 //! Reads the engine to name its entities. Never judges a reply; some commands are refused, as in life.
 
-use std::collections::BTreeMap;
-
 use merit_engine::{
-    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind,
-    Deferred, Engine, FunctionSettings, LeaseState, Logon, NotSent, OUTSIDE, ProviderKind, PutFunction, Qualifier,
-    Quote, RegisterProvider, Settle,
+    AccountLimits, AtDeadline, Bid, BrokerRequest, Code, Command, Correction, CorrectionKind, Deferred, Engine,
+    FunctionSettings, LeaseState, Logon, NotSent, OUTSIDE, ProviderKind, Quote, Settle,
 };
 use merit_terms::{
-    AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, Period, PoolSize, Price,
+    AccountId, Budget, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, Period, PoolSize, Price,
     Protection, ProviderId, Quota, Rung, Tariff, Time, Usage,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+
+use crate::{bid, code, logon, put_function, register, rung, settings, tariff};
 
 const ACCOUNTS: usize = 4;
 const MARKETS: usize = 2;
@@ -120,7 +119,7 @@ impl Traffic {
         if engine.providers().count() < PROVIDERS {
             let kind = if self.one_in(4) { ProviderKind::Own } else { ProviderKind::Market };
             let name = format!("provider-{number}").parse().ok()?;
-            return Some(Command::RegisterProvider(RegisterProvider { name, account, kind, labels: BTreeMap::new() }));
+            return Some(Command::RegisterProvider(register(name, account, kind)));
         }
         let functions: Vec<FunctionId> = engine.functions().map(|(id, _)| id).collect();
         let known = self.pick(&functions).filter(|_| functions.len() >= FUNCTIONS).and_then(|id| engine.function(id));
@@ -128,30 +127,21 @@ impl Traffic {
             Some(function) => (function.account, function.name.clone()),
             None => (account, format!("function-{number}").parse().ok()?),
         };
-        Some(Command::PutFunction(Box::new(self.function(account, name)?)))
-    }
-
-    fn function(&mut self, account: AccountId, name: Name) -> Option<PutFunction> {
         let code = Code {
             memory_mb: 128 << self.below(3),
             timeout_ms: 1000 * (1 + self.below(5)),
-            environment: BTreeMap::new(),
             module: Some([self.below(3) as u8; 32]),
-            deployments: BTreeMap::new(),
+            ..code()
         };
         let amount = Money::from_picodollars(self.chance.random_range(1..200_000_000_000))?;
         let budgets = if self.one_in(3) { vec![Budget { period: Period::Day, amount }] } else { Vec::new() };
         let settings = FunctionSettings {
-            idempotent: true,
-            audience: Audience::Any,
-            markets: Vec::new(),
             max_concurrency: self.one_in(3).then_some(8),
-            labels: BTreeMap::new(),
-            limits: Limits::default(),
             budgets,
             public_per_second: self.one_in(4).then_some(5),
+            ..settings()
         };
-        Some(PutFunction { account, name, code, settings })
+        Some(put_function(account, name, code, settings))
     }
 
     fn logon(&mut self, engine: &Engine) -> Option<Command> {
@@ -166,15 +156,7 @@ impl Traffic {
         let quotas = if self.one_in(2) { vec![quota] } else { Vec::new() };
         let protection = self.one_in(6).then_some(Protection { leases: 20, within_ms: 1000 });
         let pools = vec![self.pool(), self.pool()];
-        Some(Command::Logon(Box::new(Logon {
-            provider,
-            endpoint: "http://p.invalid".to_owned(),
-            pools,
-            quotas,
-            protection,
-            adapter: Adapter::Agent,
-            endpoint_trusted: false,
-        })))
+        Some(Command::Logon(Box::new(Logon { quotas, protection, ..logon(provider, pools) })))
     }
 
     fn pool(&mut self) -> PoolSize {
@@ -196,28 +178,18 @@ impl Traffic {
         let rate = if quota.is_some() { 0 } else { self.chance.random_range(1_000_000..40_000_000) };
         let tariff = Tariff {
             per_request: Price::from_picodollars(if quota.is_some() { 0 } else { 200_000 }),
-            per_gb_second: Price::from_picodollars(rate),
-            per_cpu_ms: Price::ZERO,
-            per_gb_egress: Price::ZERO,
             increment_ms: 1 + self.below(3),
             minimum_ms: self.below(3),
-            memory_step_mb: 1,
             bills_cold_start: self.one_in(2),
+            ..tariff(rate)
         };
         Rung {
-            id,
             pool: self.below(2),
             capacity_mb: u64::from(self.below(8)) * 512,
             tariff,
-            vcpus_milli: 1000,
-            memory_min_mb: 1,
-            memory_max_mb: 10_240,
-            longest_ms: 900_000,
-            enforces_timeout: true,
-            labels: BTreeMap::new(),
-            audience: Vec::new(),
             quota,
             expires: self.one_in(4).then_some(self.now.after_millis(1 + u64::from(self.below(60_000)))),
+            ..rung(id, rate)
         }
     }
 
@@ -232,14 +204,12 @@ impl Traffic {
         let earlier = earlier.and_then(|id| engine.open_leases().find(|lease| lease.id == id));
         let earlier = earlier.filter(|lease| lease.account == account && lease.function == function);
         Some(Bid {
-            account,
-            function,
-            qualifier: Qualifier::Live,
             answer_limit_bytes: 1000,
             limits: Limits { max_cost, ..Limits::default() },
             tried: earlier.map(|lease| lease.provider).into_iter().collect(),
             invocation: earlier.map(|lease| lease.invocation),
             request,
+            ..bid(account, function)
         })
     }
 

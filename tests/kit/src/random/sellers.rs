@@ -8,7 +8,8 @@ use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::World;
-use super::definitions::{name, price};
+use super::definitions::price;
+use crate::numbered;
 
 impl World {
     pub(super) fn sell(&mut self, engine: &Engine) -> Command {
@@ -24,7 +25,7 @@ impl World {
         }
     }
 
-    /// Mostly one that is not there.
+    /// Logs a provider on; mostly one that is off.
     pub(super) fn logon_again(&mut self, engine: &Engine) -> Command {
         let is_off = |(id, provider): (ProviderId, &merit_engine::Provider)| (!provider.online).then_some(id);
         let off: Vec<ProviderId> = engine.providers().filter_map(is_off).collect();
@@ -49,11 +50,11 @@ impl World {
         }))
     }
 
-    /// A free tier and a commitment, seldom by another period than before.
+    /// Draws a free tier and a commitment, seldom with another period than before.
     fn quotas(&mut self) -> Vec<Quota> {
         if self.one_in(40) {
-            let numbered = |number| quota(name("quota", number), None, None, None);
-            return (0..self.one_of(&[2, 17])).map(numbered).collect();
+            let unlimited = |number| quota(numbered("quota", number), None, None, None);
+            return (0..self.one_of(&[2, 17])).map(unlimited).collect();
         }
         let free = self.quota("free", Period::Day);
         let committed = self.quota("committed", Period::Month);
@@ -72,7 +73,7 @@ impl World {
         quota(text.parse().unwrap(), requests, energy_mb_ms, renews)
     }
 
-    /// Often less than is leased.
+    /// Draws pools, often smaller than their leases.
     fn pools(&mut self) -> Vec<PoolSize> {
         let count = if self.one_in(100) { 0 } else { self.chance.random_range(1..4) };
         (0..count)
@@ -91,7 +92,7 @@ impl World {
             .collect()
     }
 
-    /// Sometimes the ladder that stands there, perhaps with other claims and another expiry.
+    /// Quotes a ladder; sometimes the standing one, perhaps with other claims and another expiry.
     fn quote(&mut self, engine: &Engine) -> Quote {
         let (provider, session) = self.session(engine);
         self.quote_number += 1;
@@ -108,7 +109,7 @@ impl World {
         Quote { provider, session, market, number, rungs }
     }
 
-    /// The same ladder but for little.
+    /// Alters one thing in a ladder.
     fn altered(&mut self, mut ladder: Vec<Rung>) -> Vec<Rung> {
         let place = self.chance.random_range(0..ladder.len());
         let other = self.rung(ladder[place].id);
@@ -162,7 +163,7 @@ impl World {
         rung
     }
 
-    /// From few rates, so that offers tie and ladders are often quoted again as they were.
+    /// Draws a tariff from few rates, so that offers tie and ladders are often quoted again unchanged.
     fn tariff(&mut self) -> Tariff {
         let mut rate = |rates: &[u64]| price(self.one_of(rates));
         let per_gb_second = rate(&[0, 8_000_000, 10_000_000, 12_000_000, 16_666_700]);
@@ -179,7 +180,7 @@ impl World {
     }
 
     pub(super) fn provider_name(&mut self) -> Name {
-        name("provider", self.chance.random_range(0..self.size.providers))
+        numbered("provider", self.chance.random_range(0..self.size.providers))
     }
 }
 
