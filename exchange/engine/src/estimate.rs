@@ -124,6 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::disallowed_types, reason = "a test compares a ratio")]
     fn a_duration_survives_its_logarithm_within_a_sixty_fourth_of_an_octave() {
         for micros in [1u64, 2, 3, 7, 100, 999, 40_312, 100_000, 3_600_000_000] {
             let back = LogDuration::of_micros(micros).micros() as f64 / micros as f64;

@@ -7,7 +7,7 @@
 //! Invariants, after every command: all balances sum to zero; an account's holds are those of its open leases and resting
 //! bids; no offer and no pool has sold more than it stated at the match; no budget is spent and held beyond its amount.
 
-#![deny(clippy::float_arithmetic)]
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod bids;
 mod bits;

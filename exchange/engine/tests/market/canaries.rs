@@ -39,6 +39,7 @@ impl Floor {
 }
 
 #[test]
+#[allow(clippy::disallowed_types, reason = "a bound of a test's statistics")]
 fn a_canary_gets_its_share_of_the_calls() {
     for weight in [1, 100, 333, 500, 999] {
         let mut floor = Floor::new();
