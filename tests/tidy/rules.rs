@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::targets::{self, Target};
 use crate::tree::Tree;
-use crate::{circles, comments, names, paths, sizes};
+use crate::{absent, circles, comments, names, paths, sizes};
 
 /// The work tree, read once for all rules.
 static TREE: LazyLock<Tree> = LazyLock::new(Tree::read);
@@ -53,4 +53,9 @@ fn only_parents_and_children_import_each_other() {
 #[test]
 fn paths_in_documents_exist() {
     TREE.report("paths in documents", paths::missing(&TREE));
+}
+
+#[test]
+fn engine_terms_and_doors_mention_nothing_they_must_not() {
+    TREE.report("absences", absent::present(&TREE));
 }
