@@ -1,4 +1,5 @@
-//! Messages to `terms` and back. A message from outside is checked here, once, with the field named.
+//! Conversion of messages to `terms` and back. Checks a message from outside once and names the bad field. Never knows
+//! an engine's entity.
 
 use merit_terms as terms;
 use tonic::Status;
@@ -25,7 +26,7 @@ impl From<FieldError> for Status {
     }
 }
 
-/// What stands in `field`, which may not be left out.
+/// Returns the value of `field`, or an error if it is absent.
 pub fn required<T>(field: &'static str, value: Option<T>) -> Result<T, FieldError> {
     value.ok_or_else(|| FieldError::new(field, "is missing"))
 }
@@ -58,7 +59,7 @@ impl From<&terms::Tariff> for v1::Tariff {
     }
 }
 
-/// Not checked against the maxima: the engine does that, per rung.
+/// Checks no maxima: the engine does, per rung.
 impl From<&v1::Tariff> for terms::Tariff {
     fn from(t: &v1::Tariff) -> terms::Tariff {
         let rate = terms::Price::from_picodollars;

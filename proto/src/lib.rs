@@ -1,5 +1,5 @@
 //! The protocol `merit.v1`: the generated messages, clients and servers, their conversions to `terms`, the transport
-//! between them, the TLS of whoever listens, and the token and proof of a lease.
+//! between them, the TLS of listeners, and the token and proof of a lease.
 //!
 //! Never decides anything and holds no state.
 
@@ -10,20 +10,20 @@ mod tls;
 mod token;
 mod transport;
 
-/// The generated messages, clients and servers.
+/// Messages, clients and servers, generated from the .proto files by `tests/protocol/generated.rs`.
 #[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, unreachable_pub, unused_qualifications)]
 pub mod v1 {
-    tonic::include_proto!("merit.v1");
+    include!("generated/merit.v1.rs");
 }
 
 pub use convert::{FieldError, required};
 pub use proof::{check_proof, prove, read_proof, write_proof};
 pub use refuse::{code_of, refusal_status};
-pub use tls::{Handshake, ServerTls, TlsError, TlsFiles};
+pub use tls::{HandshakeError, ServerTls, TlsError, TlsFiles};
 pub use token::{TokenError, sign, verify};
 pub use transport::{
     BrokerAnswers, BrokerStreams, ConnectError, Connection, InProcess, Network, Transport, TransportError,
 };
 
 /// The compiled description of every service, for gRPC reflection.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/merit.v1.bin"));
+pub const DESCRIPTORS: &[u8] = include_bytes!("generated/merit.v1.bin");

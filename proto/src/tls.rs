@@ -1,7 +1,7 @@
 //! TLS of a listener, from PEM files that may be replaced while it listens.
 //!
-//! Owns the certificate, its key and the CA of client certificates, and when they are read again. Never listens itself,
-//! and decides nothing about who may call.
+//! Owns the certificate, its key and the CA of client certificates, and when they are read again. Never listens itself
+//! and decides nothing about callers.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -19,22 +19,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// How often, at most, the files are looked at for a change.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a client may take to shake hands.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Minimum interval between two checks of the files for a change.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Timeout of a client's handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The PEM files of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, then those that it was issued by.
+    /// The certificate, followed by its issuers.
     pub cert: PathBuf,
     pub key: PathBuf,
-    /// Who must have issued the certificate that every client shows; none: clients show none.
+    /// The CA that must have issued each client's certificate; `None` if clients show none.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why files do not make a listener's TLS.
+/// A file that cannot be used for a listener's TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("could not read {path}; name a PEM file that this process may read")]
@@ -51,14 +51,14 @@ pub enum TlsError {
 
 /// A failed handshake.
 #[derive(Debug, thiserror::Error)]
-pub enum Handshake {
+pub enum HandshakeError {
     #[error("no handshake within 10 s")]
     TimedOut,
     #[error("the TLS handshake failed: {0}")]
     Failed(#[source] io::Error),
 }
 
-/// What changes when a file is written or replaced.
+/// The version of a file: it changes when the file is written or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -66,73 +66,73 @@ struct Stamp {
     modified: (i64, i64),
 }
 
-/// The TLS of a listener. Files that change are used from the next handshake on, at most a second later; while they are
-/// broken, as between two writes, what was good before goes on being used.
+/// The TLS of a listener. Changed files are used from the next handshake on, at most a second later. While they are
+/// broken, as between two writes, the last good ones stay in use.
 pub struct ServerTls {
     files: TlsFiles,
     /// The application protocols offered, best first.
     protocols: Vec<Vec<u8>>,
-    current: Mutex<Current>,
+    loaded: Mutex<Loaded>,
 }
 
-struct Current {
+struct Loaded {
     config: Arc<ServerConfig>,
     stamps: [Option<Stamp>; 3],
-    look_at: Instant,
+    check_at: Instant,
 }
 
 impl ServerTls {
     /// Reads the files. Offers `protocols` by ALPN, best first: `h2`, `http/1.1`.
     pub fn open(files: TlsFiles, protocols: &[&str]) -> Result<ServerTls, TlsError> {
         let protocols: Vec<_> = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        // Before they are read: what is written meanwhile is read again.
+        // Taken before the files are read, so that a write meanwhile has them read again.
         let stamps = files.stamps();
         let config = Arc::new(files.read(&protocols)?);
-        let current = Mutex::new(Current { config, stamps, look_at: Instant::now() + LOOK_EVERY });
-        Ok(ServerTls { files, protocols, current })
+        let loaded = Mutex::new(Loaded { config, stamps, check_at: Instant::now() + CHECK_INTERVAL });
+        Ok(ServerTls { files, protocols, loaded })
     }
 
-    /// Whether clients must show a certificate.
+    /// Returns true if clients must show a certificate.
     pub fn asks_clients(&self) -> bool {
         self.files.client_ca.is_some()
     }
 
-    /// What accepts the next connection.
+    /// Returns an acceptor for the next connection, by the newest files.
     pub fn acceptor(&self) -> TlsAcceptor {
         self.acceptor_at(Instant::now())
     }
 
     /// Shakes hands over a new connection, within 10 s.
-    pub async fn accept<S>(&self, stream: S) -> Result<TlsStream<S>, Handshake>
+    pub async fn accept<S>(&self, stream: S) -> Result<TlsStream<S>, HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match tokio::time::timeout(HANDSHAKE_WITHIN, self.acceptor().accept(stream)).await {
-            Ok(accepted) => accepted.map_err(Handshake::Failed),
-            Err(_) => Err(Handshake::TimedOut),
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, self.acceptor().accept(stream)).await {
+            Ok(accepted) => accepted.map_err(HandshakeError::Failed),
+            Err(_) => Err(HandshakeError::TimedOut),
         }
     }
 
     fn acceptor_at(&self, now: Instant) -> TlsAcceptor {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= current.look_at {
-            current.look_at = now + LOOK_EVERY;
-            self.look(&mut current);
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= loaded.check_at {
+            loaded.check_at = now + CHECK_INTERVAL;
+            self.reload(&mut loaded);
         }
-        TlsAcceptor::from(current.config.clone())
+        TlsAcceptor::from(loaded.config.clone())
     }
 
     /// Reads the files again if they have changed.
-    fn look(&self, current: &mut Current) {
+    fn reload(&self, loaded: &mut Loaded) {
         let stamps = self.files.stamps();
-        if stamps == current.stamps {
+        if stamps == loaded.stamps {
             return;
         }
-        current.stamps = stamps;
+        loaded.stamps = stamps;
         match self.files.read(&self.protocols) {
             Ok(config) => {
                 tracing::info!(cert = %self.files.cert.display(), "the certificate was read again");
-                current.config = Arc::new(config);
+                loaded.config = Arc::new(config);
             }
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -201,4 +201,5 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 #[cfg(test)]
+#[path = "../tests/unit/tls.rs"]
 mod tests;

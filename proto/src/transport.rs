@@ -23,21 +23,21 @@ use tower::Service;
 
 use crate::v1::{BrokerMessage, BrokerageMessage};
 
-/// How a client reaches the exchange.
+/// A client's way to the exchange.
 #[derive(Clone, Debug)]
 pub enum Transport {
     InProcess(InProcess),
     Network(Network),
 }
 
-/// An exchange in this process: its services, and how a broker's stream is opened.
+/// An exchange in this process: its services, and the opener of brokers' streams.
 #[derive(Clone, Debug)]
 pub struct InProcess {
     services: Routes,
     broker_streams: Option<BrokerStreams>,
 }
 
-/// What a broker is told over its stream; an error ends it.
+/// The exchange's messages to a broker over its stream; an error ends it.
 pub type BrokerAnswers = mpsc::Receiver<Result<BrokerageMessage, Status>>;
 
 /// Opens brokers' streams in this process, where no message is encoded.
@@ -45,9 +45,9 @@ pub type BrokerAnswers = mpsc::Receiver<Result<BrokerageMessage, Status>>;
 pub struct BrokerStreams(Arc<dyn Fn(mpsc::Receiver<BrokerMessage>) -> BrokerAnswers + Send + Sync>);
 
 impl BrokerStreams {
-    /// A stream of which the exchange hears what is `said`.
-    pub fn open(&self, said: mpsc::Receiver<BrokerMessage>) -> BrokerAnswers {
-        self.0(said)
+    /// Opens a stream on which the exchange reads `messages`. Returns the stream of its answers.
+    pub fn open(&self, messages: mpsc::Receiver<BrokerMessage>) -> BrokerAnswers {
+        self.0(messages)
     }
 }
 
@@ -58,12 +58,12 @@ impl std::fmt::Debug for BrokerStreams {
 }
 
 impl InProcess {
-    /// By its services alone.
+    /// Makes a transport by the exchange's services alone.
     pub fn new(services: Routes) -> InProcess {
         InProcess { services, broker_streams: None }
     }
 
-    /// With `open` for brokers' streams, which go by the services otherwise.
+    /// Makes a transport with `open` for brokers' streams, which would go by the services otherwise.
     pub fn with_broker_streams(
         services: Routes,
         open: impl Fn(mpsc::Receiver<BrokerMessage>) -> BrokerAnswers + Send + Sync + 'static,
@@ -81,7 +81,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// What a caller can do about a port that is spoken to without TLS and answers something else than HTTP/2.
+    /// Adds advice to the error of a port that does not answer with HTTP/2 in the clear.
     fn explain(error: tonic::transport::Error, in_clear: bool) -> TransportError {
         let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
         if in_clear && causes.any(|cause| cause.downcast_ref().is_some_and(h2::Error::is_library)) {
@@ -92,20 +92,20 @@ impl Network {
     }
 }
 
-/// Where an exchange is, and how it is spoken to.
+/// The address of an exchange, and the TLS and key of calls to it.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// `http://` or `https://`, host and port.
     pub url: String,
-    /// With https: a PEM file of the CA that issued the exchange's certificate; none: the CAs that this machine trusts.
+    /// With https: PEM file of the CA that issued the exchange's certificate; `None` for the CAs that this machine trusts.
     pub ca: Option<PathBuf>,
-    /// With https: PEM files of the certificate that is shown to the exchange, and of its key.
+    /// With https: PEM files of the certificate that is shown to the exchange and of its key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// The key that every call shows.
+    /// The key that each call shows.
     pub key: Option<Credential>,
 }
 
-/// Why an exchange cannot be reached.
+/// A connection that cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("`{url}` is not the URL of an exchange, such as http://127.0.0.1:7070")]
@@ -128,7 +128,7 @@ pub enum ConnectError {
 pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Connection {
-    /// To the exchange at `url`, without a key, and by the CAs that this machine trusts.
+    /// Makes a connection to the exchange at `url`, without a key and by the CAs that this machine trusts.
     pub fn to(url: &str) -> Connection {
         Connection { url: url.to_owned(), ..Connection::default() }
     }
@@ -147,7 +147,7 @@ impl Connection {
 }
 
 impl Transport {
-    /// How a broker's stream is opened without a wire, where there is none.
+    /// Returns the opener of brokers' streams if the exchange is in this process.
     pub fn broker_streams(&self) -> Option<&BrokerStreams> {
         match self {
             Transport::InProcess(exchange) => exchange.broker_streams.as_ref(),
@@ -155,18 +155,18 @@ impl Transport {
         }
     }
 
-    /// A transport to the exchange at `url`, without a key. Connects at the first call, and again whenever the connection
-    /// is lost.
+    /// Makes a transport to the exchange at `url`, without a key. Connects at the first call, and again after the
+    /// connection is lost.
     pub fn network(url: &str) -> Result<Transport, ConnectError> {
         Transport::connect(&Connection::to(url))
     }
 
-    /// A transport to an exchange elsewhere. Connects at the first call, and again whenever the connection is lost.
+    /// Makes a transport to an exchange elsewhere. Connects at the first call, and again after the connection is lost.
     /// Refuses to send a key in the clear to a host that is not loopback.
     pub fn connect(connection: &Connection) -> Result<Transport, ConnectError> {
         let url = || connection.url.clone();
         let endpoint = Endpoint::from_shared(url()).map_err(|source| ConnectError::Url { url: url(), source })?;
-        // Without a scheme the first call would fail, and the next, for no reason that can be told.
+        // Without a scheme every call would fail with an error that does not say so.
         let endpoint = match endpoint.uri().scheme_str() {
             Some("https") => {
                 let configured = endpoint.tls_config(connection.tls()?);
@@ -194,7 +194,7 @@ impl Transport {
     }
 }
 
-/// The header that shows a key; what prints requests hides it.
+/// Makes the header that shows a key. It is marked sensitive, so that debug output hides it.
 fn bearer(key: &Credential) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))?;
     value.set_sensitive(true);
@@ -243,48 +243,5 @@ impl Service<Request<Body>> for Transport {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is said against a connection; nothing, if it is taken.
-    fn said(url: &str, key: Option<&str>) -> String {
-        let key = key.map(|key| key.parse().unwrap());
-        let connected = Transport::connect(&Connection { key, ..Connection::to(url) });
-        connected.err().map_or_else(String::new, |error| error.to_string())
-    }
-
-    #[tokio::test]
-    async fn a_key_is_sent_in_the_clear_to_this_machine_only() {
-        for url in ["http://127.0.0.1:7070", "http://localhost:7070", "http://[::1]:7070"] {
-            assert_eq!(said(url, Some("key-7.secret")), "");
-        }
-        for url in ["http://10.0.0.7:7070", "http://localhost.example:7070", "http://127.0.0.1.example:7070"] {
-            assert!(said(url, Some("key-7.secret")).contains("in the clear"), "{url}");
-            assert_eq!(said(url, None), "");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_not_the_url_of_an_exchange_is_refused() {
-        for url in ["127.0.0.1:7070", "ftp://127.0.0.1:7070", "nonsense"] {
-            assert!(said(url, None).contains("is not the URL of an exchange"), "{url}: {}", said(url, None));
-        }
-    }
-
-    #[tokio::test]
-    async fn files_that_are_not_there_or_not_needed_are_named() {
-        let with = |url: &str, ca: &str| {
-            let connection = Connection { ca: Some(ca.into()), ..Connection::to(url) };
-            Transport::connect(&connection).unwrap_err().to_string()
-        };
-        assert!(with("https://exchange:7070", "no/ca.pem").contains("could not read no/ca.pem"));
-        assert!(with("http://exchange:7070", "no/ca.pem").contains("without TLS"));
-    }
-
-    #[test]
-    fn a_key_is_not_printed() {
-        let key = "key-7.secret".parse().unwrap();
-        let connection = Connection { key: Some(key), ..Connection::to("http://127.0.0.1:7070") };
-        assert!(!format!("{connection:?} {:?}", bearer(connection.key.as_ref().unwrap())).contains("secret"));
-    }
-}
+#[path = "../tests/unit/transport.rs"]
+mod tests;

@@ -1,17 +1,17 @@
-//! What a caller asks of the offer that serves it.
+//! A caller's limits on the offer that serves its call. Never decides which offer that is.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{MarketPattern, Money, Name, Price};
 
-/// The caller's limits on an offer. Empty lists and `None` ask nothing.
+/// A caller's limits on an offer. Empty lists and `None` set no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Limits {
-    /// The most the whole call may cost; a hard limit.
+    /// Maximum cost of the whole call; never exceeded.
     pub max_cost: Option<Money>,
-    /// The most the offer's reference price may be.
+    /// Maximum reference price of the offer.
     pub max_price: Option<Price>,
-    /// The most the predicted wall time and cold start may be.
+    /// Maximum predicted latency in milliseconds: wall time and cold start together.
     pub max_latency_ms: Option<u32>,
     pub only: Vec<Name>,
     pub ignore: Vec<Name>,
@@ -20,7 +20,7 @@ pub struct Limits {
     pub labels: Vec<(String, String)>,
 }
 
-/// Why limits are refused.
+/// A list of limits that is too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} has {count} entries; at most {most}")]
 pub struct LimitsError {
@@ -30,9 +30,10 @@ pub struct LimitsError {
 }
 
 impl Limits {
+    /// Maximum length of each list.
     pub const MAX_ENTRIES: usize = 16;
 
-    /// Refuses a list of more than [`Limits::MAX_ENTRIES`].
+    /// Refuses a list of more than [`Limits::MAX_ENTRIES`] entries.
     pub fn check(&self) -> Result<(), LimitsError> {
         let most = Limits::MAX_ENTRIES;
         let lists = [
@@ -47,7 +48,7 @@ impl Limits {
         }
     }
 
-    /// Whether `provider` is among those asked for and not among those left out.
+    /// Returns true if `only` names `provider` or is empty, and `ignore` does not name it.
     pub fn permits(&self, provider: &Name) -> bool {
         (self.only.is_empty() || self.only.contains(provider)) && !self.ignore.contains(provider)
     }

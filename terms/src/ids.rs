@@ -1,4 +1,4 @@
-//! Ids: small integers that the engine gives out in order, and the id of a lease.
+//! Ids: small integers that the engine gives out in order, and the id of a lease. Never looks up the entity.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,7 +46,7 @@ pub struct LeaseId {
     pub sequence: u64,
 }
 
-/// Why a text is not the id of a lease or an invocation.
+/// Text that is not the id of a lease or an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an invocation id: run and sequence, such as 1-4711")]
 pub struct LeaseIdError(String);

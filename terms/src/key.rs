@@ -1,4 +1,4 @@
-//! Keys: who may call, in which role, and the credential that a caller shows.
+//! Keys: their ids and roles, and the credential that a caller shows. Never checks a secret.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyId(pub u64);
 
-/// Why a text is not the id of a key.
+/// Text that is not the id of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not the id of a key, such as key-4711")]
 pub struct KeyIdError(String);
@@ -22,14 +22,14 @@ impl fmt::Display for KeyId {
 
 impl FromStr for KeyId {
     type Err = KeyIdError;
-    /// Each id has one text: no sign, no zero in front.
+    /// Parses the one text of an id: no sign, no leading zero.
     fn from_str(text: &str) -> Result<KeyId, KeyIdError> {
         let number = text.strip_prefix("key-").and_then(|number| number.parse().ok()).map(KeyId);
         number.filter(|id| id.to_string() == text).ok_or_else(|| KeyIdError(text.to_owned()))
     }
 }
 
-/// What a key lets its holder do.
+/// The rights of a key's holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Defines and calls the functions of its account.
@@ -38,11 +38,11 @@ pub enum Role {
     Provider,
     /// Runs the market.
     Operator,
-    /// A broker: acts for every account.
+    /// Acts for every account, as a broker.
     Broker,
 }
 
-/// Why a text is not a role.
+/// Text that is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a role: client, provider, operator or broker")]
 pub struct RoleError(String);
@@ -73,23 +73,23 @@ impl FromStr for Role {
     }
 }
 
-/// The id and the secret of a key, as its holder shows them. Text `key-4711.SECRET`; what is printed hides the secret.
+/// The id and the secret of a key, as its holder shows them. Text `key-4711.SECRET`; debug output hides the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub id: KeyId,
     pub secret: String,
 }
 
-/// Why a text is not a credential; it does not repeat the text.
+/// Text that is not a credential. The error does not repeat the text, which may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key is given as ID.SECRET, such as key-4711.Zm9v, as it was printed when it was made")]
 pub struct CredentialError;
 
-/// A secret is 43 characters; more is not looked at.
+/// Maximum length of a secret in bytes; the secrets that are given out have 43.
 const SECRET_MAX_BYTES: usize = 128;
 
 impl Credential {
-    /// As it is shown. This alone says the secret.
+    /// Writes the credential with its secret. Nothing else does.
     pub fn reveal(&self) -> String {
         format!("{}.{}", self.id, self.secret)
     }

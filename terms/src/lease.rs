@@ -1,10 +1,10 @@
-//! How an invocation ended, in the two words that matter: did it run, and what did the function say.
+//! The end of an attempt in two words: whether it ran, and the function's outcome. Never decides about a retry.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Whether an attempt ran. Only this decides about a retry and a charge.
+/// The fate of an attempt, as the broker knows it. Only this decides about a retry and a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Execution {
@@ -16,7 +16,7 @@ pub enum Execution {
     Executed,
 }
 
-/// What an executed function did. All but `Ok` are the function's own failures, and are charged.
+/// The end of an executed function. All but `Ok` are the function's own failures, and are charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {

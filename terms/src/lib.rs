@@ -29,11 +29,11 @@ pub use tariff::{Tariff, TariffError};
 pub use time::{Period, Time, TimeError};
 pub use usage::{Metered, Usage};
 
-/// The most memory a function, an offer or a pool rung may name: 64 GB, in MB.
+/// Maximum memory of a function, an offer or a rung, in MB: 64 GB.
 pub const MEMORY_MAX_MB: u32 = 65_536;
-/// The longest a function may run: one hour, the longest request any listed platform allows.
+/// Maximum timeout of a function in milliseconds: one hour, the longest request that any listed platform allows.
 pub const TIMEOUT_MAX_MS: u32 = 3_600_000;
-/// The most virtual CPUs one invocation may be given, in thousandths.
+/// Maximum virtual CPUs of one invocation, in thousandths.
 pub const VCPUS_MAX_MILLI: u32 = 64_000;
-/// The most bytes one answer may have for its egress to be billed: 64 GB.
+/// Maximum egress that one answer is billed for, in bytes: 64 GB.
 pub const EGRESS_MAX_BYTES: u64 = 64 << 30;

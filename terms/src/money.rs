@@ -15,8 +15,8 @@ const SCALE: u32 = 12;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Money(u64);
 
-/// What an account owns, in picodollars; system accounts may be below zero. Sums of balances cannot
-/// overflow: 2^63 deposits of [`Money::MAX`] fit.
+/// The balance of an account in picodollars; system accounts may be below zero. Sums of balances cannot overflow: 2^63
+/// deposits of [`Money::MAX`] fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Balance(i128);
 
@@ -24,7 +24,7 @@ pub struct Balance(i128);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Price(u64);
 
-/// Why a text is not an amount.
+/// Text that is not an amount.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     #[error("`{0}` is not a decimal amount in USD, such as 0.0005")]
@@ -39,10 +39,10 @@ pub enum MoneyError {
 
 impl Money {
     pub const ZERO: Money = Money(0);
-    /// Nine million USD: what one entry may move. Every worst-case cost is far below it.
+    /// Maximum amount of one entry: nine million USD. Every worst-case cost is far below it.
     pub const MAX: Money = Money(9_000_000_000_000_000_000);
 
-    /// `picodollars` as money; none above [`Money::MAX`].
+    /// Returns `picodollars` as money, or `None` above [`Money::MAX`].
     pub const fn from_picodollars(picodollars: u64) -> Option<Money> {
         if picodollars <= Money::MAX.0 { Some(Money(picodollars)) } else { None }
     }
@@ -55,7 +55,7 @@ impl Money {
         Money(self.0.saturating_sub(other.0))
     }
 
-    /// `floor(self x basis_points / 10_000)`: the operator's fee on a cost. At most 10,000 basis points count.
+    /// Returns `floor(self x basis_points / 10_000)`: the operator's fee on a cost. At most 10,000 basis points count.
     pub fn share(self, basis_points: u32) -> Money {
         let part = u128::from(self.0) * u128::from(basis_points.min(10_000)) / 10_000;
         Money(part as u64) // at most self
@@ -101,7 +101,7 @@ fn decimal(picodollars: i128) -> Option<Decimal> {
 fn write_decimal(f: &mut fmt::Formatter<'_>, picodollars: i128) -> fmt::Result {
     match decimal(picodollars) {
         Some(d) => write!(f, "{d}"),
-        // Past 96 bits: beyond 79 quadrillion USD. The digits are still exact.
+        // Beyond 96 bits, 79 quadrillion USD. The digits are still exact.
         None => {
             let (whole, part) = (picodollars / 1_000_000_000_000, picodollars.unsigned_abs() % 1_000_000_000_000);
             write!(f, "{whole}.{part:012}")
@@ -186,7 +186,7 @@ impl Serialize for Balance {
     }
 }
 
-/// Only of the form for machines: people write amounts, never balances.
+/// Reads the form for machines only: people write amounts, never balances.
 impl<'de> Deserialize<'de> for Balance {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (high, low) = <(i64, u64)>::deserialize(deserializer)?;

@@ -22,7 +22,7 @@ pub struct MarketName(String);
 #[serde(try_from = "String", into = "String")]
 pub struct MarketPattern(String);
 
-/// Why a text is not a name.
+/// Text that is not a name, a market or a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("`{0}` is not a name: 1 to 64 letters, digits, `-` or `_`, beginning with a letter or digit")]
@@ -66,8 +66,8 @@ impl MarketPattern {
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any run of characters. Takes at most their lengths'
-/// product of steps: only the latest `*` is ever tried again.
+/// Returns true if `text` fits `pattern`, in which `*` stands for any run of characters. Takes at most as many steps as
+/// the product of the lengths: only the latest `*` is ever tried again.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);

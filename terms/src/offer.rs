@@ -1,4 +1,5 @@
-//! What a provider states: how large its pools are, and the rungs of its ladders.
+//! A provider's own statements: the size of its pools, the rungs of its ladders, its quotas and its protection. Never
+//! knows how much of them is leased.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{MEMORY_MAX_MB, Name, Period, TIMEOUT_MAX_MS, Tariff, TariffError, Time, VCPUS_MAX_MILLI};
 
-/// What a pool can run at once.
+/// The capacity of a pool: memory and invocations at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PoolSize {
     pub memory_mb: u64,
@@ -14,8 +15,9 @@ pub struct PoolSize {
 }
 
 impl PoolSize {
-    /// 1 PB of memory: far above any pool, far below overflow.
+    /// Maximum memory of a pool in MB: 1 PB, far above any pool and far below overflow.
     pub const MAX_MEMORY_MB: u64 = 1 << 30;
+    /// Maximum number of slots of a pool.
     pub const MAX_SLOTS: u32 = 1_000_000;
 }
 
@@ -24,39 +26,39 @@ impl PoolSize {
 pub struct Rung {
     /// The provider's own number for it, unique in the ladder.
     pub id: u32,
-    /// Which of the provider's pools it sells, by position in its logon.
+    /// The provider's pool that it sells, by position in the logon.
     pub pool: u32,
     pub capacity_mb: u64,
     pub tariff: Tariff,
-    /// What one invocation gets, in thousandths of a virtual CPU.
+    /// CPU share of one invocation, in thousandths of a virtual CPU.
     pub vcpus_milli: u32,
     pub memory_min_mb: u32,
     pub memory_max_mb: u32,
     pub longest_ms: u32,
-    /// Whether the provider stops an invocation at the lease's timeout, even one cut short by a max cost.
+    /// True if the provider stops an invocation at the lease's timeout, even at one that a max cost shortened.
     pub enforces_timeout: bool,
-    /// The provider's own claims, each named `claimed.*`: shown, and satisfying no limit.
+    /// The provider's own claims, each named `claimed.*`. They are shown and satisfy no limit.
     pub labels: BTreeMap<String, String>,
-    /// The accounts it is for; none listed: all.
+    /// The accounts that it is for; empty for all.
     pub audience: Vec<Name>,
-    /// The quota of the provider that every lease of it draws on.
+    /// The provider's quota that every lease of the rung draws on.
     pub quota: Option<Name>,
-    /// When it leaves the book by itself.
+    /// Time at which the rung leaves the book by itself.
     pub expires: Option<Time>,
 }
 
-/// A free tier or a commitment: what a provider sells under a quota in each period. Never reset by quoting.
+/// A free tier or a commitment: requests and energy that a provider sells in each period. Never reset by quoting.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Quota {
     pub name: Name,
     pub requests: Option<u64>,
-    /// Energy in MB-ms: 1,024,000 of them are a GB-s.
+    /// Energy in MB-ms; 1 GB-s is 1,024,000 MB-ms.
     pub energy_mb_ms: Option<u64>,
-    /// When it renews, in UTC; none: never.
+    /// Period of renewal, in UTC; `None` if it never renews.
     pub renews: Option<Period>,
 }
 
-/// Maker protection: all offers of a provider are pulled once it was leased so often so fast.
+/// Maker protection: all offers of a provider are pulled after `leases` leases within `within_ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Protection {
     pub leases: u32,
@@ -77,8 +79,11 @@ pub enum RungError {
 }
 
 impl Rung {
+    /// Maximum number of labels.
     pub const MAX_LABELS: usize = 16;
+    /// Maximum length of one label in bytes, name and value together.
     pub const MAX_LABEL_BYTES: usize = 256;
+    /// Maximum number of accounts in an audience.
     pub const MAX_AUDIENCE: usize = 64;
 
     /// Refuses a rung with a field out of bounds.

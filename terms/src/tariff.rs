@@ -1,4 +1,4 @@
-//! The one formula by which every provider bills, with its one rounding.
+//! The one formula by which every provider bills, with its one rounding. Never measures usage.
 //!
 //! `cost = per_request + per_gb_second x ceil(memory, memory_step)/1024 x billed_ms/1000
 //!       + per_cpu_ms x cpu_ms + per_gb_egress x egress`, after arXiv 2506.01283.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EGRESS_MAX_BYTES, MEMORY_MAX_MB, Money, Price, TIMEOUT_MAX_MS, Usage, VCPUS_MAX_MILLI};
 
-/// How a provider bills. Rates in picodollars; their maxima are the `MAX_*` constants below.
+/// A provider's rates, steps and minima. Rates are in picodollars; their maxima are the `MAX_*` constants below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tariff {
@@ -18,11 +18,11 @@ pub struct Tariff {
     pub per_cpu_ms: Price,
     /// Per GB (2^30 bytes) of answer.
     pub per_gb_egress: Price,
-    /// Billed time is rounded up to a multiple of this.
+    /// Step of billed time in ms; time is rounded up to a multiple of it.
     pub increment_ms: u32,
-    /// The least time billed.
+    /// Minimum billed time in ms.
     pub minimum_ms: u32,
-    /// Billed memory is rounded up to a multiple of this.
+    /// Step of billed memory in MB; memory is rounded up to a multiple of it.
     pub memory_step_mb: u32,
     pub bills_cold_start: bool,
 }
@@ -53,21 +53,23 @@ fn within_maxima(usage: &Usage) -> Usage {
 }
 
 impl Tariff {
-    /// 1 USD a request.
+    /// Maximum fee of a request: 1 USD.
     pub const MAX_PER_REQUEST: Price = Price::from_picodollars(1_000_000_000_000);
-    /// 1 USD a GB-s.
+    /// Maximum rate of a GB-s: 1 USD.
     pub const MAX_PER_GB_SECOND: Price = Price::from_picodollars(1_000_000_000_000);
-    /// 1 USD a CPU-second.
+    /// Maximum rate of a CPU-millisecond: 1 USD for each CPU-second.
     pub const MAX_PER_CPU_MS: Price = Price::from_picodollars(1_000_000_000);
-    /// 100 USD a GB.
+    /// Maximum rate of a GB of egress: 100 USD.
     pub const MAX_PER_GB_EGRESS: Price = Price::from_picodollars(100_000_000_000_000);
+    /// Maximum increment and minimum of billed time, in ms.
     pub const MAX_STEP_MS: u32 = 60_000;
-    /// The reference call: 512 MB, 100 ms of wall and of CPU time, no cold start, no egress.
+    /// Memory of the reference call, in MB.
     pub const REFERENCE_MEMORY_MB: u32 = 512;
+    /// Usage of the reference call: 100 ms of wall and of CPU time, no cold start, no egress.
     pub const REFERENCE_USAGE: Usage = Usage { wall_us: 100_000, cpu_us: 100_000, cold_us: 0, egress_bytes: 0 };
-    /// It uses 0.05 GB-s, so its cost per GB-s is 20 times its cost.
+    /// Reference calls in one GB-s: each uses 0.05 GB-s.
     pub const REFERENCE_CALLS_PER_GB_SECOND: u64 = 20;
-    /// What numerators are over: see [`Tariff::numerator`].
+    /// Denominator of [`Tariff::numerator`].
     pub const DENOMINATOR: u128 = DENOMINATOR;
 
     /// Refuses a tariff with a field out of bounds. Within them no cost can overflow: the dearest call
@@ -97,7 +99,7 @@ impl Tariff {
         Ok(())
     }
 
-    /// Billed time of `usage` in ms: rounded up to the increment, at least the minimum.
+    /// Returns the billed time of `usage` in ms: rounded up to the increment, at least the minimum.
     pub fn billed_ms(&self, usage: &Usage) -> u64 {
         let cold_us = if self.bills_cold_start { usage.cold_us } else { 0 };
         let ms = (usage.wall_us + cold_us).div_ceil(1000);
@@ -105,7 +107,7 @@ impl Tariff {
         rounded.max(u64::from(self.minimum_ms))
     }
 
-    /// What `usage` costs at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up to
+    /// Computes the cost of `usage` at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up to
     /// wall time x vCPUs, rounded up to 1 ms. Inputs beyond the stated maxima are cut to them.
     pub fn cost(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> Money {
         let numerator = self.numerator(memory_mb, vcpus_milli, usage);
@@ -119,7 +121,7 @@ impl Tariff {
         u64::try_from(picodollars).ok().and_then(Money::from_picodollars).unwrap_or(Money::MAX)
     }
 
-    /// The exact cost before its one rounding, over [`Tariff::DENOMINATOR`].
+    /// Computes the exact cost before its one rounding, over [`Tariff::DENOMINATOR`].
     pub fn numerator(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> u128 {
         let usage = within_maxima(usage);
         let cpu_us = usage.cpu_us.min(usage.wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000);
@@ -130,7 +132,7 @@ impl Tariff {
         fixed * DENOMINATOR + egress * EGRESS_FACTOR + energy
     }
 
-    /// How much of the numerator each picodollar of `per_gb_second` makes.
+    /// Returns the part of the numerator that each picodollar of `per_gb_second` makes.
     pub fn numerator_per_rate(&self, memory_mb: u32, usage: &Usage) -> u128 {
         let memory_mb = memory_mb.min(MEMORY_MAX_MB);
         let memory_mb =
@@ -138,7 +140,7 @@ impl Tariff {
         u128::from(memory_mb) * u128::from(self.billed_ms(&within_maxima(usage))) * GB_SECOND_FACTOR
     }
 
-    /// The most a call can cost: the whole timeout billed (a cold start is inside it), every vCPU busy
+    /// Computes the maximum cost of a call: the whole timeout billed (a cold start is inside it), every vCPU busy
     /// throughout, and an answer of `egress_bytes`.
     pub fn worst_case(&self, memory_mb: u32, vcpus_milli: u32, timeout_ms: u32, egress_bytes: u64) -> Money {
         let wall_us = u64::from(timeout_ms) * 1000;
@@ -146,8 +148,8 @@ impl Tariff {
         self.cost(memory_mb, vcpus_milli, &Usage { wall_us, cpu_us, cold_us: 0, egress_bytes })
     }
 
-    /// The longest timeout, up to `timeout_ms`, whose worst case is within `max_cost`; none if not even
-    /// 1 ms (and with it the minimum bill) fits.
+    /// Returns the longest timeout in ms, up to `timeout_ms`, whose worst case is within `max_cost`, or `None` if not
+    /// even 1 ms (and with it the minimum bill) fits.
     pub fn longest_within(
         &self,
         max_cost: Money,
@@ -171,8 +173,8 @@ impl Tariff {
         Some(fitting)
     }
 
-    /// What *price* means in books, charts and limits: the cost of the reference call (512 MB, 100 ms of
-    /// wall and of CPU time, no cold start, no egress) per GB-s. Always an integer.
+    /// Computes the *price* of books, charts and limits: the cost of the reference call (512 MB, 100 ms of wall and of
+    /// CPU time, no cold start, no egress) per GB-s. Always an integer.
     pub fn reference_price(&self) -> Price {
         let cost = self.cost(Tariff::REFERENCE_MEMORY_MB, VCPUS_MAX_MILLI, &Tariff::REFERENCE_USAGE);
         Price::from_picodollars(cost.picodollars() * Tariff::REFERENCE_CALLS_PER_GB_SECOND)

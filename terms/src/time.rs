@@ -1,4 +1,4 @@
-//! Points in time, given from outside; nothing here reads a clock.
+//! Points in time and the periods of the calendar. Never reads a clock.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,16 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
-/// Why a text is not a time.
+/// Text that is not a time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an RFC 3339 time, such as 2026-11-23T10:00:00Z")]
 pub struct TimeError(String);
 
 impl Time {
-    /// The year 9999, the last that RFC 3339 can write.
+    /// The last time that RFC 3339 can write, in the year 9999.
     pub const MAX: Time = Time(253_402_207_200_000_000);
 
-    /// `micros` since 1970, cut to [`Time::MAX`].
+    /// Returns the time `micros` after 1970, cut to [`Time::MAX`].
     pub const fn from_micros(micros: u64) -> Time {
         if micros < Time::MAX.0 { Time(micros) } else { Time::MAX }
     }
@@ -25,12 +25,12 @@ impl Time {
         self.0
     }
 
-    /// This time `millis` later, cut to [`Time::MAX`].
+    /// Returns the time `millis` later, cut to [`Time::MAX`].
     pub const fn after_millis(self, millis: u64) -> Time {
         Time::from_micros(self.0.saturating_add(millis.saturating_mul(1000)))
     }
 
-    /// The period of this time: days or months since 1970, in UTC.
+    /// Returns the number of this time's period: days or months since 1970, in UTC.
     pub fn period(self, period: Period) -> u32 {
         let days = self.0 / DAY_US;
         match period {
@@ -39,7 +39,7 @@ impl Time {
         }
     }
 
-    /// When the period with this number begins, in UTC; cut to [`Time::MAX`].
+    /// Returns the beginning of the period with this number, in UTC, cut to [`Time::MAX`].
     pub fn start_of(period: Period, number: u32) -> Time {
         let days = match period {
             Period::Day => u64::from(number),
@@ -48,13 +48,13 @@ impl Time {
         Time::from_micros(days.saturating_mul(DAY_US))
     }
 
-    /// Microseconds from `earlier` to this; 0 if it is not earlier.
+    /// Returns the microseconds since `earlier`, or 0 if it is not earlier.
     pub const fn micros_since(self, earlier: Time) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// What budgets and quotas are counted by; both begin at midnight UTC.
+/// The period of a budget or a quota; it begins at midnight UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
@@ -77,10 +77,11 @@ impl fmt::Display for Period {
     }
 }
 
+/// Length of a day in microseconds.
 const DAY_US: u64 = 86_400_000_000;
 
-/// Months since January 1970 of a day since 1970-01-01, in the proleptic Gregorian calendar: years begin in March and
-/// eras of 400 years have 146,097 days (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// Converts days since 1970-01-01 to months since January 1970, in the proleptic Gregorian calendar: years begin in
+/// March and eras of 400 years have 146,097 days (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 fn month_of(days: u64) -> u32 {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -91,7 +92,7 @@ fn month_of(days: u64) -> u32 {
     (months - 1970 * 12) as u32
 }
 
-/// The first day, since 1970-01-01, of a month since January 1970.
+/// Returns the first day, since 1970-01-01, of a month since January 1970.
 fn first_day_of(month: u32) -> u64 {
     let months = u64::from(month) + 1970 * 12 - 2;
     let (year, from_march) = (months / 12, months % 12);

@@ -1,8 +1,8 @@
-//! What an invocation used, and the rule that says which measurement is billed.
+//! The usage of an invocation, and the rule that chooses the measurement to bill. Never computes a cost.
 
 use serde::{Deserialize, Serialize};
 
-/// What one invocation used. Wall time is without the cold start.
+/// The usage of one invocation. Wall time excludes the cold start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub wall_us: u64,
@@ -11,7 +11,7 @@ pub struct Usage {
     pub egress_bytes: u64,
 }
 
-/// Usage as it is billed; `estimated` where no report of the provider stands behind it.
+/// Usage as it is billed; `estimated` if the provider did not report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metered {
     pub usage: Usage,
@@ -19,9 +19,9 @@ pub struct Metered {
 }
 
 impl Usage {
-    /// The billed usage: time is the least of what the provider `reported`, what the broker `observed_us`
-    /// and the lease's timeout; egress is the broker's count. Without a report the observed time counts,
-    /// as wall and as CPU time, marked estimated.
+    /// Chooses the billed usage. Time is the minimum of the provider's report, the broker's observation and the lease's
+    /// timeout; egress is the broker's count. Without a report the observed time counts as wall and as CPU time, marked
+    /// estimated.
     pub fn metered(reported: Option<Usage>, observed_us: u64, timeout_ms: u32, egress_bytes: u64) -> Metered {
         let most_us = observed_us.min(u64::from(timeout_ms) * 1000);
         let usage = match reported {

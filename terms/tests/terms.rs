@@ -1,4 +1,4 @@
-//! The vocabulary by cases (the worked examples of the interfaces among them) and by properties.
+//! Tests of the vocabulary by cases (the worked examples of the interfaces among them) and by properties.
 
 use merit_terms::*;
 use proptest::prelude::*;
@@ -32,7 +32,7 @@ fn the_worked_example_costs_285_417_picodollars() {
 }
 
 #[test]
-fn the_worst_case_of_the_worked_example_is_three_seconds_billed() {
+fn the_worst_case_of_the_worked_example_bills_three_seconds() {
     assert_eq!(lambda().worst_case(128, 1000, 3000, 6 << 20).to_string(), "0.000006450013");
 }
 
@@ -141,7 +141,7 @@ fn market_patterns_match_region_and_class_apart() {
     check("*/x86_64", "local/wasm", false);
     check("*a*b*/wasm", "xaxbx/wasm", true);
     check("a*a/wasm", "a/wasm", false);
-    // One that backtracks over every star would not come back.
+    // A matcher that backtracks over every star would not return.
     check(&format!("{}x/wasm", "*".repeat(31)), "us-east-1-and-more/wasm", false);
 }
 
@@ -183,7 +183,9 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn usages()(wall_us in 0..3_600_000_000u64, cpu_us: u64, cold_us in 0..3_600_000_000u64, egress_bytes in 0..=EGRESS_MAX_BYTES) -> Usage {
+    fn usages()(
+        wall_us in 0..3_600_000_000u64, cpu_us: u64, cold_us in 0..3_600_000_000u64, egress_bytes in 0..=EGRESS_MAX_BYTES,
+    ) -> Usage {
         Usage { wall_us, cpu_us, cold_us, egress_bytes }
     }
 }
@@ -191,7 +193,8 @@ prop_compose! {
 proptest! {
     #[test]
     fn cost_is_monotone_in_memory_time_and_rates(
-        tariff in tariffs(), usage in usages(), memory_mb in 1..MEMORY_MAX_MB, vcpus_milli in 1..VCPUS_MAX_MILLI, more in 0..100_000u64,
+        tariff in tariffs(), usage in usages(), memory_mb in 1..MEMORY_MAX_MB, vcpus_milli in 1..VCPUS_MAX_MILLI,
+        more in 0..100_000u64,
     ) {
         let cost = |t: &Tariff, m: u32, u: &Usage| t.cost(m, vcpus_milli, u);
         let base = cost(&tariff, memory_mb, &usage);
@@ -226,8 +229,9 @@ proptest! {
     }
 
     #[test]
-    fn the_cut_timeout_is_the_longest_that_the_max_cost_buys(
-        tariff in tariffs(), memory_mb in 1..=MEMORY_MAX_MB, timeout_ms in 1..=TIMEOUT_MAX_MS, max_cost in 0..1_000_000_000_000_000u64,
+    fn the_cut_timeout_is_the_longest_the_max_cost_buys(
+        tariff in tariffs(), memory_mb in 1..=MEMORY_MAX_MB, timeout_ms in 1..=TIMEOUT_MAX_MS,
+        max_cost in 0..1_000_000_000_000_000u64,
     ) {
         let max_cost = Money::from_picodollars(max_cost).unwrap();
         let worst = |ms| tariff.worst_case(memory_mb, 1000, ms, 1000);
