@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use crate::targets::{self, Target};
 use crate::tree::Tree;
-use crate::{absent, circles, comments, names, paths, sizes};
+use crate::{absent, circles, comments, names, paths, sizes, trees};
 
 /// The work tree, read once for all rules.
 static TREE: LazyLock<Tree> = LazyLock::new(Tree::read);
@@ -58,4 +58,9 @@ fn paths_in_documents_exist() {
 #[test]
 fn engine_terms_and_doors_mention_nothing_they_must_not() {
     TREE.report("absences", absent::present(&TREE));
+}
+
+#[test]
+fn trees_in_the_architecture_are_as_the_folders_are() {
+    TREE.report("trees", trees::different(&TREE));
 }

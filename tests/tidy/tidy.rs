@@ -18,3 +18,4 @@ mod sizes;
 mod syntax;
 mod targets;
 mod tree;
+mod trees;
