@@ -1,8 +1,8 @@
 //! Trees in docs/ARCHITECTURE.md: each is as the folder is.
 //!
-//! A tree begins with a line whose first word is a folder, such as `broker/src/`, and goes on while lines are indented
-//! more. Every word of it that ends with `.rs` or `/` is below that folder, and every file and folder right in it has its
-//! word, but for `lib.rs`, `main.rs` and `mod.rs`.
+//! A tree begins with a line whose first word is a folder, such as `broker/src/`, and goes on while lines are
+//! indented more. Every word of it that ends with `.rs` or `/` is below that folder, and every file and folder right
+//! in it has its word, but for `lib.rs`, `main.rs` and `mod.rs`.
 
 use crate::findings::Finding;
 use crate::tree::{SourceFile, Tree};
