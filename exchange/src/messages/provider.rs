@@ -2,7 +2,7 @@
 
 use merit_engine as engine;
 use merit_proto::{FieldError, v1};
-use merit_terms::Money;
+use merit_terms::{Adapter, Money};
 
 use super::field::money;
 

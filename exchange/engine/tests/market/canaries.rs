@@ -36,6 +36,7 @@ fn shares(floor: &mut Floor, calls: u32, alias: &str) -> [usize; 3] {
 }
 
 #[test]
+#[allow(clippy::disallowed_types, reason = "a bound of a test's statistics")]
 fn a_canary_gets_its_share_of_the_calls() {
     for weight in [1, 100, 333, 500, 999] {
         let mut floor = Floor::new();
