@@ -86,12 +86,12 @@ pub(crate) enum CrashLoopError {
 
 /// Runs a market through its crashes.
 pub(crate) fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
-    let mut looped = Loop {
+    let mut looped = CrashLoop {
         disk: Disk::new(settings.seed),
         chance: Pcg64::seed_from_u64(settings.seed),
         model: Model::new(),
         traffic: Traffic::new(settings.seed, BEGINNING),
-        report: CrashLoopReport::default(),
+        report: Report::default(),
     };
     for _ in 0..settings.crashes {
         let opened = looped.open()?;
@@ -107,7 +107,7 @@ struct CrashLoop {
     chance: Pcg64,
     model: Model,
     traffic: Traffic,
-    report: CrashLoopReport,
+    report: Report,
 }
 
 /// An open market.
@@ -207,7 +207,7 @@ impl CrashLoop {
         }
     }
 
-    fn finish(mut self) -> Result<CrashLoopReport, CrashLoopError> {
+    fn finish(mut self) -> Result<Report, CrashLoopError> {
         let verified = journal::verify(&self.disk).map_err(|error| CrashLoopError::Start(Box::new(error)))?;
         if let Some(damage) = verified.damage {
             return Err(CrashLoopError::JournalDamaged(damage));
