@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use merit_broker::addresses::{Network, Policy};
-use merit_broker::{Access, Broker, Page, Settings};
+use merit_broker::{Access, Page, Server, Settings};
 use rustls::pki_types::CertificateDer;
 
 use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments, authorities};
@@ -113,7 +113,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let access = if is_keyless { Access::KeylessLoopback } else { Access::Keys };
     let tls = arguments.tls.open_without_clients(&HTTP_PROTOCOLS)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let broker = Broker::new(
+    let broker = Server::new(
         listener,
         Settings {
             exchange,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
-use merit_broker::{Access, Broker, Settings};
+use merit_broker::{Access, Server, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
@@ -76,7 +76,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         addresses: arguments.addresses.policy(access),
         provider_authorities: arguments.addresses.authorities()?,
     };
-    let broker = Broker::new(http_listener, settings)?;
+    let broker = Server::new(http_listener, settings)?;
 
     // Providers and remote brokers keep the exchange until the broker here has finished what runs.
     let stop_exchange = CancellationToken::new();

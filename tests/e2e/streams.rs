@@ -123,7 +123,10 @@ async fn a_stream_that_resumes_answers_for_the_leases_of_the_one_before(shape: S
     // A session that answers for nothing is forgotten.
     eventually("the session is forgotten", || async {
         let status = Buyer::try_start(&market, Some(session)).await.err()?;
-        assert_eq!((status.code(), merit_proto::code_of(&status)), (Code::NotFound, Some("not_found")));
+        assert_eq!(
+            (status.code(), merit_proto::code_of(&status)),
+            (Code::NotFound, Some(merit_terms::RefusalCode::NotFound))
+        );
         Some(())
     })
     .await;

@@ -47,7 +47,11 @@ fn generate(folder: &Path) {
         .compile_fds(descriptors)
         .unwrap();
     let code = fs::read_to_string(folder.join(CODE)).unwrap();
-    fs::write(folder.join(CODE), format!("// Generated from proto/merit/v1 by proto/tests/protocol/generated.rs.\n{code}")).unwrap();
+    fs::write(
+        folder.join(CODE),
+        format!("// Generated from proto/merit/v1 by proto/tests/protocol/generated.rs.\n{code}"),
+    )
+    .unwrap();
 }
 
 /// Every .proto file, by name: the order of the files must not depend on the disk.

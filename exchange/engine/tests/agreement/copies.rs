@@ -11,9 +11,12 @@ pub(crate) struct Copies {
     replayed: Engine,
 }
 
+fn save(engine: &Engine) -> Vec<u8> {
+    rmp_serde::to_vec_named(engine).expect("an engine can be saved")
+}
+
 fn reload(engine: &Engine) -> Engine {
-    let saved = rmp_serde::to_vec_named(engine).expect("an engine can be saved");
-    rmp_serde::from_slice(&saved).expect("what was saved can be loaded")
+    rmp_serde::from_slice(&save(engine)).expect("a saved engine can be loaded")
 }
 
 impl Copies {
@@ -38,6 +41,9 @@ impl Copies {
         let digest = engine.digest();
         assert_eq!(self.loaded.digest(), digest, "the digest of an engine that was loaded and went on");
         assert_eq!(self.replayed.digest(), digest, "the digest of what was replayed");
+        let bytes = save(engine);
+        assert!(save(&self.loaded) == bytes, "the bytes of an engine that was loaded and went on");
+        assert!(save(&self.replayed) == bytes, "the bytes of an engine that was replayed");
         self.loaded = reload(engine);
         assert_eq!(self.loaded.digest(), digest, "the digest of an engine that was loaded");
     }

@@ -302,6 +302,6 @@ fn answer(applied: &Applied) -> &'static str {
         Err(Refusal::Rungs { .. }) => "wrong rungs",
         Err(Refusal::InsufficientFunds { .. }) => "payout beyond funds",
         Err(Refusal::NoOffer { class: NoOffer::Funds, .. }) => "insufficient_funds",
-        Err(refusal) => refusal.code(),
+        Err(refusal) => refusal.code().as_str(),
     }
 }
