@@ -12,7 +12,7 @@
 //! `collections`, `prediction`, `money`, `market` (definitions), `supply`, `demand`, `matching`, `leases`, `execute`,
 //! `state`. Data files hold a type and its verbs; files with an `impl Engine` bring the wings together.
 
-#![deny(clippy::float_arithmetic)]
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod collections;
 mod command;
@@ -33,8 +33,9 @@ mod turn;
 use merit_terms::{Refusal, Time};
 use serde::{Deserialize, Serialize};
 
+pub use merit_terms::Adapter;
 pub use command::{
-    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction,
+    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction,
     CorrectionKind, Deferred, Forgotten, FunctionSettings, LIVE, LeaseTerms, Logon, MarketState, MarketTerms, NotSent,
     ProviderKind, ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Settle, WEIGHT_MAX,
 };
