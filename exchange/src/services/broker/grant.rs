@@ -1,4 +1,6 @@
 //! A grant as a broker dispatches it: names, endpoint, token and proof instead of numbers.
+//!
+//! The keys never leave it: a grant carries their signatures alone.
 
 use merit_engine::{Engine, Grant};
 use merit_proto::v1;
