@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use merit_proto::v1;
-use merit_terms::{LeaseId, Limits, Outcome, Usage};
+use merit_terms::{Adapter, LeaseId, Limits, Outcome, Usage};
 
 /// The revision that a call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,15 +52,6 @@ pub(crate) struct Grant {
     /// MAC for the provider, by the key of its session.
     pub(crate) token: String,
     pub(crate) proof: Option<Proof>,
-}
-
-/// The way in which a provider is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Adapter {
-    /// By the agent's own requests.
-    Agent,
-    /// As a function server over plain HTTP.
-    Http,
 }
 
 /// The exchange's MAC over the whole grant: it settles a lease that a crash lost, and lets the provider claim.
@@ -148,10 +139,7 @@ impl From<Bid> for v1::Acquire {
 
 /// Returns none for a grant that names no lease or no invocation: no exchange sends one.
 pub(super) fn grant_from_proto(grant: v1::Grant) -> Option<Arc<Grant>> {
-    let adapter = match grant.adapter() {
-        v1::Adapter::Agent => Adapter::Agent,
-        v1::Adapter::Http => Adapter::Http,
-    };
+    let adapter = grant.adapter().into();
     Some(Arc::new(Grant {
         lease: grant.lease?.into(),
         invocation: grant.invocation?.into(),

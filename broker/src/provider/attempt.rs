@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use merit_adapters::{Answer, agent, http as plain};
+use merit_adapters::{ProviderAnswer, ProviderCall, http as plain};
 use merit_terms::Time;
 use rustls::pki_types::CertificateDer;
 
@@ -23,7 +23,7 @@ use super::end::AttemptEnd;
 use super::http2::{SharedConnections, StreamShare, Unprocessed, unprocessed};
 use super::payload::Outgoing;
 use super::time_limit::TimeLimit;
-use crate::exchange::lease::{Adapter, Grant, NotSent, Proof};
+use crate::exchange::lease::{Grant, NotSent, Proof};
 
 /// Timeout of a connection to a provider.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ impl Providers {
             Err(_) => {
                 // An agent enforces the timeout; at a function server the function hangs. The caller's deadline says
                 // nothing about the provider, nor does a payload that is still on its way.
-                let fault = until.is_lease_s && grant.adapter == Adapter::Agent && !call.payload.is_unfinished();
+                let fault = until.is_lease_s && grant.adapter.enforces_timeout() && !call.payload.is_unfinished();
                 let reason = format!("no answer within {} ms", until.limit.as_millis());
                 Attempted::Nothing(AttemptEnd::Unknown { fault, reason })
             }
@@ -119,20 +119,22 @@ impl Providers {
             Err(end) => return Attempted::Nothing(end),
         };
         let (head, body) = response.into_parts();
-        match understand(grant, &head) {
-            Answer::Executed { report, status, headers } => {
+        match merit_adapters::answer(grant.adapter, &head) {
+            ProviderAnswer::Executed { report, status, headers } => {
                 let payload = call.payload.clone();
                 read(AnswerHead { status, headers, report, until, payload, share }, body, call.wanted).await
             }
-            Answer::NotSent { busy: true, reason } => {
+            ProviderAnswer::NotSent { busy: true, reason } => {
                 Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Busy, reason })
             }
             // The request was at fault: malformed, too slow or too large.
-            Answer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
+            ProviderAnswer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
                 Attempted::Nothing(withdrawn(reason))
             }
-            Answer::NotSent { busy: false, reason } => Attempted::Nothing(blame.not_sent(NotSent::Failed, reason)),
-            Answer::Unknown { fault, reason } => Attempted::Nothing(blame.unknown(fault, reason)),
+            ProviderAnswer::NotSent { busy: false, reason } => {
+                Attempted::Nothing(blame.not_sent(NotSent::Failed, reason))
+            }
+            ProviderAnswer::Unknown { fault, reason } => Attempted::Nothing(blame.unknown(fault, reason)),
         }
     }
 
@@ -223,39 +225,21 @@ fn failed(error: &ClientError, call: &FunctionCall, blame: Blame) -> AttemptEnd 
 /// Returns the request of one attempt, as the provider's adapter shapes it.
 fn request(grant: &Grant, call: &FunctionCall, deadline: Option<Time>) -> Result<http::Request<Outgoing>, String> {
     let passed = call.request.as_ref().map(PassedThrough::borrowed);
-    let (payload, headers) = (call.payload.body(), &call.headers);
-    let request = match grant.adapter {
-        Adapter::Agent => {
-            let proof = grant.proof.as_ref().map(Proof::to_header).unwrap_or_default();
-            let wire = agent::Call {
-                endpoint: &grant.endpoint,
-                account: &call.account,
-                function: &call.function,
-                revision: grant.revision,
-                token: &grant.token,
-                proof: &proof,
-                invocation: grant.invocation,
-                passed,
-                headers,
-            };
-            agent::request(&wire, payload)
-        }
-        Adapter::Http => {
-            let (endpoint, target) = (&grant.endpoint, &grant.target);
-            plain::request(
-                &plain::Call { endpoint, target, passed, headers, invocation: grant.invocation, deadline },
-                payload,
-            )
-        }
+    let proof = grant.proof.as_ref().filter(|_| grant.adapter.takes_tokens()).map(Proof::to_header).unwrap_or_default();
+    let wire = ProviderCall {
+        endpoint: &grant.endpoint,
+        target: &grant.target,
+        account: &call.account,
+        function: &call.function,
+        revision: grant.revision,
+        token: &grant.token,
+        proof: &proof,
+        invocation: grant.invocation,
+        deadline,
+        passed,
+        headers: &call.headers,
     };
-    request.map_err(|error| error.to_string())
-}
-
-fn understand(grant: &Grant, head: &http::response::Parts) -> Answer {
-    match grant.adapter {
-        Adapter::Agent => agent::answer(head),
-        Adapter::Http => plain::answer(head),
-    }
+    merit_adapters::request(grant.adapter, &wire, call.payload.body()).map_err(|error| error.to_string())
 }
 
 /// Returns the innermost cause of an error, which says most.

@@ -1,7 +1,7 @@
 //! Holds the committed code of `merit.v1` to its .proto files.
 //!
-//! `MERIT_REGENERATE=1 cargo test -p merit-proto --test protocol generated` writes the code anew, without a protoc on the
-//! machine. The build itself compiles no .proto file.
+//! `MERIT_REGENERATE=1 cargo test -p merit-proto --test protocol generated` writes the code anew, without a protoc on
+//! the machine. The build itself compiles no .proto file.
 
 use std::{
     fs,

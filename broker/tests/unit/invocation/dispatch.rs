@@ -3,7 +3,7 @@
 use merit_terms::RefusalCode;
 
 use super::*;
-use crate::exchange::lease::Adapter;
+use merit_terms::Adapter;
 
 fn grant(provider: &str, sequence: u64, idempotent: bool) -> Input {
     let lease = LeaseId { run: 1, sequence };
