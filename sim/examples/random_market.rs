@@ -11,7 +11,7 @@ use merit_engine::{Command, Engine};
 use merit_exchange::{Collected, Happened, Intake, Projection, restore};
 use merit_journal as journal;
 use merit_journal::storage::Directory;
-use merit_sim::crash_loop::Traffic;
+use merit_kit::Traffic;
 use merit_terms::Time;
 
 /// Beginning of the market, in the past, so that a market that goes on from it is not behind its clock.

@@ -2,7 +2,6 @@
 //!
 //! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of a server.
 
-pub mod crash_loop;
 pub mod engine_bench;
 pub mod faults;
 pub mod invoke_bench;

@@ -12,7 +12,7 @@
 //! `collections`, `prediction`, `money`, `market` (definitions), `supply`, `demand`, `matching`, `leases`, `execute`,
 //! `state`. Data files hold a type and its verbs; files with an `impl Engine` bring the wings together.
 
-#![deny(clippy::float_arithmetic)]
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod collections;
 mod command;
