@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use merit_proto::{ServerTls, Transport};
 use rustls::pki_types::CertificateDer;
@@ -209,7 +210,20 @@ impl Broker {
     }
 
     /// Serves until `stop`, then finishes what runs, for at most `drain`.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static, drain: Duration) -> std::io::Result<()> {
+    pub fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+        drain: Duration,
+    ) -> BoxFuture<'static, std::io::Result<()>> {
+        self.serve_until(Box::pin(stop), drain)
+    }
+
+    /// Boxed and not generic, so that what serves is compiled here, once and optimised, and not in each caller's crate.
+    fn serve_until(self, stop: BoxFuture<'static, ()>, drain: Duration) -> BoxFuture<'static, std::io::Result<()>> {
+        Box::pin(self.served(stop, drain))
+    }
+
+    async fn served(self, stop: BoxFuture<'static, ()>, drain: Duration) -> std::io::Result<()> {
         let (stopping, invocations) = (self.stopping, self.invocations);
         let stopped = stopping.clone();
         let stop = async move {
