@@ -7,29 +7,16 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
-use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
 
 use crate::capture::Capture;
 use crate::credit::{Credit, thread_cpu};
 use crate::job::{Execution, Failure, Job, Outcome, Usage};
 use crate::runtime::Runtime;
-
-/// The most random bytes of one host call, which no epoch interrupts: about 10 ms.
-const RANDOM_BYTES: u64 = 1 << 20;
-
-/// The most streams and timers the host holds for a guest at a time; `poll_oneoff` makes one for each
-/// subscription.
-const RESOURCES: usize = 1024;
-
-/// The most bytes the host copies in one host call, which no epoch interrupts; a larger read or write
-/// is refused as ENOMEM.
-const HOST_CALL_BYTES: usize = 64 << 20;
+use crate::wasi::{Exit, Wasi};
 
 /// The store's data: what the engine asks for while the guest runs.
 pub(crate) struct Guest {
-    wasi: WasiP1Ctx,
+    wasi: Wasi,
     memory: MemoryCap,
     credit: Credit,
     deadline: Instant,
@@ -39,7 +26,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+    pub(crate) fn wasi(&mut self) -> &mut Wasi {
         &mut self.wasi
     }
 }
@@ -126,23 +113,13 @@ pub(crate) fn run(
     (execution, guest.credit)
 }
 
-fn wasi(job: &Job, output: &Capture, log: &Capture) -> WasiP1Ctx {
-    let mut wasi = WasiCtxBuilder::new()
-        .stdin(MemoryInputPipe::new(Bytes::clone(&job.payload)))
-        .stdout(output.clone())
-        .stderr(log.clone())
-        .envs(&job.environment)
-        .args(&job.arguments)
-        .max_random_size(RANDOM_BYTES)
-        .allow_blocking_current_thread(false) // Else a sleep could not be stopped.
-        .build_p1();
-    wasi.ctx().table.set_max_capacity(RESOURCES);
-    wasi
+fn wasi(job: &Job, output: &Capture, log: &Capture) -> Wasi {
+    let (payload, arguments) = (Bytes::clone(&job.payload), job.arguments.clone());
+    Wasi::new(payload, output.clone(), log.clone(), arguments, &job.environment)
 }
 
 fn store(runtime: &Runtime, guest: Guest) -> Store<Guest> {
     let mut store = Store::new(&runtime.engine, guest);
-    store.set_hostcall_fuel(HOST_CALL_BYTES);
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(at_tick);
@@ -205,7 +182,7 @@ fn outcome(end: End, guest: &Guest, overflowed: bool) -> Result<Outcome, Failure
         End::NotStarted(error) => (error, false),
         End::Stopped(error) => (error, true),
     };
-    let exit = error.downcast_ref::<I32Exit>().map(|exit| exit.0);
+    let exit = error.downcast_ref::<Exit>().map(|exit| exit.0);
     let trapped = error.downcast_ref::<Trap>().is_some();
     Ok(match (exit, &guest.stopped) {
         (Some(0), _) => Outcome::Ok,

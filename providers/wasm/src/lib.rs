@@ -15,10 +15,10 @@ mod credit;
 mod guest;
 mod host;
 mod job;
-mod linker;
 mod modules;
 mod runtime;
 mod ticker;
+mod wasi;
 
 pub use host::{Busy, Host, HostError, HostSettings, Seat};
 pub use job::{Execution, Failure, Job, Outcome, Usage};
