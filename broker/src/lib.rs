@@ -3,31 +3,25 @@
 //! Never imports the exchange and knows no prices: it authenticates, asks for a lease, dispatches, settles, and on a
 //! failure asks again with that provider left out.
 
-mod access_log;
-pub mod addresses;
-mod auth;
-mod brokerage;
-mod connections;
-mod dispatch;
+mod caller;
 mod doors;
+mod edge;
 mod error;
 mod exchange;
-mod extract;
-mod invoke;
+mod invocation;
 mod json;
 mod metrics;
 mod openapi;
 mod page;
-mod payload;
-mod preferences;
+mod provider;
+mod quota;
 mod routes;
-mod serve;
-mod shares;
-mod upstream;
+mod server;
 
 pub use json::{Decimal, decimal};
 pub use page::Page;
-pub use serve::{Access, Broker, Settings, StartError};
+pub use provider::addresses;
+pub use server::{Access, Broker, Settings, StartError};
 
 /// The largest payload that the native door takes, and the largest answer: 6 MB, as Lambda's.
 pub const PAYLOAD_MAX_BYTES: usize = 6 << 20;

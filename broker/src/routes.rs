@@ -10,14 +10,14 @@ use axum::routing::any;
 use axum::{Json, Router};
 use http::StatusCode;
 
-use crate::auth::Operator;
-use crate::doors::{
-    Shape, accounts, functions, invocations, keys, lambda, leases, market_terms, markets, native, openfaas, providers,
-    statements, stream, tape,
+use crate::caller::Operator;
+use crate::doors::api::{
+    accounts, functions, invocations, keys, leases, market_terms, markets, providers, statements, stream, tape,
 };
+use crate::doors::{Shape, lambda, native, openfaas};
 use crate::error::ApiError;
 use crate::openapi::{Routes, calls, market, operator, registry};
-use crate::serve::State;
+use crate::server::State;
 
 /// All that the broker serves.
 pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {

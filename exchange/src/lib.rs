@@ -2,45 +2,61 @@
 //!
 //! Never imports the broker or an agent, never forwards an invocation, never reads a payload. Decisions are the
 //! engine's; here they are ordered, made durable, published and answered.
+//!
+//! Imports go down:
+//!
+//! ```text
+//! open                          a directory becomes a running exchange
+//! serve                         the listener, TLS, drain
+//! services                      one file a gRPC service
+//! access                        callers and the methods that admit them
+//! exchange, projections         the running parts
+//! restore, archive, history     from files: a start, rows by time, past states
+//! books, sessions, keys         followers of the durable events; master key
+//! snapshot                      the whole state in a file
+//! replay, sequencer             commands applied again; commands applied now
+//! codec, messages               commands as records; values as messages
+//! modules, causes, clock
+//! ```
 
 mod access;
 mod archive;
 mod books;
-mod brokers;
+mod causes;
 mod clock;
 mod codec;
+mod exchange;
 pub mod history;
-mod identity;
-mod incoming;
-mod intake;
-pub mod journal;
-mod key_changes;
 mod keys;
+mod messages;
 mod modules;
 mod open;
-#[cfg(test)]
-mod recorded;
+mod projections;
 mod replay;
 mod restore;
-mod rules;
 mod sequencer;
 mod serve;
 mod services;
 mod sessions;
 pub mod snapshot;
-pub mod storage;
-mod uploads;
+
 #[cfg(test)]
+#[path = "../tests/unit/recorded.rs"]
+mod recorded;
+#[cfg(test)]
+#[path = "../tests/unit/world.rs"]
 mod world;
 
 pub use codec::{CodecError, decode};
+pub use exchange::{Durability, Exchange, Settings};
 pub use history::{Replayed, replay};
-pub use intake::{Collected, Encoded, Happened, Intake};
 pub use keys::{KeyError, MasterKey, MasterKeyError};
 pub use modules::{MODULE_MAX_BYTES, ModuleError};
-pub use open::{Durability, Exchange, OpenError, Settings};
+pub use open::OpenError;
 pub use replay::ReplayError;
+pub use replay::rules::UnknownRules;
 pub use restore::{RestoreError, Restored, restore};
-pub use rules::UnknownRules;
-pub use sequencer::{Durable, Progress, Projection, Sequencer, SubmitError, Submitted};
+pub use sequencer::{
+    Collected, Durable, Encoded, Happened, Intake, Progress, Projection, Sequencer, SubmitError, Submitted,
+};
 pub use serve::ServeError;

@@ -1,25 +1,26 @@
-//! Restoring: the newest good snapshot, and the journal since, give the state and the projections what they miss.
+//! Restoring: the newest good snapshot and the journal after it give the state, and give the projections their events.
 //!
-//! Owns where a replay begins, and the refusals of a directory that cannot be gone on from. Nothing of the journal is
+//! Owns the beginning of the replay, and the refusals of a directory that cannot be continued. The journal is not
 //! changed before the whole of it has been read and found sound.
 
 use merit_engine::Engine;
 
-use crate::intake::Happened;
-use crate::journal::{self, Journal, Recovery, Sound};
+use crate::replay::rules::{self, UnknownRules};
 use crate::replay::{self, ReplayError};
-use crate::rules::{self, UnknownRules};
+use crate::sequencer::Happened;
 use crate::sequencer::Projection;
 use crate::snapshot::{self, Damage, LoadError, Loaded, Made};
-use crate::storage::{LockError, Storage};
+use merit_journal::storage::{LockError, Storage};
+use merit_journal::{self as journal, Journal, Recovery, Sound};
 
-/// Commands that are replayed before the projection sees them.
+/// Commands replayed before the projection sees them.
 const STRIDE: usize = 1024;
 
 #[cfg(test)]
+#[path = "../tests/unit/restore.rs"]
 mod tests;
 
-/// Why a directory cannot be gone on from. Nothing in it was changed.
+/// A directory that cannot be continued. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     #[error(transparent)]
@@ -49,19 +50,19 @@ pub enum RestoreError {
     OtherJournal { place: String, snapshot: u64 },
 }
 
-/// A directory that is ready to go on.
+/// A directory that is ready to be continued.
 pub struct Restored<S: Storage> {
     pub engine: Engine,
     pub journal: Journal<S>,
     pub recovery: Recovery,
-    /// Snapshots that are damaged and were set aside for an older one, or for the journal.
+    /// Damaged snapshots that were set aside for an older one, or for the journal.
     pub damaged: Vec<Damage>,
-    /// From which sequence on the journal was replayed.
+    /// The sequence after which the journal was replayed.
     pub replayed_after: u64,
     pub made: Made,
 }
 
-/// Takes a directory for this process and brings engine and projection to where its journal ends.
+/// Locks a directory for this process and brings engine and projection to the end of its journal.
 pub fn restore<S: Storage + Clone>(
     storage: S,
     settings: journal::Settings,
@@ -106,7 +107,7 @@ pub fn restore<S: Storage + Clone>(
     Ok(Restored { engine, journal, recovery, damaged, replayed_after, made })
 }
 
-/// The state from which a replay begins.
+/// The state at the beginning of a replay.
 struct Start {
     engine: Engine,
     snapshot_bytes: u64,
@@ -114,8 +115,8 @@ struct Start {
 }
 
 impl Start {
-    /// The newest good snapshot that the projections can go on from; else the beginning of the journal, if it is there;
-    /// else the oldest good snapshot, from which the state is whole and the projections are not.
+    /// Finds the newest good snapshot that the projections can go on from; else the beginning of the journal, if it is
+    /// there; else the oldest good snapshot, which gives a whole state and incomplete projections.
     fn find<S: Storage>(storage: &S, checkpoint: u64) -> Result<Start, RestoreError> {
         let segments = journal::segments(storage)?;
         let first = segments.first().map_or(1, |segment| segment.first_sequence);
@@ -158,7 +159,7 @@ impl Start {
     }
 }
 
-/// Loads a snapshot whose rules this binary knows: it could not read the state of others, nor go on from it.
+/// Loads a snapshot. Refuses one of rules that this binary does not know, without reading its state.
 fn load<S: Storage>(storage: &S, sequence: u64) -> Result<Loaded, RestoreError> {
     let rules = snapshot::header(storage, sequence)?.rules;
     rules::check(rules).map_err(|source| RestoreError::Rules { place: storage.to_string(), source })?;

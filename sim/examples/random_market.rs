@@ -8,8 +8,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use merit_engine::{Command, Engine, RULES};
-use merit_exchange::storage::Directory;
-use merit_exchange::{Collected, Happened, Intake, Projection, journal, restore};
+use merit_exchange::{Collected, Happened, Intake, Projection, restore};
+use merit_journal as journal;
+use merit_journal::storage::Directory;
 use merit_sim::crash_loop::Traffic;
 use merit_terms::Time;
 

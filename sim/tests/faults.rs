@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use merit_engine::{Command, Engine, Event, Reply};
-use merit_exchange::storage::{Storage, StorageFile};
 use merit_exchange::{Happened, Projection, Sequencer, restore};
+use merit_journal::storage::{Storage, StorageFile};
 use merit_sim::faults::{Disk, Rates};
 use merit_terms::Money;
 
@@ -153,7 +153,7 @@ async fn what_the_sequencer_acknowledged_is_there_after_the_disk_failed() {
         let mut acknowledged = BTreeSet::new();
         for life in 0..4 {
             let deposits = Arc::new(Deposits::default());
-            let settings = merit_exchange::journal::Settings { segment_bytes: 4096 };
+            let settings = merit_journal::Settings { segment_bytes: 4096 };
             let restored = restore(disk.clone(), settings, &*deposits).unwrap();
             assert!(acknowledged.is_subset(&deposits.0.lock().unwrap()), "seed {seed}, life {life}");
             let sequencer = Arc::new(Sequencer::start(restored.engine, restored.journal, deposits).unwrap());

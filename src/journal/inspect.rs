@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::bail;
 use merit_engine::Command;
 use merit_exchange::history::{self, Listed};
-use merit_exchange::journal::{self, Report, SegmentContents};
-use merit_exchange::storage::Directory;
+use merit_journal::storage::Directory;
+use merit_journal::{self as journal, Report, SegmentContents};
 use merit_terms::Time;
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
 //! `merit journal snapshot`: a snapshot of a directory that no process uses.
 
 use anyhow::bail;
-use merit_exchange::journal;
 use merit_exchange::snapshot;
-use merit_exchange::storage::{Directory, Storage};
+use merit_journal as journal;
+use merit_journal::storage::{Directory, Storage};
 
 use super::DataDir;
 

@@ -1,10 +1,10 @@
-//! Data directories that earlier builds wrote are read to the same state: `tests/fixtures/v1` and so on, made by `make.sh`
-//! there. One of a later release is refused.
+//! Data directories that are kept are read to the same state: `tests/fixtures/v3` and so on, made by `make.sh` there. A
+//! directory of another format or of unknown rules is refused.
 
 use std::path::{Path, PathBuf};
 
-use merit_exchange::journal::{self, Batch, Journal};
-use merit_exchange::storage::Directory;
+use merit_journal::storage::Directory;
+use merit_journal::{self as journal, Batch, Journal};
 use merit_proto::v1::{self, journal_record};
 use merit_terms::LeaseId;
 use prost::Message;
@@ -14,15 +14,15 @@ use crate::market::{Market, Shape};
 use crate::process::merit;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
-/// What a segment has reserved; a fixture holds the bytes in use.
+/// Reserved length of a segment, 64 MiB; a fixture holds the bytes in use.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// The fixtures that are there: `v1`, `v2` and so on.
+/// Lists the fixtures: `v3` and so on.
 fn fixtures() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path());
     let mut fixtures: Vec<PathBuf> = entries.filter(|path| path.join("expected.json").exists()).collect();
     fixtures.sort();
-    assert!(fixtures[0].ends_with("v1"));
+    assert!(fixtures[0].ends_with("v3"));
     fixtures
 }
 
@@ -30,7 +30,7 @@ fn expected(fixture: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(fixture.join("expected.json")).unwrap()).unwrap()
 }
 
-/// A copy of a fixture as it stood on the disk of its market.
+/// Copies a fixture as it stood on the disk of its market.
 fn unpacked(fixture: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -49,7 +49,7 @@ fn unpacked(fixture: &Path) -> tempfile::TempDir {
     dir
 }
 
-/// Whatever was answered then is answered now; there may be more of it.
+/// Checks that every expected value is found; there may be more.
 fn assert_within(path: &str, expected: &Value, found: &Value) {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
@@ -74,7 +74,7 @@ async fn verified(data: &Path) -> Value {
 }
 
 #[tokio::test]
-async fn directories_of_earlier_versions_replay_to_the_digest_they_were_written_with() {
+async fn kept_directories_replay_to_their_digest() {
     for fixture in fixtures() {
         let dir = unpacked(&fixture);
         let expected = expected(&fixture);
@@ -85,7 +85,7 @@ async fn directories_of_earlier_versions_replay_to_the_digest_they_were_written_
 }
 
 #[tokio::test]
-async fn a_market_goes_on_from_directories_of_earlier_versions() {
+async fn a_market_goes_on_from_kept_directories() {
     for fixture in fixtures() {
         println!("{}", fixture.display());
         let expected = expected(&fixture);
@@ -111,7 +111,7 @@ async fn a_market_goes_on_from_directories_of_earlier_versions() {
     }
 }
 
-/// Starts a market on a directory that is not for this release; what it says.
+/// Starts a market on a directory that is not for this release. Returns its words.
 async fn refusal(data: &Path) -> String {
     let up = ["up", "--no-demo", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir"];
     let started = tokio::time::timeout(crate::process::PATIENCE, merit().args(up).arg(data).output());
@@ -121,22 +121,51 @@ async fn refusal(data: &Path) -> String {
     said
 }
 
+/// Overwrites the format version of a file of which the header has this many bytes, its checksum the last four.
+fn set_format(file: &Path, version: u32, header_bytes: usize) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[8..12].copy_from_slice(&version.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..header_bytes - 4]);
+    bytes[header_bytes - 4..header_bytes].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(file, bytes).unwrap();
+}
+
 #[tokio::test]
-async fn a_journal_of_an_unknown_format_is_refused_with_the_way_out() {
+async fn a_journal_of_another_format_is_refused_with_the_way_out() {
+    for (version, way_out) in
+        [(2, "move it away to begin with an empty one"), (7, "start the merit release that wrote it")]
+    {
+        let dir = unpacked(&fixtures()[0]);
+        let data = dir.path().join("data");
+        for entry in std::fs::read_dir(&data).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            if name.starts_with("snapshot-") {
+                std::fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        set_format(&data.join("journal-0000000001.segment"), version, 32);
+        let said = refusal(&data).await;
+        let what = format!("has format {version}, and this merit reads format 3 alone");
+        for part in [&what, "Nothing was changed", way_out] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_from_before_the_first_release_is_refused() {
     let dir = unpacked(&fixtures()[0]);
     let data = dir.path().join("data");
-    let segment = data.join("journal-0000000001.segment");
-    let mut bytes = std::fs::read(&segment).unwrap();
-    bytes[8..12].copy_from_slice(&7_u32.to_le_bytes());
-    let checksum = crc32c::crc32c(&bytes[..28]);
-    bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
-    std::fs::write(&segment, bytes).unwrap();
+    for entry in std::fs::read_dir(&data).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        match name.split_once('-').map(|(kind, _)| kind) {
+            Some("journal") => set_format(&entry.path(), 1, 32),
+            Some("snapshot") => set_format(&entry.path(), 1, 64),
+            _ => {}
+        }
+    }
     let said = refusal(&data).await;
-    for part in [
-        "format version 7, and this merit reads version 1",
-        "Nothing was changed",
-        "start the merit release that wrote it",
-    ] {
+    for part in ["has format 1, and this merit reads format 3 alone", "move it away to begin with an empty one"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
 }
@@ -156,7 +185,8 @@ async fn a_directory_of_unknown_rules_is_refused_with_the_way_out() {
     journal.append(&mut batch).unwrap();
     drop(journal);
     let said = refusal(&data).await;
-    for part in ["rules 99 of the market", "this merit knows 1 and 2", "start the merit release that wrote it"] {
+    let known = format!("this merit knows {} alone", merit_engine::RULES);
+    for part in ["rules 99 of the market", &known, "start the merit release that wrote it"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
 }

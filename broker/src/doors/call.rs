@@ -17,15 +17,15 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::headers;
-use crate::auth::{Caller, Received};
+use crate::caller::{Caller, Received};
 use crate::error::ApiError;
-use crate::invoke::{Answered, Invocation, Paid, Part, Receipt, Rest, WhenGone, deadline};
+use crate::invocation::run::{Answered, Invocation, Paid, Part, Receipt, Rest, WhenGone, deadline};
 use crate::json::decimal;
 use crate::metrics::Door;
-use crate::payload::{Payload, Room};
-use crate::preferences::Preferences;
-use crate::serve::State as Broker;
-use crate::upstream::{Call, PassedThrough, Wanted};
+use crate::provider::payload::{Payload, Room};
+use crate::invocation::preferences::Preferences;
+use crate::server::State as Broker;
+use crate::provider::attempt::{Call, PassedThrough, Wanted};
 
 /// What a door asks, beside the request itself.
 pub(super) struct Ask {
@@ -285,6 +285,6 @@ pub(super) async fn pass_admitted(
 ) -> Result<Response, ApiError> {
     let reading = Payload::read(body, ask.payload_max_bytes, Room::new(&broker.buffers, parts));
     let payload = admitted.in_time(reading).await?;
-    let answered = crate::invoke::invoke(broker, invocation(admitted, caller, ask, parts, payload)).await?;
+    let answered = crate::invocation::run::invoke(broker, invocation(admitted, caller, ask, parts, payload)).await?;
     Ok(respond(answered, &parts.headers))
 }

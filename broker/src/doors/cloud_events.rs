@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use crate::PAYLOAD_MAX_BYTES;
 use crate::error::ApiError;
 use crate::metrics::Door;
-use crate::payload::{Payload, Room};
-use crate::shares::{Holder, Shares};
+use crate::provider::payload::{Payload, Room};
+use crate::quota::shares::{Holder, Shares};
 
 const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
 /// What a header's value may not have of an attribute (section 3.1.3.2).

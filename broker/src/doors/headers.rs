@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use merit_adapters::forwarded_request_headers;
 
-use crate::auth::Consumed;
+use crate::caller::Consumed;
 
 /// Beside `x-forwarded-*`: what asks Merit, or claims where the call came from.
 const FOR_MERIT: [HeaderName; 9] = [

@@ -1,23 +1,13 @@
 //! The front doors: each translates to and from one internal call; nothing behind a door knows it.
 
-pub(crate) mod accounts;
+pub(crate) mod api;
 mod call;
 mod cloud_events;
-pub(crate) mod functions;
 mod headers;
-pub(crate) mod invocations;
-pub(crate) mod keys;
 pub(crate) mod lambda;
-pub(crate) mod leases;
-pub(crate) mod market_terms;
-pub(crate) mod markets;
 pub(crate) mod native;
 pub(crate) mod openfaas;
-pub(crate) mod providers;
-mod span;
-pub(crate) mod statements;
-pub(crate) mod stream;
-pub(crate) mod tape;
+pub(crate) mod request;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -26,7 +16,7 @@ use merit_terms::{MarketName, Name};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::exchange::answer;
+use crate::exchange::clients::answer;
 
 /// How a door tells its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

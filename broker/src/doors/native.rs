@@ -11,13 +11,13 @@ use serde::Deserialize;
 
 use super::call::{Ask, admit, pass, pass_admitted};
 use super::{cloud_events, target};
-use crate::auth::Caller;
+use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::extract::{Called, Path, Query};
-use crate::invoke::WhenGone;
+use crate::doors::request::{Called, Path, Query};
+use crate::invocation::run::WhenGone;
 use crate::metrics::Door;
-use crate::serve::State as Broker;
-use crate::upstream::{PassedThrough, Wanted};
+use crate::server::State as Broker;
+use crate::provider::attempt::{PassedThrough, Wanted};
 use crate::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
 
 #[derive(Deserialize)]

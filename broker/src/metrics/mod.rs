@@ -17,7 +17,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::dispatch::{End, Finished};
+use crate::invocation::dispatch::{End, Finished};
 
 use http::Http;
 pub(crate) use http::measure;

@@ -26,7 +26,7 @@ use utoipa::openapi::{HttpMethod, InfoBuilder, License, OpenApiBuilder, PathItem
 
 pub(crate) use operation::Operation;
 
-use crate::serve::State;
+use crate::server::State;
 
 /// Routes with their words.
 #[derive(Default)]

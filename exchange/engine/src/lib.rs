@@ -9,57 +9,39 @@
 
 #![deny(clippy::float_arithmetic)]
 
-mod bids;
-mod bits;
-mod book;
-mod brokers;
-mod classes;
+mod collections;
 mod command;
-mod digest;
-mod due;
-mod durations;
-mod estimate;
+mod demand;
+mod dues;
 mod event;
-mod health;
-mod holds;
-mod index;
-mod keys;
-mod ladders;
+mod execute;
 mod leases;
-mod ledger;
+mod market;
 mod matching;
-mod open;
-mod operator;
-mod plain;
-mod quotas;
-mod ranks;
-mod registry;
-mod saved;
-mod search;
-mod sessions;
-mod settling;
-mod speeds;
-mod views;
+mod money;
+mod prediction;
+mod state;
+mod supply;
 
-use merit_terms::{AccountId, ProviderId, Refusal, Time};
+use merit_terms::{ProviderId, Refusal, Time};
 
-pub use bids::EXAMINED_MAX;
 pub use command::{
     AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, BrokerSession, Code, Command, Correction,
     CorrectionKind, Deferred, Forgotten, FunctionSettings, Grant, LeaseTerms, Logon, MarketState, MarketTerms, NotSent,
     ProviderKind, ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle, Settlement,
 };
-pub use due::EXPIRIES_MAX;
+pub use demand::EXAMINED_MAX;
+pub use dues::EXPIRIES_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
-pub use keys::Key;
-pub use ledger::{Account, FEES, LOSSES_NAME, OUTSIDE};
+pub use market::keys::Key;
+pub use market::{Canary, Function, LIVE, Market, Provider, Revision, WEIGHT_MAX};
 pub use matching::{Candidate, MeritOrder, Refused};
-pub use plain::PlainBook;
-pub use registry::{Canary, Function, LIVE, Market, Provider, Revision, WEIGHT_MAX};
-pub use views::{HealthView, PoolView, QuotaView, SpendingOf};
+pub use money::{Account, FEES, LOSSES, OUTSIDE};
+pub use state::views::{HealthView, PoolView, QuotaView, SpendingOf};
+pub use supply::plain_book::PlainBook;
 
-/// The newest rules that this engine has; it has those before, too.
-pub const RULES: u32 = 2;
+/// Number of the rules of the market that this engine has.
+pub const RULES: u32 = 1;
 
 /// The whole state of the exchange.
 #[derive(Clone, Debug)]
@@ -70,18 +52,16 @@ pub struct Engine {
     /// The number of commands applied that changed something.
     sequence: u64,
     last_at: Time,
-    calendar: ledger::Calendar,
+    calendar: money::Calendar,
     fee_basis_points: u32,
-    /// What pays the sellers of forgotten leases, from rules 2 on.
-    losses: AccountId,
-    ledger: ledger::Ledger,
-    registry: registry::Registry,
-    shelf: book::Shelf,
-    leases: open::Leases,
-    bids: bids::Bids,
-    brokers: brokers::Brokers,
-    keys: keys::Keys,
-    dues: due::Dues,
+    ledger: money::Ledger,
+    registry: market::Registry,
+    shelf: supply::Shelf,
+    leases: leases::open::Leases,
+    bids: demand::Bids,
+    brokers: demand::brokers::Brokers,
+    keys: market::keys::Keys,
+    dues: dues::Dues,
 }
 
 /// What became of a command.
@@ -102,24 +82,23 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An empty market: only the system accounts, and the first rules.
+    /// An empty market: only the exchange's own accounts.
     pub fn new() -> Engine {
         Engine {
             run: 0,
-            rules: 1,
+            rules: RULES,
             sequence: 0,
             last_at: Time::default(),
-            calendar: ledger::Calendar::default(),
+            calendar: money::Calendar::default(),
             fee_basis_points: 0,
-            losses: FEES,
-            ledger: ledger::Ledger::new(),
-            registry: registry::Registry::default(),
-            shelf: book::Shelf::default(),
-            leases: open::Leases::default(),
-            bids: bids::Bids::default(),
-            brokers: brokers::Brokers::default(),
-            keys: keys::Keys::default(),
-            dues: due::Dues::new(),
+            ledger: money::Ledger::new(),
+            registry: market::Registry::default(),
+            shelf: supply::Shelf::default(),
+            leases: leases::open::Leases::default(),
+            bids: demand::Bids::default(),
+            brokers: demand::brokers::Brokers::default(),
+            keys: market::keys::Keys::default(),
+            dues: dues::Dues::new(),
         }
     }
 
@@ -158,10 +137,10 @@ impl Engine {
         match command {
             Command::Start { run } => self.start(*run, sequence, events),
             Command::Tick => Ok(Reply::Done),
-            Command::ActivateRules { version } => self.activate_rules(*version, events),
+            Command::ActivateRules { version } => self.activate_rules(*version),
             Command::CreateMarket { name } => {
                 let market = self.registry.create_market(name)?;
-                self.shelf.markets.push(index::Index::default());
+                self.shelf.markets.push(supply::index::Index::default());
                 events.push(Event::MarketCreated { market, name: name.clone() });
                 Ok(Reply::Market(market))
             }
@@ -186,7 +165,7 @@ impl Engine {
             Command::RegisterProvider(command) => {
                 self.ledger.get(command.account)?;
                 let provider = self.registry.register_provider(command)?;
-                self.shelf.sellers.push(book::Seller::default());
+                self.shelf.sellers.push(supply::Seller::default());
                 events.push(Event::ProviderRegistered { provider, name: command.name.clone() });
                 Ok(Reply::Provider(provider))
             }
@@ -252,7 +231,7 @@ impl Engine {
     /// A new run: the streams of the former one are gone, and every offer with its session.
     fn start(&mut self, run: u32, sequence: u64, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
         if run <= self.run {
-            return Err(registry::invalid("run", format!("{run} is not above the last run, {}", self.run)));
+            return Err(market::invalid("run", format!("{run} is not above the last run, {}", self.run)));
         }
         self.run = run;
         self.leases.runs.push((run, sequence));
@@ -265,25 +244,20 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    fn activate_rules(&mut self, version: u32, events: &mut Vec<Event>) -> Result<Reply, Refusal> {
+    fn activate_rules(&mut self, version: u32) -> Result<Reply, Refusal> {
         if version > RULES {
             return Err(Refusal::UnknownRules { version });
         }
         if version <= self.rules {
-            return Err(registry::invalid("version", format!("rules {} hold already", self.rules)));
+            return Err(market::invalid("version", format!("rules {} hold already", self.rules)));
         }
         self.rules = version;
-        let (losses, opened) = self.ledger.open_losses();
-        self.losses = losses;
-        if opened {
-            events.push(Event::AccountOpened { account: losses, name: LOSSES_NAME.to_owned() });
-        }
         Ok(Reply::Done)
     }
 
     fn set_fee(&mut self, basis_points: u32) -> Result<Reply, Refusal> {
         if basis_points > 10_000 {
-            return Err(registry::invalid("fee", format!("{basis_points} basis points; at most 10000")));
+            return Err(market::invalid("fee", format!("{basis_points} basis points; at most 10000")));
         }
         self.fee_basis_points = basis_points;
         Ok(Reply::Done)

@@ -1,7 +1,7 @@
-//! What passes between the journal's thread, the thread that keeps the archive, and those who ask for it.
+//! The feed between the journal's thread, the archive's thread, and its readers.
 //!
-//! A queue of durable commands that never makes the journal wait: it holds the newest, and when it is full the oldest
-//! go. Whoever finds that he missed some reads them in the journal, where they are.
+//! A bounded queue of durable commands that never makes the journal wait: when it is full the oldest go. The keeper
+//! reads missing commands from the journal.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use redb::Database;
 use tokio::sync::watch;
 
-use crate::intake::Happened;
+use crate::sequencer::Happened;
 
-/// Commands that may wait: some 60 MB.
+/// Queue length in commands: some 60 MB.
 pub(super) const QUEUE_MAX: usize = 1 << 16;
-/// Under load the keeper is woken for this many, so that it works in long strides.
+/// Queue length in commands at which the keeper is woken, so that it works in long strides under load.
 const STRIDE: usize = 1 << 13;
-/// How long a question waits for the archive to be as far as the market was when it was asked.
+/// Timeout of a query that waits for the archive to catch up with the market, 5 s.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why the archive cannot be read.
+/// An archive that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArchiveError {
     #[error("the archive is at sequence {at} of {of}, and catching up with the journal; ask again shortly")]
@@ -44,28 +44,28 @@ struct Queue {
     happened: VecDeque<Happened>,
     /// The sequence of the last durable command.
     received: u64,
-    /// Somebody waits to read.
+    /// A reader waits.
     asked: bool,
     closing: bool,
-    /// Nobody takes anything any more.
+    /// The keeper has ended.
     over: bool,
 }
 
-/// What can be read.
+/// The readable state of the archive.
 #[derive(Clone, Default)]
 struct Shown {
     sequence: u64,
-    /// None until it is open, and once it is not.
+    /// None before it is open and after its end.
     database: Option<Arc<Database>>,
     failed: Option<String>,
 }
 
-/// What the keeper has to do.
+/// The next work of the keeper.
 #[derive(Default)]
 pub(super) struct Work {
     /// Durable commands, in order, without a gap among them.
     pub(super) happened: VecDeque<Happened>,
-    /// Somebody waits to read.
+    /// A reader waits.
     pub(super) asked: bool,
     pub(super) closing: bool,
 }
@@ -103,7 +103,7 @@ impl Feed {
         }
     }
 
-    /// Everything that waits, as soon as somebody asks, much waits, or `until` has come.
+    /// Waits until a reader asks, much is queued, or `until` has come. Returns everything queued.
     pub(super) fn next(&self, until: Instant) -> Work {
         let mut queue = self.lock();
         while !queue.asked && !queue.closing && queue.happened.len() < STRIDE {
@@ -117,20 +117,20 @@ impl Feed {
         Work { happened: std::mem::take(&mut queue.happened), asked, closing: queue.closing }
     }
 
-    /// The keeper ends once it has written everything that waits.
+    /// Asks the keeper to write everything queued and to end.
     pub(super) fn close(&self) {
         self.lock().closing = true;
         self.work.notify_one();
     }
 
-    /// From now on `database` can be read, as far as `sequence`.
+    /// Shows `database` to readers, as far as `sequence`.
     pub(super) fn show(&self, sequence: u64, database: &Arc<Database>) {
         self.shown.send_modify(|shown| {
             (shown.sequence, shown.database) = (sequence, Some(database.clone()));
         });
     }
 
-    /// The keeper has ended, by a failure if there is a reason; what comes is not kept.
+    /// Ends the feed, with a reason after a failure. Later commands are dropped.
     pub(super) fn end(&self, failed: Option<String>) {
         let mut queue = self.lock();
         queue.over = true;
@@ -140,7 +140,7 @@ impl Feed {
         self.shown.send_replace(Shown { failed, ..Shown::default() });
     }
 
-    /// Up to where everything survives a crash.
+    /// Returns the sequence up to which everything survives a crash.
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
@@ -149,7 +149,8 @@ impl Feed {
         self.durable.store(sequence, Ordering::Release);
     }
 
-    /// The database once it holds everything that was durable when this was called. Waits for it, not for long.
+    /// Waits until the database holds everything that was durable at the time of the call, within a timeout. Returns
+    /// it.
     pub(super) async fn caught_up(&self) -> Result<Arc<Database>, ArchiveError> {
         let of = {
             let mut queue = self.lock();

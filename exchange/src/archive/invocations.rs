@@ -1,4 +1,4 @@
-//! Invocation records: what became of each call, attempt by attempt.
+//! Invocation records: each call, attempt by attempt, with its outcome.
 //!
 //! A record begins with the first match, or with the bid if it rests, and is written again as its attempts go on.
 
@@ -12,30 +12,30 @@ use prost::Message;
 use redb::{Error, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use super::log::Keep;
-use super::store::{Rows, read_row};
+use super::rows::{Rows, read_row};
 
-/// Run, sequence.
-type Key = (u32, u64);
+/// Run and sequence of an invocation's first lease.
+type InvocationKey = (u32, u64);
 
-/// Half a gigabyte of records; a month is how long one looks back at a single call.
+/// Retention of records: a month, to look back at a single call, and half a gigabyte.
 const KEEP: Keep = Keep { days: 30, rows: 1_000_000 };
 
-/// Records that one pass of retention removes, so that a commit stays short.
+/// Records removed in one pass of retention at most, so that a commit stays short.
 const REMOVED_MAX: usize = 100_000;
 
-const INVOCATIONS: TableDefinition<Key, &[u8]> = TableDefinition::new("invocations");
+const INVOCATIONS: TableDefinition<InvocationKey, &[u8]> = TableDefinition::new("invocations");
 /// The invocation of each lease that has another id than it.
-const LATER_LEASES: TableDefinition<Key, Key> = TableDefinition::new("later_leases");
+const LATER_LEASES: TableDefinition<InvocationKey, InvocationKey> = TableDefinition::new("later_leases");
 
 #[derive(Default)]
 pub(super) struct Invocations {
-    pending: BTreeMap<Key, Vec<Change>>,
-    later: Vec<(Key, Key)>,
-    /// By lease: it may be of any invocation.
-    claims: Vec<(Key, Usage)>,
+    pending: BTreeMap<InvocationKey, Vec<Change>>,
+    later: Vec<(InvocationKey, InvocationKey)>,
+    /// Claims by lease, which may be of any invocation.
+    claims: Vec<(InvocationKey, Usage)>,
 }
 
-/// What became of an invocation.
+/// A change of an invocation.
 enum Change {
     Rested(Box<Resting>),
     BidGone(Time, BidEnding),
@@ -44,7 +44,7 @@ enum Change {
     Ended(Box<Lease>, Time, AttemptState),
 }
 
-fn key(id: LeaseId) -> Key {
+fn key(id: LeaseId) -> InvocationKey {
     (id.run, id.sequence)
 }
 
@@ -70,7 +70,7 @@ impl Rows for Invocations {
         1
     }
 
-    /// What goes on then is known from there on.
+    /// Begins records of the resting bids and open leases of that state.
     fn begin(&mut self, engine: &Engine) {
         for resting in engine.resting() {
             self.change(resting.id, Change::Rested(Box::new(resting.clone())));
@@ -132,7 +132,7 @@ impl Rows for Invocations {
         Ok(())
     }
 
-    /// Removes what is past its age, and the oldest where there are too many; never what still goes on.
+    /// Removes records past their age, and the oldest where there are too many; never one that is unfinished.
     fn retain(&self, transaction: &WriteTransaction, now: Time) -> Result<(), Error> {
         let mut invocations = transaction.open_table(INVOCATIONS)?;
         let mut later = transaction.open_table(LATER_LEASES)?;
@@ -216,7 +216,7 @@ fn apply(row: &mut v1::InvocationRow, change: Change) {
     }
 }
 
-/// The attempt of a lease, with what the lease says now; it is added if it is not there.
+/// Finds the attempt of a lease, or adds it, and updates it from the lease.
 fn attempt_mut<'a>(row: &'a mut v1::InvocationRow, lease: &Lease) -> &'a mut v1::AttemptRow {
     if row.attempts.is_empty() {
         row.account = lease.account.number();
@@ -285,13 +285,13 @@ fn state_of(how: Ending) -> AttemptState {
     }
 }
 
-/// Whether more may come of it: it rests or runs.
+/// Returns true for an unfinished invocation: it rests or runs.
 fn goes_on(row: &v1::InvocationRow) -> bool {
     row.attempts.iter().any(|attempt| attempt.state() == AttemptState::Running)
         || row.deferred.as_ref().is_some_and(|deferred| deferred.state() == DeferredState::Resting)
 }
 
-/// The record of an invocation, if it is kept.
+/// Reads the record of an invocation, if it is kept.
 pub(super) fn invocation(transaction: &ReadTransaction, id: LeaseId) -> Result<Option<v1::InvocationRow>, Error> {
     let table = transaction.open_table(INVOCATIONS)?;
     table.get(key(id))?.map(|row| read_row(row.value())).transpose()

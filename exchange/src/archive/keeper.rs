@@ -1,8 +1,9 @@
-//! The thread that keeps the archive: applies durable commands, commits, catches up by the journal, and forgets.
+//! The thread that keeps the archive: applies durable commands, commits, catches up from the journal, and applies the
+//! retention.
 //!
-//! It replays the journal for everything that it finds missing, at its start as in the middle: what a crash cut off,
-//! what a full queue dropped, and all of it for a file that is new, damaged, or not of this journal. What is in the
-//! journal's last batch may yet be cut as the end of an interrupted write; it can be read here, but is not made durable.
+//! It replays the journal for all missing commands, at its start as later: those that a crash cut off or a full queue
+//! dropped, and all of them for a file that is new, damaged, or of another journal. Commands of the journal's last
+//! batch may yet be cut as the end of an interrupted write; they can be read here, but are not made durable.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -14,26 +15,26 @@ use redb::{Durability, Error};
 
 use super::feed::{Feed, Work};
 use super::store::{Checkpoint, Store};
+use crate::causes::chain;
 use crate::codec;
 use crate::history::{self, HistoryError};
-use crate::journal::{self, ReadError};
 use crate::replay;
-use crate::sequencer::chain;
-use crate::storage::Directory;
+use merit_journal::storage::Directory;
+use merit_journal::{self as journal, ReadError};
 
 pub(super) const FILE: &str = "archive.redb";
-/// Where a file goes that cannot be used, in place of the one before.
+/// The name of an unusable file that was set aside; the one before it is replaced.
 pub(super) const SET_ASIDE: &str = "archive.redb.set-aside";
-/// How often it is made durable: a start reads at most so much again, and its syncs seldom meet those of the journal.
+/// Interval of durable commits, 5 s: a start replays at most that much again, and syncs seldom meet the journal's.
 const DURABLE_EVERY: Duration = Duration::from_secs(5);
-/// How often it looks for what is kept long enough.
+/// Interval of the retention, 60 s.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
-/// Rows that are collected before they are written: some 20 MB.
+/// Collected rows at which they are written: some 20 MB.
 const PENDING_MAX: usize = 50_000;
 
-/// Why the archive is no longer kept.
+/// A failure after which the archive is no longer kept.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum KeepError {
+pub(super) enum KeeperError {
     #[error("the file {path} could not be used")]
     Store { path: PathBuf, source: Box<Error> },
     #[error("the file {path} could not be set aside")]
@@ -46,7 +47,7 @@ pub(super) enum KeepError {
     Short { end: u64, until: u64 },
 }
 
-/// Why a file does not go on.
+/// A file that cannot be continued.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error("it is damaged, or no archive: {0}")]
@@ -62,7 +63,7 @@ enum Unusable {
 pub(super) struct Keeper {
     pub(super) feed: Arc<Feed>,
     pub(super) data_dir: PathBuf,
-    /// Where the journal ended when this process opened it.
+    /// The end of the journal when this process opened it.
     pub(super) opened_at: Checkpoint,
     /// The last sequence before the journal's last batch of this run.
     pub(super) before_last_batch: Box<dyn Fn() -> u64 + Send>,
@@ -80,7 +81,7 @@ impl Drop for EndOnPanic<'_> {
 }
 
 impl Keeper {
-    /// Keeps the archive until the feed closes or something fails. The market goes on without it.
+    /// Keeps the archive until the feed closes or a failure. The market goes on without it.
     pub(super) fn run(self) {
         let _on_panic = EndOnPanic(&self.feed);
         let failed = self.keep().err().map(|error| chain(&error));
@@ -90,7 +91,7 @@ impl Keeper {
         self.feed.end(failed);
     }
 
-    fn keep(&self) -> Result<(), KeepError> {
+    fn keep(&self) -> Result<(), KeeperError> {
         let mut store = self.open()?;
         self.feed.set_durable(store.applied().sequence);
         let mut durable_due = Instant::now();
@@ -121,17 +122,17 @@ impl Keeper {
         }
     }
 
-    /// Up to where the journal cannot be cut any more.
+    /// Returns the sequence up to which the journal cannot be cut any more.
     fn safe(&self) -> u64 {
         (self.before_last_batch)().max(self.opened_at.sequence)
     }
 
-    fn commit(&self, store: &mut Store, durability: Durability) -> Result<(), KeepError> {
+    fn commit(&self, store: &mut Store, durability: Durability) -> Result<(), KeeperError> {
         store.commit(durability).map_err(|source| self.store_failed(source))
     }
 
-    /// Makes what is applied durable, unless the journal may yet lose some of it.
-    fn make_durable(&self, store: &mut Store) -> Result<(), KeepError> {
+    /// Makes the applied rows durable, unless the journal may yet lose some of them.
+    fn make_durable(&self, store: &mut Store) -> Result<(), KeeperError> {
         let applied = store.applied().sequence;
         if applied > self.feed.durable() && store.furthest().sequence <= self.safe() {
             self.commit(store, Durability::Immediate)?;
@@ -140,12 +141,12 @@ impl Keeper {
         Ok(())
     }
 
-    fn store_failed(&self, source: Error) -> KeepError {
-        KeepError::Store { path: self.data_dir.join(FILE), source: Box::new(source) }
+    fn store_failed(&self, source: Error) -> KeeperError {
+        KeeperError::Store { path: self.data_dir.join(FILE), source: Box::new(source) }
     }
 
-    /// Applies what was durable since, after what is missing before it.
-    fn take(&self, store: &mut Store, work: Work) -> Result<(), KeepError> {
+    /// Applies the queued commands, after those that are missing before them.
+    fn take(&self, store: &mut Store, work: Work) -> Result<(), KeeperError> {
         let missing = work.happened.front().map_or(self.opened_at.sequence, |first| first.sequence - 1);
         if store.applied().sequence < missing {
             self.catch_up(store, missing)?;
@@ -159,8 +160,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Replays the journal up to `until`, all of which is durable, on an engine of its own.
-    fn catch_up(&self, store: &mut Store, until: u64) -> Result<(), KeepError> {
+    /// Replays the journal up to `until`, which is durable, on an engine of its own.
+    fn catch_up(&self, store: &mut Store, until: u64) -> Result<(), KeeperError> {
         let (from, storage) = (store.applied().sequence, Directory::existing(&self.data_dir));
         let mut engine = history::nearest(&storage, from)?;
         tracing::info!(from, until, replay_from = engine.sequence(), "the archive catches up with the journal");
@@ -179,13 +180,13 @@ impl Keeper {
             Ok(())
         })?;
         match engine.sequence() {
-            end if end < until => Err(KeepError::Short { end, until }),
+            end if end < until => Err(KeeperError::Short { end, until }),
             _ => Ok(()),
         }
     }
 
-    /// The file as it goes on with this journal; one that cannot is set aside, and an empty one begun.
-    fn open(&self) -> Result<Store, KeepError> {
+    /// Opens the file, if it goes on with this journal; else sets it aside and begins an empty one.
+    fn open(&self) -> Result<Store, KeeperError> {
         match Store::open(&self.data_dir.join(FILE)) {
             Ok(store) => match self.unusable(&store)? {
                 None => Ok(store),
@@ -196,8 +197,8 @@ impl Keeper {
         }
     }
 
-    /// An empty file in place of one that cannot be used.
-    fn anew(&self, unusable: &Unusable) -> Result<Store, KeepError> {
+    /// Sets an unusable file aside. Returns an empty one in its place.
+    fn anew(&self, unusable: &Unusable) -> Result<Store, KeeperError> {
         let path = self.data_dir.join(FILE);
         tracing::warn!(
             "the archive {} cannot be used: {unusable}. It is set aside as {SET_ASIDE} and made anew, as far back as \
@@ -205,12 +206,12 @@ impl Keeper {
             path.display()
         );
         let aside = self.data_dir.join(SET_ASIDE);
-        std::fs::rename(&path, aside).map_err(|source| KeepError::SetAside { path: path.clone(), source })?;
+        std::fs::rename(&path, aside).map_err(|source| KeeperError::SetAside { path: path.clone(), source })?;
         Store::open(&path).map_err(|source| self.store_failed(source))
     }
 
-    /// Why the rows of a store are not of this journal, if they are not.
-    fn unusable(&self, store: &Store) -> Result<Option<Unusable>, KeepError> {
+    /// Compares a store with the journal. Returns the reason if its rows are not of this journal.
+    fn unusable(&self, store: &Store) -> Result<Option<Unusable>, KeeperError> {
         let Checkpoint { sequence, at } = store.furthest();
         if sequence > self.opened_at.sequence {
             return Ok(Some(Unusable::Ahead { archive: sequence, journal: self.opened_at.sequence }));
@@ -219,8 +220,8 @@ impl Keeper {
         Ok(foreign.then_some(Unusable::Foreign(sequence)))
     }
 
-    /// When the command at `sequence` was applied; none if the journal no longer has it.
-    fn time_of(&self, sequence: u64) -> Result<Option<Time>, KeepError> {
+    /// Returns the time of the command at `sequence`; none if the journal no longer has it.
+    fn time_of(&self, sequence: u64) -> Result<Option<Time>, KeeperError> {
         let mut found = None;
         journal::read_span(&Directory::existing(&self.data_dir), sequence - 1, sequence, |at, record| {
             if at == sequence {
@@ -232,7 +233,7 @@ impl Keeper {
     }
 }
 
-/// Whether an error says that the file is not as it was written, or was never an archive.
+/// Returns true for an error that means a changed file, or one that was never an archive.
 fn is_damage(error: &Error) -> bool {
     match error {
         Error::Io(error) => matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof),

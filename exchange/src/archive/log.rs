@@ -1,37 +1,37 @@
 //! Rows in order of sequence under an owner: the tape of a market, the statement of an account.
 //!
 //! A key is owner, sequence, and position within the sequence; time grows with the sequence, so a time is found by
-//! halving. Owns paging and retention; knows nothing of what the rows say.
+//! halving. Owns paging and retention; never decodes a row.
 
 use std::collections::BTreeMap;
 
 use merit_terms::Time;
 use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-/// Owner, sequence, position.
-type Key = (u32, u64, u32);
-/// When in microseconds, and the encoded row.
-type Value = (u64, &'static [u8]);
+/// Owner, sequence and position of a row.
+type LogKey = (u32, u64, u32);
+/// The time in microseconds, and the encoded row.
+type LogValue = (u64, &'static [u8]);
 
-/// Rows that one pass of retention removes for an owner, so that a commit stays short.
+/// Rows removed of an owner in one pass of retention at most, so that a commit stays short.
 const REMOVED_MAX: u64 = 100_000;
 
 /// One table of such rows.
 pub(super) struct Log {
-    rows: TableDefinition<'static, Key, Value>,
-    /// How many rows each owner has.
+    rows: TableDefinition<'static, LogKey, LogValue>,
+    /// The number of rows of each owner.
     lengths: TableDefinition<'static, u32, u64>,
-    pending: Vec<(Key, u64, Vec<u8>)>,
+    pending: Vec<(LogKey, u64, Vec<u8>)>,
 }
 
-/// Which rows are asked for; none: no bound.
+/// The rows that a query asks for. None is no bound.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
-    /// At this time or later.
+    /// The earliest time, inclusive.
     pub(crate) from: Option<Time>,
-    /// Before this time.
+    /// The latest time, exclusive.
     pub(crate) to: Option<Time>,
-    /// Of an earlier sequence.
+    /// The latest sequence, exclusive.
     pub(crate) before: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Entry {
     pub(super) row: Vec<u8>,
 }
 
-/// How long rows are kept, and how many in all.
+/// The retention of rows: their age in days, and their number in all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keep {
     pub(super) days: u64,
@@ -51,7 +51,7 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    /// What is older than this goes.
+    /// Returns the time before which rows are removed.
     pub(super) fn horizon(self, now: Time) -> Time {
         const DAY_US: u64 = 86_400_000_000;
         Time::from_micros(now.micros().saturating_sub(self.days.saturating_mul(DAY_US)))
@@ -63,7 +63,7 @@ impl Log {
         Log { rows: TableDefinition::new(rows), lengths: TableDefinition::new(lengths), pending: Vec::new() }
     }
 
-    /// Takes a row that [`Log::write`] will write.
+    /// Collects a row for [`Log::write`].
     pub(super) fn push(&mut self, owner: u32, sequence: u64, position: u32, at: Time, row: Vec<u8>) {
         self.pending.push(((owner, sequence, position), at.micros(), row));
     }
@@ -96,7 +96,7 @@ impl Log {
         Ok(())
     }
 
-    /// Removes what is past its age, and the oldest rows of the longest owners where there are too many in all.
+    /// Removes rows past their age, and the oldest rows of the owners with the most where there are too many in all.
     pub(super) fn retain(&self, transaction: &WriteTransaction, now: Time, keep: Keep) -> Result<(), Error> {
         let mut rows = transaction.open_table(self.rows)?;
         let mut lengths = transaction.open_table(self.lengths)?;
@@ -124,8 +124,8 @@ impl Log {
         Ok(())
     }
 
-    /// The latest rows of an owner within `span`, newest first: `limit` of them, and further ones of the same
-    /// sequence, so that the sequence of the last one is where the next page begins.
+    /// Reads the latest rows of an owner within `span`. Returns them newest first: `limit` rows, and further ones of
+    /// the same sequence, so that the next page begins before the sequence of the last one.
     pub(super) fn page(
         &self,
         transaction: &ReadTransaction,
@@ -158,8 +158,8 @@ impl Log {
     }
 }
 
-/// The first sequence of an owner whose rows are at `time` or later; [`u64::MAX`] if there is none.
-fn first_at(rows: &impl ReadableTable<Key, Value>, owner: u32, time: Time) -> Result<u64, Error> {
+/// Finds the first sequence of an owner at `time` or later. Returns [`u64::MAX`] if there is none.
+fn first_at(rows: &impl ReadableTable<LogKey, LogValue>, owner: u32, time: Time) -> Result<u64, Error> {
     let (mut low, mut high, mut found) = (0, u64::MAX, u64::MAX);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -178,7 +178,7 @@ fn first_at(rows: &impl ReadableTable<Key, Value>, owner: u32, time: Time) -> Re
     Ok(found)
 }
 
-/// The most rows that each owner may have so that there are at most `most` in all: whoever has fewer keeps all.
+/// Computes the number of rows that each owner may keep so that there are at most `most` in all.
 fn cap_for(mut lengths: Vec<u64>, most: u64) -> u64 {
     lengths.sort_unstable();
     let mut left = most;

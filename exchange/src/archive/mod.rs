@@ -2,20 +2,20 @@
 //!
 //! A projection of durable events into one file beside the journal (see [`store`]), kept by a thread of its own (see
 //! [`keeper`]) from a queue that never holds the journal up (see [`feed`]). It can always be made again from the
-//! journal as far as that reaches back, so it is never repaired: a file that cannot be used is set aside.
+//! journal as far as that reaches back, so it is never repaired: an unusable file is set aside.
 //!
-//! What was answered is found here right after: a question waits until everything is in that was durable when it came.
+//! A reader finds everything that was answered before its query: the query waits for the commands that were durable
+//! then.
 
 mod candles;
 mod feed;
 mod invocations;
 mod keeper;
 mod log;
+mod rows;
 mod statements;
 mod store;
 mod tape;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,8 +34,7 @@ pub(crate) use statements::Line;
 pub(crate) use store::Checkpoint;
 pub(crate) use tape::Trade;
 
-use crate::intake::Happened;
-use crate::sequencer::Progress;
+use crate::sequencer::{Happened, Progress};
 
 pub(crate) struct Archive {
     feed: Arc<Feed>,
@@ -43,12 +42,12 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// An archive that collects what it is given and waits to be started.
+    /// Makes an archive that queues commands until it is started.
     pub(crate) fn new() -> Archive {
         Archive { feed: Arc::new(Feed::new(feed::QUEUE_MAX)), keeper: Mutex::default() }
     }
 
-    /// Starts to keep it in a data directory whose journal was opened at this checkpoint and is locked by this process.
+    /// Starts the keeper in a data directory that this process has locked, with the end of its journal at the opening.
     pub(crate) fn start(&self, data_dir: &Path, progress: Arc<Progress>, opened_at: Checkpoint) -> std::io::Result<()> {
         let before_last_batch = Box::new(move || progress.before_last_batch().0);
         let data_dir = data_dir.to_owned();
@@ -66,12 +65,12 @@ impl Archive {
         self.feed.take(happened);
     }
 
-    /// The sequence up to which every projection is on disk, whatever happens: the journal is needed after it.
+    /// Returns the sequence up to which all rows survive any crash: the journal is needed after it.
     pub(crate) fn checkpoint(&self) -> u64 {
         self.feed.durable()
     }
 
-    /// Writes what was taken and cannot be cut from the journal, and lets go of the file.
+    /// Writes all rows that cannot be cut from the journal, and closes the file.
     pub(crate) fn close(&self) {
         self.feed.close();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -79,12 +78,12 @@ impl Archive {
         drop(keeper.map(JoinHandle::join));
     }
 
-    /// The latest trades of a market within `span`, newest first; those of one sequence are never parted.
+    /// Reads the latest trades of a market within `span`, newest first; those of one sequence are never parted.
     pub(crate) async fn trades(&self, market: MarketId, span: Span, limit: usize) -> Result<Vec<Trade>, ArchiveError> {
         self.read(move |transaction| tape::trades(transaction, market, span, limit)).await
     }
 
-    /// The latest candles of a market that begin in this stretch of time, oldest first.
+    /// Reads the latest candles of a market that begin in a stretch of time, oldest first.
     pub(crate) async fn candles(
         &self,
         market: MarketId,
@@ -95,12 +94,12 @@ impl Archive {
         self.read(move |transaction| candles::candles(transaction, market, interval, stretch, limit)).await
     }
 
-    /// The latest lines of an account within `span`, newest first; those of one sequence are never parted.
+    /// Reads the latest lines of an account within `span`, newest first; those of one sequence are never parted.
     pub(crate) async fn lines(&self, account: AccountId, span: Span, limit: usize) -> Result<Vec<Line>, ArchiveError> {
         self.read(move |transaction| statements::lines(transaction, account, span, limit)).await
     }
 
-    /// The record of an invocation, if it is kept.
+    /// Reads the record of an invocation, if it is kept.
     pub(crate) async fn invocation(&self, id: LeaseId) -> Result<Option<v1::InvocationRow>, ArchiveError> {
         self.read(move |transaction| invocations::invocation(transaction, id)).await
     }
@@ -123,3 +122,7 @@ impl Drop for Archive {
         self.close();
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/archive/mod.rs"]
+mod tests;

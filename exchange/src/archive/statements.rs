@@ -9,13 +9,13 @@ use prost::Message;
 use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::log::{Keep, Log, Span};
-use super::store::{Rows, read_row};
+use super::rows::{Rows, read_row};
 
-/// Somewhat more than a gigabyte of lines, and a year with a month to settle it.
+/// Retention of lines: a year with a month to settle it, and somewhat more than a gigabyte.
 const KEEP: Keep = Keep { days: 400, rows: 10_000_000 };
 
 pub(super) const LINES: Log = Log::new("lines", "lines_lengths");
-/// What each account has, in picodollars.
+/// The balance of each account in picodollars.
 pub(super) const BALANCES: TableDefinition<u32, i128> = TableDefinition::new("balances");
 
 pub(super) struct Statements {
@@ -24,14 +24,14 @@ pub(super) struct Statements {
     touched: BTreeSet<u32>,
 }
 
-/// What an account did in a move.
+/// The side of an account in a move.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Paid,
     Received,
 }
 
-/// One line as it is kept.
+/// One archived line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     pub(crate) sequence: u64,
@@ -46,20 +46,20 @@ impl Default for Statements {
 }
 
 impl Line {
-    /// Below 0 where the account paid, in picodollars.
+    /// Returns the amount in picodollars, below 0 where the account paid.
     pub(crate) fn amount(&self) -> i128 {
         let amount = i128::from(self.row.amount);
         if self.row.paid { -amount } else { amount }
     }
 
-    /// After this line, in picodollars.
+    /// Returns the balance after this line in picodollars.
     pub(crate) fn balance(&self) -> i128 {
         ((u128::from(self.row.balance_high) << 64) | u128::from(self.row.balance_low)) as i128
     }
 }
 
 impl Statements {
-    /// One side of a move: `account` paid `amount` to the other account, or received it.
+    /// Encodes one side of a move: `account` paid `amount` to the other account, or received it.
     fn line(&mut self, account: AccountId, side: Side, other: AccountId, amount: u64, why: &Why) -> Vec<u8> {
         let balance = self.balances.entry(account.number()).or_default();
         match side {
@@ -130,7 +130,7 @@ impl Rows for Statements {
     }
 
     fn apply(&mut self, sequence: u64, at: Time, events: &[Event]) {
-        // Both lines of a move may be on one account: somebody buys from himself.
+        // Both lines of a move may be on one account, which buys from itself.
         for (position, event) in (0..).step_by(2).zip(events) {
             if let Event::Moved { from, to, amount, why } = event {
                 let amount = amount.picodollars();
@@ -166,7 +166,7 @@ impl Rows for Statements {
     }
 }
 
-/// The latest lines of an account within `span`, newest first.
+/// Reads the latest lines of an account within `span`, newest first.
 pub(super) fn lines(
     transaction: &ReadTransaction,
     account: AccountId,

@@ -1,69 +1,37 @@
-//! The file of the archive: four projections in one redb database, each with its checkpoint.
+//! The file of the archive: four kinds of rows in one redb database, each with its checkpoint.
 //!
-//! Rows and checkpoint are written in one transaction, so that after any crash a projection stands exactly where its
-//! checkpoint says, and the journal's later commands are applied to it once. Events are collected in memory and written
-//! by [`Store::commit`]; what is read is what was written. Never reads the journal and never decides when to commit.
+//! Rows and checkpoint are written in one transaction, so that after any crash the rows stand exactly where their
+//! checkpoint says, and the journal's later commands are applied to them once. Events are collected in memory and
+//! written by [`Store::commit`]; readers see written rows alone. Never reads the journal and never decides when to
+//! commit.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use merit_engine::{Engine, Event};
 use merit_terms::Time;
-use prost::Message;
-use redb::{
-    Database, Durability, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
-};
+use redb::{Database, Durability, Error, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::candles::Candles;
 use super::invocations::Invocations;
+use super::rows::Rows;
 use super::statements::Statements;
 use super::tape::Tape;
 
-/// Pages kept in memory: the ends of the tables that are written, and what was asked for lately.
+/// Page cache in bytes, 32 MiB: the ends of the tables being written, and recent queries.
 const CACHE_BYTES: usize = 32 << 20;
 
-/// By projection: its version, and the sequence and time of the last command that its rows hold.
+/// For each kind of rows: its version, and the sequence and time of the last command in them.
 const CHECKPOINTS: TableDefinition<&str, (u32, u64, u64)> = TableDefinition::new("checkpoints");
 
-/// A projection: rows made of durable events.
-pub(super) trait Rows {
-    fn name(&self) -> &'static str;
-
-    /// Grows when the rows come to mean something else: then they are made anew.
-    fn version(&self) -> u32;
-
-    /// The archive begins after what `engine` has applied.
-    fn begin(&mut self, _engine: &Engine) {}
-
-    /// What it needs in memory of the rows that are there.
-    fn load(&mut self, _transaction: &ReadTransaction) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Collects what the command at `sequence` did.
-    fn apply(&mut self, sequence: u64, at: Time, events: &[Event]);
-
-    /// How many rows are collected.
-    fn pending(&self) -> usize;
-
-    /// Writes what is collected. Makes its tables if they are not there.
-    fn write(&mut self, transaction: &WriteTransaction) -> Result<(), Error>;
-
-    /// Removes what is kept long enough, as of `now`.
-    fn retain(&self, transaction: &WriteTransaction, now: Time) -> Result<(), Error>;
-
-    /// Removes everything.
-    fn clear(&mut self, transaction: &WriteTransaction) -> Result<(), Error>;
-}
-
-/// Up to where something is applied: a sequence, and when that was, which tells one journal from another.
+/// The last applied command: its sequence, and its time, which tells one journal from another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
     pub(crate) sequence: u64,
     pub(crate) at: Time,
 }
 
-/// A projection and how far it is.
+/// One kind of rows with its checkpoint.
 struct Kept {
     rows: Box<dyn Rows + Send>,
     applied: Checkpoint,
@@ -75,7 +43,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the file, or makes it, and checks every byte of it: a damaged one is an error, never read.
+    /// Opens or creates the file, and checks every byte of it: a damaged one is an error, never read.
     pub(super) fn open(path: &Path) -> Result<Store, Error> {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
@@ -92,7 +60,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes the tables, reads the checkpoints, and empties projections of another version.
+    /// Creates the tables, reads the checkpoints, and empties rows of another version.
     fn ready(&mut self) -> Result<(), Error> {
         let transaction = self.database.begin_write()?;
         {
@@ -117,29 +85,29 @@ impl Store {
         Ok(())
     }
 
-    /// For reading what is committed.
+    /// Returns the database, for reading committed rows.
     pub(super) fn database(&self) -> Arc<Database> {
         self.database.clone()
     }
 
-    /// Up to where all projections are applied, written or not.
+    /// Returns the checkpoint that all kinds of rows have reached, written or not.
     pub(super) fn applied(&self) -> Checkpoint {
         let all = self.projections.iter().map(|kept| kept.applied);
         all.min_by_key(|checkpoint| checkpoint.sequence).unwrap_or_default()
     }
 
-    /// Up to where the one is applied that is furthest.
+    /// Returns the furthest checkpoint of any kind of rows.
     pub(super) fn furthest(&self) -> Checkpoint {
         let all = self.projections.iter().map(|kept| kept.applied);
         all.max_by_key(|checkpoint| checkpoint.sequence).unwrap_or_default()
     }
 
-    /// Whether every projection that has rows has those of the commands up to `sequence`.
+    /// Returns true if every kind that has rows has those of the commands up to `sequence`.
     pub(super) fn reaches(&self, sequence: u64) -> bool {
         self.projections.iter().all(|kept| kept.applied.sequence == 0 || kept.applied.sequence >= sequence)
     }
 
-    /// An empty projection begins after what `engine` has applied.
+    /// Begins every empty kind of rows after the last command of `engine`.
     pub(super) fn begin(&mut self, engine: &Engine) {
         let begins = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
         for kept in self.projections.iter_mut().filter(|kept| kept.applied.sequence == 0) {
@@ -148,7 +116,7 @@ impl Store {
         }
     }
 
-    /// Takes the events of the command at `sequence` in, where they are not in yet.
+    /// Applies the events of the command at `sequence` to all rows that do not have them yet.
     pub(super) fn apply(&mut self, sequence: u64, at: Time, events: &[Event]) {
         for kept in self.projections.iter_mut().filter(|kept| kept.applied.sequence < sequence) {
             kept.rows.apply(sequence, at, events);
@@ -156,18 +124,18 @@ impl Store {
         }
     }
 
-    /// How many rows wait to be written.
+    /// Returns the number of rows that wait to be written.
     pub(super) fn pending(&self) -> usize {
         self.projections.iter().map(|kept| kept.rows.pending()).sum()
     }
 
-    /// Writes what is collected, with the checkpoints. With [`Durability::None`] it can be read from then on, and
-    /// survives a crash once a later commit does.
+    /// Writes the collected rows, with the checkpoints. With [`Durability::None`] they can be read from then on, and
+    /// survive a crash once a later commit does.
     pub(super) fn commit(&mut self, durability: Durability) -> Result<(), Error> {
         self.write(durability, |_, _, _| Ok(()))
     }
 
-    /// The same, and removes what is kept long enough.
+    /// Writes the collected rows, and removes those beyond their retention.
     pub(super) fn retain(&mut self, durability: Durability) -> Result<(), Error> {
         self.write(durability, |rows, transaction, now| rows.retain(transaction, now))
     }
@@ -190,9 +158,4 @@ impl Store {
         transaction.commit()?;
         Ok(())
     }
-}
-
-/// A row as it was encoded; another one means that the file is not as it was written.
-pub(super) fn read_row<T: Message + Default>(bytes: &[u8]) -> Result<T, Error> {
-    T::decode(bytes).map_err(|error| Error::Corrupted(format!("a row cannot be read: {error}")))
 }

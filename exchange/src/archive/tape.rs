@@ -7,16 +7,16 @@ use prost::Message;
 use redb::{Error, ReadTransaction, WriteTransaction};
 
 use super::log::{Keep, Log, Span};
-use super::store::{Rows, read_row};
+use super::rows::{Rows, read_row};
 
-/// Half a gigabyte of trades, and a quarter of a year to look back.
+/// Retention of trades: a quarter of a year, and half a gigabyte.
 const KEEP: Keep = Keep { days: 90, rows: 5_000_000 };
 
 pub(super) const TRADES: Log = Log::new("trades", "trades_lengths");
 
 pub(super) struct Tape(Log);
 
-/// One trade as it is kept.
+/// One archived trade.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trade {
     pub(crate) sequence: u64,
@@ -79,7 +79,7 @@ fn trade(lease: &Lease, settlement: &Settlement, spot_price: Option<Price>) -> v
     }
 }
 
-/// The latest trades of a market within `span`, newest first.
+/// Reads the latest trades of a market within `span`, newest first.
 pub(super) fn trades(
     transaction: &ReadTransaction,
     market: MarketId,

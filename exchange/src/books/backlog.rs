@@ -1,7 +1,7 @@
-//! The latest changes, kept for readers that are behind and for those who come back.
+//! The latest changes, kept for readers that are behind and for those that come back.
 //!
-//! One group holds what one durable batch changed, so that a reader who has a whole group knows everything up to its
-//! sequence. The oldest groups go when there are too many; who had not read them has missed them.
+//! One group holds the changes of one durable batch, so a reader of a whole group knows everything up to its sequence.
+//! The oldest groups go when there are too many; a reader that had not read them has missed them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use std::sync::Arc;
 use merit_proto::v1::market_event::Event as Sent;
 use merit_terms::MarketId;
 
-/// What may be kept: events, and offers and levels in them. Some 20 MB.
+/// Buffer limit in events, offers and levels: some 20 MB.
 const WEIGHT_MAX: usize = 1 << 17;
-/// How many groups are still made when nobody follows: a page that comes back within some seconds goes on.
+/// Groups that are still made without a follower: a page that comes back within some seconds goes on.
 pub(super) const UNREAD_MAX: usize = 4096;
 
-/// What one durable batch changed.
+/// The changes of one durable batch.
 pub(crate) struct Group {
     /// The sequence before the batch.
     pub(super) after: u64,
-    /// Everything up to here is told with it.
+    /// The last sequence of the batch.
     pub(crate) sequence: u64,
-    /// In order, each of one market.
+    /// The events in order, each of one market.
     pub(crate) events: Vec<(MarketId, Sent)>,
 }
 
-/// What a reader had not read is no longer kept.
+/// Groups that the reader had not read are no longer kept.
 #[derive(Debug)]
 pub(crate) struct Missed;
 
@@ -35,18 +35,18 @@ pub(super) struct Backlog {
     first: u64,
     /// Every change after this sequence is in a group that is kept.
     since: u64,
-    /// Up to where the groups tell all.
+    /// The sequence up to which the groups are complete.
     latest: u64,
     weight: usize,
 }
 
 impl Backlog {
-    /// Nothing kept; groups get numbers from `first` on, for what comes after `sequence`.
+    /// Makes an empty backlog: groups get numbers from `first` on, for changes after `sequence`.
     pub(super) fn starting(first: u64, sequence: u64) -> Backlog {
         Backlog { first, since: sequence, latest: sequence, ..Backlog::default() }
     }
 
-    /// Keeps what a batch changed that ends at `sequence`; whether it changed anything.
+    /// Keeps the changes of a batch that ends at `sequence`. Returns true if there are any.
     pub(super) fn push(&mut self, sequence: u64, events: Vec<(MarketId, Sent)>) -> bool {
         let group = Group { after: std::mem::replace(&mut self.latest, sequence), sequence, events };
         if group.events.is_empty() {
@@ -65,7 +65,7 @@ impl Backlog {
         true
     }
 
-    /// The number of the group to come.
+    /// Returns the number of the next group.
     pub(super) fn end(&self) -> u64 {
         self.first + self.groups.len() as u64
     }
@@ -74,14 +74,14 @@ impl Backlog {
         self.latest
     }
 
-    /// None if it is still to come.
+    /// Finds a group by its number. Returns none for one that is still to come.
     pub(super) fn group(&self, number: u64) -> Result<Option<Arc<Group>>, Missed> {
         let index = number.checked_sub(self.first).ok_or(Missed)?;
         Ok(self.groups.get(index as usize).cloned())
     }
 
-    /// The number of the first group after `sequence`, if nothing after it has gone, and no group holds changes on both
-    /// sides of it.
+    /// Finds the first group after `sequence`. Returns its number, if no later change has gone, and no group holds
+    /// changes on both sides of `sequence`.
     pub(super) fn group_after(&self, sequence: u64) -> Option<u64> {
         let index = self.groups.partition_point(|group| group.sequence <= sequence);
         let kept = (self.since..=self.latest).contains(&sequence);

@@ -1,7 +1,7 @@
-//! One market's book: offers, levels on both sides, and what of it changed since it was last told.
+//! One market's book: offers, levels on both sides, and its changes since the last publication.
 //!
-//! What is free of an offer is the least of its own rest and what its pool has free; the pool's part comes from
-//! outside ([`Book::cap`]). A change costs a search in the offers, a checksum a walk over the levels.
+//! The free memory of an offer is the least of its own rest and its pool's free memory; the latter comes from outside
+//! ([`Book::cap`]). A change costs a search in the offers, a checksum a walk over the levels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +15,12 @@ use super::pools::PoolKey;
 pub(super) struct Book {
     pub(super) terms: MarketTerms,
     pub(super) spot_price: Option<Price>,
-    /// How many there ever were.
+    /// The number of all trades ever.
     pub(super) trades: u64,
-    /// Up to where it is told.
+    /// The sequence of its last publication.
     pub(super) sequence: u64,
     offers: BTreeMap<(Price, OfferId), Offer>,
-    /// Offers that are out and were told.
+    /// Published offers that are withdrawn.
     gone: Vec<OfferChange>,
     supply: BTreeMap<Price, Supply>,
     demand: BTreeMap<Price, Demand>,
@@ -29,21 +29,21 @@ pub(super) struct Book {
 }
 
 struct Offer {
-    /// As it was posted, with what is leased on it now.
+    /// The posted offer, with its present leases.
     posted: OfferChange,
     pool_mb: u64,
-    /// The capacity and free memory that were told, and counted in its level.
+    /// The published capacity and free memory, which are counted in its level.
     told: Option<(u64, u64)>,
 }
 
-/// What is offered at one price.
+/// The supply at one price.
 #[derive(Default)]
 struct Supply {
     free_mb: u64,
     offers: u32,
 }
 
-/// What is asked for at one limit.
+/// The demand at one limit.
 #[derive(Clone, Copy, Default)]
 struct Demand {
     memory_mb: u64,
@@ -51,13 +51,13 @@ struct Demand {
     told: (u64, u32),
 }
 
-/// How a book stands otherwise than it was told.
+/// The changes of a book since its last publication.
 pub(super) struct BookChange {
     pub(super) prev_seq: u64,
     pub(super) seq: u64,
-    /// One that is gone has no capacity.
+    /// The changed offers; a withdrawn one has no capacity.
     pub(super) offers: Vec<OfferChange>,
-    /// One that is gone has no bids.
+    /// The changed levels; an empty one has no bids.
     pub(super) bids: Vec<v1::BidLevel>,
 }
 
@@ -73,7 +73,7 @@ impl Book {
         Book { sequence, ..Book::default() }
     }
 
-    /// Puts an offer in, or in place of what it was.
+    /// Posts an offer, or replaces it.
     pub(super) fn post(&mut self, change: &OfferChange) {
         let key = (change.price, change.offer);
         match self.offers.get_mut(&key) {
@@ -86,7 +86,7 @@ impl Book {
         self.touched_offers.insert(key);
     }
 
-    /// Takes an offer out; the pool that it stood on, if it was there.
+    /// Withdraws an offer. Returns its pool, if it was there.
     pub(super) fn withdraw(&mut self, price: Price, id: OfferId) -> Option<PoolKey> {
         let offer = self.offers.remove(&(price, id))?;
         self.touched_offers.remove(&(price, id));
@@ -110,7 +110,7 @@ impl Book {
         }
     }
 
-    /// What the offer's pool has free now.
+    /// Sets the free memory of an offer's pool.
     pub(super) fn cap(&mut self, price: Price, id: OfferId, pool_mb: u64) {
         if let Some(offer) = self.offers.get_mut(&(price, id)) {
             offer.pool_mb = pool_mb;
@@ -118,7 +118,7 @@ impl Book {
         }
     }
 
-    /// One more bid rests at `limit`.
+    /// Adds a resting bid at `limit`.
     pub(super) fn rest(&mut self, limit: Price, memory_mb: u32) {
         let level = self.demand.entry(limit).or_default();
         level.memory_mb += u64::from(memory_mb);
@@ -126,7 +126,7 @@ impl Book {
         self.touched_bids.insert(limit);
     }
 
-    /// One bid at `limit` less.
+    /// Removes a resting bid at `limit`.
     pub(super) fn unrest(&mut self, limit: Price, memory_mb: u32) {
         if let Some(level) = self.demand.get_mut(&limit) {
             level.memory_mb = level.memory_mb.saturating_sub(u64::from(memory_mb));
@@ -135,7 +135,7 @@ impl Book {
         }
     }
 
-    /// What stands otherwise than it was told. From then on it is told, as of `sequence`.
+    /// Takes the changes since the last publication, and counts them as published as of `sequence`.
     pub(super) fn changed(&mut self, sequence: u64) -> Option<BookChange> {
         let mut offers = std::mem::take(&mut self.gone);
         for key in std::mem::take(&mut self.touched_offers) {
@@ -174,17 +174,18 @@ impl Book {
         (before != now).then(|| bid_level(limit, now))
     }
 
-    /// As they stand, cheapest first.
+    /// Lists the offers as they stand, cheapest first.
     pub(super) fn offers(&self) -> impl Iterator<Item = OfferChange> {
         self.offers.values().map(Offer::standing)
     }
 
-    /// Dearest first.
+    /// Lists the levels of bids, dearest first.
     pub(super) fn bids(&self) -> impl Iterator<Item = v1::BidLevel> {
         self.demand.iter().rev().map(|(limit, level)| bid_level(*limit, (level.memory_mb, level.bids)))
     }
 
-    /// CRC32C over the levels, best first, offers then bids: price and quantity as little-endian 64-bit integers.
+    /// Computes CRC32C over the levels, best first, offers then bids: price and quantity as little-endian 64-bit
+    /// integers.
     pub(super) fn checksum(&self) -> u32 {
         let supply = self.supply.iter().map(|(price, level)| (*price, level.free_mb));
         let demand = self.demand.iter().rev().map(|(limit, level)| (*limit, level.memory_mb));

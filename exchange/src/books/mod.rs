@@ -1,12 +1,12 @@
-//! Market data: each market's durable book, and the stream of what changes.
+//! Market data: each market's durable book, and the stream of its changes.
 //!
 //! A projection of durable events. It mirrors free capacity by itself (see [`pools`]), so that a lease costs two small
 //! events however many rungs share its pool. Owns no rule of the market and keeps no trades; a reader that is too slow
 //! loses its stream and is never waited for.
 //!
 //! ```text
-//! durable batch -> State::take, event by event    offers, pools, bids; states and trades are told one by one
-//!               -> State::publish                 one delta a market: where it stands after the batch
+//! durable batch -> Mirror::take, event by event    offers, pools, bids; states and trades are sent one by one
+//!               -> Mirror::publish                 one delta a market: its book after the batch
 //!               -> Backlog                        one group a batch, which followers read
 //! ```
 
@@ -14,8 +14,6 @@ mod backlog;
 mod book;
 mod names;
 mod pools;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +24,7 @@ use merit_proto::v1::market_event::Event as Sent;
 use merit_terms::{MarketId, OfferId, Price};
 use tokio::sync::watch;
 
-use crate::intake::Happened;
+use crate::sequencer::Happened;
 use backlog::Backlog;
 pub(crate) use backlog::{Group, Missed};
 use book::{Book, BookChange};
@@ -35,33 +33,33 @@ use pools::Pools;
 
 /// The books of all markets, as far as they are durable. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Books(Arc<Shared>);
+pub(crate) struct Books(Arc<Published>);
 
-struct Shared {
-    state: Mutex<State>,
-    /// The number of the group to come: who follows waits for it to grow.
+struct Published {
+    state: Mutex<Mirror>,
+    /// The number of the next group: followers wait for it to grow.
     news: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct State {
+struct Mirror {
     markets: BTreeMap<MarketId, Book>,
     pools: Pools,
     names: Names,
     backlog: Backlog,
-    /// Groups made since somebody followed.
+    /// Groups made since the last follower.
     unread: usize,
 }
 
-/// How a subscription begins.
+/// The beginning of a subscription.
 pub(crate) enum Beginning {
-    /// All is told up to this sequence by these.
+    /// Snapshots of the books as of this sequence.
     Snapshots(u64, Vec<(MarketId, v1::BookSnapshot)>),
-    /// What came since is still kept, and the follower reads it.
+    /// Later changes are still kept, and the follower reads them.
     Resumed,
 }
 
-/// One reader of what changes.
+/// One reader of the changes.
 pub(crate) struct Follower {
     books: Books,
     /// The number of the group that it reads next.
@@ -71,19 +69,19 @@ pub(crate) struct Follower {
 
 impl Books {
     pub(crate) fn new() -> Books {
-        Books(Arc::new(Shared { state: Mutex::default(), news: watch::Sender::new(0) }))
+        Books(Arc::new(Published { state: Mutex::default(), news: watch::Sender::new(0) }))
     }
 
-    /// Begins with the books as they stand in `engine`, and goes on with the events after that.
+    /// Begins with the books as they stand in `engine`.
     pub(crate) fn begin(&self, engine: &Engine) {
-        *self.lock() = State::of(engine);
+        *self.lock() = Mirror::of(engine);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Mirror> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes durable events in, and tells whoever follows.
+    /// Applies durable events, and publishes the changes.
     pub(crate) fn apply(&self, happened: &[Happened]) {
         let Some(last) = happened.last() else { return };
         let mut state = self.lock();
@@ -99,8 +97,8 @@ impl Books {
         }
     }
 
-    /// Everything from `after` on, if that is still kept, else from here on: then it begins with a snapshot of each
-    /// market that is `asked` for.
+    /// Subscribes to all changes after `after`, if they are still kept; else from now on, beginning with a snapshot of
+    /// each market that is `asked` for.
     pub(crate) fn follow(&self, asked: impl Fn(MarketId) -> bool, after: Option<u64>) -> (Beginning, Follower) {
         let state = self.lock();
         let kept = after.and_then(|sequence| state.backlog.group_after(sequence));
@@ -116,7 +114,7 @@ impl Books {
         (beginning, Follower { books: self.clone(), next, news: self.0.news.subscribe() })
     }
 
-    /// None if there is no such market.
+    /// Returns the book of a market, if there is such a market.
     pub(crate) fn snapshot(&self, market: MarketId) -> Option<v1::BookSnapshot> {
         let state = self.lock();
         state.markets.get(&market).map(|book| state.names.snapshot(market, book))
@@ -129,7 +127,7 @@ impl Books {
 }
 
 impl Follower {
-    /// The next changes, as soon as there are any. After [`Missed`] the stream is over.
+    /// Waits for the next changes. After [`Missed`] the stream is over.
     pub(crate) async fn next(&mut self) -> Result<Arc<Group>, Missed> {
         loop {
             self.news.mark_unchanged();
@@ -143,17 +141,17 @@ impl Follower {
         }
     }
 
-    /// The sequence up to which all is told by what was read; none while more waits.
+    /// Returns the sequence up to which the follower knows everything; none while more waits.
     pub(crate) fn told(&self) -> Option<u64> {
         let state = self.books.lock();
         (self.next == state.backlog.end()).then_some(state.backlog.latest())
     }
 }
 
-impl State {
-    fn of(engine: &Engine) -> State {
+impl Mirror {
+    fn of(engine: &Engine) -> Mirror {
         let sequence = engine.sequence();
-        let mut state = State { backlog: Backlog::starting(0, sequence), ..State::default() };
+        let mut state = Mirror { backlog: Backlog::starting(0, sequence), ..Mirror::default() };
         for (id, provider) in engine.providers() {
             state.names.name_provider(id, &provider.name);
         }
@@ -174,8 +172,7 @@ impl State {
         state
     }
 
-    /// Takes one event in. What is told one by one is appended to `events`; offers and bids are told by
-    /// [`State::publish`].
+    /// Applies one event. Trades and states are appended to `events`; offers and bids are left to [`Mirror::publish`].
     fn take(&mut self, one: &Happened, event: &Event, events: &mut Vec<(MarketId, Sent)>) {
         match event {
             Event::Offer(offer) if offer.capacity_mb > 0 => {
@@ -233,7 +230,8 @@ impl State {
         }
     }
 
-    /// Makes a group of what changed up to `sequence`, if somebody follows or may come back soon; whether it did.
+    /// Makes a group of the changes up to `sequence`, if there is a follower or one may come back soon. Returns true if
+    /// it did.
     fn publish(&mut self, sequence: u64, mut events: Vec<(MarketId, Sent)>, followed: bool) -> bool {
         let changed = self.changed(sequence);
         self.unread = if followed { 0 } else { self.unread + 1 };
@@ -248,7 +246,7 @@ impl State {
         self.backlog.push(sequence, events)
     }
 
-    /// How books stand otherwise than they were told. From then on that is told, as of `sequence`.
+    /// Takes the changes of all books since their last publication, and counts them as published as of `sequence`.
     fn changed(&mut self, sequence: u64) -> Vec<(MarketId, BookChange)> {
         for ((market, price, offer), pool_mb) in self.pools.changed() {
             self.with_book(market, |book| book.cap(price, offer, pool_mb));
@@ -256,3 +254,7 @@ impl State {
         self.markets.iter_mut().filter_map(|(id, book)| Some((*id, book.changed(sequence)?))).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/books.rs"]
+mod tests;

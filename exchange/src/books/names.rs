@@ -1,4 +1,4 @@
-//! How a book is told: messages with names in place of numbers. Names never change.
+//! Books as messages: names in place of numbers. Names never change.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ use merit_proto::v1::market_event;
 use merit_terms::{MarketId, MarketName, Name, Price, ProviderId};
 
 use super::book::{Book, BookChange};
-use crate::codec::market_terms_to_proto;
-use crate::intake::Happened;
+use crate::messages::market_terms_to_proto;
+use crate::sequencer::Happened;
 
 #[derive(Default)]
 pub(super) struct Names {
@@ -45,7 +45,7 @@ impl Names {
         }
     }
 
-    /// A book as it stands, without trades.
+    /// Makes a snapshot of a book as it stands, without trades.
     pub(super) fn snapshot(&self, market: MarketId, book: &Book) -> v1::BookSnapshot {
         v1::BookSnapshot {
             market: self.market(market),
@@ -89,7 +89,7 @@ impl Names {
         }
     }
 
-    /// A market in one line.
+    /// Makes the summary of a market.
     pub(super) fn summary(&self, market: MarketId, book: &Book) -> v1::Market {
         v1::Market {
             name: self.market(market),

@@ -1,6 +1,6 @@
-//! What each pool has free, and the offers that share it.
+//! The free memory of each pool, and the offers that share it.
 //!
-//! A lease tells of one offer and one pool; which other offers have less room by it is worked out here. A pool's free
+//! A lease names one offer and one pool; the other offers that have less room by it are found here. A pool's free
 //! memory is also read off its offers as they are posted: one with less room than its own rest has exactly the pool's,
 //! any other at most that. Only pools with live offers are kept.
 
@@ -10,7 +10,7 @@ use merit_engine::OfferChange;
 use merit_terms::{MarketId, OfferId, Price, ProviderId};
 
 pub(super) type PoolKey = (ProviderId, u32);
-/// Where an offer stands.
+/// The place of an offer: market, price and id.
 pub(super) type OfferKey = (MarketId, Price, OfferId);
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Pool {
 }
 
 impl Pools {
-    /// An offer was posted, with what is free of it.
+    /// Adds a posted offer, with its free memory.
     pub(super) fn add(&mut self, offer: &OfferChange) {
         let key = (offer.provider, offer.pool);
         let pool = self.by_key.entry(key).or_default();
@@ -36,7 +36,7 @@ impl Pools {
         self.touched.insert(key);
     }
 
-    /// An offer is gone.
+    /// Removes an offer.
     pub(super) fn remove(&mut self, key: PoolKey, offer: OfferKey) {
         let Some(pool) = self.by_key.get_mut(&key) else { return };
         pool.offers.remove(&offer);
@@ -45,7 +45,7 @@ impl Pools {
         }
     }
 
-    /// What a pool has free now.
+    /// Sets the free memory of a pool.
     pub(super) fn set(&mut self, key: PoolKey, free_mb: u64) {
         if let Some(pool) = self.by_key.get_mut(&key) {
             pool.free_mb = free_mb;
@@ -53,7 +53,7 @@ impl Pools {
         }
     }
 
-    /// Every offer whose pool has changed since this was last asked, with what the pool has free.
+    /// Takes all offers whose pool has changed since the last call, with the pool's free memory.
     pub(super) fn changed(&mut self) -> Vec<(OfferKey, u64)> {
         let touched = std::mem::take(&mut self.touched);
         let pools = touched.iter().filter_map(|key| self.by_key.get(key));

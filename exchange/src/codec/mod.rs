@@ -1,13 +1,13 @@
 //! Engine commands as journal records and back.
 //!
-//! A record that this binary cannot read is a failure with the reason, never skipped: every later record
-//! depends on it.
+//! A record that this binary cannot read is a failure with the reason, never skipped: every later record depends on it.
 
-mod read;
+mod bids;
+mod commands;
+
 #[cfg(test)]
+#[path = "../../tests/unit/codec.rs"]
 mod tests;
-mod values;
-mod write;
 
 use merit_engine::Command;
 use merit_proto::FieldError;
@@ -15,9 +15,9 @@ use merit_proto::v1;
 use merit_terms::Time;
 use prost::Message;
 
-pub(crate) use values::*;
+pub use commands::kind;
 
-/// Why a record of the journal cannot be read.
+/// A record of the journal that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     #[error("the record is not a command")]
@@ -28,30 +28,23 @@ pub enum CodecError {
     Field(#[from] FieldError),
 }
 
-/// Appends the record of a command applied at `at` to `buffer`.
-#[cfg(test)]
-pub(crate) fn encode(at: Time, command: &Command, buffer: &mut Vec<u8>) {
-    encode_time(at, buffer);
-    encode_command(command, buffer);
-}
-
-/// The first part of a record, which only the engine can tell.
+/// Appends the first part of a record: the time, which only the engine knows.
 pub(crate) fn encode_time(at: Time, buffer: &mut Vec<u8>) {
     // Without a command only the field of the time is written.
     v1::JournalRecord { at: at.micros(), command: None }.encode_raw(buffer);
 }
 
-/// The rest of a record, which is known before the command is applied.
+/// Appends the rest of a record, which is known before the command is applied.
 pub(crate) fn encode_command(command: &Command, buffer: &mut Vec<u8>) {
     // Without a time only the field of the command is written.
-    let record = v1::JournalRecord { at: 0, command: Some(write::record(command)) };
+    let record = v1::JournalRecord { at: 0, command: Some(commands::record(command)) };
     buffer.reserve(record.encoded_len());
     record.encode_raw(buffer);
 }
 
-/// What [`encode_time`] and [`encode_command`] wrote.
+/// Decodes a record that [`encode_time`] and [`encode_command`] wrote.
 pub fn decode(bytes: &[u8]) -> Result<(Time, Command), CodecError> {
     let record = v1::JournalRecord::decode(bytes)?;
     let command = record.command.ok_or(CodecError::UnknownCommand)?;
-    Ok((Time::from_micros(record.at), read::command(command)?))
+    Ok((Time::from_micros(record.at), commands::command(command)?))
 }

@@ -1,9 +1,8 @@
-//! A data directory read without opening it: its commands, the state at any of them, and whether every byte is right.
+//! A data directory read without opening it: its commands, the state at any of them, and a check of every byte.
 //!
-//! Owns the reading tools behind `merit journal` and `merit why`. It takes no lock and changes nothing, so it works on a
-//! copy and beside a running process, whose last batch may then look like the end of an interrupted write.
+//! Owns the reading tools behind `merit journal` and `merit why`. It takes no lock and changes nothing, so it works on
+//! a copy and beside a running process, whose last batch may then look like the end of an interrupted write.
 
-mod kind;
 mod verify;
 mod why;
 
@@ -12,17 +11,17 @@ use std::path::Path;
 use merit_engine::{Command, Engine, Event};
 use merit_terms::Time;
 
-pub use kind::kind;
+pub use crate::codec::kind;
 pub use verify::{SnapshotCheck, Verdict, Verified, verify};
 pub use why::{Decision, Named, WhyError, why, why_at};
 
 use crate::codec;
-use crate::journal::{self, Report, SegmentStart, VisitError};
 use crate::replay::{self, ReplayError};
 use crate::snapshot::{self, Damage, LoadError, Loaded};
-use crate::storage::{Directory, Storage};
+use merit_journal::storage::{Directory, Storage};
+use merit_journal::{self as journal, Report, SegmentStart, VisitError};
 
-/// Why a data directory cannot be read as far as asked.
+/// A data directory that cannot be read as far as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     #[error(transparent)]
@@ -47,24 +46,24 @@ fn damage_note(damage: Option<&journal::Damage>) -> String {
     damage.map_or_else(String::new, |damage| format!(" ({damage})"))
 }
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug)]
 pub struct Replayed {
     pub engine: Engine,
     pub report: Report,
-    /// The sequence of the snapshot from which it began; 0: from the beginning of the journal.
+    /// The sequence of the snapshot from which it began; 0 for the beginning of the journal.
     pub began_after: u64,
 }
 
-/// Replays all of a data directory that it holds, from the beginning or else from the oldest good snapshot. Every
-/// command with its events is shown to `visit`.
+/// Replays a whole data directory, from its beginning or else from the oldest good snapshot. Gives every command with
+/// its events to `visit`.
 pub fn replay(data_dir: &Path, mut visit: impl FnMut(u64, &Command, &[Event])) -> Result<Replayed, HistoryError> {
     let storage = Directory::existing(data_dir);
     let engine = oldest(&storage)?;
     replay_from(&storage, engine, u64::MAX, |_, sequence, command, events| visit(sequence, command, events))
 }
 
-/// Replays a data directory up to and with the command of sequence `upto`, from the snapshot nearest before it.
+/// Replays a data directory up to and with the command at `upto`, from the snapshot nearest before it.
 pub fn replay_to(data_dir: &Path, upto: u64) -> Result<Replayed, HistoryError> {
     let storage = Directory::existing(data_dir);
     let snapshot = snapshot::newest(&storage, upto)?.loaded;
@@ -106,27 +105,27 @@ pub fn commands(
     })
 }
 
-/// A snapshot as it is found: its header checked and nothing else.
+/// A listed snapshot: its header is checked and nothing else.
 #[derive(Debug)]
 pub struct Listed {
     pub sequence: u64,
     pub header: Result<snapshot::Header, LoadError>,
 }
 
-/// The snapshots of a data directory, in order.
+/// Lists the snapshots of a data directory, in order.
 pub fn snapshots(data_dir: &Path) -> Result<Vec<Listed>, HistoryError> {
     let storage = Directory::existing(data_dir);
     let listed = |sequence| Listed { sequence, header: snapshot::header(&storage, sequence) };
     Ok(snapshot::list(&storage)?.into_iter().map(listed).collect())
 }
 
-/// The sequence at which the journal begins; 1 if there is none.
+/// Returns the sequence at which the journal begins; 1 if there is none.
 fn first_sequence<S: Storage>(storage: &S) -> Result<u64, HistoryError> {
     let segments = journal::segments(storage)?;
     Ok(segments.first().map_or(1, |SegmentStart { first_sequence, .. }| *first_sequence))
 }
 
-/// The oldest state from which the journal can be replayed.
+/// Loads the oldest state from which the journal can be replayed.
 fn oldest<S: Storage>(storage: &S) -> Result<Engine, HistoryError> {
     let first = first_sequence(storage)?;
     if first == 1 {
@@ -144,11 +143,11 @@ fn oldest<S: Storage>(storage: &S) -> Result<Engine, HistoryError> {
     Err(HistoryError::NoStart { place: storage.to_string(), first, damaged })
 }
 
-/// The state from which the journal can be replayed: the newest at or before `sequence`, else the oldest there is.
+/// Loads a state from which the journal can be replayed: the newest at or before `sequence`, else the oldest.
 pub(crate) fn nearest<S: Storage>(storage: &S, sequence: u64) -> Result<Engine, HistoryError> {
     let found = loop {
         match snapshot::newest(storage, sequence) {
-            // It was removed while it was looked for, by the thread that makes newer ones: there is another.
+            // The thread that makes newer snapshots removed it meanwhile: there is another.
             Err(error) if error.is_missing() => {}
             found => break found?.loaded,
         }
@@ -159,7 +158,7 @@ pub(crate) fn nearest<S: Storage>(storage: &S, sequence: u64) -> Result<Engine, 
     }
 }
 
-/// Shows every command to `visit` with the state after it and its events.
+/// Replays from a state. Gives every command to `visit`, with the state after it and its events.
 fn replay_from<S: Storage>(
     storage: &S,
     mut engine: Engine,

@@ -1,6 +1,6 @@
-//! Whether every byte of a data directory is right, and whether each snapshot is what the journal gives.
+//! Verification of a data directory: every byte is checked, and each snapshot compared with a replay of the journal.
 //!
-//! Owns the verdict on each snapshot. Damage is no error here: it is what is looked for.
+//! Owns the verdict on each snapshot. Damage is no error here but a finding.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,19 +8,19 @@ use std::path::Path;
 use merit_engine::{Command, Engine, Event};
 
 use super::{HistoryError, Replayed, oldest, replay_from};
-use crate::journal::{self, Report};
-use crate::sequencer::chain;
+use crate::causes::chain;
 use crate::snapshot::{self, Damage, Header, LoadError};
-use crate::storage::{Directory, Storage};
+use merit_journal::storage::{Directory, Storage};
+use merit_journal::{self as journal, Report};
 
-/// What all of a data directory comes to.
+/// The findings of a verification.
 #[derive(Debug)]
 pub struct Verified {
     /// The state at the journal's end.
     pub engine: Engine,
     pub report: Report,
-    /// The sequence of the snapshot from which the replay began; 0: from the beginning of the journal. None: nothing
-    /// could be replayed, because the journal no longer reaches back and no snapshot is good.
+    /// The sequence of the snapshot from which the replay began; 0 for the beginning of the journal. None if no replay
+    /// was possible: the journal no longer reaches back, and no snapshot is good.
     pub began_after: Option<u64>,
     pub snapshots: Vec<SnapshotCheck>,
 }
@@ -32,7 +32,7 @@ pub struct SnapshotCheck {
     pub verdict: Verdict,
 }
 
-/// What became of a snapshot's check.
+/// The result of a snapshot's check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Every byte is right, and the replay of the journal gives the same state.
@@ -40,7 +40,7 @@ pub enum Verdict {
     /// Every byte is right; the journal does not reach back to give that state.
     Alone,
     Damaged(Damage),
-    /// Whole, and the replay gives another digest.
+    /// Whole, but the replay gives another digest.
     Differs {
         replayed: u128,
     },
@@ -48,20 +48,20 @@ pub enum Verdict {
     OtherJournal,
     /// Of a sequence that the journal does not have.
     Ahead,
-    /// It cannot be read by this release, or at all.
+    /// Not readable by this release, or at all.
     Unreadable(String),
 }
 
 impl Verdict {
-    /// Whether there is nothing wrong with it.
+    /// Returns true if the check found no fault.
     #[must_use]
     pub fn is_good(&self) -> bool {
         matches!(self, Verdict::Sound | Verdict::Alone)
     }
 }
 
-/// Checks every byte of a data directory's journal and snapshots, replays all that it holds, and compares each snapshot
-/// with the replay. Every command with its events is shown to `visit`.
+/// Checks every byte of a data directory's journal and snapshots, replays the journal, and compares each snapshot with
+/// the replay. Gives every command with its events to `visit`.
 pub fn verify(data_dir: &Path, mut visit: impl FnMut(u64, &Command, &[Event])) -> Result<Verified, HistoryError> {
     let storage = Directory::existing(data_dir);
     let listed = snapshot::list(&storage)?;
@@ -85,7 +85,7 @@ pub fn verify(data_dir: &Path, mut visit: impl FnMut(u64, &Command, &[Event])) -
     Ok(Verified { engine, report, began_after, snapshots })
 }
 
-/// None if the snapshot is gone: a process that goes on makes room.
+/// Checks a snapshot. Returns none if it is gone: a running process removes old ones.
 fn check<S: Storage>(
     storage: &S,
     sequence: u64,

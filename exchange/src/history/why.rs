@@ -1,7 +1,7 @@
-//! Why an invocation was served where it was: the whole decision on each of its leases, recomputed by replay.
+//! The reason for an invocation's provider: the whole decision on each of its leases, recomputed by replay.
 //!
-//! Owns the way back to the market as it stood at a match. A lease keeps the winner, the runner-up and the sequence at
-//! which it was decided; what else was there is asked of the engine's own quote.
+//! Owns the way back to the market as it stood at a match. A lease keeps the winner, the runner-up and the sequence of
+//! the decision; the engine's own quote gives the other offers.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use merit_engine::{
 };
 use merit_terms::{LeaseId, MarketId, Money, ProviderId, Time};
 
-use super::{HistoryError, kind, oldest, replay_to};
-use crate::codec;
-use crate::journal::{self, Enough, VisitError};
+use super::{HistoryError, oldest, replay_to};
+use crate::codec::{self, kind};
 use crate::replay::{self, ReplayError};
 use crate::snapshot;
-use crate::storage::{Directory, Storage};
+use merit_journal::storage::{Directory, Storage};
+use merit_journal::{self as journal, Enough, VisitError};
 
-/// Why a decision cannot be explained.
+/// A decision that cannot be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum WhyError {
     #[error(transparent)]
@@ -32,25 +32,25 @@ pub enum WhyError {
     NoMatch(u64),
 }
 
-/// A match, and the market that it was made in.
+/// A match, and its market.
 #[derive(Debug)]
 pub struct Decision {
     pub lease: Lease,
-    /// The kind of command that brought it about.
+    /// The kind of the command that made the match.
     pub command: &'static str,
     pub account: String,
     pub function: String,
     pub winner: Named<()>,
     pub runner_up: Option<(String, Money)>,
-    /// What could have served it, cheapest first.
+    /// The offers that could have served it, cheapest first.
     pub offers: Vec<Named<Candidate>>,
     pub refused: Vec<Named<Refused>>,
-    /// Whether the first of the offers is the winner, as it should be. It is not where resting bids were matched in the
-    /// same command, or time ran out for some.
+    /// True if the first of the offers is the winner, as it should be. It may differ where resting bids were matched in
+    /// the same command, or expired.
     pub agrees: bool,
 }
 
-/// Something with the names of its provider and market.
+/// A value with the names of its provider and market.
 #[derive(Debug)]
 pub struct Named<T> {
     pub provider: String,
@@ -58,7 +58,7 @@ pub struct Named<T> {
     pub what: T,
 }
 
-/// Explains every match of an invocation, in order. Refuses where the journal no longer reaches back to the first.
+/// Explains every match of an invocation, in order. Refuses if the journal no longer reaches back to the first.
 pub fn why(data_dir: &Path, invocation: LeaseId) -> Result<Vec<Decision>, WhyError> {
     let storage = Directory::existing(data_dir);
     let Found { leases, resting } = find(&storage, invocation)?;
@@ -76,14 +76,14 @@ pub fn why_at(data_dir: &Path, sequence: u64) -> Result<Decision, WhyError> {
     Ok(explain(data_dir, &Directory::existing(data_dir), lease)?)
 }
 
-/// What the journal holds of an invocation.
+/// The traces of an invocation in the journal.
 #[derive(Default)]
 struct Found {
     leases: Vec<Lease>,
     resting: bool,
 }
 
-/// Looks for the leases of an invocation from its own sequence on, until it is paid or its time is over.
+/// Looks for the leases of an invocation from its own sequence on, until it is paid or expired.
 fn find<S: Storage>(storage: &S, invocation: LeaseId) -> Result<Found, HistoryError> {
     let before = invocation.sequence.saturating_sub(1);
     let mut engine = match snapshot::newest(storage, before)?.loaded {
@@ -132,7 +132,7 @@ fn explain<S: Storage>(data_dir: &Path, storage: &S, lease: Lease) -> Result<Dec
     Ok(describe(&market, &command, lease, order))
 }
 
-/// The market at the match, and the merit order in it.
+/// Recomputes the market at the match, and the merit order in it.
 fn decision(before: Engine, at: Time, command: &Command, lease: &Lease) -> (Engine, MeritOrder) {
     let wins = |order: &MeritOrder| order.offers.first().is_some_and(|first| first.offer == lease.offer);
     let (bid, then) = match command {
@@ -140,7 +140,7 @@ fn decision(before: Engine, at: Time, command: &Command, lease: &Lease) -> (Engi
         Command::Defer(deferred) => (deferred.bid.clone(), let_time_pass(before.clone(), at)),
         _ => match before.resting().find(|resting| resting.id == lease.invocation) {
             Some(resting) => (bid_of(resting, at), without(before.clone(), &resting.clone(), at, command)),
-            // It came back to the book in this very command.
+            // It came back to the book in the same command.
             None => (bid_as_leased(lease), let_time_pass(before.clone(), at)),
         },
     };
@@ -157,16 +157,15 @@ fn quote(engine: &Engine, bid: &Bid) -> MeritOrder {
     engine.quote(bid).unwrap_or_else(nothing)
 }
 
-/// The market at `at`: what is due by then has happened, as it has before the command of that time. The fee that is set
-/// is the one that holds.
+/// Runs the work that is due by `at`, as the engine does before a command of that time. Sets the present fee again.
 fn let_time_pass(mut engine: Engine, at: Time) -> Engine {
     let basis_points = engine.fee_basis_points();
     engine.apply(at, &Command::SetFee { basis_points }, &mut Vec::new());
     engine
 }
 
-/// The market after the command that let a resting bid match, had no bid been matched: this one is taken away, with what
-/// is held for it, and the brokers of the others are lost.
+/// Applies the command that let a resting bid match, without a match: the bid is cancelled first, with its hold, and
+/// the brokers of all others are lost.
 fn without(mut engine: Engine, resting: &Resting, at: Time, command: &Command) -> Engine {
     let mut events = Vec::new();
     let last_at = engine.last_at();
@@ -179,7 +178,7 @@ fn without(mut engine: Engine, resting: &Resting, at: Time, command: &Command) -
     engine
 }
 
-/// What a resting bid is matched as.
+/// Makes the bid that a resting bid is matched as.
 fn bid_of(resting: &Resting, at: Time) -> Bid {
     let mut bid = resting.deferred.bid.clone();
     bid.qualifier = Qualifier::Revision(resting.revision);
@@ -190,7 +189,7 @@ fn bid_of(resting: &Resting, at: Time) -> Bid {
     bid
 }
 
-/// The little of a bid that its lease still says.
+/// Makes a bid from the fields that its lease still has.
 fn bid_as_leased(lease: &Lease) -> Bid {
     Bid {
         account: lease.account,

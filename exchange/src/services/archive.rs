@@ -1,4 +1,4 @@
-//! `merit.v1.Archive`: statements; and the record of an invocation, which `merit.v1.Brokerage` answers with.
+//! `merit.v1.Archive`: statements; and the record of an invocation, for `merit.v1.Brokerage`.
 
 use merit_engine::Engine;
 use merit_proto::v1;
@@ -7,11 +7,11 @@ use merit_proto::v1::{AttemptState, DeferredState, EntryKind};
 use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId};
 use tonic::{Request, Response, Status};
 
+use super::lookup::{provider_name, unknown};
 use super::paging::{limit, past, stretch};
-use super::{provider_name, unknown};
+use crate::access::caller;
 use crate::archive::{Line, Span};
-use crate::identity::caller;
-use crate::open::Exchange;
+use crate::exchange::Exchange;
 
 const LINES_DEFAULT: usize = 100;
 const LINES_MAX: usize = 1_000;
@@ -24,7 +24,7 @@ impl Archive for Exchange {
     ) -> Result<Response<v1::ListStatementResponse>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        // The exchange's own accounts too, to whoever sees them.
+        // Includes the exchange's own accounts, for callers that see them.
         let find = |engine: &Engine| engine.find_account(&request.account).filter(|id| caller.reads_of(*id));
         let account = self.0.sequencer.read(find).ok_or_else(|| unknown("account", &request.account))?;
         let (from, to) = stretch(request.from, request.to)?;
@@ -37,7 +37,7 @@ impl Archive for Exchange {
 }
 
 impl Exchange {
-    /// The record of an invocation, to the account that it is of.
+    /// Reads the record of an invocation of an account.
     pub(super) async fn invocation(&self, account: AccountId, id: LeaseId) -> Result<v1::Invocation, Status> {
         let row = self.0.projections.archive.invocation(id).await.map_err(past)?;
         let own = row.filter(|row| row.account == account.number());
@@ -88,7 +88,7 @@ fn invocation_to_proto(engine: &Engine, id: LeaseId, row: &v1::InvocationRow) ->
         deadline: row.deferred.map_or(0, |deferred| deferred.deadline),
         ..v1::Invocation::default()
     };
-    // The one that executed decided; else the last.
+    // The executed attempt decides; else the last.
     let executed = row.attempts.iter().find(|attempt| attempt.settlement.is_some());
     if let Some(attempt) = executed.or(row.attempts.last()) {
         answer.vcpus_milli = attempt.vcpus_milli;
@@ -106,7 +106,7 @@ fn invocation_to_proto(engine: &Engine, id: LeaseId, row: &v1::InvocationRow) ->
             answer.outcome = settlement.outcome;
         }
     }
-    // A claim may be paid beside the attempt that was answered.
+    // A claim may be paid beside the answered attempt.
     let settlements = || row.attempts.iter().filter_map(|attempt| attempt.settlement.as_ref());
     answer.cost = settlements().map(|settlement| settlement.cost).sum();
     answer.fee = settlements().map(|settlement| settlement.fee).sum();
@@ -138,7 +138,7 @@ fn attempt_to_proto(engine: &Engine, attempt: &v1::AttemptRow) -> v1::Attempt {
     }
 }
 
-/// waiting, running, settled, failed, expired or cancelled.
+/// Names the state: waiting, running, settled, failed, expired or cancelled.
 fn state(row: &v1::InvocationRow) -> &'static str {
     let any = |state| row.attempts.iter().any(|attempt| attempt.state() == state);
     let deferred = row.deferred.as_ref().map(v1::DeferredRow::state);

@@ -12,13 +12,13 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{parse, provider_name, unavailable, unknown};
+use super::lookup::{parse, provider_name, unavailable, unknown};
+use crate::access::caller;
 use crate::clock;
-use crate::codec::qualifier_from_proto;
-use crate::identity::caller;
-use crate::open::Exchange;
+use crate::exchange::Exchange;
+use crate::messages::qualifier_from_proto;
 
-/// Offers listed in a quote; the rest are counted.
+/// Offers listed in a quote at most; the rest are counted.
 const OFFERS_LISTED: usize = 50;
 
 #[tonic::async_trait]

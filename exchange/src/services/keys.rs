@@ -1,6 +1,6 @@
-//! `merit.v1.Keys`: made, listed, revoked, rotated; and, for brokers, what credentials are checked by.
+//! `merit.v1.Keys`: created, listed, revoked, rotated; and, for brokers, the secrets that credentials are checked by.
 //!
-//! The secret of a key is said when it is made or rotated, and to brokers; nowhere is it kept.
+//! The secret of a key is in the answer that creates or rotates it, and in answers to brokers. It is kept nowhere.
 
 use std::pin::Pin;
 
@@ -13,10 +13,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::{parse, unavailable, unknown};
+use super::lookup::{parse, unavailable, unknown};
+use crate::access::caller;
 use crate::clock;
-use crate::identity::caller;
-use crate::open::Exchange;
+use crate::exchange::Exchange;
 
 type Changes = Pin<Box<dyn Stream<Item = Result<v1::KeyChanged, Status>> + Send>>;
 
@@ -92,7 +92,7 @@ impl Keys for Exchange {
         });
         let exchange = self.clone();
         let refused = stream::once(async move { Err(exchange.until_refused(caller).await) });
-        // The refusal is the last that is told.
+        // The refusal is the last message.
         let ends = stream::select(watched, refused).scan(false, |ended, told| {
             let goes_on = !std::mem::replace(ended, told.is_err());
             std::future::ready(goes_on.then_some(told))
@@ -102,7 +102,7 @@ impl Keys for Exchange {
 }
 
 impl Exchange {
-    /// A key that a command makes or rotates, with its secret, once it is durable.
+    /// Applies a command that creates or rotates a key. Returns the key with its secret, once it is durable.
     async fn made(&self, command: Command) -> Result<Response<v1::NewKey>, Status> {
         let (reply, sequence) = self.command(&command).await?;
         let Reply::Key(id) = reply else {
@@ -119,7 +119,7 @@ impl Exchange {
     }
 }
 
-/// 0: never.
+/// Reads a time; none for 0.
 fn time(micros: u64) -> Option<Time> {
     (micros > 0).then(|| Time::from_micros(micros))
 }

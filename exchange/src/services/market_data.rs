@@ -1,4 +1,4 @@
-//! `merit.v1.MarketData`: books, trades, candles and their stream, as far as they are durable.
+//! `merit.v1.MarketData`: durable books, trades, candles and their stream.
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
@@ -13,20 +13,22 @@ use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use super::lookup::{provider_name, unknown};
 use super::paging::{limit, past, stretch};
-use super::{parse, provider_name, unknown};
+use crate::access::caller;
 use crate::archive::{Candle, Interval, Span, Trade};
 use crate::books::{Beginning, Follower, Missed};
 use crate::clock;
-use crate::identity::caller;
-use crate::open::Exchange;
+use crate::exchange::Exchange;
 
-/// A reader that hears nothing for three of these may take the stream for dead.
+/// Heartbeat interval of a stream, 5 s. A reader may take the stream for dead after three without a message.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Trades shown with a snapshot.
+/// Trades in a snapshot at most.
 const TRADES_SHOWN: usize = 100;
+/// Limits of a query for trades: by default, and at most.
 const TRADES_DEFAULT: usize = 100;
 const TRADES_MAX: usize = 1_000;
+/// Limits of a query for candles: by default, and at most.
 const CANDLES_DEFAULT: usize = 500;
 const CANDLES_MAX: usize = 1_500;
 
@@ -104,13 +106,8 @@ impl MarketData for Exchange {
 }
 
 impl Exchange {
-    pub(super) fn market_id(&self, name: &str) -> Result<MarketId, Status> {
-        let parsed = parse("market", name)?;
-        self.0.sequencer.read(|engine| engine.find_market(&parsed)).ok_or_else(|| unknown("market", name))
-    }
-
-    /// Snapshots as the first events, each with the trades before it. An archive that is behind holds no stream up: its
-    /// trades are left out then.
+    /// Makes the first events: snapshots, each with the trades before it. An archive that is behind delays no stream:
+    /// its trades are left out then.
     async fn beginning(
         &self,
         sequence: u64,
@@ -131,7 +128,7 @@ impl Exchange {
         events
     }
 
-    /// Trades with names; to their buyer with invocation and cost.
+    /// Makes trades with names; for their buyer with invocation and cost.
     fn named(&self, market: MarketId, trades: Vec<Trade>, viewer: Option<AccountId>) -> Vec<v1::Trade> {
         self.0.sequencer.read(|engine| {
             let market = engine.market(market).map_or_else(String::new, |market| market.name.to_string());
@@ -173,7 +170,7 @@ fn sent(event: Event) -> v1::MarketEvent {
     v1::MarketEvent { event: Some(event), resume: 0 }
 }
 
-/// The markets of one subscription; none: all, whenever they are made.
+/// The markets of one subscription; none for all, also later ones.
 struct Followed(Option<HashSet<MarketId>>);
 
 impl Followed {
@@ -182,13 +179,13 @@ impl Followed {
     }
 }
 
-/// One subscription as it goes on.
+/// One running subscription.
 struct Follow {
     follower: Follower,
     followed: Followed,
-    /// Read, and not sent yet.
+    /// Events that are not sent yet.
     waiting: VecDeque<v1::MarketEvent>,
-    /// When a heartbeat is due.
+    /// The time of the next heartbeat.
     quiet_until: Instant,
     ended: bool,
 }

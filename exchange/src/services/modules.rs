@@ -1,4 +1,4 @@
-//! `merit.v1.Modules`: WebAssembly modules in and out, and what a provider needs to run a revision.
+//! `merit.v1.Modules`: WebAssembly modules in and out, and a revision for the provider that runs it.
 
 use merit_engine::Engine;
 use merit_proto::v1;
@@ -8,14 +8,14 @@ use merit_terms::{AccountId, FunctionId, Name, ProviderId, Role};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::{unavailable, unknown};
-use crate::codec::digest_from_proto;
-use crate::identity::{Identity, caller};
+use super::lookup::{unavailable, unknown};
+use crate::access::{Identity, caller};
+use crate::causes::chain;
+use crate::exchange::Exchange;
+use crate::messages::digest_from_proto;
 use crate::modules::ModuleError;
-use crate::open::Exchange;
-use crate::sequencer::chain;
 
-/// Well below the largest message of any gRPC client's defaults.
+/// Chunk size in bytes, 1 MiB: well below the default message limit of any gRPC client.
 const CHUNK_BYTES: usize = 1 << 20;
 
 #[tonic::async_trait]
@@ -81,14 +81,15 @@ impl Modules for Exchange {
             Some(v1::GetRevisionResponse { module, environment: code.environment.clone() })
         };
         let revision = self.0.sequencer.read_durable(look).await.map_err(unavailable)?;
-        // Whatever is missing of it, and also if only the caller may not see it.
+        // One answer, whichever part is missing, and for a caller that may not see it.
         let name = format!("{}/{}:{}", request.account, request.function, request.revision);
         revision.map(Response::new).ok_or_else(|| unknown("revision", &name))
     }
 }
 
 impl Exchange {
-    /// Whether an account may make a function of a module: one that is kept, and that it has put, or has functions of.
+    /// Returns true if an account may define a function with a module: it is kept, and the account has put it or uses
+    /// it.
     pub(super) fn may_define_with(&self, account: AccountId, digest: &[u8; 32]) -> bool {
         let is_own = |engine: &Engine| {
             let mut revisions = engine.revisions_of_module(digest);
@@ -104,8 +105,8 @@ fn may_fetch_module(engine: &Engine, caller: Identity, digest: &[u8; 32]) -> boo
         || engine.revisions_of_module(digest).any(|revision| may_fetch(engine, caller, revision))
 }
 
-/// Brokers and operators, who may sell as any provider, fetch all; a provider's key, what a provider of its account may
-/// run; a client's, what is its account's own.
+/// Decides on fetching a revision. Brokers and operators, who may sell as any provider, fetch all; a provider's key
+/// fetches revisions that a provider of its account may run; a client's key fetches its account's own.
 fn may_fetch(engine: &Engine, caller: Identity, (function, revision): (FunctionId, u32)) -> bool {
     if caller.has(Role::Broker) || caller.is_operator() {
         return true;

@@ -7,11 +7,11 @@ use merit_proto::v1::operator_server::Operator;
 use merit_terms::AccountId;
 use tonic::{Request, Response, Status};
 
-use super::{parse, unknown};
-use crate::codec::{
+use super::lookup::{parse, unknown};
+use crate::exchange::Exchange;
+use crate::messages::{
     account_limits_from_proto, kind_from_proto, market_terms_from_proto, money, provider_limits_from_proto,
 };
-use crate::open::Exchange;
 
 type Accepted = Result<Response<v1::CommandAccepted>, Status>;
 
@@ -120,7 +120,7 @@ impl Exchange {
         Ok(Response::new(v1::CommandAccepted { sequence }))
     }
 
-    /// An account, the exchange's own among them.
+    /// Finds an account, also one of the exchange's own.
     fn any_account_id(&self, name: &str) -> Result<AccountId, Status> {
         self.0.sequencer.read(|engine| engine.find_account(name)).ok_or_else(|| unknown("account", name))
     }

@@ -1,4 +1,4 @@
-//! What is asked of the archive: how many, of what time; and what is answered when it cannot be asked.
+//! Queries of the archive: their limit and stretch of time, and the error of an archive that cannot answer.
 
 use merit_proto::FieldError;
 use merit_terms::Time;
@@ -6,16 +6,16 @@ use tonic::Status;
 
 use crate::archive::ArchiveError;
 
-/// An archive that cannot be asked now; it may be later.
+/// Maps an archive's error to a status.
 pub(super) fn past(error: ArchiveError) -> Status {
-    let text = crate::sequencer::chain(&error);
+    let text = crate::causes::chain(&error);
     match error {
         ArchiveError::Behind { .. } | ArchiveError::Failed(_) => Status::aborted(text),
         ArchiveError::Read(_) => Status::internal(text),
     }
 }
 
-/// How many are asked for: `default` for 0.
+/// Reads a limit; `default` for 0. Refuses more than `most`.
 pub(super) fn limit(asked: u32, default: usize, most: usize) -> Result<usize, Status> {
     match asked as usize {
         0 => Ok(default),
@@ -24,7 +24,7 @@ pub(super) fn limit(asked: u32, default: usize, most: usize) -> Result<usize, St
     }
 }
 
-/// From one time on and before another; 0: no bound.
+/// Reads a stretch of time: from one time on and before another, without a bound for 0.
 pub(super) fn stretch(from: u64, to: u64) -> Result<(Option<Time>, Option<Time>), Status> {
     let time = |micros: u64| (micros > 0).then(|| Time::from_micros(micros));
     match (time(from), time(to)) {

@@ -7,13 +7,13 @@ use merit_proto::{refusal_status, required};
 use merit_terms::{AccountId, FunctionId, Name};
 use tonic::{Request, Response, Status};
 
+use super::lookup::{parse, unavailable, unknown};
 use super::standing::{account_to_proto, budgets_to_proto, providers_to_proto};
-use super::{parse, unavailable, unknown};
-use crate::codec::{
+use crate::access::caller;
+use crate::exchange::Exchange;
+use crate::messages::{
     canary_from_proto, canary_to_proto, code_from_proto, code_to_proto, settings_from_proto, settings_to_proto,
 };
-use crate::identity::caller;
-use crate::open::Exchange;
 
 #[tonic::async_trait]
 impl Registry for Exchange {
@@ -47,7 +47,7 @@ impl Registry for Exchange {
         let request = request.into_inner();
         let account = self.readable_account(caller, &request.account);
         let found = account.and_then(|account| self.function_id(account, &request.name));
-        // One that is nowhere takes as long: whoever asks for what is not its own learns nothing by the time.
+        // A missing function takes as long as another account's: the time tells nothing.
         self.0.sequencer.read_durable(|_| ()).await.map_err(unavailable)?;
         self.answer(found?, 0)
     }
@@ -132,7 +132,7 @@ impl Exchange {
     }
 }
 
-/// The module of the newest revision: a function redefined without one keeps it.
+/// Finds the module of the newest revision: a function redefined without one keeps it.
 fn newest_module(engine: &Engine, account: AccountId, name: &Name) -> Option<[u8; 32]> {
     let function = engine.function(engine.find_function(account, name)?)?;
     function.revisions.last()?.code.module

@@ -1,10 +1,10 @@
-//! How accounts and providers stand, as messages: what the registry answers of them.
+//! Accounts and providers as they stand, as messages of the registry.
 
 use merit_engine::{Account, Engine, HealthView, Provider, ProviderKind, SpendingOf};
 use merit_proto::v1;
 use merit_terms::{AccountId, Budget, ProviderId};
 
-use crate::codec::{account_limits_to_proto, kind_to_proto, provider_limits_to_proto};
+use crate::messages::{account_limits_to_proto, kind_to_proto, provider_limits_to_proto};
 
 pub(super) fn account_to_proto(engine: &Engine, id: AccountId, account: &Account) -> v1::Account {
     v1::Account {
@@ -25,7 +25,7 @@ pub(super) fn budgets_to_proto(engine: &Engine, of: SpendingOf, budgets: &[Budge
     budgets.iter().map(stand).collect()
 }
 
-/// Who sells; own providers are seen by their account only.
+/// Makes the messages of all providers that a viewer sees: own providers are seen by their account only.
 pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> Vec<v1::Provider> {
     let mut offers = vec![0_u32; engine.providers().count()];
     for (market, _) in engine.markets() {
@@ -74,7 +74,7 @@ fn provider_to_proto(
     }
 }
 
-/// What the provider fails at; of other accounts' functions nothing is told.
+/// Makes the message of a back-off; none for one of another account's function.
 fn health_to_proto(engine: &Engine, health: &HealthView, viewer: Option<AccountId>) -> Option<v1::Health> {
     let failures = health.failures;
     let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };

@@ -1,4 +1,4 @@
-//! The bytes of a snapshot file, version 1: names, the header, and the chunks with their checksums.
+//! The bytes of a snapshot file, format version 3: names, the header, and the chunks with their checksums.
 //!
 //! All integers are little-endian.
 //!
@@ -16,29 +16,29 @@
 //!  60  CRC32C of bytes 0..60
 //! ```
 //!
-//! The body is the engine in MessagePack with named fields, so that a later version may add fields that have a
-//! default. Every byte of a file is under a checksum, and its length follows from its header. It never reads or
-//! writes a file.
+//! The body is the engine in MessagePack with named fields, its maps in order: two equal states give equal bytes. Every
+//! byte of a file is under a checksum, and its length follows from its header. It never reads or writes a file.
 
 use crc32c::{crc32c, crc32c_append};
 
 pub(super) const MAGIC: [u8; 8] = *b"MERITSNP";
-pub(super) const FORMAT_VERSION: u32 = 1;
+/// The only format version that is read or written. No release has written an earlier one.
+pub(super) const FORMAT_VERSION: u32 = 3;
 pub(super) const HEADER_BYTES: usize = 64;
 pub(super) const CHECKSUM_BYTES: usize = 4;
-/// Short, so that damage is told to within a few kilobytes; a thousandth of the file is checksums.
+/// Chunk length in bytes: damage is located to within a few kilobytes, and a thousandth of the file is checksums.
 pub(super) const CHUNK_BYTES: usize = 4096;
 
-/// What a snapshot is called while it is not durable.
+/// Suffix of a snapshot's name while it is not durable.
 pub(super) const UNFINISHED_SUFFIX: &str = ".new";
-/// What a damaged one is called once another has been used in its place.
+/// Suffix of a damaged snapshot's name once another has been used in its place.
 pub(super) const DAMAGED_SUFFIX: &str = ".damaged";
 
 pub(super) fn snapshot_name(sequence: u64) -> String {
     format!("snapshot-{sequence:020}.merit")
 }
 
-/// The sequence in this name; none for other files.
+/// Parses a snapshot's name. Returns its sequence, or none for other files.
 pub(super) fn snapshot_sequence(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("snapshot-")?.strip_suffix(".merit")?;
     let sequence = digits.parse().ok()?;
@@ -49,12 +49,12 @@ pub(super) fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(UNFINISHED_SUFFIX).is_some_and(|snapshot| snapshot_sequence(snapshot).is_some())
 }
 
-/// What a snapshot says of itself.
+/// The header of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The random number by which its journal is known.
+    /// The identity of its journal, a random number.
     pub identity: u32,
-    /// The last command that is in it.
+    /// The sequence of its last command.
     pub sequence: u64,
     pub run: u32,
     pub rules: u32,
@@ -62,7 +62,7 @@ pub struct Header {
     pub body_bytes: u64,
 }
 
-/// What the first bytes of a snapshot turn out to be.
+/// The result of decoding the first bytes of a snapshot.
 pub(super) enum ReadHeader {
     Known(Header),
     /// Whole, but of another format version.
@@ -106,14 +106,14 @@ impl Header {
         })
     }
 
-    /// How long the file is; none if the body cannot be as long as it says.
+    /// Computes the length of the file. Returns none if its body length is impossible.
     pub(super) fn file_bytes(&self) -> Option<u64> {
         let checksums = self.body_bytes.div_ceil(CHUNK_BYTES as u64).checked_mul(CHECKSUM_BYTES as u64)?;
         self.body_bytes.checked_add(checksums)?.checked_add(HEADER_BYTES as u64)
     }
 }
 
-/// Tells a chunk also from the same bytes elsewhere in this file, or in another one.
+/// Computes the checksum of a chunk. The same bytes elsewhere in this file, or in another one, have another.
 pub(super) fn chunk_checksum(identity: u32, sequence: u64, index: u64, chunk: &[u8]) -> u32 {
     let place = crc32c_append(crc32c(&identity.to_le_bytes()), &sequence.to_le_bytes());
     crc32c_append(crc32c_append(place, &index.to_le_bytes()), chunk)

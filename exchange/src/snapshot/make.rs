@@ -1,7 +1,7 @@
-//! Making a snapshot beside the market: the newest good one, and a replay of what is durable since.
+//! Making a snapshot beside the market: the newest good one, and a replay of the durable commands after it.
 //!
-//! Owns the choice of where a replay begins. It works on files alone and never asks the running engine for anything, so
-//! each snapshot also shows that the one before it can be loaded and that the journal replays.
+//! Owns the beginning of that replay. It works on files alone and never asks the running engine, so each snapshot also
+//! shows that the one before it can be loaded and that the journal replays.
 
 use std::io;
 
@@ -10,11 +10,11 @@ use merit_engine::Engine;
 use super::format::{DAMAGED_SUFFIX, Header};
 use super::read::{Damage, LoadError, Loaded, list, load};
 use super::write::{WriteError, write};
-use crate::journal;
 use crate::replay::{self, ReplayError};
-use crate::storage::Storage;
+use merit_journal as journal;
+use merit_journal::storage::Storage;
 
-/// Why a snapshot could not be made. The market goes on, and the next try begins anew.
+/// A snapshot that could not be made. The market goes on, and the next attempt begins anew.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
     #[error(transparent)]
@@ -31,14 +31,14 @@ pub enum MakeError {
     Stopped,
 }
 
-/// The newest good snapshot, and the damaged ones that are newer.
+/// The newest good snapshot, and the newer damaged ones.
 #[derive(Debug)]
 pub struct Newest {
     pub loaded: Option<Loaded>,
     pub damaged: Vec<Damage>,
 }
 
-/// Looks for the newest snapshot, at or below `upto`, that is good.
+/// Loads the newest good snapshot at or below `upto`.
 pub fn newest<S: Storage>(storage: &S, upto: u64) -> Result<Newest, LoadError> {
     let mut damaged = Vec::new();
     for sequence in list(storage)?.into_iter().rev().filter(|sequence| *sequence <= upto) {
@@ -51,16 +51,16 @@ pub fn newest<S: Storage>(storage: &S, upto: u64) -> Result<Newest, LoadError> {
     Ok(Newest { loaded: None, damaged })
 }
 
-/// Gives a damaged snapshot another name, under which it is never looked at again and can be examined.
+/// Renames a damaged snapshot: it is never read again and can be examined.
 pub fn set_aside<S: Storage>(storage: &S, damage: &Damage) -> io::Result<()> {
     storage.rename(&damage.file, &format!("{}{DAMAGED_SUFFIX}", damage.file))?;
     storage.sync_names()
 }
 
-/// Writes the state after the command of sequence `upto`, which must be durable. Asks `stop` now and then whether to
-/// give up. None: there is a snapshot of that sequence already.
+/// Writes the state after the command at `upto`, which must be durable. Calls `stop` now and then, and gives up when it
+/// returns true. Returns none if there is a snapshot of that sequence already.
 ///
-/// Damaged snapshots that are met are set aside.
+/// Damaged snapshots are set aside.
 pub fn make<S: Storage>(
     storage: &S,
     identity: u32,

@@ -1,4 +1,4 @@
-//! The thread that makes snapshots: when, and with what care for the market beside it.
+//! The thread that makes snapshots, at a low priority beside the market.
 //!
 //! Owns the thread and its end. A failure is logged and tried again later; the market never waits for it.
 
@@ -10,27 +10,28 @@ use std::time::Duration;
 use super::format::Header;
 use super::keep::keep;
 use super::make::{MakeError, make};
-use crate::sequencer::{Progress, chain};
-use crate::storage::Storage;
+use crate::causes::chain;
+use crate::sequencer::Progress;
+use merit_journal::storage::Storage;
 
-/// How much journal there is at least between two snapshots: some thousand commands, whose replay takes milliseconds.
+/// Least journal between two snapshots in bytes, 1 MiB: some thousand commands, whose replay takes milliseconds.
 const BYTES_MIN: u64 = 1 << 20;
-/// How many times as long as a snapshot the journal since it is at least. So writing snapshots adds at most a fourth to
-/// what is written, and the replay at a start is bounded by the size of the state.
+/// Least ratio of the journal after a snapshot to the snapshot's size. So snapshots add at most a fourth to the bytes
+/// written, and the replay at a start is bounded by the size of the state.
 const BYTES_PER_SNAPSHOT_BYTE: u64 = 4;
-/// How often the thread looks; also the least time between two snapshots.
+/// Polling interval of the thread, 1 s; also the least time between two snapshots.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How many periods it waits after a failure: a full disk is not made emptier by trying.
+/// Back-off after a failure in periods: attempts do not empty a full disk.
 const PERIODS_AFTER_FAILURE: u32 = 60;
-/// How much the thread yields to the market's when there are more than cores: this of 19.
+/// Niceness of the thread, 10 of 19: the market's threads go first when there are more threads than cores.
 const NICENESS: i32 = 10;
 
-/// Where the making of snapshots stands when a run begins.
+/// The state of snapshots at the beginning of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Made {
-    /// How long the snapshot is from which the run began.
+    /// Size in bytes of the snapshot from which the run began.
     pub snapshot_bytes: u64,
-    /// How long the journal is that was replayed since.
+    /// Size in bytes of the journal that was replayed after it.
     pub replayed_bytes: u64,
 }
 
@@ -52,7 +53,7 @@ impl Stop {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Waits for a period; whether it is to stop.
+    /// Waits for a period. Returns true if the thread is to stop.
     fn wait(&self, period: Duration) -> bool {
         let guard = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_now() {
@@ -64,7 +65,8 @@ impl Stop {
 }
 
 impl Maker {
-    /// Follows the journal with this identity. `checkpoint` says up to which sequence the projections need no journal.
+    /// Follows the journal with this identity. `checkpoint` returns the sequence up to which the projections need no
+    /// journal.
     pub fn start<S: Storage + 'static>(
         storage: S,
         identity: u32,
@@ -82,7 +84,7 @@ impl Maker {
         Ok(Maker { stop, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Ends the thread, in the middle of a snapshot if need be, and waits for its end.
+    /// Stops the thread, in the middle of a snapshot if need be, and waits for its end.
     pub fn stop(&self) {
         {
             let _guard = self.stop.mutex.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,12 +112,12 @@ fn follow<S: Storage>(
     made: Made,
     stop: &Stop,
 ) {
-    // Only this thread's priority.
+    // Sets this thread's priority alone.
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         tracing::debug!("the thread that makes snapshots competes as any other: {error}");
     }
     let mut snapshot_bytes = made.snapshot_bytes;
-    // Of the bytes that this run wrote, and those that it replayed, how many a snapshot covers.
+    // The bytes that a snapshot covers, of those that this run replayed and wrote.
     let mut covered_bytes = 0;
     let mut period = PERIOD;
     while !stop.wait(period) {

@@ -1,7 +1,7 @@
 //! Reading a snapshot: every byte is checked before it is used, and the state's digest after.
 //!
-//! Owns the words for what can be wrong with a snapshot. It never changes a file, and never decides what is used in a
-//! damaged one's place.
+//! Owns the words for the faults of a snapshot. It never changes a file, and never chooses another one for a damaged
+//! one.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -13,28 +13,28 @@ use super::format::{
     CHECKSUM_BYTES, CHUNK_BYTES, FORMAT_VERSION, HEADER_BYTES, Header, ReadHeader, chunk_checksum, snapshot_name,
     snapshot_sequence,
 };
-use crate::storage::{Storage, StorageFile};
+use merit_journal::storage::{Storage, StorageFile};
 
-/// Chunks that are read at once.
+/// Read size in chunks.
 const READ_CHUNKS: usize = 256;
 
-/// A snapshot that is whole: its state has the digest that it was written with.
+/// A whole snapshot: its state has the digest that it was written with.
 #[derive(Debug)]
 pub struct Loaded {
     pub header: Header,
     pub engine: Engine,
 }
 
-/// Where a snapshot stops making sense.
+/// The place at which a snapshot stops making sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     pub file: String,
-    /// Where the damaged chunk or header begins, in bytes from the start of the file.
+    /// The offset of the damaged chunk or header, in bytes from the start of the file.
     pub position: u64,
     pub fault: Fault,
 }
 
-/// What is wrong with a snapshot.
+/// The fault of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("the snapshot has no valid header")]
@@ -57,15 +57,22 @@ pub enum LoadError {
     Failed { path: String, source: io::Error },
     #[error("{0}")]
     Damaged(Damage),
-    #[error(
-        "{path} has format version {found}, and this merit reads version {FORMAT_VERSION}; \
-         start the merit release that wrote it"
-    )]
+    #[error("{path} has format {found}, and this merit reads format {FORMAT_VERSION} alone; {}", way_out(*found))]
     OtherVersion { path: String, found: u32 },
 }
 
+fn way_out(found: u32) -> &'static str {
+    match found < FORMAT_VERSION {
+        true => {
+            "its directory is from before the first release: move it away to begin with an empty one, or start the \
+                 merit build that wrote it"
+        }
+        false => "start the merit release that wrote it",
+    }
+}
+
 impl LoadError {
-    /// Whether the file is not there (any more).
+    /// Returns true if the file is not there, or no longer.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Self::Failed { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
@@ -78,11 +85,11 @@ impl fmt::Display for Damage {
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct SavedBody {
     engine: Engine,
 }
 
-/// The sequences of all snapshots, in order.
+/// Lists the sequences of all snapshots, in order.
 pub fn list<S: Storage>(storage: &S) -> Result<Vec<u64>, LoadError> {
     let failed = |source| LoadError::Failed { path: storage.to_string(), source };
     let names = storage.list().map_err(failed)?;
@@ -91,12 +98,12 @@ pub fn list<S: Storage>(storage: &S) -> Result<Vec<u64>, LoadError> {
     Ok(sequences)
 }
 
-/// What the snapshot of this sequence says of itself, its header checked and nothing else.
+/// Reads the header of the snapshot of this sequence. Nothing else is checked.
 pub fn header<S: Storage>(storage: &S, sequence: u64) -> Result<Header, LoadError> {
     open(storage, sequence).map(|(_, header)| header)
 }
 
-/// The state in the snapshot of this sequence, with every byte of the file checked.
+/// Loads the state in the snapshot of this sequence, and checks every byte of the file.
 pub fn load<S: Storage>(storage: &S, sequence: u64) -> Result<Loaded, LoadError> {
     let (file, header) = open(storage, sequence)?;
     decode(&file, header, &storage.to_string())
@@ -108,7 +115,7 @@ fn decode(file: &dyn StorageFile, header: Header, place: &str) -> Result<Loaded,
     let damaged = |position, fault| LoadError::Damaged(Damage { file: name.clone(), position, fault });
 
     let mut body = ChunkReader::new(file, header);
-    let decoded: Result<Body, _> = rmp_serde::from_read(&mut body);
+    let decoded: Result<SavedBody, _> = rmp_serde::from_read(&mut body);
     let engine = match (decoded, body.failure.take()) {
         (_, Some(Failure::Checksum)) => return Err(damaged(body.position, Fault::Chunk)),
         (_, Some(Failure::Io(source))) => {
@@ -171,19 +178,19 @@ enum Failure {
     Io(io::Error),
 }
 
-/// Gives the body out chunk by chunk, each only after its checksum has passed.
+/// A reader of the body, chunk by chunk, each only after its checksum has passed.
 struct ChunkReader<'a> {
     file: &'a dyn StorageFile,
     header: Header,
-    /// Whole chunks with their checksums, as they lie in the file.
+    /// Whole chunks with their checksums, as they are in the file.
     bytes: Vec<u8>,
-    /// Of `bytes`: where the present chunk's unread part begins, and where it ends.
+    /// The beginning of the present chunk's unread part in `bytes`, and its end.
     next: usize,
     end: usize,
-    /// The index of the next chunk, and where the present one begins in the file.
+    /// The index of the next chunk, and the offset of the present one in the file.
     index: u64,
     position: u64,
-    /// What of the body is still to be taken from the file.
+    /// The bytes of the body that are still to be read from the file.
     left: u64,
     failure: Option<Failure>,
 }
@@ -195,7 +202,7 @@ impl<'a> ChunkReader<'a> {
         Self { file, header, bytes: Vec::new(), next: 0, end: 0, index: 0, position, left, failure: None }
     }
 
-    /// What is left of the present chunk.
+    /// Returns the unread part of the present chunk.
     fn chunk(&self) -> &[u8] {
         &self.bytes[self.next..self.end]
     }

@@ -1,7 +1,7 @@
 //! Writing a snapshot: under another name, durable, then under its own.
 //!
-//! Owns the order of writes: a file under a snapshot's name was whole and durable when it got it. It never decides
-//! when.
+//! Owns the order of writes: a file under a snapshot's name was whole and durable when it got it. It never decides when
+//! to write.
 
 use std::io::{self, Write};
 
@@ -11,12 +11,12 @@ use serde::Serialize;
 use super::format::{
     CHUNK_BYTES, HEADER_BYTES, Header, UNFINISHED_SUFFIX, chunk_checksum, is_unfinished, snapshot_name,
 };
-use crate::storage::{Storage, StorageFile};
+use merit_journal::storage::{Storage, StorageFile};
 
-/// What is written at once.
+/// Write size in bytes, 1 MiB.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// Why a snapshot could not be written. The ones before it are as they were.
+/// A snapshot that could not be written. Earlier ones are as they were.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     #[error("could not {doing} {path}")]
@@ -25,9 +25,9 @@ pub enum WriteError {
     Encode { path: String, source: rmp_serde::encode::Error },
 }
 
-/// What a snapshot holds; a struct, so that more may stand beside the engine one day.
+/// The body of a snapshot: a struct, so that a later version may add fields beside the engine.
 #[derive(Serialize)]
-struct Body<'a> {
+struct WrittenBody<'a> {
     engine: &'a Engine,
 }
 
@@ -60,12 +60,12 @@ pub fn write<S: Storage>(storage: &S, identity: u32, engine: &Engine) -> Result<
 /// encoding is compiled once, here.
 fn encode(file: &dyn StorageFile, identity: u32, engine: &Engine, path: &str) -> Result<u64, WriteError> {
     let mut body = ChunkWriter::new(file, identity, engine.sequence());
-    rmp_serde::encode::write_named(&mut body, &Body { engine })
+    rmp_serde::encode::write_named(&mut body, &WrittenBody { engine })
         .map_err(|source| WriteError::Encode { path: path.to_owned(), source })?;
     body.finish().map_err(failed("write", path))
 }
 
-/// Removes what a crash or a failure left of a snapshot that never got its name.
+/// Removes unfinished snapshots of a crash or failure, which never got their names.
 fn remove_unfinished<S: Storage>(storage: &S) -> Result<(), WriteError> {
     let names = storage.list().map_err(failed("list", &storage.to_string()))?;
     for name in names.iter().filter(|name| is_unfinished(name)) {
@@ -78,15 +78,15 @@ pub(super) fn failed(doing: &'static str, path: &str) -> impl FnOnce(io::Error) 
     move |source| WriteError::Failed { doing, path: path.to_owned(), source }
 }
 
-/// Puts a checksum behind each chunk, and leaves room for the header.
+/// A writer of the body that puts a checksum behind each chunk, and leaves room for the header.
 struct ChunkWriter<'a> {
     file: &'a dyn StorageFile,
     identity: u32,
     sequence: u64,
-    /// The chunk that is being filled, and its index.
+    /// The present chunk, and its index.
     chunk: Vec<u8>,
     index: u64,
-    /// Whole chunks that wait to be written, and where.
+    /// Whole chunks that wait to be written, and their offset.
     waiting: Vec<u8>,
     position: u64,
     body_bytes: u64,
@@ -120,7 +120,7 @@ impl<'a> ChunkWriter<'a> {
         Ok(())
     }
 
-    /// Writes the rest; the length of the body.
+    /// Writes the rest. Returns the length of the body.
     fn finish(mut self) -> io::Result<u64> {
         if !self.chunk.is_empty() {
             self.seal();

@@ -11,8 +11,8 @@ use std::error::Error;
 use std::io;
 
 use merit_engine::{Command, RULES};
-use merit_exchange::journal::{self, Journal};
 use merit_exchange::{Collected, Intake, Restored, restore, snapshot};
+use merit_journal::{self as journal, Journal};
 use merit_terms::{Refusal, Time};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;

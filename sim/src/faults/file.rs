@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use merit_exchange::storage::StorageFile;
+use merit_journal::storage::StorageFile;
 use rand::RngExt;
 use rand_pcg::Pcg64;
 

@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use merit_exchange::storage::{LockError, Storage};
+use merit_journal::storage::{LockError, Storage};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use merit_exchange::storage::StorageFile;
+use merit_journal::storage::StorageFile;
 
 use super::JournalBenchError;
 

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use merit_engine::{Engine, Reply};
 use merit_exchange::snapshot::{MakeError, Maker};
-use merit_exchange::storage::Directory;
 use merit_exchange::{Happened, Projection, RestoreError, Sequencer, SubmitError, restore};
+use merit_journal::storage::Directory;
 use merit_terms::{NameError, Refusal};
 use serde::Serialize;
 
@@ -170,7 +170,7 @@ async fn submit_both(settings: &Settings, path: &Path) -> Result<(Phase, Phase),
     let failed = |source| JournalBenchError::Files { doing: "use", path: path.to_owned(), source };
     let storage = Directory::create(path).map_err(failed)?;
     let counted = Arc::new(Counted::default());
-    let restored = restore(storage.clone(), merit_exchange::journal::Settings::default(), &*counted)?;
+    let restored = restore(storage.clone(), merit_journal::Settings::default(), &*counted)?;
     let identity = restored.journal.identity();
     let sequencer = Sequencer::start(restored.engine, restored.journal, counted.clone());
     let sequencer = Arc::new(sequencer.map_err(JournalBenchError::Thread)?);

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use merit_exchange::snapshot;
-use merit_exchange::storage::Directory;
 use merit_exchange::{Restored, restore};
+use merit_journal::storage::Directory;
 use serde::Serialize;
 
 use super::{Counted, JournalBenchError};
@@ -33,6 +33,6 @@ pub(super) fn measure(path: &Path) -> Result<Starts, JournalBenchError> {
 
 fn start(storage: &Directory) -> Result<(f64, Restored<Directory>), JournalBenchError> {
     let started = Instant::now();
-    let restored = restore(storage.clone(), merit_exchange::journal::Settings::default(), &Counted::default())?;
+    let restored = restore(storage.clone(), merit_journal::Settings::default(), &Counted::default())?;
     Ok((started.elapsed().as_secs_f64(), restored))
 }

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Asked, errors, names};
-use crate::auth::Caller;
-use crate::doors::functions::{all, must_find};
+use crate::caller::Caller;
+use crate::doors::api::functions::{all, must_find};
 use crate::error::ApiError;
-use crate::extract::{Path, Query};
-use crate::serve::State as Broker;
+use crate::doors::request::{Path, Query};
+use crate::server::State as Broker;
 
 /// As Lambda: at most so many functions a page.
 const PAGE_MAX: usize = 50;

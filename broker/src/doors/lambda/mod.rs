@@ -25,18 +25,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::{Ask, BrokenOff, admit, admit_again, invocation, write_receipt};
-use super::invocations::ask_quote;
+use super::api::invocations::ask_quote;
 use crate::PAYLOAD_MAX_BYTES;
-use crate::auth::Caller;
+use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::extract::{Path, Query};
-use crate::invoke::{Answered, Invocation, Part, Rest, WhenGone, invoke};
+use crate::doors::request::{Path, Query};
+use crate::invocation::run::{Answered, Invocation, Part, Rest, WhenGone, invoke};
 use crate::json::decimal;
 use crate::metrics::Door;
-use crate::payload::{Payload, Room};
-use crate::preferences::Preferences;
-use crate::serve::State as Broker;
-use crate::upstream::Wanted;
+use crate::provider::payload::{Payload, Room};
+use crate::invocation::preferences::Preferences;
+use crate::server::State as Broker;
+use crate::provider::attempt::Wanted;
 
 pub(super) use errors::respond as respond_error;
 pub(crate) use functions::{configuration, get, list};

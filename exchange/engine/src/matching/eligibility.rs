@@ -6,11 +6,11 @@ use merit_terms::{Money, Price, ProviderId, Reason, Usage};
 
 use super::{Asked, Candidate, index};
 use crate::Engine;
-use crate::book::{Offer, OfferSlot};
 use crate::command::{Adapter, Audience, MarketState, ProviderKind};
-use crate::durations::Predicted;
-use crate::quotas::worst_energy_mb_ms;
-use crate::registry::{Provider, within};
+use crate::market::{Provider, within};
+use crate::prediction::durations::Predicted;
+use crate::supply::quotas::worst_energy_mb_ms;
+use crate::supply::{Offer, OfferSlot};
 
 impl Engine {
     /// Whether `offer` may serve the bid, and what it is predicted to cost. Room is judged before budgets, those before
@@ -92,7 +92,7 @@ impl Engine {
         if provider.killed.is_some() || self.ledger.accounts[provider.account.index()].frozen {
             return Err(Reason::Barred);
         }
-        if own && provider.kind == ProviderKind::Market && !market.terms.self_dealing && self.rules > 1 {
+        if own && provider.kind == ProviderKind::Market && !market.terms.self_dealing {
             return Err(Reason::SelfDealing);
         }
         match market.terms.bands {

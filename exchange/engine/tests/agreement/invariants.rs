@@ -78,7 +78,7 @@ impl Invariants {
         if let (Ok(Reply::Granted(_)), Some(Event::Granted(lease))) = (&applied.reply, events.first()) {
             self.check_grant(engine, command, lease);
         }
-        self.check_budgets(engine, command, applied, events);
+        self.check_budgets(engine, command, applied);
     }
 
     /// A match takes what was free, holds what was available, and its worst case stays within the max cost.
@@ -100,10 +100,10 @@ impl Invariants {
         }
     }
 
-    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, a call that began in one
-    /// period is held for or paid in another, or an own provider's call costs what by the first rules nobody held.
-    fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied, events: &[Event]) {
-        self.note_overruns(engine, command, applied, events);
+    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, or a call that began in one
+    /// period is held for or paid in another.
+    fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
+        self.note_overruns(engine, command, applied);
         let at = engine.last_at();
         for (spender, budget) in budgets(engine) {
             let (spent, held) = engine.spending(spending_of(spender), budget.period);
@@ -116,7 +116,7 @@ impl Invariants {
         }
     }
 
-    fn note_overruns(&mut self, engine: &Engine, command: &Command, applied: &Applied, events: &[Event]) {
+    fn note_overruns(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
         let at = engine.last_at();
         let both = |account: AccountId, function: FunctionId| [Spender::Account(account), Spender::Function(function)];
         if matches!(command, Command::SetAccountLimits { .. } | Command::PutFunction(_)) && applied.reply.is_ok() {
@@ -148,14 +148,6 @@ impl Invariants {
         };
         if let (Command::SettleForgotten(forgotten), Ok(_)) = (command, &applied.reply) {
             now(forgotten.terms.account, forgotten.terms.function);
-        }
-        for event in events {
-            if let Event::Settled { lease, settlement, .. } = event
-                && settlement.cost > lease.hold
-                && !holds_money(engine, lease)
-            {
-                now(lease.account, lease.function);
-            }
         }
         self.overrun.extend(late);
     }

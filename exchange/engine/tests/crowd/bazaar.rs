@@ -15,8 +15,8 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
-const BUYER: AccountId = AccountId::new(2);
-const SELLER: AccountId = AccountId::new(3);
+const BUYER: AccountId = AccountId::new(3);
+const SELLER: AccountId = AccountId::new(4);
 const FUNCTIONS: u32 = 3;
 const MARKETS: u32 = 3;
 /// Commands after everybody has come.
@@ -50,7 +50,6 @@ impl Bazaar {
     /// Everybody comes, and many have run each function once.
     fn open_up(&mut self) {
         let mut commands = VecDeque::from([
-            Command::ActivateRules { version: 2 },
             Command::OpenAccount { name: name("buyer", 0) },
             Command::OpenAccount { name: name("seller", 0) },
             Command::Deposit { account: BUYER, amount: Money::from_picodollars(1 << 50).unwrap() },

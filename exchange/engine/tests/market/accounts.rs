@@ -1,6 +1,6 @@
 //! What the operator does with accounts: credit, exposure, freezing, payouts and corrections.
 
-use merit_engine::{AccountLimits, Command, Correction, CorrectionKind, LOSSES_NAME, OUTSIDE};
+use merit_engine::{AccountLimits, Command, Correction, CorrectionKind, LOSSES, OUTSIDE, RULES};
 use merit_terms::{AccountId, LeaseId, Limits, NoOffer, Refusal};
 
 use crate::floor::{Floor, PRICE, money, name};
@@ -90,15 +90,14 @@ fn a_correction_always_moves_and_a_refund_names_what_it_is_about() {
 }
 
 #[test]
-fn the_second_rules_are_activated_once_and_open_the_account_that_bears_losses() {
-    let mut floor = Floor::by_first_rules();
-    assert_eq!((floor.engine.rules(), floor.engine.find_account(LOSSES_NAME)), (1, None));
-    let activate = |floor: &mut Floor, version| floor.apply(Command::ActivateRules { version });
-    assert_eq!(activate(&mut floor, 3), Err(Refusal::UnknownRules { version: 3 }));
-    activate(&mut floor, 2).unwrap();
-    assert!(matches!(activate(&mut floor, 2), Err(Refusal::Invalid { field, .. }) if field == "version"));
-    assert_eq!(floor.engine.rules(), 2);
-    assert!(floor.engine.find_account(LOSSES_NAME).is_some());
+fn rules_that_hold_or_are_unknown_are_not_activated() {
+    let mut floor = Floor::new();
+    let version = RULES + 1;
+    let mut activate = |version| floor.apply(Command::ActivateRules { version });
+    assert_eq!(activate(version), Err(Refusal::UnknownRules { version }));
+    assert!(matches!(activate(RULES), Err(Refusal::Invalid { field, .. }) if field == "version"));
+    assert_eq!(floor.engine.rules(), RULES);
+    assert_eq!(floor.engine.find_account("merit-losses"), Some(LOSSES));
 }
 
 #[test]

@@ -148,14 +148,8 @@ pub(crate) fn logon(provider: ProviderId, pools: Vec<PoolSize>) -> Logon {
 }
 
 impl Floor {
-    /// A market by the newest rules, and a buyer with 1 USD and a function of 1 GB and 1 s.
+    /// A market, and a buyer with 1 USD and a function of 1 GB and 1 s.
     pub(crate) fn new() -> Floor {
-        let mut floor = Floor::by_first_rules();
-        floor.apply(Command::ActivateRules { version: merit_engine::RULES }).unwrap();
-        floor
-    }
-
-    pub(crate) fn by_first_rules() -> Floor {
         let mut floor = Floor {
             engine: Engine::new(),
             events: Vec::new(),

@@ -1,6 +1,6 @@
 //! Leases that a crash forgot: settled once, on the terms of their token.
 
-use merit_engine::{Command, Forgotten, LOSSES_NAME, LeaseTerms, NotSent, Reply, Settle};
+use merit_engine::{Command, Forgotten, LOSSES, LeaseTerms, NotSent, Reply, Settle};
 use merit_terms::{Execution, LeaseId, Refusal};
 
 use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, money, settle};
@@ -24,7 +24,7 @@ fn by_token(floor: &mut Floor, terms: &LeaseTerms, settle: Settle) -> Result<Rep
 }
 
 fn losses(floor: &Floor) -> i128 {
-    floor.balance(floor.engine.find_account(LOSSES_NAME).unwrap())
+    floor.balance(LOSSES)
 }
 
 #[test]

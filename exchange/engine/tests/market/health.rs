@@ -171,13 +171,3 @@ fn the_owner_alone_is_enough_for_its_own_provider() {
     ward.floor.quote(ward.seller, vec![rung(1, PRICE)]).unwrap();
     assert!(fail_three(&mut ward));
 }
-
-#[test]
-fn the_first_rules_leave_nobody_out() {
-    let mut floor = Floor::by_first_rules();
-    let seller = floor.seller("seller", 4, PRICE);
-    let lease = floor.call().lease;
-    floor.release(lease, NotSent::Failed);
-    assert!(floor.engine.health(seller.id).is_empty());
-    floor.call();
-}

@@ -139,7 +139,7 @@ impl Twin {
             (Reason::MarketClosed, market.terms.state != MarketState::Open),
             (Reason::OutsideBands, market.is_outside_bands(offer.price())),
             (Reason::Barred, self.is_barred(provider)),
-            (Reason::SelfDealing, self.rules > 1 && deals_with_itself),
+            (Reason::SelfDealing, deals_with_itself),
             (Reason::NoDeployment, !deployed),
             (Reason::NotAllowed, !audience || !self.serves(provider, offer, bid)),
             (Reason::Excluded, excluded(limits) || excluded(own)),

@@ -81,10 +81,6 @@ impl Twin {
         let index = self.index_of(sequence);
         let open = &mut self.leases[index];
         let is_unknown = open.lease.state == LeaseState::Unknown;
-        if is_unknown && self.rules == 1 {
-            self.remove(at, index, merit_terms::Money::ZERO, None);
-            return;
-        }
         if open.has_capacity {
             open.has_capacity = false;
             if !is_unknown {

@@ -15,9 +15,6 @@ impl Twin {
     }
 
     pub(super) fn settle_forgotten(&mut self, at: Time, forgotten: &Forgotten) -> Result<Reply, Refusal> {
-        if self.rules == 1 {
-            return Err(Refusal::UnknownRules { version: 2 });
-        }
         let Forgotten { terms, settle } = forgotten;
         if settle.lease != terms.lease {
             return Err(invalid("lease"));

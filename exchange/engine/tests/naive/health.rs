@@ -66,9 +66,6 @@ impl Twin {
 
     /// The provider failed the lease: it is left out for the revision, and for all once enough agree.
     pub(super) fn fault(&mut self, at: Time, lease: &Lease) {
-        if self.rules == 1 {
-            return;
-        }
         let forgotten = |back: &Back| back.provider == lease.provider && back.failed_at.after_millis(HOUR_MS) < at;
         self.remove_backs(forgotten);
         self.fail(at, lease, pair(lease));

@@ -63,50 +63,44 @@ pub(super) fn predict(revision: &Revision, id: ProviderId, provider: &Provider) 
 }
 
 impl Pair {
-    fn first(lease: &Lease, at: Time, usage: &Usage, rules: u32) -> Pair {
+    fn first(lease: &Lease, at: Time, usage: &Usage) -> Pair {
         Pair {
             provider: lease.provider,
             wall: logarithm(usage.wall_us),
             cpu: logarithm(usage.cpu_us),
-            cold_us: if rules == 1 { 0 } else { usage.cold_us as i64 },
+            cold_us: usage.cold_us as i64,
             seen: 1,
             touched: at,
         }
     }
 
     /// The mean of up to 8 settlements, then a moving one; differences are rounded towards what was known.
-    fn learn(&mut self, usage: &Usage, rules: u32) {
+    fn learn(&mut self, usage: &Usage) {
         self.seen = 8.min(self.seen + 1);
-        let within = |estimate: i32, observed: i32| match rules {
-            1 => observed,
-            _ => observed.clamp(estimate - OCTAVE, estimate + OCTAVE),
-        };
+        let within = |estimate: i32, observed: i32| observed.clamp(estimate - OCTAVE, estimate + OCTAVE);
         self.wall += (within(self.wall, logarithm(usage.wall_us)) - self.wall) / self.seen;
         self.cpu += (within(self.cpu, logarithm(usage.cpu_us)) - self.cpu) / self.seen;
-        if rules > 1 {
-            self.cold_us += (usage.cold_us as i64 - self.cold_us) / i64::from(self.seen);
-        }
+        self.cold_us += (usage.cold_us as i64 - self.cold_us) / i64::from(self.seen);
     }
 }
 
 impl Twin {
     /// The provider's duration for this revision, how it compares in general, and what was not touched for long.
     pub(super) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
-        let rules = self.rules;
         let most_cpu_us = usage.wall_us * u64::from(lease.vcpus_milli) / 1000;
-        let usage = Usage { cpu_us: if rules == 1 { usage.cpu_us } else { usage.cpu_us.min(most_cpu_us) }, ..*usage };
+        let usage = Usage { cpu_us: usage.cpu_us.min(most_cpu_us), ..*usage };
         let learned = &mut self.functions[lease.function.index()].revisions[lease.revision as usize - 1].learned;
         let pair = match learned.iter().position(|pair| pair.provider == lease.provider) {
             Some(known) => {
                 let mut pair = learned.remove(known);
-                pair.learn(&usage, rules);
+                pair.learn(&usage);
                 Pair { touched: at, ..pair }
             }
             None => {
-                if rules > 1 && learned.len() >= PAIRS_MAX {
+                if learned.len() >= PAIRS_MAX {
                     learned.remove(0);
                 }
-                Pair::first(lease, at, &usage, rules)
+                Pair::first(lease, at, &usage)
             }
         };
         if let Some((others, _)) = reference(learned.iter()) {
@@ -114,9 +108,7 @@ impl Twin {
             *general = moved(*general, ratio(pair.wall, others));
         }
         learned.push(pair);
-        if rules > 1 {
-            (0..2).for_each(|_| decay(at, learned));
-        }
+        (0..2).for_each(|_| decay(at, learned));
     }
 }
 

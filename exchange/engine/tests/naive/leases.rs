@@ -82,9 +82,7 @@ impl Twin {
     pub(super) fn remove(&mut self, at: Time, index: usize, paid: Money, billed_ms: Option<u64>) -> OpenLease {
         let ended = self.leases.remove(index);
         self.return_draw(at, &ended, billed_ms);
-        if self.rules > 1 {
-            self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
-        }
+        self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
         self.wake_exposed(&ended.lease);
         if ended.has_capacity {
             self.trigger_pool(ended.lease.provider, ended.pool);

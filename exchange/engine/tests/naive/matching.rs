@@ -118,7 +118,6 @@ impl Twin {
             worst_cost: winner.worst_cost,
             hold: match resting {
                 Some(resting) => resting.hold,
-                None if self.rules == 1 && self.kind(winner.provider) == ProviderKind::Own => money(0),
                 None => pot,
             },
             matched_at: at,

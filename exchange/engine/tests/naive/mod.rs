@@ -32,7 +32,7 @@ mod sweeps;
 mod wakes;
 
 use merit_engine::{Applied, Command, Event, Key, Reply};
-use merit_terms::{AccountId, LeaseId, Refusal, Time};
+use merit_terms::{LeaseId, Refusal, Time};
 
 pub(crate) use leases::OpenLease;
 pub(crate) use ranking::{Ranked, lacks};
@@ -82,7 +82,6 @@ pub(crate) struct Twin {
     starts: Vec<(u32, u64)>,
     /// Forgotten leases that were settled, until they can be settled no more.
     late: Vec<(LeaseId, Time)>,
-    losses: Option<AccountId>,
     offers_posted: u64,
 }
 
@@ -100,9 +99,9 @@ impl Twin {
             run: 0,
             sequence: 0,
             last_at: Time::default(),
-            rules: 1,
+            rules: merit_engine::RULES,
             fee_basis_points: 0,
-            accounts: vec![Account::new("merit-outside"), Account::new("merit-fees")],
+            accounts: ["merit-outside", "merit-fees", "merit-losses"].map(Account::new).into(),
             markets: Vec::new(),
             providers: Vec::new(),
             functions: Vec::new(),
@@ -119,7 +118,6 @@ impl Twin {
             payments: Vec::new(),
             starts: Vec::new(),
             late: Vec::new(),
-            losses: None,
             offers_posted: 0,
         }
     }

@@ -1,13 +1,10 @@
 //! Runs of the exchange, versions of the rules, and sessions of providers.
 
 use merit_engine::{Event, Logon, RULES, Reply, SessionEnding};
-use merit_terms::{AccountId, ProviderId, Refusal};
+use merit_terms::{ProviderId, Refusal};
 
-use super::accounts::Account;
 use super::providers::Provider;
 use super::{Twin, invalid, pools, quotas};
-
-const LOSSES: &str = "merit-losses";
 
 impl Twin {
     /// A new run ends every session; the offers of who logged out before stand until they expire.
@@ -35,12 +32,6 @@ impl Twin {
             return Err(invalid("version"));
         }
         self.rules = version;
-        let known = self.accounts.iter().position(|account| account.name == LOSSES);
-        let index = known.unwrap_or_else(|| {
-            self.accounts.push(Account::new(LOSSES));
-            self.accounts.len() - 1
-        });
-        self.losses = Some(AccountId::new(index as u32));
         Ok(())
     }
 

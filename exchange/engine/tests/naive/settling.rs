@@ -1,6 +1,6 @@
 //! How a lease is paid, or ends unpaid because of what its broker says.
 
-use merit_engine::{Ending, Event, FEES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
+use merit_engine::{Ending, Event, FEES, LOSSES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
 use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
 
 use super::Twin;
@@ -34,11 +34,7 @@ impl Twin {
         let lease = self.leases[index].lease.clone();
         let reported = settle.reported.or(lease.claim);
         let metered = Usage::metered(reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
-        let most = match (self.moves_money(&lease), self.rules) {
-            (true, _) => lease.hold,
-            (false, 1) => Money::MAX,
-            (false, _) => lease.worst_cost,
-        };
+        let most = if self.moves_money(&lease) { lease.hold } else { lease.worst_cost };
         let settlement = self.bill(&lease, metered, most);
         self.remove(at, index, settlement.cost, Some(settlement.billed_ms));
         self.pay(at, &lease, &settlement, settlement.cost);
@@ -69,10 +65,8 @@ impl Twin {
         let seller = self.providers[lease.provider.index()].account;
         if self.moves_money(lease) {
             self.transfer(lease.account, seller, by_buyer, Why::Cost { lease: id, invocation });
-            if let Some(losses) = self.losses {
-                let rest = settlement.cost.saturating_sub(by_buyer);
-                self.transfer(losses, seller, rest, Why::Loss { lease: id, invocation });
-            }
+            let rest = settlement.cost.saturating_sub(by_buyer);
+            self.transfer(LOSSES, seller, rest, Why::Loss { lease: id, invocation });
             self.transfer(seller, FEES, settlement.fee, Why::Fee { lease: id, invocation });
         }
         self.count_payment(at, lease, by_buyer);
@@ -96,20 +90,13 @@ impl Twin {
         self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, spot_price });
     }
 
-    /// The hold stays for a claim; what was sent keeps its capacity until its deadline. By the first rules there are
-    /// no claims: the hold closes at once, and the lease goes with its capacity.
+    /// The hold stays for a claim; what was sent keeps its capacity until its deadline.
     fn settle_unknown(&mut self, at: Time, settle: &Settle) -> Result<(), Refusal> {
         let index = self.open(settle.lease)?;
         let lease = &mut self.leases[index].lease;
         lease.state = LeaseState::Unknown;
-        if self.rules == 1 {
-            lease.hold = Money::ZERO;
-        }
         let lease = lease.clone();
         self.events.push(Event::Ended { lease: Box::new(lease.clone()), how: Ending::Unknown });
-        if self.rules == 1 && !self.leases[index].has_capacity {
-            self.remove(at, index, Money::ZERO, None);
-        }
         if settle.fault {
             self.fault(at, &lease);
         }

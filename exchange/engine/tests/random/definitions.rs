@@ -31,7 +31,7 @@ impl World {
         commands.extend((0..MARKETS).map(|number| Command::CreateMarket { name: market_name(number) }));
         commands.extend((0..ACCOUNTS).map(|number| {
             let amount = if number < 2 { 1_000_000_000_000 } else { 40_000_000 * u64::from(number) };
-            Command::Deposit { account: AccountId::new(number + 2), amount: Money::from_picodollars(amount).unwrap() }
+            Command::Deposit { account: AccountId::new(number + 3), amount: Money::from_picodollars(amount).unwrap() }
         }));
         for number in 0..self.size.providers {
             commands.push_back(self.provider_numbered(number));
@@ -70,7 +70,7 @@ impl World {
         }
         Command::RegisterProvider(RegisterProvider {
             name: name("provider", number),
-            account: AccountId::new(2 + number % 5 + if self.one_in(20) { 20 } else { 0 }),
+            account: AccountId::new(3 + number % 5 + if self.one_in(20) { 20 } else { 0 }),
             kind: if number.is_multiple_of(4) { ProviderKind::Own } else { ProviderKind::Market },
             labels,
         })
@@ -133,7 +133,7 @@ impl World {
 
     fn put_function(&mut self) -> Command {
         let mut put = PutFunction {
-            account: AccountId::new(2 + self.chance.random_range(0..ACCOUNTS)),
+            account: AccountId::new(3 + self.chance.random_range(0..ACCOUNTS)),
             name: name("function", self.chance.random_range(0..self.size.names)),
             code: self.code(),
             settings: self.settings(),

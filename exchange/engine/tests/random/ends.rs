@@ -83,9 +83,6 @@ impl World {
 
     /// A lease of a run that ended, of about the time of the crash; mostly a new one, on terms like those of others.
     pub(super) fn settle_forgotten(&mut self, engine: &Engine) -> Command {
-        if engine.rules() == 1 {
-            return Command::Tick;
-        }
         let again = self.forgotten.get(self.chance.random_range(0..8)).cloned();
         let terms = match again.filter(|_| self.one_in(3)) {
             Some(terms) => terms,
@@ -112,7 +109,7 @@ impl World {
             sequence: sequence + self.chance.random_range(0..50) - u64::from(self.one_in(20)),
         };
         let settle_by = self.soon(&[1, 60, 600, 600]);
-        let account = AccountId::new(2 + self.chance.random_range(0..ACCOUNTS + 2));
+        let account = AccountId::new(3 + self.chance.random_range(0..ACCOUNTS + 2));
         let mut terms = LeaseTerms { lease, invocation: lease, account, settle_by, ..like };
         match self.chance.random_range(0..60) {
             0 => terms.account = AccountId::new(99),

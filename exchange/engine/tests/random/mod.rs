@@ -38,8 +38,6 @@ pub(crate) struct World {
     chance: Pcg64,
     now_us: u64,
     opening: VecDeque<Command>,
-    /// From which step on the second rules hold; none: never.
-    activates: Option<u64>,
     closed: VecDeque<LeaseId>,
     /// What was granted lately.
     grants: VecDeque<LeaseTerms>,
@@ -70,14 +68,12 @@ fn remember<T>(what: T, in_list: &mut VecDeque<T>) {
 }
 
 impl World {
-    /// Of five worlds one activates the second rules late and one never does.
     pub(crate) fn new(seed: u64, size: Size) -> World {
         let mut world = World {
             size,
             chance: Pcg64::seed_from_u64(seed),
             now_us: 1_700_000_000_000_000,
             opening: VecDeque::new(),
-            activates: [None, Some(20), Some(40), Some(6_000), Some(60)][(seed % 5) as usize],
             closed: VecDeque::new(),
             grants: VecDeque::new(),
             forgotten: VecDeque::new(),
@@ -166,9 +162,6 @@ impl World {
 
     fn command(&mut self, engine: &Engine) -> Command {
         self.step += 1;
-        if self.activates == Some(self.step) {
-            return Command::ActivateRules { version: 2 };
-        }
         if self.is_hoard() && self.one_in(2) {
             return self.hoard(engine);
         }
@@ -204,11 +197,9 @@ impl World {
         Command::Start { run: self.runs }
     }
 
-    /// Versions that there are not, or that hold already.
+    /// Activates rules that there are not, or that hold already.
     fn activate(&mut self) -> Command {
-        let is_active = self.activates.is_some_and(|step| step < self.step);
-        let versions = if is_active { [0, 1, 2, 3] } else { [0, 1, 1, 3] };
-        Command::ActivateRules { version: *versions.choose(&mut self.chance).unwrap() }
+        Command::ActivateRules { version: self.chance.random_range(0..4) }
     }
 
     fn one_in(&mut self, cases: u32) -> bool {
@@ -225,7 +216,7 @@ impl World {
 
     /// Sometimes one that does not exist.
     fn account(&mut self) -> AccountId {
-        AccountId::new(self.chance.random_range(0..ACCOUNTS + 6))
+        AccountId::new(self.chance.random_range(0..ACCOUNTS + 7))
     }
 
     fn provider(&mut self) -> ProviderId {

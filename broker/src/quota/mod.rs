@@ -1,0 +1,4 @@
+//! Quotas: what each caller, and all together, may take.
+
+pub(crate) mod rates;
+pub(crate) mod shares;

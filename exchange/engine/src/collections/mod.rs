@@ -1,0 +1,2 @@
+pub(crate) mod bits;
+pub(crate) mod ranks;

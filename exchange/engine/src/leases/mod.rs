@@ -1,0 +1,4 @@
+mod grant;
+mod holds;
+pub(crate) mod open;
+mod settle;

@@ -1,0 +1,2 @@
+pub(crate) mod durations;
+pub(crate) mod estimate;

@@ -1,0 +1,3 @@
+mod digest;
+mod saved;
+pub(crate) mod views;

@@ -1,0 +1,63 @@
+//! The archive against what is computed naively from the same events, and against crashes, damage and foreign files.
+
+mod crash;
+mod keeping;
+mod naive;
+mod retention;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::store::Store;
+use crate::sequencer::Happened;
+
+/// A store with everything that `happened`, committed here and there.
+fn stored(file: &Path, happened: &[Happened]) -> Store {
+    let mut store = Store::open(file).unwrap();
+    for (i, one) in happened.iter().enumerate() {
+        store.apply(one.sequence, one.at, &one.events);
+        if i % 97 == 0 {
+            let durability = if i % 2 == 0 { Durability::None } else { Durability::Immediate };
+            store.commit(durability).unwrap();
+        }
+    }
+    store.commit(Durability::Immediate).unwrap();
+    store
+}
+
+/// Every row of every table, as text.
+fn dump(store: &Store) -> BTreeMap<String, String> {
+    type LogKey = (u32, u64, u32);
+    let transaction = store.database().begin_read().unwrap();
+    let mut rows = BTreeMap::new();
+    macro_rules! dump {
+        ($($table:literal: $key:ty => $value:ty,)*) => {$(
+            let table = transaction.open_table(TableDefinition::<$key, $value>::new($table)).unwrap();
+            for row in table.iter().unwrap() {
+                let (key, value) = row.unwrap();
+                rows.insert(format!("{} {:?}", $table, key.value()), format!("{:?}", value.value()));
+            }
+        )*};
+    }
+    dump! {
+        "checkpoints": &str => (u32, u64, u64),
+        "trades": LogKey => (u64, &[u8]),
+        "trades_lengths": u32 => u64,
+        "candles": (u8, u32, u64) => &[u8],
+        "lines": LogKey => (u64, &[u8]),
+        "lines_lengths": u32 => u64,
+        "balances": u32 => i128,
+        "invocations": (u32, u64) => &[u8],
+        "later_leases": (u32, u64) => (u32, u64),
+    }
+    assert_eq!(transaction.list_tables().unwrap().count(), 9, "a table is not dumped");
+    rows
+}
+
+/// What the archive of these events is.
+fn expected(happened: &[Happened]) -> BTreeMap<String, String> {
+    let dir = tempfile::tempdir().unwrap();
+    dump(&stored(&dir.path().join("archive"), happened))
+}

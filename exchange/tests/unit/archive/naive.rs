@@ -1,0 +1,258 @@
+//! Every answer against one computed from all events at once.
+
+use std::collections::BTreeMap;
+
+use merit_engine::Event;
+use merit_terms::{AccountId, Balance, LeaseId, MarketId, Time};
+use redb::{ReadTransaction, ReadableDatabase};
+
+use super::super::candles::{Interval, candles};
+use super::super::invocations::invocation;
+use super::super::log::Span;
+use super::super::statements::lines;
+use super::super::store::Store;
+use super::super::tape::trades;
+use super::stored;
+use crate::sequencer::Happened;
+use crate::world::{MARKETS, World};
+
+const ALL: usize = usize::MAX;
+
+fn read(store: &Store) -> ReadTransaction {
+    store.database().begin_read().unwrap()
+}
+
+/// What a trade says, from its event: sequence, time, price, memory, billed time, spot price.
+type Traded = (u64, Time, u64, u32, u64, Option<u64>);
+
+fn tape(happened: &[Happened]) -> BTreeMap<MarketId, Vec<Traded>> {
+    let mut tape: BTreeMap<MarketId, Vec<Traded>> = BTreeMap::new();
+    for one in happened {
+        for event in &one.events {
+            if let Event::Settled { lease, settlement, spot_price, .. } = event {
+                let spot = spot_price.map(|price| price.picodollars());
+                let price = lease.price.picodollars();
+                let traded = (one.sequence, one.at, price, lease.memory_mb, settlement.billed_ms, spot);
+                tape.entry(lease.market).or_default().push(traded);
+            }
+        }
+    }
+    tape
+}
+
+fn world(seed: u64) -> (World, Vec<Happened>) {
+    let mut world = World::new(seed);
+    let happened = world.run(4_000);
+    (world, happened)
+}
+
+#[test]
+fn the_tape_is_every_settlement_by_sequence_and_by_time() {
+    for seed in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, happened) = world(seed);
+        let store = stored(&dir.path().join("archive"), &happened);
+        let transaction = read(&store);
+        let tape = tape(&happened);
+        assert!(tape.values().map(Vec::len).sum::<usize>() > 50, "seed {seed} traded little");
+        for market in (0..MARKETS).map(MarketId::new) {
+            let expected = tape.get(&market).cloned().unwrap_or_default();
+            let asked = |span: Span, limit: usize| -> Vec<Traded> {
+                let found = trades(&transaction, market, span, limit).unwrap();
+                found
+                    .iter()
+                    .map(|trade| {
+                        let row = &trade.row;
+                        (trade.sequence, trade.at, row.price, row.memory_mb, row.billed_ms, row.spot_price)
+                    })
+                    .collect()
+            };
+            let naive = |from: Option<Time>, to: Option<Time>, before: Option<u64>| -> Vec<Traded> {
+                let within = |(sequence, at, ..): &&Traded| {
+                    from.is_none_or(|from| *at >= from)
+                        && to.is_none_or(|to| *at < to)
+                        && before.is_none_or(|before| *sequence < before)
+                };
+                expected.iter().rev().filter(within).copied().collect()
+            };
+            let mut times: Vec<Time> = happened.iter().step_by(211).map(|one| one.at).collect();
+            times.extend([Time::default(), Time::MAX]);
+            for from in times.iter().copied().map(Some).chain([None]) {
+                for to in times.iter().copied().map(Some).chain([None]) {
+                    let span = Span { from, to, before: None };
+                    assert_eq!(asked(span, ALL), naive(from, to, None), "seed {seed}, {from:?} to {to:?}");
+                }
+            }
+            for before in [0, 1, 500, 2_000, u64::MAX] {
+                let span = Span { before: Some(before), ..Span::default() };
+                assert_eq!(asked(span, ALL), naive(None, None, Some(before)), "seed {seed}, before {before}");
+            }
+            // Page by page, the same, however many a page has.
+            for limit in [1, 3, 50] {
+                let (mut paged, mut before) = (Vec::new(), None);
+                loop {
+                    let page = asked(Span { before, ..Span::default() }, limit);
+                    let Some(last) = page.last() else { break };
+                    before = Some(last.0);
+                    paged.extend(page);
+                }
+                assert_eq!(paged, naive(None, None, None), "seed {seed}, pages of {limit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn candles_are_those_of_the_tape() {
+    for seed in 10..15 {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, happened) = world(seed);
+        let store = stored(&dir.path().join("archive"), &happened);
+        let transaction = read(&store);
+        for (market, traded) in tape(&happened) {
+            let lengths = [1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000];
+            for (interval, length) in Interval::ALL.into_iter().zip(lengths) {
+                let mut by_start: BTreeMap<u64, Vec<Traded>> = BTreeMap::new();
+                for trade in &traded {
+                    by_start.entry(trade.1.micros() / length * length).or_default().push(*trade);
+                }
+                let found = candles(&transaction, market, interval, (None, None), ALL).unwrap();
+                let starts: Vec<u64> = found.iter().map(|(at, _)| at.micros()).collect();
+                assert_eq!(starts, by_start.keys().copied().collect::<Vec<_>>());
+                for ((_, candle), trades) in found.iter().zip(by_start.values()) {
+                    let prices: Vec<u64> = trades.iter().filter_map(|trade| trade.5).collect();
+                    let expected = prices.first().map(|open| {
+                        let (high, low) = (prices.iter().max().unwrap(), prices.iter().min().unwrap());
+                        [*open, *high, *low, *prices.last().unwrap()]
+                    });
+                    assert_eq!(candle.prices, expected);
+                    let energy: u128 = trades.iter().map(|trade| u128::from(trade.3) * u128::from(trade.4)).sum();
+                    assert_eq!((candle.energy_mb_ms, candle.trades), (energy, trades.len() as u64));
+                }
+                let (middle, end) = (Time::from_micros(starts[starts.len() / 2]), Time::MAX);
+                let later = candles(&transaction, market, interval, (Some(middle), Some(end)), ALL).unwrap();
+                assert_eq!(later, found[starts.len() / 2..]);
+                let earlier = candles(&transaction, market, interval, (None, Some(middle)), 2).unwrap();
+                assert_eq!(earlier, found[(starts.len() / 2).saturating_sub(2)..starts.len() / 2]);
+            }
+        }
+    }
+}
+
+#[test]
+fn statements_sum_to_the_balances_line_by_line() {
+    for seed in 20..25 {
+        let dir = tempfile::tempdir().unwrap();
+        let (world, happened) = world(seed);
+        let store = stored(&dir.path().join("archive"), &happened);
+        let transaction = read(&store);
+        let mut whole = 0;
+        for (id, account) in world.engine.accounts() {
+            let mut newest_first = lines(&transaction, id, Span::default(), ALL).unwrap();
+            newest_first.reverse();
+            let mut balance = 0;
+            for line in &newest_first {
+                balance += line.amount();
+                assert_eq!(line.balance(), balance, "{} at {}", account.name, line.sequence);
+            }
+            assert_eq!(Balance::from_picodollars(balance), account.balance, "seed {seed}, {}", account.name);
+            whole += balance;
+        }
+        assert_eq!(whole, 0);
+        let moves = happened.iter().flat_map(|one| &one.events).filter(|event| matches!(event, Event::Moved { .. }));
+        let count = |id| lines(&transaction, id, Span::default(), ALL).unwrap().len();
+        let accounts = world.engine.accounts().len() as u32;
+        assert_eq!((0..accounts).map(AccountId::new).map(count).sum::<usize>(), 2 * moves.count());
+    }
+}
+
+/// What is told of an attempt: its lease, state, and cost.
+type Attempted = (LeaseId, &'static str, Option<u64>, bool);
+
+#[test]
+fn records_tell_every_attempt_and_how_it_ended() {
+    let mut kinds: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for seed in 30..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, happened) = world(seed);
+        let store = stored(&dir.path().join("archive"), &happened);
+        let transaction = read(&store);
+        let mut naive: BTreeMap<LeaseId, Vec<Attempted>> = BTreeMap::new();
+        let mut invocation_of: BTreeMap<LeaseId, LeaseId> = BTreeMap::new();
+        let mut resting: BTreeMap<LeaseId, &'static str> = BTreeMap::new();
+        for event in happened.iter().flat_map(|one| &one.events) {
+            let mut attempt = |lease: LeaseId, change: &dyn Fn(&mut Attempted)| {
+                let attempts = naive.entry(invocation_of[&lease]).or_default();
+                change(attempts.iter_mut().find(|attempt| attempt.0 == lease).unwrap());
+            };
+            match event {
+                Event::Granted(lease) => {
+                    invocation_of.insert(lease.id, lease.invocation);
+                    naive.entry(lease.invocation).or_default().push((lease.id, "running", None, false));
+                }
+                Event::Settled { lease, settlement, .. } => {
+                    let cost = Some(settlement.cost.picodollars());
+                    attempt(lease.id, &|attempt| (attempt.1, attempt.2) = ("executed", cost));
+                }
+                Event::Ended { lease, how } => {
+                    let how = match how {
+                        merit_engine::Ending::NotSent => "not_sent",
+                        merit_engine::Ending::Unknown => "unknown",
+                        merit_engine::Ending::Expired => "expired",
+                        merit_engine::Ending::NotTakenUp => "not_taken_up",
+                        merit_engine::Ending::Closed => "closed",
+                    };
+                    attempt(lease.id, &|attempt| attempt.1 = how);
+                }
+                Event::Claimed { lease, .. } => attempt(*lease, &|attempt| attempt.3 = true),
+                Event::BidRested(bid) => {
+                    naive.entry(bid.id).or_default();
+                    resting.insert(bid.id, "resting");
+                }
+                Event::BidGone { resting: bid, how } => {
+                    resting.insert(
+                        bid.id,
+                        match how {
+                            merit_engine::BidEnding::Matched => "matched",
+                            merit_engine::BidEnding::Cancelled => "cancelled",
+                            merit_engine::BidEnding::Expired => "expired",
+                        },
+                    );
+                }
+                _ => {}
+            }
+        }
+        for (id, expected) in naive {
+            let row = invocation(&transaction, id).unwrap().unwrap_or_else(|| panic!("seed {seed}: {id} is missing"));
+            let found: Vec<Attempted> = row
+                .attempts
+                .iter()
+                .map(|attempt| {
+                    let state = attempt.state().as_str_name().trim_start_matches("ATTEMPT_STATE_").to_lowercase();
+                    let state = ["running", "executed", "not_sent", "unknown", "expired", "not_taken_up", "closed"]
+                        .into_iter()
+                        .find(|known| *known == state)
+                        .unwrap();
+                    *kinds.entry(state).or_default() += 1;
+                    let cost = attempt.settlement.as_ref().map(|settlement| settlement.cost);
+                    (attempt.lease.unwrap().into(), state, cost, attempt.claim.is_some())
+                })
+                .collect();
+            assert_eq!(found, expected, "seed {seed}: {id}");
+            let bid = row
+                .deferred
+                .map(|deferred| deferred.state().as_str_name().trim_start_matches("DEFERRED_STATE_").to_lowercase());
+            assert_eq!(bid.as_deref(), resting.get(&id).copied(), "seed {seed}: {id}");
+            if let Some(state) = resting.get(&id) {
+                *kinds.entry(state).or_default() += 1;
+            }
+        }
+        assert_eq!(invocation(&transaction, LeaseId { run: 9, sequence: 9 }).unwrap(), None);
+    }
+    println!("{kinds:?}");
+    for kind in
+        ["running", "executed", "not_sent", "unknown", "expired", "not_taken_up", "closed", "resting", "cancelled"]
+    {
+        assert!(kinds.contains_key(kind), "no {kind} in {kinds:?}");
+    }
+}

@@ -1,0 +1,32 @@
+//! The derivation of secrets, and the texts of a master key.
+
+use super::*;
+
+fn master() -> MasterKey {
+    MasterKey([7; 32])
+}
+
+/// What was handed out is good for ever: the derivation may not change.
+#[test]
+fn a_secret_is_that_of_the_key_and_its_version_alone() {
+    let secret = master().secret(KeyId(4711), 1);
+    assert_eq!(secret, "1r5DjIWiCFx_vLagElg-4AM_vamxMbzQHjiivPgiDpE");
+    assert!(master().is_secret(KeyId(4711), 1, &secret));
+    for (key, version) in [(4711, 2), (471, 1), (1, 4711)] {
+        assert!(!master().is_secret(KeyId(key), version, &secret));
+    }
+    assert!(!master().is_secret(KeyId(4711), 1, ""));
+    assert!(!MasterKey([8; 32]).is_secret(KeyId(4711), 1, &secret));
+}
+
+#[test]
+fn a_master_key_is_read_from_hexadecimal_or_base64_and_never_printed() {
+    for text in ["07".repeat(32), STANDARD.encode([7; 32]), URL_SAFE_NO_PAD.encode([7; 32])] {
+        let key: MasterKey = text.parse().unwrap();
+        assert!(key.is(&master()));
+        assert_eq!(format!("{key:?}"), "MasterKey(*)");
+    }
+    for text in ["", "07", &"07".repeat(33), &"zz".repeat(32), &STANDARD.encode([7; 31])] {
+        assert!(text.parse::<MasterKey>().is_err(), "{text}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Tests of the sequencer with a real journal, whose thread is held up where a test says so.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use merit_engine::{Adapter, Logon, ProviderKind, RegisterProvider, Reply};
+use merit_terms::{AccountId, PoolSize, ProviderId};
+
+use super::*;
+use crate::recorded::Market;
+
+/// Sees no batch before the other end is dropped.
+struct Held(Mutex<mpsc::Receiver<()>>);
+
+impl Projection for Held {
+    fn checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn begin(&self, _engine: &Engine) {}
+
+    fn apply(&self, _happened: &mut Vec<Happened>) {
+        self.0.lock().unwrap().recv().unwrap_err();
+    }
+}
+
+/// Tells how many commands a batch has.
+struct Counted(Mutex<mpsc::Sender<usize>>);
+
+impl Projection for Counted {
+    fn checkpoint(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn begin(&self, _engine: &Engine) {}
+
+    fn apply(&self, happened: &mut Vec<Happened>) {
+        self.0.lock().unwrap().send(happened.len()).unwrap();
+    }
+}
+
+fn must(sequencer: &Sequencer, command: Command) -> Reply {
+    sequencer.submit(&command).unwrap().applied.reply.unwrap()
+}
+
+/// A provider that is on, and its session.
+fn log_on(sequencer: &Sequencer) -> (ProviderId, u32) {
+    let registered = RegisterProvider {
+        name: "edge-1".parse().unwrap(),
+        account: AccountId::new(0),
+        kind: ProviderKind::Own,
+        labels: Default::default(),
+    };
+    let Reply::Provider(provider) = must(sequencer, Command::RegisterProvider(registered)) else { panic!() };
+    let endpoint = "http://127.0.0.1:9".to_owned();
+    let pools = vec![PoolSize { memory_mb: 1024, slots: 8 }];
+    let logon = Logon {
+        provider,
+        endpoint,
+        pools,
+        quotas: Vec::new(),
+        protection: None,
+        adapter: Adapter::Agent,
+        endpoint_trusted: false,
+    };
+    let Reply::Session(session) = must(sequencer, Command::Logon(Box::new(logon))) else { panic!() };
+    (provider, session)
+}
+
+#[test]
+fn sessions_end_also_while_the_journal_is_behind() {
+    let Market { directory: _directory, engine, journal, .. } = Market::new();
+    let (held_up, held) = mpsc::channel();
+    let sequencer = Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held)))).unwrap();
+    let (provider, session) = log_on(&sequencer);
+    let Reply::Broker(broker) = must(&sequencer, Command::BrokerLogon { resumes: None }) else { panic!() };
+
+    let labels = (0..64).map(|number| (format!("label-{number}"), "x".repeat(4000))).collect();
+    let long = Command::GrantLabels { provider, labels };
+    while sequencer.submit(&long).is_ok() {}
+    let endings = [Command::Disconnect { provider, session }, Command::BrokerLost { session: broker.session }];
+    for ending in &endings {
+        assert_eq!(sequencer.submit(ending).unwrap_err(), SubmitError::Behind);
+        sequencer.submit_ending(ending).unwrap().applied.reply.unwrap();
+    }
+    assert!(!sequencer.read(|engine| engine.provider(provider).unwrap().online));
+
+    drop(held_up);
+    sequencer.close();
+    assert!(matches!(sequencer.submit_ending(&endings[0]), Err(SubmitError::Stopped(_))));
+}
+
+#[test]
+fn a_batch_for_which_nobody_waits_is_written_all_the_same() {
+    let Market { directory: _directory, engine, journal, .. } = Market::new();
+    let (batches, written) = mpsc::channel();
+    let sequencer = Sequencer::start(engine, journal, Arc::new(Counted(Mutex::new(batches)))).unwrap();
+    for number in 0..3 {
+        must(&sequencer, Command::OpenAccount { name: format!("account-{number}").parse().unwrap() });
+        assert_eq!(written.recv_timeout(Duration::from_secs(10)), Ok(1));
+    }
+}
+
+#[test]
+fn what_is_answered_waits_for_the_journal_unless_that_is_given_up() {
+    let Market { directory: _directory, engine, journal, .. } = Market::new();
+    let (held_up, held) = mpsc::channel();
+    let sequencer = Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held)))).unwrap();
+    let open = Command::OpenAccount { name: "team".parse().unwrap() };
+    let durable = sequencer.submit(&open).unwrap().durable;
+    assert_eq!(durable.clone().wait().now_or_never(), None, "its batch is held up");
+    sequencer.relax();
+    assert_eq!(durable.clone().wait().now_or_never(), Some(Ok(())));
+
+    drop(held_up);
+    sequencer.close();
+    assert_eq!(durable.wait().now_or_never(), Some(Ok(())), "and is written all the same");
+}
