@@ -13,7 +13,7 @@ use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::v1::registry_client::RegistryClient;
-use merit_terms::{PoolSize, Price, Tariff};
+use merit_terms::{Adapter, PoolSize, Price, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 use rand::RngExt;
 use rand::SeedableRng;
@@ -112,7 +112,7 @@ impl Seller {
             longest_ms: 60_000,
             protection: None,
             endpoint: None,
-            adapter: v1::Adapter::Agent,
+            adapter: Adapter::Agent,
         })
     }
 }

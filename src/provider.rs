@@ -7,8 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_agent::{Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
-use merit_proto::v1::Adapter;
-use merit_terms::{MarketName, Name, PoolSize, Price, Protection, Tariff};
+use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 
 use crate::access::ExchangeArguments;

@@ -1,6 +1,6 @@
 //! `merit sim`: a seeded world on a virtual clock, and what its calls cost.
 
-use merit_sim::world::{self, Report, Timing};
+use merit_sim::world::{self, Timing, WorldReport};
 use serde_json::json;
 
 use crate::output::{Output, print_json, print_table};
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let settings = world::Settings { seed: arguments.seed, minutes: arguments.minutes };
+    let settings = world::WorldSettings { seed: arguments.seed, minutes: arguments.minutes };
     let (report, timing) = world::run(settings)?;
     if arguments.output == Output::Json {
         print_json(&json!({"report": report, "timing": timing}));
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(report: &Report, timing: &Timing) {
+fn print(report: &WorldReport, timing: &Timing) {
     println!(
         "{} minutes of the Azure Functions trace of 2019, {} functions of {} accounts, seed {}\n",
         report.minutes, report.functions, report.accounts, report.seed
@@ -52,7 +52,7 @@ fn print(report: &Report, timing: &Timing) {
     );
 }
 
-fn print_sellers(report: &Report) {
+fn print_sellers(report: &WorldReport) {
     let columns = [
         ("provider", false),
         ("pool MB", true),

@@ -22,20 +22,20 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tower::retry::budget::TpsBudget;
 
-use crate::edge::access_log::AccessLog;
-use crate::provider::addresses::Policy;
 use crate::caller::{Keys, Publics, Unproven, guard, logged};
-use crate::quota::rates::Rates;
-use crate::exchange::leases::Brokerage;
 use crate::doors::{Shape, lambda};
+use crate::edge::access_log::AccessLog;
+use crate::edge::connection;
 use crate::error::ApiError;
 use crate::exchange::clients::Exchange;
+use crate::exchange::leases::Brokerage;
 use crate::metrics::{Metrics, Now, measure};
 use crate::page::Page;
-use crate::quota::shares::{Full, Holder, Share, Shares};
+use crate::provider::addresses::Policy;
 use crate::provider::attempt::Upstream;
-use crate::edge::connection;
 use crate::provider::payload;
+use crate::quota::rates::Rates;
+use crate::quota::shares::{Full, Holder, Share, Shares};
 use crate::routes;
 
 /// Invocations under way at once; more are turned away before they queue.

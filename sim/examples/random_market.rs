@@ -1,6 +1,6 @@
 //! Fills a data directory with random commands of every kind, for a fixture: `random_market DIR SEED COMMANDS`.
 //!
-//! Deferred bids, quotas, budgets, claims, back-offs, the operator's hand: what a journal of this version can hold.
+//! Deferred bids, quotas, budgets, claims, back-offs, the operator's commands: everything that a journal can hold.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -14,10 +14,10 @@ use merit_journal::storage::Directory;
 use merit_sim::crash_loop::Traffic;
 use merit_terms::Time;
 
-/// When it began, so that a market that goes on from it is not behind its clock.
+/// Beginning of the market, in the past, so that a market that goes on from it is not behind its clock.
 const HOURS_AGO: Duration = Duration::from_secs(6 * 3600);
 
-/// How many commands more it may take until bids rest and leases are open in the end.
+/// Maximum number of further commands until bids rest and leases are open in the end.
 const LONGER: u64 = 5000;
 
 struct Nobody;
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     while !is_over(intake.engine()) {
         let command = opening.pop_front().unwrap_or_else(|| traffic.next(intake.engine()));
-        // A refusal is an answer as any other.
+        // A refusal is an answer like any other.
         drop(intake.submit(traffic.clock(), &command));
         if intake.bytes() > 4096 {
             collected.happened.clear();

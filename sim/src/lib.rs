@@ -1,6 +1,6 @@
 //! A seeded world on a virtual clock, the benches, and the load generator.
 //!
-//! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of what serves.
+//! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of a server.
 
 #[cfg(feature = "faults")]
 pub mod crash_loop;

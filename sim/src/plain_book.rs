@@ -1,8 +1,8 @@
 //! The plain book part of the engine, by itself: adds, cancels and matches without ledger and prediction.
 //!
-//! Owns the load: 10,000 offers rest at random prices on 2,000 ticks; half of the operations add one, two fifths cancel one,
-//! a tenth buys from the cheapest. Every book gets the same operations in the same order. Published books are measured by
-//! the package `merit-peers`, so that nobody else builds them.
+//! Owns the load: 10,000 offers rest at random prices on 2,000 ticks; half of the operations add one, two fifths cancel
+//! one, a tenth buys from the cheapest. Every book gets the same operations in the same order. Published books are
+//! measured by the package `merit-peers`, so that nobody else builds them.
 
 use std::time::{Duration, Instant};
 

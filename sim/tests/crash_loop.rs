@@ -1,19 +1,19 @@
-//! Markets that crash on a disk with faults, seed by seed: nothing acknowledged is lost, nothing is charged twice, nothing
-//! is left over.
+//! Markets that crash on a disk with faults, seed by seed: nothing acknowledged is lost, nothing is charged twice,
+//! nothing is left over.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use merit_sim::crash_loop::{Report, Settings, run};
+use merit_sim::crash_loop::{CrashLoopReport, CrashLoopSettings, run};
 
-/// Enough for every kind of fault in every kind of call; some seconds. `MERIT_SEEDS` runs more.
+/// Default number of seeds, some seconds: enough for every fault in every kind of call. `MERIT_SEEDS` sets another.
 const SEEDS: u64 = 300;
 
 #[test]
-fn whatever_the_disk_does_nothing_acknowledged_is_lost() {
+fn no_fault_of_the_disk_loses_an_acknowledged_command() {
     let seeds = std::env::var("MERIT_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("MERIT_SEEDS is a number"));
-    let mut total = Report::default();
+    let mut total = CrashLoopReport::default();
     for seed in 0..seeds {
-        let report = run(&Settings { seed, crashes: 12, commands: 150 })
+        let report = run(&CrashLoopSettings { seed, crashes: 12, commands: 150 })
             .unwrap_or_else(|error| panic!("seed {seed}: {}", chain(&error)));
         total.commands += report.commands;
         total.lost += report.lost;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use merit_sim::journal_bench::{self, Phase, Report, Settings};
+use merit_sim::journal_bench::{self, JournalBenchReport, JournalBenchSettings, Phase};
 use serde_json::to_value;
 
 use crate::output::{Output, print_json, print_table};
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let report = journal_bench::run(&Settings {
+    let report = journal_bench::run(&JournalBenchSettings {
         within: arguments.within,
         submitters: arguments.submitters,
         burst: arguments.burst,
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(report: &Report) {
+fn print(report: &JournalBenchReport) {
     println!(
         "{} submitters, bursts of {}{}\n",
         report.submitters,

@@ -3,6 +3,7 @@
 //! Everything in Merit may import this crate. It never does IO, reads no clock, knows no protocol
 //! and holds no state.
 
+mod adapter;
 mod bid;
 mod budget;
 mod ids;
@@ -16,6 +17,7 @@ mod tariff;
 mod time;
 mod usage;
 
+pub use adapter::Adapter;
 pub use bid::{Limits, LimitsError};
 pub use budget::Budget;
 pub use ids::{AccountId, FunctionId, LeaseId, LeaseIdError, MarketId, OfferId, ProviderId};

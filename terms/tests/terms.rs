@@ -184,7 +184,8 @@ prop_compose! {
 
 prop_compose! {
     fn usages()(
-        wall_us in 0..3_600_000_000u64, cpu_us: u64, cold_us in 0..3_600_000_000u64, egress_bytes in 0..=EGRESS_MAX_BYTES,
+        wall_us in 0..3_600_000_000u64, cpu_us: u64, cold_us in 0..3_600_000_000u64,
+        egress_bytes in 0..=EGRESS_MAX_BYTES,
     ) -> Usage {
         Usage { wall_us, cpu_us, cold_us, egress_bytes }
     }

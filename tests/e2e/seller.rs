@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::HeaderMap;
-use merit_adapters::{Reading, Report, agent};
+use merit_adapters::{MeterReading, Report, agent};
 use merit_proto::v1;
 use merit_proto::v1::exchange_message::Message as Heard;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
@@ -174,7 +174,7 @@ async fn run(State(floor): State<Arc<Floor>>, headers: HeaderMap, payload: Strin
     }
     floor.leave(claims.memory_mb);
     let usage = Usage { wall_us: started.elapsed().as_micros() as u64, ..Usage::default() };
-    let reading = Some(Reading { usage, peak_memory_mb: 1 });
+    let reading = Some(MeterReading { usage, peak_memory_mb: 1 });
     let report = Report { outcome: Outcome::Ok, reading, message: None, log: Vec::new() };
     let mut response = "done".into_response();
     report.write(response.headers_mut());

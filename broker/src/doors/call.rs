@@ -19,13 +19,13 @@ use tokio::sync::mpsc;
 use super::headers;
 use crate::caller::{Caller, Received};
 use crate::error::ApiError;
+use crate::invocation::preferences::Preferences;
 use crate::invocation::run::{Answered, Invocation, Paid, Part, Receipt, Rest, WhenGone, deadline};
 use crate::json::decimal;
 use crate::metrics::Door;
-use crate::provider::payload::{Payload, Room};
-use crate::invocation::preferences::Preferences;
-use crate::server::State as Broker;
 use crate::provider::attempt::{Call, PassedThrough, Wanted};
+use crate::provider::payload::{Payload, Room};
+use crate::server::State as Broker;
 
 /// What a door asks, beside the request itself.
 pub(super) struct Ask {

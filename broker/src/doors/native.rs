@@ -12,12 +12,12 @@ use serde::Deserialize;
 use super::call::{Ask, admit, pass, pass_admitted};
 use super::{cloud_events, target};
 use crate::caller::Caller;
-use crate::error::ApiError;
 use crate::doors::request::{Called, Path, Query};
+use crate::error::ApiError;
 use crate::invocation::run::WhenGone;
 use crate::metrics::Door;
-use crate::server::State as Broker;
 use crate::provider::attempt::{PassedThrough, Wanted};
+use crate::server::State as Broker;
 use crate::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
 
 #[derive(Deserialize)]

@@ -13,16 +13,16 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tower::retry::budget::Budget;
 
-use crate::exchange::leases::Answer;
-use crate::invocation::dispatch::{Action, Bill, Dispatch, End, Finished, Input, Ran};
+use super::settle::settle;
+use super::stream::{Hearing, READ_WITHIN};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::metrics::Door;
+use crate::exchange::leases::Answer;
+use crate::invocation::dispatch::{Action, Bill, Dispatch, End, Finished, Input, Ran};
 use crate::invocation::preferences::Preferences;
-use crate::server::{Admitted, State};
+use crate::metrics::Door;
 use crate::provider::attempt::{Call, Came, FunctionAnswer, Next, Streams};
-use super::stream::{Hearing, READ_WITHIN};
-use super::settle::settle;
+use crate::server::{Admitted, State};
 
 /// Parts of an answer that may wait for a caller who reads slowly.
 const PARTS_WAITING_MAX: usize = 8;

@@ -3,9 +3,9 @@
 use merit_proto::v1;
 use merit_terms::{LeaseId, Usage};
 
+use crate::exchange::clients::answer;
 use crate::exchange::leases::Answer;
 use crate::invocation::dispatch::{Bill, Input};
-use crate::exchange::clients::answer;
 use crate::server::State;
 
 /// Bills a lease; by its proof, if a crash of the exchange forgot it.

@@ -11,8 +11,8 @@ use hyper::body::{Body, Incoming};
 use merit_adapters::Report;
 use merit_terms::Outcome;
 
-use super::http2::Place;
 use super::attempt::{Came, Until};
+use super::http2::Place;
 use crate::invocation::dispatch::Input;
 use crate::provider::payload::Payload;
 use crate::{BUFFERED_MAX_BYTES, PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};

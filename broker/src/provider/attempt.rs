@@ -11,13 +11,13 @@ use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use merit_adapters::{Answer, Passed, agent, http as plain};
-use merit_proto::v1::{Adapter, Grant, NotSent};
+use merit_adapters::{Passed, ProviderAnswer, ProviderCall, http as plain};
+use merit_proto::v1::{Grant, NotSent};
 use merit_terms::{Outcome, Time};
 use rustls::pki_types::CertificateDer;
 
-use crate::provider::addresses::{Connector, Policy, Trust, connector};
 use crate::invocation::dispatch::Input;
+use crate::provider::addresses::{Connector, Policy, Trust, connector};
 use crate::provider::payload::{Outgoing, Payload};
 
 use super::answer::{Began, read};
@@ -154,7 +154,7 @@ impl Upstream {
             Err(_) => {
                 // An agent enforces the timeout; at a function server it is the function that hangs. The caller's deadline
                 // says nothing about the provider, nor does a payload that is still on its way.
-                let fault = until.is_lease_s && grant.adapter() == Adapter::Agent && !call.payload.is_unfinished();
+                let fault = until.is_lease_s && adapter(grant).enforces_timeout() && !call.payload.is_unfinished();
                 let reason = format!("no answer within {} ms", limit.as_millis());
                 Came::Nothing(Input::Unknown { fault, reason })
             }
@@ -222,14 +222,18 @@ impl Upstream {
         }
         let (head, body) = response.into_parts();
         match understand(grant, &head) {
-            Answer::NotSent { busy: true, reason } => Came::Nothing(Input::NotSent { why: NotSent::Busy, reason }),
+            ProviderAnswer::NotSent { busy: true, reason } => {
+                Came::Nothing(Input::NotSent { why: NotSent::Busy, reason })
+            }
             // The request was at fault: malformed, too slow, too large.
-            Answer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
+            ProviderAnswer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
                 withdrawn(reason)
             }
-            Answer::NotSent { busy: false, reason } => not_sent(reason),
-            Answer::Unknown { fault, reason } => Came::Nothing(Input::Unknown { fault: fault && is_own_place, reason }),
-            Answer::Executed { report, status, headers } => {
+            ProviderAnswer::NotSent { busy: false, reason } => not_sent(reason),
+            ProviderAnswer::Unknown { fault, reason } => {
+                Came::Nothing(Input::Unknown { fault: fault && is_own_place, reason })
+            }
+            ProviderAnswer::Executed { report, status, headers } => {
                 let payload = call.payload.clone();
                 read(Began { status, headers, report, until, payload, place }, body, call.wanted).await
             }
@@ -278,35 +282,29 @@ fn request(grant: &Grant, call: &Call, deadline: Option<Time>) -> Result<http::R
     let invocation = grant.invocation.ok_or("the grant names no invocation")?.into();
     let passed = call.request.as_ref().map(PassedThrough::borrowed);
     let (payload, headers) = (call.payload.body(), &call.headers);
-    let request = match grant.adapter() {
-        Adapter::Agent => {
-            let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
-            let wire = agent::Call {
-                endpoint: &grant.endpoint,
-                account: &call.account,
-                function: &call.function,
-                revision: grant.revision,
-                token: &grant.token,
-                proof: &proof,
-                invocation,
-                passed,
-                headers,
-            };
-            agent::request(&wire, payload)
-        }
-        Adapter::Http => {
-            let (endpoint, target) = (&grant.endpoint, &grant.target);
-            plain::request(&plain::Call { endpoint, target, passed, headers, invocation, deadline }, payload)
-        }
+    let proof = grant.proof.as_ref().map(merit_proto::write_proof).unwrap_or_default();
+    let wire = ProviderCall {
+        endpoint: &grant.endpoint,
+        target: &grant.target,
+        account: &call.account,
+        function: &call.function,
+        revision: grant.revision,
+        token: &grant.token,
+        proof: &proof,
+        invocation,
+        deadline,
+        passed,
+        headers,
     };
-    request.map_err(|error| error.to_string())
+    merit_adapters::request(adapter(grant), &wire, payload).map_err(|error| error.to_string())
 }
 
-fn understand(grant: &Grant, head: &http::response::Parts) -> Answer {
-    match grant.adapter() {
-        Adapter::Agent => agent::answer(head),
-        Adapter::Http => plain::answer(head),
-    }
+fn understand(grant: &Grant, head: &http::response::Parts) -> ProviderAnswer {
+    merit_adapters::answer(adapter(grant), head)
+}
+
+fn adapter(grant: &Grant) -> merit_terms::Adapter {
+    grant.adapter().into()
 }
 
 /// The innermost cause, which says most.

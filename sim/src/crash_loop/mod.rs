@@ -1,8 +1,8 @@
-//! A market that crashes again and again on a disk with faults: what was acknowledged is there each time.
+//! A market that crashes again and again on a disk with faults, and loses nothing that was acknowledged.
 //!
-//! The production intake, journal, snapshots and start, on the [`Disk`]; only clock, disk and thread are replaced. After
-//! each crash the directory is opened as a process would open it, and compared with a model that applied what was
-//! acknowledged. Everything is drawn from the seed, so a seed repeats its failure.
+//! The production intake, journal, snapshots and start, on the [`Disk`]; only clock, disk and thread are replaced.
+//! After each crash the directory is opened as a process would open it, and compared with a model that applied the
+//! acknowledged commands. Everything is drawn from the seed, so a seed repeats its failure. Never repairs anything.
 
 mod model;
 mod traffic;
@@ -22,79 +22,79 @@ use crate::faults::{Disk, Faults, Rates};
 use model::{Follower, Model};
 pub use traffic::Traffic;
 
-/// Small, so that the journal grows over many segments and is trimmed.
+/// Settings of the journal: small segments, so that it grows over many and is trimmed.
 const SEGMENTS: journal::Settings = journal::Settings { segment_bytes: 4096 };
-/// Starts that may fail by faults before one is let through without.
+/// Maximum number of starts with faults; the next one has none.
 const STARTS_MAX: u32 = 4;
 
-/// When the market begins.
+/// Time at which the market begins.
 const BEGINNING: Time = Time::from_micros(1_700_000_000_000_000);
 
-/// What is run.
+/// The size and seed of a crash loop.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct CrashLoopSettings {
     pub seed: u64,
-    /// How often the process dies.
+    /// Number of crashes.
     pub crashes: u32,
-    /// The most commands that it takes before it is killed, if no fault ends it earlier.
+    /// Maximum number of commands before each kill, if no fault ends the process earlier.
     pub commands: u32,
 }
 
-/// What a run went through.
+/// The counts of a crash loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Commands that changed something, as far as they were durable in the end.
+pub struct CrashLoopReport {
+    /// Commands that changed something and were durable in the end.
     pub commands: u64,
-    /// Commands that were applied and never acknowledged, and lost.
+    /// Commands that were applied, never acknowledged, and lost.
     pub lost: u64,
     pub settled: u64,
     pub snapshots: u64,
-    /// Starts that began with a snapshot.
+    /// Starts from a snapshot.
     pub starts_from_snapshot: u64,
     /// Starts that cut the damaged end of a journal.
     pub cuts: u64,
-    /// The number of the journal's first segment in the end: those before it were trimmed.
+    /// Number of the journal's first segment in the end; those before it were trimmed.
     pub first_segment: u32,
     pub faults: Faults,
 }
 
-/// What must not happen, whatever the disk does.
+/// A broken promise of the exchange, which no fault of the disk excuses.
 #[derive(Debug, thiserror::Error)]
 pub enum CrashLoopError {
-    #[error("a start was refused for no fault of the disk's")]
+    #[error("a start failed without a fault of the disk")]
     Start(#[source] Box<dyn Error + Send + Sync>),
-    #[error("a snapshot failed for no fault of the disk's")]
+    #[error("a snapshot failed without a fault of the disk")]
     Snapshot(#[source] Box<dyn Error + Send + Sync>),
-    #[error("a write failed for no fault of the disk's")]
+    #[error("a write failed without a fault of the disk")]
     Append(#[from] journal::AppendError),
     #[error("a new run was refused: {0}")]
     Refused(Refusal),
-    #[error("a snapshot that had its name was damaged: {0}")]
+    #[error("a finished snapshot was damaged: {0}")]
     SnapshotDamaged(snapshot::Damage),
     #[error("the journal is damaged: {0}")]
     JournalDamaged(journal::Damage),
-    #[error("acknowledged up to {acknowledged}, found up to {found}, of {applied} that were applied")]
+    #[error("{acknowledged} commands were acknowledged and {found} found, of {applied} applied")]
     Lost { acknowledged: u64, found: u64, applied: u64 },
-    #[error("at sequence {sequence} the digest is not the model's")]
+    #[error("at sequence {sequence} the digest differs from the model's")]
     Digest { sequence: u64 },
-    #[error("at sequence {sequence} a replay gave other events than the model")]
+    #[error("at sequence {sequence} the events of a replay differ from the model's")]
     Events { sequence: u64 },
-    #[error("at sequence {sequence} lease {lease} was settled once more")]
+    #[error("at sequence {sequence} lease {lease} was settled twice")]
     SettledTwice { sequence: u64, lease: merit_terms::LeaseId },
     #[error("the balances sum to {0}")]
     Balances(merit_terms::Balance),
-    #[error("long after the last deadline {0} is left over")]
+    #[error("after the last deadline {0} is left over")]
     LeftOver(String),
 }
 
-/// Runs a market through its crashes.
-pub fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
-    let mut looped = Loop {
+/// Runs a market through its crashes. Fails at the first broken promise.
+pub fn run(settings: &CrashLoopSettings) -> Result<CrashLoopReport, CrashLoopError> {
+    let mut looped = CrashLoop {
         disk: Disk::new(settings.seed),
         chance: Pcg64::seed_from_u64(settings.seed),
         model: Model::new(),
         traffic: Traffic::new(settings.seed, BEGINNING),
-        report: Report::default(),
+        report: CrashLoopReport::default(),
     };
     for _ in 0..settings.crashes {
         let opened = looped.open()?;
@@ -105,23 +105,23 @@ pub fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
     looped.finish()
 }
 
-struct Loop {
+struct CrashLoop {
     disk: Disk,
     chance: Pcg64,
     model: Model,
     traffic: Traffic,
-    report: Report,
+    report: CrashLoopReport,
 }
 
-/// A market that was opened.
-struct Opened {
+/// An open market.
+struct OpenedMarket {
     intake: Intake,
     journal: Journal<Disk>,
 }
 
-impl Loop {
-    /// Opens the directory, with faults as long as it can still fail, and checks what is found.
-    fn open(&mut self) -> Result<Opened, CrashLoopError> {
+impl CrashLoop {
+    /// Opens the directory, with faults while starts may still fail, and checks its state.
+    fn open(&mut self) -> Result<OpenedMarket, CrashLoopError> {
         for _ in 0..STARTS_MAX {
             self.plan_faults();
             let follower = Follower::default();
@@ -134,7 +134,7 @@ impl Loop {
         self.open_without_faults()
     }
 
-    fn open_without_faults(&mut self) -> Result<Opened, CrashLoopError> {
+    fn open_without_faults(&mut self) -> Result<OpenedMarket, CrashLoopError> {
         self.disk.set_rates(Rates::default());
         let follower = Follower::default();
         let restored = restore(self.disk.clone(), SEGMENTS, &follower);
@@ -150,7 +150,7 @@ impl Loop {
         }
     }
 
-    fn check(&mut self, restored: Restored<Disk>, follower: &Follower) -> Result<Opened, CrashLoopError> {
+    fn check(&mut self, restored: Restored<Disk>, follower: &Follower) -> Result<OpenedMarket, CrashLoopError> {
         let Restored { engine, journal, recovery, damaged, replayed_after, .. } = restored;
         if let Some(damage) = damaged.into_iter().next() {
             return Err(CrashLoopError::SnapshotDamaged(damage));
@@ -159,12 +159,12 @@ impl Loop {
         self.report.starts_from_snapshot += u64::from(replayed_after > 0);
         self.report.lost += self.model.reopened(&engine, follower)?;
         model::nothing_is_left_over(engine.clone())?;
-        Ok(Opened { intake: Intake::new(engine), journal })
+        Ok(OpenedMarket { intake: Intake::new(engine), journal })
     }
 
-    /// Takes commands until a fault ends the process, or enough have come.
-    fn live(&mut self, opened: Opened, commands: u32) -> Result<(), CrashLoopError> {
-        let Opened { mut intake, mut journal } = opened;
+    /// Takes commands until a fault ends the process or their number is reached.
+    fn live(&mut self, opened: OpenedMarket, commands: u32) -> Result<(), CrashLoopError> {
+        let OpenedMarket { mut intake, mut journal } = opened;
         let run = intake.engine().run() + 1;
         self.submit(&mut intake, Command::Start { run })?.map_err(CrashLoopError::Refused)?;
         if intake.engine().rules() < RULES {
@@ -173,7 +173,7 @@ impl Loop {
         let mut collected = Collected::empty();
         for _ in 0..commands {
             let command = self.traffic.next(intake.engine());
-            // A refusal is an answer as any other.
+            // A refusal is an answer like any other.
             drop(self.submit(&mut intake, command)?);
             if !intake.is_empty() && self.chance.random_range(0..4) == 0 {
                 collected.happened.clear();
@@ -210,7 +210,7 @@ impl Loop {
         }
     }
 
-    fn finish(mut self) -> Result<Report, CrashLoopError> {
+    fn finish(mut self) -> Result<CrashLoopReport, CrashLoopError> {
         let verified = journal::verify(&self.disk).map_err(|error| CrashLoopError::Start(Box::new(error)))?;
         if let Some(damage) = verified.damage {
             return Err(CrashLoopError::JournalDamaged(damage));
@@ -226,7 +226,7 @@ impl Loop {
     }
 }
 
-/// Whether what is at the bottom of an error is a fault that the disk was told to have.
+/// Returns true if the root cause of an error is a scheduled fault of the disk.
 fn is_of_the_disk(error: &(dyn Error + 'static)) -> bool {
     let mut cause = error;
     while let Some(source) = cause.source() {

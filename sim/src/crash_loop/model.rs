@@ -1,4 +1,5 @@
-//! What must be there after a crash: a list of the commands that were applied, and an engine that applied them alone.
+//! The model of a crash loop: a list of the applied commands, and an engine that applied them alone. Never reads the
+//! disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,14 +10,14 @@ use merit_terms::{Balance, LeaseId, Time};
 
 use super::CrashLoopError;
 
-/// Longer than any deadline: a bid may rest for 31 days, a lease for less.
+/// Time in milliseconds beyond every deadline: a bid may rest for 31 days, a lease for less.
 const LONG_AFTER_MS: u64 = 40 * 24 * 3_600_000;
 
 pub(super) struct Model {
-    /// By sequence, from 1: what was applied, whether or not it is durable.
+    /// The applied commands by sequence, from 1, durable or not.
     commands: Vec<(Time, Command)>,
     acknowledged: u64,
-    /// What a start found and had to find.
+    /// The engine that a start must find.
     engine: Engine,
     settled: BTreeSet<LeaseId>,
 }
@@ -36,19 +37,20 @@ impl Model {
         self.acknowledged = upto;
     }
 
-    /// How many commands there are, and how many leases were settled.
+    /// Returns the number of commands and of settled leases.
     pub(super) fn counts(&self) -> (u64, u64) {
         (self.commands.len() as u64, self.settled.len() as u64)
     }
 
-    /// Compares what a start found with what it had to find; how many commands were lost, none of them acknowledged.
+    /// Compares the engine that a start found with the model's. Returns the number of lost commands, none of them
+    /// acknowledged.
     pub(super) fn reopened(&mut self, found: &Engine, follower: &Follower) -> Result<u64, CrashLoopError> {
         let (applied, sequence) = (self.commands.len() as u64, found.sequence());
         if !(self.acknowledged..=applied).contains(&sequence) {
             return Err(CrashLoopError::Lost { acknowledged: self.acknowledged, found: sequence, applied });
         }
         self.commands.truncate(sequence as usize);
-        // What was found is durable: from now on it must stay.
+        // A found command is durable, and must stay from now on.
         self.acknowledged = sequence;
         let replayed = follower.take();
         let from = self.engine.sequence() as usize;
@@ -78,9 +80,9 @@ impl Model {
     }
 }
 
-/// Once every deadline has passed, no lease, bid, hold or capacity is left over.
+/// Checks that no lease, bid, hold or capacity is left over after every deadline.
 pub(super) fn nothing_is_left_over(mut engine: Engine) -> Result<(), CrashLoopError> {
-    // A bid may be matched at its deadline, which begins others.
+    // A bid may be matched at its deadline, and its lease has further ones.
     for _ in 0..2 {
         let long_after = engine.last_at().after_millis(LONG_AFTER_MS);
         while engine.next_due().is_some_and(|due| due <= long_after) {
@@ -113,7 +115,7 @@ pub(super) fn nothing_is_left_over(mut engine: Engine) -> Result<(), CrashLoopEr
     }
 }
 
-/// What the projections are told at a start.
+/// A projection that records the events of a start.
 #[derive(Default)]
 pub(super) struct Follower(Mutex<BTreeMap<u64, Vec<Event>>>);
 

@@ -1,6 +1,6 @@
-//! Random commands with money in them, from a seed: accounts, sellers, buyers, brokers, and the operator's hand.
+//! Random commands with money in them, from a seed: accounts, sellers, buyers, brokers, and the operator.
 //!
-//! Looks at the engine to name what is there; judges nothing. Some commands are refused, as in life.
+//! Reads the engine to name its entities. Never judges a reply; some commands are refused, as in life.
 
 use std::collections::BTreeMap;
 
@@ -21,22 +21,22 @@ const MARKETS: usize = 2;
 const PROVIDERS: usize = 4;
 const FUNCTIONS: usize = 4;
 
-/// Where random commands come from.
+/// The source of random commands.
 pub struct Traffic {
     chance: Pcg64,
     now: Time,
-    /// Grows, for quotes and for the requests of brokers.
+    /// Number of the last quote and the last request of a broker; grows.
     number: u64,
 }
 
 impl Traffic {
-    /// Commands from `now` on.
+    /// Makes a source of commands from `now` on.
     #[must_use]
     pub fn new(seed: u64, now: Time) -> Traffic {
         Traffic { chance: Pcg64::seed_from_u64(seed ^ 0x7AFF1C), now, number: 0 }
     }
 
-    /// The clock at the next command.
+    /// Advances the clock. Returns the time of the next command.
     pub fn clock(&mut self) -> Time {
         let passed_ms = match self.below(200) {
             0 => 700_000,
@@ -63,7 +63,7 @@ impl Traffic {
         }
     }
 
-    /// The next command; one that cannot be made yet is a tick.
+    /// Draws the next command; one that cannot be made yet becomes a tick.
     pub fn next(&mut self, engine: &Engine) -> Command {
         self.number += 1;
         let command = match self.below(100) {
@@ -243,7 +243,7 @@ impl Traffic {
         })
     }
 
-    /// A request of a broker that is there.
+    /// Makes a request of a broker that is logged on.
     fn request(&mut self, engine: &Engine) -> Option<BrokerRequest> {
         let sessions: Vec<u64> = engine.brokers().into_iter().filter(|(_, online)| *online).map(|(id, _)| id).collect();
         Some(BrokerRequest { session: self.pick(&sessions)?, number: self.number })
@@ -338,14 +338,14 @@ impl Traffic {
         })
     }
 
-    /// A provider that is in a session.
+    /// Picks a provider with a session.
     fn online(&mut self, engine: &Engine) -> Option<(ProviderId, u32)> {
         let online: Vec<(ProviderId, u32)> =
             engine.providers().filter(|(_, known)| known.online).map(|(id, known)| (id, known.session)).collect();
         self.pick(&online)
     }
 
-    /// An open lease in one of these states.
+    /// Picks an open lease in one of the asked states.
     fn lease(&mut self, engine: &Engine, is_asked: impl Fn(LeaseState) -> bool) -> Option<LeaseId> {
         let open: Vec<LeaseId> =
             engine.open_leases().filter(|lease| is_asked(lease.state)).map(|lease| lease.id).collect();
@@ -353,7 +353,7 @@ impl Traffic {
     }
 }
 
-/// The accounts that are not the exchange's own.
+/// Returns the accounts that are not the exchange's own.
 fn users(engine: &Engine) -> Vec<AccountId> {
     let users = engine.accounts().filter(|(id, account)| *id != OUTSIDE && !account.is_system());
     users.map(|(id, _)| id).collect()

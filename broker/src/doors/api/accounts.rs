@@ -9,11 +9,11 @@ use merit_terms::{Budget, LeaseId, Money, Name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::{accepted, path_name};
 use crate::caller::{Caller, Operator};
+use crate::doors::request::{Path, Sent};
+use crate::doors::{accepted, path_name};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Sent};
 use crate::json::{check_budgets, decimal, read, read_or_default, spending, typed, wide_decimal};
 use crate::server::State as Broker;
 

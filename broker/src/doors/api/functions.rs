@@ -15,12 +15,12 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::path_name;
 use crate::MODULE_MAX_BYTES;
 use crate::caller::{Caller, Client};
+use crate::doors::path_name;
+use crate::doors::request::{Path, Query, Sent};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Query, Sent};
 use crate::json::{check_budgets, check_fields, decimal, read, spending, typed};
 use crate::server::State as Broker;
 
@@ -298,7 +298,11 @@ async fn find(broker: &Broker, caller: &Caller, name: &str) -> Result<Option<v1:
     }
 }
 
-pub(in crate::doors) async fn must_find(broker: &Broker, caller: &Caller, name: &str) -> Result<v1::Function, ApiError> {
+pub(in crate::doors) async fn must_find(
+    broker: &Broker,
+    caller: &Caller,
+    name: &str,
+) -> Result<v1::Function, ApiError> {
     let name = path_name(name)?;
     find(broker, caller, &name).await?.ok_or_else(|| ApiError::not_found(format!("there is no function `{name}`")))
 }

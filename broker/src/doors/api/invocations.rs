@@ -11,14 +11,14 @@ use merit_terms::{LeaseId, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::target;
 use crate::PAYLOAD_MAX_BYTES;
 use crate::caller::{Caller, Client};
+use crate::doors::request::{Path, Sent};
+use crate::doors::target;
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Sent};
-use crate::json::{decimal, lease_id, read, refused_offers, tariff, time};
 use crate::invocation::preferences::Preferences;
+use crate::json::{decimal, lease_id, read, refused_offers, tariff, time};
 use crate::server::State as Broker;
 
 #[derive(Deserialize)]

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, Operator};
+use crate::doors::request::{Path, Sent};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Sent};
 use crate::json::{read, read_or_default, time};
 use crate::server::State as Broker;
 

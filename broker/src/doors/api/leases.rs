@@ -8,10 +8,10 @@ use merit_proto::v1;
 use merit_terms::{LeaseId, LeaseIdError};
 use serde_json::Value;
 
-use crate::doors::accepted;
 use crate::caller::Operator;
-use crate::error::ApiError;
+use crate::doors::accepted;
 use crate::doors::request::Path;
+use crate::error::ApiError;
 use crate::server::State as Broker;
 
 /// Closes an open lease at cost 0, whatever becomes of it.

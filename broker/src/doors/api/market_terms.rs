@@ -9,11 +9,11 @@ use merit_terms::Price;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::doors::{accepted, path_market};
 use crate::caller::Operator;
+use crate::doors::request::{Path, Sent};
+use crate::doors::{accepted, path_market};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Sent};
 use crate::json::{check_fields, decimal, read_or_default, typed};
 use crate::server::State as Broker;
 

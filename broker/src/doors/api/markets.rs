@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::market_terms;
 use crate::doors::path_market;
+use crate::doors::request::Path;
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::Path;
 use crate::json::{bid_level, decimal};
 use crate::server::State as Broker;
 

@@ -10,11 +10,11 @@ use merit_terms::{Money, Name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::{accepted, path_name};
 use crate::caller::{Operator, SeenBy};
+use crate::doors::request::{Path, Sent};
+use crate::doors::{accepted, path_name};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Sent};
 use crate::json::{decimal, energy, lease_id, period, read, time, wide_decimal};
 use crate::server::State as Broker;
 

@@ -7,12 +7,12 @@ use axum::extract::State;
 use merit_proto::v1;
 use serde_json::{Value, json};
 
-use crate::doors::path_name;
 use super::span::{Span, micros};
 use crate::caller::Caller;
+use crate::doors::path_name;
+use crate::doors::request::{Path, Query};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Query};
 use crate::json::{lease_id, time, wide_decimal};
 use crate::server::State as Broker;
 

@@ -16,12 +16,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::market_terms;
+use crate::doors::request::Query;
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::Query;
 use crate::json::{bid_level, decimal, offer, time, trade};
-use crate::server::State as Broker;
 use crate::quota::shares::Holder;
+use crate::server::State as Broker;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

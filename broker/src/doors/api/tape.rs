@@ -10,12 +10,12 @@ use rust_decimal::Decimal as Exact;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::path_market;
 use super::span::{Span, check, micros};
 use crate::caller::SeenBy;
+use crate::doors::path_market;
+use crate::doors::request::{Path, Query};
 use crate::error::ApiError;
 use crate::exchange::clients::answer;
-use crate::doors::request::{Path, Query};
 use crate::json::{decimal, energy, time, trade};
 use crate::server::State as Broker;
 

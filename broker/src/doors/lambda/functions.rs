@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use super::{Asked, errors, names};
 use crate::caller::Caller;
 use crate::doors::api::functions::{all, must_find};
-use crate::error::ApiError;
 use crate::doors::request::{Path, Query};
+use crate::error::ApiError;
 use crate::server::State as Broker;
 
 /// As Lambda: at most so many functions a page.

@@ -24,19 +24,19 @@ use merit_terms::{Execution, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Ask, BrokenOff, admit, admit_again, invocation, write_receipt};
 use super::api::invocations::ask_quote;
+use super::call::{Ask, BrokenOff, admit, admit_again, invocation, write_receipt};
 use crate::PAYLOAD_MAX_BYTES;
 use crate::caller::Caller;
-use crate::error::ApiError;
 use crate::doors::request::{Path, Query};
+use crate::error::ApiError;
+use crate::invocation::preferences::Preferences;
 use crate::invocation::run::{Answered, Invocation, Part, Rest, WhenGone, invoke};
 use crate::json::decimal;
 use crate::metrics::Door;
-use crate::provider::payload::{Payload, Room};
-use crate::invocation::preferences::Preferences;
-use crate::server::State as Broker;
 use crate::provider::attempt::Wanted;
+use crate::provider::payload::{Payload, Room};
+use crate::server::State as Broker;
 
 pub(super) use errors::respond as respond_error;
 pub(crate) use functions::{configuration, get, list};

@@ -17,19 +17,19 @@ use merit_terms::Outcome;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Ask, admit, invocation, pass, respond};
 use super::api::functions::{all, must_find};
+use super::call::{Ask, admit, invocation, pass, respond};
 use super::native::passed_through;
 use super::target;
 use crate::caller::Caller;
-use crate::error::ApiError;
 use crate::doors::request::{Called, Path, Query};
+use crate::error::ApiError;
+use crate::invocation::preferences::Preferences;
 use crate::invocation::run::{Receipt, WhenGone, invoke as invoke_call};
 use crate::metrics::Door;
-use crate::provider::payload::{Payload, Room};
-use crate::invocation::preferences::Preferences;
-use crate::server::State as Broker;
 use crate::provider::attempt::Wanted;
+use crate::provider::payload::{Payload, Room};
+use crate::server::State as Broker;
 use crate::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-call-id");

@@ -4,8 +4,7 @@
 use wasmtime::{Caller, Linker};
 
 use super::memory::{Memory, Result, Stop};
-use super::{BAD_DESCRIPTOR, ILLEGAL_BYTES, INVALID, NO_DIRECTORY, NOT_A_SOCKET, PREVIEW_1, call, flags};
-use crate::guest::Guest;
+use super::{BAD_DESCRIPTOR, ILLEGAL_BYTES, INVALID, NO_DIRECTORY, NOT_A_SOCKET, PREVIEW_1, Process, call, flags};
 
 /// Bits that preview 1 knows of each kind of flags.
 const DESCRIPTOR_FLAGS: i32 = (1 << 5) - 1;
@@ -17,72 +16,76 @@ const RIGHTS: i64 = (1 << 30) - 1;
 /// Preview 1's kinds of advice.
 const ADVICE: std::ops::Range<i32> = 0..6;
 
-type Host<'a> = Caller<'a, Guest>;
-
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn link<T: Process>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     files(linker)?;
     directories(linker)?;
     sockets(linker)
 }
 
-fn files(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(PREVIEW_1, "fd_advise", |host: Host<'_>, _: i32, _: i64, _: i64, advice: i32| {
+fn files<T: Process>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker.func_wrap(PREVIEW_1, "fd_advise", |host: Caller<'_, T>, _: i32, _: i64, _: i64, advice: i32| {
         call(host, |_, _| if ADVICE.contains(&advice) { no_file() } else { Err(Stop::Errno(INVALID)) })
     })?;
-    linker
-        .func_wrap(PREVIEW_1, "fd_allocate", |host: Host<'_>, _: i32, _: i64, _: i64| call(host, |_, _| no_file()))?;
-    linker.func_wrap(PREVIEW_1, "fd_datasync", |host: Host<'_>, _: i32| call(host, |_, _| no_file()))?;
-    linker.func_wrap(PREVIEW_1, "fd_sync", |host: Host<'_>, _: i32| call(host, |_, _| no_file()))?;
-    linker.func_wrap(PREVIEW_1, "fd_fdstat_set_flags", |host: Host<'_>, _: i32, given: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_allocate", |host: Caller<'_, T>, _: i32, _: i64, _: i64| {
+        call(host, |_, _| no_file())
+    })?;
+    linker.func_wrap(PREVIEW_1, "fd_datasync", |host: Caller<'_, T>, _: i32| call(host, |_, _| no_file()))?;
+    linker.func_wrap(PREVIEW_1, "fd_sync", |host: Caller<'_, T>, _: i32| call(host, |_, _| no_file()))?;
+    linker.func_wrap(PREVIEW_1, "fd_fdstat_set_flags", |host: Caller<'_, T>, _: i32, given: i32| {
         call(host, |_, _| flags(given, DESCRIPTOR_FLAGS).and(no_file()))
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_fdstat_set_rights", |host: Host<'_>, _: i32, base: i64, passed_on: i64| {
+    linker.func_wrap(PREVIEW_1, "fd_fdstat_set_rights", |host: Caller<'_, T>, _: i32, base: i64, passed_on: i64| {
         call(host, |_, _| rights(base, passed_on).and(no_file()))
     })?;
-    linker
-        .func_wrap(PREVIEW_1, "fd_filestat_set_size", |host: Host<'_>, _: i32, _: i64| call(host, |_, _| no_file()))?;
-    linker.func_wrap(PREVIEW_1, "fd_filestat_set_times", |host: Host<'_>, _: i32, _: i64, _: i64, given: i32| {
-        call(host, |_, _| times(given).and(no_file()))
+    linker.func_wrap(PREVIEW_1, "fd_filestat_set_size", |host: Caller<'_, T>, _: i32, _: i64| {
+        call(host, |_, _| no_file())
     })?;
+    linker.func_wrap(
+        PREVIEW_1,
+        "fd_filestat_set_times",
+        |host: Caller<'_, T>, _: i32, _: i64, _: i64, given: i32| call(host, |_, _| times(given).and(no_file())),
+    )?;
     Ok(())
 }
 
-fn directories(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(PREVIEW_1, "fd_prestat_get", |host: Host<'_>, _: i32, _: i32| call(host, |_, _| no_file()))?;
-    linker.func_wrap(PREVIEW_1, "fd_prestat_dir_name", |host: Host<'_>, fd: i32, _: i32, _: i32| {
+fn directories<T: Process>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker
+        .func_wrap(PREVIEW_1, "fd_prestat_get", |host: Caller<'_, T>, _: i32, _: i32| call(host, |_, _| no_file()))?;
+    linker.func_wrap(PREVIEW_1, "fd_prestat_dir_name", |host: Caller<'_, T>, fd: i32, _: i32, _: i32| {
         call(host, |wasi, _| wasi.stream(fd).and(Err(Stop::Errno(NO_DIRECTORY))))
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_readdir", |host: Host<'_>, _: i32, _: i32, _: i32, _: i64, _: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_readdir", |host: Caller<'_, T>, _: i32, _: i32, _: i32, _: i64, _: i32| {
         call(host, |_, _| no_file())
     })?;
     for name in ["path_create_directory", "path_remove_directory", "path_unlink_file"] {
-        linker.func_wrap(PREVIEW_1, name, |host: Host<'_>, _: i32, _: i32, _: i32| call(host, |_, _| no_file()))?;
+        linker
+            .func_wrap(PREVIEW_1, name, |host: Caller<'_, T>, _: i32, _: i32, _: i32| call(host, |_, _| no_file()))?;
     }
     linker.func_wrap(
         PREVIEW_1,
         "path_filestat_get",
-        |host: Host<'_>, _: i32, lookup: i32, _: i32, _: i32, _: i32| {
+        |host: Caller<'_, T>, _: i32, lookup: i32, _: i32, _: i32, _: i32| {
             call(host, |_, _| flags(lookup, LOOKUP_FLAGS).and(no_file()))
         },
     )?;
     linker.func_wrap(
         PREVIEW_1,
         "path_filestat_set_times",
-        |host: Host<'_>, _: i32, lookup: i32, _: i32, _: i32, _: i64, _: i64, given: i32| {
+        |host: Caller<'_, T>, _: i32, lookup: i32, _: i32, _: i32, _: i64, _: i64, given: i32| {
             call(host, |_, _| flags(lookup, LOOKUP_FLAGS).and(times(given)).and(no_file()))
         },
     )?;
     linker.func_wrap(
         PREVIEW_1,
         "path_link",
-        |host: Host<'_>, _: i32, lookup: i32, _: i32, _: i32, _: i32, _: i32, _: i32| {
+        |host: Caller<'_, T>, _: i32, lookup: i32, _: i32, _: i32, _: i32, _: i32, _: i32| {
             call(host, |_, _| flags(lookup, LOOKUP_FLAGS).and(no_file()))
         },
     )?;
     linker.func_wrap(
         PREVIEW_1,
         "path_open",
-        |host: Host<'_>,
+        |host: Caller<'_, T>,
          _: i32,
          lookup: i32,
          at: i32,
@@ -105,18 +108,20 @@ fn directories(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
         PREVIEW_1,
         "path_readlink",
-        |host: Host<'_>, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| call(host, |_, _| no_file()),
+        |host: Caller<'_, T>, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| call(host, |_, _| no_file()),
     )?;
-    linker.func_wrap(PREVIEW_1, "path_rename", |host: Host<'_>, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| {
-        call(host, |_, _| no_file())
-    })?;
-    linker.func_wrap(PREVIEW_1, "path_symlink", |host: Host<'_>, _: i32, _: i32, _: i32, _: i32, _: i32| {
+    linker.func_wrap(
+        PREVIEW_1,
+        "path_rename",
+        |host: Caller<'_, T>, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32| call(host, |_, _| no_file()),
+    )?;
+    linker.func_wrap(PREVIEW_1, "path_symlink", |host: Caller<'_, T>, _: i32, _: i32, _: i32, _: i32, _: i32| {
         call(host, |_, _| no_file())
     })?;
     Ok(())
 }
 
-fn sockets(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn sockets<T: Process>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.func_wrap(PREVIEW_1, "sock_accept", |_: i32, _: i32, _: i32| NOT_A_SOCKET)?;
     linker.func_wrap(PREVIEW_1, "sock_recv", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| NOT_A_SOCKET)?;
     linker.func_wrap(PREVIEW_1, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| NOT_A_SOCKET)?;

@@ -11,8 +11,6 @@ mod streams;
 
 use wasmtime::{Caller, Engine, Extern, Linker, bail};
 
-use crate::guest::Guest;
-
 use memory::{Memory, Result, Stop};
 pub(crate) use process::Exit;
 pub(crate) use streams::Wasi;
@@ -30,8 +28,13 @@ const NOT_A_SOCKET: i32 = 57;
 const NOT_SUPPORTED: i32 = 58;
 const CANNOT_SEEK: i32 = 70;
 
+/// The data of a store whose guest uses preview 1.
+pub(crate) trait Process: AsMut<Wasi> + Send + 'static {}
+
+impl<T: AsMut<Wasi> + Send + 'static> Process for T {}
+
 /// Returns a linker with all that a module may import.
-pub(crate) fn preview_1(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+pub(crate) fn preview_1<T: Process>(engine: &Engine) -> wasmtime::Result<Linker<T>> {
     let mut linker = Linker::new(engine);
     process::link(&mut linker)?;
     streams::link(&mut linker)?;
@@ -41,20 +44,20 @@ pub(crate) fn preview_1(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
 }
 
 /// Runs a host call on the guest's memory. Returns its `errno`, 0 for success.
-fn call(
-    mut caller: Caller<'_, Guest>,
+fn call<T: Process>(
+    mut caller: Caller<'_, T>,
     body: impl FnOnce(&mut Wasi, &mut Memory<'_>) -> Result<()>,
 ) -> wasmtime::Result<i32> {
     let (memory, wasi) = parts(&mut caller)?;
     errno(body(wasi, &mut Memory::new(memory)))
 }
 
-fn parts<'a>(caller: &'a mut Caller<'_, Guest>) -> wasmtime::Result<(&'a mut [u8], &'a mut Wasi)> {
+fn parts<'a, T: Process>(caller: &'a mut Caller<'_, T>) -> wasmtime::Result<(&'a mut [u8], &'a mut Wasi)> {
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         bail!("missing required memory export");
     };
     let (memory, guest) = memory.data_and_store_mut(caller);
-    Ok((memory, guest.wasi()))
+    Ok((memory, guest.as_mut()))
 }
 
 fn errno(ended: Result<()>) -> wasmtime::Result<i32> {

@@ -10,8 +10,7 @@ use wasmtime::{Caller, Linker};
 use super::memory::{Memory, Result, Stop, behind, element};
 use super::process::{MONOTONIC, real_time};
 use super::streams::{Stream, Wasi};
-use super::{BAD_DESCRIPTOR, INVALID, PREVIEW_1, errno, flags, parts};
-use crate::guest::Guest;
+use super::{BAD_DESCRIPTOR, INVALID, PREVIEW_1, Process, errno, flags, parts};
 
 /// The most subscriptions of one call: the host holds something for each.
 const SUBSCRIPTIONS: u32 = 1021;
@@ -98,11 +97,11 @@ fn due(wasi: &Wasi, memory: &Memory<'_>, at: u32) -> Result<Option<Due>> {
     Ok(Some(Instant::now().checked_add(wait).map_or(Due::Never, Due::At)))
 }
 
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn link<T: Process>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         PREVIEW_1,
         "poll_oneoff",
-        |mut host: Caller<'_, Guest>, (at, events, count, ready): (i32, i32, i32, i32)| {
+        |mut host: Caller<'_, T>, (at, events, count, ready): (i32, i32, i32, i32)| {
             Box::new(async move {
                 let (memory, wasi) = parts(&mut host)?;
                 let subscribed = match subscriptions(wasi, &mut Memory::new(memory), at as u32, count as u32) {

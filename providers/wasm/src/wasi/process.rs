@@ -6,8 +6,7 @@ use rustix::time::{ClockId, clock_getres};
 use wasmtime::{Caller, Linker};
 
 use super::memory::{Memory, Result, Stop, behind, element};
-use super::{BAD_DESCRIPTOR, INVALID, NOT_SUPPORTED, PREVIEW_1, call};
-use crate::guest::Guest;
+use super::{BAD_DESCRIPTOR, INVALID, NOT_SUPPORTED, PREVIEW_1, Process, call};
 
 /// The most random bytes of one host call, which no epoch interrupts: about 10 ms.
 const RANDOM_BYTES: u32 = 1 << 20;
@@ -28,22 +27,20 @@ const SIGNALS: std::ops::Range<i32> = 0..31;
 #[error("Exited with i32 exit status {0}")]
 pub(crate) struct Exit(pub(crate) i32);
 
-type Host<'a> = Caller<'a, Guest>;
-
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(PREVIEW_1, "args_sizes_get", |host: Host<'_>, count: i32, bytes: i32| {
+pub(super) fn link<T: Process>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker.func_wrap(PREVIEW_1, "args_sizes_get", |host: Caller<'_, T>, count: i32, bytes: i32| {
         call(host, |wasi, memory| put_sizes(memory, wasi.arguments(), count, bytes))
     })?;
-    linker.func_wrap(PREVIEW_1, "args_get", |host: Host<'_>, pointers: i32, bytes: i32| {
+    linker.func_wrap(PREVIEW_1, "args_get", |host: Caller<'_, T>, pointers: i32, bytes: i32| {
         call(host, |wasi, memory| put_texts(memory, wasi.arguments(), pointers, bytes))
     })?;
-    linker.func_wrap(PREVIEW_1, "environ_sizes_get", |host: Host<'_>, count: i32, bytes: i32| {
+    linker.func_wrap(PREVIEW_1, "environ_sizes_get", |host: Caller<'_, T>, count: i32, bytes: i32| {
         call(host, |wasi, memory| put_sizes(memory, wasi.environment(), count, bytes))
     })?;
-    linker.func_wrap(PREVIEW_1, "environ_get", |host: Host<'_>, pointers: i32, bytes: i32| {
+    linker.func_wrap(PREVIEW_1, "environ_get", |host: Caller<'_, T>, pointers: i32, bytes: i32| {
         call(host, |wasi, memory| put_texts(memory, wasi.environment(), pointers, bytes))
     })?;
-    linker.func_wrap(PREVIEW_1, "clock_res_get", |host: Host<'_>, clock: i32, resolution: i32| {
+    linker.func_wrap(PREVIEW_1, "clock_res_get", |host: Caller<'_, T>, clock: i32, resolution: i32| {
         call(host, |_, memory| {
             let clock = if known(clock)? == REAL_TIME { ClockId::Realtime } else { ClockId::Monotonic };
             let found = clock_getres(clock);
@@ -51,21 +48,21 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             memory.write(resolution as u32, nanoseconds.to_le_bytes())
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "clock_time_get", |host: Host<'_>, clock: i32, _precision: i64, time: i32| {
+    linker.func_wrap(PREVIEW_1, "clock_time_get", |host: Caller<'_, T>, clock: i32, _precision: i64, time: i32| {
         call(host, |wasi, memory| {
             let now = if known(clock)? == REAL_TIME { real_time()? } else { wasi.monotonic() };
             memory.write(time as u32, now.to_le_bytes())
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "random_get", |host: Host<'_>, at: i32, length: i32| {
+    linker.func_wrap(PREVIEW_1, "random_get", |host: Caller<'_, T>, at: i32, length: i32| {
         call(host, |_, memory| random(memory, at as u32, length as u32))
     })?;
-    linker.func_wrap(PREVIEW_1, "sched_yield", |host: Host<'_>| call(host, |_, _| Ok(())))?;
-    linker.func_wrap(PREVIEW_1, "proc_raise", |host: Host<'_>, signal: i32| {
+    linker.func_wrap(PREVIEW_1, "sched_yield", |host: Caller<'_, T>| call(host, |_, _| Ok(())))?;
+    linker.func_wrap(PREVIEW_1, "proc_raise", |host: Caller<'_, T>, signal: i32| {
         let code = if SIGNALS.contains(&signal) { NOT_SUPPORTED } else { INVALID };
         call(host, |_, _| Err(Stop::Errno(code)))
     })?;
-    linker.func_wrap(PREVIEW_1, "proc_exit", |host: Host<'_>, code: i32| {
+    linker.func_wrap(PREVIEW_1, "proc_exit", |host: Caller<'_, T>, code: i32| {
         call(host, |_, _| Err(Stop::Trap(exit(code)))).map(drop)
     })?;
     Ok(())

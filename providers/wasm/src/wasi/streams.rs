@@ -6,9 +6,8 @@ use bytes::{Buf, Bytes};
 use wasmtime::{Caller, Linker};
 
 use super::memory::{Memory, Result, Stop, behind, element};
-use super::{BAD_DESCRIPTOR, CANNOT_SEEK, INTERRUPTED, INVALID, PREVIEW_1, call};
+use super::{BAD_DESCRIPTOR, CANNOT_SEEK, INTERRUPTED, INVALID, PREVIEW_1, Process, call};
 use crate::capture::Capture;
-use crate::guest::Guest;
 
 /// Rights of preview 1 that are told of a stream.
 const RIGHT_TO_READ: u64 = 1 << 1;
@@ -138,36 +137,34 @@ impl Buffers {
     }
 }
 
-type Host<'a> = Caller<'a, Guest>;
-
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(PREVIEW_1, "fd_read", |host: Host<'_>, fd: i32, at: i32, count: i32, taken: i32| {
+pub(super) fn link<T: Process>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker.func_wrap(PREVIEW_1, "fd_read", |host: Caller<'_, T>, fd: i32, at: i32, count: i32, taken: i32| {
         call(host, |wasi, memory| {
             let length = wasi.read(memory, fd, Buffers::new(at, count))?;
             memory.write(taken as u32, length.to_le_bytes())
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_write", |host: Host<'_>, fd: i32, at: i32, count: i32, taken: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_write", |host: Caller<'_, T>, fd: i32, at: i32, count: i32, taken: i32| {
         call(host, |wasi, memory| {
             let length = wasi.write(memory, fd, Buffers::new(at, count))?;
             memory.write(taken as u32, length.to_le_bytes())
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_pread", |host: Host<'_>, fd: i32, at: i32, count: i32, _: i64, _: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_pread", |host: Caller<'_, T>, fd: i32, at: i32, count: i32, _: i64, _: i32| {
         call(host, |wasi, memory| {
             Buffers::new(at, count).first(memory)?;
             let input = wasi.stream(fd)? == Stream::Input;
             Err(Stop::Errno(if input { CANNOT_SEEK } else { BAD_DESCRIPTOR }))
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_pwrite", |host: Host<'_>, fd: i32, at: i32, count: i32, _: i64, _: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_pwrite", |host: Caller<'_, T>, fd: i32, at: i32, count: i32, _: i64, _: i32| {
         call(host, |wasi, memory| {
             Buffers::new(at, count).first(memory)?;
             let input = wasi.stream(fd)? == Stream::Input;
             Err(Stop::Errno(if input { BAD_DESCRIPTOR } else { CANNOT_SEEK }))
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_seek", |host: Host<'_>, fd: i32, _: i64, way: i32, _: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_seek", |host: Caller<'_, T>, fd: i32, _: i64, way: i32, _: i32| {
         call(host, |wasi, _| {
             if !WAYS_TO_SEEK.contains(&way) {
                 return Err(Stop::Errno(INVALID));
@@ -175,21 +172,22 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             wasi.stream(fd).and(Err(Stop::Errno(CANNOT_SEEK)))
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_tell", |host: Host<'_>, fd: i32, _: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_tell", |host: Caller<'_, T>, fd: i32, _: i32| {
         call(host, |wasi, _| wasi.stream(fd).and(Err(Stop::Errno(CANNOT_SEEK))))
     })?;
-    linker
-        .func_wrap(PREVIEW_1, "fd_close", |host: Host<'_>, fd: i32| call(host, |wasi, _| wasi.close(fd).map(drop)))?;
-    linker.func_wrap(PREVIEW_1, "fd_renumber", |host: Host<'_>, from: i32, to: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_close", |host: Caller<'_, T>, fd: i32| {
+        call(host, |wasi, _| wasi.close(fd).map(drop))
+    })?;
+    linker.func_wrap(PREVIEW_1, "fd_renumber", |host: Caller<'_, T>, from: i32, to: i32| {
         call(host, |wasi, _| wasi.renumber(from, to))
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_fdstat_get", |host: Host<'_>, fd: i32, at: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_fdstat_get", |host: Caller<'_, T>, fd: i32, at: i32| {
         call(host, |wasi, memory| {
             let rights = if wasi.stream(fd)? == Stream::Input { RIGHT_TO_READ } else { RIGHT_TO_WRITE };
             put_rights(memory, at as u32, rights)
         })
     })?;
-    linker.func_wrap(PREVIEW_1, "fd_filestat_get", |host: Host<'_>, fd: i32, at: i32| {
+    linker.func_wrap(PREVIEW_1, "fd_filestat_get", |host: Caller<'_, T>, fd: i32, at: i32| {
         call(host, |wasi, memory| {
             wasi.stream(fd)?;
             put_no_file(memory, at as u32)

@@ -1,5 +1,5 @@
-//! What a revision runs: its module, compiled, and its environment. Fetched from the exchange at the first use, once
-//! for all calls that wait for it. Never writes to disk.
+//! The cache of revisions that are ready to run: a compiled module and an environment each. Fetched from the exchange
+//! at the first use, once for all calls that wait for it. Never writes to disk.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,40 +16,40 @@ use tonic::{Code as StatusCode, Status};
 
 use crate::refused::Refused;
 
-/// What the exchange keeps at most for one module.
+/// Maximum size of a module in bytes, as the exchange keeps it.
 const MODULE_MAX_BYTES: usize = 32 << 20;
-/// How long fetching and compiling may go on after its caller gave up: the next call finds the module.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// Revisions whose environment is kept; at one more all are forgotten and fetched at need.
+/// Timeout of fetching and compiling a module, which goes on after its caller gave up: the next call finds it.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum number of cached environments; at one more the whole cache is dropped and filled again at need.
 const REVISIONS_MAX: usize = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RevisionKey {
-    /// Of the lease: an exchange that began anew may give the numbers of old revisions to others.
+    /// Session of the lease: an exchange that began anew may give the numbers of old revisions to others.
     pub(crate) session: u32,
     pub(crate) account: String,
     pub(crate) function: String,
     pub(crate) revision: u32,
 }
 
-/// Names and values, in order of names.
+/// Names and values, sorted by name.
 pub(crate) type Environment = Arc<[(String, String)]>;
 
-/// A revision that can run now.
+/// A revision that is ready to run.
 #[derive(Clone, Debug)]
-pub(crate) struct Code {
+pub(crate) struct ReadyRevision {
     pub(crate) module: Module,
     pub(crate) environment: Environment,
-    /// How long the call waited for it; zero if it was there.
+    /// Wait of the call until it was ready; zero if it was cached.
     pub(crate) waited: Duration,
 }
 
-/// Why a revision cannot run here.
+/// A revision that cannot run here.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CodeError {
-    #[error("the revision cannot be had from the exchange: {0}")]
+pub(crate) enum RevisionError {
+    #[error("the revision could not be fetched from the exchange: {0}")]
     Revision(#[source] Status),
-    #[error("the module cannot be had from the exchange: {0}")]
+    #[error("the module could not be fetched from the exchange: {0}")]
     Fetch(#[source] Status),
     #[error("the module has more than {MODULE_MAX_BYTES} bytes")]
     TooLarge,
@@ -63,24 +63,24 @@ pub(crate) enum CodeError {
     Task(#[source] JoinError),
 }
 
-impl From<CodeError> for Refused {
-    fn from(error: CodeError) -> Refused {
+impl From<RevisionError> for Refused {
+    fn from(error: RevisionError) -> Refused {
         match error {
-            CodeError::Revision(status) | CodeError::Fetch(status) if status.code() == StatusCode::NotFound => {
+            RevisionError::Revision(status) | RevisionError::Fetch(status) if status.code() == StatusCode::NotFound => {
                 Refused::UnknownModule
             }
-            CodeError::Module(error) => Refused::ModuleUnusable(error.to_string()),
-            CodeError::Late(_) => Refused::ModuleLate,
-            CodeError::Revision(_)
-            | CodeError::Fetch(_)
-            | CodeError::TooLarge
-            | CodeError::OtherModule
-            | CodeError::Task(_) => Refused::ModuleUnavailable,
+            RevisionError::Module(error) => Refused::ModuleUnusable(error.to_string()),
+            RevisionError::Late(_) => Refused::ModuleLate,
+            RevisionError::Revision(_)
+            | RevisionError::Fetch(_)
+            | RevisionError::TooLarge
+            | RevisionError::OtherModule
+            | RevisionError::Task(_) => Refused::ModuleUnavailable,
         }
     }
 }
 
-/// The revisions that were run, and the way to those that were not.
+/// The cache of revisions, and the client that fills it.
 #[derive(Clone)]
 pub(crate) struct Revisions {
     exchange: ModulesClient<Transport>,
@@ -91,7 +91,7 @@ pub(crate) struct Revisions {
 #[derive(Default)]
 struct Revision {
     environment: OnceLock<Environment>,
-    /// Held while the revision or its module is fetched, so that they are fetched once.
+    /// Held during a fetch of the revision or its module, so that each is fetched once.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -100,25 +100,30 @@ impl Revisions {
         Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default() }
     }
 
-    /// The code of a revision whose lease names `digest`; given up after `within`, while what was begun goes on so
-    /// that a later call finds it.
-    pub(crate) async fn code(&self, key: RevisionKey, digest: Digest, within: Duration) -> Result<Code, CodeError> {
+    /// Returns a revision whose lease names `digest`, ready to run. Gives up after `limit`, while the load goes on for
+    /// later calls.
+    pub(crate) async fn ready(
+        &self,
+        key: RevisionKey,
+        digest: Digest,
+        limit: Duration,
+    ) -> Result<ReadyRevision, RevisionError> {
         let revision = self.revision(&key);
-        if let Some(code) = self.ready(&revision, &digest) {
-            return Ok(code);
+        if let Some(ready) = self.cached(&revision, &digest) {
+            return Ok(ready);
         }
         let (revisions, started) = (self.clone(), Instant::now());
-        let loading = async move { timeout(READY_WITHIN, revisions.load(&revision, key, digest)).await };
-        // The task ends by itself, at the latest after READY_WITHIN.
-        let loaded = timeout(within, tokio::spawn(loading)).await.map_err(CodeError::Late)?;
-        let (module, environment) = loaded.map_err(CodeError::Task)?.map_err(CodeError::Late)??;
-        Ok(Code { module, environment, waited: started.elapsed() })
+        let loading = async move { timeout(LOAD_TIMEOUT, revisions.load(&revision, key, digest)).await };
+        // The task ends by itself, at the latest after LOAD_TIMEOUT.
+        let loaded = timeout(limit, tokio::spawn(loading)).await.map_err(RevisionError::Late)?;
+        let (module, environment) = loaded.map_err(RevisionError::Task)?.map_err(RevisionError::Late)??;
+        Ok(ReadyRevision { module, environment, waited: started.elapsed() })
     }
 
-    fn ready(&self, revision: &Revision, digest: &Digest) -> Option<Code> {
+    fn cached(&self, revision: &Revision, digest: &Digest) -> Option<ReadyRevision> {
         let environment = Arc::clone(revision.environment.get()?);
         let module = self.runtime.modules().get(digest)?;
-        Some(Code { module, environment, waited: Duration::ZERO })
+        Some(ReadyRevision { module, environment, waited: Duration::ZERO })
     }
 
     async fn load(
@@ -126,7 +131,7 @@ impl Revisions {
         revision: &Revision,
         key: RevisionKey,
         digest: Digest,
-    ) -> Result<(Module, Environment), CodeError> {
+    ) -> Result<(Module, Environment), RevisionError> {
         let fetching = revision.fetching.lock().await;
         let environment = match revision.environment.get() {
             Some(environment) => Arc::clone(environment),
@@ -143,23 +148,23 @@ impl Revisions {
         Ok((module, environment))
     }
 
-    async fn fetch_environment(&self, key: RevisionKey, digest: Digest) -> Result<Environment, CodeError> {
+    async fn fetch_environment(&self, key: RevisionKey, digest: Digest) -> Result<Environment, RevisionError> {
         let RevisionKey { account, function, revision, .. } = key;
         let request = v1::GetRevisionRequest { account, function, revision };
-        let answer = self.exchange.clone().get_revision(request).await.map_err(CodeError::Revision)?.into_inner();
+        let answer = self.exchange.clone().get_revision(request).await.map_err(RevisionError::Revision)?.into_inner();
         if answer.module != digest {
-            return Err(CodeError::OtherModule);
+            return Err(RevisionError::OtherModule);
         }
         Ok(answer.environment.into_iter().collect())
     }
 
-    async fn fetch_module(&self, digest: Digest) -> Result<Bytes, CodeError> {
+    async fn fetch_module(&self, digest: Digest) -> Result<Bytes, RevisionError> {
         let request = v1::GetModuleRequest { digest: digest.to_vec() };
-        let mut chunks = self.exchange.clone().get(request).await.map_err(CodeError::Fetch)?.into_inner();
+        let mut chunks = self.exchange.clone().get(request).await.map_err(RevisionError::Fetch)?.into_inner();
         let mut module = BytesMut::new();
-        while let Some(chunk) = chunks.message().await.map_err(CodeError::Fetch)? {
+        while let Some(chunk) = chunks.message().await.map_err(RevisionError::Fetch)? {
             if module.len() + chunk.data.len() > MODULE_MAX_BYTES {
-                return Err(CodeError::TooLarge);
+                return Err(RevisionError::TooLarge);
             }
             module.extend_from_slice(&chunk.data);
         }
