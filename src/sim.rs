@@ -1,4 +1,4 @@
-//! `merit sim`: a seeded world on a virtual clock, and what its calls cost.
+//! `merit sim`: a seeded world on a virtual clock, and the cost of its calls.
 
 use merit_sim::world::{self, Timing, WorldReport};
 use serde_json::json;
@@ -7,10 +7,14 @@ use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many minutes of the trace to run
-    #[arg(long, default_value_t = world::MINUTES, value_parser = clap::value_parser!(u32).range(1..=i64::from(world::MINUTES)))]
+    /// Number of minutes of the trace
+    #[arg(
+        long,
+        default_value_t = world::MINUTES,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(world::MINUTES))
+    )]
     minutes: u32,
-    /// The same seed gives the same report and digest
+    /// Seed of the world; equal seeds give the same report and digest
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[arg(long, value_enum, default_value = "table")]

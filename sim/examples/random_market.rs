@@ -7,11 +7,11 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use merit_engine::{Command, Engine, RULES};
+use merit_engine::{Command, Engine};
 use merit_exchange::{Collected, Happened, Intake, Projection, restore};
 use merit_journal as journal;
 use merit_journal::storage::Directory;
-use merit_sim::crash_loop::Traffic;
+use merit_kit::Traffic;
 use merit_terms::Time;
 
 /// Beginning of the market, in the past, so that a market that goes on from it is not behind its clock.
@@ -46,9 +46,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut collected = Collected::empty();
     let run = intake.engine().run() + 1;
     let mut opening = VecDeque::from([Command::Start { run }]);
-    if intake.engine().rules() < RULES {
-        opening.push_back(Command::ActivateRules { version: RULES });
-    }
     let upto = intake.engine().sequence() + commands.parse::<u64>()?;
     let is_over = |engine: &Engine| {
         let rests = engine.resting().next().is_some() && engine.open_leases().next().is_some();

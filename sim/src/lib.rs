@@ -2,10 +2,7 @@
 //!
 //! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of a server.
 
-#[cfg(feature = "faults")]
-pub mod crash_loop;
 pub mod engine_bench;
-#[cfg(feature = "faults")]
 pub mod faults;
 pub mod invoke_bench;
 pub mod journal_bench;

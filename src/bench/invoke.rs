@@ -10,13 +10,13 @@ use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many connections send requests, each one at a time
+    /// Connections that send requests, each one request at a time
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     connections: Vec<usize>,
-    /// How long a row is measured in each round
+    /// Seconds of each row in each round
     #[arg(long, default_value_t = 0.6)]
     seconds: f64,
-    /// How often; a row shows its medians
+    /// Rounds; a row shows its medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// The program that is measured as Merit, to compare builds; without it, this one

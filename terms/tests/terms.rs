@@ -265,3 +265,11 @@ proptest! {
         prop_assert!(cost.share(basis_points) <= cost);
     }
 }
+
+#[test]
+fn every_refusal_code_is_read_from_its_text() {
+    for code in RefusalCode::ALL {
+        assert_eq!(code.as_str().parse(), Ok(code));
+    }
+    assert!("no_such_code".parse::<RefusalCode>().is_err());
+}

@@ -1,58 +1,69 @@
-//! What is due when: deadlines of leases, bids, offers and quotas in one order of time, and when bids look again.
+//! Deadlines of leases, bids, offers and quotas in one order of time, and the next look of resting bids.
+//!
+//! Owns the order. Never says what a deadline does: that is `execute::expire`.
 
 use std::collections::BTreeSet;
 
 use merit_terms::{LeaseId, OfferId, ProviderId, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
-use crate::event::Event;
-use crate::supply::OfferSlot;
+/// The index of an offer in the shelf. A handle: no part of the state's meaning, and left out of the digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct OfferSlot(u32);
 
-/// The most expiries that run before one command; the rest run before the next ones.
-pub const EXPIRIES_MAX: usize = 64;
+impl OfferSlot {
+    /// The slot of an offer that is not posted yet.
+    pub(crate) const UNPOSTED: OfferSlot = OfferSlot(u32::MAX);
 
-/// What comes due. At one time they run in this order.
+    pub(crate) fn new(index: usize) -> OfferSlot {
+        OfferSlot(index as u32)
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A deadline. Those of one time run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Due {
     /// The next deadline of the lease matched at this sequence.
     Lease(u64),
-    /// A lease of a deferred bid that its broker has not taken up.
+    /// The end of the time in which a broker may take up the lease of a deferred bid.
     TakeUp(u64),
     /// The deadline of the deferred bid with this sequence.
     Bid(u64),
     Offer(OfferId, OfferSlot),
-    /// A provider's quota renews.
+    /// The renewal of a provider's quota.
     Renewal(ProviderId, u32),
-    /// A forgotten lease that was settled need not be remembered any longer.
+    /// The end of the memory of a forgotten lease that was settled.
     Late(LeaseId),
     /// The next moment at which time alone may serve a resting bid.
     Look,
 }
 
-pub(crate) type Dues = BTreeSet<(Time, Due)>;
+/// All deadlines, in order.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Dues(BTreeSet<(Time, Due)>);
 
-impl Engine {
-    /// Runs what is due at `at` in order, at most [`EXPIRIES_MAX`]; whether anything was.
-    pub(crate) fn expire(&mut self, at: Time, events: &mut Vec<Event>) -> bool {
-        let mut ran = 0;
-        while ran < EXPIRIES_MAX
-            && let Some((time, due)) = self.dues.first().copied().filter(|(time, _)| *time <= at)
-        {
-            self.dues.remove(&(time, due));
-            match due {
-                Due::Lease(sequence) => self.lease_due(sequence, events),
-                Due::TakeUp(sequence) => self.not_taken_up(at, sequence, events),
-                Due::Bid(sequence) => self.bid_due(sequence, events),
-                Due::Offer(_, slot) => self.shelf.expire(slot, &mut self.dues, events),
-                Due::Renewal(provider, quota) => self.renew(provider, quota),
-                Due::Late(lease) => {
-                    self.leases.late.remove(&lease);
-                }
-                Due::Look => self.look(time),
-            }
-            ran += 1;
-        }
-        ran > 0
+impl Dues {
+    pub(crate) fn insert(&mut self, at: Time, due: Due) {
+        self.0.insert((at, due));
+    }
+
+    pub(crate) fn remove(&mut self, at: Time, due: Due) {
+        self.0.remove(&(at, due));
+    }
+
+    /// Returns the time of the next deadline.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out the next deadline, if it is not after `at`.
+    pub(crate) fn take(&mut self, at: Time) -> Option<(Time, Due)> {
+        let next = self.0.first().filter(|(time, _)| *time <= at).copied()?;
+        self.0.remove(&next);
+        Some(next)
     }
 }

@@ -71,7 +71,6 @@ impl BenchMarket {
             chance: Pcg64::seed_from_u64(seed),
         };
         market.must(Command::Start { run: 1 })?;
-        market.must(Command::ActivateRules { version: merit_engine::RULES })?;
         market.sellers = market.open("sellers")?;
         let account = market.open("buyer")?;
         market.account = account;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use merit_engine::{
     Adapter, Audience, Bid, Code, Command, Correction, CorrectionKind, FunctionSettings, Logon, ProviderKind,
-    PutFunction, Qualifier, Quote, RULES, RegisterProvider, Reply, Settle,
+    PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
 };
 use merit_exchange::Sequencer;
 use merit_terms::{
@@ -30,7 +30,6 @@ impl Market {
     /// Defines everything through the sequencer, as the operator and the sellers would.
     pub(super) fn open(sequencer: &Sequencer) -> Result<Market, JournalBenchError> {
         must(sequencer, &Command::Start { run: 1 })?;
-        must(sequencer, &Command::ActivateRules { version: RULES })?;
         let account = open_account(sequencer, "buyer")?;
         let seller = open_account(sequencer, "seller")?;
         must(sequencer, &Command::Deposit { account, amount: Money::MAX })?;

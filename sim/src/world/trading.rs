@@ -102,7 +102,7 @@ impl World {
             }
             Ok(_) => Err(WorldError::Reply),
             Err(refusal) => {
-                *self.refused.entry(refusal.code()).or_default() += 1;
+                *self.refused.entry(refusal.code().as_str()).or_default() += 1;
                 Ok(())
             }
         }

@@ -1,7 +1,7 @@
-//! Sets of providers as bits, so that who is eligible is a few words of memory.
+//! Bit sets of small numbers: a set of thousands of providers is a few words of memory.
 
 /// A set of small numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Bits {
     words: Vec<u64>,
     count: u32,
@@ -23,12 +23,12 @@ impl Bits {
         self.count = if present { self.count + 1 } else { self.count - 1 };
     }
 
-    /// How many are in it.
+    /// Returns the number of elements.
     pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
-    /// The word that holds 64 * `index` and the 63 numbers after it.
+    /// Returns the word of the numbers 64 x `index` to 64 x `index` + 63.
     pub(crate) fn word(&self, index: usize) -> u64 {
         self.words.get(index).copied().unwrap_or(0)
     }
@@ -38,7 +38,7 @@ impl Bits {
     }
 }
 
-/// The numbers of the bits set in `word`, the `index`-th of a set.
+/// Lists the numbers of the bits set in `word`, the `index`-th word of a set.
 pub(crate) fn ones(mut word: u64, index: usize) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         (word != 0).then(|| {

@@ -1,2 +1,4 @@
+//! Collections that know nothing of the market.
+
 pub(crate) mod bits;
 pub(crate) mod ranks;

@@ -1,11 +1,11 @@
-//! A sorted list in chunks, so that an insertion moves little: offers of one form by price, providers by score.
+//! A sorted list in chunks: an insertion moves at most one chunk.
 //!
-//! Owns the order; knows nothing of what it orders. Insertion and removal take a binary search over the chunks and one
+//! Owns the order; knows nothing of its entries. Insertion and removal take a binary search over the chunks and one
 //! inside a chunk; walking goes through memory in order.
 
-/// The most entries of a chunk; a full one splits in two.
+/// Maximum entries of a chunk; a full one splits in two.
 const CHUNK_MAX: usize = 64;
-/// A chunk with fewer is joined with its neighbour, where both fit in three quarters of one.
+/// Minimum entries of a chunk: one with fewer joins its neighbour if both fit into three quarters of a chunk.
 const CHUNK_MIN: usize = 16;
 
 #[derive(Clone, Debug)]
@@ -36,12 +36,13 @@ impl<T: Copy + Ord> Ranks<T> {
         self.chunks.first()?.entries.first()
     }
 
-    /// All entries in order.
+    /// Walks through all entries in order.
     pub(crate) fn iter(&self) -> Walk<'_, T> {
         Walk { current: [].iter(), later: self.chunks.iter() }
     }
 
-    /// The entries behind those that are `before`, in order; an entry before one that is `before` must be so too.
+    /// Walks through the entries after the last one for which `before` holds. `before` must hold for a prefix of the
+    /// list.
     pub(crate) fn after(&self, before: impl Fn(&T) -> bool) -> Walk<'_, T> {
         let first = self.chunks.partition_point(|chunk| before(&chunk.last));
         let (current, later) = match self.chunks.get(first..).and_then(|chunks| chunks.split_first()) {
@@ -51,7 +52,7 @@ impl<T: Copy + Ord> Ranks<T> {
         Walk { current: current.iter(), later: later.iter() }
     }
 
-    /// Adds an entry that is not there.
+    /// Inserts an entry. It must not be in the list already.
     pub(crate) fn insert(&mut self, entry: T) {
         self.len += 1;
         if self.chunks.is_empty() {
@@ -72,7 +73,7 @@ impl<T: Copy + Ord> Ranks<T> {
         }
     }
 
-    /// Takes an entry out; whether it was there.
+    /// Removes an entry. Returns false if it is not in the list.
     pub(crate) fn remove(&mut self, entry: T) -> bool {
         let at = self.chunks.partition_point(|chunk| chunk.last < entry);
         let Some(chunk) = self.chunks.get_mut(at) else { return false };
@@ -93,7 +94,7 @@ impl<T: Copy + Ord> Ranks<T> {
         true
     }
 
-    /// Joins a small chunk with the one after it, or the one before it if it is the last.
+    /// Joins a small chunk with the next one, or the last chunk with the one before it.
     fn join(&mut self, at: usize) {
         let at = if at + 1 < self.chunks.len() { at } else { at.saturating_sub(1) };
         let Some(next) = self.chunks.get(at + 1) else { return };
@@ -106,7 +107,7 @@ impl<T: Copy + Ord> Ranks<T> {
     }
 }
 
-/// A walk through entries in order.
+/// An iterator over entries in order.
 pub(crate) struct Walk<'a, T> {
     current: std::slice::Iter<'a, T>,
     later: std::slice::Iter<'a, Chunk<T>>,
@@ -127,37 +128,5 @@ impl<'a, T> Iterator for Walk<'a, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use rand::{RngExt, SeedableRng};
-    use rand_pcg::Pcg64;
-
-    use super::*;
-
-    #[test]
-    fn orders_as_a_sorted_set_does_after_every_step() {
-        for (seed, rates) in [(1, 3), (2, 1_000_000), (3, 40)] {
-            let (mut chance, mut ranks, mut twin) = (Pcg64::seed_from_u64(seed), Ranks::default(), BTreeSet::new());
-            for step in 0..6_000_u64 {
-                let grow = step % 3_000 < 2_000;
-                if chance.random_ratio(if grow { 3 } else { 1 }, 4) {
-                    let rate = chance.random_range(0..rates);
-                    let entry = (rate, chance.random_range(0..9), step);
-                    ranks.insert(entry);
-                    twin.insert(entry);
-                } else if let Some(entry) = twin.iter().nth(chance.random_range(0..twin.len().max(1))).copied() {
-                    assert!(ranks.remove(entry) && twin.remove(&entry));
-                    assert!(!ranks.remove(entry), "seed {seed}");
-                }
-                assert_eq!((ranks.first(), ranks.is_empty()), (twin.first(), twin.is_empty()));
-                if step % 50 == 0 {
-                    assert!(ranks.iter().eq(twin.iter()), "seed {seed}, step {step}");
-                    let rate = chance.random_range(0..=rates);
-                    let after = ranks.after(|entry| entry.0 < rate);
-                    assert!(after.eq(twin.iter().filter(|entry| entry.0 >= rate)), "seed {seed}");
-                }
-            }
-        }
-    }
-}
+#[path = "../../tests/unit/collections/ranks.rs"]
+mod tests;

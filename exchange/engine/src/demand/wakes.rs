@@ -1,60 +1,59 @@
-//! What makes resting bids look at the market again: supply, time, the health of providers, and limits that allow more.
+//! Wakes: supply, time, the health of providers, and raised limits make resting bids look at the market again.
 //!
-//! What concerns sellers wakes the bids of markets, from the price at hand up; what concerns one buyer wakes its bids alone.
-//! Time has one entry among what is due, and only while bids rest: the next midnight or end of a back-off.
+//! A change of a seller wakes the bids of markets, from its price up; a change of a buyer wakes its bids alone. Time
+//! has one entry among the dues, and only while bids rest: the next midnight or end of a back-off.
 
 use merit_terms::{AccountId, MarketId, Period, Price, ProviderId, Time};
 
-use super::Side;
+use super::resting::Side;
 use crate::Engine;
 use crate::dues::Due;
 use crate::event::Lease;
+use crate::turn::Turn;
 
 impl Engine {
-    /// Begins sweeps where the shelf says that there is more supply.
+    /// Wakes bids wherever the shelf has more supply.
     pub(crate) fn wake_bids(&mut self) {
-        for (market, price) in std::mem::take(&mut self.shelf.woken) {
-            self.bids.trigger(Side::Market(market), price);
+        for (market, price) in self.shelf.take_woken() {
+            self.bids.wake(Side::Market(market), price);
         }
     }
 
-    /// Begins sweeps in markets over all of their bids.
+    /// Wakes all bids of some markets.
     pub(crate) fn wake_markets(&mut self, markets: impl IntoIterator<Item = MarketId>) {
         for market in markets {
-            self.bids.trigger(Side::Market(market), Price::ZERO);
+            self.bids.wake(Side::Market(market), Price::ZERO);
         }
     }
 
     pub(crate) fn wake_all_markets(&mut self) {
-        let markets = self.registry.markets.len() as u32;
+        let markets = self.registry.markets().len() as u32;
         self.wake_markets((0..markets).map(MarketId::new));
     }
 
-    /// All that a provider offers may serve again.
+    /// Wakes the bids that any offer of a provider may serve.
     pub(crate) fn wake_provider(&mut self, provider: ProviderId) {
-        if self.shelf.watched {
+        if self.shelf.is_watched() {
             self.shelf.wake_offers(provider, |_| true);
             self.wake_bids();
         }
     }
 
-    /// An account may buy what it could not.
+    /// Wakes the bids of an account: it may buy more than before.
     pub(crate) fn wake_account(&mut self, account: AccountId) {
-        self.bids.trigger(Side::Account(account), Price::ZERO);
+        self.bids.wake(Side::Account(account), Price::ZERO);
     }
 
-    /// A lease that ended exposes its provider no longer.
+    /// Wakes the bids that a provider may serve, if it is within its exposure after a lease ended.
     pub(crate) fn wake_exposed(&mut self, provider: ProviderId) {
-        let Some(of) = self.registry.providers.get(provider.index()) else { return };
-        if of.limits.exposure.is_some_and(|most| of.exposure <= u128::from(most.picodollars())) {
+        if self.registry.provider(provider).is_within_exposure() {
             self.wake_provider(provider);
         }
     }
 
-    /// A lease gave back its capacity: if it ran as the last that account or function may have at once, another may begin.
+    /// Wakes the bids of an account if a lease that ended was the last that it or its function may run at once.
     pub(crate) fn wake_concurrent(&mut self, lease: &Lease) {
-        let account = &self.ledger.accounts[lease.account.index()];
-        let function = &self.registry.functions[lease.function.index()];
+        let (account, function) = (self.ledger.account(lease.account), self.registry.function(lease.function));
         if account.limits.max_concurrency == Some(account.running + 1)
             || function.settings.max_concurrency == Some(function.running + 1)
         {
@@ -62,42 +61,43 @@ impl Engine {
         }
     }
 
-    /// The first bid rests: what time brings from here on is looked at.
-    pub(super) fn begin_looking(&mut self, at: Time) {
-        self.shelf.watched = true;
-        self.bids.looked = at;
-        self.look_next();
+    /// Begins to look at what time brings: the first bid rests.
+    pub(super) fn begin_looking(&mut self, turn: &mut Turn<'_>, at: Time) {
+        self.shelf.set_watched(true);
+        self.bids.set_looked(at);
+        self.look_next(turn);
     }
 
-    /// No bid rests: nothing is looked for.
-    pub(super) fn end_looking(&mut self) {
-        self.shelf.watched = false;
-        self.look_next();
+    /// Ends the looks: no bid rests.
+    pub(super) fn end_looking(&mut self, turn: &mut Turn<'_>) {
+        self.shelf.set_watched(false);
+        self.look_next(turn);
     }
 
-    /// Puts the next moment that may make a resting bid matchable among what is due; none, if none rests.
-    pub(crate) fn look_next(&mut self) {
-        if let Some(due) = self.bids.look.take() {
-            self.dues.remove(&(due, Due::Look));
-        }
-        if self.shelf.watched {
-            let looked = self.bids.looked;
+    /// Sets the next moment that may make a resting bid matchable among the dues; none, if none rests.
+    pub(crate) fn look_next(&mut self, turn: &mut Turn<'_>) {
+        let next = self.shelf.is_watched().then(|| {
+            let looked = self.bids.looked();
             let midnight = Time::start_of(Period::Day, looked.period(Period::Day) + 1);
-            let next = self.registry.recoveries.after(looked).map_or(midnight, |end| end.min(midnight));
-            self.dues.insert((next, Due::Look));
-            self.bids.look = Some(next);
+            self.shelf.recoveries().after(looked).map_or(midnight, |end| end.min(midnight))
+        });
+        if let Some(before) = self.bids.set_look(next) {
+            turn.dues.remove(before, Due::Look);
+        }
+        if let Some(next) = next {
+            turn.dues.insert(next, Due::Look);
         }
     }
 
-    /// That moment has come.
-    pub(crate) fn look(&mut self, time: Time) {
-        self.bids.looked = time;
-        for provider in self.registry.recoveries.at(time) {
+    /// Wakes the bids that this moment may serve: the end of a back-off, or midnight.
+    pub(crate) fn look(&mut self, turn: &mut Turn<'_>, time: Time) {
+        self.bids.set_looked(time);
+        for provider in self.shelf.recoveries().at(time) {
             self.wake_provider(provider);
         }
         if time == Time::start_of(Period::Day, time.period(Period::Day)) {
             self.wake_all_markets();
         }
-        self.look_next();
+        self.look_next(turn);
     }
 }

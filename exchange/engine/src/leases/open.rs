@@ -1,6 +1,6 @@
-//! The open leases, and how they are found: by sequence, by the call that they are attempts of, by their broker's request.
+//! The open leases, by sequence, by the invocation that they are attempts of, and by their broker's request.
 //!
-//! Owns them and what a crash makes of those of former runs. A closed lease is gone from here; its record is a projection.
+//! Owns them, the runs of the exchange, and the forgotten leases that were settled.
 
 use std::collections::BTreeMap;
 
@@ -8,65 +8,65 @@ use merit_terms::{AccountId, FunctionId, LeaseId, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Bid, BrokerRequest};
+use crate::dues::OfferSlot;
 use crate::event::{Lease, Resting};
-use crate::supply::OfferSlot;
 use crate::supply::quotas::Reserve;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct OpenLease {
     pub(crate) lease: Lease,
-    /// None once its capacity has returned.
+    /// The offer that it took capacity of; none once the capacity has returned.
     pub(crate) slot: Option<OfferSlot>,
     pub(crate) reserve: Option<Reserve>,
     /// The deferred bid that it was matched with, until its broker takes it up.
     pub(crate) resting: Option<Box<Resting>>,
 }
 
-/// An invocation as its attempts share it: only those of one account and function do.
+/// An invocation, which its attempts share: they are of one account and function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Call {
+pub(super) struct Invocation {
     account: AccountId,
     function: FunctionId,
-    invocation: LeaseId,
+    first: LeaseId,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Leases {
-    pub(crate) open: BTreeMap<u64, OpenLease>,
-    /// Open leases of each call, but for the one that its invocation has its id from.
+    open: BTreeMap<u64, OpenLease>,
+    /// Further open attempts of each invocation: all but the one that gave it its id.
     #[serde(skip)]
-    further: BTreeMap<Call, Vec<u64>>,
+    further: BTreeMap<Invocation, Vec<u64>>,
     #[serde(skip)]
-    pub(crate) by_request: BTreeMap<BrokerRequest, u64>,
-    /// Each run, and the sequence at which it began.
-    pub(crate) runs: Vec<(u32, u64)>,
-    /// Forgotten leases that were settled, until nobody may settle them any more.
-    pub(crate) late: BTreeMap<LeaseId, Time>,
+    by_request: BTreeMap<BrokerRequest, u64>,
+    /// The runs of the exchange, and the sequence at which each began.
+    runs: Vec<(u32, u64)>,
+    /// Forgotten leases that were settled, until the time after which none is settled any more.
+    late: BTreeMap<LeaseId, Time>,
 }
 
-impl Call {
-    pub(crate) fn of(lease: &Lease) -> Call {
-        Call { account: lease.account, function: lease.function, invocation: lease.invocation }
+impl Invocation {
+    pub(super) fn of(lease: &Lease) -> Invocation {
+        Invocation { account: lease.account, function: lease.function, first: lease.invocation }
     }
 
-    /// That of a further attempt; none: it is the first.
-    pub(crate) fn of_bid(bid: &Bid) -> Option<Call> {
-        bid.invocation.map(|invocation| Call { account: bid.account, function: bid.function, invocation })
+    /// Returns the invocation of a further attempt. None for the first.
+    pub(super) fn of_bid(bid: &Bid) -> Option<Invocation> {
+        bid.invocation.map(|first| Invocation { account: bid.account, function: bid.function, first })
     }
 }
 
 impl Leases {
-    /// Builds what can be computed from the open leases.
+    /// Builds anew what is computed from the open leases.
     pub(crate) fn rebuild(&mut self) {
         for open in std::mem::take(&mut self.open).into_values() {
             self.insert(open);
         }
     }
 
-    pub(crate) fn insert(&mut self, open: OpenLease) {
+    pub(super) fn insert(&mut self, open: OpenLease) {
         let (lease, sequence) = (&open.lease, open.lease.id.sequence);
         if lease.invocation != lease.id {
-            self.further.entry(Call::of(lease)).or_default().push(sequence);
+            self.further.entry(Invocation::of(lease)).or_default().push(sequence);
         }
         if let Some(request) = lease.request {
             self.by_request.insert(request, sequence);
@@ -74,15 +74,15 @@ impl Leases {
         self.open.insert(sequence, open);
     }
 
-    pub(crate) fn remove(&mut self, sequence: u64) -> Option<OpenLease> {
+    pub(super) fn remove(&mut self, sequence: u64) -> Option<OpenLease> {
         let open = self.open.remove(&sequence)?;
         let lease = &open.lease;
         if lease.invocation != lease.id
-            && let Some(further) = self.further.get_mut(&Call::of(lease))
+            && let Some(further) = self.further.get_mut(&Invocation::of(lease))
         {
             further.retain(|other| *other != sequence);
             if further.is_empty() {
-                self.further.remove(&Call::of(lease));
+                self.further.remove(&Invocation::of(lease));
             }
         }
         if let Some(request) = lease.request {
@@ -91,32 +91,92 @@ impl Leases {
         Some(open)
     }
 
-    /// The lease with this id, if it is open.
+    /// Returns the lease with this id, if it is open.
     pub(crate) fn get(&self, id: LeaseId) -> Option<&OpenLease> {
         self.open.get(&id.sequence).filter(|open| open.lease.id == id)
     }
 
-    pub(crate) fn get_mut(&mut self, id: LeaseId) -> Option<&mut OpenLease> {
+    pub(super) fn get_mut(&mut self, id: LeaseId) -> Option<&mut OpenLease> {
         self.open.get_mut(&id.sequence).filter(|open| open.lease.id == id)
     }
 
-    /// The open attempts of a call, in order of their match.
-    pub(crate) fn attempts(&self, call: Call) -> Vec<u64> {
-        let first = self.get(call.invocation).map(|open| &open.lease).filter(|lease| Call::of(lease) == call);
-        let further = self.further.get(&call).into_iter().flatten().copied();
-        let mut attempts: Vec<u64> = first.map(|lease| lease.id.sequence).into_iter().chain(further).collect();
+    /// Returns the open lease that was matched at this sequence.
+    pub(super) fn at(&self, sequence: u64) -> Option<&OpenLease> {
+        self.open.get(&sequence)
+    }
+
+    pub(super) fn at_mut(&mut self, sequence: u64) -> Option<&mut OpenLease> {
+        self.open.get_mut(&sequence)
+    }
+
+    /// Lists the open leases, by sequence.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &OpenLease> {
+        self.open.values()
+    }
+
+    /// Finds the open lease of a broker's request.
+    pub(crate) fn of_request(&self, request: BrokerRequest) -> Option<&Lease> {
+        self.at(*self.by_request.get(&request)?).map(|open| &open.lease)
+    }
+
+    /// Lists the open leases that a broker's session answers for, in order of its requests.
+    pub(crate) fn of_session(&self, session: u64) -> impl Iterator<Item = &Lease> {
+        let leases = self.by_request.range(BrokerRequest::of_session(session));
+        leases.filter_map(|(_, sequence)| self.at(*sequence).map(|open| &open.lease))
+    }
+
+    /// Takes out the deferred bid of a match that was not taken up.
+    pub(crate) fn take_resting(&mut self, sequence: u64) -> Option<Box<Resting>> {
+        self.at_mut(sequence)?.resting.take()
+    }
+
+    /// Lists the open attempts of an invocation, in order of their match.
+    pub(super) fn attempts(&self, invocation: Invocation) -> Vec<u64> {
+        let first = self.get(invocation.first).map(|open| &open.lease);
+        let first = first.filter(|lease| Invocation::of(lease) == invocation).map(|lease| lease.id.sequence);
+        let further = self.further.get(&invocation).into_iter().flatten().copied();
+        let mut attempts: Vec<u64> = first.into_iter().chain(further).collect();
         attempts.sort_unstable();
         attempts
     }
 
-    /// The other open attempts of a lease's call, in order of their match.
-    pub(crate) fn beside(&self, lease: &Lease) -> Vec<u64> {
-        // Most calls have one attempt: that is seen without looking it up.
-        if lease.invocation == lease.id && !self.further.contains_key(&Call::of(lease)) {
+    /// Lists the other open attempts of a lease's invocation, in order of their match.
+    pub(super) fn beside(&self, lease: &Lease) -> Vec<u64> {
+        // Most invocations have one attempt, which shows without looking it up.
+        if lease.invocation == lease.id && !self.further.contains_key(&Invocation::of(lease)) {
             return Vec::new();
         }
-        let mut attempts = self.attempts(Call::of(lease));
+        let mut attempts = self.attempts(Invocation::of(lease));
         attempts.retain(|sequence| *sequence != lease.id.sequence);
         attempts
+    }
+
+    /// Begins a run of the exchange.
+    pub(crate) fn begin_run(&mut self, run: u32, sequence: u64) {
+        self.runs.push((run, sequence));
+    }
+
+    /// Returns whether a former run granted a lease that the next run does not know: a crash forgot it.
+    pub(super) fn is_of_lost_end(&self, id: LeaseId) -> bool {
+        let next = self.runs.partition_point(|(run, _)| *run <= id.run);
+        self.runs.get(next).is_some_and(|(_, began)| id.sequence >= *began)
+    }
+
+    /// Returns whether a forgotten lease was settled.
+    pub(super) fn is_settled_late(&self, id: LeaseId) -> bool {
+        self.late.contains_key(&id)
+    }
+
+    pub(super) fn remember_late(&mut self, id: LeaseId, until: Time) {
+        self.late.insert(id, until);
+    }
+
+    pub(crate) fn forget_late(&mut self, id: LeaseId) {
+        self.late.remove(&id);
+    }
+
+    /// Returns the runs and the forgotten leases that were settled.
+    pub(crate) fn history(&self) -> (&[(u32, u64)], &BTreeMap<LeaseId, Time>) {
+        (&self.runs, &self.late)
     }
 }

@@ -1,24 +1,28 @@
-//! What a definition must keep to, and how a wrong or unknown one is refused.
+//! Bounds of definitions, and the refusals of wrong and unknown ones.
 
 use std::collections::BTreeMap;
 
-use merit_terms::{Budget, FunctionId, MEMORY_MAX_MB, MarketName, MarketPattern, ProviderId, Refusal, TIMEOUT_MAX_MS};
+use merit_terms::{
+    Budget, FunctionId, MEMORY_MAX_MB, MarketId, MarketName, MarketPattern, ProviderId, Refusal, TIMEOUT_MAX_MS,
+};
 
 use crate::command::{Audience, PutFunction};
 
+/// Maximum labels, markets, deployments or listed providers of one definition.
 const LABELS_MAX: usize = 64;
+/// Maximum length of a name and its text together, in bytes.
 const TEXT_MAX_BYTES: usize = 4096;
-/// Of what a deployment is called at its provider.
+/// Maximum length of a deployment's target, in bytes.
 const TARGET_MAX_BYTES: usize = 1024;
 
 pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal::Invalid { field: field.into(), message: message.into() }
 }
 
-/// The most calls a second that a definition may open to everybody: what one broker can serve.
+/// Maximum public rate limit, in calls a second: the capacity of one broker.
 const PUBLIC_PER_SECOND_MAX: u32 = 10_000;
 
-/// Why an operator does something is said in so many bytes.
+/// Maximum length of an operator's reason, in bytes.
 const REASON_MAX_BYTES: usize = 256;
 
 /// Refuses a reason that is too long.
@@ -38,12 +42,13 @@ pub(crate) fn check_budgets(budgets: &[Budget]) -> Result<(), Refusal> {
     }
 }
 
-/// Whether `market` fits any of the patterns, or there are none.
+/// Returns whether `market` fits any of the patterns, or there are none.
 pub(crate) fn within(patterns: &[MarketPattern], market: &MarketName) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(market))
 }
 
-pub(crate) fn check_texts(field: &'static str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
+/// Refuses texts by name that are too many or too long.
+pub(super) fn check_texts(field: &'static str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
     if texts.len() > LABELS_MAX {
         return Err(invalid(field, format!("{} entries; at most {LABELS_MAX}", texts.len())));
     }
@@ -55,7 +60,7 @@ pub(crate) fn check_texts(field: &'static str, texts: &BTreeMap<String, String>)
     }
 }
 
-/// Refuses one more where there are as many as may be.
+/// Refuses one more of `present` beyond `most`.
 pub(crate) fn within_limit(limit: &'static str, present: u32, most: u32) -> Result<(), Refusal> {
     if present < most { Ok(()) } else { Err(Refusal::OverLimit { limit, most: most.into() }) }
 }
@@ -64,10 +69,15 @@ pub(crate) fn unknown_provider(id: ProviderId) -> Refusal {
     Refusal::Unknown { what: "provider", name: id.number().to_string() }
 }
 
+pub(super) fn unknown_market(id: MarketId) -> Refusal {
+    Refusal::Unknown { what: "market", name: id.number().to_string() }
+}
+
 pub(crate) fn unknown_function(id: FunctionId) -> Refusal {
     Refusal::Unknown { what: "function", name: id.number().to_string() }
 }
 
+/// Refuses a function out of bounds.
 pub(super) fn check_function(command: &PutFunction) -> Result<(), Refusal> {
     let (code, settings) = (&command.code, &command.settings);
     if !(1..=MEMORY_MAX_MB).contains(&code.memory_mb) {

@@ -1,19 +1,19 @@
-//! Which providers may run a revision: one set for all revisions that ask for the same.
+//! Classes: the sets of providers that may run a revision, one for all revisions with the same terms.
 //!
-//! Owns the sets and keeps them up when providers register or get labels. Everything in it can be computed from the
+//! Owns the sets and keeps them up when providers register or get labels. Everything in it is computed from the
 //! registry.
 
 use std::collections::HashMap;
 
 use merit_terms::{AccountId, Limits, Name};
 
+use super::providers::Provider;
 use crate::collections::bits::Bits;
-use crate::command::{Adapter, Audience, Code, FunctionSettings};
-use crate::market::Provider;
+use crate::command::{Audience, Code, FunctionSettings};
 
-/// What decides who may run a revision, apart from what changes with time.
+/// The terms of a revision that select its providers, apart from those that change with time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Terms {
+struct ClassTerms {
     account: AccountId,
     audience: Option<Vec<Name>>,
     own: bool,
@@ -23,31 +23,31 @@ struct Terms {
     deployments: Vec<Name>,
 }
 
-/// The providers that may run a revision.
+/// The set of providers that may run the revisions of one class.
 #[derive(Clone, Debug)]
 pub(crate) struct Class {
-    terms: Terms,
-    /// Revisions of it.
+    terms: ClassTerms,
+    /// Revisions in the class.
     members: u32,
-    /// Where a module is enough, or the revision is deployed by name.
-    pub(crate) allowed: Bits,
-    /// Where the revision is deployed by name.
-    pub(crate) deployed: Bits,
+    /// Providers where a module is enough, or the revision is deployed by name.
+    allowed: Bits,
+    /// Providers where the revision is deployed by name.
+    deployed: Bits,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Classes {
-    pub(crate) all: Vec<Class>,
+    all: Vec<Class>,
     /// Classes without revisions, to be used again.
     vacant: Vec<u32>,
-    by_terms: HashMap<Terms, u32>,
+    by_terms: HashMap<ClassTerms, u32>,
     by_label: HashMap<(String, String), Bits>,
 }
 
-impl Terms {
-    fn of(account: AccountId, code: &Code, settings: &FunctionSettings) -> Terms {
+impl ClassTerms {
+    fn of(account: AccountId, code: &Code, settings: &FunctionSettings) -> ClassTerms {
         let Limits { only, ignore, labels, .. } = &settings.limits;
-        Terms {
+        ClassTerms {
             account,
             audience: match &settings.audience {
                 Audience::Listed(names) => Some(names.clone()),
@@ -71,24 +71,38 @@ impl Terms {
 }
 
 impl Class {
+    /// Returns the providers where a module is enough, or the revision is deployed by name.
+    pub(crate) fn allowed(&self) -> &Bits {
+        &self.allowed
+    }
+
+    /// Returns the providers where the revision is deployed by name.
+    pub(crate) fn deployed(&self) -> &Bits {
+        &self.deployed
+    }
+
     fn admit(&mut self, index: usize, provider: &Provider) {
         let allowed = self.terms.allow(provider);
         let deployed = self.terms.deployments.contains(&provider.name);
-        self.allowed.set(index, allowed && (deployed || provider.adapter == Adapter::Agent));
+        self.allowed.set(index, allowed && (deployed || provider.adapter.runs_modules()));
         self.deployed.set(index, allowed && deployed);
     }
 }
 
 impl Classes {
-    /// Enters a revision into its class, made if it is the first of it.
-    pub(crate) fn enter(
+    pub(super) fn get(&self, number: u32) -> &Class {
+        &self.all[number as usize]
+    }
+
+    /// Enters a revision into its class; the first revision of a class makes it.
+    pub(super) fn enter(
         &mut self,
         account: AccountId,
         code: &Code,
         settings: &FunctionSettings,
         providers: &[Provider],
     ) -> u32 {
-        let terms = Terms::of(account, code, settings);
+        let terms = ClassTerms::of(account, code, settings);
         if let Some(class) = self.by_terms.get(&terms) {
             self.all[*class as usize].members += 1;
             return *class;
@@ -111,8 +125,8 @@ impl Classes {
         number
     }
 
-    /// Takes a revision out of its class, which goes with its last one.
-    pub(crate) fn leave(&mut self, number: u32) {
+    /// Takes a revision out of its class. The class goes with its last revision.
+    pub(super) fn leave(&mut self, number: u32) {
         let class = &mut self.all[number as usize];
         class.members -= 1;
         if class.members == 0 {
@@ -121,8 +135,8 @@ impl Classes {
         }
     }
 
-    /// Takes in a provider that registered, or whose labels are no longer `before`.
-    pub(crate) fn admit(&mut self, index: usize, provider: &Provider, before: &[(String, String)]) {
+    /// Takes in a provider that registered, or that had the labels `before`.
+    pub(super) fn admit(&mut self, index: usize, provider: &Provider, before: &[(String, String)]) {
         for label in before {
             if let Some(bits) = self.by_label.get_mut(label) {
                 bits.set(index, false);
@@ -136,8 +150,8 @@ impl Classes {
         }
     }
 
-    /// Who has a label; nobody, if no provider ever had it.
-    pub(crate) fn with_label(&self, label: &(String, String)) -> Option<&Bits> {
+    /// Returns the providers with a label. None if no provider ever had it.
+    pub(super) fn with_label(&self, label: &(String, String)) -> Option<&Bits> {
         self.by_label.get(label)
     }
 }

@@ -1,55 +1,45 @@
-//! What was learned of one revision: how long it takes at each provider that has run it.
+//! The learned durations of one revision, a pair for each provider that has run it.
 //!
-//! Owns the estimates, their order by wall time, and what grows old. 32 bytes a pair of revision and provider, made at
-//! its first settlement, and 8 for its place in the order; 4 bytes and a bit a provider to find it.
+//! Owns the estimates, their order by wall time and by age, and their decay. A pair takes 32 bytes from its first
+//! settlement on, 8 more in the order by wall time, and 4 bytes and a bit in the index by provider.
 
 use merit_terms::{ProviderId, Usage};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::estimate::{LogDuration, Ratio};
+use super::reference::{Predicted, Reference};
 use crate::collections::bits::Bits;
-use crate::prediction::estimate::{LogDuration, Ratio};
 
-/// After this many settlements each new one moves the estimate by this part of the difference.
+/// Settlements averaged into an estimate; each later one moves it by this part of the difference.
 const WEIGHT: u32 = 8;
-/// An estimate decays once nothing was learned of it for so long.
+/// Age at which an estimate decays, in seconds since it last learned or decayed.
 const STALE_AFTER_S: u32 = 600;
-/// The most estimates that decay with one settlement.
+/// Maximum estimates that decay with one settlement.
 const DECAYS_MAX: usize = 2;
-/// The most pairs of a revision; a new one takes the place of the one that was touched longest ago.
+/// Maximum pairs of a revision; one more evicts the oldest.
 pub(crate) const PAIRS_MAX: usize = 4096;
 const NONE: u32 = u32::MAX;
 
-/// A revision that nobody has run is predicted to take this long everywhere, so that tariffs alone rank.
-pub(crate) const UNKNOWN_US: u64 = 100_000;
-
-/// What is learned of a revision at one provider.
+/// The estimates of one revision at one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pair {
     pub(crate) provider: u32,
     pub(crate) wall: LogDuration,
     pub(crate) cpu: LogDuration,
-    /// The mean cold start, in microseconds; most are 0.
+    /// Mean cold start, in microseconds; 0 for most.
     pub(crate) cold_us: u32,
-    /// Settlements seen, up to [`WEIGHT`].
+    /// Settlements learned from, up to [`WEIGHT`].
     pub(crate) seen: u32,
-    /// When it learned or decayed last, in seconds since 1970.
+    /// Time of the last learning or decay, in seconds since 1970.
     pub(crate) touched_s: u32,
-    /// Neighbours in order of that, oldest first.
+    /// Neighbours in the order by age, oldest first.
+    #[serde(skip)]
     older: u32,
+    #[serde(skip)]
     newer: u32,
 }
 
-/// What is predicted of a provider, in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Predicted {
-    pub(crate) wall_us: u64,
-    pub(crate) cpu_us: u64,
-    pub(crate) cold_us: u64,
-    /// Whether it rests on no history of the provider.
-    pub(crate) on_prior: bool,
-}
-
-/// The rules by which an observation counts.
+/// The measured usage of one settlement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observation {
     pub(crate) usage: Usage,
@@ -57,12 +47,13 @@ pub(crate) struct Observation {
     pub(crate) at_s: u32,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Saved as its pairs, oldest first; the rest is computed from them.
+#[derive(Clone, Debug)]
 pub(crate) struct Durations {
     pairs: Vec<Pair>,
     /// Wall time and provider of each pair, fastest first.
     by_wall: Vec<(LogDuration, u32)>,
-    /// Where a provider's pair is, plus one; 0: it has none.
+    /// By provider: the index of its pair plus one; 0 without a pair.
     places: Vec<u32>,
     learned: Bits,
     oldest: u32,
@@ -83,17 +74,17 @@ impl Default for Durations {
 }
 
 impl Durations {
-    /// Who has run it.
+    /// Returns the providers with a pair.
     pub(crate) fn learned(&self) -> &Bits {
         &self.learned
     }
 
-    /// Wall time and provider of each pair, fastest first.
+    /// Returns wall time and provider of each pair, fastest first.
     pub(crate) fn fastest(&self) -> &[(LogDuration, u32)] {
         &self.by_wall
     }
 
-    /// Every pair, oldest first.
+    /// Walks through the pairs, oldest first.
     pub(crate) fn oldest_first(&self) -> impl Iterator<Item = &Pair> {
         let mut next = self.oldest;
         std::iter::from_fn(move || {
@@ -108,12 +99,12 @@ impl Durations {
         self.pairs.get(place as usize)
     }
 
-    /// The wall time and the provider at the median; of an even number the lower of the middle two.
+    /// Returns the wall time and the provider at the median; for an even number, the lower of the middle two.
     fn median(&self) -> Option<(LogDuration, u32)> {
         self.by_wall.get(self.by_wall.len().checked_sub(1)? / 2).copied()
     }
 
-    /// The same without one of them.
+    /// Returns the median of all pairs but this one.
     fn median_without(&self, pair: &Pair) -> Option<(LogDuration, u32)> {
         let others = self.by_wall.len().checked_sub(2)?;
         let own = self.by_wall.partition_point(|entry| *entry < (pair.wall, pair.provider));
@@ -125,16 +116,16 @@ impl Durations {
         self.get(provider).map_or(LogDuration::default(), |pair| pair.cpu)
     }
 
-    /// What is predicted of all that have and have not run it: the reference durations.
+    /// Returns the durations at the median provider. None without history.
     pub(crate) fn reference(&self) -> Option<Reference> {
         let (wall, provider) = self.median()?;
         Some(Reference { wall, cpu: self.cpu_of(provider) })
     }
 
-    /// The prediction for a provider, given the reference of this revision.
+    /// Predicts the durations at a provider from its pair or, without one, from the reference and its general ratio.
     pub(crate) fn predict(&self, reference: Option<Reference>, provider: ProviderId, general: Ratio) -> Predicted {
         let Some(reference) = reference else {
-            return Predicted { wall_us: UNKNOWN_US, cpu_us: UNKNOWN_US, cold_us: 0, on_prior: false };
+            return Predicted::UNKNOWN;
         };
         match self.get(provider.number()) {
             None => reference.prior(general),
@@ -150,7 +141,7 @@ impl Durations {
         }
     }
 
-    /// Learns from a settlement; how the provider compares with the median of the others, if there are any.
+    /// Learns from a settlement. Returns the provider's ratio to the median of the others, if there are others.
     pub(crate) fn learn(&mut self, provider: ProviderId, seen: &Observation) -> Option<Ratio> {
         let provider = provider.number();
         match self.places.get(provider as usize).and_then(|place| place.checked_sub(1)) {
@@ -163,9 +154,10 @@ impl Durations {
         ratio
     }
 
+    /// Makes the first pair of a provider; a full list evicts its oldest.
     fn begin(&mut self, provider: u32, seen: &Observation) {
         let (wall, cpu) = seen.logarithms();
-        let pair = Pair {
+        self.add(Pair {
             provider,
             wall,
             cpu,
@@ -174,7 +166,11 @@ impl Durations {
             touched_s: seen.at_s,
             older: NONE,
             newer: NONE,
-        };
+        });
+    }
+
+    fn add(&mut self, pair: Pair) {
+        let Pair { provider, wall, .. } = pair;
         let place = if self.pairs.len() < PAIRS_MAX {
             self.pairs.push(pair);
             (self.pairs.len() - 1) as u32
@@ -198,8 +194,8 @@ impl Durations {
         self.learned.set(provider as usize, true);
     }
 
-    /// The mean of the first settlements, then a moving one. One observation counts within an octave of what is known,
-    /// so that an outlier moves it by an eighth of an octave at most.
+    /// Averages the first settlements, then moves by a part of the difference. An observation is clamped to an octave
+    /// around the estimate: an outlier moves it by an eighth of an octave at most.
     fn observe(&mut self, place: u32, seen: &Observation) {
         let pair = &mut self.pairs[place as usize];
         let before = pair.wall;
@@ -216,7 +212,7 @@ impl Durations {
         self.link_newest(place);
     }
 
-    /// What nobody has told anything of for long moves halfway to the median of the others.
+    /// Moves stale pairs halfway to the median of the others.
     fn decay(&mut self, at_s: u32) {
         for _ in 0..DECAYS_MAX {
             let place = self.oldest;
@@ -238,7 +234,7 @@ impl Durations {
         }
     }
 
-    /// Puts a pair to its place in the order after its wall time was `before`.
+    /// Restores the order by wall time after a pair's wall time changed from `before`.
     fn moved(&mut self, place: u32, before: LogDuration) {
         let Pair { wall, provider, .. } = self.pairs[place as usize];
         if wall == before {
@@ -284,7 +280,23 @@ impl Durations {
     }
 }
 
+impl Serialize for Durations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A list of known length: some formats write it first.
+        self.oldest_first().collect::<Vec<_>>().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Durations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Durations, D::Error> {
+        let mut durations = Durations::default();
+        Vec::<Pair>::deserialize(deserializer)?.into_iter().for_each(|pair| durations.add(pair));
+        Ok(durations)
+    }
+}
+
 impl Observation {
+    /// Returns the logarithms of wall and CPU time; CPU is at most wall x vCPUs.
     fn logarithms(&self) -> (LogDuration, LogDuration) {
         let most = u128::from(self.usage.wall_us) * u128::from(self.vcpus_milli) / 1000;
         let cpu_us = self.usage.cpu_us.min(u64::try_from(most).unwrap_or(u64::MAX));
@@ -292,93 +304,6 @@ impl Observation {
     }
 }
 
-/// What a revision takes at the median of the providers that have run it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reference {
-    wall: LogDuration,
-    cpu: LogDuration,
-}
-
-impl Reference {
-    /// A wall time within the bounds of a ratio to the reference.
-    pub(crate) fn wall_of(&self, wall: LogDuration) -> LogDuration {
-        self.wall.times(wall.minus(self.wall))
-    }
-
-    /// Half the median x how the provider compares in general, so that one call tries it.
-    pub(crate) fn prior(&self, general: Ratio) -> Predicted {
-        let prior = |reference: LogDuration| reference.octave_less().times(general).micros();
-        Predicted { wall_us: prior(self.wall), cpu_us: prior(self.cpu), cold_us: 0, on_prior: true }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ran(wall_us: u64, at_s: u32) -> Observation {
-        let usage = Usage { wall_us, cpu_us: wall_us, ..Usage::default() };
-        Observation { usage, vcpus_milli: 1000, at_s }
-    }
-
-    fn wall_us(durations: &Durations, provider: u32) -> u64 {
-        durations.predict(durations.reference(), ProviderId::new(provider), Ratio::default()).wall_us
-    }
-
-    fn taught(walls: &[u64]) -> Durations {
-        let mut durations = Durations::default();
-        for (provider, wall) in (0..).map(ProviderId::new).zip(walls) {
-            durations.learn(provider, &ran(*wall, 0));
-        }
-        durations
-    }
-
-    #[test]
-    fn an_estimate_follows_a_drift() {
-        let mut durations = taught(&[1_000]);
-        for _ in 0..80 {
-            durations.learn(ProviderId::new(0), &ran(8_000, 0));
-        }
-        assert!((7_500..8_200).contains(&wall_us(&durations, 0)), "{}", wall_us(&durations, 0));
-    }
-
-    #[test]
-    fn an_outlier_moves_an_estimate_by_an_eighth_of_an_octave_at_most() {
-        let mut durations = taught(&[1_000]);
-        for _ in 0..10 {
-            durations.learn(ProviderId::new(0), &ran(1_000, 0));
-        }
-        durations.learn(ProviderId::new(0), &ran(3_600_000_000, 0));
-        assert!((1_000..=1_100).contains(&wall_us(&durations, 0)), "{}", wall_us(&durations, 0));
-    }
-
-    #[test]
-    fn an_old_estimate_decays_towards_the_median_of_the_others_and_never_past_it() {
-        let mut durations = taught(&[8_000, 1_000, 1_000, 1_000]);
-        let mut before = wall_us(&durations, 0);
-        for hour in 1..20 {
-            for provider in 1..4 {
-                durations.learn(ProviderId::new(provider), &ran(1_000, hour * 3600));
-            }
-            let now = wall_us(&durations, 0);
-            assert!((950..=before).contains(&now), "{now} after {before}");
-            before = now;
-        }
-        assert!(before < 1_100, "{before}");
-    }
-
-    #[test]
-    fn beyond_the_most_pairs_the_oldest_makes_room() {
-        let walls: Vec<u64> = (0..PAIRS_MAX as u64 + 10).map(|i| 1_000 + i).collect();
-        let durations = taught(&walls);
-        assert_eq!((durations.fastest().len(), durations.learned().count() as usize), (PAIRS_MAX, PAIRS_MAX));
-        assert!(!durations.learned().has(9) && durations.learned().has(10));
-        assert_eq!(durations.oldest_first().count(), PAIRS_MAX);
-        assert!(durations.fastest().is_sorted());
-    }
-
-    #[test]
-    fn a_pair_takes_32_bytes() {
-        assert_eq!(size_of::<Pair>(), 32);
-    }
-}
+#[path = "../../tests/unit/prediction/durations.rs"]
+mod tests;

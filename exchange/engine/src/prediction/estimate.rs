@@ -1,19 +1,19 @@
-//! Learned durations: quantised logarithms in integer arithmetic, so that every replay predicts the same.
+//! Quantised logarithms of durations in integer arithmetic: every replay predicts the same.
 //!
-//! A duration is kept as its base-2 logarithm in 1/2048 of an octave and predicted in 1/32 of an octave,
-//! so that near-equal offers tie. Owns the arithmetic; knows no providers, no offers and no money.
+//! A duration is stored as its base-2 logarithm in 1/2048 of an octave and predicted in 1/32 of an octave, so that
+//! near-equal offers tie. Owns the arithmetic; knows no providers, no offers and no money.
 
 use serde::{Deserialize, Serialize};
 
-/// Steps of a stored logarithm in one octave.
+/// Steps of a stored logarithm per octave.
 pub(crate) const FINE: i32 = 2048;
-/// Steps of a prediction in one octave.
+/// Steps of a prediction per octave.
 const STEPS: i32 = 32;
-/// A provider's ratio is predicted within 1/8 to 8: three octaves.
+/// Bound of a ratio: 1/8 to 8, three octaves either way.
 pub(crate) const RATIO_MAX: i32 = 3 * FINE;
-/// A general ratio moves by this part of the difference.
+/// Divisor of the difference by which a general ratio moves.
 const WEIGHT: i32 = 8;
-/// Predictions of all durations up to 2^40 us, some twelve days.
+/// Octaves of predicted durations: up to 2^40 us, some twelve days.
 const OCTAVES: i32 = 40;
 
 /// A duration as the logarithm of its microseconds.
@@ -45,12 +45,12 @@ static MICROS: [u64; (OCTAVES * STEPS) as usize + 1] = {
     micros
 };
 
-/// Fractional bits of a mantissa below 2, whose square below 4 must fit 64 bits: enough for exact logarithms of
-/// all durations up to an hour.
+/// Fractional bits of a mantissa below 2. Its square, below 4, fits 64 bits; logarithms of durations up to an hour are
+/// exact.
 const FRACTION_BITS: u32 = 62;
 
 impl LogDuration {
-    /// Rounded down.
+    /// Returns the logarithm of a duration, rounded down.
     pub(crate) fn of_micros(micros: u64) -> LogDuration {
         let micros = micros.max(1);
         let whole = 63 - micros.leading_zeros() as i32;
@@ -66,7 +66,7 @@ impl LogDuration {
         LogDuration(log)
     }
 
-    /// Microseconds, rounded to 1/32 of an octave; at least 1.
+    /// Returns the duration in microseconds, rounded to 1/32 of an octave; at least 1.
     pub(crate) fn micros(self) -> u64 {
         let steps = ((self.0 + FINE / STEPS / 2) / (FINE / STEPS)).clamp(0, OCTAVES * STEPS);
         MICROS[steps as usize]
@@ -84,11 +84,7 @@ impl LogDuration {
         LogDuration((self.0 + ratio.0).max(0))
     }
 
-    pub(crate) const fn raw(self) -> i32 {
-        self.0
-    }
-
-    /// Within one octave of `other`.
+    /// Clamps to within one octave of `other`.
     pub(crate) fn within_an_octave_of(self, other: LogDuration) -> LogDuration {
         LogDuration(self.0.clamp(other.0 - FINE, other.0 + FINE))
     }
@@ -104,7 +100,7 @@ impl LogDuration {
 pub(crate) struct Ratio(i32);
 
 impl Ratio {
-    /// Moves towards what was `seen` by an eighth of the difference.
+    /// Moves towards `seen` by an eighth of the difference.
     pub(crate) fn moved_towards(self, seen: Ratio) -> Ratio {
         Ratio(self.0 + (seen.0 - self.0) / WEIGHT)
     }
@@ -113,37 +109,12 @@ impl Ratio {
         self.0
     }
 
-    /// Within its bounds.
+    /// Makes a ratio of its logarithm, clamped to the bounds.
     pub(crate) fn of_raw(raw: i32) -> Ratio {
         Ratio(raw.clamp(-RATIO_MAX, RATIO_MAX))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_survives_its_logarithm_within_a_sixty_fourth_of_an_octave() {
-        for micros in [1u64, 2, 3, 7, 100, 999, 40_312, 100_000, 3_600_000_000] {
-            let back = LogDuration::of_micros(micros).micros() as f64 / micros as f64;
-            assert!((0.5..=1.012).contains(&back) && (micros < 100 || back > 0.988), "{micros}: {back}");
-        }
-    }
-
-    #[test]
-    fn a_logarithm_is_exact_at_the_edges_of_its_steps() {
-        for micros in [1, 2, 3, 1_391_023, 5_564_092, 10_013_001, 13_175_617, 3_600_000_000] {
-            let power = num_bigint::BigUint::from(micros).pow(FINE as u32);
-            assert_eq!(LogDuration::of_micros(micros).raw(), power.bits() as i32 - 1, "{micros}");
-        }
-    }
-
-    #[test]
-    fn doubling_adds_one_octave() {
-        for micros in [1u64, 5, 1234, 99_999] {
-            let (one, two) = (LogDuration::of_micros(micros), LogDuration::of_micros(micros * 2));
-            assert_eq!(two.octave_less(), one);
-        }
-    }
-}
+#[path = "../../tests/unit/prediction/estimate.rs"]
+mod tests;

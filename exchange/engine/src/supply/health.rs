@@ -1,63 +1,66 @@
-//! Which providers fail: a revision's back-off at a provider first, the provider's once several functions agree.
+//! Health: the back-offs of a revision at a provider, and of a whole provider once several functions agree.
 //!
-//! Owns the back-offs: each grows with every failure, and one trial call brings back what is well again. A function's own
-//! errors never count.
+//! Owns the back-offs: each grows with every failure, and one trial call ends it. A function's own errors never count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use super::Shelf;
 use crate::command::ProviderKind;
 use crate::event::{Event, Lease};
-use crate::market::Registry;
+use crate::turn::Turn;
 
-/// The first back-off; each failure doubles it.
+/// First back-off, in milliseconds; each failure doubles it.
 const FIRST_MS: u64 = 1_000;
+/// Longest back-off, in milliseconds.
 const LONGEST_MS: u64 = 300_000;
-/// After so many doublings the longest back-off is long reached.
+/// Maximum doublings: the longest back-off is long reached.
 const DOUBLINGS_MAX: u32 = 16;
-/// So many functions, of so many accounts, must have failed within [`AGREE_WITHIN_MS`] for the provider to be out for all.
+/// Functions that must have failed within [`AGREE_WITHIN_MS`] for the whole provider to back off.
 const FUNCTIONS_AGREE: usize = 3;
+/// Accounts that these functions must belong to.
 const ACCOUNTS_AGREE: usize = 2;
+/// Time within which the failures must lie, in milliseconds.
 const AGREE_WITHIN_MS: u64 = 300_000;
-/// For so long failures and users are remembered.
+/// Memory of failures and users, in milliseconds.
 const REMEMBERED_MS: u64 = 3_600_000;
 
-/// Which revision.
+/// A revision of a function.
 pub(crate) type RevisionKey = (FunctionId, u32);
 
 /// One back-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BackOff {
     pub(crate) failures: u32,
-    pub(crate) failed_at: Time,
+    failed_at: Time,
     pub(crate) until: Time,
-    /// The lease that tries whether it is back.
+    /// The lease of the trial call.
     pub(crate) trial: Option<LeaseId>,
 }
 
+/// The back-offs of one provider.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProviderHealth {
-    pub(crate) whole: Option<BackOff>,
-    pub(crate) revisions: BTreeMap<RevisionKey, BackOff>,
-    /// The latest two accounts that were granted leases, with the time of the latest lease of each.
-    pub(crate) users: [Option<(AccountId, Time)>; 2],
+    whole: Option<BackOff>,
+    revisions: BTreeMap<RevisionKey, BackOff>,
+    /// The latest two accounts with leases, and the time of the latest lease of each.
+    users: [Option<(AccountId, Time)>; 2],
 }
 
-/// When which back-off ends, in order of time.
+/// The ends of all back-offs, in order of time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recoveries(BTreeSet<(Time, ProviderId, Option<RevisionKey>)>);
 
 impl Recoveries {
-    /// The first end after `time`.
+    /// Returns the first end after `time`.
     pub(crate) fn after(&self, time: Time) -> Option<Time> {
         let from = (Time::from_micros(time.micros() + 1), ProviderId::new(0), None);
         self.0.range(from..).next().map(|(end, ..)| *end)
     }
 
-    /// Whose back-offs end at `time`, of revisions or of all.
+    /// Lists the providers with a back-off that ends at `time`.
     pub(crate) fn at(&self, time: Time) -> Vec<ProviderId> {
         let ends = self.0.range((time, ProviderId::new(0), None)..).take_while(|(end, ..)| *end == time);
         let mut providers: Vec<ProviderId> = ends.map(|(_, provider, _)| *provider).collect();
@@ -65,7 +68,7 @@ impl Recoveries {
         providers
     }
 
-    /// Enters all of a provider's.
+    /// Enters the back-offs of a provider.
     pub(crate) fn enter(&mut self, provider: ProviderId, health: &ProviderHealth) {
         self.0.extend(health.back_offs().map(|(revision, back_off)| (back_off.until, provider, revision)));
     }
@@ -86,7 +89,7 @@ impl Recoveries {
 }
 
 impl BackOff {
-    /// Counts a failure, unless it is one of those that began the back-off; whether it counted.
+    /// Counts a failure, unless it belongs to those that began the back-off. Returns whether it counted.
     fn fail(entry: &mut Option<BackOff>, at: Time, lease: LeaseId) -> bool {
         let failures = match entry {
             Some(back_off) if at < back_off.until && back_off.trial != Some(lease) => return false,
@@ -111,14 +114,14 @@ impl ProviderHealth {
         self.whole.is_none() && self.revisions.is_empty()
     }
 
-    /// Why the provider takes no call of a revision now, if so.
+    /// Returns the reason why the provider takes no call of a revision now, if there is one.
     pub(crate) fn refuses(&self, revision: RevisionKey, at: Time) -> Option<Reason> {
         let back_offs = self.whole.iter().chain(self.revisions.get(&revision));
         back_offs.filter_map(|back_off| back_off.refuses(at)).next()
     }
 
-    /// A lease is granted: it tries whatever was backing off.
-    pub(crate) fn grant(&mut self, lease: &Lease) {
+    /// Notes a granted lease: it is the trial call of all back-offs that it meets.
+    fn grant(&mut self, lease: &Lease) {
         self.use_by(lease.account, lease.matched_at);
         let revision = self.revisions.get_mut(&(lease.function, lease.revision));
         for back_off in self.whole.iter_mut().chain(revision) {
@@ -133,19 +136,21 @@ impl ProviderHealth {
         }
     }
 
-    /// A lease ended in a way that says nothing: whatever it tried may be tried again. Whether it tried anything.
+    /// Ends the trials of a lease that says nothing about its provider. Returns whether it was a trial.
     fn inconclusive(&mut self, lease: &Lease) -> bool {
         let revision = self.revisions.get_mut(&(lease.function, lease.revision));
         let tried = self.whole.iter_mut().chain(revision).filter(|back_off| back_off.trial == Some(lease.id));
         tried.map(|back_off| back_off.trial = None).count() > 0
     }
 
-    fn back_offs(&self) -> impl Iterator<Item = (Option<RevisionKey>, BackOff)> {
+    /// Lists the back-offs: that of the whole provider first, then by revision.
+    pub(super) fn back_offs(&self) -> impl Iterator<Item = (Option<RevisionKey>, BackOff)> {
         let whole = self.whole.map(|back_off| (None, back_off));
         let revisions = self.revisions.iter().map(|(key, back_off)| (Some(*key), *back_off));
         whole.into_iter().chain(revisions)
     }
 
+    /// Returns whether enough functions, of enough accounts, failed lately for the whole provider to back off.
     fn agree(&self, at: Time, kind: ProviderKind, account_of: impl Fn(FunctionId) -> AccountId) -> bool {
         let recent = |back_off: &BackOff| back_off.failed_at.after_millis(AGREE_WITHIN_MS) >= at;
         let mut functions: Vec<FunctionId> = self
@@ -164,23 +169,28 @@ impl ProviderHealth {
     }
 }
 
-fn back(provider: ProviderId, revision: Option<RevisionKey>) -> Event {
-    Event::Health { provider, revision, until: Time::default() }
-}
+impl Shelf {
+    /// Notes a granted lease at its provider.
+    pub(crate) fn grant(&mut self, lease: &Lease) {
+        self.sellers[lease.provider.index()].health.grant(lease);
+    }
 
-impl Engine {
-    /// A lease failed by the provider's fault.
-    pub(crate) fn provider_failed(&mut self, at: Time, lease: &Lease, events: &mut Vec<Event>) {
-        let Registry { functions, providers, recoveries, .. } = &mut self.registry;
-        let account_of = |function: FunctionId| functions[function.index()].account;
-        let (id, provider) = (lease.provider, &mut providers[lease.provider.index()]);
-        let (kind, health) = (provider.kind, &mut provider.health);
+    /// Counts a failure of a lease by its provider's fault. Returns whether a back-off was forgotten or a trial ended.
+    pub(super) fn fail(
+        &mut self,
+        turn: &mut Turn<'_>,
+        lease: &Lease,
+        kind: ProviderKind,
+        account_of: impl Fn(FunctionId) -> AccountId,
+    ) -> bool {
+        let (id, at) = (lease.provider, turn.at);
+        let (health, recoveries) = (&mut self.sellers[id.index()].health, &mut self.recoveries);
         let mut freed = false;
         health.revisions.retain(|key, back_off| {
             let remembered = back_off.failed_at.after_millis(REMEMBERED_MS) >= at;
             if !remembered {
                 recoveries.replace((id, Some(*key)), Some(*back_off), None);
-                events.push(back(id, Some(*key)));
+                turn.tell(ended(id, Some(*key)));
                 freed = true;
             }
             remembered
@@ -188,7 +198,7 @@ impl Engine {
         let key = (lease.function, lease.revision);
         if health.whole.is_some_and(|whole| whole.failed_at.after_millis(REMEMBERED_MS) < at) {
             recoveries.replace((id, None), health.whole.take(), None);
-            events.push(back(id, None));
+            turn.tell(ended(id, None));
             freed = true;
         }
         let before = health.revisions.remove(&key);
@@ -197,7 +207,7 @@ impl Engine {
         health.revisions.extend(entry.map(|back_off| (key, back_off)));
         recoveries.replace((id, Some(key)), before, entry);
         if let Some(back_off) = entry.filter(|_| counted) {
-            events.push(Event::Health { provider: id, revision: Some(key), until: back_off.until });
+            turn.tell(Event::Health { provider: id, revision: Some(key), until: back_off.until });
         }
         let before = health.whole;
         let on_trial = before.is_some_and(|whole| whole.trial == Some(lease.id));
@@ -206,36 +216,24 @@ impl Engine {
             && let Some(whole) = health.whole
         {
             recoveries.replace((id, None), before, health.whole);
-            events.push(Event::Health { provider: id, revision: None, until: whole.until });
+            turn.tell(Event::Health { provider: id, revision: None, until: whole.until });
         }
         freed |= health.inconclusive(lease);
-        self.look_again(id, freed);
+        freed
     }
 
-    /// A lease ended in a way that says nothing of its provider.
-    pub(crate) fn inconclusive(&mut self, lease: &Lease) {
-        if self.registry.providers[lease.provider.index()].health.inconclusive(lease) {
-            self.wake_provider(lease.provider);
-        }
+    /// Ends the trials of a lease that says nothing about its provider. Returns whether it was a trial.
+    pub(super) fn end_trials(&mut self, lease: &Lease) -> bool {
+        self.sellers[lease.provider.index()].health.inconclusive(lease)
     }
 
-    /// A provider's back-offs changed; resting bids may be served by it if any was lifted.
-    fn look_again(&mut self, provider: ProviderId, lifted: bool) {
-        if self.shelf.watched {
-            self.look_next();
-        }
-        if lifted {
-            self.wake_provider(provider);
-        }
-    }
-
-    /// A provider answered: the revision is well there, and the provider, if this was its trial.
-    pub(crate) fn provider_answered(&mut self, lease: &Lease, events: &mut Vec<Event>) {
-        let provider = lease.provider;
-        let Registry { providers, recoveries, .. } = &mut self.registry;
-        let health = &mut providers[provider.index()].health;
+    /// Notes an answer: ends the back-off of its revision, and all of its provider if it was that trial. Returns
+    /// whether any ended; none if there was nothing to end.
+    pub(super) fn recover(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Option<bool> {
+        let id = lease.provider;
+        let (health, recoveries) = (&mut self.sellers[id.index()].health, &mut self.recoveries);
         if health.is_well() {
-            return;
+            return None;
         }
         let mut well = Vec::new();
         if health.whole.is_some_and(|whole| whole.trial == Some(lease.id)) {
@@ -247,15 +245,19 @@ impl Engine {
             well.extend(health.revisions.remove(&key).map(|back_off| (Some(key), back_off)));
         }
         for (revision, back_off) in &well {
-            recoveries.replace((provider, *revision), Some(*back_off), None);
-            events.push(back(provider, *revision));
+            recoveries.replace((id, *revision), Some(*back_off), None);
+            turn.tell(ended(id, *revision));
         }
-        self.look_again(provider, !well.is_empty());
+        Some(!well.is_empty())
     }
 
-    /// Whether anything backs off at a provider, for views: revision, then what it is.
-    pub(crate) fn back_offs(&self, provider: ProviderId) -> Vec<(Option<RevisionKey>, BackOff)> {
-        let Some(provider) = self.registry.providers.get(provider.index()) else { return Vec::new() };
-        provider.health.back_offs().collect()
+    /// Lists a provider's back-offs: that of the whole provider first, then by revision; none of an unknown provider.
+    pub(crate) fn back_offs(&self, provider: ProviderId) -> impl Iterator<Item = (Option<RevisionKey>, BackOff)> {
+        self.sellers.get(provider.index()).into_iter().flat_map(|seller| seller.health.back_offs())
     }
+}
+
+/// Tells the end of a back-off.
+fn ended(provider: ProviderId, revision: Option<RevisionKey>) -> Event {
+    Event::Health { provider, revision, until: Time::default() }
 }

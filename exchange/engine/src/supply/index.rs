@@ -1,36 +1,37 @@
-//! The ladders of one market with room, by form and price: what a search walks through.
+//! The index of one market: the ladders with room, by form and rate, in the order in which a search walks.
 //!
-//! A form is all of an offer's terms but its rate per GB-s. Among offers of one form, and for one prediction, the cost of a
-//! call grows with the rate: so each form keeps its ladders in order of their cheapest rate, and a search stops at the first
-//! that cannot be cheap enough. Owns this order; everything in it can be computed from the offers.
+//! A form is all of an offer's terms but its rate per GB-s. Among offers of one form, and for one prediction, the cost
+//! of a call grows with the rate: each form keeps its ladders in order of their cheapest rate, and a search stops at
+//! the first that cannot be cheap enough. Owns this order; everything in it is computed from the offers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use merit_terms::{Price, ProviderId, Tariff};
 
+use super::offers::Offer;
 use crate::collections::ranks::Ranks;
-use crate::supply::{Offer, OfferSlot};
+use crate::dues::OfferSlot;
 
-/// Among more forms than that the cheapest rates are not looked at one by one.
+/// Maximum forms whose cheapest rates are compared one by one.
 pub(crate) const FORMS_LOOKED_AT: usize = 8;
 
-/// The rungs of one ladder and form: what orders them, and what a search looks at first.
+/// The rungs of one ladder and form, as the index ranks them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    /// The cheapest rate per GB-s, in picodollars.
+pub(crate) struct RankedFront {
+    /// Cheapest rate per GB-s, in picodollars.
     pub(crate) rate: u64,
-    /// The earliest place.
+    /// Earliest place.
     pub(crate) place: u64,
     pub(crate) provider: ProviderId,
-    /// The dearest rate.
+    /// Dearest rate.
     pub(crate) dearest: u64,
 }
 
-/// The terms that offers of one form share.
+/// The terms of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FormTerms {
-    /// With a rate of 0 per GB-s.
+    /// The tariff, with a rate of 0 per GB-s.
     pub(crate) tariff: Tariff,
     pub(crate) vcpus_milli: u32,
     pub(crate) memory_min_mb: u32,
@@ -39,29 +40,31 @@ pub(crate) struct FormTerms {
     pub(crate) enforces_timeout: bool,
 }
 
+/// The live offers of one form in a market.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
-    pub(crate) terms: FormTerms,
+    terms: FormTerms,
     /// The front of each ladder with room.
-    pub(crate) ranks: Ranks<Entry>,
+    ranks: Ranks<RankedFront>,
     /// Live offers of this form, with room or without.
     offers: u32,
-    /// At least the dearest rate of any of them.
-    pub(crate) dearest: u64,
+    /// Upper bound of their rates.
+    dearest: u64,
 }
 
-/// The offers of a market.
+/// The live offers of a market.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     forms: Vec<Form>,
     by_terms: HashMap<FormTerms, u32, BuildHasherDefault<Mixer>>,
     /// Forms without offers, to be used again.
     vacant: Vec<u32>,
-    /// How many forms have each price of a request.
+    /// Forms by price of a request.
     per_request: BTreeMap<Price, u32>,
     /// Live offers without room for any call.
     closed: Vec<OfferSlot>,
-    pub(crate) live: u32,
+    /// Live offers, with room or without.
+    live: u32,
 }
 
 impl FormTerms {
@@ -77,13 +80,33 @@ impl FormTerms {
     }
 }
 
+impl Form {
+    pub(crate) fn terms(&self) -> &FormTerms {
+        &self.terms
+    }
+
+    pub(crate) fn ranks(&self) -> &Ranks<RankedFront> {
+        &self.ranks
+    }
+
+    /// Returns an upper bound of the rates of its offers.
+    pub(crate) fn dearest(&self) -> u64 {
+        self.dearest
+    }
+}
+
 impl Index {
-    /// The forms that have offers with room, by number.
+    /// Returns the number of live offers, with room or without.
+    pub(crate) fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// Lists the forms with room, by number.
     pub(crate) fn forms(&self) -> impl Iterator<Item = (u32, &Form)> {
         (0..).zip(&self.forms).filter(|(_, form)| !form.ranks.is_empty())
     }
 
-    /// Whether it is seen at a glance that nothing with room has a price of at most `most`.
+    /// Returns whether every front is dearer than `most`; false where there are too many forms to tell.
     pub(crate) fn is_dearer_than(&self, most: Price) -> bool {
         let price = |form: &Form, rate| {
             let per_gb_second = Price::from_picodollars(rate);
@@ -93,11 +116,12 @@ impl Index {
         self.forms.len() <= FORMS_LOOKED_AT && fronts.all(|(form, rate)| price(form, rate) > most)
     }
 
+    /// Returns the live offers without room for any call.
     pub(crate) fn closed(&self) -> &[OfferSlot] {
         &self.closed
     }
 
-    /// The form with these terms, made if it is not there.
+    /// Returns the form with these terms, and makes it if it is new.
     pub(crate) fn form(&mut self, terms: FormTerms) -> u32 {
         if let Some(form) = self.by_terms.get(&terms) {
             return *form;
@@ -118,7 +142,7 @@ impl Index {
         form
     }
 
-    /// The least that a request costs, whatever it uses.
+    /// Returns the least price of a request of any form.
     pub(crate) fn least_per_request(&self) -> Option<Price> {
         self.per_request.keys().next().copied()
     }
@@ -127,23 +151,25 @@ impl Index {
         &self.forms[form as usize].terms
     }
 
-    pub(crate) fn rank(&mut self, form: u32, entry: Entry) {
+    pub(crate) fn rank(&mut self, form: u32, entry: RankedFront) {
         let form = &mut self.forms[form as usize];
         form.dearest = form.dearest.max(entry.dearest);
         form.ranks.insert(entry);
     }
 
-    pub(crate) fn unrank(&mut self, form: u32, entry: Entry) {
+    pub(crate) fn unrank(&mut self, form: u32, entry: RankedFront) {
         self.forms[form as usize].ranks.remove(entry);
     }
 
     /// Counts one more live offer of the form.
     pub(crate) fn adopt(&mut self, form: u32) {
+        self.live += 1;
         self.forms[form as usize].offers += 1;
     }
 
-    /// Counts one less; a form without any is forgotten.
+    /// Counts one live offer of the form less. A form without offers goes.
     pub(crate) fn orphan(&mut self, form: u32) {
+        self.live -= 1;
         let known = &mut self.forms[form as usize];
         known.offers -= 1;
         if known.offers == 0 {
@@ -159,20 +185,20 @@ impl Index {
         }
     }
 
-    /// Adds an offer without room; where it stands.
+    /// Adds an offer without room. Returns its position among those.
     pub(crate) fn close(&mut self, slot: OfferSlot) -> u32 {
         self.closed.push(slot);
         (self.closed.len() - 1) as u32
     }
 
-    /// Takes the offer that stands there out; the one that stands there now, if any.
+    /// Takes out the offer at a position among those without room. Returns the offer that moved there, if one did.
     pub(crate) fn reopen(&mut self, at: u32) -> Option<OfferSlot> {
         self.closed.swap_remove(at as usize);
         self.closed.get(at as usize).copied()
     }
 }
 
-/// A hash of some words: of no use against an adversary, who gains nothing here that many forms do not give him.
+/// A fast hash of some words. An adversary gains nothing by collisions that many forms would not give him.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mixer(u64);
 

@@ -1,12 +1,15 @@
-//! All rungs of a provider in one list, cheapest first in each market, so that a search reads them in one go.
+//! The ladders of a provider: all its rungs in one list, cheapest first in each market, which a search reads in one go.
+//!
+//! Owns the list and the fronts of the rungs with room; never knows what an offer has leased.
 
 use merit_terms::{MarketId, ProviderId};
 use serde::{Deserialize, Serialize};
 
-use crate::supply::index::Entry;
-use crate::supply::{OfferSlot, PoolSlot};
+use super::index::RankedFront;
+use super::pools::PoolSlot;
+use crate::dues::OfferSlot;
 
-/// A rung: where its offer is, and what a search looks at first.
+/// A rung: its offer, and the facts that a search reads first.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Step {
     /// The rate per GB-s, in picodollars.
@@ -21,23 +24,24 @@ pub(crate) struct Step {
     pub(crate) room: Room,
 }
 
-/// Whether a rung has room for the smallest call that it takes.
+/// The room of a rung for the smallest call that it takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// Nobody has looked since it was posted.
+    /// Not looked at since it was posted.
     #[default]
     Unseen,
     Closed,
     Open,
 }
 
-/// The rungs of one ladder and form that have room, as they are in the index of their market.
+/// The rungs of one ladder and form that have room: one entry in the index of their market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Front {
-    /// The cheapest rate.
+    /// Cheapest rate.
     pub(crate) rate: u64,
-    /// The earliest place.
+    /// Earliest place.
     pub(crate) place: u64,
+    /// Dearest rate.
     pub(crate) dearest: u64,
     pub(crate) market: MarketId,
     pub(crate) form: u32,
@@ -53,12 +57,13 @@ pub(crate) struct Ladders {
 }
 
 impl Front {
-    pub(crate) fn entry(&self, provider: ProviderId) -> Entry {
-        Entry { rate: self.rate, place: self.place, dearest: self.dearest, provider }
+    /// Returns its entry in the index of its market.
+    pub(crate) fn entry(&self, provider: ProviderId) -> RankedFront {
+        RankedFront { rate: self.rate, place: self.place, dearest: self.dearest, provider }
     }
 }
 
-/// The part of a list in order of market that is of one market.
+/// Returns the range of one market in a list in order of market.
 fn range<T>(list: &[T], market: MarketId, of: impl Fn(&T) -> MarketId) -> std::ops::Range<usize> {
     let from = list.partition_point(|each| of(each) < market);
     from..from + list[from..].iter().take_while(|each| of(each) == market).count()
@@ -77,7 +82,7 @@ impl Ladders {
         &mut self.steps
     }
 
-    /// The ladder in one market, cheapest rate first.
+    /// Returns the ladder in one market, cheapest rate first.
     pub(crate) fn of(&self, market: MarketId) -> &[Step] {
         &self.steps[range(&self.steps, market, |step| step.market)]
     }
@@ -87,17 +92,17 @@ impl Ladders {
         &mut self.steps[range]
     }
 
-    /// The rung in one market whose offer is in `slot`.
+    /// Finds the rung of an offer in one market.
     pub(crate) fn find(&self, market: MarketId, slot: OfferSlot) -> Option<&Step> {
         self.of(market).iter().find(|step| step.slot == slot)
     }
 
-    /// Each market that it sells in.
+    /// Lists the markets with a ladder.
     pub(crate) fn markets(&self) -> Vec<MarketId> {
         self.steps.chunk_by(|one, other| one.market == other.market).map(|ladder| ladder[0].market).collect()
     }
 
-    /// What of it has room.
+    /// Returns the fronts of all ladders.
     pub(crate) fn fronts(&self) -> &[Front] {
         &self.fronts
     }
@@ -106,24 +111,24 @@ impl Ladders {
         &self.fronts[range(&self.fronts, market, |front| front.market)]
     }
 
-    /// Puts `fronts` in place of those in `market`.
+    /// Replaces the fronts in `market`.
     pub(crate) fn set_fronts(&mut self, market: MarketId, fronts: Vec<Front>) {
         let range = range(&self.fronts, market, |front| front.market);
         self.fronts.splice(range, fronts);
     }
 
-    /// Takes the front of a form out, if there is one.
+    /// Takes out the front of a form, if there is one.
     pub(crate) fn take_front(&mut self, market: MarketId, form: u32) -> Option<Front> {
         let at = self.fronts.iter().position(|front| (front.market, front.form) == (market, form))?;
         Some(self.fronts.remove(at))
     }
 
-    /// The cheapest rate at which it has room anywhere.
+    /// Returns the cheapest rate with room in any market.
     pub(crate) fn cheapest(&self) -> Option<u64> {
         self.fronts.iter().map(|front| front.rate).min()
     }
 
-    /// Puts `ladder` in place of the one in `market`.
+    /// Replaces the ladder in `market`.
     pub(crate) fn replace(&mut self, market: MarketId, mut ladder: Vec<Step>) {
         ladder.sort_unstable_by_key(|step| (step.rate, step.slot));
         let range = range(&self.steps, market, |step| step.market);
@@ -134,7 +139,7 @@ impl Ladders {
         }
     }
 
-    /// Takes out the rungs that `goes` says.
+    /// Takes out the rungs for which `goes` holds.
     pub(crate) fn take(&mut self, goes: impl Fn(&Step) -> bool) -> Vec<Step> {
         self.steps.extract_if(.., |step| goes(step)).collect()
     }

@@ -1,36 +1,37 @@
-//! A ladder takes the place of another: which rungs stay the offers that they were, which are new, and which go.
+//! Quoting: a ladder takes the place of another. Some rungs stay the offers that they were, some are new, some go.
 //!
-//! A rung with the id, tariff and pool of one that stood is that offer: it keeps its id and its leases, and its place too, if it
-//! says nothing else than before.
+//! A rung with the id, tariff and pool of an offer is that offer: it keeps its id and its leases, and its place too if
+//! nothing else changes.
 
-use merit_terms::{AccountId, Name, OfferId, Price, Refusal, Rung, Time};
+use merit_terms::{AccountId, Name, OfferId, Refusal, Rung, Time};
 
-use super::{Extras, Offer, OfferSlot, PoolSlot, Seller, Shelf};
-use crate::command::Quote;
-use crate::dues::{Due, Dues};
-use crate::event::Event;
-use crate::supply::ladders::{Ladders, Room, Step};
-use crate::supply::quotas::Allowance;
+use super::Shelf;
+use super::ladders::{Ladders, Room, Step};
+use super::offers::{Extras, Offer};
+use super::pools::PoolSlot;
+use super::quotas::Allowance;
+use crate::command::{MarketTerms, Quote};
+use crate::dues::{Due, OfferSlot};
+use crate::turn::Turn;
 
-/// A rung with what its names stand for.
-pub(crate) struct Posting<'a> {
-    pub(crate) rung: &'a Rung,
-    pub(crate) audience: Vec<AccountId>,
-    pub(crate) quota: Option<u32>,
+/// A quoted rung, with its names resolved.
+pub(super) struct Posting<'a> {
+    rung: &'a Rung,
+    audience: Vec<AccountId>,
+    quota: Option<u32>,
 }
 
+/// Maximum rungs of a ladder.
 const RUNGS_MAX: usize = 64;
-/// Of a rung that is not posted yet.
-const NEW: OfferSlot = OfferSlot::MAX;
 
 impl Offer {
-    /// Whether a quoted rung is this offer, perhaps of another size: it keeps its leases and its id.
+    /// Returns whether a quoted rung is this offer, perhaps of another size: it keeps its leases and its id.
     fn is_kept_by(&self, posting: &Posting<'_>, pool: PoolSlot) -> bool {
         self.rung == posting.rung.id && self.tariff == posting.rung.tariff && self.pool == pool
     }
 
-    /// Whether the rung says again what the offer says, apart from its expiry and the provider's claims.
-    fn says(&self, posting: &Posting<'_>) -> bool {
+    /// Returns whether the rung repeats the offer, apart from its expiry and the provider's claims.
+    fn is_repeated_by(&self, posting: &Posting<'_>) -> bool {
         let rung = posting.rung;
         (self.capacity_mb, self.vcpus_milli, self.enforces_timeout)
             == (rung.capacity_mb, rung.vcpus_milli, rung.enforces_timeout)
@@ -58,109 +59,15 @@ impl Posting<'_> {
         let bare = self.rung.labels.is_empty() && self.audience.is_empty();
         (!bare).then(|| Box::new(Extras { labels: self.rung.labels.clone(), audience: self.audience.clone() }))
     }
-}
 
-impl Shelf {
-    /// Replaces a provider's ladder in one market; the quote has been checked.
-    pub(crate) fn replace_ladder(
-        &mut self,
-        quote: &Quote,
-        postings: &[Posting<'_>],
-        sequence: u64,
-        dues: &mut Dues,
-        events: &mut Vec<Event>,
-    ) {
-        let Seller { pools, mut ladders } = std::mem::take(&mut self.sellers[quote.provider.index()]);
-        let before = ladders.of(quote.market).to_vec();
-        let mut ladder: Vec<Step> = Vec::with_capacity(postings.len());
-        for posting in postings {
-            let (market, pool) = (quote.market, pools[posting.rung.pool as usize]);
-            let rate = posting.rung.tariff.per_gb_second.picodollars();
-            let is_same = |step: &&Step| {
-                step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
-            };
-            let new = Step { rate, market, slot: NEW, pool, form: 0, room: Room::Unseen };
-            ladder.push(before.iter().find(is_same).copied().unwrap_or(new));
-        }
-        // What goes is at hand, and makes room for what comes.
-        for step in &before {
-            if ladder.iter().all(|kept| kept.slot != step.slot) {
-                self.retire(quote.provider, &mut ladders, step, dues, events);
-            }
-        }
-        for (step, posting) in ladder.iter_mut().zip(postings) {
-            if step.slot == NEW {
-                self.post_rung(quote, posting, step, sequence, dues, events);
-            } else {
-                self.requote(&mut ladders, step, posting, sequence, dues, events);
-            }
-        }
-        self.share_places(&ladder);
-        ladders.replace(quote.market, ladder);
-        self.sellers[quote.provider.index()] = Seller { pools, ladders };
-        self.arrange(quote.provider, quote.market);
-    }
-
-    fn requote(
-        &mut self,
-        ladders: &mut Ladders,
-        step: &mut Step,
-        posting: &Posting<'_>,
-        sequence: u64,
-        dues: &mut Dues,
-        events: &mut Vec<Event>,
-    ) {
-        let slot = step.slot;
-        let Some(offer) = self.offers[slot as usize].as_mut() else { return };
-        let (id, provider, expires) = (offer.id, offer.provider, posting.rung.expires);
-        if offer.expires != expires {
-            if let Some(before) = std::mem::replace(&mut offer.expires, expires) {
-                dues.remove(&(before, Due::Offer(id, slot)));
-            }
-            if let Some(expires) = expires {
-                dues.insert((expires, Due::Offer(id, slot)));
-            }
-        }
-        if offer.says(posting) {
-            if offer.labels().map_or(!posting.rung.labels.is_empty(), |labels| *labels != posting.rung.labels) {
-                offer.extras = posting.extras();
-            }
-            return;
-        }
-        self.orphan(provider, ladders, step);
-        if let Some(offer) = self.offers[slot as usize].as_mut() {
-            offer.take_over(posting);
-            offer.place = sequence;
-        }
-        (step.form, step.room) = (self.adopt(slot), Room::Unseen);
-        self.wake(slot);
-        self.show(slot, events);
-    }
-
-    fn wake(&mut self, slot: OfferSlot) {
-        if self.watched
-            && let Some(offer) = self.offers[slot as usize].as_ref()
-        {
-            self.woken.push((offer.market, offer.price));
-        }
-    }
-
-    fn post_rung(
-        &mut self,
-        quote: &Quote,
-        posting: &Posting<'_>,
-        step: &mut Step,
-        sequence: u64,
-        dues: &mut Dues,
-        events: &mut Vec<Event>,
-    ) {
-        self.last_offer += 1;
-        let (rung, id) = (posting.rung, OfferId(self.last_offer));
-        let slot = self.post(Offer {
+    /// Returns the offer that is posted for it.
+    fn offer(&self, id: OfferId, quote: &Quote, pool: PoolSlot, place: u64) -> Offer {
+        let rung = self.rung;
+        Offer {
             id,
             provider: quote.provider,
             market: quote.market,
-            pool: step.pool,
+            pool,
             rung: rung.id,
             tariff: rung.tariff,
             vcpus_milli: rung.vcpus_milli,
@@ -171,23 +78,118 @@ impl Shelf {
             capacity_mb: rung.capacity_mb,
             leased_mb: 0,
             leases: 0,
-            quota: posting.quota,
-            place: sequence,
+            quota: self.quota,
+            place,
             expires: rung.expires,
-            extras: posting.extras(),
+            extras: self.extras(),
             enforces_timeout: rung.enforces_timeout,
             retired: false,
             closed_at: 0,
-        });
-        if let Some(expires) = rung.expires {
-            dues.insert((expires, Due::Offer(id, slot)));
+        }
+    }
+}
+
+impl Shelf {
+    /// Replaces a provider's ladder in one market; the quote has been checked.
+    pub(super) fn replace_ladder(&mut self, turn: &mut Turn<'_>, quote: &Quote, postings: &[Posting<'_>]) {
+        let (provider, market) = (quote.provider, quote.market);
+        let seller = &mut self.sellers[provider.index()];
+        let (pools, mut ladders) = (std::mem::take(&mut seller.pools), std::mem::take(&mut seller.ladders));
+        let before = ladders.of(market).to_vec();
+        let mut ladder: Vec<Step> = Vec::with_capacity(postings.len());
+        for posting in postings {
+            let pool = pools[posting.rung.pool as usize];
+            let rate = posting.rung.tariff.per_gb_second.picodollars();
+            let is_same = |step: &&Step| {
+                step.rate == rate && self.offer(step.slot).is_some_and(|offer| offer.is_kept_by(posting, pool))
+            };
+            let new = Step { rate, market, slot: OfferSlot::UNPOSTED, pool, form: 0, room: Room::Unseen };
+            ladder.push(before.iter().find(is_same).copied().unwrap_or(new));
+        }
+        // Offers go before others come: new ones fill their slots.
+        for step in &before {
+            if ladder.iter().all(|kept| kept.slot != step.slot) {
+                self.retire(turn, provider, &mut ladders, step);
+            }
+        }
+        for (step, posting) in ladder.iter_mut().zip(postings) {
+            if step.slot == OfferSlot::UNPOSTED {
+                self.post_rung(turn, quote, posting, step);
+            } else {
+                self.requote(turn, &mut ladders, step, posting);
+            }
+        }
+        self.share_places(&ladder);
+        ladders.replace(market, ladder);
+        let seller = &mut self.sellers[provider.index()];
+        (seller.pools, seller.ladders) = (pools, ladders);
+        self.arrange(provider, market);
+    }
+
+    /// Quotes an offer again: it keeps its place if nothing but its expiry and labels changes.
+    fn requote(&mut self, turn: &mut Turn<'_>, ladders: &mut Ladders, step: &mut Step, posting: &Posting<'_>) {
+        let slot = step.slot;
+        let Some(offer) = self.offers[slot.index()].as_mut() else { return };
+        let (id, provider, expires) = (offer.id, offer.provider, posting.rung.expires);
+        if offer.expires != expires {
+            if let Some(before) = std::mem::replace(&mut offer.expires, expires) {
+                turn.dues.remove(before, Due::Offer(id, slot));
+            }
+            if let Some(expires) = expires {
+                turn.dues.insert(expires, Due::Offer(id, slot));
+            }
+        }
+        if offer.is_repeated_by(posting) {
+            if offer.labels().map_or(!posting.rung.labels.is_empty(), |labels| *labels != posting.rung.labels) {
+                offer.extras = posting.extras();
+            }
+            return;
+        }
+        self.orphan(provider, ladders, step);
+        if let Some(offer) = self.offers[slot.index()].as_mut() {
+            offer.take_over(posting);
+            offer.place = turn.sequence;
+        }
+        (step.form, step.room) = (self.adopt(slot), Room::Unseen);
+        self.wake(slot);
+        self.show(turn, slot);
+    }
+
+    /// Notes more supply of one offer.
+    fn wake(&mut self, slot: OfferSlot) {
+        if self.watched
+            && let Some(offer) = self.offers[slot.index()].as_ref()
+        {
+            self.woken.push((offer.market, offer.price));
+        }
+    }
+
+    fn post_rung(&mut self, turn: &mut Turn<'_>, quote: &Quote, posting: &Posting<'_>, step: &mut Step) {
+        self.last_offer += 1;
+        let id = OfferId(self.last_offer);
+        let slot = self.post(posting.offer(id, quote, step.pool, turn.sequence));
+        if let Some(expires) = posting.rung.expires {
+            turn.dues.insert(expires, Due::Offer(id, slot));
         }
         (step.slot, step.form) = (slot, self.adopt(slot));
         self.wake(slot);
-        self.show(slot, events);
+        self.show(turn, slot);
     }
 
-    /// Rungs of one ladder with one tariff tie for every bid, and so share one place: the latest.
+    fn post(&mut self, offer: Offer) -> OfferSlot {
+        match self.free_slots.pop() {
+            Some(slot) => {
+                self.offers[slot.index()] = Some(offer);
+                slot
+            }
+            None => {
+                self.offers.push(Some(offer));
+                OfferSlot::new(self.offers.len() - 1)
+            }
+        }
+    }
+
+    /// Gives rungs of one tariff the latest place of any of them: they tie for every bid.
     fn share_places(&mut self, ladder: &[Step]) {
         for (i, step) in ladder.iter().enumerate() {
             if !ladder[i + 1..].iter().any(|other| other.rate == step.rate) {
@@ -209,18 +211,18 @@ impl Shelf {
     }
 }
 
-/// What is known where a ladder is quoted.
-pub(crate) struct Counter<'a> {
-    pub(crate) at: Time,
-    pub(crate) pools: usize,
-    pub(crate) quotas: &'a [Allowance],
-    pub(crate) bands: Option<(Price, Price)>,
+/// The facts that the rungs of a quote are checked against.
+pub(super) struct QuoteChecks<'a> {
+    pub(super) at: Time,
+    pub(super) pools: usize,
+    pub(super) quotas: &'a [Allowance],
+    pub(super) terms: MarketTerms,
 }
 
-/// The rungs with what their names stand for; refuses a ladder with any rung out of bounds, naming each.
-pub(crate) fn postings<'a>(
+/// Resolves the names of the rungs. Refuses a ladder with any rung out of bounds, naming each.
+pub(super) fn postings<'a>(
     rungs: &'a [Rung],
-    counter: &Counter<'_>,
+    checks: &QuoteChecks<'_>,
     account: impl Fn(&Name) -> Option<AccountId>,
 ) -> Result<Vec<Posting<'a>>, Refusal> {
     if rungs.len() > RUNGS_MAX {
@@ -233,7 +235,7 @@ pub(crate) fn postings<'a>(
         let posting = if twice {
             Err("the rung's id stands twice in the ladder".to_owned())
         } else {
-            counter.posting(rung, &account)
+            checks.posting(rung, &account)
         };
         match posting {
             Ok(posting) => postings.push(posting),
@@ -243,7 +245,7 @@ pub(crate) fn postings<'a>(
     if wrong.is_empty() { Ok(postings) } else { Err(Refusal::Rungs { rungs: wrong }) }
 }
 
-impl Counter<'_> {
+impl QuoteChecks<'_> {
     fn posting<'a>(&self, rung: &'a Rung, account: impl Fn(&Name) -> Option<AccountId>) -> Result<Posting<'a>, String> {
         rung.check().map_err(|error| error.to_string())?;
         if rung.pool as usize >= self.pools {
@@ -254,16 +256,16 @@ impl Counter<'_> {
         }
         let quota = match &rung.quota {
             None => None,
-            Some(name) => match self.quotas.iter().position(|known| known.quota.name == *name) {
+            Some(name) => match self.quotas.iter().position(|known| known.quota().name == *name) {
                 Some(at) => Some(at as u32),
                 None => return Err(format!("there is no quota {name}; the logon states quotas")),
             },
         };
-        if let Some((low, high)) = self.bands {
-            let price = rung.tariff.reference_price();
-            if price > Price::ZERO && !(low..=high).contains(&price) {
-                return Err(format!("its price is {price} USD per GB-s; the market's bands are {low} to {high}"));
-            }
+        if self.terms.bands.is_some()
+            && let price = rung.tariff.reference_price()
+            && let Some((low, high)) = self.terms.bands_without(price)
+        {
+            return Err(format!("its price is {price} USD per GB-s; the market's bands are {low} to {high}"));
         }
         let known = |name: &Name| account(name).ok_or_else(|| format!("there is no account {name}"));
         Ok(Posting { rung, audience: rung.audience.iter().map(known).collect::<Result<_, _>>()?, quota })

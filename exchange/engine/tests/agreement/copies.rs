@@ -1,5 +1,4 @@
-//! Two more engines that must be as the first: one that was saved and loaded again every so often, and one that knows
-//! only what is journaled.
+//! Two more engines that must equal the first: one is saved and loaded again and again, one replays the journal alone.
 
 use merit_engine::{Applied, Command, Engine, Event};
 use merit_terms::Time;
@@ -11,9 +10,12 @@ pub(crate) struct Copies {
     replayed: Engine,
 }
 
+fn save(engine: &Engine) -> Vec<u8> {
+    rmp_serde::to_vec_named(engine).expect("an engine can be saved")
+}
+
 fn reload(engine: &Engine) -> Engine {
-    let saved = rmp_serde::to_vec_named(engine).expect("an engine can be saved");
-    rmp_serde::from_slice(&saved).expect("what was saved can be loaded")
+    rmp_serde::from_slice(&save(engine)).expect("a saved engine can be loaded")
 }
 
 impl Copies {
@@ -21,7 +23,7 @@ impl Copies {
         Copies { loaded: reload(&Engine::new()), replayed: Engine::new() }
     }
 
-    /// Both are told what the engine answered and what happened.
+    /// Applies the command to both, and compares replies and events with the engine's.
     pub(crate) fn follow(&mut self, clock: Time, command: &Command, applied: &Applied, events: &[Event]) {
         let apply = |copy: &mut Engine, clock| {
             let mut told = Vec::new();
@@ -38,6 +40,9 @@ impl Copies {
         let digest = engine.digest();
         assert_eq!(self.loaded.digest(), digest, "the digest of an engine that was loaded and went on");
         assert_eq!(self.replayed.digest(), digest, "the digest of what was replayed");
+        let bytes = save(engine);
+        assert!(save(&self.loaded) == bytes, "the bytes of an engine that was loaded and went on");
+        assert!(save(&self.replayed) == bytes, "the bytes of an engine that was replayed");
         self.loaded = reload(engine);
         assert_eq!(self.loaded.digest(), digest, "the digest of an engine that was loaded");
     }

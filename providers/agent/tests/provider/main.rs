@@ -2,6 +2,8 @@
 //!
 //! The exchange here is a peer that a test directs; the real one is in the tests of the whole.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod invocations;
 mod kit;
 mod peer;

@@ -1,20 +1,20 @@
-//! What a call costs at least by an offer's rate per GB-s, and which rates are cheap enough: exact integer bounds.
+//! Lower bounds of a call's cost by an offer's rate per GB-s, and upper bounds of the rates that are cheap enough.
 //!
-//! Pure arithmetic on tariffs; knows no providers and looks at no offer but the cheapest of a form.
+//! Exact integer arithmetic on tariffs; knows no providers and looks at no offer but the cheapest of a form.
 
 use merit_terms::{MarketId, Money, Price, Tariff, Usage, VCPUS_MAX_MILLI};
 
 use crate::Engine;
 use crate::supply::index::FormTerms;
 
-/// The cheapest rate of each form in these markets, of at most so many.
+/// Lists the cheapest rate of each form in some markets, of `most` forms at most.
 pub(super) fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)], most: usize) -> Vec<(&'a FormTerms, u64)> {
     let mut cheapest: Vec<(&FormTerms, u64)> = Vec::new();
-    for (_, form) in markets.iter().flat_map(|(market, _)| engine.shelf.markets[market.index()].forms()) {
-        let Some(first) = form.ranks.first() else { continue };
-        match cheapest.iter_mut().find(|(terms, _)| **terms == form.terms) {
+    for (_, form) in markets.iter().flat_map(|(market, _)| engine.shelf.index(*market).forms()) {
+        let Some(first) = form.ranks().first() else { continue };
+        match cheapest.iter_mut().find(|(terms, _)| *terms == form.terms()) {
             Some((_, rate)) => *rate = first.rate.min(*rate),
-            None => cheapest.push((&form.terms, first.rate)),
+            None => cheapest.push((form.terms(), first.rate)),
         }
         if cheapest.len() == most {
             break;
@@ -23,7 +23,7 @@ pub(super) fn cheapest<'a>(engine: &'a Engine, markets: &[(MarketId, bool)], mos
     cheapest
 }
 
-/// The least numerator of a cost by the rate per GB-s, for offers of one form.
+/// The least numerator of a cost as a line over the rate per GB-s, for offers of one form.
 #[derive(Clone, Copy)]
 pub(super) struct Line {
     pub(super) fixed: u128,
@@ -31,11 +31,12 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Returns the line of a form for a call with at least this usage.
     pub(super) fn of(terms: &FormTerms, memory_mb: u32, usage: &Usage) -> Line {
         Line::of_tariff(&terms.tariff, terms.vcpus_milli, memory_mb, usage)
     }
 
-    /// The same for a tariff with a rate of 0.
+    /// Returns the line of a tariff with a rate of 0.
     pub(super) fn of_tariff(tariff: &Tariff, vcpus_milli: u32, memory_mb: u32, usage: &Usage) -> Line {
         Line {
             fixed: tariff.numerator(memory_mb, vcpus_milli, usage),
@@ -43,12 +44,12 @@ impl Line {
         }
     }
 
-    /// The numerator at `rate`.
+    /// Returns the numerator at `rate`.
     pub(super) fn at(&self, rate: u64) -> u128 {
         self.fixed + u128::from(rate) * self.slope
     }
 
-    /// The greatest rate whose cost is at most `cost`.
+    /// Returns the greatest rate whose cost is at most `cost`; 0 if even that costs more.
     pub(super) fn greatest_rate_within(&self, cost: Money) -> u64 {
         let most = u128::from(cost.picodollars()) * Tariff::DENOMINATOR;
         match most.checked_sub(self.fixed) {
@@ -58,19 +59,19 @@ impl Line {
         }
     }
 
-    /// Whether the cost at `rate` is more than `cost`.
+    /// Returns whether the cost at `rate` is more than `cost`.
     pub(super) fn is_above(&self, rate: u64, cost: Money) -> bool {
         self.at(rate) > u128::from(cost.picodollars()) * Tariff::DENOMINATOR
     }
 
-    /// Whether the cost at `rate` is at least `cost`.
+    /// Returns whether the cost at `rate` is at least `cost`.
     pub(super) fn is_at_least(&self, rate: u64, cost: Money) -> bool {
         let Some(below) = cost.picodollars().checked_sub(1) else { return true };
         self.at(rate) > u128::from(below) * Tariff::DENOMINATOR
     }
 }
 
-/// The greatest rate whose reference price is at most `price`.
+/// Returns the greatest rate whose reference price is at most `price`.
 pub(super) fn greatest_rate_at(terms: &FormTerms, price: Price) -> u64 {
     let reference = FormTerms { vcpus_milli: VCPUS_MAX_MILLI, ..*terms };
     let line = Line::of(&reference, Tariff::REFERENCE_MEMORY_MB, &Tariff::REFERENCE_USAGE);
@@ -78,10 +79,10 @@ pub(super) fn greatest_rate_at(terms: &FormTerms, price: Price) -> u64 {
     Money::from_picodollars(calls).map_or(u64::MAX, |cost| line.greatest_rate_within(cost))
 }
 
-/// What a max cost buys of the least duration, in the worst case.
+/// The part of the least duration that a max cost buys, in the worst case.
 pub(super) struct Bought {
     worst: Line,
-    /// What is in the worst case and not in the prediction, and what one increment of time adds.
+    /// The worst case beyond the prediction, and one increment of time.
     slack: Line,
 }
 
@@ -101,13 +102,13 @@ impl Bought {
         }
     }
 
-    /// None, where the CPU alone costs more.
+    /// Returns the greatest rate within the max cost. None if the CPU alone costs more.
     pub(super) fn greatest_rate_within(&self, max_cost: Money) -> Option<u64> {
         (!self.worst.is_above(0, max_cost)).then(|| self.worst.greatest_rate_within(max_cost))
     }
 
-    /// The least rate at which a duration cut to the max cost may be predicted to cost at most `bound`: the cost of a cut
-    /// call is the max cost but for the slack.
+    /// Returns the least rate at which a duration cut to the max cost may be predicted to cost at most `bound`: a cut
+    /// call costs the max cost less the slack.
     pub(super) fn least_rate_below(&self, max_cost: Money, bound: Money) -> u64 {
         let least = u128::from(max_cost.saturating_sub(bound).picodollars()) * Tariff::DENOMINATOR;
         match least.checked_sub(self.slack.fixed) {

@@ -1,0 +1,58 @@
+//! The ends of a lease: settled, not sent, or forgotten by a crash.
+
+use merit_terms::{
+    AccountId, Execution, FunctionId, LeaseId, MarketId, Money, Outcome, Price, ProviderId, Tariff, Time, Usage,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settle {
+    pub lease: LeaseId,
+    pub execution: Execution,
+    /// The outcome of the function, if it executed.
+    pub outcome: Outcome,
+    /// The provider's report, if there is one.
+    pub reported: Option<Usage>,
+    pub observed_us: u64,
+    pub egress_bytes: u64,
+    /// True if the provider is to blame that there is no answer, or that the answer is its own error.
+    pub fault: bool,
+}
+
+/// The reason why a lease was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// The caller, or the broker, gave up.
+    Withdrawn,
+    /// The provider is full, no failure: its pool is what runs now, until it states it again.
+    Busy,
+    /// The provider failed: no connection, a refused token, a gateway's 502, 503 or 504.
+    Failed,
+}
+
+/// A lease that a crash forgot, on the terms of its token, and its settle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forgotten {
+    pub terms: LeaseTerms,
+    pub settle: Settle,
+}
+
+/// The whole grant, as the exchange's token covers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseTerms {
+    pub lease: LeaseId,
+    pub invocation: LeaseId,
+    pub attempt: u32,
+    pub account: AccountId,
+    pub function: FunctionId,
+    pub revision: u32,
+    pub provider: ProviderId,
+    pub market: MarketId,
+    pub price: Price,
+    pub tariff: Tariff,
+    pub vcpus_milli: u32,
+    pub memory_mb: u32,
+    pub timeout_ms: u32,
+    pub hold: Money,
+    pub matched_at: Time,
+    pub settle_by: Time,
+}

@@ -1,0 +1,37 @@
+//! Commands about markets.
+
+use merit_terms::{MarketId, MarketName, Refusal};
+
+use crate::Engine;
+use crate::command::{MarketState, MarketTerms};
+use crate::event::Event;
+use crate::market::invalid;
+use crate::reply::Reply;
+use crate::turn::Turn;
+
+impl Engine {
+    pub(super) fn create_market(&mut self, turn: &mut Turn<'_>, name: &MarketName) -> Result<Reply, Refusal> {
+        let market = self.registry.create_market(name)?;
+        self.shelf.add_market();
+        turn.tell(Event::MarketCreated { market, name: name.clone() });
+        Ok(Reply::Market(market))
+    }
+
+    pub(super) fn set_market(
+        &mut self,
+        turn: &mut Turn<'_>,
+        market: MarketId,
+        terms: MarketTerms,
+    ) -> Result<Reply, Refusal> {
+        self.registry.known_market(market)?;
+        if let Some((low, high)) = terms.bands.filter(|(low, high)| low > high) {
+            return Err(invalid("bands", format!("{low} is above {high}")));
+        }
+        self.registry.market_mut(market).set_terms(terms);
+        turn.tell(Event::MarketChanged { market, terms });
+        if terms.state == MarketState::Open {
+            self.wake_markets([market]);
+        }
+        Ok(Reply::Done)
+    }
+}

@@ -1,0 +1,63 @@
+//! Claims: a provider says by proof what a lease used, and is paid if no broker settles it.
+
+use merit_terms::{LeaseId, Money, Outcome, Refusal, Time, Usage};
+
+use crate::Engine;
+use crate::dues::Due;
+use crate::event::{Event, Lease, LeaseState};
+use crate::reply::Reply;
+use crate::supply::quotas::energy_mb_ms;
+use crate::turn::Turn;
+
+impl Engine {
+    /// Notes the claim of a provider; the first one stands.
+    pub(crate) fn claim(&mut self, turn: &mut Turn<'_>, id: LeaseId, usage: Usage) -> Result<Reply, Refusal> {
+        let sent = self.leases.get_mut(id).filter(|open| open.lease.state != LeaseState::Offered);
+        let open = sent.ok_or(Refusal::Closed)?;
+        if open.lease.claim.is_none() {
+            open.lease.claim = Some(usage);
+            turn.tell(Event::Claimed { lease: id, provider: open.lease.provider, usage });
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Pays the claim of a lease that was not settled, from the rest of the invocation's hold. Waits while a later
+    /// attempt may yet be answered.
+    pub(super) fn pay_claim(&mut self, turn: &mut Turn<'_>, sequence: u64, claim: Usage) {
+        let Some(lease) = self.leases.at(sequence).map(|open| open.lease.clone()) else { return };
+        if let Some(later) = self.answered_later(&lease) {
+            if let Some(open) = self.leases.at_mut(sequence) {
+                open.lease.settle_by = later;
+                turn.dues.insert(later, Due::Lease(sequence));
+            }
+            return;
+        }
+        let kind = self.kind_of(lease.provider);
+        let timeout_us = u64::from(lease.timeout_ms) * 1000;
+        let metered = Usage::metered(Some(claim), timeout_us, lease.timeout_ms, 0);
+        let cost = self.bill(&lease, &metered, lease.worst_cost).cost;
+        let mut missing = cost.saturating_sub(lease.hold);
+        let mut taken = lease.hold.min(cost);
+        for sibling in self.siblings(self.leases.beside(&lease), kind) {
+            let part = self.take_hold(sibling, missing);
+            missing = missing.saturating_sub(part);
+            taken = Money::from_picodollars(taken.picodollars() + part.picodollars()).unwrap_or(Money::MAX);
+        }
+        let settlement = self.bill(&lease, &metered, taken);
+        let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
+        if let Some(lease) = self.close(turn, sequence, taken, Some(used)) {
+            self.pay(turn, lease, Outcome::Ok, settlement, taken);
+        }
+    }
+
+    /// Returns the time just after the last settle of a later attempt that may yet be answered, if there is one.
+    fn answered_later(&self, lease: &Lease) -> Option<Time> {
+        let others = self.leases.beside(lease);
+        let others = others.into_iter().filter_map(|sequence| self.leases.at(sequence)).map(|open| &open.lease);
+        let answering = others.filter(|other| {
+            let later = other.id.sequence > lease.id.sequence && other.settle_by >= lease.settle_by;
+            later && other.state != LeaseState::Unknown
+        });
+        answering.map(|other| Time::from_micros(other.settle_by.micros() + 1)).max()
+    }
+}

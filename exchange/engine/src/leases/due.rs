@@ -1,0 +1,34 @@
+//! The two deadlines of a lease: its capacity returns, and it can be settled no more.
+
+use merit_terms::Money;
+
+use crate::Engine;
+use crate::dues::Due;
+use crate::event::{Ending, Event, LeaseState};
+use crate::turn::Turn;
+
+impl Engine {
+    /// Runs the next deadline of a lease.
+    pub(crate) fn lease_due(&mut self, turn: &mut Turn<'_>, sequence: u64) {
+        let Some(open) = self.leases.at_mut(sequence) else { return };
+        if let Some(slot) = open.slot.take() {
+            if open.lease.state != LeaseState::Unknown {
+                open.lease.state = LeaseState::Overdue;
+            }
+            let lease = open.lease.clone();
+            turn.dues.insert(lease.settle_by, Due::Lease(sequence));
+            self.inconclusive(&lease);
+            return self.return_capacity(turn, &lease, Some(slot));
+        }
+        match open.lease.claim {
+            Some(claim) => self.pay_claim(turn, sequence, claim),
+            None => {
+                if let Some(lease) = self.close(turn, sequence, Money::ZERO, None)
+                    && lease.state != LeaseState::Unknown
+                {
+                    turn.tell(Event::Ended { lease: Box::new(lease), how: Ending::Expired });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! One market: its name, its terms, and the price of its latest trade.
+
+use merit_terms::{MarketName, Price};
+use serde::{Deserialize, Serialize};
+
+use crate::command::MarketTerms;
+
+/// The market class in which a module is deployed at every provider that its function allows.
+const MODULE_CLASS: &str = "wasm";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Market {
+    pub name: MarketName,
+    /// The reference price of the latest trade with a cost above 0 and not on the buyer's own provider.
+    pub spot_price: Option<Price>,
+    pub trades: u64,
+    pub terms: MarketTerms,
+    by_module: bool,
+}
+
+impl Market {
+    pub(super) fn new(name: &MarketName) -> Market {
+        Market {
+            name: name.clone(),
+            spot_price: None,
+            trades: 0,
+            terms: MarketTerms::default(),
+            by_module: name.class() == MODULE_CLASS,
+        }
+    }
+
+    /// Returns whether a module is deployed here at every provider that its function allows.
+    pub(crate) fn by_module(&self) -> bool {
+        self.by_module
+    }
+
+    pub(crate) fn set_terms(&mut self, terms: MarketTerms) {
+        self.terms = terms;
+    }
+
+    /// Counts a trade, at the price that it makes if it makes one. Returns the spot price after it.
+    pub(crate) fn trade(&mut self, price: Option<Price>) -> Option<Price> {
+        self.trades += 1;
+        self.spot_price = price.or(self.spot_price);
+        self.spot_price
+    }
+}

@@ -1,0 +1,94 @@
+//! The merit order: every offer for a bid, ranked or refused, as a quote tells it.
+
+use merit_terms::{MarketId, Money, OfferId, Price, ProviderId, Reason, Refusal, Tariff};
+
+use crate::Engine;
+use crate::command::Bid;
+use crate::dues::OfferSlot;
+use crate::supply::offers::Offer;
+
+/// An offer that may serve a bid, with the prediction for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    pub(crate) slot: OfferSlot,
+    pub offer: OfferId,
+    pub provider: ProviderId,
+    pub market: MarketId,
+    pub price: Price,
+    pub tariff: Tariff,
+    pub wall_us: u64,
+    pub cold_us: u64,
+    pub billed_ms: u64,
+    pub cost: Money,
+    /// Worst case of the cost, which is held.
+    pub worst_cost: Money,
+    /// Timeout: the function's, or less where the caller's max cost buys less.
+    pub timeout_ms: u32,
+    /// True if the prediction is a prior: the provider has no history with the revision.
+    pub on_prior: bool,
+    pub(super) place: u64,
+}
+
+/// An offer that may not serve a bid, and the reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    pub offer: OfferId,
+    pub provider: ProviderId,
+    pub market: MarketId,
+    pub reason: Reason,
+}
+
+/// The whole decision on a bid, as [`Engine::quote`] answers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeritOrder {
+    pub revision: u32,
+    /// Cheapest first; the first would serve the bid, unless its account is frozen or `max_concurrency` lets it wait.
+    pub offers: Vec<Candidate>,
+    /// By market, offer by offer.
+    pub refused: Vec<Refused>,
+}
+
+/// A match: the best offer for a bid, and the best of another provider.
+pub(crate) struct Match {
+    pub(crate) revision: u32,
+    pub(crate) winner: Candidate,
+    pub(crate) runner_up: Option<Candidate>,
+}
+
+impl Candidate {
+    /// Returns its rank: least predicted cost, then longest wait, then the older offer.
+    pub(super) fn rank(&self) -> (Money, u64, OfferId) {
+        (self.cost, self.place, self.offer)
+    }
+}
+
+impl Engine {
+    /// Returns the merit order for `bid` as of the last command, with the reasons of the other offers. Changes nothing.
+    pub fn quote(&self, bid: &Bid) -> Result<MeritOrder, Refusal> {
+        let resolved = self.resolve(bid, self.last_at)?;
+        let (mut offers, mut refused) = (Vec::new(), Vec::new());
+        let mut slots: Vec<(OfferSlot, &Offer)> = self.shelf.live_offers().collect();
+        slots.sort_unstable_by_key(|(_, offer)| (offer.market, offer.price, offer.id));
+        for (slot, offer) in slots {
+            match self.consider(&resolved, slot, offer) {
+                Ok(candidate) => offers.push(candidate),
+                Err(reason) => {
+                    refused.push(Refused { offer: offer.id, provider: offer.provider, market: offer.market, reason });
+                }
+            }
+        }
+        if offers.iter().any(|offer| !offer.on_prior) {
+            let probing =
+                |candidate: &Candidate| candidate.on_prior && resolved.revision.is_probing(candidate.provider);
+            refused.extend(offers.iter().filter(|candidate| probing(candidate)).map(|candidate| Refused {
+                offer: candidate.offer,
+                provider: candidate.provider,
+                market: candidate.market,
+                reason: Reason::Probing,
+            }));
+            offers.retain(|candidate| !probing(candidate));
+        }
+        offers.sort_by_key(Candidate::rank);
+        Ok(MeritOrder { revision: resolved.number, offers, refused })
+    }
+}
