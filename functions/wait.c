@@ -1,4 +1,4 @@
-/* wait: sleeps for the milliseconds of its payload (100 without one) and says so.
+/* wait: sleeps for the milliseconds of its payload (100 without one) and answers how long.
  *
  * More than 600,000 ms, or a payload that is not one decimal number, is refused with code 2.
  */

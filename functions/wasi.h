@@ -1,4 +1,4 @@
-/* What the sample functions need of WASI preview 1, without a C library.
+/* The part of WASI preview 1 that the sample functions use, without a C library.
  *
  * Owns: the imported host calls, whole reads and writes, decimal numbers, the end with a message.
  * Never: allocates, opens a file, or keeps state between calls.
@@ -48,7 +48,7 @@ static inline _Noreturn void fail(uint32_t code, const char *message) {
     wasi_proc_exit(code);
 }
 
-/* Reads at most `capacity` bytes of stdin; 0 is the end of the payload. */
+/* Reads at most `capacity` bytes of stdin. Returns 0 at the end of the payload. */
 static inline size_t read_some(void *bytes, size_t capacity) {
     wasi_buffer buffer = {bytes, capacity};
     size_t length = 0;
@@ -56,7 +56,7 @@ static inline size_t read_some(void *bytes, size_t capacity) {
     return length;
 }
 
-/* Reads stdin until `capacity` bytes are there or it ends. */
+/* Reads stdin up to `capacity` bytes or its end. */
 static inline size_t read_full(uint8_t *bytes, size_t capacity) {
     size_t length = 0;
     while (length < capacity) {
@@ -69,7 +69,7 @@ static inline size_t read_full(uint8_t *bytes, size_t capacity) {
 
 static inline int is_space(uint8_t byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
 
-/* Writes `number` in decimal at `text` (20 bytes are enough) and says how many bytes it took. */
+/* Writes `number` in decimal at `text` (20 bytes are enough). Returns the number of bytes. */
 static inline size_t put_number(uint8_t *text, uint64_t number) {
     uint8_t digits[20];
     size_t length = 0;
@@ -81,7 +81,7 @@ static inline size_t put_number(uint8_t *text, uint64_t number) {
     return length;
 }
 
-/* Reads whitespace-separated decimals from a text: returns how many, or -1 for anything else,
+/* Reads whitespace-separated decimals from a text. Returns their number, or -1 for anything else,
  * for more than `most` numbers, and for a number above 10^12. */
 static inline int parse_numbers(const uint8_t *text, size_t length, uint64_t *numbers, int most) {
     int count = 0;
@@ -100,7 +100,7 @@ static inline int parse_numbers(const uint8_t *text, size_t length, uint64_t *nu
     }
 }
 
-/* Reads the whole payload as at most `most` decimals: returns how many, or -1 if it is not that. */
+/* Reads the whole payload as at most `most` decimals. Returns their number, or -1 for anything else. */
 static inline int read_numbers(uint64_t *numbers, int most) {
     uint8_t text[128];
     size_t length = read_full(text, sizeof text);

@@ -1,4 +1,4 @@
-//! What every command shares about keys and TLS: how an exchange is reached, and what a listener is secured by.
+//! Keys and TLS on the command line: the connection to an exchange, and the security of a listener. Opens no socket.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use merit_terms::Credential;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// How an exchange is reached.
+/// Connection to an exchange.
 #[derive(clap::Args)]
 pub(crate) struct ExchangeArguments {
     /// The exchange
     #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE", global = true)]
     pub(crate) exchange: String,
     /// The key to show there, ID.SECRET; better given by the environment, where other users do not see it
-    // A text, because what is wrong with it must not be repeated.
+    // A text, because an error must not repeat a wrong key.
     #[arg(long, env = "MERIT_KEY", hide_env_values = true, global = true)]
     key: Option<String>,
     /// The PEM file of the CA that issued the exchange's certificate; without it, those that this machine trusts
@@ -31,7 +31,7 @@ pub(crate) struct ExchangeArguments {
 }
 
 impl ExchangeArguments {
-    /// Whether a key is shown there, which only an exchange that asks for keys has given.
+    /// Returns whether a key is shown there: only an exchange that asks for keys has given one.
     pub(crate) fn shows_key(&self) -> bool {
         self.key.as_deref().is_some_and(|key| !key.is_empty())
     }
@@ -53,7 +53,7 @@ impl ExchangeArguments {
     }
 }
 
-/// What a listener is secured by.
+/// TLS of a listener.
 #[derive(clap::Args)]
 pub(crate) struct TlsArguments {
     /// Listen by TLS: the PEM file of the certificate, followed by those that issued it; read again when it changes
@@ -68,21 +68,21 @@ pub(crate) struct TlsArguments {
 }
 
 impl TlsArguments {
-    /// The TLS of a listener that offers `protocols`, best first; none, if no certificate is named.
+    /// Opens the TLS of a listener that offers `protocols`, best first. Returns none if no certificate is named.
     pub(crate) fn open(&self, protocols: &[&str]) -> anyhow::Result<Option<ServerTls>> {
         let (Some(cert), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) else { return Ok(None) };
         let files = TlsFiles { cert, key, client_ca: self.tls_client_ca.clone() };
         ServerTls::open(files, protocols).context("--tls-cert").map(Some)
     }
 
-    /// The same, whose clients show no certificate: they have keys.
+    /// Opens the TLS of a listener whose clients show keys, not certificates.
     pub(crate) fn open_without_clients(&self, protocols: &[&str]) -> anyhow::Result<Option<ServerTls>> {
         let (Some(cert), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) else { return Ok(None) };
         ServerTls::open(TlsFiles { cert, key, client_ca: None }, protocols).context("--tls-cert").map(Some)
     }
 }
 
-/// The certificates of CAs in the PEM file that a flag names. Refuses a file without any.
+/// Reads the certificates of CAs in the PEM file of a flag. Refuses a file without any.
 pub(crate) fn authorities(path: &Path, flag: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let wrong = || format!("{flag} {}", path.display());
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).with_context(wrong)?.collect();
@@ -92,10 +92,10 @@ pub(crate) fn authorities(path: &Path, flag: &str) -> anyhow::Result<Vec<Certifi
     }
 }
 
-/// What front doors speak, best first.
+/// Protocols of the front doors, best first.
 pub(crate) const HTTP_PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
-/// Whether callers show keys.
+/// Choice whether callers show keys.
 #[derive(clap::Args)]
 pub(crate) struct KeyArguments {
     /// Ask for keys on a loopback address, too; elsewhere they are always asked for
@@ -104,7 +104,7 @@ pub(crate) struct KeyArguments {
 }
 
 impl KeyArguments {
-    /// Whether who calls at these addresses needs no key: only this machine can.
+    /// Returns whether callers at these addresses need no key: only this machine reaches them.
     pub(crate) fn keyless(&self, addresses: &[SocketAddr]) -> bool {
         !self.require_keys && addresses.iter().all(|address| address.ip().is_loopback())
     }

@@ -1,4 +1,4 @@
-//! `merit accounts`: who has what, and what the operator does about it.
+//! `merit accounts`: balances, statements, and the operator's hand on accounts.
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -26,13 +26,13 @@ enum Command {
     List,
     /// Show one account with its limits and budgets
     Show { id: Name },
-    /// Show what came to an account and what went, line by line
+    /// Show an account's credits and debits, line by line
     Statement(statement::Arguments),
     /// Open an account
     Open { id: Name },
     /// Pay money in
     Deposit { id: Name, amount: Money },
-    /// Pay money out that is there beyond what is held
+    /// Pay out money that is not held
     Payout {
         id: Name,
         /// In USD
@@ -55,19 +55,19 @@ enum Command {
 struct Correct {
     id: Name,
     amount: Money,
-    /// The account that it comes from
+    /// The account that pays
     #[arg(long, conflicts_with = "to")]
     from: Option<Name>,
-    /// The account that it goes to
+    /// The account that is paid
     #[arg(long)]
     to: Option<Name>,
-    /// Why
+    /// The reason, for the statements
     #[arg(long)]
     reason: String,
-    /// The invocation that it is about
+    /// The invocation in question
     #[arg(long)]
     about: Option<LeaseId>,
-    /// It gives back what a buyer paid for the invocation
+    /// Give back a buyer's payment for the invocation
     #[arg(long, requires = "about")]
     refund: bool,
 }
@@ -75,7 +75,7 @@ struct Correct {
 #[derive(clap::Args)]
 struct Limits {
     id: Name,
-    /// How far below zero the balance may go, in USD
+    /// The most that the balance may be below zero, in USD
     #[arg(long)]
     credit: Option<Money>,
     /// Calls a second
@@ -95,7 +95,7 @@ struct Limits {
     month_budget: Option<OrNone>,
 }
 
-/// The JSON of a limit, `null` for none.
+/// JSON of a limit; `null` for none.
 #[derive(Clone)]
 struct OrNone(Value);
 
@@ -194,7 +194,7 @@ async fn correct(client: &Client, asked: Correct, output: Output) -> anyhow::Res
     Ok(())
 }
 
-/// The limits that the account has, with those that are asked for in their place.
+/// Reads the account's limits and sets those that were given.
 async fn limits(client: &Client, asked: Limits, output: Output) -> anyhow::Result<()> {
     let path = format!("/v1/accounts/{}", asked.id);
     let now = client.get(&path).await?;

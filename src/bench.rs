@@ -1,4 +1,4 @@
-//! `merit bench`: how fast engine and journal are, and what a forwarded invocation costs beside plain proxies.
+//! `merit bench`: the speed of engine and journal, and the cost of a forwarded invocation beside plain proxies.
 
 mod engine;
 mod invoke;

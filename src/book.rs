@@ -1,4 +1,4 @@
-//! `merit book`: what is offered in a market and what waits for a price, level by level.
+//! `merit book`: the offers of a market and its resting bids, level by level.
 
 use merit_terms::MarketName;
 

@@ -1,11 +1,11 @@
-//! `merit broker`: front doors and dispatch, at an exchange elsewhere.
+//! `merit broker`: front doors and dispatch, with an exchange elsewhere.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use merit_broker::addresses::{Network, Policy};
-use merit_broker::{Access, Broker, Page, Settings};
+use merit_broker::{Access, Page, Server, Settings};
 use rustls::pki_types::CertificateDer;
 
 use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments, authorities};
@@ -16,7 +16,7 @@ use crate::stop::{self, DRAIN};
 pub(crate) struct Arguments {
     #[command(flatten)]
     exchange: ExchangeArguments,
-    /// Where clients connect
+    /// Address of the front doors
     #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
     http: SocketAddr,
     #[command(flatten)]
@@ -31,26 +31,25 @@ pub(crate) struct Arguments {
     addresses: AddressArguments,
 }
 
-/// Where calls may go.
+/// Addresses that calls may go to.
 #[derive(clap::Args)]
 pub(crate) struct AddressArguments {
-    /// A network in which sellers' endpoints and functions' targets may be, such as 10.1.0.0/16; those of public addresses
-    /// may be anywhere, those that the operator's own key logs on anywhere but at metadata services
+    /// A network of sellers' endpoints and functions' targets, such as 10.1.0.0/16. Public addresses need no flag;
+    /// providers that the operator's own key logs on may be anywhere but at metadata services
     #[arg(long = "allow-network", value_name = "CIDR", env = "MERIT_ALLOW_NETWORK", value_delimiter = ',')]
     allow_networks: Vec<Network>,
-    /// The PEM file of CAs that may have issued the certificates of sellers' https endpoints, beside those that this machine
-    /// trusts
+    /// The PEM file of CAs for the certificates of sellers' https endpoints, beside those that this machine trusts
     #[arg(long, value_name = "FILE", env = "MERIT_PROVIDER_CA")]
     provider_ca: Option<PathBuf>,
 }
 
 impl AddressArguments {
-    /// A market without keys serves this machine alone, whose agents are here, too.
+    /// Returns the policy of an access: a market without keys serves this machine alone, with its agents.
     pub(crate) fn policy(&self, access: Access) -> Policy {
         Policy { allowed: self.allow_networks.clone(), allow_loopback: access == Access::KeylessLoopback }
     }
 
-    /// The certificates of `--provider-ca`.
+    /// Reads the certificates of `--provider-ca`.
     pub(crate) fn authorities(&self) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         self.provider_ca.as_deref().map_or_else(|| Ok(Vec::new()), |path| authorities(path, "--provider-ca"))
     }
@@ -58,7 +57,7 @@ impl AddressArguments {
 
 #[derive(clap::Args)]
 pub(crate) struct AccessLogArguments {
-    /// The share of requests that are logged, 0 to 1; with any share, every failure on this side is
+    /// The share of requests in the access log, 0 to 1; above 0, every failure of this side is logged
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", env = "MERIT_ACCESS_LOG", value_parser = share)]
     access_log: f64,
 }
@@ -81,7 +80,7 @@ pub(crate) struct PageArguments {
 }
 
 impl PageArguments {
-    /// The folder named, the page inside the binary, or the folder in which this source tree builds it.
+    /// Returns the named folder, the page inside the binary, or the folder in which this source tree builds it.
     pub(crate) fn page(&self) -> Page {
         match &self.page {
             Some(folder) => Page::Folder(folder.clone()),
@@ -108,12 +107,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let exchange = arguments.exchange.connect()?;
     let listener = bind(arguments.http, "--http").await?;
     let http = address(&listener)?;
-    // Where the exchange asks for keys, `dev` is nobody.
+    // Where the exchange asks for keys, there is no account `dev`.
     let is_keyless = arguments.keys.keyless(&[http]) && !arguments.exchange.shows_key();
     let access = if is_keyless { Access::KeylessLoopback } else { Access::Keys };
     let tls = arguments.tls.open_without_clients(&HTTP_PROTOCOLS)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let broker = Broker::new(
+    let broker = Server::new(
         listener,
         Settings {
             exchange,

@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     interval: Interval,
     #[command(flatten)]
     span: span::Arguments,
-    /// How many, the latest; at most 1500
+    /// Number of candles, the latest; at most 1500
     #[arg(long, default_value_t = 20)]
     limit: u32,
     #[arg(long, value_enum, default_value = "table")]

@@ -1,4 +1,4 @@
-//! The broker's HTTP interface as the command line calls it.
+//! The client of the broker's HTTP interface. Decides nothing about the answers.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 pub(crate) struct Client {
     http: Http<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
-    /// What it shows in `Merit-Key`.
+    /// Value of `Merit-Key`.
     key: Option<HeaderValue>,
 }
 
@@ -58,12 +58,12 @@ impl Client {
         Ok(Client { http: Http::builder(TokioExecutor::new()).build(connector), base, key })
     }
 
-    /// A client of a broker on this machine that asks for no key.
+    /// Returns a client of a broker on this machine that asks for no key.
     pub(crate) fn at(broker: &str) -> anyhow::Result<Client> {
         Client::new(&Arguments { broker: broker.to_owned(), key: None, broker_ca: None })
     }
 
-    /// Fails with the broker's own sentence if it answers with an error.
+    /// Calls the broker. Fails with its own sentence if it answers with an error.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -82,7 +82,11 @@ impl Client {
             format!("`{}` is not the address of a broker, such as http://127.0.0.1:8080", self.base)
         })?;
         let response = self.http.request(request).await.with_context(|| {
-            format!("the broker at {} does not answer; start one with `merit up`, or name it with --broker (by https:// if it has a certificate)", self.base)
+            format!(
+                "the broker at {} does not answer; start one with `merit up`, or name it with --broker \
+                 (by https:// if it has a certificate)",
+                self.base
+            )
         })?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.context("the broker's answer broke off")?.to_bytes();
@@ -113,7 +117,7 @@ impl Client {
     }
 }
 
-/// The key as a header; what is wrong with it is not repeated.
+/// Parses a key as a header. The error does not repeat it.
 fn credential(text: &str) -> anyhow::Result<HeaderValue> {
     text.parse::<Credential>().context("--key (or MERIT_KEY)")?;
     let mut key = HeaderValue::from_str(text).context("--key (or MERIT_KEY)")?;
@@ -121,7 +125,7 @@ fn credential(text: &str) -> anyhow::Result<HeaderValue> {
     Ok(key)
 }
 
-/// By TLS, or to this machine.
+/// Returns whether the address is by TLS, or of this machine.
 fn may_show_a_key(base: &str) -> bool {
     let Ok(uri) = base.parse::<http::Uri>() else { return true };
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -129,7 +133,7 @@ fn may_show_a_key(base: &str) -> bool {
     uri.scheme_str() == Some("https") || is_here
 }
 
-/// Whose certificates are believed.
+/// Sets up TLS with the CAs that are trusted.
 fn tls(ca: Option<&Path>) -> anyhow::Result<ClientConfig> {
     let builder = || {
         let provider = Arc::new(ring::default_provider());
@@ -138,7 +142,7 @@ fn tls(ca: Option<&Path>) -> anyhow::Result<ClientConfig> {
             .context("TLS cannot be set up")
     };
     let Some(path) = ca else {
-        // A machine that trusts nobody reaches brokers without TLS all the same.
+        // A machine without trusted CAs still reaches brokers without TLS.
         let native = builder()?.with_native_roots();
         let trusted =
             native.or_else(|_| builder().map(|builder| builder.with_root_certificates(RootCertStore::empty())))?;
@@ -151,14 +155,14 @@ fn tls(ca: Option<&Path>) -> anyhow::Result<ClientConfig> {
     Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The sentence and the code of an error answer, with the reasons offer by offer.
+/// Returns the sentence and the code of an error answer, with the reasons offer by offer.
 fn error_text(status: StatusCode, body: &[u8]) -> String {
     let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = &parsed["error"];
     let (Some(code), Some(message)) = (error["code"].as_str(), error["message"].as_str()) else {
         return format!("the broker answered {status}: {}", String::from_utf8_lossy(body));
     };
-    // A ladder's rungs are mostly refused for one reason, which is told once.
+    // Most rungs of a ladder are refused for one reason, which is told once.
     let mut lines = vec![format!("{message} ({code})")];
     for refused in error["details"]["refused"].as_array().into_iter().flatten() {
         let part = |field| refused[field].as_str().unwrap_or_default();

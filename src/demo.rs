@@ -13,7 +13,7 @@ use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::v1::registry_client::RegistryClient;
-use merit_terms::{PoolSize, Price, Tariff};
+use merit_terms::{Adapter, PoolSize, Price, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 use rand::RngExt;
 use rand::SeedableRng;
@@ -24,7 +24,7 @@ use crate::exchange::DEV;
 use crate::listen::listen;
 use crate::provider::{MODULES_KEPT, milli, quoted};
 
-/// A demo provider. Rates in picodollars; the share of a CPU is that of one of its slots on two cores.
+/// A demo provider; rates in picodollars. Its share of a CPU is that of one slot on two cores.
 struct Seller {
     name: &'static str,
     slots: u32,
@@ -37,7 +37,7 @@ struct Seller {
     increment_ms: u32,
 }
 
-/// Together they use half of the machine's CPUs, so that the market itself stays quick.
+/// The demo providers. Together they use half of the machine's CPUs, so that the market itself stays quick.
 const SELLERS: [Seller; 3] = [
     // The list price of a large cloud: dear by the second, billed by the millisecond.
     Seller {
@@ -112,19 +112,19 @@ impl Seller {
             longest_ms: 60_000,
             protection: None,
             endpoint: None,
-            adapter: v1::Adapter::Agent,
+            adapter: Adapter::Agent,
         })
     }
 }
 
-/// A sample function: its module, and what it is called with by the demo's traffic.
+/// A sample function: its module, and the payloads of the demo's traffic.
 struct Sample {
     name: &'static str,
     module: &'static [u8],
     memory_mb: u32,
     timeout_ms: u32,
     payload: &'static str,
-    /// How often it is called, among the others.
+    /// Its share of the calls, in relation to the others.
     weight: u32,
 }
 
@@ -171,7 +171,7 @@ const SAMPLES: [Sample; 5] = [
     },
 ];
 
-/// Deploys the sample functions for any provider. One that is there as it should be stays as it is.
+/// Deploys the sample functions for any provider. A function that is defined like this already is left alone.
 pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
     let mut modules = ModulesClient::new(exchange.clone());
     let mut registry = RegistryClient::new(exchange.clone());
@@ -205,7 +205,7 @@ pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the demo providers, each in a session of its own with the exchange.
+/// Starts the demo providers, each with a session of its own.
 pub(crate) async fn start_providers(exchange: &Transport) -> anyhow::Result<Vec<Provider>> {
     let threads = SELLERS.iter().map(|seller| seller.slots).sum();
     let runtime = Runtime::new(RuntimeSettings { threads, modules: MODULES_KEPT })?;
@@ -222,7 +222,7 @@ pub(crate) async fn start_providers(exchange: &Transport) -> anyhow::Result<Vec<
     Ok(providers)
 }
 
-/// Says when a session ends, as when another provider takes its name. The market goes on; this never ends.
+/// Warns when a session ends, as when another provider takes its name. The market goes on; this never returns.
 pub(crate) async fn warn_of_ends(providers: &mut [Provider]) {
     let watched = providers.iter_mut().map(|provider| async move {
         if let Err(reason) = provider.ended().await {
@@ -233,7 +233,7 @@ pub(crate) async fn warn_of_ends(providers: &mut [Provider]) {
     std::future::pending().await
 }
 
-/// Calls the sample functions through the broker at about `rate` a second, until told to stop.
+/// Calls the sample functions through the broker at about `rate` a second, until it is stopped.
 pub(crate) async fn traffic(client: Client, rate: f64, stop: CancellationToken) {
     let mut random = rand_pcg::Pcg32::seed_from_u64(1);
     let weights: u32 = SAMPLES.iter().map(|sample| sample.weight).sum();

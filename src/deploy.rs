@@ -21,21 +21,21 @@ pub(crate) struct Arguments {
     memory_mb: u32,
     #[arg(long, default_value_t = 3000)]
     timeout_ms: u32,
-    /// Who may run it: any, own, or names separated by commas
+    /// Providers that may run it: any, own, or names separated by commas
     #[arg(long, default_value = "any")]
     providers: String,
-    /// It may run twice where it is not known whether it ran
+    /// It may run twice if the outcome of a call is unknown
     #[arg(long)]
     idempotent: bool,
     /// An environment variable of the function
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     environment: Vec<(String, String)>,
-    /// Markets in which it may run, such as local/wasm or eu-*/wasm; none: all
+    /// Markets in which it may run, such as local/wasm or eu-*/wasm; all by default
     #[arg(long = "market")]
     markets: Vec<String>,
     #[arg(long)]
     max_concurrency: Option<u32>,
-    /// Let anybody call it, without a key too, so many times a second, at /function/NAME.ACCOUNT: your account pays
+    /// Let anybody call it, without a key too, this many times a second, at /function/NAME.ACCOUNT: your account pays
     #[arg(long, value_name = "RATE")]
     public: Option<u32>,
     #[command(flatten)]
@@ -68,13 +68,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         "public": arguments.public.map(|rate| json!({"requests_per_second": rate})),
     });
     definition.extend(named.as_object().cloned().unwrap_or_default());
-    // The module is kept first, then named by the definition: one step, and a refusal of either changes nothing.
+    // The module is kept first, then named by the definition. A refusal of either changes nothing.
     let module = client.json(Method::PUT, &format!("{path}/module?revision=false"), &[], module).await?;
     definition.insert("module".to_owned(), module["module"].clone());
     let function = client.json(Method::PUT, &path, &[], Value::Object(definition).to_string()).await?;
     let again = if before == function["revision"] { ", whose code is as it was," } else { "" };
     let (name, revision) = (text(&function, "name"), text(&function, "revision"));
-    // An alias that was put somewhere by hand stays there.
+    // An alias that was set by hand stays there.
     let target = match function["aliases"]["live"] == function["revision"] {
         true => name.clone(),
         false => format!("{name}:{revision}"),
@@ -83,8 +83,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What of a function's present definition a deploy has no word for, and so keeps: limits, budgets and labels. Its newest
-/// revision; null, if there is none.
+/// Reads the parts of the present definition that a deploy keeps: limits, budgets and labels. Returns them with the
+/// newest revision, or null if there is none.
 async fn present(client: &Client, name: &Name) -> anyhow::Result<(Map<String, Value>, Value)> {
     let all = client.get("/v1/functions").await?;
     let Some(present) = objects(&all, "functions").iter().find(|function| function["name"] == name.as_str()) else {

@@ -11,18 +11,18 @@ use crate::access::{KeyArguments, TlsArguments};
 use crate::listen::{address, bind};
 use crate::stop::{self, EXCHANGE_DRAIN};
 
-/// The account of calls without credentials on loopback.
+/// Account of calls without credentials on loopback.
 pub(crate) const DEV: &str = "dev";
-/// What `dev` begins with: enough to play with for a long time.
+/// First deposit of `dev`: enough to play with for a long time.
 const DEV_DEPOSIT_USD: &str = "1000";
-/// How often a provider must be heard of.
+/// Heartbeat interval of providers, in milliseconds.
 pub(crate) const HEARTBEAT_MS: u32 = 1000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: DataArguments,
-    /// Where brokers and providers connect
+    data: DirectoryArguments,
+    /// Address for brokers and providers
     #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
     grpc: SocketAddr,
     #[command(flatten)]
@@ -31,12 +31,12 @@ pub(crate) struct Arguments {
     tls: TlsArguments,
 }
 
-/// The application protocols of gRPC.
+/// Application protocols of gRPC.
 pub(crate) const GRPC_PROTOCOLS: [&str; 1] = ["h2"];
-/// Where a master key may be given in the place of a data directory's own.
+/// Environment variable of a master key in place of the data directory's own.
 const MASTER_KEY: &str = "MERIT_MASTER_KEY";
 
-/// The master key that the environment gives, if it does.
+/// Reads the master key of the environment, if there is one.
 pub(crate) fn master_key() -> anyhow::Result<Option<MasterKey>> {
     match std::env::var(MASTER_KEY) {
         Ok(text) => text.trim().parse().map(Some).context(MASTER_KEY),
@@ -46,15 +46,15 @@ pub(crate) fn master_key() -> anyhow::Result<Option<MasterKey>> {
 }
 
 #[derive(clap::Args)]
-pub(crate) struct DataArguments {
-    /// The directory of the journal, the modules and the master key; made if it is not there
+pub(crate) struct DirectoryArguments {
+    /// The directory of the journal, the modules and the master key; created if it does not exist
     #[arg(long, default_value = "./merit-data", env = "MERIT_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
-    /// A market that is to be there, such as eu-west/wasm
+    /// A market to create if it does not exist, such as eu-west/wasm
     #[arg(long = "market", default_value = "local/wasm")]
     pub(crate) markets: Vec<String>,
-    /// `durable`: what is answered is on the disk; `relaxed`: it is written and synced as well, but not waited for, and a
-    /// crash may lose what was answered
+    /// `durable`: answers wait until their commands are on the disk. `relaxed`: commands are written and synced without
+    /// a wait, and a crash may lose what was answered
     #[arg(long, value_name = "PROMISE", value_parser = durability, default_value = "durable", env = "MERIT_DURABILITY")]
     pub(crate) durability: Durability,
 }
@@ -67,11 +67,11 @@ fn durability(text: &str) -> Result<Durability, &'static str> {
     }
 }
 
-/// Opens the data directory and makes sure of the markets and, without keys, of the account that calls are of then.
-pub(crate) async fn open(arguments: &DataArguments, keyless: bool) -> anyhow::Result<Exchange> {
+/// Opens the data directory, and creates the markets that were named and, without keys, the account `dev`.
+pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyhow::Result<Exchange> {
     let (data_dir, master_key) = (arguments.data_dir.clone(), master_key()?);
     if !keyless && !data_dir.exists() {
-        // Where there is nothing there is no key, and nothing is made.
+        // A directory that does not exist holds no key, so it is not created.
         return Err(ServeError::NoOperator { data_dir }.into());
     }
     let durability = arguments.durability;

@@ -1,21 +1,21 @@
-//! What `merit provider` sells at no price, before anybody pays.
+//! The free tier of `merit provider`: a quota at price 0, used up before anybody pays.
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_terms::{Period, Quota};
 
-/// 1 GB is 1024 MB.
+/// Energy of a GB-s in MB-ms; 1 GB is 1024 MB.
 const MB_MS_PER_GB_SECOND: u64 = 1_024_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Give so many calls away before anybody pays
+    /// Number of calls to give away before anybody pays
     #[arg(long = "free-requests", value_name = "CALLS")]
     requests: Option<u64>,
-    /// Give so many GB-s away before anybody pays
+    /// Number of GB-s to give away before anybody pays
     #[arg(long = "free-gb-seconds", value_name = "GB-S")]
     gb_seconds: Option<u64>,
-    /// When what is free begins anew, at midnight UTC; never, if it is not given
+    /// Renewal of the free tier, at midnight UTC; never by default
     #[arg(long = "free-renews", value_enum, value_name = "PERIOD")]
     renews: Option<Renewal>,
 }

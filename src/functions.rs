@@ -1,11 +1,11 @@
-//! `merit functions`: what is defined.
+//! `merit functions`: the functions of an account.
 
 use crate::client::{self, Client};
 use crate::output::{Output, objects, print_json, print_table, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Show this one whole, as JSON
+    /// Show this one in full, as JSON
     name: Option<String>,
     #[arg(long, value_enum, default_value = "table")]
     output: Output,

@@ -1,4 +1,4 @@
-//! `merit keys`: makes, lists, revokes and rotates keys, at an exchange that runs or in the directory of one that is stopped.
+//! `merit keys`: creates, lists, revokes and rotates keys, at a running exchange or in the directory of a stopped one.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,12 +28,12 @@ pub(crate) struct Arguments {
     at: At,
 }
 
-/// Where the keys are.
+/// Place of the keys.
 #[derive(clap::Args)]
 struct At {
     #[command(flatten)]
     exchange: ExchangeArguments,
-    /// The directory of an exchange that is stopped, in the place of one that runs: so the first key is made
+    /// The directory of a stopped exchange, in place of a running one: so the first key is made
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
@@ -42,30 +42,30 @@ struct At {
 enum Command {
     /// Make a key; its secret is printed this once
     Create {
-        /// What it lets its holder do: client, provider, operator or broker
+        /// The role of its holder: client, provider, operator or broker
         #[arg(long)]
         role: Role,
-        /// Whose it is; in a directory that is stopped, an account that is not there is opened
+        /// The account of its holder; in the directory of a stopped exchange it is opened if it does not exist
         #[arg(long)]
         account: Name,
-        /// When it ends: a time such as 2027-01-31T00:00:00Z, or from now, such as 90d or 12h
+        /// The end of its life: a time such as 2027-01-31T00:00:00Z, or a time from now such as 90d or 12h
         #[arg(long, value_parser = end)]
         expires: Option<Time>,
     },
-    /// List keys: an operator's key sees all, another those of its account
+    /// List keys: all with an operator's key, else those of the key's account
     List,
-    /// Let a key be refused everywhere, from now on
+    /// Revoke a key: it is refused everywhere from now on
     Revoke { id: KeyId },
     /// Make the next secret of a key; it is printed this once
     Rotate {
         id: KeyId,
-        /// How long the secret before may be used yet, such as 1h; at most 31d
+        /// Time for which the previous secret stays valid, such as 1h; at most 31d
         #[arg(long, default_value = "0s", value_parser = span, value_name = "DURATION")]
         keep_previous: Duration,
     },
 }
 
-/// A number and its unit: s, m, h or d.
+/// Parses a number and its unit: s, m, h or d.
 fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time such as 30s, 15m, 12h or 90d");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
@@ -95,7 +95,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let said = |status: Status| said(&status, &at.exchange.exchange);
         return act(exchange, &command, output).await.map_err(said);
     };
-    // A key needs an account, and without keys nobody could have opened one.
+    // A key needs an account, and without a key nobody could have opened one.
     let exchange = open(data_dir.clone()).await?;
     let transport = exchange.in_process().await.context("the protocol's description")?;
     let acted = async {
@@ -158,7 +158,7 @@ async fn act(exchange: Transport, command: &Command, output: Output) -> Result<(
     Ok(())
 }
 
-/// The only time that a secret is said.
+/// Prints a new key; its secret is never told again.
 fn print_new(output: Output, new: v1::NewKey) {
     let id = new.key.unwrap_or_default().id;
     match output {
@@ -200,10 +200,10 @@ fn to_json(key: &v1::Key) -> Value {
     })
 }
 
-/// What an exchange elsewhere said, and what may be done about it.
+/// Turns the status of an exchange elsewhere into an error that says what to do.
 fn said(status: &Status, exchange: &str) -> anyhow::Error {
     let message = status.message();
-    // What has a cause is this side's word for a connection that came to nothing.
+    // A status with a source is this side's own: the connection failed.
     let is_unheard = status.code() == Code::Unavailable || std::error::Error::source(status).is_some();
     match status.code() {
         _ if is_unheard => anyhow!(
@@ -216,20 +216,5 @@ fn said(status: &Status, exchange: &str) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_is_a_number_and_its_unit() {
-        let seconds = |text| span(text).map(|span| span.as_secs()).ok();
-        assert_eq!(["30s", "15m", "12h", "90d"].map(seconds), [30, 900, 43_200, 7_776_000].map(Some));
-        assert_eq!(["", "d", "90", "-1d", "1.5h", "1w", "1é"].map(seconds), [None; 7]);
-    }
-
-    #[test]
-    fn an_end_is_a_time_or_from_now() {
-        assert_eq!(end("2027-01-31T00:00:00Z").unwrap().to_string(), "2027-01-31T00:00:00Z");
-        assert!(end("90d").unwrap() > end("89d").unwrap());
-        assert!(end("soon").unwrap_err().contains("is not a time"));
-    }
-}
+#[path = "../tests/unit/keys.rs"]
+mod tests;

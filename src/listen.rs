@@ -13,12 +13,15 @@ pub(crate) async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<Tc
     bind(address, flag).await
 }
 
-/// Listens on any address; who may call there is judged by whoever serves.
+/// Listens on any address; the server judges the callers.
 pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let free = SocketAddr::new(address.ip(), 0);
-            anyhow!("{address} is in use; stop what uses it, or choose another address with {flag} ({free} picks a free port)")
+            anyhow!(
+                "{address} is in use; stop what uses it, or choose another address with {flag} \
+                 ({free} picks a free port)"
+            )
         }
         _ => anyhow!(error).context(format!("could not listen on {address} ({flag})")),
     })

@@ -6,15 +6,15 @@ use clap::ValueEnum;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-/// Lines that may wait to be written.
+/// Length of the queue of log lines.
 const LINES_MAX: usize = 16_384;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How log lines are written
+    /// Format of the log lines
     #[arg(long, global = true, value_enum, default_value = "text", env = "MERIT_LOG_FORMAT")]
     log_format: Format,
-    /// What is logged: error, warn, info, debug, trace, or target=level pairs
+    /// Level of the log: error, warn, info, debug, trace, or target=level pairs
     #[arg(long, global = true, default_value = "info", env = "MERIT_LOG")]
     log: String,
 }
@@ -25,8 +25,8 @@ enum Format {
     Json,
 }
 
-/// Starts the log; it is written by a thread of its own until the guard is dropped, and lines are lost rather than waited
-/// for when whoever reads them does not.
+/// Starts the log. A thread of its own writes it until the guard is dropped; lines are dropped when their reader is
+/// slow.
 pub(crate) fn start(arguments: &Arguments) -> WorkerGuard {
     // The WebAssembly library opens a span for each call of a guest into its host.
     let filter = EnvFilter::new(format!("wasmtime_wasi=warn,{}", arguments.log));

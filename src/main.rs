@@ -61,19 +61,19 @@ enum Command {
     Provider(provider::Arguments),
     /// Call a function through the market
     Invoke(invoke::Arguments),
-    /// Show which providers would serve a call now, cheapest first, and why others would not
+    /// Show the providers that would serve a call now, cheapest first, and why others would not
     Quote(quote::Arguments),
     /// List functions, or show one
     Functions(functions::Arguments),
     /// Upload a WebAssembly module and define its function
     Deploy(deploy::Arguments),
-    /// Show accounts, and what the operator does about them
+    /// Show accounts, and change them as the operator
     Accounts(accounts::Arguments),
     /// Make, list, revoke and rotate keys
     Keys(keys::Arguments),
-    /// List markets, make one, or change what is allowed in one
+    /// List markets, create one, or change its terms
     Markets(markets::Arguments),
-    /// List who sells, or stop one and let it come back
+    /// List providers, open one, or stop one and let it come back
     Providers(providers::Arguments),
     /// Show a market's book
     Book(book::Arguments),
@@ -81,17 +81,17 @@ enum Command {
     Trades(trades::Arguments),
     /// Show a market's prices and volume, interval by interval
     Candles(candles::Arguments),
-    /// Measure the engine, the journal, or the way of a call beside a reverse proxy
+    /// Measure the engine, the journal, or an invocation beside a reverse proxy
     Bench(bench::Arguments),
     /// Run a seeded world on a virtual clock over a real trace
     Sim(sim::Arguments),
-    /// Explain why an invocation was served where it was
+    /// Explain the choice of an invocation's provider
     Why(why::Arguments),
-    /// Look into a data directory, and check every byte of it
+    /// Inspect a data directory, and check every byte of it
     Journal(journal::Arguments),
 }
 
-/// An invocation makes and drops some hundred small things, many of them on another thread.
+/// An invocation allocates and frees some hundred small objects, many of them on another thread.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! `merit markets`: what is traded where, and what the operator allows there.
+//! `merit markets`: the markets, and their terms, set by the operator.
 
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// List the markets
     List,
-    /// Make a market, or change what is allowed in one; what is not named stays
+    /// Create a market, or change its terms; those not named stay
     Set(Set),
 }
 
@@ -33,10 +33,10 @@ struct Set {
     market: MarketName,
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// The least and the most price of an offer, in USD per GB-s, such as 0.000001..0.0001; or none
+    /// The least and the greatest price of an offer, in USD per GB-s, such as 0.000001..0.0001; or none
     #[arg(long, value_parser = bands)]
     bands: Option<Value>,
-    /// Whether an account may buy from its own market provider
+    /// Permission to buy from one's own market provider
     #[arg(long)]
     self_dealing: Option<bool>,
 }
@@ -45,9 +45,9 @@ struct Set {
 #[value(rename_all = "snake_case")]
 enum State {
     Open,
-    /// Offers can only be taken away; nothing matches
+    /// Offers can only be cancelled; nothing matches
     CancelOnly,
-    /// Offers can be quoted and taken away; nothing matches
+    /// Offers can be quoted and cancelled; nothing matches
     Halted,
 }
 
@@ -61,7 +61,7 @@ impl State {
     }
 }
 
-/// The bands as JSON, `null` for none.
+/// Parses bands to JSON; `null` for none.
 fn bands(text: &str) -> anyhow::Result<Value> {
     if text == "none" {
         return Ok(Value::Null);
@@ -112,7 +112,7 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The terms that the market has, with those that are asked for in their place.
+/// Reads the market's terms and sets those that were given.
 async fn set(client: &Client, asked: Set, output: Output) -> anyhow::Result<()> {
     let name = asked.market.to_string();
     let listed = client.get("/v1/markets").await?;
@@ -135,13 +135,5 @@ async fn set(client: &Client, asked: Set, output: Output) -> anyhow::Result<()> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_is_asked_for_by_the_name_that_the_market_gives_it() {
-        for state in State::value_variants() {
-            assert_eq!(state.to_possible_value().unwrap().get_name(), state.as_str());
-        }
-    }
-}
+#[path = "../tests/unit/markets.rs"]
+mod tests;

@@ -38,14 +38,14 @@ pub(crate) fn print_json(value: &Value) {
     say(&format!("{value:#}"));
 }
 
-/// Prints a line; ends the program where nobody reads on, as after `| head`.
+/// Prints a line. Ends the program if the reader is gone, as after `| head`.
 fn say(line: &str) {
     if writeln!(std::io::stdout().lock(), "{line}").is_err() {
         std::process::exit(0);
     }
 }
 
-/// What stands in `field` of a JSON object, as plain text.
+/// Returns the value of a JSON object's `field` as plain text.
 pub(crate) fn text(value: &Value, field: &str) -> String {
     match &value[field] {
         Value::String(text) => text.clone(),
@@ -54,12 +54,12 @@ pub(crate) fn text(value: &Value, field: &str) -> String {
     }
 }
 
-/// The same of several fields: a row of a table.
+/// Returns the values of several fields: a row of a table.
 pub(crate) fn cells<const COUNT: usize>(value: &Value, fields: [&str; COUNT]) -> Vec<String> {
     fields.map(|field| text(value, field)).to_vec()
 }
 
-/// Says what was done, with the sequence that the broker answered.
+/// Prints what was done, with the sequence that the broker answered.
 pub(crate) fn print_done(output: Output, answer: &Value, done: &str) {
     match output {
         Output::Json => print_json(answer),
@@ -67,7 +67,7 @@ pub(crate) fn print_done(output: Output, answer: &Value, done: &str) {
     }
 }
 
-/// The objects of an array field.
+/// Returns the objects of an array field.
 pub(crate) fn objects<'a>(value: &'a Value, field: &str) -> &'a [Value] {
     value[field].as_array().map_or(&[], Vec::as_slice)
 }

@@ -7,8 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_agent::{Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
-use merit_proto::v1::Adapter;
-use merit_terms::{MarketName, Name, PoolSize, Price, Protection, Tariff};
+use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 
 use crate::access::ExchangeArguments;
@@ -16,11 +15,11 @@ use crate::free;
 use crate::listen::{address, listen};
 use crate::stop::{self, DRAIN};
 
-/// Compiled modules that a provider keeps.
+/// Number of compiled modules that a provider keeps.
 pub(crate) const MODULES_KEPT: usize = 256;
 /// Any free port of this machine.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-/// How long the exchange may take to answer the first quotes.
+/// Timeout of the exchange's answer to the first quotes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
@@ -33,19 +32,19 @@ pub(crate) struct Arguments {
     /// A market to sell in
     #[arg(long = "market", default_value = "local/wasm")]
     markets: Vec<MarketName>,
-    /// What may run at once: memory
+    /// Memory of all invocations at once
     #[arg(long, default_value_t = 2048)]
     memory_mb: u64,
-    /// What may run at once: invocations
+    /// Number of invocations at once
     #[arg(long, default_value_t = 4)]
     slots: u32,
-    /// The largest function taken; all the memory, if it is not given
+    /// The largest function accepted; the whole memory by default
     #[arg(long)]
     largest_mb: Option<u32>,
-    /// The longest timeout taken
+    /// The longest timeout accepted
     #[arg(long, default_value_t = 900_000)]
     longest_ms: u32,
-    /// What runs the functions
+    /// The runner of the functions
     #[arg(long, value_enum, default_value = "agent")]
     adapter: AdapterName,
     /// The part of a CPU that each invocation may use, above 0 and at most 1 [default: 1]
@@ -54,7 +53,7 @@ pub(crate) struct Arguments {
     /// The virtual CPUs that one invocation gets of a function server, such as 0.5 [default: 1]
     #[arg(long)]
     vcpus: Option<f64>,
-    /// How the price is made
+    /// The pricing strategy
     #[arg(long, value_enum, default_value = "fixed")]
     strategy: StrategyName,
     /// USD per GB-s; the floor of the utilisation strategy
@@ -86,31 +85,31 @@ pub(crate) struct Arguments {
     minimum_ms: u32,
     #[command(flatten)]
     free: free::Arguments,
-    /// An account to sell to; all, if none is given
+    /// An account to sell to; all accounts by default
     #[arg(long = "audience", value_name = "ACCOUNT")]
     audience: Vec<Name>,
-    /// What this provider claims of itself, such as energy=solar: told as claimed.energy, and satisfies no limit
+    /// A claim of this provider, such as energy=solar: told as claimed.energy, and satisfies no limit
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = claimed)]
     labels: Vec<(String, String)>,
-    /// Let the offers leave the book so many seconds after they were quoted last; they are quoted again in time
+    /// Expire offers this many seconds after their last quote; they are quoted again in time
     #[arg(long, value_name = "SECONDS")]
     offer_expires_after: Option<u64>,
-    /// Pull all offers for a moment once as many calls came in as many milliseconds, such as 100/1000
+    /// Cancel all offers for a moment after this many calls in this many milliseconds, such as 100/1000
     #[arg(long, value_name = "CALLS/MS", value_parser = protection)]
     protect: Option<Protection>,
-    /// Where the agent takes invocations [default: 127.0.0.1:0]
+    /// The agent's listener for invocations [default: 127.0.0.1:0]
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// How brokers reach the agent, if not at that address; or the function server's base URL
+    /// The agent's address for brokers, if it differs; or the function server's base URL
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AdapterName {
-    /// This process: it runs WebAssembly modules
+    /// This process, which runs WebAssembly modules
     Agent,
-    /// Any function server at --endpoint: it runs what is deployed there by name; this process runs nothing
+    /// Any function server at --endpoint, which runs deployments by name; this process runs nothing
     Http,
 }
 
@@ -144,7 +143,7 @@ impl Arguments {
         }
     }
 
-    /// Refuses what the adapter has no use for: it would seem to be in force.
+    /// Refuses options without an effect for the adapter: they would seem to be in force.
     fn check_adapter(&self) -> anyhow::Result<()> {
         match self.adapter {
             AdapterName::Agent if self.vcpus.is_some() => bail!("--vcpus goes with --adapter http; see --cpu-share"),
@@ -193,13 +192,13 @@ fn protection(text: &str) -> anyhow::Result<Protection> {
     Ok(Protection { leases: leases.parse().context("calls")?, within_ms: within_ms.parse().context("milliseconds")? })
 }
 
-/// A label as it is told: the provider's own claims are named apart from what the operator grants.
+/// Parses a claim. The provider's own claims are named apart from the labels that the operator grants.
 fn claimed(text: &str) -> anyhow::Result<(String, String)> {
     let (name, value) = text.split_once('=').context("a name and a value, such as energy=solar")?;
     Ok((format!("claimed.{}", name.strip_prefix("claimed.").unwrap_or(name)), value.to_owned()))
 }
 
-/// A share of a CPU in thousandths, at least one.
+/// Returns a share of a CPU in thousandths, at least one.
 pub(crate) fn milli(cpu_share: f64) -> u32 {
     ((cpu_share * 1000.0).round() as u32).max(1)
 }
@@ -216,7 +215,7 @@ pub(crate) async fn quoted(provider: &Provider, markets: usize) -> anyhow::Resul
     }
 }
 
-/// The provider, and where calls are taken.
+/// Starts the provider. Returns it with the address of its invocations.
 async fn start(
     arguments: &Arguments,
     settings: ProviderSettings,

@@ -1,4 +1,4 @@
-//! `merit providers`: who sells and how they stand, and what the operator does about them.
+//! `merit providers`: the providers and their state, and the operator's hand on them.
 
 use clap::Subcommand;
 use http::Method;
@@ -20,23 +20,23 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List who sells
+    /// List the providers
     List,
-    /// Let an account sell under a name; a key of the account with the role `provider` logs on by it
+    /// Let an account sell under a name; a key of the account with the role `provider` logs on with it
     Open {
         name: Name,
-        /// Who is paid for what it sells
+        /// The account that is paid
         #[arg(long)]
         account: Name,
     },
     /// Cancel a provider's offers and end its session; it comes back only once it is revived
     Kill {
         name: Name,
-        /// Why; it is told to the provider
+        /// The reason, which the provider is told
         #[arg(long)]
         reason: String,
     },
-    /// Let a provider that was killed sell again
+    /// Let a killed provider sell again
     Revive { name: Name },
 }
 
@@ -97,7 +97,7 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Why it sells less than it could.
+/// Returns the reason why it sells less than it could.
 fn trouble(provider: &Value) -> String {
     let killed = provider["killed"].as_str().map(|reason| format!("killed: {reason}"));
     let left_out = objects(provider, "health")

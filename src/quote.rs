@@ -1,4 +1,4 @@
-//! `merit quote`: the merit order of a call, now, and who is refused.
+//! `merit quote`: the merit order of a call now, and the refused offers.
 
 use http::{HeaderName, HeaderValue, Method};
 

@@ -1,16 +1,20 @@
-//! `merit sim`: a seeded world on a virtual clock, and what its calls cost.
+//! `merit sim`: a seeded world on a virtual clock, and the cost of its calls.
 
-use merit_sim::world::{self, Report, Timing};
+use merit_sim::world::{self, Timing, WorldReport};
 use serde_json::json;
 
 use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many minutes of the trace to run
-    #[arg(long, default_value_t = world::MINUTES, value_parser = clap::value_parser!(u32).range(1..=i64::from(world::MINUTES)))]
+    /// Number of minutes of the trace
+    #[arg(
+        long,
+        default_value_t = world::MINUTES,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(world::MINUTES))
+    )]
     minutes: u32,
-    /// The same seed gives the same report and digest
+    /// Seed of the world; equal seeds give the same report and digest
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[arg(long, value_enum, default_value = "table")]
@@ -18,7 +22,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let settings = world::Settings { seed: arguments.seed, minutes: arguments.minutes };
+    let settings = world::WorldSettings { seed: arguments.seed, minutes: arguments.minutes };
     let (report, timing) = world::run(settings)?;
     if arguments.output == Output::Json {
         print_json(&json!({"report": report, "timing": timing}));
@@ -28,7 +32,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(report: &Report, timing: &Timing) {
+fn print(report: &WorldReport, timing: &Timing) {
     println!(
         "{} minutes of the Azure Functions trace of 2019, {} functions of {} accounts, seed {}\n",
         report.minutes, report.functions, report.accounts, report.seed
@@ -52,7 +56,7 @@ fn print(report: &Report, timing: &Timing) {
     );
 }
 
-fn print_sellers(report: &Report) {
+fn print_sellers(report: &WorldReport) {
     let columns = [
         ("provider", false),
         ("pool MB", true),

@@ -1,4 +1,4 @@
-//! Which part of the past a command asks for.
+//! The part of the past that a command asks for.
 
 use merit_terms::Time;
 
@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The query of a request for at most `limit`.
+    /// Returns the query of a request for at most `limit`.
     pub(crate) fn query(&self, limit: u32) -> String {
         let bound = |name, time: Option<Time>| time.map_or_else(String::new, |time| format!("&{name}={time}"));
         format!("limit={limit}{}{}", bound("from", self.from), bound("to", self.to))

@@ -1,4 +1,4 @@
-//! `merit accounts statement`: what came to an account and what went.
+//! `merit accounts statement`: the credits and debits of an account.
 
 use merit_terms::Name;
 
@@ -11,7 +11,7 @@ pub(crate) struct Arguments {
     id: Name,
     #[command(flatten)]
     span: span::Arguments,
-    /// How many lines, newest first; at most 1000
+    /// Number of lines, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,
 }

@@ -1,4 +1,4 @@
-//! Stopping: SIGINT and SIGTERM, and how long what runs may take to finish.
+//! Stopping: SIGINT and SIGTERM, and the time for a drain.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a stop waits for what runs.
+/// Timeout of a drain.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// How long the exchange waits for calls to end: they take milliseconds, and sessions never end by themselves.
+/// Timeout of the exchange's drain: its calls take milliseconds, and sessions never end by themselves.
 pub(crate) const EXCHANGE_DRAIN: Duration = Duration::from_secs(1);
 
-/// A token that is cancelled by SIGINT or SIGTERM.
+/// Returns a token that SIGINT or SIGTERM cancels.
 pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;

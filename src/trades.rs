@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     market: MarketName,
     #[command(flatten)]
     span: span::Arguments,
-    /// How many, newest first; at most 1000
+    /// Number of trades, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,
     #[arg(long, value_enum, default_value = "table")]

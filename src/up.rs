@@ -3,31 +3,31 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
-use merit_broker::{Access, Broker, Settings};
+use merit_broker::{Access, Server, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
 use crate::broker::{AccessLogArguments, AddressArguments, PageArguments};
 use crate::client::Client;
 use crate::demo;
-use crate::exchange::{self, DataArguments, GRPC_PROTOCOLS};
+use crate::exchange::{self, DirectoryArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
 use crate::stop::{self, DRAIN, EXCHANGE_DRAIN};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: DataArguments,
-    /// Where clients and the page connect
+    data: DirectoryArguments,
+    /// Address of the front doors and the page
     #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
     http: SocketAddr,
-    /// Where providers and other brokers connect
+    /// Address for providers and other brokers
     #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
     grpc: SocketAddr,
     /// Start no demo providers and deploy no sample functions
     #[arg(long)]
     no_demo: bool,
-    /// Calls a second that the demo makes of its own functions; 0 for none
+    /// Calls a second of the demo to its own functions; 0 for none
     #[arg(long, default_value_t = 2.0, value_name = "RATE", value_parser = rate)]
     demo_traffic: f64,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         exchange.close();
         return Err(refused.into());
     }
-    // Its calls show no key, and strangers are not sold what it sells.
+    // Demo calls show no key, and the demo's functions are not for strangers.
     let demo_wanted = !arguments.no_demo && exchange.is_keyless();
     let in_process = exchange.in_process().await.context("the protocol's description")?;
     let access = if exchange.is_keyless() { Access::KeylessLoopback } else { Access::Keys };
@@ -76,9 +76,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         addresses: arguments.addresses.policy(access),
         provider_authorities: arguments.addresses.authorities()?,
     };
-    let broker = Broker::new(http_listener, settings)?;
+    let broker = Server::new(http_listener, settings)?;
 
-    // Providers and remote brokers keep the exchange until the broker here has finished what runs.
+    // Providers and remote brokers keep the exchange until the broker here has drained.
     let stop_exchange = CancellationToken::new();
     let serving = {
         let (exchange, stop) = (exchange.clone(), stop_exchange.clone());
@@ -124,7 +124,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn print_first_steps(scheme: &str, http: SocketAddr) {
-    // As it was called: it need not be in the PATH.
+    // The path by which it was called: it need not be in PATH.
     let merit = std::env::args().next().unwrap_or_else(|| "merit".to_owned());
     println!("the market: {scheme}://{http}/");
     println!("try:");

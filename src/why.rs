@@ -13,7 +13,7 @@ use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The invocation, as in the answer's Merit-Invocation-Id; or the sequence of one match, as on the tape
+    /// The invocation, as in the answer's Merit-Invocation-Id; or the sequence of a match, as on the tape
     #[arg(value_name = "INVOCATION|SEQUENCE")]
     asked: Asked,
     /// The exchange's data directory; it may be in use

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the published clients that the tests use, from PyPI and npm, into target/clients; quick when they are there.
+# Installs the published clients of the tests, from PyPI and npm, into target/clients; quick if they are installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 into=target/clients

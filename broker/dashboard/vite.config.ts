@@ -1,4 +1,4 @@
-// How the page is built and, during development, where its calls go.
+// The build of the page, and the proxy of its calls during development.
 
 import { defineConfig } from "vite";
 

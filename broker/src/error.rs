@@ -1,37 +1,135 @@
-//! What a caller reads when something is refused or fails. Status codes are chosen here, once.
+//! Errors as a caller reads them. Each code has one status, chosen here and nowhere else.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use merit_proto::code_of;
-use merit_terms::Execution;
+use merit_terms::{Execution, RefusalCode};
 use serde_json::{Value, json};
-use tonic::Code;
+
+/// The code of an error, for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorCode {
+    /// A refusal of the exchange, or of the broker in the same words.
+    Refused(RefusalCode),
+    Malformed,
+    UnusableDefinition,
+    Unauthorized,
+    MethodNotAllowed,
+    PayloadTimeout,
+    TooLarge,
+    RateLimited,
+    TooManyCalls,
+    TooManyStreams,
+    FunctionFailed,
+    Internal,
+    NotImplemented,
+    ProviderFailed,
+    Overloaded,
+    Unavailable,
+    Timeout,
+    /// Never answered: an earlier attempt failed, and that failure is.
+    RetryBudget,
+}
+
+impl ErrorCode {
+    /// Returns the status of an answer with this code: the one table of statuses.
+    pub(crate) const fn status(self) -> StatusCode {
+        match self {
+            ErrorCode::Refused(code) => status_of_refusal(code),
+            ErrorCode::Malformed => StatusCode::BAD_REQUEST,
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::PayloadTimeout => StatusCode::REQUEST_TIMEOUT,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::UnusableDefinition | ErrorCode::RetryBudget => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::RateLimited | ErrorCode::TooManyCalls | ErrorCode::TooManyStreams => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            ErrorCode::FunctionFailed | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            ErrorCode::ProviderFailed => StatusCode::BAD_GATEWAY,
+            ErrorCode::Overloaded | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::Refused(code) => code.as_str(),
+            ErrorCode::Malformed => "malformed",
+            ErrorCode::UnusableDefinition => "unusable_definition",
+            ErrorCode::Unauthorized => "unauthorized",
+            ErrorCode::MethodNotAllowed => "method_not_allowed",
+            ErrorCode::PayloadTimeout => "payload_timeout",
+            ErrorCode::TooLarge => "too_large",
+            ErrorCode::RateLimited => "rate_limited",
+            ErrorCode::TooManyCalls => "too_many_calls",
+            ErrorCode::TooManyStreams => "too_many_streams",
+            ErrorCode::FunctionFailed => "function_failed",
+            ErrorCode::Internal => "internal",
+            ErrorCode::NotImplemented => "not_implemented",
+            ErrorCode::ProviderFailed => "provider_failed",
+            ErrorCode::Overloaded => "overloaded",
+            ErrorCode::Unavailable => "unavailable",
+            ErrorCode::Timeout => "timeout",
+            ErrorCode::RetryBudget => "retry_budget",
+        }
+    }
+}
+
+const fn status_of_refusal(code: RefusalCode) -> StatusCode {
+    match code {
+        RefusalCode::NotFound => StatusCode::NOT_FOUND,
+        RefusalCode::AlreadyExists | RefusalCode::Closed | RefusalCode::MarketClosed | RefusalCode::UnknownRules => {
+            StatusCode::CONFLICT
+        }
+        RefusalCode::Forbidden | RefusalCode::AccountFrozen | RefusalCode::ProviderKilled => StatusCode::FORBIDDEN,
+        RefusalCode::InsufficientFunds | RefusalCode::BudgetExceeded => StatusCode::PAYMENT_REQUIRED,
+        RefusalCode::NoCapacity | RefusalCode::MaxConcurrency | RefusalCode::OverLimit => StatusCode::TOO_MANY_REQUESTS,
+        RefusalCode::Invalid
+        | RefusalCode::NotInSession
+        | RefusalCode::StaleQuote
+        | RefusalCode::NoEligibleProvider
+        | RefusalCode::Forgotten => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl From<RefusalCode> for ErrorCode {
+    fn from(code: RefusalCode) -> ErrorCode {
+        ErrorCode::Refused(code)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// An error answer: `{"error": {"code", "message", "invocation_id", "details"}}`.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
-    pub(crate) status: StatusCode,
-    pub(crate) code: String,
+    pub(crate) code: ErrorCode,
     pub(crate) message: String,
     pub(crate) invocation_id: Option<Box<str>>,
     pub(crate) details: Value,
-    /// Whether the function may have run.
+    /// Tells whether the function may have run.
     pub(crate) execution: Execution,
-    /// In how many seconds trying again may help.
+    /// Seconds after which another try may help.
     pub(crate) retry_after_s: Option<u32>,
-    /// What Merit added to the providers' time.
+    /// Time that Merit added to that of the providers.
     pub(crate) overhead_us: Option<u32>,
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> ApiError {
-        let soon = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    pub(crate) fn new(code: impl Into<ErrorCode>, message: impl Into<String>) -> ApiError {
+        let code = code.into();
+        let soon = matches!(code.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         ApiError {
-            status,
-            code: code.to_owned(),
+            code,
             message: message.into(),
             invocation_id: None,
             details: Value::Null,
@@ -42,77 +140,65 @@ impl ApiError {
     }
 
     pub(crate) fn malformed(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::BAD_REQUEST, "malformed", message)
+        ApiError::new(ErrorCode::Malformed, message)
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::NOT_FOUND, "not_found", message)
+        ApiError::new(RefusalCode::NotFound, message)
     }
 
     pub(crate) fn unusable(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unusable_definition", message)
+        ApiError::new(ErrorCode::UnusableDefinition, message)
     }
 
     pub(crate) fn too_large(what: &str, max_bytes: usize) -> ApiError {
-        let message = format!("the {what} is larger than {max_bytes} bytes");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+        ApiError::new(ErrorCode::TooLarge, format!("the {what} is larger than {max_bytes} bytes"))
     }
 
-    /// Something that is specified and not there yet.
+    /// Makes the error of a feature that is specified and not built yet.
     pub(crate) fn not_implemented(what: &str) -> ApiError {
-        let message = format!("{what}: not in this version; the call was not run");
-        ApiError::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
+        ApiError::new(ErrorCode::NotImplemented, format!("{what}: not in this version; the call was not run"))
     }
 
     pub(crate) fn unavailable(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+        ApiError::new(ErrorCode::Unavailable, message)
     }
 
-    /// There is no room; nothing was begun, and nothing waits for it.
+    /// Makes the error of a full broker: nothing was begun, and nothing waits for room.
     pub(crate) fn overloaded(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+        ApiError::new(ErrorCode::Overloaded, message)
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message).after(Execution::Unknown)
+        ApiError::new(ErrorCode::Internal, message).after(Execution::Unknown)
     }
 
     pub(crate) fn unauthorized(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+        ApiError::new(ErrorCode::Unauthorized, message)
     }
 
     pub(crate) fn forbidden(message: impl Into<String>) -> ApiError {
-        ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
+        ApiError::new(RefusalCode::Forbidden, message)
     }
 
-    /// Says when trying again may help; whole seconds, at least one, are told.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    /// Sets `Retry-After`, in whole seconds and at least one.
     pub(crate) fn retry_after(mut self, wait: Duration) -> ApiError {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         self.retry_after_s = Some(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX));
         self
     }
 
-    /// Says what Merit added to the providers' time.
+    /// Sets the time that Merit added to that of the providers.
     pub(crate) fn added(mut self, overhead: Duration) -> ApiError {
         self.overhead_us = Some(u32::try_from(overhead.as_micros()).unwrap_or(u32::MAX));
         self
     }
 
-    /// What every door tells in headers of an error: the call, Merit's own time, when trying again may help, and that the
-    /// connection ends where the rest of a body is not waited for.
-    pub(crate) fn headers(&self) -> HeaderMap {
-        let is_slow = self.status == StatusCode::REQUEST_TIMEOUT;
-        let id = self.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
-        let told = [
-            (HeaderName::from_static("merit-invocation-id"), id),
-            (HeaderName::from_static("merit-overhead-us"), self.overhead_us.map(HeaderValue::from)),
-            (header::RETRY_AFTER, self.retry_after_s.map(HeaderValue::from)),
-            (header::CONNECTION, is_slow.then_some(HeaderValue::from_static("close"))),
-        ];
-        told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
-
-    /// Says whether the function may have run.
+    /// Sets whether the function may have run.
     pub(crate) fn after(mut self, execution: Execution) -> ApiError {
         self.execution = execution;
         self
@@ -128,21 +214,22 @@ impl ApiError {
         self
     }
 
-    /// A refusal of the exchange, by its code.
-    pub(crate) fn refused(code: &str, message: impl Into<String>) -> ApiError {
-        let status = match code {
-            "not_found" => StatusCode::NOT_FOUND,
-            "already_exists" | "closed" | "market_closed" | "unknown_rules" => StatusCode::CONFLICT,
-            "forbidden" | "account_frozen" | "provider_killed" => StatusCode::FORBIDDEN,
-            "insufficient_funds" | "budget_exceeded" => StatusCode::PAYMENT_REQUIRED,
-            "no_capacity" | "max_concurrency" | "over_limit" => StatusCode::TOO_MANY_REQUESTS,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
-        };
-        ApiError::new(status, code, message)
+    /// Returns the headers of an error at every door: invocation, overhead, `Retry-After`, and `Connection: close`
+    /// where the rest of a slow body is not waited for.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let is_slow = self.status() == StatusCode::REQUEST_TIMEOUT;
+        let id = self.invocation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+        let told = [
+            (HeaderName::from_static("merit-invocation-id"), id),
+            (HeaderName::from_static("merit-overhead-us"), self.overhead_us.map(HeaderValue::from)),
+            (header::RETRY_AFTER, self.retry_after_s.map(HeaderValue::from)),
+            (header::CONNECTION, is_slow.then_some(HeaderValue::from_static("close"))),
+        ];
+        told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
 
-/// A refusal of a parser in words that a caller knows: those of the standard library say what it did, not what is wrong.
+/// Rewords a parser's error for a caller: the texts of the standard library say what it did and not what is wrong.
 pub(crate) fn in_clear(refusal: &str) -> String {
     const CLEAR: [(&str, &str); 5] = [
         ("invalid digit found in string", "is not a whole number"),
@@ -154,39 +241,18 @@ pub(crate) fn in_clear(refusal: &str) -> String {
     CLEAR.iter().fold(refusal.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
-impl From<tonic::Status> for ApiError {
-    fn from(status: tonic::Status) -> ApiError {
-        if let Some(code) = code_of(&status) {
-            return ApiError::refused(code, status.message());
-        }
-        match status.code() {
-            Code::NotFound => ApiError::not_found(status.message()),
-            Code::InvalidArgument => ApiError::unusable(status.message()),
-            // Not now, and the exchange says why.
-            Code::Aborted => ApiError::unavailable(status.message()),
-            Code::ResourceExhausted | Code::OutOfRange => {
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", status.message())
-            }
-            _ => {
-                tracing::warn!(code = ?status.code(), message = status.message(), "the exchange did not answer");
-                ApiError::unavailable("the exchange does not answer; try again shortly")
-            }
-        }
-    }
-}
-
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let told = self.headers();
         let body = json!({"error": {
-            "code": self.code,
+            "code": self.code.as_str(),
             "message": self.message,
             "invocation_id": self.invocation_id,
             "details": self.details,
         }});
-        let mut response = (self.status, Json(body)).into_response();
+        let mut response = (self.status(), Json(body)).into_response();
         response.headers_mut().extend(told);
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.status() == StatusCode::UNAUTHORIZED {
             let schemes = HeaderValue::from_static("Bearer realm=\"merit\", Basic realm=\"merit\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
         }

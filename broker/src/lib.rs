@@ -1,15 +1,36 @@
 //! The broker: front doors, dispatch and failover, metering, metrics and the page.
 //!
-//! Never imports the exchange and knows no prices: it authenticates, asks for a lease, dispatches, settles, and on a
-//! failure asks again with that provider left out.
+//! Never imports the exchange's crate and knows no prices: it authenticates, asks for a lease, dispatches, settles, and
+//! on a failure asks again with that provider left out.
+//!
+//! Floors, outside in. Arrows go down only, between floors and between files but a module and its children:
+//!
+//! ```text
+//! server         -> edge, routes, and every part that it builds
+//! edge           -> doors (shapes of errors), broker, caller, invocation, metrics
+//! routes         -> openapi, doors, broker
+//! openapi        -> doors (shapes of errors), broker
+//! doors          -> broker, invocation, caller, provider, quota, exchange
+//! broker         -> invocation, caller, quota, exchange, metrics, page
+//! invocation     -> provider, quota, exchange, metrics
+//! caller         -> quota, exchange
+//! provider       -> quota, exchange
+//! quota          -> exchange, metrics
+//! exchange       -> error
+//! metrics, json  -> door, error
+//! door, error, limits, page: the ground
+//! ```
 
+mod broker;
 mod caller;
+mod door;
 mod doors;
 mod edge;
 mod error;
 mod exchange;
 mod invocation;
 mod json;
+mod limits;
 mod metrics;
 mod openapi;
 mod page;
@@ -18,16 +39,6 @@ mod quota;
 mod routes;
 mod server;
 
-pub use json::{Decimal, decimal};
 pub use page::Page;
 pub use provider::addresses;
-pub use server::{Access, Broker, Settings, StartError};
-
-/// The largest payload that the native door takes, and the largest answer: 6 MB, as Lambda's.
-pub const PAYLOAD_MAX_BYTES: usize = 6 << 20;
-/// The largest payload of a call that is passed through, and the largest answer that streams: 20 MB, as Lambda's.
-pub const STREAMED_MAX_BYTES: usize = 20 << 20;
-/// What is buffered of a payload or an answer; what is larger streams.
-pub const BUFFERED_MAX_BYTES: usize = 256 << 10;
-/// The largest module that is taken.
-pub(crate) const MODULE_MAX_BYTES: usize = 32 << 20;
+pub use server::{Access, Server, Settings, StartError};

@@ -1,4 +1,4 @@
-//! The market page: its built files, from a folder or from inside the binary.
+//! The market page: its built files, from a folder or from the binary.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,10 +6,10 @@ use axum::body::Body;
 use axum::response::{Html, IntoResponse, Response};
 use http::{StatusCode, header};
 
-/// Where the built page is.
+/// The place of the built page.
 #[derive(Clone, Debug)]
 pub enum Page {
-    /// Looked at when asked for, so that a page built later is served without a restart.
+    /// A folder, read at each request: a page that is built later is served without a restart.
     Folder(PathBuf),
     #[cfg(feature = "embed-page")]
     Embedded,
@@ -25,12 +25,12 @@ const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Merit</title><h
 <p>The market itself: <a href=/v1/markets>/v1/markets</a>, <a href=/v1/providers>/v1/providers</a>, \
 <a href=/metrics>/metrics</a>.</p>";
 
-/// Only the page's own files and its own stream.
+/// Content-Security-Policy of the page: its own files and its own stream only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
 connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 impl Page {
-    /// The file at `path`, `index.html` at the root.
+    /// Returns the file at `path`, `index.html` at the root.
     pub(crate) async fn serve(&self, path: &str) -> Response {
         let path = match path.trim_start_matches('/') {
             "" => "index.html",
@@ -58,7 +58,7 @@ impl Page {
 
     async fn read(&self, path: &str) -> Option<Vec<u8>> {
         let relative = Path::new(path);
-        // Never out of the folder.
+        // A path must not lead out of the folder.
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
             return None;
         }

@@ -1,26 +1,27 @@
-//! Which path leads to which door, with its words: the table of the broker.
+//! The table of routes: each path with its handler and its words for OpenAPI.
 //!
-//! A route that is not in it does not exist, but the page's files and the answers for what is not there.
+//! A route that is not in it does not exist, but for the page's files and the answers to unknown paths.
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Extract};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
 use http::StatusCode;
 
+use crate::broker::Broker;
 use crate::caller::Operator;
 use crate::doors::api::{
     accounts, functions, invocations, keys, leases, market_terms, markets, providers, statements, stream, tape,
 };
-use crate::doors::{Shape, lambda, native, openfaas};
-use crate::error::ApiError;
+use crate::doors::shape::Shape;
+use crate::doors::{lambda, native, openfaas};
+use crate::error::{ApiError, ErrorCode};
 use crate::openapi::{Routes, calls, market, operator, registry};
-use crate::server::State;
 
-/// All that the broker serves.
-pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {
+/// Returns the router of the broker.
+pub(crate) fn router(broker: Arc<Broker>) -> Result<Router, serde_json::Error> {
     Ok(described()
         .finish()?
         .route("/v1/{*path}", any(no_route))
@@ -28,7 +29,7 @@ pub(crate) fn router(state: Arc<State>) -> Result<Router, serde_json::Error> {
         .route("/2021-11-15/{*path}", any(no_route))
         .fallback(page)
         .method_not_allowed_fallback(no_method)
-        .with_state(state))
+        .with_state(broker))
 }
 
 fn described() -> Routes {
@@ -78,22 +79,31 @@ fn described() -> Routes {
             lambda::post_streaming,
             calls::lambda_stream(),
         )
-        .get("/2015-03-31/functions", lambda::list, calls::lambda_list())
-        .get("/2015-03-31/functions/", lambda::list, calls::lambda_list().renamed("lambda_list_functions_root"))
-        .get("/2015-03-31/functions/{name}", lambda::get, calls::lambda_get())
-        .get("/2015-03-31/functions/{name}/configuration", lambda::configuration, calls::lambda_configuration())
+        .get("/2015-03-31/functions", lambda::functions::list, calls::lambda_list())
+        .get(
+            "/2015-03-31/functions/",
+            lambda::functions::list,
+            calls::lambda_list().renamed("lambda_list_functions_root"),
+        )
+        .get("/2015-03-31/functions/{name}", lambda::functions::get, calls::lambda_get())
+        .get(
+            "/2015-03-31/functions/{name}/configuration",
+            lambda::functions::configuration,
+            calls::lambda_configuration(),
+        )
         .any("/function/{name}", openfaas::invoke, calls::openfaas_invoke())
         .any("/function/{name}/", openfaas::invoke, calls::openfaas_invoke().renamed("openfaas_invoke_root"))
         .any("/function/{name}/{*path}", openfaas::invoke, calls::openfaas_invoke_path())
         .post("/async-function/{name}", openfaas::invoke_async, calls::openfaas_async())
         .post("/async-function/{name}/{*path}", openfaas::invoke_async, calls::openfaas_async_path())
-        .get("/system/functions", openfaas::list, calls::openfaas_list())
-        .get("/system/function/{name}", openfaas::get, calls::openfaas_get())
-        .get("/system/info", openfaas::info, calls::openfaas_info())
+        .get("/system/functions", openfaas::functions::list, calls::openfaas_list())
+        .get("/system/function/{name}", openfaas::functions::get, calls::openfaas_get())
+        .get("/system/info", openfaas::functions::info, calls::openfaas_info())
         .get("/healthz", || async { "ok\n" }, market::health())
         .get("/readyz", ready, market::ready())
         .get("/metrics", metrics, market::metrics())
 }
+
 async fn no_route(request: Request) -> Response {
     let path = request.uri().path();
     Shape::of(path).respond(ApiError::not_found(format!("there is nothing at {path}")))
@@ -101,26 +111,22 @@ async fn no_route(request: Request) -> Response {
 
 async fn no_method(request: Request) -> Response {
     let message = format!("{} has no method {}", request.uri().path(), request.method());
-    Shape::of(request.uri().path()).respond(ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        message,
-    ))
+    Shape::of(request.uri().path()).respond(ApiError::new(ErrorCode::MethodNotAllowed, message))
 }
 
-async fn ready(Extract(state): Extract<Arc<State>>) -> Result<&'static str, ApiError> {
-    if state.stopping.is_cancelled() {
+async fn ready(State(broker): State<Arc<Broker>>) -> Result<&'static str, ApiError> {
+    if broker.stopping.is_cancelled() {
         return Err(ApiError::unavailable("draining"));
     }
-    match state.exchange.is_ready().await {
+    match broker.exchange.is_ready().await {
         true => Ok("ready\n"),
         false => Err(ApiError::unavailable("the exchange does not answer")),
     }
 }
 
-/// For the operator: it tells what every market and provider earns.
-async fn metrics(_: Operator, Extract(state): Extract<Arc<State>>) -> Response {
-    match state.metrics.text(&state.now()) {
+/// Handles `GET /metrics`, for the operator: it shows the earnings of every market and provider.
+async fn metrics(_: Operator, State(broker): State<Arc<Broker>>) -> Response {
+    match broker.metrics.text(&broker.gauges()) {
         Ok(text) => ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
@@ -129,6 +135,6 @@ async fn metrics(_: Operator, Extract(state): Extract<Arc<State>>) -> Response {
     }
 }
 
-async fn page(Extract(state): Extract<Arc<State>>, request: Request) -> Response {
-    state.page.serve(request.uri().path()).await
+async fn page(State(broker): State<Arc<Broker>>, request: Request) -> Response {
+    broker.page.serve(request.uri().path()).await
 }

@@ -15,7 +15,6 @@ use crate::exchange::{Durability, Exchange, Inner, Settings};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore, Uploads};
 use crate::projections::Projections;
-use crate::replay::rules::RULES;
 use crate::restore::{RestoreError, Restored, restore};
 use crate::sequencer::{Sequencer, SubmitError};
 use crate::snapshot::Maker;
@@ -62,8 +61,7 @@ fn master_key(settings: &Settings, engine: &Engine) -> Result<MasterKey, KeyErro
 }
 
 impl Exchange {
-    /// Locks the data directory for this process, restores the state from its journal, and begins a new run, by the
-    /// present rules.
+    /// Locks the data directory for this process, restores the state from its journal, and begins a new run.
     pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
@@ -72,7 +70,7 @@ impl Exchange {
             restore(storage.clone(), journal::Settings::default(), &*projections)?;
         let key = master_key(&settings, &engine)?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
-        let (run, rules, identity) = (engine.run() + 1, engine.rules(), journal.identity());
+        let (run, identity) = (engine.run() + 1, journal.identity());
         let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
         let sequencer = Sequencer::start(engine, journal, projections.clone()).map_err(OpenError::Thread)?;
         let started = projections.archive.start(&settings.data_dir, sequencer.progress(), opened_at);
@@ -97,9 +95,6 @@ impl Exchange {
             damaged,
         }));
         exchange.submit_durable(&Command::Start { run }).await?;
-        if rules < RULES {
-            exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;
-        }
         // Only now: ids hold a run's number, so no run may begin twice.
         if exchange.0.settings.durability == Durability::Relaxed {
             exchange.0.sequencer.relax();

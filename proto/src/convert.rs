@@ -274,6 +274,24 @@ impl TryFrom<v1::Execution> for terms::Execution {
     }
 }
 
+impl From<terms::Adapter> for v1::Adapter {
+    fn from(adapter: terms::Adapter) -> v1::Adapter {
+        match adapter {
+            terms::Adapter::Agent => v1::Adapter::Agent,
+            terms::Adapter::Http => v1::Adapter::Http,
+        }
+    }
+}
+
+impl From<v1::Adapter> for terms::Adapter {
+    fn from(adapter: v1::Adapter) -> terms::Adapter {
+        match adapter {
+            v1::Adapter::Agent => terms::Adapter::Agent,
+            v1::Adapter::Http => terms::Adapter::Http,
+        }
+    }
+}
+
 impl From<terms::Outcome> for v1::Outcome {
     fn from(outcome: terms::Outcome) -> v1::Outcome {
         match outcome {

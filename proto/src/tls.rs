@@ -136,7 +136,7 @@ impl ServerTls {
             }
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the certificate was replaced by one that cannot be used; the one before goes on"
+                "the new certificate cannot be used; the previous one stays in use"
             ),
         }
     }

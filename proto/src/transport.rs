@@ -97,7 +97,8 @@ impl Network {
 pub struct Connection {
     /// `http://` or `https://`, host and port.
     pub url: String,
-    /// With https: PEM file of the CA that issued the exchange's certificate; `None` for the CAs that this machine trusts.
+    /// With https: PEM file of the CA that issued the exchange's certificate; `None` for the CAs that this machine
+    /// trusts.
     pub ca: Option<PathBuf>,
     /// With https: PEM files of the certificate that is shown to the exchange and of its key.
     pub identity: Option<(PathBuf, PathBuf)>,
@@ -114,7 +115,7 @@ pub enum ConnectError {
     Scheme { url: String },
     #[error("a key is not sent to {url} in the clear; name the exchange by https://, or by a loopback address")]
     KeyInTheClear { url: String },
-    #[error("{url} is spoken to without TLS, to which a CA or a certificate belongs; name it by https://")]
+    #[error("{url} is without TLS, but a CA or a certificate is given; name it by https://")]
     NotTls { url: String },
     #[error("could not read {path}; name a PEM file that this process may read")]
     Read { path: PathBuf, source: std::io::Error },

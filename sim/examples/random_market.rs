@@ -1,23 +1,23 @@
 //! Fills a data directory with random commands of every kind, for a fixture: `random_market DIR SEED COMMANDS`.
 //!
-//! Deferred bids, quotas, budgets, claims, back-offs, the operator's hand: what a journal of this version can hold.
+//! Deferred bids, quotas, budgets, claims, back-offs, the operator's commands: everything that a journal can hold.
 
 use std::collections::VecDeque;
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use merit_engine::{Command, Engine, RULES};
+use merit_engine::{Command, Engine};
 use merit_exchange::{Collected, Happened, Intake, Projection, restore};
 use merit_journal as journal;
 use merit_journal::storage::Directory;
-use merit_sim::crash_loop::Traffic;
+use merit_kit::Traffic;
 use merit_terms::Time;
 
-/// When it began, so that a market that goes on from it is not behind its clock.
+/// Beginning of the market, in the past, so that a market that goes on from it is not behind its clock.
 const HOURS_AGO: Duration = Duration::from_secs(6 * 3600);
 
-/// How many commands more it may take until bids rest and leases are open in the end.
+/// Maximum number of further commands until bids rest and leases are open in the end.
 const LONGER: u64 = 5000;
 
 struct Nobody;
@@ -46,9 +46,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut collected = Collected::empty();
     let run = intake.engine().run() + 1;
     let mut opening = VecDeque::from([Command::Start { run }]);
-    if intake.engine().rules() < RULES {
-        opening.push_back(Command::ActivateRules { version: RULES });
-    }
     let upto = intake.engine().sequence() + commands.parse::<u64>()?;
     let is_over = |engine: &Engine| {
         let rests = engine.resting().next().is_some() && engine.open_leases().next().is_some();
@@ -56,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     while !is_over(intake.engine()) {
         let command = opening.pop_front().unwrap_or_else(|| traffic.next(intake.engine()));
-        // A refusal is an answer as any other.
+        // A refusal is an answer like any other.
         drop(intake.submit(traffic.clock(), &command));
         if intake.bytes() > 4096 {
             collected.happened.clear();

@@ -1,8 +1,7 @@
 //! A seeded world on a virtual clock, the benches, and the load generator.
 //!
-//! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of what serves.
+//! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of a server.
 
-pub mod crash_loop;
 pub mod engine_bench;
 pub mod faults;
 pub mod invoke_bench;

@@ -1,8 +1,8 @@
-//! A closed loop of HTTP/1.1 requests: each of N kept-alive connections sends its next request when its last one is
-//! answered.
+//! A closed loop of HTTP/1.1 requests: each of N kept-alive connections sends its next request after the answer to its
+//! last one.
 //!
-//! Counts every request that was sent. A connection that breaks is counted and opened again, so that a load outlives
-//! the server it is put on. Never retries a request.
+//! Counts every sent request. A broken connection is counted and opened again, so that a load outlives its server.
+//! Never retries a request.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,72 +20,73 @@ use merit_terms::{LeaseId, Money};
 use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
 
-/// What is sent, where, and for how long.
+/// The requests of a load, their server and their number.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub server: SocketAddr,
-    /// With its query.
+    /// Path with its query.
     pub path: String,
     pub headers: HeaderMap,
-    /// The payload of every request, which is a POST.
+    /// Payload of every request, which is a POST.
     pub payload: Bytes,
     pub connections: usize,
-    /// No request starts after it; those that run are waited for.
+    /// Time after which no request starts; running ones are waited for.
     pub duration: Duration,
-    /// No more requests than this.
+    /// Maximum number of requests.
     pub requests_max: Option<u64>,
-    /// Whether the receipt of each answered invocation is kept.
+    /// Keeps the receipt of each answered invocation.
     pub keeps_receipts: bool,
 }
 
-/// What a broker says of an invocation it answered.
+/// A broker's receipt of an answered invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     pub invocation: LeaseId,
     pub cost: Money,
 }
 
-/// What came of a load.
+/// The counts of a load.
 #[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Answered with a status of 200 to 299.
+pub struct LoadOutcome {
+    /// Requests answered with a status of 200 to 299.
     pub answered: u64,
-    /// Answered with another status.
+    /// Requests answered with another status.
     pub errors: BTreeMap<StatusCode, u64>,
-    /// Sent and never answered: the connection broke, or nothing came within [`ANSWER_WITHIN`].
+    /// Requests without an answer: the connection broke, or [`ANSWER_TIMEOUT`] passed.
     pub broken: u64,
     /// Connections that could not be opened.
     pub unconnected: u64,
-    /// From the first request to the last answer.
+    /// Time from the first request to the last answer.
     pub took: Duration,
-    /// Of answered requests, in microseconds: from the first byte sent to the last read.
+    /// Latencies of answered requests in microseconds, from the first byte sent to the last byte read.
     pub latency_us: Histogram<u64>,
     pub receipts: Vec<Receipt>,
 }
 
-/// Why a load fails as a whole.
+/// A failure of a whole load.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("the path of the load is none")]
+    #[error("the path of the load is malformed")]
     Request(#[from] http::Error),
-    #[error("the latencies cannot be kept")]
+    #[error("the latencies cannot be recorded")]
     Histogram(#[from] hdrhistogram::CreationError),
     #[error("a connection's task ended early")]
     Task(#[from] JoinError),
 }
 
-/// How long a request waits for its answer.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// How long a connection may take to open, and how long the next try waits after one that failed.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-const RECONNECT_AFTER: Duration = Duration::from_millis(20);
+/// Timeout of an answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Back-off after a connection that could not be opened.
+const CONNECT_BACKOFF: Duration = Duration::from_millis(20);
 
 type Body = Full<Bytes>;
 
 /// Runs a load to its end, on the caller's runtime.
-pub async fn run(load: Load) -> Result<Outcome, LoadError> {
+pub async fn run(load: Load) -> Result<LoadOutcome, LoadError> {
     drop(request(&load)?);
-    let mut total = Outcome::empty()?;
+    let mut total = LoadOutcome::empty()?;
     let shared = Arc::new(Shared { left: AtomicU64::new(load.requests_max.unwrap_or(u64::MAX)), load });
     let started = Instant::now();
     let mut connections = JoinSet::new();
@@ -101,7 +102,7 @@ pub async fn run(load: Load) -> Result<Outcome, LoadError> {
 
 struct Shared {
     load: Load,
-    /// Requests that may still be sent.
+    /// Number of requests that may still be sent.
     left: AtomicU64,
 }
 
@@ -111,16 +112,16 @@ impl Shared {
     }
 }
 
-/// One connection's loop.
-async fn drive(shared: Arc<Shared>, ends: Instant) -> Result<Outcome, LoadError> {
-    let mut outcome = Outcome::empty()?;
+/// Runs the loop of one connection.
+async fn drive(shared: Arc<Shared>, ends: Instant) -> Result<LoadOutcome, LoadError> {
+    let mut outcome = LoadOutcome::empty()?;
     let mut connection = None;
     while Instant::now() < ends {
         let Some(mut sender) = connection.take() else {
             connection = connect(shared.load.server).await;
             if connection.is_none() {
                 outcome.unconnected += 1;
-                tokio::time::sleep(RECONNECT_AFTER).await;
+                tokio::time::sleep(CONNECT_BACKOFF).await;
             }
             continue;
         };
@@ -134,7 +135,7 @@ async fn drive(shared: Arc<Shared>, ends: Instant) -> Result<Outcome, LoadError>
     Ok(outcome)
 }
 
-/// A connection ready for its first request; its task ends with its sender.
+/// Opens a connection, whose task ends with its sender.
 async fn connect(server: SocketAddr) -> Option<SendRequest<Body>> {
     let opening = async {
         let stream = TcpStream::connect(server).await.ok()?;
@@ -144,11 +145,11 @@ async fn connect(server: SocketAddr) -> Option<SendRequest<Body>> {
         sender.ready().await.ok()?;
         Some(sender)
     };
-    tokio::time::timeout(CONNECT_WITHIN, opening).await.ok()?
+    tokio::time::timeout(CONNECT_TIMEOUT, opening).await.ok()?
 }
 
-/// Sends one request and counts its answer; whether the connection takes another.
-async fn exchange(load: &Load, sender: &mut SendRequest<Body>, outcome: &mut Outcome) -> Result<bool, LoadError> {
+/// Sends one request and counts its answer. Returns true if the connection takes another.
+async fn exchange(load: &Load, sender: &mut SendRequest<Body>, outcome: &mut LoadOutcome) -> Result<bool, LoadError> {
     let request = request(load)?;
     let started = Instant::now();
     let answered = async {
@@ -157,7 +158,7 @@ async fn exchange(load: &Load, sender: &mut SendRequest<Body>, outcome: &mut Out
         let took = started.elapsed();
         Ok::<_, hyper::Error>((head, took))
     };
-    match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
         Ok(Ok((head, took))) if head.status.is_success() => {
             outcome.answered += 1;
             outcome.latency_us.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
@@ -183,7 +184,7 @@ fn request(load: &Load) -> Result<Request<Body>, http::Error> {
 }
 
 impl Receipt {
-    /// None where the answer is not one of a broker.
+    /// Reads the receipt of an answer. Returns `None` if it is not a broker's.
     fn read(headers: &HeaderMap) -> Option<Receipt> {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         Some(Receipt {
@@ -193,20 +194,20 @@ impl Receipt {
     }
 }
 
-impl Outcome {
-    fn empty() -> Result<Outcome, hdrhistogram::CreationError> {
-        Ok(Outcome {
+impl LoadOutcome {
+    fn empty() -> Result<LoadOutcome, hdrhistogram::CreationError> {
+        Ok(LoadOutcome {
             answered: 0,
             errors: BTreeMap::new(),
             broken: 0,
             unconnected: 0,
             took: Duration::ZERO,
-            latency_us: Histogram::new_with_max(ANSWER_WITHIN.as_micros() as u64, 3)?,
+            latency_us: Histogram::new_with_max(ANSWER_TIMEOUT.as_micros() as u64, 3)?,
             receipts: Vec::new(),
         })
     }
 
-    fn add(&mut self, other: Outcome) {
+    fn add(&mut self, other: LoadOutcome) {
         self.answered += other.answered;
         for (status, count) in other.errors {
             *self.errors.entry(status).or_default() += count;
@@ -223,7 +224,7 @@ impl Outcome {
         self.answered as f64 / self.took.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The latency in microseconds that `share` (0 to 1) of the answered requests did not exceed.
+    /// Returns the latency in microseconds that `share` (0 to 1) of the answered requests did not exceed.
     pub fn percentile_us(&self, share: f64) -> u64 {
         self.latency_us.value_at_quantile(share)
     }

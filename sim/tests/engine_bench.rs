@@ -1,4 +1,4 @@
-//! The engine bench at a small size: it runs to its end and says what it ran.
+//! The engine bench at a small size: it runs to its end and reports its sizes.
 
 use merit_sim::engine_bench::{EngineBenchError, Settings, run};
 
@@ -15,7 +15,7 @@ fn settings() -> Settings {
 }
 
 #[test]
-fn it_measures_every_kind_of_command_and_every_shape_of_match() {
+fn it_measures_every_command_and_every_shape_of_match() {
     let report = run(&settings()).unwrap();
     assert_eq!((report.offers, report.providers, report.markets), (200, 20, 3));
     assert_eq!(report.kinds.iter().map(|kind| kind.commands).sum::<u64>(), report.commands);

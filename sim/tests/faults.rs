@@ -1,4 +1,4 @@
-//! The disk with faults: what survives a crash, what may not, and that a journal on it is held to its word.
+//! The disk with faults: the bytes and names that survive a crash, and a journal on it that keeps its promises.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use merit_terms::Money;
 
 const SEEDS: u64 = 200;
 
-/// Writes two sectors of 1, syncs, and two of 2 over the second; what is there after a crash.
+/// Writes two sectors of 1, syncs, and writes two of 2 over the second. Returns the bytes after a crash.
 fn after_crash(seed: u64, act: impl FnOnce(&Disk)) -> Option<Vec<u8>> {
     let disk = Disk::new(seed);
     let file = disk.create("file").unwrap();
@@ -27,7 +27,7 @@ fn after_crash(seed: u64, act: impl FnOnce(&Disk)) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn what_was_synced_survives_and_what_was_not_survives_in_part() {
+fn synced_bytes_survive_and_unsynced_ones_in_part() {
     let mut found = BTreeSet::new();
     for seed in 0..SEEDS {
         let bytes = after_crash(seed, |disk| disk.open_to_write("file").unwrap().write_at(512, &[2; 1024]).unwrap());
@@ -43,7 +43,7 @@ fn what_was_synced_survives_and_what_was_not_survives_in_part() {
 }
 
 #[test]
-fn after_a_failed_sync_a_later_one_does_not_make_good() {
+fn a_later_sync_does_not_repair_a_failed_one() {
     let lost = (0..SEEDS).any(|seed| {
         let bytes = after_crash(seed, |disk| {
             let file = disk.open_to_write("file").unwrap();
@@ -61,7 +61,7 @@ fn after_a_failed_sync_a_later_one_does_not_make_good() {
 }
 
 #[test]
-fn names_survive_once_they_are_synced_and_before_in_their_order() {
+fn synced_names_survive_and_unsynced_ones_in_their_order() {
     let mut found = BTreeSet::new();
     for seed in 0..SEEDS {
         let disk = Disk::new(seed);
@@ -107,7 +107,7 @@ impl Projection for Deposits {
     }
 }
 
-/// Deposits of different amounts from many tasks at once, until the disk fails; the amounts that were acknowledged.
+/// Deposits different amounts from many tasks at once until the disk fails. Returns the acknowledged amounts.
 async fn deposit_until_it_fails(sequencer: &Arc<Sequencer>, first_amount: u64) -> BTreeSet<u64> {
     let account = match sequencer.read(|engine| engine.find_account("dev")) {
         Some(account) => account,
@@ -143,9 +143,9 @@ async fn deposit_until_it_fails(sequencer: &Arc<Sequencer>, first_amount: u64) -
     all
 }
 
-/// The sequencer with its thread, many submitters, and a disk that stops or fails in the middle.
+/// Runs the sequencer with its thread, many submitters, and a disk that stops or fails in the middle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_sequencer_acknowledged_is_there_after_the_disk_failed() {
+async fn acknowledged_commands_are_there_after_the_disk_failed() {
     let (mut acknowledged_in_all, mut cut_short) = (0, 0);
     for seed in 0..60 {
         println!("seed {seed}");

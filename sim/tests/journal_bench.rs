@@ -1,9 +1,9 @@
-//! The journal bench at a small size: it runs to its end and says what it ran.
+//! The journal bench at a small size: it runs to its end and reports its sizes.
 
-use merit_sim::journal_bench::{JournalBenchError, Settings, run};
+use merit_sim::journal_bench::{JournalBenchError, JournalBenchSettings, run};
 
-fn settings() -> Settings {
-    Settings { within: None, submitters: 4, burst: 32, seconds: 0.2, floor_seconds: 0.1, snapshots: true }
+fn settings() -> JournalBenchSettings {
+    JournalBenchSettings { within: None, submitters: 4, burst: 32, seconds: 0.2, floor_seconds: 0.1, snapshots: true }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,6 +19,6 @@ async fn it_measures_both_loads_the_floor_and_starts() {
 
 #[tokio::test]
 async fn nothing_to_submit_is_refused() {
-    let refused = run(&Settings { burst: 0, ..settings() }).await;
+    let refused = run(&JournalBenchSettings { burst: 0, ..settings() }).await;
     assert!(matches!(refused, Err(JournalBenchError::Nothing)));
 }

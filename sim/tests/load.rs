@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use merit_sim::invoke_bench::{self, Settings, Target};
+use merit_sim::invoke_bench::{self, InvokeBenchSettings, Target};
 use merit_sim::load::{Load, Receipt, run};
 use tokio::net::TcpListener;
 
@@ -57,7 +57,7 @@ async fn backend() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn it_sends_as_many_as_asked_and_keeps_each_receipt() {
+async fn it_sends_the_asked_requests_and_keeps_each_receipt() {
     let outcome = run(load(backend().await)).await.unwrap();
     assert_eq!((outcome.answered, outcome.broken, outcome.unconnected), (40, 0, 0));
     let receipt = Receipt { invocation: "1-7".parse().unwrap(), cost: "0.0000005".parse().unwrap() };
@@ -68,7 +68,7 @@ async fn it_sends_as_many_as_asked_and_keeps_each_receipt() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_success_are_counted_by_status() {
+async fn failed_answers_are_counted_by_status() {
     let outcome = run(Load { path: "/full".to_owned(), ..load(backend().await) }).await.unwrap();
     assert_eq!(outcome.errors, BTreeMap::from([(StatusCode::TOO_MANY_REQUESTS, 40)]));
     assert_eq!((outcome.answered, outcome.receipts.len()), (0, 0));
@@ -81,7 +81,7 @@ async fn a_broken_connection_is_counted_and_opened_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_is_tried_until_the_time_is_over() {
+async fn a_lost_server_is_tried_until_the_time_is_over() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let outcome = run(Load { duration: Duration::from_millis(100), ..load(gone) }).await.unwrap();
     assert!(outcome.unconnected >= 4, "{}", outcome.unconnected);
@@ -90,7 +90,7 @@ async fn a_server_that_is_gone_is_tried_until_the_time_is_over() {
 
 #[test]
 fn the_invocation_bench_measures_nginx_beside_nothing() {
-    let report = invoke_bench::run(Settings {
+    let report = invoke_bench::run(InvokeBenchSettings {
         merit: "merit".into(),
         forwarder: "merit".into(),
         targets: vec![Target::Nginx, Target::Direct],

@@ -1,12 +1,12 @@
-//! The seeded world: the same seed tells the same story, and its books balance.
+//! The seeded world: one seed gives one report, and its books balance.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use merit_sim::world::{MINUTES, Report, Settings, WorldError, run};
+use merit_sim::world::{MINUTES, WorldError, WorldReport, WorldSettings, run};
 use merit_terms::Balance;
 
-fn world(seed: u64) -> Report {
-    run(Settings { seed, minutes: 6 }).unwrap().0
+fn world(seed: u64) -> WorldReport {
+    run(WorldSettings { seed, minutes: 6 }).unwrap().0
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn the_same_seed_gives_the_same_report_and_digest() {
 }
 
 #[test]
-fn when_all_has_ended_the_accounts_sum_to_zero_and_no_lease_is_left() {
+fn in_the_end_accounts_sum_to_zero_without_open_leases() {
     let report = world(1);
     assert_eq!(report.balance_sum, Balance::ZERO);
     assert_eq!(report.open_leases, 0);
@@ -30,7 +30,7 @@ fn when_all_has_ended_the_accounts_sum_to_zero_and_no_lease_is_left() {
 
 #[test]
 fn every_seller_sells_and_scarcity_refuses_some() {
-    let report = run(Settings { seed: 1, minutes: 120 }).unwrap().0;
+    let report = run(WorldSettings { seed: 1, minutes: 120 }).unwrap().0;
     for sold in &report.sellers {
         assert!(sold.invocations > 0, "{} sold nothing", sold.provider);
     }
@@ -42,6 +42,6 @@ fn every_seller_sells_and_scarcity_refuses_some() {
 #[test]
 fn minutes_beyond_the_trace_are_refused() {
     for minutes in [0, MINUTES + 1] {
-        assert!(matches!(run(Settings { seed: 1, minutes }), Err(WorldError::Minutes(_))));
+        assert!(matches!(run(WorldSettings { seed: 1, minutes }), Err(WorldError::Minutes(_))));
     }
 }

@@ -10,12 +10,12 @@ pub(crate) struct Arguments {
     /// Offers that rest while commands are mixed
     #[arg(long, default_value_t = 100_000)]
     offers: u32,
-    /// Who they belong to
+    /// Providers that the offers belong to
     #[arg(long, default_value_t = 5_000)]
     providers: u32,
     #[arg(long, default_value_t = 1_000)]
     functions: u32,
-    /// How long commands are mixed; matches and plain books take about twice as long together
+    /// Seconds of mixed commands; matches and plain books take about twice as long together
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     #[arg(long, default_value_t = 1)]

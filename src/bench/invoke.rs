@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use merit_sim::invoke_bench::{self, Report, Row, Settings, Target};
+use merit_sim::invoke_bench::{self, InvokeBenchReport, InvokeBenchRow, InvokeBenchSettings, Target};
 use serde_json::to_value;
 
 use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How many connections send requests, each one at a time
+    /// Connections that send requests, each one request at a time
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     connections: Vec<usize>,
-    /// How long a row is measured in each round
+    /// Seconds of each row in each round
     #[arg(long, default_value_t = 0.6)]
     seconds: f64,
-    /// How often; a row shows its medians
+    /// Rounds; a row shows its medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// The program that is measured as Merit, to compare builds; without it, this one
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let own = std::env::current_exe().context("the path of this program")?;
-    let report = invoke_bench::run(Settings {
+    let report = invoke_bench::run(InvokeBenchSettings {
         merit: arguments.merit.unwrap_or_else(|| own.clone()),
         forwarder: own,
         targets: Target::ALL.to_vec(),
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(report: &Report) {
+fn print(report: &InvokeBenchReport) {
     match report.cores {
         Some((measured, rest)) => println!("measured process on core {measured}, load and provider on core {rest}"),
         None => println!("one core for all: the rows disturb each other"),
@@ -68,7 +68,7 @@ fn print(report: &Report) {
     }
 }
 
-fn row(row: &Row) -> Vec<String> {
+fn row(row: &InvokeBenchRow) -> Vec<String> {
     let (least, most) = row.requests_per_second_range;
     let optional = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
     vec![

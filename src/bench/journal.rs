@@ -2,26 +2,26 @@
 
 use std::path::PathBuf;
 
-use merit_sim::journal_bench::{self, Phase, Report, Settings};
+use merit_sim::journal_bench::{self, JournalBenchReport, JournalBenchSettings, Phase};
 use serde_json::to_value;
 
 use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where the data directory is made, and removed afterwards; a disk to be measured
+    /// The folder for a data directory that is removed afterwards, on the disk to be measured
     #[arg(long, value_name = "DIR")]
     within: Option<PathBuf>,
-    /// Who submit commands at once
+    /// Threads that submit commands at once
     #[arg(long, default_value_t = 8)]
     submitters: u32,
     /// Commands that each submits before it waits for all of them
     #[arg(long, default_value_t = 512)]
     burst: u32,
-    /// How long each kind of command is submitted
+    /// Seconds of each kind of command
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// How long the floor is measured
+    /// Seconds of the bare writes and syncs
     #[arg(long, default_value_t = 3.0)]
     floor_seconds: f64,
     /// Make snapshots beside it, as in production
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let report = journal_bench::run(&Settings {
+    let report = journal_bench::run(&JournalBenchSettings {
         within: arguments.within,
         submitters: arguments.submitters,
         burst: arguments.burst,
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(report: &Report) {
+fn print(report: &JournalBenchReport) {
     println!(
         "{} submitters, bursts of {}{}\n",
         report.submitters,

@@ -1,4 +1,4 @@
-//! `merit journal inspect`: what is in a data directory, or the commands themselves.
+//! `merit journal inspect`: the contents of a data directory, or its commands.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,17 +54,17 @@ fn commands(data_dir: &Path, from: u64, to: u64, output: Output) -> anyhow::Resu
     conclude(&report)
 }
 
-/// What all commands come to.
+/// Totals over all commands.
 #[derive(Default)]
 struct Counted {
-    /// Of each kind: how many, and the bytes of their records.
+    /// Number of commands of each kind, and the bytes of their records.
     kinds: BTreeMap<&'static str, (u64, u64)>,
-    /// Run, the sequence of its start, and when that was.
+    /// Number of each run, the sequence of its start, and its time.
     runs: Vec<(u32, u64, Time)>,
     rules: Vec<(u32, u64, Time)>,
-    /// Where the segments begin.
+    /// First sequences of the segments.
     starts: Vec<u64>,
-    /// The times of the first and last command of each segment, by where it begins.
+    /// Times of the first and last command of each segment, by its first sequence.
     times: BTreeMap<u64, (Time, Time)>,
 }
 
@@ -124,7 +124,10 @@ fn to_json(report: &Report, counted: &Counted, snapshots: &[Listed]) -> Value {
         })
     };
     let run = |(run, sequence, at): &(u32, u64, Time)| json!({"run": run, "sequence": sequence, "at": at.to_string()});
-    let rules = |(version, sequence, at): &(u32, u64, Time)| json!({"rules": version, "sequence": sequence, "at": at.to_string()});
+    let rules = |(version, sequence, at): &(u32, u64, Time)| {
+        let at = at.to_string();
+        json!({"rules": version, "sequence": sequence, "at": at})
+    };
     let kind = |(kind, (count, bytes)): (&&str, &(u64, u64))| json!({"kind": kind, "count": count, "bytes": bytes});
     json!({
         "identity": report.identity.map(|identity| format!("{identity:08x}")),

@@ -1,4 +1,4 @@
-//! `merit journal`: looking at a data directory without changing it.
+//! `merit journal`: reads a data directory without changing it.
 
 mod inspect;
 mod readable;
@@ -18,13 +18,13 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Show what is in a data directory: segments, snapshots, runs, kinds of commands; or the commands themselves
+    /// Show the contents of a data directory: segments, snapshots, runs, kinds of commands; or the commands themselves
     Inspect(inspect::Arguments),
-    /// Check every byte of journal and snapshots, replay all, and report the state that it gives
+    /// Check every byte of journal and snapshots, replay all of it, and report the state
     Verify(verify::Arguments),
     /// Show the state after one of the commands
     Replay(replay::Arguments),
-    /// Make a snapshot in a directory that no process uses, so that its next start is a short one
+    /// Make a snapshot in a directory that no process uses, so that its next start is short
     Snapshot(snapshot::Arguments),
 }
 
@@ -36,7 +36,7 @@ struct DataDir {
 }
 
 impl DataDir {
-    /// The directory, if there is a journal in it.
+    /// Returns the directory, if it holds a journal.
     fn path(&self) -> anyhow::Result<&Path> {
         check(&self.data_dir, "merit journal verify DIR")?;
         Ok(&self.data_dir)
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a directory that is none, or holds no journal.
+/// Refuses a path that is no directory, or holds no journal.
 pub(crate) fn check(data_dir: &Path, example: &str) -> anyhow::Result<()> {
     if !data_dir.is_dir() {
         bail!("there is no data directory {}; name it, as in `{example}`", data_dir.display());

@@ -2,7 +2,7 @@
 
 use merit_engine::Command;
 
-/// Types of one unnamed field whose name says nothing beside the field's.
+/// Types of one unnamed field whose name adds nothing to the field's.
 const WRAPPERS: [&str; 12] = [
     "AccountId",
     "FunctionId",
@@ -18,7 +18,7 @@ const WRAPPERS: [&str; 12] = [
     "Some",
 ];
 
-/// The fields of a command; money in picodollars, entities by their numbers. Empty if it has none.
+/// Returns the fields of a command: money in picodollars, entities by their numbers. Empty if it has none.
 pub(super) fn fields(command: &Command) -> String {
     let text = unwrapped(&format!("{command:?}"));
     match (text.find('{'), text.rfind('}')) {
@@ -27,10 +27,10 @@ pub(super) fn fields(command: &Command) -> String {
     }
 }
 
-/// Takes the wrappers out of a debug text; what stands in quotes stays as it is.
+/// Removes the wrappers from a debug text, but not from quoted parts.
 fn unwrapped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    // Of each open parenthesis, whether it was a wrapper's.
+    // For each open parenthesis, whether it is a wrapper's.
     let mut open = Vec::new();
     let mut quoted = false;
     let mut characters = text.chars();
@@ -63,27 +63,5 @@ fn ends_with_word(text: &str, word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str, expected: &str) {
-        assert_eq!(unwrapped(text), expected);
-    }
-
-    #[test]
-    fn wrappers_go_and_texts_stay() {
-        check("Deposit { account: AccountId(2), amount: Money(5) }", "Deposit { account: 2, amount: 5 }");
-        check("Some(LeaseId { run: 1, sequence: 2 })", "LeaseId { run: 1, sequence: 2 }");
-        check(r#"name: Name("Some(x) \" Money(1")"#, r#"name: "Some(x) \" Money(1""#);
-        check("Acquire(Bid { limits: Listed([Name(\"a\")]) })", "Acquire(Bid { limits: Listed([\"a\"]) })");
-        check("NotSome(1)", "NotSome(1)");
-    }
-
-    #[test]
-    fn a_command_is_its_fields() {
-        assert_eq!(fields(&Command::Tick), "");
-        assert_eq!(fields(&Command::SetFee { basis_points: 3 }), "basis_points: 3");
-        let name = "dev".parse().unwrap();
-        assert_eq!(fields(&Command::OpenAccount { name }), "name: \"dev\"");
-    }
-}
+#[path = "../../tests/unit/journal/readable.rs"]
+mod tests;

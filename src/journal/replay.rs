@@ -11,7 +11,7 @@ use crate::output::{Output, print_json, print_table};
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: DataDir,
-    /// The sequence of the last command to be replayed
+    /// Sequence of the last command to replay
     #[arg(long, value_name = "SEQUENCE")]
     to: u64,
     #[arg(long, value_enum, default_value = "table")]

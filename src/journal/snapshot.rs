@@ -20,7 +20,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(damage) = report.damage.filter(|damage| damage.extent == journal::Extent::Middle) {
         bail!("{damage}; {}", damage.way_out());
     }
-    // Should the last batch turn out to be damaged, it is cut: a snapshot never covers it.
+    // A start cuts a damaged last batch off, so a snapshot never covers it.
     let upto = report.contents.last_batch.map_or(0, |first| first - 1);
     let Some(identity) = report.identity.filter(|_| upto > 0) else {
         bail!("there are too few commands in {storage} for a snapshot");

@@ -1,4 +1,4 @@
-//! `merit journal verify`: every byte, and the state that it gives.
+//! `merit journal verify`: checks every byte, and the state after a replay.
 
 use anyhow::{Context, bail};
 use merit_engine::Event;

@@ -3,6 +3,7 @@
 //! Everything in Merit may import this crate. It never does IO, reads no clock, knows no protocol
 //! and holds no state.
 
+mod adapter;
 mod bid;
 mod budget;
 mod ids;
@@ -12,10 +13,12 @@ mod money;
 mod name;
 mod offer;
 mod refusal;
+mod refusal_code;
 mod tariff;
 mod time;
 mod usage;
 
+pub use adapter::Adapter;
 pub use bid::{Limits, LimitsError};
 pub use budget::Budget;
 pub use ids::{AccountId, FunctionId, LeaseId, LeaseIdError, MarketId, OfferId, ProviderId};
@@ -25,6 +28,7 @@ pub use money::{Balance, Money, MoneyError, Price};
 pub use name::{MarketName, MarketPattern, Name, NameError};
 pub use offer::{PoolSize, Protection, Quota, Rung, RungError};
 pub use refusal::{NoOffer, Reason, Refusal};
+pub use refusal_code::{RefusalCode, RefusalCodeError};
 pub use tariff::{Tariff, TariffError};
 pub use time::{Period, Time, TimeError};
 pub use usage::{Metered, Usage};

@@ -1,10 +1,10 @@
-//! Refusals: what the market says no to, each with a code for machines and a sentence for people.
+//! Refusals as values: each has a code for machines and a sentence for people.
 
 use std::fmt;
 
-use crate::{Money, Name, Period, Price, Time};
+use crate::{Money, Name, Period, Price, RefusalCode, Time};
 
-/// Why one offer does not serve one bid.
+/// The reason for which one offer does not serve one bid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The bid's markets do not include the offer's.
@@ -51,12 +51,12 @@ pub enum Reason {
     InsufficientFunds {
         needed: Money,
     },
-    /// A budget of the function or the account has not so much left in this period.
+    /// A budget of the function or of the account is too low for the worst case in this period.
     BudgetExceeded {
         period: Period,
         needed: Money,
     },
-    /// The quota of the offer has not enough left until it renews.
+    /// The quota of the offer is used up until it renews.
     QuotaExhausted {
         quota: Name,
     },
@@ -67,17 +67,17 @@ pub enum Reason {
     /// The operator has stopped the provider, or frozen its account.
     Barred,
     SelfDealing,
-    /// The provider's open leases are worth as much as the operator allows.
+    /// The provider's open leases have reached the exposure limit that the operator set.
     Exposure,
-    /// It failed, and is left out until then.
+    /// The provider failed and is left out until then.
     BackingOff {
         until: Time,
     },
-    /// It failed, and one call is trying whether it is back.
+    /// The provider failed and one trial call is on its way.
     OnTrial,
 }
 
-/// Why a command changed nothing.
+/// The reason for which a command changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Unknown {
@@ -95,22 +95,22 @@ pub enum Refusal {
         field: String,
         message: String,
     },
-    /// Another session of the provider has taken over, or none is on.
+    /// Another session of the provider has taken over, or the provider has none.
     NotInSession,
-    /// A quote number that was seen before: a repeat, already applied.
+    /// The quote number was seen before: the quote is a repeat and was applied.
     StaleQuote {
         last: u64,
     },
-    /// As many invocations run as the function, or its account, may have at once.
+    /// The function or its account runs as many invocations as it may have at once.
     MaxConcurrency {
         running: u32,
         max_concurrency: u32,
     },
-    /// A ladder with these rungs wrong; nothing of it was taken.
+    /// These rungs of a ladder are wrong; no rung was taken.
     Rungs {
         rungs: Vec<(u32, String)>,
     },
-    /// No offer serves the bid; `class` says what the nearest one lacks.
+    /// No offer serves the bid; `class` says what the nearest offer lacks.
     NoOffer {
         class: NoOffer,
         offers: u32,
@@ -118,7 +118,7 @@ pub enum Refusal {
     },
     /// The lease is settled, released or expired; the bid is matched, cancelled or expired.
     Closed,
-    /// A crash forgot the lease: it is settled by its token.
+    /// A crash lost the lease: it is settled by its proof.
     Forgotten,
     /// The operator has frozen the account: it neither buys nor sells, and nothing is paid out of it.
     Frozen {
@@ -132,22 +132,22 @@ pub enum Refusal {
     MarketClosed {
         state: &'static str,
     },
-    /// A limit that the operator has set.
+    /// A limit of the operator is reached.
     OverLimit {
         limit: &'static str,
         most: u64,
     },
-    /// The account has less than that beyond its holds.
+    /// The account has less than the amount beyond its holds.
     InsufficientFunds {
         available: String,
     },
-    /// Rules that this engine does not have.
+    /// The engine does not have these rules.
     UnknownRules {
         version: u32,
     },
 }
 
-/// What the nearest offer lacks: funds before budget before room before anything else.
+/// The lack of the nearest offer, in order of precedence: funds, budget, room, eligibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoOffer {
     Funds,
@@ -188,7 +188,7 @@ impl Reason {
         }
     }
 
-    /// Whether time alone may mend it: the offer lacks only room.
+    /// Returns true if the offer lacks only room, which may free itself in time.
     pub const fn is_room(&self) -> bool {
         matches!(
             self,
@@ -202,7 +202,7 @@ impl Reason {
         )
     }
 
-    /// What a bid lacks that finds no offer but such as refuse it for this reason.
+    /// Returns the class of the refusal for a bid that every offer refuses for this reason.
     pub const fn class(&self) -> NoOffer {
         match self {
             Reason::InsufficientFunds { .. } => NoOffer::Funds,
@@ -265,26 +265,28 @@ impl fmt::Display for Reason {
 }
 
 impl Refusal {
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> RefusalCode {
         match self {
-            Refusal::Unknown { .. } => "not_found",
-            Refusal::Exists { .. } => "already_exists",
-            Refusal::Forbidden { .. } => "forbidden",
-            Refusal::Invalid { .. } | Refusal::Rungs { .. } => "invalid",
-            Refusal::NotInSession => "not_in_session",
-            Refusal::StaleQuote { .. } => "stale_quote",
-            Refusal::MaxConcurrency { .. } => "max_concurrency",
-            Refusal::NoOffer { class: NoOffer::Funds, .. } | Refusal::InsufficientFunds { .. } => "insufficient_funds",
-            Refusal::NoOffer { class: NoOffer::Budget, .. } => "budget_exceeded",
-            Refusal::NoOffer { class: NoOffer::Room, .. } => "no_capacity",
-            Refusal::NoOffer { class: NoOffer::Eligible, .. } => "no_eligible_provider",
-            Refusal::Closed => "closed",
-            Refusal::Forgotten => "forgotten",
-            Refusal::Frozen { .. } => "account_frozen",
-            Refusal::Killed { .. } => "provider_killed",
-            Refusal::MarketClosed { .. } => "market_closed",
-            Refusal::OverLimit { .. } => "over_limit",
-            Refusal::UnknownRules { .. } => "unknown_rules",
+            Refusal::Unknown { .. } => RefusalCode::NotFound,
+            Refusal::Exists { .. } => RefusalCode::AlreadyExists,
+            Refusal::Forbidden { .. } => RefusalCode::Forbidden,
+            Refusal::Invalid { .. } | Refusal::Rungs { .. } => RefusalCode::Invalid,
+            Refusal::NotInSession => RefusalCode::NotInSession,
+            Refusal::StaleQuote { .. } => RefusalCode::StaleQuote,
+            Refusal::MaxConcurrency { .. } => RefusalCode::MaxConcurrency,
+            Refusal::NoOffer { class: NoOffer::Funds, .. } | Refusal::InsufficientFunds { .. } => {
+                RefusalCode::InsufficientFunds
+            }
+            Refusal::NoOffer { class: NoOffer::Budget, .. } => RefusalCode::BudgetExceeded,
+            Refusal::NoOffer { class: NoOffer::Room, .. } => RefusalCode::NoCapacity,
+            Refusal::NoOffer { class: NoOffer::Eligible, .. } => RefusalCode::NoEligibleProvider,
+            Refusal::Closed => RefusalCode::Closed,
+            Refusal::Forgotten => RefusalCode::Forgotten,
+            Refusal::Frozen { .. } => RefusalCode::AccountFrozen,
+            Refusal::Killed { .. } => RefusalCode::ProviderKilled,
+            Refusal::MarketClosed { .. } => RefusalCode::MarketClosed,
+            Refusal::OverLimit { .. } => RefusalCode::OverLimit,
+            Refusal::UnknownRules { .. } => RefusalCode::UnknownRules,
         }
     }
 }
@@ -306,14 +308,20 @@ impl fmt::Display for Refusal {
                 let who = "of the function or its account";
                 write!(f, "{running} invocations {who} run, and its max_concurrency is {max_concurrency}")
             }
-            Refusal::NoOffer { class: NoOffer::Funds, .. } => {
-                f.write_str("the worst case of the call is more than the account has available; deposit, or lower memory, timeout or Merit-Max-Cost")
-            }
-            Refusal::NoOffer { class: NoOffer::Budget, .. } => {
-                f.write_str("the worst case of the call is more than is left of a budget for this day or month; raise the budget, or lower memory, timeout or Merit-Max-Cost")
-            }
+            Refusal::NoOffer { class: NoOffer::Funds, .. } => f.write_str(
+                "the worst case of the call is more than the account has available; deposit, or lower memory, \
+                     timeout or Merit-Max-Cost",
+            ),
+            Refusal::NoOffer { class: NoOffer::Budget, .. } => f.write_str(
+                "the worst case of the call is more than is left of a budget for this day or month; raise the \
+                     budget, or lower memory, timeout or Merit-Max-Cost",
+            ),
             Refusal::NoOffer { class: NoOffer::Room, offers, .. } => {
-                write!(f, "every eligible provider is full, or left out for a while after failures ({offers} offers looked at); the quote lists why; try again shortly")
+                write!(
+                    f,
+                    "every eligible provider is full, or left out for a while after failures ({offers} offers looked \
+                     at); the quote lists why; try again shortly"
+                )
             }
             Refusal::NoOffer { class: NoOffer::Eligible, offers: 0, .. } => {
                 f.write_str("no provider offers anything in this call's markets; start one, or try again shortly")

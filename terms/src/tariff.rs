@@ -107,8 +107,8 @@ impl Tariff {
         rounded.max(u64::from(self.minimum_ms))
     }
 
-    /// Computes the cost of `usage` at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up to
-    /// wall time x vCPUs, rounded up to 1 ms. Inputs beyond the stated maxima are cut to them.
+    /// Computes the cost of `usage` at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up
+    /// to wall time x vCPUs, rounded up to 1 ms. Inputs beyond the stated maxima are cut to them.
     pub fn cost(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> Money {
         let numerator = self.numerator(memory_mb, vcpus_milli, usage);
         // One rounding up in two exact steps, 2^30 and 125: nearly always the second is a division of 64 bits.

@@ -184,7 +184,8 @@ prop_compose! {
 
 prop_compose! {
     fn usages()(
-        wall_us in 0..3_600_000_000u64, cpu_us: u64, cold_us in 0..3_600_000_000u64, egress_bytes in 0..=EGRESS_MAX_BYTES,
+        wall_us in 0..3_600_000_000u64, cpu_us: u64, cold_us in 0..3_600_000_000u64,
+        egress_bytes in 0..=EGRESS_MAX_BYTES,
     ) -> Usage {
         Usage { wall_us, cpu_us, cold_us, egress_bytes }
     }
@@ -263,4 +264,12 @@ proptest! {
         let cost = Money::from_picodollars(picodollars).unwrap();
         prop_assert!(cost.share(basis_points) <= cost);
     }
+}
+
+#[test]
+fn every_refusal_code_is_read_from_its_text() {
+    for code in RefusalCode::ALL {
+        assert_eq!(code.as_str().parse(), Ok(code));
+    }
+    assert!("no_such_code".parse::<RefusalCode>().is_err());
 }

@@ -1,4 +1,4 @@
-"""Every way in which boto3 calls Lambda, against the broker that AWS_ENDPOINT_URL_LAMBDA names.
+"""Calls of boto3 to Lambda in every way, at the broker named by AWS_ENDPOINT_URL_LAMBDA.
 
 The environment says the rest: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of an account with the functions echo, exit_3
 and wait, SLOW_KEY and SLOW_SECRET of one that may make no calls at all, RATED_KEY and RATED_SECRET of one that may make

@@ -1,4 +1,4 @@
-"""One call by boto3, whose first answer is lost on the way: its retry gets the first result."""
+"""A call of boto3 whose first answer is lost: the retry gets the first result."""
 import boto3
 from botocore.config import Config
 

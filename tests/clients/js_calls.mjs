@@ -1,4 +1,4 @@
-// How the JavaScript SDK calls Lambda, against the broker that AWS_ENDPOINT_URL_LAMBDA names. Fails by an assertion.
+// Calls of the JavaScript SDK to Lambda, at the broker named by AWS_ENDPOINT_URL_LAMBDA. Fails by an assertion.
 import assert from "node:assert/strict";
 import {
   GetFunctionCommand,
@@ -53,7 +53,7 @@ await assert.rejects(as({ credentials: { ...own, secretAccessKey: "wrong" } }), 
 await assert.rejects(as({ credentials: { ...own, accessKeyId: "key-99999" } }), named("UnrecognizedClientException"));
 await assert.rejects(as({ systemClockOffset: 6 * 60 * 1000 }), named("InvalidSignatureException"));
 
-// What was signed is not what arrives.
+// The payload that arrives is not the signed one.
 const tampered = new LambdaClient(options);
 const tamper = (next) => (call) => next({ ...call, request: Object.assign(call.request, { body: "2" }) });
 tampered.middlewareStack.add(tamper, { step: "deserialize" });

@@ -1,4 +1,4 @@
-//! The access log of a real broker: its lines, its share, what it never says, and that nobody waits for it.
+//! The access log of a real broker: its lines, its share of the requests, its secrecy, and that nobody waits for it.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use crate::market::{Market, Shape};
 use crate::process::{PATIENCE, Process, eventually, merit};
 
-/// Another broker of the market's exchange, which logs this share of its requests as JSON.
+/// Starts another broker of the market's exchange, which logs this share of its requests as JSON.
 async fn broker(market: &Market, share: &str) -> (Process, String, PathBuf) {
     let log = market.dir.path().join(format!("access-{share}.log"));
     let arguments = ["broker", "--exchange", &market.grpc, "--http", "127.0.0.1:0", "--access-log", share];
@@ -19,7 +19,7 @@ async fn broker(market: &Market, share: &str) -> (Process, String, PathBuf) {
     (broker, http, log)
 }
 
-/// The lines of the access log about requests of this path.
+/// Returns the lines of the access log about requests of this path.
 fn lines(log: &PathBuf, path: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(log).unwrap();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -35,7 +35,7 @@ async fn until_lines(log: &PathBuf, path: &str, count: usize) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_line_says_who_called_what_and_what_came_of_it_and_no_secret() {
+async fn a_line_tells_caller_call_and_outcome_and_no_secret() {
     let market = Market::start(Shape::AllInOne).await;
     let _edge = market.provider("edge", &[]).await;
     market.deploy("echo", json!({})).await;
@@ -89,7 +89,7 @@ async fn a_log_that_nobody_reads_holds_up_no_call() {
     let mut ready = BufReader::new(broker.stdout.take().unwrap()).lines();
     let ready = tokio::time::timeout(PATIENCE, ready.next_line()).await.unwrap().unwrap().unwrap();
     let http = ready.split_whitespace().nth(1).unwrap();
-    // Some hundred lines fill the pipe, some ten thousand more what waits for it.
+    // Some hundred lines fill the pipe, some ten thousand more its queue.
     let calls = async {
         for number in 0..20_000 {
             let answer = market.request(Method::GET, &format!("{http}/healthz"), &[], "").await.unwrap();
@@ -97,7 +97,7 @@ async fn a_log_that_nobody_reads_holds_up_no_call() {
         }
     };
     tokio::time::timeout(PATIENCE, calls).await.expect("no call waits for the log");
-    // Never read until here.
+    // Nobody has read it until here.
     drop(broker.stderr.take());
     broker.kill().await.unwrap();
 }

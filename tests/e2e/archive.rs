@@ -1,4 +1,4 @@
-//! What a market did can be asked for by time: trades, candles, statements, records; and is the same after `kill -9`.
+//! The archive by time: trades, candles, statements and records; unchanged after `kill -9`.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,12 @@ use crate::process::merit;
 in_both_shapes! {
     trades_candles_statements_and_records_agree
     what_was_kept_is_the_same_after_kill_9
-    an_archive_that_cannot_be_used_is_made_anew_with_a_warning
+    an_unusable_archive_is_made_anew_with_a_warning
 }
 
 const WASM: &str = "/v1/markets/local/wasm";
 
-/// A decimal in units of its 13th place: 1 MB for 1 ms is 0.0000009765625 GB-s.
+/// Returns a decimal in units of its 13th place: 1 MB for 1 ms is 0.0000009765625 GB-s.
 fn scaled(text: &str) -> i128 {
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -44,7 +44,7 @@ async fn statement(market: &Market, account: &str) -> Vec<Value> {
     list(market, &format!("/v1/accounts/{account}/statement?limit=1000"), "lines").await
 }
 
-/// A market that answered some calls, and what their callers read: id and cost.
+/// Starts a market that answers some calls. Returns the id and cost that their callers read.
 async fn traded(shape: Shape, calls: usize) -> (Market, Vec<(String, Money)>) {
     let market = Market::start(shape).await;
     let provider = market.provider("edge-1", &[]).await;
@@ -54,7 +54,7 @@ async fn traded(shape: Shape, calls: usize) -> (Market, Vec<(String, Money)>) {
         let answer = market.invoke("echo", "x").await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answered.push((answer.header("merit-invocation-id").to_owned(), answer.header("merit-cost").parse().unwrap()));
-        // What was answered is found at once.
+        // An answered call is found at once.
         let newest = trades(&market, "limit=1").await;
         assert_eq!(field(&newest[0], "invocation_id"), answered.last().unwrap().0);
     }
@@ -169,7 +169,7 @@ async fn command_line(market: &Market, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Everything that the archive answers, and the records of these invocations.
+/// Returns all answers of the archive, with the records of these invocations.
 async fn everything(market: &Market, ids: &[(String, Money)]) -> Vec<Value> {
     let mut paths: Vec<String> = vec![format!("{WASM}/trades?limit=1000")];
     paths.extend(["1s", "1m", "1h", "1d"].map(|interval| format!("{WASM}/candles?interval={interval}")));
@@ -187,7 +187,7 @@ async fn everything(market: &Market, ids: &[(String, Money)]) -> Vec<Value> {
 async fn what_was_kept_is_the_same_after_kill_9(shape: Shape) {
     let (mut market, answered) = traded(shape, 8).await;
     for _ in 0..2 {
-        // With the last call's settlement just answered.
+        // The last call's settlement was answered just before.
         let before = everything(&market, &answered).await;
         let killed = market.processes.remove(0).kill().await;
         market.processes.insert(0, killed.start_again().await);
@@ -196,7 +196,7 @@ async fn what_was_kept_is_the_same_after_kill_9(shape: Shape) {
     market.stop().await;
 }
 
-async fn an_archive_that_cannot_be_used_is_made_anew_with_a_warning(shape: Shape) {
+async fn an_unusable_archive_is_made_anew_with_a_warning(shape: Shape) {
     let (mut market, answered) = traded(shape, 8).await;
     let before = everything(&market, &answered).await;
     let file = market.data_dir().join("archive.redb");
@@ -217,7 +217,7 @@ async fn an_archive_that_cannot_be_used_is_made_anew_with_a_warning(shape: Shape
             "{log}"
         );
     }
-    // A lost one is made anew as well.
+    // A lost archive is made anew as well.
     let killed = market.processes.remove(0).kill().await;
     std::fs::remove_file(&file).unwrap();
     market.processes.insert(0, killed.start_again().await);

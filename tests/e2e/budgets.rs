@@ -1,4 +1,4 @@
-//! A budget holds whatever calls at once.
+//! A budget holds, however many call at once.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use crate::in_both_shapes;
 use crate::market::{Answer, Market, Shape};
 
 in_both_shapes! {
-    a_function_s_budget_for_ten_calls_gives_64_callers_ten
-    an_account_s_budget_for_ten_calls_gives_64_callers_ten
+    of_64_callers_a_functions_budget_serves_ten
+    of_64_callers_an_accounts_budget_serves_ten
 }
 
-/// A fee for each call and nothing else, so that the worst case of a call is its cost; and room for more calls than the
-/// budget.
+/// Tariff of a fee for each call and nothing else, so that the worst case of a call is its cost. There is room for more
+/// calls than the budget.
 const TARIFF: [&str; 6] = ["--per-gb-second", "0", "--per-request", "0.000001", "--slots", "16"];
 const COST: &str = "0.000001";
 const TEN_CALLS: &str = "0.00001";
 const CALLERS: usize = 64;
 
-async fn a_function_s_budget_for_ten_calls_gives_64_callers_ten(shape: Shape) {
+async fn of_64_callers_a_functions_budget_serves_ten(shape: Shape) {
     let market = market(shape, json!({"budgets": [{"period": "month", "amount": TEN_CALLS}]})).await;
     check(market, "/v1/functions/wait").await;
 }
 
-async fn an_account_s_budget_for_ten_calls_gives_64_callers_ten(shape: Shape) {
+async fn of_64_callers_an_accounts_budget_serves_ten(shape: Shape) {
     let market = market(shape, json!({})).await;
     let limits = json!({"budgets": [{"period": "month", "amount": TEN_CALLS}]}).to_string();
     let answer = market.call(Method::PUT, "/v1/accounts/dev/limits", &[], limits).await;
@@ -42,7 +42,7 @@ async fn market(shape: Shape, more: Value) -> Arc<Market> {
     Arc::new(market)
 }
 
-/// All call at once while what is spent of the budget, which stands at `path`, is looked at.
+/// Makes all calls at once, and watches the spending of the budget at `path` meanwhile.
 async fn check(market: Arc<Market>, path: &str) {
     let _edge = market.provider("edge-1", &TARIFF).await;
     let before = balance(&market, "dev").await;

@@ -1,4 +1,4 @@
-//! A broker made of a raw stream: it asks whatever it is told, and sees every answer.
+//! A broker made of a raw stream: it sends any message, and sees every answer.
 
 use merit_proto::v1;
 use merit_proto::v1::broker_message::Message as Said;
@@ -16,7 +16,7 @@ pub(crate) struct Buyer {
     pub(crate) welcome: v1::BrokerWelcome,
     says: mpsc::Sender<v1::BrokerMessage>,
     hears: Streaming<v1::BrokerageMessage>,
-    /// Heard while something else was waited for.
+    /// Messages heard while another was awaited.
     passed_over: Vec<Heard>,
     last_number: u64,
 }
@@ -26,7 +26,7 @@ impl Buyer {
         Buyer::try_start(market, None).await.unwrap()
     }
 
-    /// Goes on with a session.
+    /// Resumes a session.
     pub(crate) async fn resume(market: &Market, session: u64) -> Buyer {
         Buyer::try_start(market, Some(session)).await.unwrap()
     }
@@ -53,7 +53,7 @@ impl Buyer {
         self.says.send(v1::BrokerMessage { message: Some(said) }).await.unwrap();
     }
 
-    /// The next answer that `wanted` takes; others stay for later.
+    /// Returns the next answer that `wanted` takes; others stay for later.
     pub(crate) async fn hear<T>(&mut self, wanted: impl Fn(&Heard) -> Option<T>) -> T {
         if let Some((place, found)) = self.passed_over.iter().enumerate().find_map(|(i, h)| Some((i, wanted(h)?))) {
             self.passed_over.remove(place);
@@ -69,7 +69,7 @@ impl Buyer {
         }
     }
 
-    /// Waits for the end of the stream; the reason, if it is an error.
+    /// Waits for the end of the stream. Returns its error, if there is one.
     pub(crate) async fn ended(&mut self) -> Option<Status> {
         loop {
             match tokio::time::timeout(PATIENCE, self.hears.message()).await.expect("the stream ends in time") {
@@ -80,7 +80,7 @@ impl Buyer {
         }
     }
 
-    /// A bid of `dev` for the function; its number.
+    /// Makes a bid of `dev` for the function. Returns its number.
     pub(crate) async fn bid(&mut self, function: &str, limits: v1::Limits) -> u64 {
         self.last_number += 1;
         self.bid_as(self.last_number, function, limits).await
@@ -91,7 +91,7 @@ impl Buyer {
         number
     }
 
-    /// What became of a bid.
+    /// Returns the answer to a bid.
     pub(crate) async fn answer(&mut self, number: u64) -> Result<v1::Grant, v1::Refusal> {
         self.hear(|heard| match heard {
             Heard::Granted(granted) if granted.number == number => Some(Ok(granted.grant.clone().unwrap())),
@@ -108,7 +108,7 @@ impl Buyer {
         self.answer(number).await
     }
 
-    /// A deferred bid of `dev` for the function, limited by its price; its number.
+    /// Makes a deferred bid of `dev` for the function, limited by its price. Returns its number.
     pub(crate) async fn defer(&mut self, function: &str, max_price: u64, deadline: u64) -> u64 {
         self.last_number += 1;
         let limits = v1::Limits { max_price: Some(max_price), ..v1::Limits::default() };

@@ -1,4 +1,4 @@
-//! A call and what it leaves behind: its answer, its receipt, its record, its money.
+//! A call and its traces: its answer, its receipt, its record, its money.
 
 use http::Method;
 use merit_terms::Money;
@@ -107,13 +107,14 @@ async fn sha256_answers_as_the_program_of_that_name(shape: Shape) {
     market.stop().await;
 }
 
-/// The shapes that the interface promises, checked on a live answer.
+/// Checks the promised shapes of the interface on a live answer.
 #[tokio::test]
 async fn answers_have_the_promised_shapes() {
     let market = Market::start(Shape::AllInOne).await;
     let _edge = market.provider("edge-1", &FIXED).await;
     let _edge_2 = market.provider("edge-2", &["--per-gb-second", "0.00002", "--largest-mb", "64"]).await;
-    let definition = json!({"memory_mb": 128, "timeout_ms": 3000, "labels": {"team": "media"}, "environment": {"MODE": "fast"},
+    let definition = json!({"memory_mb": 128, "timeout_ms": 3000, "labels": {"team": "media"},
+        "environment": {"MODE": "fast"},
         "markets": ["local/wasm", "us-*/x86_64"], "max_concurrency": 100,
         "limits": {"max_cost": "0.0005", "max_price": "0.00003", "max_latency_ms": 800, "only": [], "ignore": []}});
     market.deploy("echo", definition).await;
@@ -174,7 +175,7 @@ async fn answers_have_the_promised_shapes() {
     market.stop().await;
 }
 
-/// The market is told to stop while a call runs: the call is answered, and the process ends well.
+/// Stops the market while a call runs: the call is answered, and the process ends well.
 #[tokio::test]
 async fn a_stop_finishes_what_runs() {
     let mut market = Market::start(Shape::AllInOne).await;
@@ -191,7 +192,7 @@ async fn a_stop_finishes_what_runs() {
     assert!(status.success(), "{status}");
 }
 
-/// `merit deploy` makes one revision, and a refused one leaves the function as it was.
+/// Deploys by `merit deploy`: it makes one revision, and a refused one leaves the function as it was.
 #[tokio::test]
 async fn a_deploy_is_one_step_or_none() {
     let market = Market::start(Shape::AllInOne).await;
@@ -212,7 +213,7 @@ async fn a_deploy_is_one_step_or_none() {
     assert_eq!(market.get("/v1/functions/mine").await.json()["revision"], 1);
     assert_eq!(market.get("/v1/functions/other").await.status, 404);
 
-    // What it has no word for stays as it was.
+    // Settings without a flag stay as they were.
     let kept = json!({
         "budgets": [{ "period": "day", "amount": "5" }],
         "labels": { "team": "media" },

@@ -1,4 +1,4 @@
-//! `kill -9` at any moment: what was answered is on the tape at the cost that its caller read, and nothing stays taken.
+//! `kill -9` at any moment: an answered call is on the tape at the cost that its caller read, and nothing stays taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use crate::market::{Market, Shape};
 use crate::process::{eventually, merit};
 
 const CALLERS: usize = 24;
-/// Room for the leases that the killed leave behind until they expire.
+/// Room for the leases of killed processes until they expire.
 const WIDE: [&str; 4] = ["--slots", "256", "--memory-mb", "32768"];
 
-/// Kills in each of the two storms; `make soak` has `MERIT_KILLS` set to more.
+/// Number of kills in each of the two storms; `make soak` sets `MERIT_KILLS` to more.
 const KILLS: usize = 10;
 
 #[tokio::test]
@@ -31,24 +31,24 @@ async fn kill_9_of_everything_loses_no_answer() {
 }
 
 #[tokio::test]
-async fn kill_9_of_the_exchange_the_broker_or_the_provider_loses_no_answer() {
+async fn kill_9_of_any_of_three_processes_loses_no_answer() {
     storm(Shape::ThreeProcesses, &[Victim::Exchange, Victim::Broker, Victim::Provider], 0xBEEF).await;
 }
 
-/// Which process is killed, as they stand in the storm's list.
+/// The process to be killed, by its place in the storm's list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Victim {
-    /// With everything else, if all are in one process.
+    /// All of the market, if it is one process.
     Exchange,
     Broker,
     Provider,
 }
 
-/// What callers were answered.
+/// Lease and cost of each answered call.
 #[derive(Clone, Default)]
-struct Answered(Arc<Mutex<Vec<(LeaseId, Money)>>>);
+struct Receipts(Arc<Mutex<Vec<(LeaseId, Money)>>>);
 
-impl Answered {
+impl Receipts {
     fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
@@ -74,7 +74,7 @@ async fn storm(shape: Shape, victims: &[Victim], seed: u64) {
         processes.insert(Victim::Provider as usize, provider);
     }
 
-    let (market, answered, stop) = (Arc::new(market), Answered::default(), CancellationToken::new());
+    let (market, answered, stop) = (Arc::new(market), Receipts::default(), CancellationToken::new());
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         callers.spawn(call_until(stop.clone(), market.clone(), answered.clone(), caller));
@@ -105,8 +105,8 @@ async fn storm(shape: Shape, victims: &[Victim], seed: u64) {
     let replayed = assert_on_the_tape(&data, &answered);
     let left = replayed.engine.open_leases().count();
     println!(
-        "{shape:?}: {} calls answered over {wanted} kills in {:.0} s, none lost and none charged twice; {} commands in {} \
-         runs, {} snapshots, {left} leases left open and gone once their deadlines passed",
+        "{shape:?}: {} calls answered over {wanted} kills in {:.0} s, none lost and none charged twice; {} commands in \
+         {} runs, {} snapshots, {left} leases left open and gone once their deadlines passed",
         answered.len(),
         started.elapsed().as_secs_f64(),
         replayed.engine.sequence(),
@@ -117,7 +117,7 @@ async fn storm(shape: Shape, victims: &[Victim], seed: u64) {
     assert_one_digest(&data, &replayed).await;
 }
 
-async fn call_until(stop: CancellationToken, market: Arc<Market>, answered: Answered, caller: usize) {
+async fn call_until(stop: CancellationToken, market: Arc<Market>, answered: Receipts, caller: usize) {
     while !stop.is_cancelled() {
         let payload = format!("caller {caller}");
         let path = "/v1/functions/echo/invocations";
@@ -128,13 +128,14 @@ async fn call_until(stop: CancellationToken, market: Arc<Market>, answered: Answ
                 let cost = answer.header("merit-cost").parse().unwrap();
                 answered.0.lock().unwrap().push((id, cost));
             }
-            // Something is dead, or not yet back.
+            // A process is dead, or not yet back.
             _ => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// Every answered invocation was settled once, at the cost that its caller read; and money only moved.
+/// Asserts that every answered invocation was settled once, at the cost that its caller read, and that money only
+/// moved.
 fn assert_on_the_tape(data: &Path, answered: &[(LeaseId, Money)]) -> Replayed {
     let mut tape: BTreeMap<LeaseId, Vec<Money>> = BTreeMap::new();
     let replayed = replay(data, |_, _, events| {
@@ -162,7 +163,7 @@ fn balance(engine: &Engine, name: &str) -> i128 {
     engine.account(engine.find_account(name).unwrap()).unwrap().balance.picodollars()
 }
 
-/// Once every deadline has passed, no lease, hold or capacity is left over.
+/// Asserts that no lease, hold or capacity is left over once every deadline has passed.
 fn assert_nothing_stays_taken(mut engine: Engine) {
     let long_after = engine.last_at().after_millis(3_600_000);
     while engine.next_due().is_some_and(|due| due <= long_after) {
@@ -183,11 +184,11 @@ fn assert_nothing_stays_taken(mut engine: Engine) {
     assert_eq!(engine.balance_sum(), Balance::ZERO);
 }
 
-/// A stopped directory has one digest, whoever reads it, and an exchange that opens it goes on from there.
+/// Asserts that every reader of a stopped directory finds one digest, and that an exchange goes on from it.
 async fn assert_one_digest(data: &Path, replayed: &Replayed) {
     let digest = replayed.engine.digest();
     assert_eq!(replay(data, |_, _, _| {}).unwrap().engine.digest(), digest);
-    // Where there is a snapshot, this begins with it.
+    // A replay begins with the snapshot, if there is one.
     assert_eq!(history::replay_to(data, replayed.engine.sequence()).unwrap().engine.digest(), digest);
     let verified = verify(data).await;
     assert_eq!(verified["digest"], format!("{digest:032x}"), "{verified}");
@@ -217,7 +218,7 @@ async fn verify(data: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// A data directory after some calls and a `kill -9`, and the callers' answers.
+/// Returns a data directory after some calls and a `kill -9`, and the callers' answers.
 async fn killed() -> (tempfile::TempDir, Vec<(LeaseId, Money)>) {
     let mut market = Market::start(Shape::AllInOne).await;
     let _edge = market.provider("edge-1", &[]).await;
@@ -244,12 +245,12 @@ pub(crate) fn newest_segment(data: &Path) -> PathBuf {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "segment")).max().unwrap()
 }
 
-/// Damages a segment whose last batch ends there.
+/// A way to damage a segment; its second argument is the end of the last batch.
 type Tear = fn(&mut Vec<u8>, usize);
 
 #[tokio::test]
-async fn a_torn_tail_is_cut_with_a_message_and_the_market_goes_on() {
-    // What damages the bytes from the last batch on, and how many of the answers it takes along.
+async fn a_torn_tail_is_cut_and_the_market_goes_on() {
+    // Damage from the last batch on, and the number of answers lost with it.
     let tears: [(&str, Tear, usize); 3] = [
         ("cut off within the last batch", |bytes, end| bytes.truncate(end - 3), 1),
         ("scribbled into the last batch", |bytes, end| bytes[end - 5..end].fill(0xA5), 1),
@@ -310,7 +311,7 @@ async fn damage_in_the_middle_refuses_to_start_and_changes_nothing() {
     }
 }
 
-/// Every file but the lock, which names the process that holds it.
+/// Lists every file but the lock, which names its process.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

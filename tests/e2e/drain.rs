@@ -1,4 +1,4 @@
-//! A broker that is told to stop: what runs ends, nothing new is taken, and it does not wait for ever.
+//! A broker's drain: running calls end, new ones are refused, and it has a timeout.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 use crate::market::{Market, Shape};
 use crate::process::{Process, eventually};
 
-/// How long a stop waits for what runs.
+/// Timeout of a drain.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// What is answered to one call of `wait`, until the connection is closed.
+/// Calls `wait`. Returns the answer until the connection is closed.
 async fn call(http: &str, waits_ms: &str) -> String {
     let mut connection = TcpStream::connect(http.trim_start_matches("http://")).await.unwrap();
     let length = waits_ms.len();
@@ -25,7 +25,7 @@ async fn call(http: &str, waits_ms: &str) -> String {
     told
 }
 
-/// A market whose broker is told to stop while a call waits for so many milliseconds, and what that call is answered.
+/// Stops the broker of a market while a call waits this many milliseconds. Returns them with the call's answer.
 async fn stopped_while(waits_ms: &'static str, timeout_ms: u32) -> (Market, Process, JoinHandle<String>) {
     let market = Market::start(Shape::ThreeProcesses).await;
     let edge = market.provider("edge", &[]).await;
@@ -53,7 +53,7 @@ async fn what_runs_ends_and_nothing_new_is_taken() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_is_waited_for_so_long_and_no_longer() {
+async fn endless_calls_are_cut_at_the_drain_timeout() {
     let (mut market, _edge, called) = stopped_while("60000", 60_000).await;
     let told_at = Instant::now();
     assert!(market.processes.pop().unwrap().ended().await.success());

@@ -1,4 +1,4 @@
-//! A reader of server-sent events, as a browser is one.
+//! A reader of server-sent events, like a browser.
 
 use std::collections::VecDeque;
 
@@ -14,14 +14,14 @@ use crate::process::PATIENCE;
 pub(crate) struct Events {
     body: Incoming,
     buffer: String,
-    heard: VecDeque<Heard>,
-    /// The id that a browser would come back with.
+    heard: VecDeque<ServerEvent>,
+    /// Id with which a browser would resume.
     pub(crate) last_id: Option<String>,
 }
 
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Heard {
+pub(crate) struct ServerEvent {
     pub(crate) name: String,
     pub(crate) data: Value,
 }
@@ -40,8 +40,8 @@ impl Events {
         Events { body: response.into_body(), buffer: String::new(), heard: VecDeque::new(), last_id }
     }
 
-    /// The next event that is no heartbeat.
-    pub(crate) async fn next(&mut self) -> Heard {
+    /// Returns the next event that is no heartbeat.
+    pub(crate) async fn next(&mut self) -> ServerEvent {
         loop {
             match self.heard.pop_front() {
                 Some(heard) if heard.name != "heartbeat" => return heard,
@@ -51,7 +51,7 @@ impl Events {
         }
     }
 
-    /// Reads on until an event of this name says what is asked.
+    /// Reads on until an event of this name passes the check.
     pub(crate) async fn until(&mut self, name: &str, asked: impl Fn(&Value) -> bool) -> Value {
         loop {
             let heard = self.next().await;
@@ -74,7 +74,7 @@ impl Events {
             }
             if let (Some(name), Some(data)) = (field("event:"), field("data:")) {
                 let data = serde_json::from_str(data).unwrap();
-                self.heard.push_back(Heard { name: name.to_owned(), data });
+                self.heard.push_back(ServerEvent { name: name.to_owned(), data });
             }
         }
     }

@@ -131,7 +131,7 @@ fn set_format(file: &Path, version: u32, header_bytes: usize) {
 }
 
 #[tokio::test]
-async fn a_journal_of_another_format_is_refused_with_the_way_out() {
+async fn a_journal_of_another_format_is_refused() {
     for (version, way_out) in
         [(2, "move it away to begin with an empty one"), (7, "start the merit release that wrote it")]
     {
@@ -171,7 +171,7 @@ async fn a_directory_from_before_the_first_release_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_of_unknown_rules_is_refused_with_the_way_out() {
+async fn a_directory_of_unknown_rules_is_refused() {
     let dir = unpacked(&fixtures()[0]);
     let data = dir.path().join("data");
     // The next release's first command.

@@ -1,4 +1,4 @@
-//! Whose fault a failure is: what is the provider's keeps calls away from it for a while, seen by all; what is not, does not.
+//! Health: a provider's own failures keep calls away from it for a while, seen by all; other failures do not.
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -12,12 +12,12 @@ use crate::seller::{Seller, rung};
 in_both_shapes! {
     a_provider_that_does_not_accept_connections_is_left_out
     a_provider_that_breaks_connections_is_left_out
-    a_provider_that_fails_three_functions_is_out_for_all_until_a_good_trial
+    failing_three_functions_takes_a_provider_out_until_a_trial
     a_provider_that_is_full_is_not_left_out
     a_caller_that_gives_up_says_nothing_of_the_provider
 }
 
-/// What a provider is left out for.
+/// Returns a provider's back-offs.
 async fn health(market: &Market, name: &str) -> Vec<Value> {
     let listed = market.get("/v1/providers").await.json();
     let listed = listed["providers"].as_array().unwrap();
@@ -25,7 +25,7 @@ async fn health(market: &Market, name: &str) -> Vec<Value> {
     provider["health"].as_array().unwrap().clone()
 }
 
-/// A market with a provider that serves, and a cheaper one at an endpoint.
+/// Starts a market with a provider that serves, and a cheaper one at an endpoint.
 async fn market_with(shape: Shape, endpoint: String) -> (Market, Seller, RawSession) {
     let market = Market::start(shape).await;
     market.deploy("echo", json!({})).await;
@@ -57,7 +57,7 @@ async fn a_provider_that_breaks_connections_is_left_out(shape: Shape) {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            // Once something has come, so that the caller cannot know that it was not heard.
+            // It resets after something has come, so that the caller cannot know whether it was heard.
             connection.readable().await.unwrap();
         }
     });
@@ -66,7 +66,7 @@ async fn a_provider_that_breaks_connections_is_left_out(shape: Shape) {
     market.stop().await;
 }
 
-async fn a_provider_that_fails_three_functions_is_out_for_all_until_a_good_trial(shape: Shape) {
+async fn failing_three_functions_takes_a_provider_out_until_a_trial(shape: Shape) {
     let (market, _dear, cheap) = market_with(shape, "http://127.0.0.1:1".to_owned()).await;
     for function in ["echo", "sha256", "wordcount", "wait"] {
         market.deploy(function, json!({})).await;
@@ -79,12 +79,12 @@ async fn a_provider_that_fails_three_functions_is_out_for_all_until_a_good_trial
     for function in ["echo", "sha256", "wordcount"] {
         check_served(function, "dear", "2").await;
     }
-    // No call of a fourth function is tried there.
+    // It gets no call of a fourth function.
     check_served("wait", "dear", "1").await;
     let out = health(&market, "cheap").await;
     assert!(out.iter().any(|entry| entry["function"] == Value::Null && entry["failures"] == 1), "{out:?}");
 
-    // It comes back to where somebody listens.
+    // It comes back at an endpoint that is there.
     drop(cheap);
     market.until_offers_of("cheap", false).await;
     let mut cheap = Seller::start(&market, "cheap", 1024, 4).await;
@@ -103,7 +103,7 @@ async fn a_provider_that_fails_three_functions_is_out_for_all_until_a_good_trial
 async fn a_provider_that_is_full_is_not_left_out(shape: Shape) {
     let market = Market::start(shape).await;
     market.deploy("wait", json!({})).await;
-    // Sells more slots than it has threads: one that is not told is what a broker meets when a heartbeat is late.
+    // One slot for two calls.
     let _edge = market.provider("edge-1", &["--slots", "1"]).await;
     let (first, second) = tokio::join!(market.invoke("wait", "300"), market.invoke("wait", "300"));
     let mut codes = [first, second].map(|answer| answer.status.as_u16());

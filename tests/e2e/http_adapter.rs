@@ -15,11 +15,11 @@ use crate::market::{Market, Shape};
 use crate::process::merit;
 
 in_both_shapes! {
-    a_function_at_a_function_server_is_called_and_billed_by_what_was_observed
-    a_function_server_that_is_full_is_not_charged_and_a_module_is_not_run_there
+    a_function_servers_calls_are_billed_by_observed_time
+    a_full_function_server_is_unpaid_and_runs_no_module
 }
 
-/// A fee for each call and nothing else.
+/// Tariff of a fee for each call and nothing else.
 const FEE: [&str; 4] = ["--per-gb-second", "0", "--per-request", "0.000001"];
 
 async fn shout(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
@@ -28,7 +28,7 @@ async fn shout(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     ([("x-invocation", id)], String::from_utf8_lossy(&body).to_uppercase())
 }
 
-/// A function server: `/shout` answers, `/full` never has room.
+/// Starts a function server: `/shout` answers, `/full` never has room.
 async fn function_server(tasks: &mut JoinSet<()>) -> String {
     let router =
         Router::new().route("/shout", post(shout)).route("/full", post(async || StatusCode::TOO_MANY_REQUESTS));
@@ -46,7 +46,7 @@ async fn define(market: &Market, name: &str, target: &str) {
     assert_eq!(answer.json()["deployments"], json!([{"provider": "faas", "target": target}]));
 }
 
-async fn a_function_at_a_function_server_is_called_and_billed_by_what_was_observed(shape: Shape) {
+async fn a_function_servers_calls_are_billed_by_observed_time(shape: Shape) {
     let (market, mut tasks) = (Market::start(shape).await, JoinSet::new());
     let endpoint = function_server(&mut tasks).await;
     let flags = ["--adapter", "http", "--endpoint", &endpoint, "--vcpus", "0.5", "--memory-step-mb", "128"];
@@ -72,7 +72,7 @@ async fn a_function_at_a_function_server_is_called_and_billed_by_what_was_observ
     market.stop().await;
 }
 
-async fn a_function_server_that_is_full_is_not_charged_and_a_module_is_not_run_there(shape: Shape) {
+async fn a_full_function_server_is_unpaid_and_runs_no_module(shape: Shape) {
     let (market, mut tasks) = (Market::start(shape).await, JoinSet::new());
     let endpoint = function_server(&mut tasks).await;
     let _provider =
@@ -88,7 +88,7 @@ async fn a_function_server_that_is_full_is_not_charged_and_a_module_is_not_run_t
 }
 
 #[tokio::test]
-async fn flags_that_do_not_go_together_are_refused_with_the_way_out() {
+async fn incompatible_flags_are_refused_with_the_way_out() {
     for (flags, said) in [
         (&["--adapter", "http"][..], "--adapter http needs the --endpoint to call"),
         (&["--adapter", "http", "--endpoint", "http://a", "--cpu-share", "1"], "see --vcpus"),

@@ -13,16 +13,16 @@ use crate::process::eventually;
 
 in_both_shapes! {
     a_provider_killed_is_gone_and_no_idempotent_call_fails
-    a_provider_that_hangs_is_gone_and_no_idempotent_call_fails
+    a_hanging_provider_goes_without_failing_idempotent_calls
 }
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const CHEAP: [&str; 4] = ["--per-gb-second", "0", "--per-request", "0.000001"];
 const DEAR: [&str; 6] = ["--per-gb-second", "0", "--per-request", "0.000002", "--slots", "32"];
-/// Callers at a time: more than the cheap provider serves.
+/// Number of callers: more than the cheap provider serves at once.
 const CALLERS: usize = 8;
 
-/// Callers who call one after the other until they are stopped.
+/// Callers that call one after the other until they are stopped.
 struct Callers {
     stop: Arc<AtomicBool>,
     calling: JoinSet<Vec<Answer>>,
@@ -66,7 +66,7 @@ async fn a_provider_killed_is_gone_and_no_idempotent_call_fails(shape: Shape) {
     let market = started(shape).await;
     let cheap = market.provider("cheap", &CHEAP).await;
     let _dear = market.provider("dear", &DEAR).await;
-    // What surely runs there when it dies.
+    // Calls that surely run there when it dies.
     let mut caught = JoinSet::new();
     for _ in 0..2 {
         let market = market.clone();
@@ -89,7 +89,7 @@ async fn a_provider_killed_is_gone_and_no_idempotent_call_fails(shape: Shape) {
     assert!(callers.stop().await.len() >= CALLERS);
 }
 
-async fn a_provider_that_hangs_is_gone_and_no_idempotent_call_fails(shape: Shape) {
+async fn a_hanging_provider_goes_without_failing_idempotent_calls(shape: Shape) {
     let market = started(shape).await;
     let cheap = market.provider("cheap", &CHEAP).await;
     let _dear = market.provider("dear", &DEAR).await;
@@ -106,7 +106,7 @@ async fn a_provider_that_hangs_is_gone_and_no_idempotent_call_fails(shape: Shape
     let failed_over = answers.iter().filter(|answer| answer.header("merit-attempts") == "2").count();
     assert!(failed_over > 0, "no call was caught by the hanging provider");
 
-    // It wakes, finds its session over, logs on again, and is given calls again.
+    // It wakes, finds its session over, logs on again, and gets calls again.
     cheap.signal("CONT").await;
     market.until_offers_of("cheap", true).await;
     eventually("the provider that woke serves", || async {

@@ -1,6 +1,6 @@
 //! End to end, with real parts: processes on free ports, sockets, files, WebAssembly modules, a browser.
 //!
-//! What does not depend on how the market is started is tested twice with one body: all in one process, and as three.
+//! One body tests both shapes of the market, all in one process and three processes, where the start does not matter.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -38,7 +38,7 @@ mod sessions;
 mod streams;
 mod tokens;
 
-/// One body, both shapes of the market.
+/// Makes two tests of one body, one for each shape of the market.
 macro_rules! in_both_shapes {
     ($($(#[$doc:meta])* $name:ident)*) => {
         mod all_in_one {

@@ -22,7 +22,7 @@ pub(crate) enum Shape {
 pub(crate) struct Market {
     pub(crate) http: String,
     pub(crate) grpc: String,
-    /// The exchange's process first; the broker's, if it has one of its own.
+    /// The exchange's process first, then the broker's, if it has one of its own.
     pub(crate) processes: Vec<Process>,
     pub(crate) dir: TempDir,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -45,7 +45,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The code of an error answer.
+    /// Returns the code of an error answer.
     pub(crate) fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_else(|| panic!("no error in {self:?}")).to_owned()
     }
@@ -60,17 +60,17 @@ impl Answer {
 }
 
 impl Market {
-    /// A market without providers and functions.
+    /// Starts a market without providers and functions.
     pub(crate) async fn start(shape: Shape) -> Market {
         Market::start_in(shape, tempfile::tempdir().unwrap()).await
     }
 
-    /// The same on a data directory that may have a past.
+    /// Starts it on a data directory that may have a past.
     pub(crate) async fn start_in(shape: Shape, dir: TempDir) -> Market {
         Market::start_with(shape, dir, &["local/wasm"]).await
     }
 
-    /// The same with these markets.
+    /// Starts it with these markets.
     pub(crate) async fn start_with(shape: Shape, dir: TempDir, markets: &[&str]) -> Market {
         let markets: Vec<&str> = markets.iter().flat_map(|market| ["--market", market]).collect();
         let path = |name: &str| dir.path().join(name);
@@ -92,7 +92,7 @@ impl Market {
         Market::of(processes, dir)
     }
 
-    /// A market of processes that run: the exchange's first, the broker's last.
+    /// Makes a market of running processes: the exchange's first, the broker's last.
     pub(crate) fn of(processes: Vec<Process>, dir: TempDir) -> Market {
         let (grpc, http) = (processes[0].url("grpc"), processes[processes.len() - 1].url("http"));
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -126,7 +126,7 @@ impl Market {
         .await;
     }
 
-    /// A provider as it is listed, if it is known.
+    /// Returns a provider from the list, if it is known.
     async fn listed(&self, name: &str) -> Option<Value> {
         let listed = self.get("/v1/providers").await.json();
         listed["providers"].as_array().unwrap().iter().find(|provider| provider["name"] == name).cloned()
@@ -173,7 +173,7 @@ impl Market {
         self.try_call(method, path, headers, body).await.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// The same where the broker may be dead.
+    /// Makes a call that may fail because the broker is dead.
     pub(crate) async fn try_call(
         &self,
         method: Method,
@@ -184,7 +184,7 @@ impl Market {
         self.request(method, &format!("{}{path}", self.http), headers, body).await
     }
 
-    /// A request to any server.
+    /// Sends a request to any server.
     pub(crate) async fn request(
         &self,
         method: Method,
@@ -207,7 +207,7 @@ impl Market {
         self.dir.path().join("data")
     }
 
-    /// SIGTERM to all, the broker first.
+    /// Stops all by SIGTERM, the broker first.
     pub(crate) async fn stop(self) -> TempDir {
         for process in self.processes.into_iter().rev() {
             let log = process.log();
@@ -217,7 +217,7 @@ impl Market {
     }
 }
 
-/// The module of a committed sample function.
+/// Returns the module of a committed sample function.
 pub(crate) fn sample(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/functions/{name}.wasm", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }

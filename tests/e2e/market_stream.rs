@@ -1,4 +1,4 @@
-//! The stream of the market: snapshots, deltas, trades and states, and where a reader comes back to.
+//! The stream of the market: snapshots, deltas, trades and states, and the resumption of readers.
 
 use http::Method;
 use merit_proto::v1;
@@ -36,7 +36,7 @@ async fn a_stream_begins_with_a_snapshot_and_tells_every_change(shape: Shape) {
         assert_eq!((&first.data["state"], &first.data["bands"]), (&json!("open"), &Value::Null));
     }
 
-    // A market that is made while somebody watches all of them.
+    // A market made while somebody watches all of them.
     set(&market, "eu-west/wasm", json!({})).await;
     let made = all.next().await;
     assert_eq!((made.name.as_str(), &made.data["market"]), ("snapshot", &json!("eu-west/wasm")));
@@ -84,7 +84,7 @@ async fn a_stream_begins_with_a_snapshot_and_tells_every_change(shape: Shape) {
         }
     }
 
-    // Whoever watches one market hears of no other; and has heard the end of it with its last change.
+    // A reader of one market hears of no other, and has heard of its last change.
     seller.quote("local/wasm", vec![rung(1, 64, 1_000_000)]).await;
     let only = other.next().await;
     assert_eq!((only.name.as_str(), &only.data["market"]), ("delta", &json!("local/wasm")));
@@ -101,7 +101,7 @@ async fn a_reader_that_comes_back_goes_on_where_it_was(shape: Shape) {
     for round in 0..5 {
         let last_id = events.last_id.clone().expect("every whole change has an id");
         drop(events);
-        // What happens meanwhile is told afterwards.
+        // Changes in between are told afterwards.
         seller.quote("local/wasm", vec![rung(1, 128 + round, 1_000_000)]).await;
         events = Events::open(&url, Some(&last_id)).await;
         let next = events.next().await;
@@ -109,7 +109,7 @@ async fn a_reader_that_comes_back_goes_on_where_it_was(shape: Shape) {
         assert_eq!(next.data["offers"][0]["capacity_mb"], 128 + round);
         sequence = next.data["seq"].clone();
     }
-    // An id that is nobody's costs a snapshot.
+    // An unknown id costs a snapshot.
     for id in ["18446744073709551615", "never", ""] {
         let mut events = Events::open(&url, Some(id)).await;
         let first = events.next().await;
@@ -118,7 +118,7 @@ async fn a_reader_that_comes_back_goes_on_where_it_was(shape: Shape) {
     market.stop().await;
 }
 
-/// What a reader has not read is kept for a while, and nobody waits for it.
+/// Checks that unread messages are kept for a while, and that nobody waits for their reader.
 #[tokio::test]
 async fn a_reader_that_does_not_read_is_cut_off() {
     let market = Market::start(Shape::AllInOne).await;
@@ -127,7 +127,7 @@ async fn a_reader_that_does_not_read_is_cut_off() {
         client.subscribe(v1::SubscribeRequest::default()).await.unwrap().into_inner()
     };
     let mut reader = subscribe().await;
-    // Each quote changes every rung: all of them are far more than is kept, and than the connection takes.
+    // Each quote changes every rung: far more than the buffer and the connection hold.
     let mut sellers = JoinSet::new();
     for number in 0..8 {
         let mut session = RawSession::start(&market, logon(&format!("seller-{number}"))).await;

@@ -1,4 +1,4 @@
-//! The metrics as Prometheus reads them, and the alerts on them: by promtool, and by a real Prometheus that scrapes a broker.
+//! The metrics and alerts: checked by promtool, and by a real Prometheus that scrapes a broker.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn alerts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ops/alerts")
 }
 
-/// What promtool says of it; none where it is content.
+/// Runs promtool. Returns its complaint, or none.
 async fn promtool(arguments: &[&str], input: &[u8]) -> Option<String> {
     let mut command = Command::new("promtool");
     command.args(arguments).current_dir(alerts()).kill_on_drop(true);
@@ -35,7 +35,7 @@ async fn promtool(arguments: &[&str], input: &[u8]) -> Option<String> {
     (!output.status.success() || said.contains("no help") || said.contains("should")).then_some(said)
 }
 
-/// The value of a series, by the whole of what stands before it.
+/// Returns the value of a series, named with its labels.
 fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series} in:\n{metrics}")).parse().unwrap()
@@ -83,7 +83,7 @@ async fn every_alert_fires_when_it_is_to_and_only_then() {
     }
 }
 
-/// The alerts of a file of rules.
+/// Returns the alerts of a file of rules.
 fn names_of(rules: &str) -> BTreeSet<String> {
     let names: BTreeSet<String> =
         rules.lines().filter_map(|line| Some(line.trim().strip_prefix("- alert: ")?.to_owned())).collect();
@@ -91,7 +91,7 @@ fn names_of(rules: &str) -> BTreeSet<String> {
     names
 }
 
-/// A Prometheus that scrapes `target` and knows the alerts, with their patience cut short.
+/// Starts a Prometheus that scrapes `target` and knows the alerts, with shorter delays.
 async fn prometheus(target: &str, dir: &Path) -> (Child, String) {
     let rules = std::fs::read_to_string(alerts().join("merit.yml")).unwrap();
     let hasty = rules.lines().map(|line| match line.trim().strip_prefix("for: ") {
@@ -99,10 +99,11 @@ async fn prometheus(target: &str, dir: &Path) -> (Child, String) {
         None => format!("{line}\n"),
     });
     std::fs::write(dir.join("merit.yml"), hasty.collect::<String>()).unwrap();
+    let target = target.trim_start_matches("http://");
     let config = json!({
         "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
         "rule_files": ["merit.yml"],
-        "scrape_configs": [{"job_name": "merit", "static_configs": [{"targets": [target.trim_start_matches("http://")]}]}],
+        "scrape_configs": [{"job_name": "merit", "static_configs": [{"targets": [target]}]}],
     });
     // JSON is YAML.
     std::fs::write(dir.join("prometheus.yml"), config.to_string()).unwrap();
@@ -127,7 +128,7 @@ async fn prometheus(target: &str, dir: &Path) -> (Child, String) {
 }
 
 #[tokio::test]
-async fn a_broker_that_loses_its_exchange_is_told_of_by_prometheus() {
+async fn prometheus_tells_of_a_broker_without_its_exchange() {
     let mut market = Market::start(Shape::ThreeProcesses).await;
     let dir = tempfile::tempdir().unwrap();
     let (_prometheus, url) = prometheus(&market.http, dir.path()).await;
@@ -144,7 +145,7 @@ async fn a_broker_that_loses_its_exchange_is_told_of_by_prometheus() {
     .await;
 }
 
-/// What a broker tells at the `scrape`th time at which all goes well, or nothing does.
+/// Returns the metrics at the `scrape`th time of a broker where all goes well, or nothing does.
 fn told(scrape: u64, is_well: bool) -> String {
     let (good, bad) = if is_well { (scrape * 100, 0) } else { (100, scrape * 100) };
     let slow = good + bad;
@@ -166,7 +167,7 @@ fn told(scrape: u64, is_well: bool) -> String {
     )
 }
 
-/// A server that tells at each scrape what has gone on since the one before.
+/// Starts a server whose metrics go on at each scrape.
 async fn scraped(is_well: bool) -> String {
     let scrapes = Arc::new(AtomicU64::new(0));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -177,7 +178,7 @@ async fn scraped(is_well: bool) -> String {
 }
 
 #[tokio::test]
-async fn a_real_prometheus_tells_of_everything_that_goes_wrong_and_of_nothing_else() {
+async fn a_real_prometheus_fires_each_alert_and_no_other() {
     let market = Market::start(Shape::AllInOne).await;
     let every = names_of(&std::fs::read_to_string(alerts().join("merit.yml")).unwrap());
     let (well, ill) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -196,11 +197,11 @@ async fn a_real_prometheus_tells_of_everything_that_goes_wrong_and_of_nothing_el
 
 async fn asked(market: &Market, url: String) -> Option<Value> {
     let answer = market.request(http::Method::GET, &url, &[], "").await.ok()?;
-    // Until it is ready it says so in text.
+    // Until it is ready it answers in text.
     (answer.status == 200).then(|| answer.json())
 }
 
-/// The alerts that fire.
+/// Returns the alerts that fire.
 async fn firing(market: &Market, url: &str) -> Vec<String> {
     let told = asked(market, format!("{url}/api/v1/alerts")).await.unwrap_or_default();
     let alerts = told["data"]["alerts"].as_array().into_iter().flatten();

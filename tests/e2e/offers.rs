@@ -1,11 +1,11 @@
-//! What `merit provider` may say of its offers: what is free, whom they are for, when they expire.
+//! Options of `merit provider` for its offers: a free tier, an audience, an expiry.
 
 use std::collections::BTreeMap;
 
 use http::Method;
-use merit_engine::{Bid, Command, Engine, Qualifier, Reply};
+use merit_engine::{Command, Engine, Reply};
 use merit_exchange::replay;
-use merit_terms::{Limits, Period, Price, Time};
+use merit_terms::{Period, Price, Time};
 use serde_json::{Value, json};
 
 use crate::in_both_shapes;
@@ -13,7 +13,7 @@ use crate::market::{Answer, Market, Shape};
 use crate::process::eventually;
 
 in_both_shapes! {
-    a_free_tier_is_used_to_its_last_request_before_anybody_is_paid
+    a_free_tier_is_used_up_before_anybody_is_paid
     offers_for_another_account_are_not_bought
     offers_that_expire_are_quoted_again_in_time
 }
@@ -26,7 +26,7 @@ fn check_served(answer: &Answer, provider: &str, cost: &str) {
     assert_eq!([answer.header("merit-provider"), answer.header("merit-cost")], [provider, cost]);
 }
 
-async fn a_free_tier_is_used_to_its_last_request_before_anybody_is_paid(shape: Shape) {
+async fn a_free_tier_is_used_up_before_anybody_is_paid(shape: Shape) {
     let mut market = Market::start(shape).await;
     market.deploy("echo", json!({})).await;
     let paid = market.provider("paid", &["--per-request", "0.000001", "--per-gb-second", "0"]).await;
@@ -34,7 +34,7 @@ async fn a_free_tier_is_used_to_its_last_request_before_anybody_is_paid(shape: S
     for _ in 0..2 {
         check_served(&market.invoke("echo", "x").await, "generous", "0");
     }
-    // Another session with another ladder counts on.
+    // The quota goes on in another session with another ladder.
     assert!(generous.stop().await.success());
     market.until_offers_of("generous", false).await;
     let rising = ["--strategy", "utilisation", "--ceiling", "0.00001", "--largest-mb", "512"];
@@ -50,7 +50,7 @@ async fn a_free_tier_is_used_to_its_last_request_before_anybody_is_paid(shape: S
     market.until_offers_of("paid", false).await;
     check_served(&market.invoke("echo", "x").await, "generous", "0.000002");
 
-    // A month is too long for a test: what the next one begins with is seen on the engine that the journal makes.
+    // A month is too long for a test: the next one begins on the engine that the journal makes.
     market.processes.remove(0).kill().await;
     let mut engine = replay(&market.data_dir(), |_, _, _| {}).unwrap().engine;
     let at = engine.last_at();
@@ -65,19 +65,10 @@ async fn quota(market: &Market) -> Value {
     providers.iter().find(|provider| provider["name"] == "generous").unwrap()["quotas"][0].clone()
 }
 
-/// What the next call of `dev` is leased at.
+/// Returns the price of the next call's lease.
 fn price_at(engine: &mut Engine, at: Time) -> Price {
     let account = engine.find_account("dev").unwrap();
-    let bid = Bid {
-        account,
-        function: engine.find_function(account, &"echo".parse().unwrap()).unwrap(),
-        qualifier: Qualifier::Live,
-        answer_limit_bytes: 0,
-        limits: Limits::default(),
-        tried: Vec::new(),
-        invocation: None,
-        request: None,
-    };
+    let bid = merit_kit::bid(account, engine.find_function(account, &"echo".parse().unwrap()).unwrap());
     match engine.apply(at, &Command::Acquire(Box::new(bid)), &mut Vec::new()).reply {
         Ok(Reply::Granted(grant)) => grant.terms.price,
         other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! The description of the doors, `/openapi.json`: every route is in it, and what it says is so, as schemathesis finds.
+//! The description of the doors, `/openapi.json`: it has every route, and schemathesis finds it true.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,17 +9,17 @@ use tokio::process::Command;
 
 use crate::market::{Market, Shape};
 
-/// From PyPI, with what it needs.
+/// Version from PyPI, with its dependencies.
 const SCHEMATHESIS: &str = "4.32.5";
-/// How long its installation may take where it is not there yet.
+/// Timeout of its installation.
 const INSTALLED_WITHIN: Duration = Duration::from_secs(300);
-/// How long it may try; it takes some 40 s.
+/// Timeout of its run, which takes some 40 s.
 const TRIED_WITHIN: Duration = Duration::from_secs(180);
 const SEED: &str = "20261124";
-/// Of each phase, for each of the operations.
+/// Number of examples of each phase, for each of the operations.
 const EXAMPLES: &str = "6";
 
-/// Installed once into `target`, at a fixed version.
+/// Installs schemathesis into `target` once, at a fixed version.
 async fn schemathesis() -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     let environment = target.join(format!("schemathesis-{SCHEMATHESIS}"));
@@ -34,7 +34,7 @@ async fn schemathesis() -> PathBuf {
     program
 }
 
-/// What it said; its success is asked for.
+/// Runs a command and asserts success. Returns its output.
 async fn run(command: &mut Command, within: Duration) -> String {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(within, running).await.expect("it hangs").unwrap();
@@ -67,7 +67,7 @@ async fn what_the_description_says_is_so() {
     market.stop().await;
 }
 
-/// The operations of the document: path, method, and what is told.
+/// Returns the operations of the document: path, method, and description.
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
     let paths = document["paths"].as_object().unwrap();
     let of_path = |(path, item): (&String, &Value)| {
@@ -79,7 +79,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 #[tokio::test]
-async fn every_operation_has_an_id_a_tag_a_summary_and_its_errors() {
+async fn every_operation_has_id_tag_summary_and_errors() {
     let market = Market::start(Shape::AllInOne).await;
     let document = market.get("/openapi.json").await;
     assert_eq!(document.header("content-type"), "application/json");
@@ -101,7 +101,7 @@ async fn every_operation_has_an_id_a_tag_a_summary_and_its_errors() {
     market.stop().await;
 }
 
-/// The table of routes is the only place where one is made; what stands there beside it answers for what is not there.
+/// Checks that the table makes all routes; the one beside it answers for paths without a route.
 #[test]
 fn no_route_is_made_without_its_words() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("broker/src");

@@ -1,4 +1,4 @@
-//! The operator's doors: markets, accounts, providers and leases put as the operator says, each by a journaled command.
+//! The operator's doors: markets, accounts, providers and leases changed by journaled commands.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -9,18 +9,18 @@ use crate::process::{eventually, merit};
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
-    money_comes_in_goes_out_and_is_put_right_and_all_balances_sum_to_zero
+    deposits_payouts_and_corrections_keep_balances_at_zero
     a_frozen_account_neither_buys_nor_is_paid_out
     what_an_account_may_spend_is_limited
     a_market_is_made_halted_banded_and_opened_again
-    a_provider_that_is_killed_sells_nothing_until_it_is_revived
+    a_killed_provider_sells_nothing_until_it_is_revived
     a_provider_has_no_more_offers_than_it_may
     a_lease_that_is_closed_costs_nothing
     what_the_operator_asks_wrongly_is_refused_by_its_field
     the_command_line_does_as_the_doors
 }
 
-/// A call of the operator that must succeed; its sequence.
+/// Makes a call of the operator that must succeed. Returns its sequence.
 async fn ask(market: &Market, method: Method, path: &str, body: Value) -> u64 {
     let answer = market.call(method, path, &[], body.to_string()).await;
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -41,7 +41,7 @@ async fn assert_sums_to_zero(market: &Market) {
     assert_eq!(market.get("/v1/accounts").await.json()["sum"], "0");
 }
 
-async fn money_comes_in_goes_out_and_is_put_right_and_all_balances_sum_to_zero(shape: Shape) {
+async fn deposits_payouts_and_corrections_keep_balances_at_zero(shape: Shape) {
     let market = Market::start(shape).await;
     let opened = ask(&market, Method::POST, "/v1/accounts", json!({"id": "team-a"})).await;
     ask(&market, Method::POST, "/v1/accounts", json!({"id": "team-b"})).await;
@@ -80,7 +80,7 @@ async fn a_frozen_account_neither_buys_nor_is_paid_out(shape: Shape) {
     ask(&market, Method::POST, "/v1/accounts/dev/freeze", json!({"frozen": false})).await;
     assert_eq!(market.invoke("echo", "x").await.status, 200);
 
-    // The seller's account: its offers match no more.
+    // The account of the seller is frozen: its offers match no more.
     ask(&market, Method::POST, "/v1/accounts/edge-1/freeze", json!({})).await;
     let call = market.invoke("echo", "x").await;
     assert_eq!((call.status.as_u16(), call.code().as_str()), (422, "no_eligible_provider"), "{call:?}");
@@ -143,7 +143,7 @@ async fn a_market_is_made_halted_banded_and_opened_again(shape: Shape) {
     let refused = seller.try_quote("eu-west/wasm", vec![rung(1, 1024, 1_000_000)]).await.unwrap_err();
     assert_eq!(refused.code, "market_closed", "{refused:?}");
 
-    // 20 times the reference call's cost.
+    // The price is 20 times the reference call's cost.
     let bands = json!({"low": "0.000001", "high": "0.00002"});
     ask(&market, Method::PUT, "/v1/markets/eu-west/wasm", json!({"bands": bands})).await;
     check_refused("outside_bands").await;
@@ -157,7 +157,7 @@ async fn a_market_is_made_halted_banded_and_opened_again(shape: Shape) {
     market.stop().await;
 }
 
-async fn a_provider_that_is_killed_sells_nothing_until_it_is_revived(shape: Shape) {
+async fn a_killed_provider_sells_nothing_until_it_is_revived(shape: Shape) {
     let market = Market::start(shape).await;
     let _edge = market.provider("edge-1", &[]).await;
     market.deploy("echo", json!({})).await;
@@ -167,7 +167,7 @@ async fn a_provider_that_is_killed_sells_nothing_until_it_is_revived(shape: Shap
     assert_eq!(listed["providers"][0]["killed"], "it forges reports");
     assert_eq!(market.invoke("echo", "x").await.code(), "no_eligible_provider");
     ask(&market, Method::POST, "/v1/providers/edge-1/revive", json!({})).await;
-    // It has not stopped trying.
+    // It has not given up.
     market.until_offers_of("edge-1", true).await;
     assert_eq!(market.get("/v1/providers").await.json()["providers"][0]["killed"], Value::Null);
     assert_eq!(market.invoke("echo", "x").await.status, 200);
@@ -266,7 +266,7 @@ async fn what_the_operator_asks_wrongly_is_refused_by_its_field(shape: Shape) {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (404, "not_found"), "{path}: {answer:?}");
         assert!(answer.message().contains(named), "`{named}` is not in: {}", answer.message());
     }
-    // Nobody can pay in or out of the exchange's own accounts.
+    // Nobody pays in or out of the exchange's own accounts.
     let outside = refuse(&market, Method::POST, "/v1/accounts/merit-outside/payouts", json!({"amount": "1"})).await;
     assert_eq!(outside.status, 404, "{outside:?}");
     let unusable = [

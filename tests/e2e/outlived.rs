@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::crash::newest_segment;
 use crate::market::{Answer, Market, Shape};
 
-/// A call that runs while the exchange is killed, and that is answered by the next run; `meanwhile` gets the dead data
+/// Kills the exchange during a call, and starts the next run, which answers it. `meanwhile` gets the dead data
 /// directory.
 async fn outlive(meanwhile: impl Fn(&std::path::Path)) -> (Market, Answer) {
     let mut market = Market::start(Shape::ThreeProcesses).await;
@@ -33,14 +33,14 @@ async fn outlive(meanwhile: impl Fn(&std::path::Path)) -> (Market, Answer) {
     let id = answer.header("merit-invocation-id");
     let record = market.get(&format!("/v1/invocations/{id}")).await.json();
     assert_eq!((&record["state"], &record["cost"]), (&json!("settled"), &json!("0.000001")), "{record}");
-    // It and the next one are served as if nothing had happened.
+    // This call and the next are served as usual.
     assert_eq!(market.invoke("wait", "1").await.status, 200);
     assert!(provider.stop().await.success());
     (market, answer)
 }
 
 #[tokio::test]
-async fn a_call_that_outlives_its_exchange_is_settled_by_the_next_run() {
+async fn a_call_that_outlives_its_exchange_is_settled_later() {
     let (market, answer) = outlive(|_| {}).await;
     let id: LeaseId = answer.header("merit-invocation-id").parse().unwrap();
     assert_eq!(id.run, 1);
@@ -48,9 +48,9 @@ async fn a_call_that_outlives_its_exchange_is_settled_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_call_whose_lease_the_crash_forgot_is_settled_by_its_proof() {
+async fn a_call_with_a_forgotten_lease_is_settled_by_proof() {
     let (market, answer) = outlive(|data| {
-        // The batch of the lease was not whole on the disk.
+        // The batch of the lease was incomplete on the disk.
         let segment = newest_segment(data);
         let mut bytes = std::fs::read(&segment).unwrap();
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;

@@ -15,7 +15,7 @@ const VIEWPORTS = [
   { width: 1280, height: 800 },
   { width: 390, height: 844 },
 ];
-/** How soon after a call's answer its price must be on the page. */
+/** Timeout between a call's answer and its price on the page. */
 const SHOWN_WITHIN_MS = 1000;
 const PATIENCE_MS = 30_000;
 
@@ -48,7 +48,7 @@ async function check(page) {
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("requestfailed", (request) => {
     const reason = request.failure()?.errorText;
-    // A reload ends the stream of the page before.
+    // A reload ends the stream of the former page.
     if (reason !== "net::ERR_ABORTED") complaints.push(`${request.url()}: ${reason}`);
   });
 
@@ -68,7 +68,7 @@ async function check(page) {
   assert.deepEqual(complaints, []);
 }
 
-/** A step for each offer of each provider, cheapest first, one of them marginal. */
+/** Checks that each offer has a step, cheapest first, and that one is marginal. */
 async function checkMeritOrder(page) {
   const { providers } = await getJson("/v1/providers");
   const steps = page.locator("[data-testid=merit-order] g.step");
@@ -81,7 +81,7 @@ async function checkMeritOrder(page) {
   assert.equal(await page.locator("[data-testid=merit-order] g.step[data-marginal=true]").count(), 1);
 }
 
-/** The deferred bids that wait, by their limits. */
+/** Checks that the resting bids stand there by their limits. */
 async function checkBids(page) {
   const { bids } = await getJson("/v1/markets/local/wasm/book");
   assert.equal(bids.length, 1);
@@ -90,7 +90,7 @@ async function checkBids(page) {
   assert.ok((await row.innerText()).includes(String(bids[0].memory_mb)));
 }
 
-/** A call that this provider serves changes the spot price on the page, and the tape shows it on top. */
+/** Checks that a call at this provider changes the spot price, and stands on top of the tape. */
 async function checkTrade(page, provider) {
   const before = await page.locator("[data-testid=spot-price]").innerText();
   const answer = await fetch(`${broker}/v1/functions/echo/invocations`, {
@@ -117,7 +117,7 @@ async function checkTrade(page, provider) {
   assert.ok((await row.innerText()).includes(provider));
 }
 
-/** Nothing is cut off or scrolls sideways, and what matters has a size. */
+/** Checks that nothing is cut off or scrolls sideways, and that each panel has a size. */
 async function checkLayout(page, viewport) {
   await page.setViewportSize(viewport);
   await page.reload();

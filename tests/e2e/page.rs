@@ -1,4 +1,4 @@
-//! The market page in a real browser. `page.mjs` drives it; here are the market that it shows, and its verdict.
+//! The market page in a real browser. `page.mjs` drives it; here are its market and its verdict.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,7 +16,7 @@ in_both_shapes! {
     the_page_shows_the_market_as_it_moves
 }
 
-/// How long the browser may take for all of it.
+/// Timeout of the browser's run.
 const BROWSER_WITHIN: Duration = Duration::from_secs(120);
 
 async fn the_page_shows_the_market_as_it_moves(shape: Shape) {

@@ -12,8 +12,8 @@ use crate::process::eventually;
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
-    rungs_and_markets_on_one_pool_never_sell_more_than_the_pool
-    what_runs_while_its_ladder_is_replaced_finishes_at_its_old_tariff
+    all_rungs_of_a_pool_never_sell_more_than_it
+    a_running_call_keeps_the_tariff_of_its_old_ladder
 }
 
 async fn two_markets(shape: Shape) -> Arc<Market> {
@@ -22,7 +22,7 @@ async fn two_markets(shape: Shape) -> Arc<Market> {
     Arc::new(market)
 }
 
-/// Ladders of two rungs in both markets, each rung as large as the pool, at prices that differ from round to round.
+/// Quotes two rungs in both markets, each as large as the pool, at prices that differ from round to round.
 async fn quote_all(seller: &mut Seller, memory_mb: u64, round: u64) {
     for (market, per_request) in [("a/wasm", 1_000_000 + round), ("b/wasm", 1_500_000 + round)] {
         let rungs = vec![rung(1, memory_mb, per_request), rung(2, memory_mb, per_request * 2)];
@@ -30,7 +30,7 @@ async fn quote_all(seller: &mut Seller, memory_mb: u64, round: u64) {
     }
 }
 
-async fn rungs_and_markets_on_one_pool_never_sell_more_than_the_pool(shape: Shape) {
+async fn all_rungs_of_a_pool_never_sell_more_than_it(shape: Shape) {
     for (memory_mb, slots, most) in [(512, 100, 4), (4096, 3, 3)] {
         let market = two_markets(shape).await;
         let mut seller = Seller::start(&market, "seller", memory_mb, slots).await;
@@ -51,7 +51,7 @@ async fn rungs_and_markets_on_one_pool_never_sell_more_than_the_pool(shape: Shap
                 }
             });
         }
-        // Quoting again and again meanwhile frees nothing that is taken.
+        // Quoting again and again meanwhile frees no capacity.
         for round in 1.. {
             quote_all(&mut seller, memory_mb, round).await;
             while let Some(called) = callers.try_join_next() {
@@ -68,7 +68,7 @@ async fn rungs_and_markets_on_one_pool_never_sell_more_than_the_pool(shape: Shap
     }
 }
 
-async fn what_runs_while_its_ladder_is_replaced_finishes_at_its_old_tariff(shape: Shape) {
+async fn a_running_call_keeps_the_tariff_of_its_old_ladder(shape: Shape) {
     let market = two_markets(shape).await;
     let mut seller = Seller::start(&market, "seller", 512, 100).await;
     seller.quote("a/wasm", vec![rung(1, 512, 1_000_000)]).await;
@@ -81,7 +81,7 @@ async fn what_runs_while_its_ladder_is_replaced_finishes_at_its_old_tariff(shape
 
     seller.quote("a/wasm", vec![rung(1, 512, 2_000_000)]).await;
     seller.quote("b/wasm", vec![rung(7, 512, 3_000_000)]).await;
-    // The new ladders have what the old leases leave of the pool.
+    // The new ladders have the rest of the pool beside the old leases.
     let mut call = JoinSet::new();
     call.spawn({
         let market = market.clone();

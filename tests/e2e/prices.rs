@@ -1,4 +1,4 @@
-//! Price follows supply and demand, and what a provider's speed is worth.
+//! Price follows supply and demand, and pays for a provider's speed.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::raw_session::{RawSession, logon};
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
-    the_next_call_pays_the_next_offer_while_the_cheapest_is_full
+    a_full_offer_leaves_the_price_to_the_next
     a_provider_that_undercuts_gets_the_very_next_call
-    half_the_speed_at_two_thirds_of_the_price_loses_what_computes_and_keeps_what_waits
+    half_speed_at_two_thirds_price_keeps_waiting_functions
     a_quote_with_a_billed_cold_start_adds_up
 }
 
-/// A fee for each call and nothing else, so that the order of offers rests on no prediction. The reference price is 20
-/// times the fee.
+/// Tariff of a fee for each call and nothing else, so that the order of offers needs no prediction. The reference price
+/// is 20 times the fee.
 const CHEAP: [&str; 4] = ["--per-gb-second", "0", "--per-request", "0.000001"];
 const DEAR: [&str; 4] = ["--per-gb-second", "0", "--per-request", "0.000002"];
 const CHEAP_PRICE: &str = "0.00002";
@@ -35,7 +35,7 @@ fn check_served(answer: &Answer, provider: &str, price: &str, cost: &str) {
     assert_eq!(said, [provider, price, cost]);
 }
 
-/// The spot price, and each price level with its free memory.
+/// Returns the spot price, and each price level with its free memory.
 async fn book(market: &Market) -> (Value, Vec<(String, u64)>) {
     let book = market.get("/v1/markets/local/wasm/book").await.json();
     let level = |level: &Value| (level["price"].as_str().unwrap().to_owned(), level["free_mb"].as_u64().unwrap());
@@ -50,7 +50,7 @@ async fn until_free(market: &Market, price: &str, free_mb: u64) {
     .await;
 }
 
-async fn the_next_call_pays_the_next_offer_while_the_cheapest_is_full(shape: Shape) {
+async fn a_full_offer_leaves_the_price_to_the_next(shape: Shape) {
     let market = Arc::new(Market::start(shape).await);
     let _cheap = market.provider("cheap", &[&CHEAP[..], &["--slots", "1"]].concat()).await;
     let _dear = market.provider("dear", &DEAR).await;
@@ -104,10 +104,10 @@ async fn a_provider_that_undercuts_gets_the_very_next_call(shape: Shape) {
     assert_eq!(book(&market).await.1.len(), 2);
 }
 
-async fn half_the_speed_at_two_thirds_of_the_price_loses_what_computes_and_keeps_what_waits(shape: Shape) {
+async fn half_speed_at_two_thirds_price_keeps_waiting_functions(shape: Shape) {
     let market = Market::start(shape).await;
     let arguments = |rate, share| ["--per-gb-second", rate, "--per-request", "0", "--cpu-share", share];
-    // Small shares, so that both get theirs however busy the machine is.
+    // Small shares, so that both get theirs on a busy machine, too.
     let _fast = market.provider("fast", &arguments("0.000015", "0.1")).await;
     let _slow = market.provider("slow", &arguments("0.00001", "0.05")).await;
     market.deploy("mandelbrot", json!({})).await;
@@ -164,7 +164,7 @@ async fn quote(market: &Market, function: &str) -> Value {
     market.call(Method::POST, &format!("/v1/functions/{function}/quote"), &[], "").await.json()
 }
 
-/// `merit quote` shows both, the winner first, with the costs that decide.
+/// Checks that `merit quote` shows both, the winner first, with the costs that decide.
 async fn check_table(market: &Market, function: &str, winner: &str, loser: &str) {
     let output = merit().args(["quote", function, "--broker", &market.http]).output().await.unwrap();
     let table = String::from_utf8(output.stdout).unwrap();

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// How long anything may take before a test gives up on it.
+/// Timeout of anything in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running process; killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Its first line of output.
+    /// First line of its output.
     pub(crate) ready: String,
     arguments: Vec<String>,
     log: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct Killed {
 }
 
 impl Killed {
-    /// Starts it again, listening where it did, with the same log.
+    /// Starts it again at the same addresses, with the same log.
     pub(crate) async fn start_again(&self) -> Process {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         Process::start(&arguments, &self.log).await
@@ -39,7 +39,7 @@ pub(crate) fn merit() -> Command {
     command
 }
 
-/// The command ends without success, and its error names all of these.
+/// Asserts that the command fails, and that its error names all of these.
 pub(crate) async fn assert_fails(arguments: &[&str], named: &[&str]) {
     let output = tokio::time::timeout(PATIENCE, merit().args(arguments).output()).await;
     let output = output.unwrap_or_else(|_| panic!("{arguments:?} did not end")).unwrap();
@@ -70,7 +70,7 @@ impl Process {
         process
     }
 
-    /// The arguments with the ports that it got for those it let the system choose.
+    /// Returns the arguments with the ports that the system chose.
     fn at_its_addresses(&self, arguments: &[&str]) -> Vec<String> {
         let mut kept: Vec<String> = arguments.iter().copied().map(str::to_owned).collect();
         for flag in 1..kept.len() {
@@ -82,7 +82,7 @@ impl Process {
         kept
     }
 
-    /// The address that follows `scheme` in the ready line.
+    /// Returns the address that follows `scheme` in the ready line.
     pub(crate) fn url(&self, scheme: &str) -> String {
         // By TLS the scheme has an s more.
         let after =
@@ -91,13 +91,13 @@ impl Process {
         format!("http://{}", word.unwrap_or_else(|| panic!("no {scheme} in `{}`", self.ready)))
     }
 
-    /// kill -9.
+    /// Kills it by SIGKILL.
     pub(crate) async fn kill(mut self) -> Killed {
         self.child.kill().await.unwrap();
         Killed { arguments: std::mem::take(&mut self.arguments), log: self.log.clone() }
     }
 
-    /// SIGTERM, then waits for its end.
+    /// Stops it by SIGTERM, and waits for its end.
     pub(crate) async fn stop(self) -> ExitStatus {
         self.signal("TERM").await;
         self.ended().await
@@ -125,7 +125,7 @@ impl Process {
     }
 }
 
-/// Asks again until it is so.
+/// Repeats a question until it has an answer.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {

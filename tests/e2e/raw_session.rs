@@ -1,4 +1,4 @@
-//! A provider's session message by message: logons of every kind, and what the exchange says to them. Runs nothing.
+//! A provider's session message by message: logons of every kind, and the exchange's answers. Runs nothing.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) struct RawSession {
     _beat: JoinSet<()>,
 }
 
-/// A logon of a provider with one pool, at an endpoint where nobody listens.
+/// Returns the logon of a provider with one pool, at an endpoint without a listener.
 pub(crate) fn logon(name: &str) -> v1::Logon {
     v1::Logon {
         provider: name.to_owned(),
@@ -64,7 +64,7 @@ impl RawSession {
         self.says.send(v1::ProviderMessage { message: Some(said) }).await.unwrap();
     }
 
-    /// The next message that `wanted` takes; those before it are passed over.
+    /// Returns the next message that `wanted` takes; those before it are dropped.
     pub(crate) async fn hear<T>(&mut self, wanted: impl Fn(&Heard) -> Option<T>) -> T {
         loop {
             let (_, heard) = self.next().await;
@@ -74,7 +74,7 @@ impl RawSession {
         }
     }
 
-    /// The next message that concerns the provider in whatever session, with its number.
+    /// Returns the next message about the provider, whatever its session, with its number.
     pub(crate) async fn numbered(&mut self) -> (u64, Heard) {
         loop {
             let (number, heard) = self.next().await;
@@ -90,7 +90,7 @@ impl RawSession {
         (message.session_sequence, message.message.unwrap())
     }
 
-    /// Waits for the end of the stream; the reason, if it is an error.
+    /// Waits for the end of the stream. Returns its error, if there is one.
     pub(crate) async fn ended(&mut self) -> Option<Status> {
         loop {
             match tokio::time::timeout(PATIENCE, self.hears.message()).await.expect("the session ends in time") {
@@ -114,7 +114,7 @@ impl RawSession {
         .await;
     }
 
-    /// What becomes of a claim.
+    /// Claims a lease. Returns the answer.
     pub(crate) async fn claim(&mut self, proof: v1::LeaseProof, wall_us: u64) -> v1::ClaimAnswered {
         let usage = Some(v1::Usage { wall_us, ..v1::Usage::default() });
         self.say(Said::Claim(v1::UsageClaim { proof: Some(proof), usage })).await;

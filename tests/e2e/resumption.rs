@@ -1,4 +1,4 @@
-//! Providers' sessions over their streams: what is missed is heard again, offers outlive a logout only, claims need the
+//! Providers' sessions over their streams: missed messages are repeated, offers outlive a logout only, claims need the
 //! exchange's proof.
 
 use http::Method;
@@ -19,34 +19,34 @@ use crate::seller::rung;
 in_both_shapes! {
     a_session_that_resumes_hears_what_it_missed
     a_session_that_cannot_resume_is_told_how_it_stands
-    a_logout_leaves_the_offers_that_expire_and_a_lost_stream_none
-    a_session_that_is_fenced_is_told_so_and_takes_nothing_with_it
-    a_claim_needs_the_exchange_s_proof_of_a_lease_of_one_s_own
+    a_logout_leaves_expiring_offers_a_lost_stream_none
+    a_fenced_session_is_told_and_takes_nothing_along
+    a_claim_needs_the_proof_of_an_own_lease
     what_nobody_settles_is_paid_by_its_claim
     offers_are_pulled_when_they_are_leased_too_fast
     what_is_sold_under_a_quota_is_counted_over_sessions
     a_logon_that_cannot_be_is_refused_with_the_reason
 }
 
-/// How a numbered message is told apart in these tests.
+/// A numbered message, as far as these tests tell them apart.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
+enum Numbered {
     Granted(v1::LeaseId),
     Settled(v1::LeaseId),
     Market(String, v1::MarketState),
     Other,
 }
 
-fn told(heard: &Heard) -> Told {
+fn told(heard: &Heard) -> Numbered {
     match heard {
-        Heard::LeaseGranted(granted) => Told::Granted(granted.lease.unwrap()),
-        Heard::LeaseSettled(settled) => Told::Settled(settled.lease.unwrap()),
-        Heard::MarketState(change) => Told::Market(change.market.clone(), change.terms.unwrap().state()),
-        _ => Told::Other,
+        Heard::LeaseGranted(granted) => Numbered::Granted(granted.lease.unwrap()),
+        Heard::LeaseSettled(settled) => Numbered::Settled(settled.lease.unwrap()),
+        Heard::MarketState(change) => Numbered::Market(change.market.clone(), change.terms.unwrap().state()),
+        _ => Numbered::Other,
     }
 }
 
-/// A market with a function of which calls cost a millionth of a dollar at the provider.
+/// Starts a market with a function whose calls cost a millionth of a dollar at the provider.
 async fn market_of(shape: Shape, logon: v1::Logon) -> (Market, RawSession, Buyer) {
     let market = Market::start(shape).await;
     market.deploy("echo", json!({})).await;
@@ -65,19 +65,20 @@ async fn halt(market: &Market) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-/// Two leases, of which the first is settled and the second heard of only after the stream was lost; and a halt.
-async fn missed(market: &Market, session: &mut RawSession, buyer: &mut Buyer) -> (u64, Vec<Told>) {
+/// Makes two leases, settles the first, and halts the market. Returns the number of the last message that was heard,
+/// and the missed ones.
+async fn missed(market: &Market, session: &mut RawSession, buyer: &mut Buyer) -> (u64, Vec<Numbered>) {
     let first = lease(buyer).await.lease.unwrap();
     let (last, heard) = session.numbered().await;
-    assert_eq!(told(&heard), Told::Granted(first));
+    assert_eq!(told(&heard), Numbered::Granted(first));
     let second = lease(buyer).await.lease.unwrap();
     buyer.settle(first, 1000).await.unwrap();
     halt(market).await;
-    let halted = Told::Market("local/wasm".to_owned(), v1::MarketState::Halted);
-    (last, vec![Told::Granted(second), Told::Settled(first), halted])
+    let halted = Numbered::Market("local/wasm".to_owned(), v1::MarketState::Halted);
+    (last, vec![Numbered::Granted(second), Numbered::Settled(first), halted])
 }
 
-async fn check_resumes(market: &Market, last: u64, missed: &[Told]) {
+async fn check_resumes(market: &Market, last: u64, missed: &[Numbered]) {
     let mut session = RawSession::start(market, v1::Logon { last_sequence: Some(last), ..logon("seller") }).await;
     assert!(session.welcome.resumed);
     assert_eq!(session.welcome.last_sequence, last);
@@ -95,7 +96,7 @@ async fn a_session_that_resumes_hears_what_it_missed(shape: Shape) {
     let (last, missed) = missed(&market, &mut session, &mut buyer).await;
     drop(session);
     check_resumes(&market, last, &missed).await;
-    // Also one that read nothing of it.
+    // A stream that read nothing resumes as well.
     check_resumes(&market, last, &missed).await;
     market.stop().await;
 }
@@ -114,12 +115,12 @@ async fn a_session_that_cannot_resume_is_told_how_it_stands(shape: Shape) {
     let (market, mut session, mut buyer) = market_of(shape, logon("seller")).await;
     let (last, missed) = missed(&market, &mut session, &mut buyer).await;
     drop(session);
-    // The first logon of a process, and one that claims to have heard what was never said.
+    // The first logon of a process, and one that claims to have heard messages of the future.
     for last_sequence in [None, Some(last << 20)] {
         let session = RawSession::start(&market, v1::Logon { last_sequence, ..logon("seller") }).await;
         let welcome = &session.welcome;
         assert!(!welcome.resumed && welcome.last_sequence > last);
-        let open: Vec<Told> = welcome.leases.iter().map(|lease| Told::Granted(lease.lease.unwrap())).collect();
+        let open: Vec<Numbered> = welcome.leases.iter().map(|lease| Numbered::Granted(lease.lease.unwrap())).collect();
         assert_eq!(open, missed[..1]);
         assert_eq!(welcome.markets.len(), 1);
         assert_eq!(welcome.markets[0].terms.unwrap().state(), v1::MarketState::Halted);
@@ -127,7 +128,7 @@ async fn a_session_that_cannot_resume_is_told_how_it_stands(shape: Shape) {
     market.stop().await;
 }
 
-async fn a_logout_leaves_the_offers_that_expire_and_a_lost_stream_none(shape: Shape) {
+async fn a_logout_leaves_expiring_offers_a_lost_stream_none(shape: Shape) {
     let market = Market::start(shape).await;
     market.deploy("echo", json!({})).await;
     let offers = async || market.get("/v1/markets/local/wasm/book").await.json()["offers"].as_array().unwrap().len();
@@ -140,7 +141,7 @@ async fn a_logout_leaves_the_offers_that_expire_and_a_lost_stream_none(shape: Sh
     session.say(Said::Logout(v1::Logout {})).await;
     assert!(session.ended().await.is_none(), "a logout is no error");
     assert_eq!(offers().await, 1);
-    // It still matches, though nobody is there to hear of it.
+    // It still matches, though its provider is not there to hear of it.
     let mut buyer = Buyer::start(&market).await;
     let grant = buyer.acquire("echo", v1::Limits::default()).await.unwrap();
     assert_eq!((grant.provider.as_str(), grant.price), ("seller", 20_000_000));
@@ -152,7 +153,7 @@ async fn a_logout_leaves_the_offers_that_expire_and_a_lost_stream_none(shape: Sh
     market.stop().await;
 }
 
-async fn a_session_that_is_fenced_is_told_so_and_takes_nothing_with_it(shape: Shape) {
+async fn a_fenced_session_is_told_and_takes_nothing_along(shape: Shape) {
     let (market, mut first, mut buyer) = market_of(shape, logon("seller")).await;
     let mut second = RawSession::start(&market, logon("seller")).await;
     let ended = first.ended().await.unwrap();
@@ -160,12 +161,12 @@ async fn a_session_that_is_fenced_is_told_so_and_takes_nothing_with_it(shape: Sh
     second.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
     drop(first);
     let granted = lease(&mut buyer).await.lease.unwrap();
-    assert_eq!(told(&second.numbered().await.1), Told::Granted(granted));
+    assert_eq!(told(&second.numbered().await.1), Numbered::Granted(granted));
     assert_eq!(market.get("/v1/providers").await.json()["providers"][0]["online"], true);
     market.stop().await;
 }
 
-async fn a_claim_needs_the_exchange_s_proof_of_a_lease_of_one_s_own(shape: Shape) {
+async fn a_claim_needs_the_proof_of_an_own_lease(shape: Shape) {
     let (market, mut session, mut buyer) = market_of(shape, logon("seller")).await;
     let grant = lease(&mut buyer).await;
     let (id, proof) = (grant.lease.unwrap(), grant.proof.unwrap());
@@ -183,7 +184,7 @@ async fn a_claim_needs_the_exchange_s_proof_of_a_lease_of_one_s_own(shape: Shape
 
     let answered = session.claim(proof.clone(), 1000).await;
     assert_eq!((answered.lease, answered.code.as_str()), (Some(id), ""), "{answered:?}");
-    // The first one stands; what is settled is not claimed.
+    // The first claim stands; a settled lease is not claimed.
     assert_eq!(session.claim(proof.clone(), 9_000_000).await.code, "");
     buyer.settle(id, 2000).await.unwrap();
     assert_eq!(session.claim(proof, 1000).await.code, "closed");

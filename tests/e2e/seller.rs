@@ -1,6 +1,6 @@
-//! A provider made of a raw session and a real HTTP server: it quotes whatever it is told, and counts what runs at once.
+//! A provider made of a raw session and a real HTTP server: it sends any quote, and counts the running calls.
 //!
-//! For what `merit provider` never does: quoting again, ladders over several markets, quotes that are refused.
+//! It does what `merit provider` never does: quoting again, ladders over several markets, quotes that are refused.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::HeaderMap;
-use merit_adapters::{Reading, Report, agent};
+use merit_adapters::{MeterReading, Report, agent};
 use merit_proto::v1;
 use merit_proto::v1::exchange_message::Message as Heard;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
 use merit_proto::v1::provider_message::Message as Said;
-use merit_terms::{Outcome, Usage};
+use merit_terms::{Outcome, Price, Rung, Tariff, Usage};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,30 +28,30 @@ pub(crate) struct Seller {
     heard: mpsc::UnboundedReceiver<Heard>,
     last_number: u64,
     floor: Arc<Floor>,
-    /// The server, the heartbeat and the reader; they end with the seller.
+    /// Server, heartbeat and reader; they end with the seller.
     _tasks: JoinSet<()>,
 }
 
-/// Where invocations run.
+/// State of the server.
 struct Floor {
     key: watch::Sender<[u8; 32]>,
     is_open: watch::Sender<bool>,
     load: Mutex<Load>,
 }
 
-/// What runs, and the most that ever did.
+/// Numbers of running calls, and their maxima.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
     pub(crate) running: u32,
     pub(crate) running_mb: u32,
     pub(crate) most_running: u32,
     pub(crate) most_running_mb: u32,
-    /// Invocations begun.
+    /// Number of invocations begun.
     pub(crate) begun: u32,
 }
 
 impl Seller {
-    /// A provider of one pool, logged on.
+    /// Logs on a provider of one pool.
     pub(crate) async fn start(market: &Market, name: &str, memory_mb: u64, slots: u32) -> Seller {
         let floor = Arc::new(Floor {
             key: watch::Sender::new([0; 32]),
@@ -107,7 +107,7 @@ impl Seller {
         self.try_quote_as(self.last_number + 1, market, rungs).await
     }
 
-    /// The same under a number of the caller's.
+    /// Replaces it under a number of the caller's.
     pub(crate) async fn try_quote_as(
         &mut self,
         number: u64,
@@ -125,7 +125,7 @@ impl Seller {
         .await
     }
 
-    /// The next message that `wanted` takes; those before it are passed over.
+    /// Returns the next message that `wanted` takes; those before it are dropped.
     async fn hear<T>(&mut self, mut wanted: impl FnMut(Heard) -> Option<T>) -> T {
         loop {
             let heard = tokio::time::timeout(PATIENCE, self.heard.recv()).await.unwrap();
@@ -145,21 +145,11 @@ impl Seller {
     }
 }
 
-/// A rung of one pool for functions of any size, at `per_request` picodollars a call, whatever it uses.
+/// Returns a rung of one pool for functions of any size, at `per_request` picodollars a call.
 pub(crate) fn rung(id: u32, capacity_mb: u64, per_request: u64) -> v1::Rung {
-    let tariff = v1::Tariff { per_request, increment_ms: 1, minimum_ms: 1, memory_step_mb: 1, ..v1::Tariff::default() };
-    v1::Rung {
-        id,
-        pool: 0,
-        capacity_mb,
-        tariff: Some(tariff),
-        vcpus_milli: 1000,
-        memory_min_mb: 1,
-        memory_max_mb: 1024,
-        longest_ms: 60_000,
-        enforces_timeout: true,
-        ..v1::Rung::default()
-    }
+    let per_request = Price::from_picodollars(per_request);
+    let tariff = Tariff { per_request, minimum_ms: 1, ..merit_kit::tariff(0) };
+    v1::Rung::from(&Rung { capacity_mb, tariff, memory_max_mb: 1024, ..merit_kit::rung(id, 0) })
 }
 
 /// Runs for the milliseconds of the payload, or, if that is `held`, until the seller is open.
@@ -174,7 +164,7 @@ async fn run(State(floor): State<Arc<Floor>>, headers: HeaderMap, payload: Strin
     }
     floor.leave(claims.memory_mb);
     let usage = Usage { wall_us: started.elapsed().as_micros() as u64, ..Usage::default() };
-    let reading = Some(Reading { usage, peak_memory_mb: 1 });
+    let reading = Some(MeterReading { usage, peak_memory_mb: 1 });
     let report = Report { outcome: Outcome::Ok, reading, message: None, log: Vec::new() };
     let mut response = "done".into_response();
     report.write(response.headers_mut());

@@ -1,5 +1,4 @@
-//! Sessions of providers with the exchange: fencing, refused quotes, restarts of either side; and how the exchange
-//! describes itself.
+//! Sessions of providers with the exchange: fencing, refused quotes, restarts of either side; and gRPC reflection.
 
 use merit_proto::v1;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ use crate::seller::{Seller, rung};
 
 in_both_shapes! {
     a_second_session_of_a_provider_ends_the_first
-    a_quote_out_of_bounds_is_refused_rung_by_rung_and_changes_nothing
+    a_quote_out_of_bounds_is_refused_rung_by_rung
     a_quote_that_was_seen_before_is_stale
     a_provider_that_cannot_sell_says_why_and_ends
     a_provider_that_restarts_sells_again
@@ -45,14 +44,14 @@ async fn a_second_session_of_a_provider_ends_the_first(shape: Shape) {
     let log = std::fs::read_to_string(log).unwrap();
     let told = "the session ended: another session of the provider `edge-1` has logged on";
     assert!(log.contains(told), "{log}");
-    // The end of the first takes nothing from the second.
+    // The end of the first session takes nothing from the second.
     assert_eq!(offers(&market).await, json!([{"price": "0.00002", "capacity_mb": 2048, "free_mb": 2048, "offers": 1}]));
     check_served_by(&market, "edge-1").await;
     assert!(second.stop().await.success());
     market.until_offers_of("edge-1", false).await;
 }
 
-async fn a_quote_out_of_bounds_is_refused_rung_by_rung_and_changes_nothing(shape: Shape) {
+async fn a_quote_out_of_bounds_is_refused_rung_by_rung(shape: Shape) {
     let market = Market::start(shape).await;
     market.deploy("echo", json!({})).await;
     let mut seller = Seller::start(&market, "seller", 1024, 4).await;
@@ -66,7 +65,7 @@ async fn a_quote_out_of_bounds_is_refused_rung_by_rung_and_changes_nothing(shape
     };
     let wrong = vec![
         rung(1, 1024, 900_000),
-        // -1 USD, as two's complement would have it.
+        // -1 USD in two's complement.
         with_tariff(2, |tariff| tariff.per_gb_second = (-1_000_000_000_000_i64) as u64),
         with_tariff(3, |tariff| tariff.per_request = 1_000_000_000_001),
         with_tariff(4, |tariff| tariff.increment_ms = 0),
@@ -153,7 +152,7 @@ async fn a_provider_that_restarts_sells_again(shape: Shape) {
 }
 
 #[tokio::test]
-async fn when_the_exchange_restarts_providers_quote_again_and_brokers_go_on() {
+async fn after_an_exchange_restart_providers_and_brokers_go_on() {
     let mut market = Market::start(Shape::ThreeProcesses).await;
     market.deploy("echo", json!({})).await;
     let _edge = market.provider("edge-1", &["--per-request", "0.000001", "--per-gb-second", "0"]).await;
@@ -204,7 +203,7 @@ async fn health_and_reflection_describe_the_services(shape: Shape) {
     }
 }
 
-/// Somebody takes the name of a demo provider: that one sells no more, and the market goes on.
+/// Checks that a demo provider whose name is taken sells no more, and that the market goes on.
 #[tokio::test]
 async fn a_demo_provider_that_is_fenced_takes_nothing_with_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -18,20 +18,20 @@ use crate::seller::rung;
 
 in_both_shapes! {
     one_stream_serves_many_bids_at_once
-    a_bid_that_is_repeated_is_answered_with_the_lease_that_it_has
-    a_stream_that_resumes_answers_for_the_leases_of_the_one_before
-    a_stream_that_resumes_fences_the_one_that_has_the_session
+    a_repeated_bid_is_answered_with_its_lease
+    a_resumed_stream_answers_for_its_leases
+    a_resuming_stream_fences_the_earlier_one
     a_lease_is_given_back_with_the_reason
     a_deferred_bid_rests_until_it_is_offered_a_lease
-    a_match_that_is_not_taken_up_is_released_and_its_bid_rests_again
+    a_match_not_taken_up_is_released_and_rests
     a_deferred_bid_is_cancelled_or_expires
-    a_resting_bid_waits_for_a_stream_that_answers_for_it
+    a_resting_bid_waits_for_its_brokers_stream
     what_a_broker_asks_wrongly_is_refused
-    a_broker_that_does_not_read_loses_its_stream_and_keeps_its_session
+    a_slow_broker_loses_its_stream_and_keeps_its_session
 }
 
 const CHEAP: u64 = 1_000_000;
-/// The reference price of a flat request fee is 20 times that.
+/// Reference price of a flat request fee: 20 times the fee.
 const PRICE: u64 = 20 * CHEAP;
 
 async fn market_of(shape: Shape) -> (Market, RawSession) {
@@ -42,7 +42,7 @@ async fn market_of(shape: Shape) -> (Market, RawSession) {
     (market, session)
 }
 
-/// Microseconds since 1970, `seconds` from now.
+/// Returns the time in `seconds`, in microseconds since 1970.
 fn in_seconds(seconds: u64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
     now + seconds * 1_000_000
@@ -67,7 +67,7 @@ async fn one_stream_serves_many_bids_at_once(shape: Shape) {
             bids.push(buyer.bid("echo", v1::Limits::default()).await);
         }
         let mut leases = Vec::new();
-        // As they were asked last to first: every answer says what it is of.
+        // Asked for last to first: every answer names its bid.
         for number in bids.into_iter().rev() {
             match buyer.answer(number).await {
                 Ok(grant) => leases.push((grant.request, number, grant.lease.unwrap())),
@@ -90,7 +90,7 @@ async fn one_stream_serves_many_bids_at_once(shape: Shape) {
     market.stop().await;
 }
 
-async fn a_bid_that_is_repeated_is_answered_with_the_lease_that_it_has(shape: Shape) {
+async fn a_repeated_bid_is_answered_with_its_lease(shape: Shape) {
     let (market, _session) = market_of(shape).await;
     let mut buyer = Buyer::start(&market).await;
     let grant = buyer.acquire("echo", v1::Limits::default()).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_bid_that_is_repeated_is_answered_with_the_lease_that_it_has(shape: Sh
     market.stop().await;
 }
 
-async fn a_stream_that_resumes_answers_for_the_leases_of_the_one_before(shape: Shape) {
+async fn a_resumed_stream_answers_for_its_leases(shape: Shape) {
     let (market, _session) = market_of(shape).await;
     let mut first = Buyer::start(&market).await;
     let settled = first.acquire("echo", v1::Limits::default()).await.unwrap().lease.unwrap();
@@ -120,17 +120,20 @@ async fn a_stream_that_resumes_answers_for_the_leases_of_the_one_before(shape: S
     assert_eq!(second.answer(again).await.unwrap(), open);
     assert_eq!(second.settle(open.lease.unwrap(), 1000).await.unwrap().cost, CHEAP);
     drop(second);
-    // A session that answers for nothing is forgotten.
+    // A session without leases and bids is forgotten.
     eventually("the session is forgotten", || async {
         let status = Buyer::try_start(&market, Some(session)).await.err()?;
-        assert_eq!((status.code(), merit_proto::code_of(&status)), (Code::NotFound, Some("not_found")));
+        assert_eq!(
+            (status.code(), merit_proto::code_of(&status)),
+            (Code::NotFound, Some(merit_terms::RefusalCode::NotFound))
+        );
         Some(())
     })
     .await;
     market.stop().await;
 }
 
-async fn a_stream_that_resumes_fences_the_one_that_has_the_session(shape: Shape) {
+async fn a_resuming_stream_fences_the_earlier_one(shape: Shape) {
     let (market, _session) = market_of(shape).await;
     let mut first = Buyer::start(&market).await;
     let lease = first.acquire("echo", v1::Limits::default()).await.unwrap().lease.unwrap();
@@ -151,7 +154,7 @@ async fn a_lease_is_given_back_with_the_reason(shape: Shape) {
     let lease = take(&mut buyer).await;
     buyer.release(lease, v1::NotSent::Withdrawn).await;
     assert_eq!(buyer.settle(lease, 1000).await.unwrap_err().code, "closed");
-    // What is closed is given back as well.
+    // A closed lease is given back as well.
     buyer.release(lease, v1::NotSent::Withdrawn).await;
     assert_eq!(held(&market).await, "0");
     assert_eq!(health().await, json!([]));
@@ -178,7 +181,7 @@ async fn a_deferred_bid_rests_until_it_is_offered_a_lease(shape: Shape) {
             })
             .await
     };
-    // What is within its limit is leased at once.
+    // A bid within its limit is leased at once.
     let at_once = buyer.defer("echo", PRICE, in_seconds(60)).await;
     let grant = buyer.answer(at_once).await.unwrap();
     buyer.settle(grant.lease.unwrap(), 1000).await.unwrap();
@@ -204,7 +207,7 @@ async fn a_deferred_bid_rests_until_it_is_offered_a_lease(shape: Shape) {
     market.stop().await;
 }
 
-async fn a_match_that_is_not_taken_up_is_released_and_its_bid_rests_again(shape: Shape) {
+async fn a_match_not_taken_up_is_released_and_rests(shape: Shape) {
     let (market, mut session) = market_of(shape).await;
     let mut buyer = Buyer::start(&market).await;
     let number = buyer.defer("echo", PRICE - 1, in_seconds(60)).await;
@@ -232,7 +235,7 @@ async fn a_deferred_bid_is_cancelled_or_expires(shape: Shape) {
     let rests = |heard: &Heard| if let Heard::Resting(resting) = heard { resting.bid } else { None };
     buyer.defer("echo", PRICE - 1, in_seconds(60)).await;
     let bid = buyer.hear(rests).await;
-    // By any broker, for the account that it is of.
+    // Any broker of its account may do so.
     let mut other = Buyer::start(&market).await;
     let cancel = |account: &str| Said::CancelBid(v1::CancelBid { account: account.to_owned(), bid: Some(bid) });
     other.say(cancel("seller")).await;
@@ -252,7 +255,7 @@ async fn a_deferred_bid_is_cancelled_or_expires(shape: Shape) {
     market.stop().await;
 }
 
-async fn a_resting_bid_waits_for_a_stream_that_answers_for_it(shape: Shape) {
+async fn a_resting_bid_waits_for_its_brokers_stream(shape: Shape) {
     let (market, mut session) = market_of(shape).await;
     let mut first = Buyer::start(&market).await;
     first.defer("echo", PRICE - 1, in_seconds(60)).await;
@@ -260,7 +263,7 @@ async fn a_resting_bid_waits_for_a_stream_that_answers_for_it(shape: Shape) {
     let number_of_session = first.session();
     drop(first);
     eventually("the stream is lost", || async {
-        // Another stream's session says nothing of this one's bids.
+        // The session of another stream tells nothing about these bids.
         let log = market.processes[0].log();
         log.contains(&format!("a broker's stream ended session={number_of_session}")).then_some(())
     })
@@ -269,7 +272,7 @@ async fn a_resting_bid_waits_for_a_stream_that_answers_for_it(shape: Shape) {
     assert_eq!(market.get("/v1/providers").await.json()["providers"][0]["pools"][0]["leases"], 0);
 
     let mut second = Buyer::resume(&market, number_of_session).await;
-    // The supply that came meanwhile serves it at once.
+    // The new supply serves it at once.
     let offered = second.hear(|heard| if let Heard::Offered(offered) = heard { offered.grant.clone() } else { None });
     assert_eq!(offered.await.invocation, Some(bid));
     market.stop().await;
@@ -308,19 +311,19 @@ async fn what_a_broker_asks_wrongly_is_refused(shape: Shape) {
     let release = v1::Release { lease: Some(unknown), why: 0 };
     check(Said::Release(release), Asked::Release(unknown), "invalid", "why: is missing").await;
     check(Said::TakeUp(v1::TakeUp { lease: Some(unknown) }), Asked::TakeUp(unknown), "closed", "closed").await;
-    // The stream has borne all that; what asks nothing ends it.
+    // The stream has survived all of that; a second hello ends it.
     buyer.acquire("echo", v1::Limits::default()).await.unwrap();
     buyer.say(Said::Hello(v1::BrokerHello { resumes: None })).await;
     assert_eq!(buyer.ended().await.unwrap().code(), Code::InvalidArgument);
     market.stop().await;
 }
 
-async fn a_broker_that_does_not_read_loses_its_stream_and_keeps_its_session(shape: Shape) {
+async fn a_slow_broker_loses_its_stream_and_keeps_its_session(shape: Shape) {
     let (market, _session) = market_of(shape).await;
     let mut buyer = Buyer::start(&market).await;
     let lease = buyer.acquire("echo", v1::Limits::default()).await.unwrap().lease.unwrap();
-    // Each is answered with its own name; all of it is far more than waits anywhere on the way: 4,096 answers at the
-    // exchange, and about 3 MB in the windows and buffers of the connection.
+    // Each answer has its own name. All of them are far more than the queues hold: 4,096 answers at the exchange, and
+    // about 3 MB in the windows and buffers of the connection.
     let no_name = "no name ".repeat(256);
     for number in 1000..9000 {
         buyer.bid_as(number, &no_name, v1::Limits::default()).await;

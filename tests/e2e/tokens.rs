@@ -13,7 +13,7 @@ in_both_shapes! {
     an_agent_runs_no_lease_that_has_expired
 }
 
-/// A lease of a function at one provider, acquired as a broker does.
+/// Acquires a lease of a function at one provider, as a broker does.
 async fn acquire(buyer: &mut Buyer, function: &str, provider: &str) -> v1::Grant {
     let limits = v1::Limits { only: vec![provider.to_owned()], ..v1::Limits::default() };
     buyer.acquire(function, limits).await.unwrap()
@@ -55,17 +55,17 @@ async fn an_agent_runs_a_lease_once_and_for_nothing_else(shape: Shape) {
     for forged in [format!("{claims}.{others_tag}"), format!("{others_claims}.{tag}"), format!("{claims}.")] {
         check_refused(&call(&market, &grant, &path, Some(&forged)).await, "token_forged");
     }
-    // Genuine, but another provider's.
+    // A genuine token of another provider.
     let elsewhere = acquire(&mut buyer, "echo", "edge-2").await;
     check_refused(&call(&market, &grant, &path, Some(&elsewhere.token)).await, "token_forged");
     check_refused(&call(&market, &elsewhere, &path, Some(token)).await, "token_forged");
-    // Genuine, but for something else.
+    // A genuine token for another account, revision or function.
     let (account, revision) = (format!("other/echo/{}", grant.revision), format!("dev/echo/{}", grant.revision + 1));
     for path in [&account, &revision, "dev/wait/1"] {
         check_refused(&call(&market, &grant, path, Some(token)).await, "token_for_other");
     }
 
-    // After all that the lease is still good, once.
+    // After all of that the lease is still good, once.
     let answer = call(&market, &grant, &path, Some(token)).await;
     assert_eq!((answer.text(), answer.header("merit-outcome")), ("hello", "ok"), "{answer:?}");
     check_refused(&call(&market, &grant, &path, Some(token)).await, "token_used");

@@ -1,4 +1,4 @@
-// Owns the table of the bid side: the deferred bids that wait for a price, best limit first.
+// Owns the table of the bid side: resting deferred bids, best limit first.
 
 import { type Book, bidSide } from "./book";
 import { fixedDecimal } from "./decimal";

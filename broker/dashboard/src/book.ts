@@ -6,7 +6,7 @@ import type { Bands, BidLevel, Delta, Offer, Snapshot } from "./wire";
 export interface Book {
   readonly market: string;
   readonly offers: Map<string, Offer>;
-  /** By their limit. */
+  /** Levels by their limit. */
   readonly bids: Map<string, BidLevel>;
   state: string;
   bands: Bands | null;
@@ -26,7 +26,7 @@ export function bookFrom(snapshot: Snapshot): Book {
   };
 }
 
-/** Puts the delta's offers and bids in place of the old ones. After a gap it changes nothing: the book needs a new snapshot. */
+/** Replaces offers and bids by the delta's. Changes nothing after a gap: the book needs a new snapshot. */
 export function applyDelta(book: Book, delta: Delta): "applied" | "gap" {
   if (delta.prev_seq !== book.sequence) return "gap";
   for (const offer of delta.offers) {
@@ -41,7 +41,7 @@ export function applyDelta(book: Book, delta: Delta): "applied" | "gap" {
   return "applied";
 }
 
-/** Dearest first. */
+/** Returns the levels of the bid side, dearest first. */
 export function bidSide(book: Book): BidLevel[] {
   return [...book.bids.values()].sort((left, right) => comparePrices(parsePrice(right.price), parsePrice(left.price)));
 }

@@ -1,11 +1,11 @@
-// Owns how times read: UTC, everywhere on the page.
+// Owns the text of times: UTC, everywhere on the page.
 
-/** `10:00:00.041`. */
+/** Returns a time like `10:00:00.041`. */
 export function timeWithMs(at: number | string): string {
   return new Date(at).toISOString().slice(11, 23);
 }
 
-/** `10:00:00`. */
+/** Returns a time like `10:00:00`. */
 export function timeOfDay(at: number | string): string {
   return new Date(at).toISOString().slice(11, 19);
 }

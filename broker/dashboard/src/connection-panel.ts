@@ -9,7 +9,7 @@ export function renderConnection(link: Link): void {
   const element = byId("connection");
   document.body.dataset.link = link.state;
   element.dataset.state = link.state;
-  // The element is a live region: writing the same words again would have them read out again.
+  // The element is a live region: the same words written again would be read out again.
   if (element.textContent !== words) element.textContent = words;
 }
 

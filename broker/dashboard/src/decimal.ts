@@ -1,6 +1,6 @@
 // Owns decimal text and its exact form, a BigInt of scaled units. Never uses a float.
 
-/** The value of decimal `text` in units of 10^-scale. Throws on anything else, or on more than `scale` decimals. */
+/** Returns decimal `text` in units of 10^-scale. Throws on any other text, or on more than `scale` decimals. */
 export function parseDecimal(text: string, scale: number): bigint {
   const match = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text);
   const fraction = match?.[3] ?? "";
@@ -11,7 +11,7 @@ export function parseDecimal(text: string, scale: number): bigint {
   return match[1] === "-" ? -magnitude : magnitude;
 }
 
-/** `value` (units of 10^-scale) with exactly `decimals` places, half away from zero, thousands grouped by commas. */
+/** Returns `value` (units of 10^-scale) with `decimals` places, half away from zero, thousands grouped by commas. */
 export function fixedDecimal(value: bigint, scale: number, decimals: number): string {
   const magnitude = value < 0n ? -value : value;
   const rounded = rescale(magnitude, scale, decimals);

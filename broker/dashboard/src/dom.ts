@@ -1,6 +1,6 @@
-// Owns the few steps between code and elements that every panel takes.
+// Owns the making and finding of elements for every panel. Knows no market.
 
-/** The element of index.html with this id. */
+/** Returns the element of index.html with this id. */
 export function byId<E extends HTMLElement = HTMLElement>(id: string): E {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`index.html has no element #${id}`);
@@ -26,18 +26,18 @@ export function create<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Shows `content` when there is some, else the words that say what to do next. */
+/** Shows `content` if there is any, else the words about the next step. */
 export function showEither(content: HTMLElement, explanation: HTMLElement, hasContent: boolean): void {
   content.hidden = !hasContent;
   explanation.hidden = hasContent;
 }
 
-/** A price cell: aligned and short to read, exact on hover. */
+/** Makes a cell of a number: aligned and short to read, exact on hover. */
 export function numberCell(text: string, exact?: string): HTMLTableCellElement {
   return create("td", { class: "number", text, ...(exact === undefined ? {} : { title: exact }) });
 }
 
-/** A provider's name behind a swatch of its colour. */
+/** Makes a provider's name behind a swatch of its colour. */
 export function providerName(provider: string, colourClass: string): HTMLSpanElement {
   return create("span", { class: `provider ${colourClass}`, title: provider }, provider);
 }

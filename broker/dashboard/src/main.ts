@@ -1,4 +1,4 @@
-// Owns the page's start and its life: which market it watches, and how it finds out which there are.
+// Owns the page's start and life: the list of markets, and the choice of the watched one.
 
 import { byId } from "./dom";
 import { chosenMarket, fetchMarkets, renderMarketChoice } from "./market-list";
@@ -28,8 +28,10 @@ async function refreshMarkets(): Promise<void> {
   } catch (error) {
     again = RETRY_MS;
     console.warn("the list of markets did not load", error);
-    // Once a market is watched, the connection's state says all there is to say.
-    if (watch === undefined) notify("The broker does not answer. The page keeps trying; see whether `merit up` still runs.");
+    // The connection's state says enough once a market is watched.
+    if (watch === undefined) {
+      notify("The broker does not answer. The page keeps trying; see whether `merit up` still runs.");
+    }
   }
   if (markets.length === 0) again = RETRY_MS;
   window.setTimeout(() => void refreshMarkets(), again);

@@ -5,14 +5,14 @@ import { type MarketSummary, parseMarkets } from "./wire";
 
 const FETCH_TIMEOUT_MS = 10_000;
 
-/** Throws when the broker does not answer with its markets. */
+/** Fetches the markets. Throws if the broker does not answer with them. */
 export async function fetchMarkets(): Promise<MarketSummary[]> {
   const answer = await fetch("v1/markets", { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
   if (!answer.ok) throw new Error(`the broker answered ${answer.status}`);
   return parseMarkets(await answer.json());
 }
 
-/** The market that the hash names, if it exists, else the first. */
+/** Returns the market named by the hash, if it exists, else the first. */
 export function chosenMarket(markets: readonly MarketSummary[], hash: string): string | undefined {
   const named = markets.find(({ market }) => `#${market}` === decodedHash(hash));
   return (named ?? markets[0])?.market;
@@ -35,7 +35,7 @@ export function renderMarketChoice(markets: readonly MarketSummary[], chosen: st
   if (chosen !== undefined) select.value = chosen;
 }
 
-/** `cancel_only` reads as `cancel only`. */
+/** Returns a state as words: `cancel_only` as `cancel only`. */
 export function stateWords(state: string): string {
   return state.replaceAll("_", " ");
 }

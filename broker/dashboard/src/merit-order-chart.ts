@@ -9,11 +9,11 @@ import { colourClass } from "./palette";
 import { PER_MILLION_DECIMALS, coordinate, perMillion } from "./price";
 
 const MARGIN = { top: 30, right: 14, bottom: 24, left: 52 };
-/** A price of 0 still shows as a step this high, an offer of little capacity this wide. */
+/** Least height and width of a step: an offer at price 0, or of little capacity, still shows. */
 const LEAST_PX = 3;
 const PX_PER_X_TICK = 90;
 const PX_PER_Y_TICK = 40;
-/** Room above the dearest offer, for the marginal label. */
+/** Height of the axis in relation to the dearest offer: room for the marginal label. */
 const HEADROOM = 1.1;
 
 export interface Size {
@@ -58,7 +58,12 @@ export class MeritOrderChart {
       .call(axisBottom(x).ticks(Math.max(2, width / PX_PER_X_TICK)).tickSizeOuter(0));
     this.#axisY
       .attr("transform", `translate(${MARGIN.left},0)`)
-      .call(axisLeft(y).ticks(Math.max(2, height / PX_PER_Y_TICK)).tickSizeInner(-(width - MARGIN.left - MARGIN.right)).tickSizeOuter(0));
+      .call(
+        axisLeft(y)
+          .ticks(Math.max(2, height / PX_PER_Y_TICK))
+          .tickSizeInner(-(width - MARGIN.left - MARGIN.right))
+          .tickSizeOuter(0),
+      );
   }
 
   #drawSteps(steps: readonly Step[], { x, y }: Scales): void {
@@ -126,13 +131,14 @@ export class MeritOrderChart {
   }
 }
 
-/** What a step says to who cannot see it, and in the tooltip. */
+/** Describes a step for the tooltip and for screen readers. */
 export function describeStep(step: Step): string {
   const freeMb = step.toMb - step.freeFromMb;
   const usedMb = step.freeFromMb - step.fromMb;
   return (
     `${step.offer.provider}, offer ${step.offer.offer}: ${perMillion(step.price)} dollars per million GB-s, ` +
-    `${usedMb} MB used, ${freeMb} MB free of ${step.toMb - step.fromMb} MB${step.marginal ? ", the marginal offer" : ""}`
+    `${usedMb} MB used, ${freeMb} MB free of ${step.toMb - step.fromMb} MB` +
+    (step.marginal ? ", the marginal offer" : "")
   );
 }
 

@@ -74,7 +74,7 @@ export class MeritOrderPanel {
     this.#tooltip.style.left = `${Math.max(0, Math.min(middle, rightmost))}px`;
   }
 
-  /** One stop of the Tab key; the arrows go from step to step. */
+  /** Moves the focus by an arrow key: the whole curve is one stop of the Tab key. */
   #moveFocus(event: KeyboardEvent): void {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (by === undefined) return;

@@ -10,7 +10,7 @@ export interface Step {
   fromMb: number;
   freeFromMb: number;
   toMb: number;
-  /** The cheapest offer with free capacity: where the next call would go. */
+  /** True for the cheapest offer with free capacity, which serves the next call. */
   marginal: boolean;
 }
 

@@ -31,7 +31,9 @@ function row(step: Step): HTMLTableRowElement {
   const { offer } = step;
   const freeMb = fixedDecimal(BigInt(step.toMb - step.freeFromMb), 0, 0);
   const capacityMb = fixedDecimal(BigInt(offer.capacity_mb), 0, 0);
-  const name = create("th", { class: "name", title: `offer ${offer.offer}${step.marginal ? ", the marginal offer" : ""}` }, providerName(offer.provider, colourClass(offer.provider)));
+  const title = `offer ${offer.offer}${step.marginal ? ", the marginal offer" : ""}`;
+  const provider = providerName(offer.provider, colourClass(offer.provider));
+  const name = create("th", { class: "name", title }, provider);
   name.scope = "row";
   const element = create(
     "tr",

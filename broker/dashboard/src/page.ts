@@ -34,7 +34,7 @@ export class Page {
     this.changed();
   }
 
-  /** Draws what is watched on the next frame. */
+  /** Draws the watched market on the next frame. */
   changed(): void {
     this.#frame ??= window.requestAnimationFrame(() => {
       this.#frame = undefined;
@@ -43,7 +43,8 @@ export class Page {
   }
 
   #clear(): void {
-    for (const panel of [this.#spot, this.#price, this.#meritOrder, this.#offers, this.#bids, this.#tape]) panel.clear();
+    const panels = [this.#spot, this.#price, this.#meritOrder, this.#offers, this.#bids, this.#tape];
+    for (const panel of panels) panel.clear();
     byId("market-state").hidden = true;
   }
 

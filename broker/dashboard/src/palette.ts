@@ -1,10 +1,10 @@
-// Owns which of the page's colours a provider has: the same one for as long as the page is open, in every panel.
+// Owns the colours of providers: one each, in every panel, as long as the page is open.
 
 export const COLOURS = 10;
 
 const assigned = new Map<string, number>();
 
-/** The class that sets `--series`. The name decides; where two names meet, the later one takes the next free colour. */
+/** Returns the class that sets `--series`. The name decides; if its colour is taken, the next free one does. */
 export function colourClass(provider: string): string {
   return `series-${colourOf(provider, assigned)}`;
 }

@@ -17,9 +17,9 @@ import { PER_MILLION_DECIMALS, parsePrice, perMillion } from "./price";
 import { pricePoints } from "./price-points";
 import type { Trade } from "./wire";
 
-/** How many trades are in view while the chart follows the latest. */
+/** Number of trades in view while the chart follows the latest. */
 const FOLLOWED_TRADES = 200;
-/** Up to so many trades in view, each point is marked. */
+/** Greatest number of trades with a mark on each point. */
 const MARKED_TRADES = 60;
 const FREE_BARS_RIGHT = 2;
 
@@ -47,7 +47,11 @@ export class PricePanel {
     this.#series = this.#chart.addSeries(LineSeries, {
       lineWidth: 2,
       lineType: LineType.WithSteps,
-      priceFormat: { type: "custom", minMove: 10 ** -PER_MILLION_DECIMALS, formatter: (value: number) => value.toFixed(PER_MILLION_DECIMALS) },
+      priceFormat: {
+        type: "custom",
+        minMove: 10 ** -PER_MILLION_DECIMALS,
+        formatter: (value: number) => value.toFixed(PER_MILLION_DECIMALS),
+      },
     });
     this.#applyTheme();
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#applyTheme());
@@ -60,13 +64,15 @@ export class PricePanel {
   render(trades: readonly Trade[]): void {
     showEither(this.#container, this.#empty, trades.length > 0);
     const latest = trades.at(-1);
-    if (latest === undefined || (this.#drawn?.latest === latest.sequence && this.#drawn.count === trades.length)) return;
+    if (latest === undefined) return;
+    if (this.#drawn?.latest === latest.sequence && this.#drawn.count === trades.length) return;
     this.#drawn = { latest: latest.sequence, count: trades.length };
     const points = pricePoints(trades);
     this.#series.setData(points.map(({ time, value }) => ({ time: time as UTCTimestamp, value })));
     this.#series.applyOptions({ pointMarkersVisible: points.length <= MARKED_TRADES });
     this.#container.ariaLabel =
-      `Price of the last ${trades.length} trades, latest ${perMillion(parsePrice(latest.price))} dollars per million GB-s ` +
+      `Price of the last ${trades.length} trades, ` +
+      `latest ${perMillion(parsePrice(latest.price))} dollars per million GB-s ` +
       `at ${timeWithMs(latest.at)} UTC. The tape lists them.`;
     if (this.#following) this.#showLatest(points.length);
   }
@@ -86,7 +92,8 @@ export class PricePanel {
   }
 
   #showLatest(count: number): void {
-    this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, count - FOLLOWED_TRADES) - 0.5, to: count - 1 + FREE_BARS_RIGHT });
+    const from = Math.max(0, count - FOLLOWED_TRADES) - 0.5;
+    this.#chart.timeScale().setVisibleLogicalRange({ from, to: count - 1 + FREE_BARS_RIGHT });
   }
 
   #applyTheme(): void {
@@ -109,7 +116,7 @@ export class PricePanel {
   }
 }
 
-/** Days and longer are left to the library's own words. */
+/** Returns the label of a time; the library's own labels serve for days and longer. */
 function tickMark(time: Time, type: TickMarkType): string | null {
   return type === TickMarkType.Time || type === TickMarkType.TimeWithSeconds ? timeOfDay(Number(time) * 1000) : null;
 }

@@ -10,7 +10,7 @@ export interface PricePoint {
   value: number;
 }
 
-/** Trades, oldest first, as points. A trade that is not later than the one before it stands a millisecond after it. */
+/** Turns trades, oldest first, into points. One no later than its predecessor is put a millisecond after it. */
 export function pricePoints(trades: readonly Trade[]): PricePoint[] {
   let lastMs = Number.NEGATIVE_INFINITY;
   return trades.map((trade) => {

@@ -1,4 +1,4 @@
-// Owns prices: exact picodollars (10^-12 USD) and how they read. Never fetches or draws.
+// Owns prices: exact picodollars (10^-12 USD) and their text. Never fetches or draws.
 
 import { fixedDecimal, parseDecimal } from "./decimal";
 
@@ -9,7 +9,7 @@ const PICODOLLAR_SCALE = 12;
 /** One picodollar for one GB-s is 10^-6 dollars for a million. */
 const PER_MILLION_SCALE = 6;
 
-/** Decimals of a price per million wherever prices stand under each other. */
+/** Decimals of a price per million in tables and on axes. */
 export const PER_MILLION_DECIMALS = 4;
 
 export function parsePrice(text: string): Picodollars {
@@ -20,17 +20,17 @@ export function comparePrices(left: Picodollars, right: Picodollars): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** Dollars for a million GB-s (or requests), rounded to four places. */
+/** Returns dollars for a million GB-s (or requests), rounded to four places. */
 export function perMillion(price: Picodollars): string {
   return fixedDecimal(price, PER_MILLION_SCALE, PER_MILLION_DECIMALS);
 }
 
-/** Where a price lies on a chart's axis, in dollars per million. Only for coordinates. */
+/** Returns a price's coordinate on an axis, in dollars per million. Never for text. */
 export function coordinate(price: Picodollars): number {
   return Number(price) / 10 ** PER_MILLION_SCALE;
 }
 
-/** The zeros that say only how small a price is, and the digits that say the price. */
+/** Splits a price into its leading zeros and its digits. */
 export function splitLeadingZeros(text: string): [zeros: string, digits: string] {
   const zeros = /^0\.0*(?=[1-9])/.exec(text)?.[0] ?? "";
   return [zeros, text.slice(zeros.length)];
@@ -38,9 +38,9 @@ export function splitLeadingZeros(text: string): [zeros: string, digits: string]
 
 export interface Change {
   direction: "up" | "down" | "none";
-  /** With a sign, in dollars per million. */
+  /** Signed, in dollars per million. */
   difference: string;
-  /** With a sign and two decimals; null from a price of 0. */
+  /** Signed, with two decimals; null from a price of 0. */
   percent: string | null;
 }
 

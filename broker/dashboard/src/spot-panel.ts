@@ -18,14 +18,15 @@ export class SpotPanel {
   readonly #price = byId("spot-price");
   readonly #perMillion = byId("spot-per-million");
   readonly #change = byId("spot-change");
-  /** The first price seen of each market, kept while the page is open. */
+  /** First price of each market while the page is open. */
   readonly #openings = new Map<string, Opening>();
   #shown: { market: string; spotPrice: string | null } | undefined;
 
   render(book: Book, steps: readonly Step[], lastTrade: Trade | undefined): void {
     this.#renderPrice(book);
     renderFacts(steps, lastTrade);
-    document.title = book.spotPrice === null ? `${book.market} · Merit` : `${perMillion(parsePrice(book.spotPrice))} ${book.market} · Merit`;
+    const price = book.spotPrice === null ? "" : `${perMillion(parsePrice(book.spotPrice))} `;
+    document.title = `${price}${book.market} · Merit`;
   }
 
   clear(): void {
@@ -50,9 +51,12 @@ export class SpotPanel {
     const price = parsePrice(spotPrice);
     this.#price.title = `${spotPrice} USD per GB-s`;
     this.#price.replaceChildren(...priceText(spotPrice));
-    this.#perMillion.replaceChildren(`$${perMillion(price)}`, create("span", { class: "unit", text: " per million GB-s" }));
+    const unit = create("span", { class: "unit", text: " per million GB-s" });
+    this.#perMillion.replaceChildren(`$${perMillion(price)}`, unit);
     this.#renderChange(market, price);
-    if (before?.market === market && before.spotPrice !== null) flash(this.#price, changeBetween(parsePrice(before.spotPrice), price).direction);
+    if (before?.market === market && before.spotPrice !== null) {
+      flash(this.#price, changeBetween(parsePrice(before.spotPrice), price).direction);
+    }
   }
 
   #renderChange(market: string, price: Picodollars): void {
@@ -96,7 +100,7 @@ function megabytes(count: number): string {
   return fixedDecimal(BigInt(count), 0, 0);
 }
 
-/** Restarts the short highlight; the style sheet leaves it out for who prefers less motion. */
+/** Restarts the short highlight, which the style sheet omits for reduced motion. */
 function flash(element: HTMLElement, direction: "up" | "down" | "none"): void {
   element.classList.remove("flash-up", "flash-down");
   if (direction === "none") return;

@@ -1,4 +1,4 @@
-// Owns one server-sent event stream of one market and its reconnecting. Never interprets what the events mean.
+// Owns the server-sent event stream of one market and its reconnecting. Never interprets the events.
 
 import { type Link, SILENCE_MS, broken, reconnectDelayMs, silent } from "./link";
 
@@ -6,7 +6,7 @@ export const EVENTS = ["snapshot", "delta", "trade", "state", "heartbeat"] as co
 export type EventName = (typeof EVENTS)[number];
 
 export interface StreamListener {
-  /** `gap`: what came does not follow what came before, so the stream starts again with a new snapshot. */
+  /** Takes an event. Returns `gap` if events are missing before it: the stream then restarts with a new snapshot. */
   heard(name: EventName, body: unknown): "taken" | "gap";
   linkChanged(link: Link): void;
 }
@@ -41,7 +41,7 @@ export function openStream(market: string, listener: StreamListener): () => void
       reconnectLater();
       return;
     }
-    // Only what follows a snapshot proves that the stream holds: a gap after every snapshot must still back off.
+    // An event after the snapshot proves that the stream holds: gaps after every snapshot must still back off.
     if (name !== "snapshot") attempt = 0;
     if (link.state !== "live") setLink({ state: "live" });
   }

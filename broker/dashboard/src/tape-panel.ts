@@ -1,4 +1,4 @@
-// Owns the tape: the latest trades, newest on top, what just came highlighted.
+// Owns the tape: the latest trades, newest on top, new ones highlighted.
 
 import { timeWithMs } from "./clock";
 import { byId, create, numberCell, providerName, showEither } from "./dom";
@@ -20,13 +20,13 @@ export class TapePanel {
     this.#empty.append(...emptyWords);
   }
 
-  /** Trades, oldest first. */
+  /** Shows trades, given oldest first. */
   render(trades: readonly Trade[]): void {
     showEither(this.#scroll, this.#empty, trades.length > 0);
     const newestShown = Math.max(...this.#shown.keys());
     const rows = new Map<number, HTMLTableRowElement>();
     for (const trade of trades.slice(-ROWS).reverse()) {
-      // On the first drawing nothing is shown yet, so nothing counts as just come.
+      // On the first drawing nothing counts as new.
       const fresh = this.#shown.size > 0 && trade.sequence > newestShown;
       rows.set(trade.sequence, this.#shown.get(trade.sequence) ?? row(trade, fresh));
     }
@@ -40,7 +40,7 @@ export class TapePanel {
     this.#rows.replaceChildren();
   }
 
-  /** Moves no row that stays, so that its highlight is not started again. */
+  /** Replaces the rows. A row that stays is not moved, which would restart its highlight. */
   #replace(rows: Map<number, HTMLTableRowElement>): void {
     for (const [sequence, element] of this.#shown) if (!rows.has(sequence)) element.remove();
     let place: Element | null = this.#rows.firstElementChild;
@@ -53,7 +53,8 @@ export class TapePanel {
 }
 
 function row(trade: Trade, fresh: boolean): HTMLTableRowElement {
-  const gbSeconds = fixedDecimal(parseDecimal(trade.gb_seconds, GB_SECONDS_SCALE), GB_SECONDS_SCALE, GB_SECONDS_DECIMALS);
+  const energy = parseDecimal(trade.gb_seconds, GB_SECONDS_SCALE);
+  const gbSeconds = fixedDecimal(energy, GB_SECONDS_SCALE, GB_SECONDS_DECIMALS);
   const time = create("time", { text: timeWithMs(trade.at) });
   time.dateTime = trade.at;
   const element = create(

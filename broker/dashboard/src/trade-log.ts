@@ -1,14 +1,14 @@
-// Owns the trades that the page knows of, oldest first, each once. Never draws.
+// Owns the known trades, oldest first, each once. Never draws.
 
 import type { Trade } from "./wire";
 
-/** What the chart can show; the tape needs fewer. */
+/** Greatest number of trades: as many as the chart shows; the tape needs fewer. */
 const MOST_TRADES = 2_000;
 
 export class TradeLog {
   #trades: Trade[] = [];
 
-  /** Oldest first. */
+  /** Trades, oldest first. */
   get trades(): readonly Trade[] {
     return this.#trades;
   }
@@ -17,7 +17,7 @@ export class TradeLog {
     return this.#trades.at(-1);
   }
 
-  /** Takes a trade in at its place by sequence; one that is already known changes nothing. */
+  /** Adds a trade in order of its sequence. A known one changes nothing. */
   add(trade: Trade): void {
     if (this.latest === undefined || trade.sequence > this.latest.sequence) {
       this.#trades.push(trade);
@@ -27,7 +27,7 @@ export class TradeLog {
     }
   }
 
-  /** Takes in trades of any order. */
+  /** Adds trades in any order. */
   merge(trades: readonly Trade[]): void {
     const bySequence = new Map(this.#trades.map((trade) => [trade.sequence, trade]));
     for (const trade of trades) bySequence.set(trade.sequence, trade);

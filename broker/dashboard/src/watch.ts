@@ -1,4 +1,4 @@
-// Owns what the page knows of the market it watches: book, trades, link. Never draws.
+// Owns the state of the watched market: book, trades, link. Never draws.
 
 import { type Book, applyDelta, bookFrom } from "./book";
 import type { Link } from "./link";
@@ -80,7 +80,7 @@ function take(watch: Watch, name: EventName, body: unknown): "taken" | "gap" {
   }
 }
 
-/** Fetches more trades than a snapshot carries. Without them the page shows what the snapshot had. */
+/** Fetches more trades than a snapshot carries. Without them the page shows the snapshot's. */
 async function loadHistory(watch: Watch, closed: AbortSignal): Promise<void> {
   const [region, class_] = watch.market.split("/").map(encodeURIComponent);
   try {

@@ -1,9 +1,9 @@
-// Owns the shapes that the broker sends and the checks on them. Never keeps state.
+// Owns the shapes of the broker's messages and the checks on them. Never keeps state.
 
 import { parseDecimal } from "./decimal";
 import { parsePrice } from "./price";
 
-/** Decimals that an amount of GB-s may have; 1 MB for 1 ms has 13. */
+/** Greatest number of decimals of an amount of GB-s: 1 MB for 1 ms has 13. */
 export const GB_SECONDS_SCALE = 18;
 
 export interface Offer {
@@ -23,7 +23,7 @@ export interface BidLevel {
   bids: number;
 }
 
-/** The least and the most price of an offer. */
+/** The least and the greatest price of an offer. */
 export interface Bands {
   low: string;
   high: string;
@@ -60,7 +60,7 @@ export interface Delta {
   prev_seq: number;
   seq: number;
   offers: Offer[];
-  /** As they now are; no bids: gone. */
+  /** Levels as they are now; without bids: gone. */
   bids: BidLevel[];
 }
 

@@ -18,7 +18,7 @@ test("no markets, no choice", () => {
   expect(chosenMarket([], "#local/wasm")).toBeUndefined();
 });
 
-test("a provider keeps its colour, and as many providers as colours all differ", () => {
+test("a provider keeps its colour, and few providers all differ", () => {
   const taken = new Map<string, number>();
   const names = Array.from({ length: COLOURS }, (_, index) => `provider-${index}`);
   const colours = names.map((name) => colourOf(name, taken));
@@ -27,7 +27,7 @@ test("a provider keeps its colour, and as many providers as colours all differ",
   expect(names.map((name) => colourOf(name, taken))).toEqual(colours);
 });
 
-test("the order in which providers come does not matter where their colours do not meet", () => {
+test("without a clash the order of providers does not matter", () => {
   const alone = colourOf("edge-1", new Map());
   const taken = new Map([["edge-2", (alone + 1) % COLOURS]]);
   expect(colourOf("edge-1", taken)).toBe(alone);

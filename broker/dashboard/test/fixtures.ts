@@ -1,4 +1,4 @@
-// Owns offers, bids and trades for the tests, each with only the fields that a test is about spelt out.
+// Owns offers, bids and trades for the tests, which spell out only their own fields.
 
 import type { BidLevel, Offer, Trade } from "../src/wire";
 

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { broken, reconnectDelayMs, silent } from "../src/link";
 
-test("a break is told since when it began, also after the next failed attempt", () => {
+test("a failed attempt keeps the beginning of the break", () => {
   const first = broken({ state: "live" }, 1_000);
   expect(broken(first, 5_000)).toEqual({ state: "reconnecting", sinceMs: 1_000 });
 });
 
-test("silence is told since the last event", () => {
+test("a link is stale since its last event", () => {
   const stale = silent({ state: "live" }, 2_000);
   expect(stale).toEqual({ state: "stale", sinceMs: 2_000 });
   expect(silent(stale, 9_000)).toEqual(stale);

@@ -8,9 +8,9 @@ const offers = [
   offer({ offer: "o-1", price: "0.000009", capacity_mb: 400, free_mb: 0 }),
 ];
 
-test("offers stand from the cheapest up, ties by name, end to end over capacity", () => {
-  const steps = meritOrder(offers).map(({ offer, fromMb, freeFromMb, toMb }) => [offer.offer, fromMb, freeFromMb, toMb]);
-  expect(steps).toEqual([
+test("offers stand cheapest first, ties by name, end to end", () => {
+  const steps = meritOrder(offers);
+  expect(steps.map(({ offer, fromMb, freeFromMb, toMb }) => [offer.offer, fromMb, freeFromMb, toMb])).toEqual([
     ["o-1", 0, 400, 400],
     ["o-9", 400, 550, 600],
     ["o-10", 600, 600, 700],

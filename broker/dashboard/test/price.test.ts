@@ -19,6 +19,6 @@ test.each([
   ["0.00002", "0.000019", { direction: "down", difference: "−1.0000", percent: "−5.00" }],
   ["0.00002", "0.00002", { direction: "none", difference: "0.0000", percent: "0.00" }],
   ["0", "0.00002", { direction: "up", difference: "+20.0000", percent: null }],
-])("from %s to %s the change is told with its sign", (from, to, change) => {
+])("the change from %s to %s has its sign", (from, to, change) => {
   expect(changeBetween(parsePrice(from), parsePrice(to))).toEqual(change);
 });

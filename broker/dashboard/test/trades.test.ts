@@ -7,7 +7,7 @@ function sequences(log: TradeLog): number[] {
   return log.trades.map((trade) => trade.sequence);
 }
 
-test("the log keeps each trade once, oldest first, whatever came first", () => {
+test("the log keeps each trade once, oldest first", () => {
   const log = new TradeLog();
   log.add(trade({ sequence: 5 }));
   log.merge([trade({ sequence: 6 }), trade({ sequence: 4 }), trade({ sequence: 5 })]);
@@ -23,7 +23,7 @@ test("the log drops the oldest beyond its bound", () => {
   expect([log.trades.length, log.trades[0]?.sequence, log.latest?.sequence]).toEqual([2_000, 6, 2_005]);
 });
 
-test("trades within a second keep their times, trades at the same time follow by a millisecond", () => {
+test("trades keep their times, simultaneous ones follow by a millisecond", () => {
   const at = ["10:00:00.041", "10:00:00.500", "10:00:00.500", "10:00:00.400", "10:00:01.000"];
   const points = pricePoints(at.map((time) => trade({ at: `2026-11-23T${time}Z` })));
   const start = Date.parse("2026-11-23T10:00:00Z");

@@ -1,55 +1,34 @@
-//! The keys that callers present, as the exchange knows them: asked for once, kept for a while, forgotten when they change.
-//!
-//! Owns the cache; the exchange decides. A watch tells of changes; while there is none, nothing is kept long.
+//! The keys that callers present. The exchange knows them; a cache keeps them, and a watch of changes empties it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use merit_proto::v1::keys_client::KeysClient;
-use merit_proto::{Transport, v1};
-use merit_terms::KeyId;
+use futures_util::StreamExt;
+use merit_terms::{KeyId, Time};
 use subtle::ConstantTimeEq;
 
-use super::{Caller, CredentialError, Role};
-use crate::exchange::clients::answer;
+use super::cache::KeyCache;
+use super::credential::CredentialError;
+use super::{Caller, Role};
+use crate::exchange::clients::Exchange;
+use crate::exchange::keys::{KeyChange, KeySecrets};
 
-/// How long a key is kept while changes are heard of, and one that is not known.
-const KEPT: Duration = Duration::from_secs(60);
-/// The same while no watch is on, and of an id that is not known.
-const KEPT_UNWATCHED: Duration = Duration::from_secs(2);
-/// Keys kept; at one more all are forgotten, and asked for at need.
-const KEYS_MAX: usize = 10_000;
+/// Back-off after a watch ended.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
 
-/// The keys. Clones share them.
+/// The keys. Clones share the cache.
 #[derive(Clone)]
 pub(crate) struct Keys {
-    exchange: KeysClient<Transport>,
-    known: Arc<Mutex<Known>>,
-}
-
-#[derive(Default)]
-struct Known {
-    by_id: HashMap<String, Kept>,
-    is_watched: bool,
-    /// Grows when keys change, so that an answer on its way then is not kept.
-    changes: u64,
-}
-
-#[derive(Clone)]
-struct Kept {
-    until: Instant,
-    /// None: there is no such key that may be used.
-    key: Option<Arc<v1::KeySecrets>>,
+    exchange: Exchange,
+    cache: Arc<Mutex<KeyCache>>,
 }
 
 impl Keys {
-    pub(crate) fn new(transport: Transport) -> Keys {
-        Keys { exchange: KeysClient::new(transport), known: Arc::default() }
+    pub(crate) fn new(exchange: Exchange) -> Keys {
+        Keys { exchange, cache: Arc::default() }
     }
 
-    /// Hears of changes, for ever.
+    /// Watches changes of keys, without end.
     pub(crate) async fn watch(self) {
         loop {
             if let Err(status) = self.watch_once().await {
@@ -61,109 +40,67 @@ impl Keys {
     }
 
     async fn watch_once(&self) -> Result<(), tonic::Status> {
-        let mut changes = self.exchange.clone().watch_keys(v1::WatchKeysRequest {}).await?.into_inner();
-        while let Some(changed) = changes.message().await? {
-            let mut known = self.lock();
-            match changed.id.as_str() {
-                "" => known.forget_all(true),
-                id => known.forget(id),
+        let mut changes = self.exchange.watch_keys().await?;
+        while let Some(changed) = changes.next().await {
+            match changed? {
+                KeyChange::Watched => self.lock().forget_all(true),
+                KeyChange::Changed(id) => self.lock().forget(&id),
             }
         }
         Ok(())
     }
 
-    /// The key with this id.
-    pub(crate) async fn find(&self, id: &str) -> Result<Arc<v1::KeySecrets>, CredentialError> {
+    /// Returns the key with this id. Refuses one that is unknown, revoked or expired.
+    pub(super) async fn find(&self, id: &str) -> Result<Arc<KeySecrets>, CredentialError> {
         if id.parse::<KeyId>().is_err() {
             return Err(CredentialError::UnknownKey);
         }
-        let changes = match self.kept(id) {
+        let cached = self.lock().get(id);
+        let missed = match cached {
             Ok(Some(key)) => return usable(key),
             Ok(None) => return Err(CredentialError::UnknownKey),
-            Err(changes) => changes,
+            Err(missed) => missed,
         };
-        let found = answer(self.exchange.clone().find_key(v1::FindKeyRequest { id: id.to_owned() })).await;
-        let key = match found {
-            Ok(found) => Some(Arc::new(found)),
-            Err(error) if error.status == http::StatusCode::NOT_FOUND => None,
-            Err(error) => return Err(CredentialError::Unchecked(Box::new(error))),
-        };
-        self.lock().keep(id, key.clone(), changes);
+        let found = self.exchange.find_key(id).await;
+        let key = found.map_err(|error| CredentialError::Unchecked(Box::new(error)))?.map(Arc::new);
+        self.lock().put(id, key.clone(), missed);
         key.ok_or(CredentialError::UnknownKey).and_then(usable)
     }
 
-    /// Who presents this id and secret. Compares in constant time.
-    pub(crate) async fn check(&self, id: &str, secret: &str) -> Result<Caller, CredentialError> {
+    /// Returns the caller with this id and secret. Compares in constant time.
+    pub(super) async fn check(&self, id: &str, secret: &str) -> Result<Caller, CredentialError> {
         let key = self.find(id).await?;
         let is = |known: &str| !known.is_empty() && bool::from(known.as_bytes().ct_eq(secret.as_bytes()));
-        if is(&key.secret) || is(previous_secret(&key)) { caller(&key) } else { Err(CredentialError::WrongSecret) }
+        if is(&key.secret) || is(previous_secret(&key)) { caller_of(&key) } else { Err(CredentialError::WrongSecret) }
     }
 
-    fn kept(&self, id: &str) -> Result<Option<Arc<v1::KeySecrets>>, u64> {
-        let known = self.lock();
-        match known.by_id.get(id) {
-            Some(kept) if kept.until > Instant::now() => Ok(kept.key.clone()),
-            _ => Err(known.changes),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, KeyCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
-    fn keep(&mut self, id: &str, key: Option<Arc<v1::KeySecrets>>, asked_at: u64) {
-        if self.changes != asked_at {
-            return;
-        }
-        if self.by_id.len() >= KEYS_MAX {
-            // Ids that nobody has do not push out those that somebody does.
-            if key.is_none() {
-                return;
-            }
-            self.by_id.clear();
-        }
-        let kept = if self.is_watched && key.is_some() { KEPT } else { KEPT_UNWATCHED };
-        self.by_id.insert(id.to_owned(), Kept { until: Instant::now() + kept, key });
-    }
-
-    fn forget(&mut self, id: &str) {
-        self.changes += 1;
-        self.by_id.remove(id);
-    }
-
-    fn forget_all(&mut self, is_watched: bool) {
-        self.changes += 1;
-        self.by_id.clear();
-        self.is_watched = is_watched;
-    }
+/// Returns the secret of the version before while it may be used; empty afterwards.
+pub(super) fn previous_secret(found: &KeySecrets) -> &str {
+    if found.key.previous_until.is_some_and(is_ahead) { &found.previous_secret } else { "" }
 }
 
-/// The secret of the version before, while it may be used; else empty.
-pub(crate) fn previous_secret(key: &v1::KeySecrets) -> &str {
-    let until = key.key.as_ref().map_or(0, |key| key.previous_until);
-    if u128::from(until) > now_us() { &key.previous_secret } else { "" }
+fn is_ahead(time: Time) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u128::from(time.micros()) > now.as_micros()
 }
 
-fn now_us() -> u128 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros()
+fn usable(found: Arc<KeySecrets>) -> Result<Arc<KeySecrets>, CredentialError> {
+    if found.key.expires.is_none_or(is_ahead) { Ok(found) } else { Err(CredentialError::UnknownKey) }
 }
 
-fn usable(key: Arc<v1::KeySecrets>) -> Result<Arc<v1::KeySecrets>, CredentialError> {
-    let expires = key.key.as_ref().map_or(0, |key| key.expires);
-    if expires > 0 && u128::from(expires) <= now_us() { Err(CredentialError::UnknownKey) } else { Ok(key) }
-}
-
-/// Who a key is of.
-pub(crate) fn caller(found: &v1::KeySecrets) -> Result<Caller, CredentialError> {
-    let key = found.key.as_ref().ok_or(CredentialError::UnknownKey)?;
-    let role = match key.role() {
-        v1::Role::Client => Role::Client,
-        v1::Role::Provider => Role::Provider,
-        v1::Role::Operator => Role::Operator,
-        // A broker's key is for the exchange alone.
-        v1::Role::Broker | v1::Role::Unspecified => return Err(CredentialError::UnknownKey),
+/// Returns the caller whose key this is. A broker's key is for the exchange alone.
+pub(super) fn caller_of(found: &KeySecrets) -> Result<Caller, CredentialError> {
+    use merit_terms::Role as KeyRole;
+    let role = match found.key.role {
+        Some(KeyRole::Client) => Role::Client,
+        Some(KeyRole::Provider) => Role::Provider,
+        Some(KeyRole::Operator) => Role::Operator,
+        Some(KeyRole::Broker) | None => return Err(CredentialError::UnknownKey),
     };
-    Ok(Caller { account: key.account.as_str().into(), role })
+    Ok(Caller { account: found.key.account.as_str().into(), role })
 }

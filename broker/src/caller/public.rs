@@ -1,68 +1,62 @@
-//! Functions that are public: who owns one says that anybody may call it, how often, and pays for it.
+//! Public functions: anybody may call them, as often as their owner allows, on the bill of the owner.
 //!
-//! Owns what is known of them, and counts; the exchange says which they are. One that is not public, and one that is nowhere,
-//! are alike here.
+//! Owns the cache and the rate limits of such functions; the exchange knows them. A function that is not public looks
+//! exactly like one that does not exist.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use merit_proto::v1::registry_client::RegistryClient;
-use merit_proto::{Transport, v1};
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use crate::exchange::clients::Exchange;
 use crate::quota::rates::Limiter;
 
-/// How old what is known of a function may be.
+/// Time to live of a cached function.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
-/// Functions kept; at one more those are forgotten that are not called any more.
+/// Functions in the cache; at one more the expired ones are dropped.
 const FUNCTIONS_MAX: usize = 10_000;
-/// How many are asked for at once, so that whoever makes names up keeps the exchange from nothing else.
+/// Lookups at the exchange at once, so that made-up names do not load it.
 const ASKED_MAX: usize = 32;
-/// How long one waits to be asked for.
+/// Time that a lookup waits for its turn.
 const ASKED_WITHIN: Duration = Duration::from_secs(1);
 
-/// An account, and the name of a function of its.
-type Named = (String, String);
+/// Account and name of a function.
+type OwnedName = (String, String);
 
-/// The public functions. Clones share them.
+/// The public functions. Clones share the cache.
 #[derive(Clone)]
 pub(crate) struct Publics {
-    registry: RegistryClient<Transport>,
-    known: Arc<Mutex<HashMap<Named, Known>>>,
+    exchange: Exchange,
+    cache: Arc<Mutex<HashMap<OwnedName, CachedPublic>>>,
     asks: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct CachedPublic {
     at: Instant,
     rate: u32,
     limiter: Limiter,
 }
 
-/// A public function, by which its calls are counted.
-pub(crate) struct Public(Limiter);
+/// A public function and the counter of its calls.
+pub(crate) struct PublicFunction(Limiter);
 
-impl Public {
-    /// Counts a call, or refuses it.
+impl PublicFunction {
+    /// Counts a call. Refuses it above the rate.
     pub(crate) fn count(&self) -> Result<(), ApiError> {
         self.0.count("the function gets")
     }
 }
 
 impl Publics {
-    pub(crate) fn new(transport: Transport) -> Publics {
-        Publics {
-            registry: RegistryClient::new(transport),
-            known: Arc::default(),
-            asks: Arc::new(Semaphore::new(ASKED_MAX)),
-        }
+    pub(crate) fn new(exchange: Exchange) -> Publics {
+        Publics { exchange, cache: Arc::default(), asks: Arc::new(Semaphore::new(ASKED_MAX)) }
     }
 
-    /// The function, if it is public.
-    pub(crate) async fn find(&self, account: &str, function: &str) -> Result<Option<Public>, ApiError> {
+    /// Returns the function if it is public.
+    pub(crate) async fn find(&self, account: &str, function: &str) -> Result<Option<PublicFunction>, ApiError> {
         let named = (account.to_owned(), function.to_owned());
         let known = self.lock().get(&named).filter(|known| known.at.elapsed() < KNOWN_FOR).cloned();
         let limiter = match known {
@@ -72,30 +66,25 @@ impl Publics {
                 self.keep(named, rate)
             }
         };
-        Ok(limiter.map(Public))
+        Ok(limiter.map(PublicFunction))
     }
 
-    async fn ask(&self, (account, name): &Named) -> Result<Option<u32>, ApiError> {
+    async fn ask(&self, (account, name): &OwnedName) -> Result<Option<u32>, ApiError> {
         let Ok(Ok(_permit)) = tokio::time::timeout(ASKED_WITHIN, self.asks.acquire()).await else {
             return Err(ApiError::overloaded("too many functions are looked for at present; try again shortly"));
         };
-        let request = v1::GetFunctionRequest { account: account.clone(), name: name.clone() };
-        match answer(self.registry.clone().get_function(request)).await {
-            Ok(function) => Ok(function.settings.and_then(|settings| settings.public_per_second)),
-            // It is nowhere, or no name at all.
-            Err(error) if matches!(error.status.as_u16(), 400 | 404 | 422) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.exchange.public_rate(account, name).await
     }
 
-    /// Goes on counting where the rate is the same. What is not public is not kept: there is no end of names.
-    fn keep(&self, named: Named, rate: Option<u32>) -> Option<Limiter> {
+    /// Caches a function. Its counter goes on where the rate is the same. A function that is not public is not cached:
+    /// there is no end of names.
+    fn keep(&self, named: OwnedName, rate: Option<u32>) -> Option<Limiter> {
         let mut functions = self.lock();
         let Some(rate) = rate else {
             functions.remove(&named);
             return None;
         };
-        // A limiter of which nothing was asked for so long has nothing to remember.
+        // An expired limiter is full again and can be dropped.
         if functions.len() >= FUNCTIONS_MAX && !functions.contains_key(&named) {
             functions.retain(|_, known| known.at.elapsed() < KNOWN_FOR);
         }
@@ -103,11 +92,11 @@ impl Publics {
             Some(before) if before.rate == rate => before.limiter.clone(),
             _ => Limiter::of(Some(rate)),
         };
-        functions.insert(named, Known { at: Instant::now(), rate, limiter: limiter.clone() });
+        functions.insert(named, CachedPublic { at: Instant::now(), rate, limiter: limiter.clone() });
         Some(limiter)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Named, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<OwnedName, CachedPublic>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

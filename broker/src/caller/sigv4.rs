@@ -1,25 +1,25 @@
 //! AWS Signature Version 4, as the SDKs sign calls of Lambda. Pure: no clock, no keys but those given.
 //!
-//! Source: "Authenticating Requests (AWS Signature Version 4)" and what boto3 and the JavaScript SDK send. The raw path is
-//! signed encoded once more; any region is taken, only the service `lambda`. An identical signature is valid again
+//! Source: "Authenticating Requests (AWS Signature Version 4)" and what boto3 and the JavaScript SDK send. The raw path
+//! is signed encoded once more; any region is taken, only the service `lambda`. An identical signature is valid again
 //! within the window, as at AWS: two calls within one second share one.
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
-/// How far a client's clock may be off.
+/// Largest difference between a client's clock and this one, in seconds.
 pub(crate) const SKEW_MAX_S: u64 = 300;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "lambda";
-/// The header in which a client says the hash of its body, if it does.
+/// Header with the hash of the body; a client need not send it.
 pub(crate) const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DATE: &str = "x-amz-date";
-/// Longer ones are none of ours.
+/// Largest `Authorization` header, in bytes.
 const AUTHORIZATION_MAX_BYTES: usize = 4096;
 
-/// What an `Authorization` header claims.
+/// The claims of an `Authorization` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signed {
     pub(crate) key: String,
@@ -33,7 +33,7 @@ pub(crate) struct Signed {
     at: String,
 }
 
-/// Why a signature is refused.
+/// The reason for which a signature is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SignatureError {
     #[error("the Authorization header is not a signature of version 4: {0}")]
@@ -41,34 +41,34 @@ pub(crate) enum SignatureError {
     #[error("the signature is of {at}, and it is {now} here; the clocks must agree within {} minutes", SKEW_MAX_S / 60)]
     Skewed { at: String, now: String },
     #[error(
-        "the request signature we calculated does not match the signature you provided. Check your secret access key and \
-         signing method"
+        "the request signature we calculated does not match the signature you provided. Check your secret access key \
+         and signing method"
     )]
     Mismatch,
     #[error("the body does not have the hash that its header says")]
     Body,
 }
 
-/// What is signed.
+/// The signed parts of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Request<'a> {
+pub(crate) struct SignedRequest<'a> {
     pub(crate) method: &'a str,
-    /// As it was sent.
+    /// Raw, as it was sent.
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
-    /// The host that was asked for.
+    /// `Host`, or the authority of HTTP/2.
     pub(crate) host: &'a str,
     pub(crate) body: &'a [u8],
 }
 
 impl Signed {
-    /// Whether this is meant to be a signature.
+    /// Returns true if the header is meant to be a signature.
     pub(crate) fn is_meant(authorization: &str) -> bool {
         authorization.starts_with(ALGORITHM)
     }
 
-    /// Reads the header, and the time of the request.
+    /// Reads the header and the time of the request.
     pub(crate) fn read(authorization: &str, headers: &HeaderMap) -> Result<Signed, SignatureError> {
         use SignatureError::Malformed;
         if authorization.len() > AUTHORIZATION_MAX_BYTES {
@@ -120,7 +120,7 @@ impl Signed {
         })
     }
 
-    /// Refuses a signature whose time is not about `now_s`, in seconds since 1970.
+    /// Refuses a signature whose time is off from `now_s`, in seconds since 1970.
     pub(crate) fn check_time(&self, now_s: u64) -> Result<(), SignatureError> {
         let at = seconds(&self.at).ok_or(SignatureError::Malformed("X-Amz-Date is not YYYYMMDDTHHMMSSZ"))?;
         if at.abs_diff(now_s) > SKEW_MAX_S {
@@ -130,8 +130,8 @@ impl Signed {
         Ok(())
     }
 
-    /// Refuses a request that `secret` did not sign. Compares in constant time.
-    pub(crate) fn check(&self, request: &Request<'_>, secret: &str) -> Result<(), SignatureError> {
+    /// Refuses a request that was not signed with `secret`. Compares in constant time.
+    pub(crate) fn check(&self, request: &SignedRequest<'_>, secret: &str) -> Result<(), SignatureError> {
         let hash = hex::encode(Sha256::digest(request.body));
         if request.headers.get(CONTENT_SHA256).is_some_and(|said| said.as_bytes() != hash.as_bytes()) {
             return Err(SignatureError::Body);
@@ -146,7 +146,7 @@ impl Signed {
         mac(&key, to_sign.as_bytes()).verify_slice(&self.signature).map_err(|_| SignatureError::Mismatch)
     }
 
-    fn canonical(&self, request: &Request<'_>, hash: &str) -> String {
+    fn canonical(&self, request: &SignedRequest<'_>, hash: &str) -> String {
         let mut text = format!("{}\n{}\n{}\n", request.method, encode(request.path, true), query(request.query));
         for name in &self.headers {
             text.push_str(name);
@@ -181,12 +181,12 @@ fn mac(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// Leading and trailing spaces off, spaces within to one.
+/// Trims a value and shortens runs of spaces inside to one.
 fn trimmed(value: &[u8]) -> String {
     String::from_utf8_lossy(value).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The query's parameters, decoded and encoded again, in order.
+/// Returns the parameters of the query in canonical order and encoding.
 fn query(raw: &str) -> String {
     let mut pairs: Vec<(String, String)> = raw
         .split('&')
@@ -200,7 +200,7 @@ fn query(raw: &str) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-/// Everything but the unreserved of RFC 3986, byte by byte; `/` stays in a path.
+/// Percent-encodes all bytes but the unreserved of RFC 3986; `/` stays in a path.
 fn encode(text: &str, is_path: bool) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -217,107 +217,12 @@ fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Seconds since 1970 of `YYYYMMDDTHHMMSSZ`.
+/// Returns the seconds since 1970 of `YYYYMMDDTHHMMSSZ`.
 fn seconds(at: &str) -> Option<u64> {
     let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", at).ok()?;
     u64::try_from(jiff::tz::Offset::UTC.to_timestamp(time).ok()?.as_second()).ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-
-    /// What botocore 1.x signs for `lambda.invoke(FunctionName="echo:live", Payload=b"{}")` at that time with this secret.
-    fn headers() -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert("host", "127.0.0.1:8080".parse().unwrap());
-        headers.insert("x-amz-date", "20261124T120000Z".parse().unwrap());
-        headers
-    }
-
-    fn request<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Request<'a> {
-        Request {
-            method: "POST",
-            path: "/2015-03-31/functions/echo%3Alive/invocations",
-            query: "Qualifier=%24LATEST",
-            headers,
-            host: "127.0.0.1:8080",
-            body,
-        }
-    }
-
-    fn authorization(signature: &str) -> String {
-        format!(
-            "AWS4-HMAC-SHA256 Credential=key-7/20261124/us-east-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature={signature}"
-        )
-    }
-
-    const BY_BOTOCORE: &str = "352d489e575f02e16abc752307ad8c76dddca5926347bca66d7e8e4e313b8bee";
-
-    fn check(headers: &HeaderMap, change: impl Fn(&mut Request<'_>), secret: &str) -> Result<(), SignatureError> {
-        let signed = Signed::read(&authorization(BY_BOTOCORE), headers)?;
-        let mut request = request(headers, b"{}");
-        change(&mut request);
-        signed.check(&request, secret)
-    }
-
-    #[test]
-    fn what_botocore_signs_is_accepted() {
-        assert_eq!(check(&headers(), |_| {}, SECRET), Ok(()));
-    }
-
-    #[test]
-    fn whatever_is_changed_is_found() {
-        let mismatch = Err(SignatureError::Mismatch);
-        assert_eq!(check(&headers(), |_| {}, "another"), mismatch);
-        assert_eq!(check(&headers(), |request| request.body = b"[]", SECRET), mismatch);
-        assert_eq!(
-            check(&headers(), |request| request.path = "/2015-03-31/functions/echo:live/invocations", SECRET),
-            mismatch
-        );
-        assert_eq!(check(&headers(), |request| request.query = "Qualifier=1", SECRET), mismatch);
-        assert_eq!(check(&headers(), |request| request.host = "127.0.0.1:8081", SECRET), mismatch);
-        assert_eq!(check(&headers(), |request| request.method = "PUT", SECRET), mismatch);
-        let mut said = headers();
-        said.insert(CONTENT_SHA256, "00".parse().unwrap());
-        let signed = authorization(BY_BOTOCORE).replace("host;", "host;x-amz-content-sha256;");
-        let signed = Signed::read(&signed, &said).unwrap();
-        assert_eq!(signed.check(&request(&said, b"{}"), SECRET), Err(SignatureError::Body));
-        // What asks for something is signed.
-        for name in ["x-amz-invocation-type", "merit-idempotent"] {
-            let mut added = headers();
-            added.insert(name, "true".parse().unwrap());
-            assert!(matches!(check(&added, |_| {}, SECRET), Err(SignatureError::Malformed(_))), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_clock_may_be_off_by_five_minutes() {
-        let signed = Signed::read(&authorization(BY_BOTOCORE), &headers()).unwrap();
-        let noon = seconds("20261124T120000Z").unwrap();
-        assert_eq!(noon, 1_795_521_600);
-        assert_eq!(signed.check_time(noon + 300), Ok(()));
-        assert_eq!(signed.check_time(noon - 300), Ok(()));
-        assert!(matches!(signed.check_time(noon + 301), Err(SignatureError::Skewed { .. })));
-        assert!(matches!(signed.check_time(noon - 301), Err(SignatureError::Skewed { .. })));
-    }
-
-    #[test]
-    fn what_is_no_signature_is_said() {
-        let mut bad = vec![
-            String::new(),
-            "AWS4-HMAC-SHA256 Credential=a".to_owned(),
-            authorization("zz"),
-            authorization(BY_BOTOCORE).replace("lambda", "s3"),
-            authorization(BY_BOTOCORE).replace("SignedHeaders=host;", "SignedHeaders="),
-            authorization(BY_BOTOCORE).replace("20261124", "20261123"),
-        ];
-        bad.push("AWS4-HMAC-SHA256 ".repeat(1000));
-        for authorization in bad {
-            let read = Signed::read(&authorization, &headers());
-            assert!(matches!(read, Err(SignatureError::Malformed(_))), "{authorization}");
-        }
-    }
-}
+#[path = "../../tests/unit/caller/sigv4.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! CloudEvents over HTTP: a structured event becomes a binary one, so that functions see one form.
 //!
 //! Source: CloudEvents 1.0.2, HTTP protocol binding, sections 3.1 and 3.2. The id of an event is passed on; it does not
-//! make the call idempotent yet.
+//! make the call idempotent.
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -11,18 +11,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde_json::{Map, Value};
 
-use crate::PAYLOAD_MAX_BYTES;
+use crate::caller::holder;
+use crate::door::Door;
 use crate::error::ApiError;
-use crate::metrics::Door;
-use crate::provider::payload::{Payload, Room};
+use crate::limits::PAYLOAD_MAX_BYTES;
+use crate::quota::bodies;
 use crate::quota::shares::{Holder, Shares};
 
 const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
-/// What a header's value may not have of an attribute (section 3.1.3.2).
+/// Bytes that are percent-encoded in the header of an attribute (section 3.1.3.2).
 const ENCODED: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'%');
 
-/// The event in a request, in binary mode; another request is left as it is.
-pub(super) async fn read(buffers: &Shares<Holder>, parts: &mut Parts, body: Body) -> Result<(Door, Body), ApiError> {
+/// Turns a structured event into binary mode. Leaves other requests as they are.
+pub(super) async fn read(quota: &Shares<Holder>, parts: &mut Parts, body: Body) -> Result<(Door, Body), ApiError> {
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind.starts_with("application/cloudevents-batch") {
@@ -34,7 +35,8 @@ pub(super) async fn read(buffers: &Shares<Holder>, parts: &mut Parts, body: Body
                 "CloudEvents in the format `{kind}` are not taken; send application/cloudevents+json"
             )));
         }
-        let event = Payload::read_whole(body, PAYLOAD_MAX_BYTES, Room::new(buffers, parts)).await?;
+        let room = bodies::Room::new(quota, holder(parts));
+        let event = bodies::read(body, PAYLOAD_MAX_BYTES, room).await?;
         let body = to_binary(&mut parts.headers, &event)?;
         return Ok((Door::CloudEvents, body));
     }
@@ -114,51 +116,5 @@ fn is_json(kind: Option<&Value>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn binary(event: Value) -> Result<(HeaderMap, String), String> {
-        let mut headers = HeaderMap::new();
-        headers.insert("ce-id", "forged".parse().unwrap());
-        let body = to_binary(&mut headers, event.to_string().as_bytes()).map_err(|error| error.message)?;
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Ok((headers, String::from_utf8(body.to_vec()).unwrap()))
-    }
-
-    fn event(more: Value) -> Value {
-        let mut event = serde_json::json!({"specversion": "1.0", "id": "7", "source": "/a b", "type": "made"});
-        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        event
-    }
-
-    #[tokio::test]
-    async fn a_structured_event_becomes_a_binary_one() {
-        let (headers, body) =
-            binary(event(serde_json::json!({"data": {"a": 1}, "sequence": 3, "sub": null}))).await.unwrap();
-        assert_eq!((headers["ce-id"].to_str().unwrap(), body.as_str()), ("7", r#"{"a":1}"#));
-        assert_eq!(headers["ce-source"], "/a%20b");
-        assert_eq!(headers["ce-sequence"], "3");
-        assert_eq!(headers["content-type"], "application/json");
-        assert!(!headers.contains_key("ce-sub"));
-        let text = event(serde_json::json!({"data": "hi", "datacontenttype": "text/plain"}));
-        assert_eq!(binary(text).await.unwrap().1, "hi");
-        let json = event(serde_json::json!({"data": "hi"}));
-        assert_eq!(binary(json).await.unwrap().1, "\"hi\"");
-        let bytes = event(serde_json::json!({"data_base64": "aGk="}));
-        assert_eq!(binary(bytes).await.unwrap().1, "hi");
-    }
-
-    #[tokio::test]
-    async fn what_is_wrong_with_an_event_is_said() {
-        let check = async |event: Value, part: &str| {
-            let message = binary(event).await.unwrap_err();
-            assert!(message.contains(part), "{message}");
-        };
-        check(serde_json::json!({"id": "7"}), "no `source`").await;
-        check(event(serde_json::json!({"specversion": "0.3"})), "version 0.3").await;
-        check(event(serde_json::json!({"data": 1, "data_base64": "aGk="})), "both").await;
-        check(event(serde_json::json!({"data_base64": "!"})), "not base64").await;
-        check(event(serde_json::json!({"Bad-Name": 1})), "Bad-Name").await;
-        check(event(serde_json::json!({"nested": {}})), "nested").await;
-    }
-}
+#[path = "../../tests/unit/doors/cloud_events.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! The native door: invoke by name, and calls that are passed through with their method, path and query.
+//! The native door: calls by name, and calls that are passed through with method, path and query.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,16 +9,17 @@ use axum::response::Response;
 use http::header;
 use serde::Deserialize;
 
-use super::call::{Ask, admit, pass, pass_admitted};
-use super::{cloud_events, target};
+use super::call::{Ask, check, pass, pass_checked};
+use super::cloud_events;
+use super::names::target;
+use super::request::{Called, Path, Query};
+use crate::broker::Broker;
 use crate::caller::Caller;
+use crate::door::Door;
 use crate::error::ApiError;
-use crate::doors::request::{Called, Path, Query};
-use crate::invocation::run::WhenGone;
-use crate::metrics::Door;
-use crate::server::State as Broker;
-use crate::provider::attempt::{PassedThrough, Wanted};
-use crate::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
+use crate::invocation::WhenGone;
+use crate::limits::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};
+use crate::provider::call::{PassedThrough, Wanted};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +27,7 @@ pub(crate) struct Mode {
     mode: Option<String>,
 }
 
-/// `POST /v1/functions/{name}/invocations`: the body is the payload. CloudEvents are taken in both modes.
+/// Handles `POST /v1/functions/{name}/invocations`: the body is the payload. Takes CloudEvents in both modes.
 pub(crate) async fn invoke(
     State(broker): State<Arc<Broker>>,
     caller: Caller,
@@ -41,8 +42,8 @@ pub(crate) async fn invoke(
     }
     let (function, qualifier) = target(&name)?;
     let (mut parts, body) = request.into_parts();
-    let admitted = admit(&broker, &caller, &parts).await?;
-    let (door, body) = admitted.in_time(cloud_events::read(&broker.buffers, &mut parts, body)).await?;
+    let checked = check(&broker, &caller, &parts).await?;
+    let (door, body) = checked.in_time(cloud_events::read(&broker.bodies, &mut parts, body)).await?;
     let ask = Ask {
         door,
         function,
@@ -52,10 +53,10 @@ pub(crate) async fn invoke(
         passed: None,
         payload_max_bytes: PAYLOAD_MAX_BYTES,
     };
-    pass_admitted(&broker, admitted, &caller, ask, &parts, body).await
+    pass_checked(&broker, checked, &caller, ask, &parts, body).await
 }
 
-/// `ANY /fn/{name}/{path...}`: method, path, query, headers and body reach the function.
+/// Handles `ANY /fn/{name}/{path...}`: method, path, query, headers and body reach the function.
 pub(crate) async fn pass_through(
     State(broker): State<Arc<Broker>>,
     caller: Caller,
@@ -76,7 +77,7 @@ pub(crate) async fn pass_through(
     pass(&broker, &caller, ask, &parts, body).await
 }
 
-/// What the function sees of the request: its path after the first `segments`, as it was sent, and its query.
+/// Returns the request as the function sees it: its raw path after the first `segments`, and its query.
 pub(super) fn passed_through(parts: &Parts, segments: usize) -> PassedThrough {
     let uri = &parts.uri;
     let after = uri.path().match_indices('/').nth(segments).map_or("", |(at, _)| &uri.path()[at..]);
@@ -91,21 +92,5 @@ pub(super) fn passed_through(parts: &Parts, segments: usize) -> PassedThrough {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_function_sees_the_path_after_its_name() {
-        let seen = |uri: &str| {
-            let parts = http::Request::builder().uri(uri).body(()).unwrap().into_parts().0;
-            let passed = passed_through(&parts, 2);
-            (passed.path, passed.query)
-        };
-        let query = |query: &str| Some(query.to_owned());
-        assert_eq!(seen("/fn/thumb"), (String::new(), None));
-        assert_eq!(seen("/fn/thumb/"), ("/".to_owned(), None));
-        assert_eq!(seen("/fn/thumb?a=1"), (String::new(), query("a=1")));
-        assert_eq!(seen("/fn/thumb/a/b%2Fc/?q=1&r=%20"), ("/a/b%2Fc/".to_owned(), query("q=1&r=%20")));
-        assert_eq!(seen("/fn/thumb//x"), ("//x".to_owned(), None));
-    }
-}
+#[path = "../../tests/unit/doors/native.rs"]
+mod tests;

@@ -1,28 +1,28 @@
-//! What a path, a query and a body say, or a refusal in the shape of the door that was asked.
+//! Paths, queries and bodies of requests, read or refused in the error shape of their door.
 
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path as AnyPath, Query as AnyQuery, Request};
 use axum::response::Response;
-use http::StatusCode;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use crate::doors::Shape;
-use crate::error::{ApiError, in_clear};
-use crate::provider::payload::{Held, Payload, Room};
-use crate::server::State;
-use crate::{MODULE_MAX_BYTES, PAYLOAD_MAX_BYTES};
+use super::shape::Shape;
+use crate::broker::Broker;
+use crate::caller::holder;
+use crate::error::{ApiError, ErrorCode, in_clear};
+use crate::limits::{MODULE_MAX_BYTES, PAYLOAD_MAX_BYTES};
+use crate::quota::bodies::{Held, Room, read};
 
 /// The parameters of a path.
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The function that a path names in its second part. What follows is the function's own and need not be text.
+/// The function that the second part of a path names. The rest of the path is the function's and need not be text.
 pub(crate) struct Called(pub(crate) String);
 
-/// The whole body, of at most so many bytes. Counted while it is held, and not waited for longer than any other.
+/// The whole body, of at most `MAX_BYTES`, within the quota on bodies in memory.
 pub(crate) struct Sent<const MAX_BYTES: usize = PAYLOAD_MAX_BYTES>(pub(crate) Held);
 
 /// The parameters of a query.
@@ -58,17 +58,15 @@ impl<S: Sync> FromRequestParts<S> for Called {
     }
 }
 
-impl<const MAX_BYTES: usize> FromRequest<Arc<State>> for Sent<MAX_BYTES> {
+impl<const MAX_BYTES: usize> FromRequest<Arc<Broker>> for Sent<MAX_BYTES> {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Response> {
+    async fn from_request(request: Request, broker: &Arc<Broker>) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
-        let read = Payload::read_whole(body, MAX_BYTES, Room::new(&state.buffers, &parts)).await;
-        read.map(Sent).map_err(|error| {
-            let error = match error.status {
-                StatusCode::PAYLOAD_TOO_LARGE if MAX_BYTES == MODULE_MAX_BYTES => {
-                    ApiError::too_large("module", MAX_BYTES)
-                }
+        let body = read(body, MAX_BYTES, Room::new(&broker.bodies, holder(&parts))).await;
+        body.map(Sent).map_err(|error| {
+            let error = match error.code {
+                ErrorCode::TooLarge if MAX_BYTES == MODULE_MAX_BYTES => ApiError::too_large("module", MAX_BYTES),
                 _ => error,
             };
             Shape::of(parts.uri.path()).respond(error)
@@ -98,31 +96,5 @@ impl<T: DeserializeOwned> Query<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Asked {
-        #[allow(dead_code)]
-        limit: Option<u32>,
-        #[allow(dead_code)]
-        revision: Option<bool>,
-    }
-
-    fn refused(query: &str) -> String {
-        Query::<Asked>::read(&format!("/x?{query}").parse().unwrap()).unwrap_err().message
-    }
-
-    #[test]
-    fn a_query_is_refused_in_words_that_a_caller_knows() {
-        assert_eq!(refused("limit=many"), "the query: limit: is not a whole number");
-        assert_eq!(refused("limit=-1"), "the query: limit: is not a whole number");
-        assert_eq!(refused("limit=99999999999"), "the query: limit: is too large");
-        assert_eq!(refused("limit="), "the query: limit: is empty; a whole number is asked for");
-        assert_eq!(refused("revision=no"), "the query: revision: is not true or false");
-        assert!(refused("lmit=1").contains("lmit"), "{}", refused("lmit=1"));
-    }
-}
+#[path = "../../tests/unit/doors/request.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! The access log: one structured line for a share of the requests, and for every one that failed on this side.
 //!
-//! Never says a query, a header or a payload: they may be secrets. What writes the lines is bounded and never blocks; it
-//! is the command's.
+//! Never logs a query, a header or a payload, which may be secrets. The writer of the lines belongs to the command; it
+//! is bounded and never blocks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,19 +11,19 @@ use http::Method;
 
 use crate::caller::Caller;
 
-/// The target of its lines, by which a log filter picks them.
+/// Target of the lines, by which a log filter picks them.
 pub(crate) const TARGET: &str = "merit::access";
 
-/// Which requests are logged.
+/// The sampling of requests.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    /// One in so many; 0: none.
+    /// One request of so many; 0 for none.
     one_in: u64,
     seen: AtomicU64,
 }
 
 /// A request that may be logged once it is answered.
-pub(crate) struct Entry {
+pub(crate) struct LogEntry {
     method: Method,
     path: String,
     peer: Option<std::net::SocketAddr>,
@@ -38,13 +38,13 @@ impl AccessLog {
         AccessLog { one_in, seen: AtomicU64::new(0) }
     }
 
-    /// Notes a request; none: nothing is logged at all.
-    pub(crate) fn note(&self, request: &axum::extract::Request) -> Option<Entry> {
+    /// Notes a request. Returns none if nothing is logged at all.
+    pub(crate) fn note(&self, request: &axum::extract::Request) -> Option<LogEntry> {
         if self.one_in == 0 {
             return None;
         }
         let is_sampled = self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.one_in);
-        Some(Entry {
+        Some(LogEntry {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             peer: request.extensions().get().copied(),
@@ -54,8 +54,8 @@ impl AccessLog {
     }
 }
 
-impl Entry {
-    /// Logs it, if it is sampled or failed on this side.
+impl LogEntry {
+    /// Logs the request if it is sampled or failed on this side.
     pub(crate) fn answered(self, caller: Option<&Caller>, response: &Response) {
         let status = response.status();
         if !self.is_sampled && !status.is_server_error() {
@@ -79,16 +79,5 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_a_share() {
-        let sampled = |share| {
-            let log = AccessLog::new(share);
-            let request = axum::extract::Request::new(axum::body::Body::empty());
-            (0..1000).filter(|_| log.note(&request).is_some_and(|entry| entry.is_sampled)).count()
-        };
-        assert_eq!([0.0, 0.01, 0.5, 1.0].map(sampled), [0, 10, 500, 1000]);
-    }
-}
+#[path = "../../tests/unit/edge/access_log.rs"]
+mod tests;

@@ -1,10 +1,7 @@
-//! The broker's connections: accepted within bounds, over TLS or not, each HTTP/1.1 or HTTP/2, and drained at a stop.
+//! Connections: accepted within quotas, over TLS or not, each HTTP/1.1 or HTTP/2, and drained at a stop.
 //!
-//! Owns what a client may cost before it has said anything: connections at once, for all and for each peer, the time of a
-//! handshake and of a request's head, the size of a head, and the time that it may take to read.
-
-#[cfg(test)]
-mod tests;
+//! Owns the limits on a client that has not said anything yet: connections at once, for all and for one peer, timeouts
+//! of the handshake and of a request's head, the size of a head, and the timeout of its reads.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -28,36 +25,31 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::task::TaskTracker;
 
-use crate::error::ApiError;
-use crate::server::Front;
-
 use super::early_answers::Unread;
-use super::framing::Heads;
-use super::slow_readers::Unheard;
+use super::framing::{HEAD_MAX_BYTES, Heads};
+use super::front::Front;
+use super::slow_readers::{READ_WITHIN, SlowReader};
+use crate::error::ApiError;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16_384;
-/// Connections of one peer that is not this machine; more are closed at once.
+/// Connections of one peer that is not this machine; further ones are closed at once.
 const PEER_CONNECTIONS_MAX: usize = 2_048;
-/// How long a connection may be before its first request, a request's head may take, and an HTTP/1 connection may be unused.
+/// Timeout of the first request, of a request's head, and of an unused HTTP/1 connection.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
-/// How long a client may take to read anything at all of what it is sent.
-pub(super) const READ_WITHIN: Duration = Duration::from_secs(60);
-/// The most bytes of a request's head: what most proxies take.
-pub(super) const HEAD_MAX_BYTES: usize = 32 << 10;
-/// Header fields of a request.
+/// Most header fields of a request.
 const HEADERS_MAX: usize = 128;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
-/// What of an answer over HTTP/2 may wait to be written, and is held here for a client who takes little.
+/// Send buffer of an HTTP/2 stream, in bytes.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
-/// The pause after a connection could not be accepted, for want of file descriptors mostly.
+/// Back-off after a failed accept, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Which peers are connected how often.
+/// Count of connections by peer.
 type Peers = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// Accepts and serves until `stop`, then lets what runs end. Ends when all has.
+/// Accepts and serves until `stop`, then drains. Returns once every connection has ended.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerTls>>,
@@ -73,7 +65,7 @@ pub(crate) async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener, &free) => accepted,
         };
-        let Some(counted) = Counted::of(peer.ip(), &peers) else {
+        let Some(counted) = PeerConnection::of(peer.ip(), &peers) else {
             tracing::debug!(%peer, "a peer has too many connections");
             continue;
         };
@@ -81,25 +73,25 @@ pub(crate) async fn serve(
         tasks.spawn(async move {
             let asked = Arc::new(AtomicBool::new(false));
             let asks = asked.clone();
-            let (heads, unheard) = (Heads::default(), Unheard::default());
-            let (followed, waiting) = (heads.clone(), unheard.clone());
+            let (heads, reader) = (Heads::default(), SlowReader::default());
+            let (followed, waiting) = (heads.clone(), reader.clone());
             let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
                 asks.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
                 let is_certain = heads.is_certain(&request);
-                answer(front.clone(), request, is_certain, unheard.clone())
+                answer(front.clone(), request, is_certain, reader.clone())
             });
             let served = match tls {
                 None => {
                     let serving =
                         watcher.watch(builder.serve_connection(io(followed.follow(stream)), service).into_owned());
-                    while_heard(serving, &asked, &waiting).await
+                    while_reading(serving, &asked, &waiting).await
                 }
                 Some(tls) => match tls.accept(stream).await {
                     Ok(stream) => {
                         let serving =
                             watcher.watch(builder.serve_connection(io(followed.follow(stream)), service).into_owned());
-                        while_heard(serving, &asked, &waiting).await
+                        while_reading(serving, &asked, &waiting).await
                     }
                     Err(error) => return tracing::debug!(%peer, %error, "no connection"),
                 },
@@ -116,11 +108,11 @@ pub(crate) async fn serve(
     tasks.wait().await;
 }
 
-/// Serves a connection, but one that asks for nothing, or does not take what it asked for, is closed.
-async fn while_heard<E>(
+/// Serves a connection. Closes it if it asks for nothing, or does not read its answers.
+async fn while_reading<E>(
     serving: impl Future<Output = Result<(), E>>,
     asked: &AtomicBool,
-    unheard: &Unheard,
+    reader: &SlowReader,
 ) -> Result<(), E> {
     tokio::pin!(serving);
     tokio::select! {
@@ -132,17 +124,17 @@ async fn while_heard<E>(
     }
     tokio::select! {
         served = serving => served,
-        () = unheard.too_long() => Ok(()),
+        () = reader.too_slow() => Ok(()),
     }
 }
 
-/// Answers a request that means one thing only: a body whose end is in doubt, or a second host, might be taken for
-/// something else by whatever stands before or behind.
+/// Answers a request. Refuses one whose body's end is in doubt or that has a second host: a proxy might read it
+/// otherwise.
 async fn answer(
     front: Front,
     request: http::Request<Incoming>,
     is_certain: bool,
-    unheard: Unheard,
+    reader: SlowReader,
 ) -> Result<Response, Infallible> {
     let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let is_framed = match (encodings.next(), encodings.next()) {
@@ -158,7 +150,7 @@ async fn answer(
         () => {
             let is_http_2 = request.version() == Version::HTTP_2;
             let response = front.answer(Unread::of(request).map(Body::new)).await;
-            return Ok(if is_http_2 { unheard.time(response) } else { response });
+            return Ok(if is_http_2 { reader.time(response) } else { response });
         }
     };
     let mut response = front.refuse(request.map(Body::new), ApiError::malformed(wrong)).await;
@@ -184,14 +176,14 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// A client that reads nothing is cut.
+/// Adds the timeout of a client that reads nothing.
 fn io<S: AsyncRead + AsyncWrite>(stream: S) -> TokioIo<std::pin::Pin<Box<TimeoutWriter<S>>>> {
     let mut stream = TimeoutWriter::new(stream);
     stream.set_timeout(Some(READ_WITHIN));
     TokioIo::new(Box::pin(stream))
 }
 
-/// The next connection. May be dropped and called again without a loss.
+/// Waits for the next connection. Cancel-safe.
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
@@ -212,26 +204,26 @@ async fn accept(
     }
 }
 
-/// A connection of a peer, until it is dropped.
-struct Counted {
+/// A counted connection of a peer, until it is dropped.
+struct PeerConnection {
     peer: IpAddr,
     peers: Peers,
 }
 
-impl Counted {
-    /// None: the peer has as many as it may.
-    fn of(peer: IpAddr, peers: &Peers) -> Option<Counted> {
+impl PeerConnection {
+    /// Counts a connection. Returns none if the peer has as many as it may.
+    fn of(peer: IpAddr, peers: &Peers) -> Option<PeerConnection> {
         let mut counts = peers.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(peer).or_default();
         if *count >= PEER_CONNECTIONS_MAX && !peer.is_loopback() {
             return None;
         }
         *count += 1;
-        Some(Counted { peer, peers: peers.clone() })
+        Some(PeerConnection { peer, peers: peers.clone() })
     }
 }
 
-impl Drop for Counted {
+impl Drop for PeerConnection {
     fn drop(&mut self) {
         let mut counts = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.peer) {
@@ -242,3 +234,7 @@ impl Drop for Counted {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/edge/connection.rs"]
+mod tests;

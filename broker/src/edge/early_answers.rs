@@ -1,7 +1,7 @@
-//! Bodies that nobody reads to their end: what is answered before, is heard nevertheless.
+//! Early answers: an answer that comes before the end of the request's body reaches the client nevertheless.
 //!
-//! A connection that is closed, or a stream that is reset, while its client still sends may take the answer with it. So the
-//! rest is read and thrown away for a while, beside the answer, which does not wait for it.
+//! Closing a connection, or resetting a stream, while its client still sends may destroy the answer. So the rest of the
+//! body is read and thrown away for a while, beside the answer, which does not wait for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,15 +12,16 @@ use http::{Version, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-/// How much of it is read, and for how long.
+/// Bytes of the rest that are read.
 const MAX_BYTES: usize = 32 << 20;
+/// Time for which the rest is read.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// A request's body. What is left of it when it is dropped is read for a while.
+/// A request's body. Its rest is read for a while after it is dropped.
 pub(super) struct Unread {
-    /// None: its end was seen, or it broke.
+    /// None once its end was seen or it broke.
     body: Option<Incoming>,
-    /// Its client sends none of it before it is asked to, and was not: it knows what an early answer means.
+    /// Set while the client waits for `100 Continue`, and so knows what an early answer means.
     waits: bool,
 }
 
@@ -61,7 +62,7 @@ impl Body for Unread {
 impl Drop for Unread {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream()) else { return };
-        // There is none only where the whole process ends.
+        // There is no runtime only where the whole process ends.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(tokio::time::timeout(WITHIN, read_on(body)));
     }

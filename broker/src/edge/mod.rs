@@ -1,7 +1,10 @@
-//! The edge of the broker: connections, and what stands before the router.
+//! The edge: connections, their framing and their slow readers, and the front that stands before the router.
+//!
+//! Owns the cost of a client that has not said anything yet. Never reads a body.
 
 pub(crate) mod access_log;
 pub(crate) mod connection;
 mod early_answers;
 mod framing;
+pub(crate) mod front;
 mod slow_readers;

@@ -1,13 +1,14 @@
-//! Answers over HTTP/2 that their client does not take.
+//! Slow readers over HTTP/2: a client that takes nothing of its answers for a minute is cut.
 //!
-//! Over HTTP/1.1 who reads nothing holds up the connection's writes, which are timed. Over HTTP/2 a client may hold up its
-//! streams by their windows and keep the connection alive all the same. So here is known what waits for the client, and when
-//! it last took any of it. Who takes something is not cut, however many of its answers wait.
+//! Over HTTP/1.1 the writes of a connection time out. Over HTTP/2 a client may close the windows of its streams and
+//! keep the connection alive. So the bytes that wait for the client are timed here, and the last time that it took any.
+//! A client that takes something is not cut, however many of its answers wait.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
@@ -15,35 +16,35 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::connection::READ_WITHIN;
-
-/// An answer is handed on in pieces of this.
+/// Time in which a client must read something of its answers.
+pub(super) const READ_WITHIN: Duration = Duration::from_secs(60);
+/// Size of the pieces of an answer, in bytes.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// What waits for the client of one connection. Clones share it.
+/// The answers that wait for the client of one connection. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Unheard(Arc<Mutex<Waiting>>);
+pub(super) struct SlowReader(Arc<Mutex<WaitingBytes>>);
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingBytes {
     last: u64,
-    /// Oldest first.
+    /// Since when each waits, oldest first.
     since: BTreeMap<u64, Instant>,
-    /// When a piece was written last.
+    /// Time at which a piece was written last.
     taken: Option<Instant>,
 }
 
-impl Unheard {
+impl SlowReader {
     /// Times the body of an answer.
     pub(super) fn time(&self, response: Response) -> Response {
         response.map(|body| {
             let waits = (!body.is_end_stream()).then(|| self.wait());
-            Body::new(Timed { body, held: Bytes::new(), unheard: self.clone(), waits })
+            Body::new(TimedBody { body, held: Bytes::new(), reader: self.clone(), waits })
         })
     }
 
-    /// Returns once something waits, and nothing was taken, for too long.
-    pub(super) async fn too_long(&self) {
+    /// Returns once something waits, and nothing was taken, for the timeout.
+    pub(super) async fn too_slow(&self) {
         loop {
             let now = Instant::now();
             let since = {
@@ -58,40 +59,40 @@ impl Unheard {
         }
     }
 
-    fn wait(&self) -> Waits {
+    fn wait(&self) -> WaitingMark {
         let mut waiting = self.lock();
         waiting.last += 1;
         let number = waiting.last;
         waiting.since.insert(number, Instant::now());
-        Waits { number, unheard: self.clone() }
+        WaitingMark { number, reader: self.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, WaitingBytes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Something waits for the client, until this is dropped.
-struct Waits {
+/// Bytes that wait for the client, until this is dropped.
+struct WaitingMark {
     number: u64,
-    unheard: Unheard,
+    reader: SlowReader,
 }
 
-impl Drop for Waits {
+impl Drop for WaitingMark {
     fn drop(&mut self) {
-        self.unheard.lock().since.remove(&self.number);
+        self.reader.lock().since.remove(&self.number);
     }
 }
 
-/// Bytes that are on their way; dropped once they are written.
+/// A piece of an answer on its way, dropped once it is written.
 struct Piece {
     bytes: Bytes,
-    waits: Waits,
+    waits: WaitingMark,
 }
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.waits.unheard.lock().taken = Some(Instant::now());
+        self.waits.reader.lock().taken = Some(Instant::now());
     }
 }
 
@@ -101,17 +102,17 @@ impl AsRef<[u8]> for Piece {
     }
 }
 
-/// The body of an answer, in pieces.
-struct Timed {
+/// The body of an answer, in timed pieces.
+struct TimedBody {
     body: Body,
-    /// What came of it and was not taken yet.
+    /// Bytes of the body that were not taken yet.
     held: Bytes,
-    unheard: Unheard,
-    /// None while it is the function that is waited for.
-    waits: Option<Waits>,
+    reader: SlowReader,
+    /// None while the function is waited for.
+    waits: Option<WaitingMark>,
 }
 
-impl HttpBody for Timed {
+impl HttpBody for TimedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -130,9 +131,9 @@ impl HttpBody for Timed {
             }
         }
         let length = self.held.len().min(PIECE_BYTES);
-        let piece = Piece { bytes: self.held.split_to(length), waits: self.unheard.wait() };
+        let piece = Piece { bytes: self.held.split_to(length), waits: self.reader.wait() };
         if !self.is_end_stream() {
-            self.waits = Some(self.unheard.wait());
+            self.waits = Some(self.reader.wait());
         }
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
     }

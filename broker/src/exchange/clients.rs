@@ -1,9 +1,7 @@
-//! The exchange as the broker calls it: one client per service over whichever transport.
+//! The clients of the exchange's services, one each over whichever transport; and how their errors reach a caller.
 
 use std::time::Duration;
 
-use merit_proto::Transport;
-use merit_proto::v1;
 use merit_proto::v1::archive_client::ArchiveClient;
 use merit_proto::v1::brokerage_client::BrokerageClient;
 use merit_proto::v1::keys_client::KeysClient;
@@ -11,24 +9,28 @@ use merit_proto::v1::market_data_client::MarketDataClient;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::v1::operator_client::OperatorClient;
 use merit_proto::v1::registry_client::RegistryClient;
+use merit_proto::{Transport, code_of, v1};
+use tonic::Code;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 
-/// How long the exchange may take for one answer.
+/// Timeout of a call of the exchange.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// A module with room around it.
+/// Timeout of the readiness check.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+/// Largest message to the exchange, in bytes: a module with room around it.
 const MESSAGE_MAX_BYTES: usize = 33 << 20;
 
-/// The clients; cloning them is cheap.
+/// The clients. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Exchange {
-    pub(crate) brokerage: BrokerageClient<Transport>,
-    pub(crate) registry: RegistryClient<Transport>,
-    pub(crate) operator: OperatorClient<Transport>,
-    pub(crate) market_data: MarketDataClient<Transport>,
-    pub(crate) archive: ArchiveClient<Transport>,
-    pub(crate) modules: ModulesClient<Transport>,
-    pub(crate) keys: KeysClient<Transport>,
+    pub(super) brokerage: BrokerageClient<Transport>,
+    pub(super) registry: RegistryClient<Transport>,
+    pub(super) operator: OperatorClient<Transport>,
+    pub(super) market_data: MarketDataClient<Transport>,
+    pub(super) archive: ArchiveClient<Transport>,
+    pub(super) modules: ModulesClient<Transport>,
+    pub(super) keys: KeysClient<Transport>,
 }
 
 impl Exchange {
@@ -44,21 +46,44 @@ impl Exchange {
         }
     }
 
-    /// Whether the exchange answers.
+    /// Returns true if the exchange answers.
     pub(crate) async fn is_ready(&self) -> bool {
         let mut client = self.market_data.clone();
-        let asked = tokio::time::timeout(Duration::from_secs(2), client.list_markets(v1::ListMarketsRequest {})).await;
+        let asked = tokio::time::timeout(READY_WITHIN, client.list_markets(v1::ListMarketsRequest {})).await;
         matches!(asked, Ok(Ok(_)))
     }
 }
 
-/// Waits for an answer of the exchange, within a bound. The call is put on the heap: it is made in few requests, and every
-/// request's own future would be larger by it.
-pub(crate) async fn answer<T>(
+/// Waits for an answer of the exchange, within the timeout. Boxes the call: few requests make one, and the future of
+/// every request would be larger by it.
+pub(super) async fn answer<T>(
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, ApiError> {
     match tokio::time::timeout(ANSWER_WITHIN, Box::pin(call)).await {
-        Ok(answer) => Ok(answer?.into_inner()),
-        Err(_) => Err(ApiError::unavailable("the exchange does not answer; try again shortly")),
+        Ok(answer) => Ok(answer.map_err(error_of)?.into_inner()),
+        Err(_) => Err(unanswered()),
+    }
+}
+
+/// Returns the error of an exchange that does not answer.
+pub(crate) fn unanswered() -> ApiError {
+    ApiError::unavailable("the exchange does not answer; try again shortly")
+}
+
+/// Returns the error that a caller reads of a status.
+fn error_of(status: tonic::Status) -> ApiError {
+    if let Some(code) = code_of(&status) {
+        return ApiError::new(code, status.message());
+    }
+    match status.code() {
+        Code::NotFound => ApiError::not_found(status.message()),
+        Code::InvalidArgument => ApiError::unusable(status.message()),
+        // The exchange says why it cannot do this now.
+        Code::Aborted => ApiError::unavailable(status.message()),
+        Code::ResourceExhausted | Code::OutOfRange => ApiError::new(ErrorCode::TooLarge, status.message()),
+        _ => {
+            tracing::warn!(code = ?status.code(), message = status.message(), "the exchange did not answer");
+            unanswered()
+        }
     }
 }

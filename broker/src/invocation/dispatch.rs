@@ -1,56 +1,38 @@
-//! One invocation's way through the market, as a pure machine: acquire, send, settle, and on a failure elsewhere.
+//! The way of an invocation through the market as a pure machine: acquire, send, settle, and on a failure elsewhere.
 //!
-//! `step(input) -> action`; the shell does the actions and feeds back what came of them. What decides about a further
-//! attempt is only whether the last one may have run.
+//! `step(input) -> action`: the shell does the action and feeds back what came of it. Only whether the last attempt may
+//! have run decides about a further one. An input that does not belong in the present state is refused and changes
+//! nothing.
 
 use std::sync::Arc;
 
-use merit_proto::v1::{Grant, LeaseProof, NotSent};
-use merit_terms::{LeaseId, Outcome, Usage};
+use merit_terms::{Execution, LeaseId, Outcome};
 
-/// The most attempts of one invocation.
+use crate::error::ErrorCode;
+use crate::exchange::lease::{Bill, Grant, NotSent, Paid};
+use crate::provider::end::AttemptEnd;
+
+/// Most attempts of one invocation.
 const ATTEMPTS_MAX: usize = 8;
 
-/// What came of the last action.
+/// The result of the last action.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// The exchange leased an offer.
-    Granted(Box<Grant>),
-    /// No offer, or the exchange refused otherwise.
-    Refused {
-        code: String,
-        message: String,
-    },
-    /// The provider answered.
-    Executed {
-        outcome: Outcome,
-        usage: Option<Usage>,
-        observed_us: u64,
-        egress_bytes: u64,
-    },
-    /// The provider got nothing, or took nothing.
-    NotSent {
-        why: NotSent,
-        reason: String,
-    },
-    /// It was sent and no answer came; whether the provider is to blame.
-    Unknown {
-        fault: bool,
-        reason: String,
-    },
-    Settled {
-        cost: u64,
-        billed_ms: u64,
-    },
-    /// The lease was given back, or closed without a bill because nobody answered.
+    Granted(Arc<Grant>),
+    /// There is no lease.
+    Refused { code: ErrorCode, message: String },
+    /// The attempt ended.
+    Ended(AttemptEnd),
+    /// The executed attempt is settled.
+    Settled(Paid),
+    /// The executed attempt could not be settled.
+    Unsettled { reason: String },
+    /// The lease of an attempt without an answer is closed.
     Released,
-    /// The provider answered, and the exchange did not settle it.
-    Unsettled {
-        reason: String,
-    },
 }
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Ask for a lease, with these providers left out.
@@ -58,300 +40,225 @@ pub(crate) enum Action {
         tried: Vec<String>,
         invocation: Option<LeaseId>,
     },
-    Send(Arc<Grant>),
-    Settle {
-        lease: LeaseId,
-        bill: Bill,
-        /// For an exchange that forgot the lease.
-        proof: Option<LeaseProof>,
-    },
+    Send(Leased),
+    Settle(Leased, Bill),
     Release {
         lease: LeaseId,
         why: NotSent,
     },
-    /// Answer the caller; the machine is done.
+    /// Answer the caller: the machine is done.
     Finish(Box<Finished>),
 }
 
-/// What is said of an attempt that may have run.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Bill {
-    Executed { outcome: Outcome, usage: Option<Usage>, observed_us: u64, egress_bytes: u64 },
-    Unknown { fault: bool },
+/// The lease of an attempt, and the id of its invocation.
+#[derive(Clone, Debug)]
+pub(crate) struct Leased {
+    pub(crate) invocation: LeaseId,
+    pub(crate) grant: Arc<Grant>,
 }
 
-/// How an invocation ended.
+/// The end of an invocation.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    pub(crate) invocation: Option<LeaseId>,
     pub(crate) attempts: usize,
-    pub(crate) grant: Option<Arc<Grant>>,
     pub(crate) end: End,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum End {
     Executed {
+        leased: Leased,
         outcome: Outcome,
-        cost: u64,
-        billed_ms: u64,
+        paid: Paid,
     },
-    /// The exchange refused, and nothing had been tried.
+    /// Refused before anything was tried.
     Refused {
-        code: String,
+        code: ErrorCode,
         message: String,
     },
     /// Every attempt failed.
     Failed {
-        ran: Ran,
-        busy: bool,
-        reason: String,
+        /// The last attempt.
+        leased: Leased,
+        failure: Failure,
     },
 }
 
-/// Whether a failed invocation may have run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ran {
-    NotSent,
-    Unknown,
-    /// It ran, and its bill could not be had.
-    Executed,
+/// The failure of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    /// `Executed`: it ran and could not be settled.
+    pub(crate) ran: Execution,
+    /// The provider said that it is full.
+    pub(crate) busy: bool,
+    pub(crate) reason: String,
+}
+
+/// An input that does not belong in the state: a bug of the shell.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{input} does not belong while {state}")]
+pub(crate) struct Misplaced {
+    state: &'static str,
+    input: &'static str,
 }
 
 /// One invocation under way.
 #[derive(Debug)]
 pub(crate) struct Dispatch {
     one_attempt: bool,
-    /// The caller's word; without it the function's counts.
+    /// The caller's word; none leaves it to the function's.
     idempotent: Option<bool>,
-    invocation: Option<LeaseId>,
+    /// Providers of all attempts so far.
     tried: Vec<String>,
-    grant: Option<Arc<Grant>>,
-    outcome: Outcome,
-    failure: Option<(Ran, bool, String)>,
+    state: State,
+}
+
+/// The last attempt that failed, and its lease.
+type Failed = (Leased, Failure);
+
+#[derive(Debug)]
+enum State {
+    /// Waits for a lease.
+    Acquiring {
+        failed: Option<Failed>,
+    },
+    /// Waits for the end of an attempt.
+    Sending {
+        leased: Leased,
+        before: Option<Failure>,
+    },
+    /// Waits for the settlement of an executed attempt.
+    Settling {
+        leased: Leased,
+        outcome: Outcome,
+    },
+    /// Waits until the lease of a failed attempt is closed.
+    Closing(Failed),
+    Finished,
 }
 
 impl Dispatch {
     pub(crate) fn new(one_attempt: bool, idempotent: Option<bool>) -> Dispatch {
-        Dispatch {
-            one_attempt,
-            idempotent,
-            invocation: None,
-            tried: Vec::new(),
-            grant: None,
-            outcome: Outcome::Ok,
-            failure: None,
-        }
+        Dispatch { one_attempt, idempotent, tried: Vec::new(), state: State::Acquiring { failed: None } }
     }
 
+    /// Returns the first action.
     pub(crate) fn first(&self) -> Action {
         Action::Acquire { tried: Vec::new(), invocation: None }
     }
 
-    pub(crate) fn step(&mut self, input: Input) -> Action {
-        match input {
-            Input::Granted(grant) => {
-                let lease = lease_of(&grant);
-                self.invocation.get_or_insert(lease);
-                self.tried.push(grant.provider.clone());
-                let grant: Arc<Grant> = grant.into();
-                self.grant = Some(grant.clone());
-                Action::Send(grant)
+    /// Takes the result of the last action. Returns the next one.
+    pub(crate) fn step(&mut self, input: Input) -> Result<Action, Misplaced> {
+        match (std::mem::replace(&mut self.state, State::Finished), input) {
+            (State::Acquiring { failed }, Input::Granted(grant)) => Ok(self.granted(failed, grant)),
+            (State::Acquiring { failed: None }, Input::Refused { code, message }) => {
+                Ok(self.finish(End::Refused { code, message }))
             }
-            Input::Refused { code, message } => {
-                let end = match self.failure.take() {
-                    None => End::Refused { code, message },
-                    Some((ran, busy, reason)) => End::Failed { ran, busy, reason },
-                };
-                self.finish(end)
+            // The failure before is the worse news.
+            (State::Acquiring { failed: Some((leased, failure)) }, Input::Refused { .. }) => {
+                Ok(self.finish(End::Failed { leased, failure }))
             }
-            Input::Executed { outcome, usage, observed_us, egress_bytes } => {
-                self.outcome = outcome;
-                self.settle(Bill::Executed { outcome, usage, observed_us, egress_bytes })
+            (State::Sending { leased, before }, Input::Ended(end)) => Ok(self.ended(leased, before, end)),
+            (State::Settling { leased, outcome }, Input::Settled(paid)) => {
+                Ok(self.finish(End::Executed { leased, outcome, paid }))
             }
-            Input::NotSent { why, reason } => {
-                // What may have run before stays the worse news.
-                let ran = self.failure.as_ref().map_or(Ran::NotSent, |(ran, ..)| *ran);
-                self.failure = Some((ran, why == NotSent::Busy, reason));
-                Action::Release { lease: self.lease(), why }
+            (State::Settling { leased, .. }, Input::Unsettled { reason }) => {
+                let failure = Failure { ran: Execution::Executed, busy: false, reason };
+                Ok(self.finish(End::Failed { leased, failure }))
             }
-            Input::Unknown { fault, reason } => {
-                self.failure = Some((Ran::Unknown, false, reason));
-                self.settle(Bill::Unknown { fault })
+            (State::Closing((leased, failure)), Input::Released) => Ok(self.again(leased, failure)),
+            (state, input) => {
+                let misplaced = Misplaced { state: state.name(), input: input.name() };
+                self.state = state;
+                Err(misplaced)
             }
-            Input::Settled { cost, billed_ms } => {
-                let outcome = self.outcome;
-                self.finish(End::Executed { outcome, cost, billed_ms })
-            }
-            Input::Released => self.again(),
-            Input::Unsettled { reason } => self.finish(End::Failed { ran: Ran::Executed, busy: false, reason }),
         }
     }
 
-    fn settle(&self, bill: Bill) -> Action {
-        let proof = self.grant.as_ref().and_then(|grant| grant.proof.clone());
-        Action::Settle { lease: self.lease(), bill, proof }
+    fn granted(&mut self, failed: Option<Failed>, grant: Arc<Grant>) -> Action {
+        self.tried.push(grant.provider.clone());
+        // The invocation keeps the id of its first lease.
+        let invocation = failed.as_ref().map_or(grant.lease, |(leased, _)| leased.invocation);
+        let leased = Leased { invocation, grant };
+        self.state = State::Sending { leased: leased.clone(), before: failed.map(|(_, failure)| failure) };
+        Action::Send(leased)
     }
 
-    /// A further attempt, if no attempt may have run or it may run twice.
-    fn again(&mut self) -> Action {
-        let (ran, busy, reason) = self.failure.clone().unwrap_or((Ran::Unknown, false, "the lease ended".to_owned()));
-        let idempotent = self.idempotent.or(self.grant.as_ref().map(|grant| grant.idempotent)).unwrap_or(false);
-        let may = ran == Ran::NotSent || idempotent;
+    fn ended(&mut self, leased: Leased, before: Option<Failure>, end: AttemptEnd) -> Action {
+        match end {
+            AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes } => {
+                self.state = State::Settling { leased: leased.clone(), outcome };
+                Action::Settle(leased, Bill::Executed { outcome, usage, observed_us, egress_bytes })
+            }
+            AttemptEnd::NotSent { why, reason } => {
+                // An attempt before that may have run stays the worse news.
+                let ran = before.map_or(Execution::NotSent, |before| before.ran);
+                let lease = leased.grant.lease;
+                self.state = State::Closing((leased, Failure { ran, busy: why == NotSent::Busy, reason }));
+                Action::Release { lease, why }
+            }
+            AttemptEnd::Unknown { fault, reason } => {
+                let failure = Failure { ran: Execution::Unknown, busy: false, reason };
+                self.state = State::Closing((leased.clone(), failure));
+                Action::Settle(leased, Bill::Unknown { fault })
+            }
+        }
+    }
+
+    /// Tries again if no attempt may have run, or if the call may run twice.
+    fn again(&mut self, leased: Leased, failure: Failure) -> Action {
+        let idempotent = self.idempotent.unwrap_or(leased.grant.idempotent);
+        let may = failure.ran == Execution::NotSent || idempotent;
         if may && !self.one_attempt && self.tried.len() < ATTEMPTS_MAX {
-            Action::Acquire { tried: self.tried.clone(), invocation: self.invocation }
+            let invocation = Some(leased.invocation);
+            self.state = State::Acquiring { failed: Some((leased, failure)) };
+            Action::Acquire { tried: self.tried.clone(), invocation }
         } else {
-            self.finish(End::Failed { ran, busy, reason })
+            self.finish(End::Failed { leased, failure })
         }
     }
 
     fn finish(&mut self, end: End) -> Action {
-        Action::Finish(Box::new(Finished {
-            invocation: self.invocation,
-            attempts: self.tried.len(),
-            grant: self.grant.take(),
-            end,
-        }))
+        self.state = State::Finished;
+        Action::Finish(Box::new(Finished { attempts: self.tried.len(), end }))
     }
 
-    /// No further attempt: the payload is gone, or the caller is, or has the beginning of an answer.
+    /// Allows no further attempt: the payload is gone, or the caller is, or an answer has begun.
     pub(crate) fn no_more(&mut self) {
         self.one_attempt = true;
     }
 
-    /// How many attempts there were.
+    /// Returns the number of attempts so far.
     pub(crate) fn attempts(&self) -> usize {
         self.tried.len()
     }
-
-    /// The lease of the first attempt, once there is one.
-    pub(crate) fn invocation(&self) -> Option<LeaseId> {
-        self.invocation
-    }
-
-    fn lease(&self) -> LeaseId {
-        self.grant.as_deref().map_or(LeaseId { run: 0, sequence: 0 }, lease_of)
-    }
 }
 
-fn lease_of(grant: &Grant) -> LeaseId {
-    grant.lease.map_or(LeaseId { run: 0, sequence: 0 }, LeaseId::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grant(provider: &str, sequence: u64, idempotent: bool) -> Input {
-        Input::Granted(Box::new(Grant {
-            provider: provider.into(),
-            lease: Some(LeaseId { run: 1, sequence }.into()),
-            idempotent,
-            proof: Some(LeaseProof { terms: Vec::new(), mac: vec![sequence as u8] }),
-            ..Grant::default()
-        }))
-    }
-
-    fn not_sent() -> Input {
-        Input::NotSent { why: NotSent::Failed, reason: "connection refused".into() }
-    }
-
-    fn unknown() -> Input {
-        Input::Unknown { fault: true, reason: "connection reset".into() }
-    }
-
-    /// Feeds the inputs and returns the last action.
-    fn run(one_attempt: bool, inputs: Vec<Input>) -> Action {
-        let mut dispatch = Dispatch::new(one_attempt, None);
-        inputs.into_iter().map(|input| dispatch.step(input)).last().unwrap()
-    }
-
-    fn is_further_attempt(action: &Action, provider: &str) -> bool {
-        matches!(action, Action::Acquire { tried, invocation: Some(_) } if tried == &[provider])
-    }
-
-    #[test]
-    fn fails_over_when_the_request_was_not_sent() {
-        let action = run(false, vec![grant("a", 1, false), not_sent(), Input::Released]);
-        assert!(is_further_attempt(&action, "a"), "{action:?}");
-    }
-
-    #[test]
-    fn fails_over_after_an_unknown_only_if_idempotent() {
-        let action = run(false, vec![grant("a", 1, true), unknown(), Input::Released]);
-        assert!(is_further_attempt(&action, "a"), "{action:?}");
-        let action = run(false, vec![grant("a", 1, false), unknown(), Input::Released]);
-        assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Unknown, .. })));
-    }
-
-    #[test]
-    fn one_attempt_is_one_attempt() {
-        let action = run(true, vec![grant("a", 1, true), not_sent(), Input::Released]);
-        assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::NotSent, .. })));
-    }
-
-    #[test]
-    fn what_was_not_sent_is_released_and_what_may_have_run_is_settled() {
-        let action = run(false, vec![grant("a", 7, false), not_sent()]);
-        assert!(matches!(action, Action::Release { lease: LeaseId { run: 1, sequence: 7 }, why: NotSent::Failed }));
-        let action = run(false, vec![grant("a", 7, false), unknown()]);
-        let Action::Settle { lease, bill, proof } = action else { panic!("{action:?}") };
-        assert_eq!((lease, bill), (LeaseId { run: 1, sequence: 7 }, Bill::Unknown { fault: true }));
-        assert_eq!(proof.map(|proof| proof.mac), Some(vec![7]), "for an exchange that forgot it");
-    }
-
-    #[test]
-    fn an_answer_ends_it_whatever_the_function_did() {
-        let executed = Input::Executed { outcome: Outcome::Trap, usage: None, observed_us: 5, egress_bytes: 0 };
-        let action = run(false, vec![grant("a", 1, true), executed, Input::Settled { cost: 9, billed_ms: 1 }]);
-        let Action::Finish(finished) = action else { panic!("{action:?}") };
-        assert_eq!(finished.end, End::Executed { outcome: Outcome::Trap, cost: 9, billed_ms: 1 });
-        assert_eq!(finished.attempts, 1);
-    }
-
-    #[test]
-    fn the_invocation_keeps_the_id_of_its_first_lease() {
-        let again =
-            vec![grant("a", 1, false), not_sent(), Input::Released, grant("b", 2, false), not_sent(), Input::Released];
-        let action = run(false, again);
-        let first = LeaseId { run: 1, sequence: 1 };
-        assert!(matches!(action, Action::Acquire { invocation: Some(id), .. } if id == first));
-    }
-
-    #[test]
-    fn when_nobody_is_left_the_failure_is_told_and_not_the_refusal() {
-        let refused = Input::Refused { code: "no_eligible_provider".into(), message: String::new() };
-        let action = run(false, vec![grant("a", 1, true), unknown(), Input::Released, refused]);
-        assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Unknown, .. })));
-    }
-
-    #[test]
-    fn what_was_answered_is_never_tried_again_even_if_it_cannot_be_settled() {
-        let executed = Input::Executed { outcome: Outcome::Ok, usage: None, observed_us: 5, egress_bytes: 0 };
-        let unsettled = Input::Unsettled { reason: "the exchange forgot the lease".into() };
-        let before = vec![grant("a", 1, true), not_sent(), Input::Released, grant("b", 2, true)];
-        let action = run(false, before.into_iter().chain([executed, unsettled]).collect());
-        assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Executed, .. })));
-    }
-
-    #[test]
-    fn nothing_is_tried_again_once_that_is_said() {
-        let mut dispatch = Dispatch::new(false, Some(true));
-        dispatch.step(grant("a", 1, true));
-        dispatch.no_more();
-        dispatch.step(unknown());
-        let action = dispatch.step(Input::Released);
-        assert!(matches!(action, Action::Finish(f) if matches!(f.end, End::Failed { ran: Ran::Unknown, .. })));
-    }
-
-    #[test]
-    fn attempts_are_bounded() {
-        let mut dispatch = Dispatch::new(false, None);
-        for sequence in 1..=ATTEMPTS_MAX as u64 {
-            dispatch.step(grant("a", sequence, true));
-            dispatch.step(not_sent());
-            let action = dispatch.step(Input::Released);
-            assert_eq!(matches!(action, Action::Finish(_)), sequence == ATTEMPTS_MAX as u64);
+impl State {
+    const fn name(&self) -> &'static str {
+        match self {
+            State::Acquiring { .. } => "acquiring",
+            State::Sending { .. } => "sending",
+            State::Settling { .. } => "settling",
+            State::Closing(_) => "closing",
+            State::Finished => "finished",
         }
     }
 }
+
+impl Input {
+    const fn name(&self) -> &'static str {
+        match self {
+            Input::Granted(_) => "a grant",
+            Input::Refused { .. } => "a refusal",
+            Input::Ended(_) => "the end of an attempt",
+            Input::Settled(_) => "a settlement",
+            Input::Unsettled { .. } => "a settlement that failed",
+            Input::Released => "a release",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/unit/invocation/dispatch.rs"]
+mod tests;

@@ -1,26 +1,30 @@
-//! The caller's preferences, from `Merit-*` headers: the same at every door.
-//!
-//! Malformed or unknown ones are refused, never ignored.
+//! The caller's preferences from `Merit-*` headers, the same at every door. Malformed and unknown headers are refused,
+//! never ignored.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use merit_terms::{Limits, MarketPattern, Name, Time};
 
 use crate::error::{ApiError, in_clear};
 
-/// What a caller asks of one call.
+/// The time at which a request's head was read: deadlines count from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received(pub(crate) Instant);
+
+/// The preferences for one call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Preferences {
     pub(crate) limits: Limits,
     /// `Merit-Allow-Fallback: false` asks for one attempt.
     pub(crate) one_attempt: bool,
-    /// The total time that the caller gives the call.
+    /// Total time of the call.
     pub(crate) within: Option<Duration>,
-    /// Declared for this call; the function's own declaration counts otherwise.
+    /// The caller's word for this call; none leaves it to the function's.
     pub(crate) idempotent: Option<bool>,
 }
 
+/// Headers of requests.
 const ASKED: [&str; 11] = [
     "merit-max-cost",
     "merit-max-price",
@@ -34,7 +38,7 @@ const ASKED: [&str; 11] = [
     "merit-idempotent",
     "merit-key",
 ];
-/// Headers of answers: tolerated in requests, as clients copy headers, and dropped.
+/// Headers of answers: dropped from requests, because clients copy headers.
 const ANSWERED: [&str; 10] = [
     "merit-invocation-id",
     "merit-provider",
@@ -49,7 +53,7 @@ const ANSWERED: [&str; 10] = [
 ];
 
 impl Preferences {
-    /// The preferences in `headers`; a deadline counts from `now`.
+    /// Reads the preferences in `headers`; a deadline counts from `now`.
     pub(crate) fn read(headers: &HeaderMap, now: SystemTime) -> Result<Preferences, ApiError> {
         let mut preferences = Preferences::default();
         for name in headers.keys() {
@@ -81,7 +85,7 @@ impl Preferences {
             "merit-allow-fallback" => self.one_attempt = !parse::<bool>(name, value)?,
             "merit-idempotent" => self.idempotent = Some(parse(name, value)?),
             "merit-deadline" => self.within = Some(deadline(name, value, now)?),
-            // Checked by the guard before any door.
+            // Checked before any door.
             "merit-key" => {}
             unknown => return Err(unknown_header(unknown)),
         }
@@ -93,7 +97,7 @@ fn bad(name: &str, message: impl std::fmt::Display) -> ApiError {
     ApiError::malformed(format!("the header {name} {message}"))
 }
 
-/// Mistyped letters up to which a known name is what was probably meant.
+/// Largest edit distance at which a known name is suggested.
 const NEAR: usize = 3;
 
 fn unknown_header(name: &str) -> ApiError {
@@ -110,7 +114,7 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: &str) 
         .map_err(|error: T::Err| bad(name, format!("has the value `{value}`: {}", in_clear(&error.to_string()))))
 }
 
-/// The items of a list that has at least one: none would ask nothing where something was meant.
+/// Reads the items of a list. Refuses an empty one, which would ask for nothing.
 fn items<T>(name: &str, value: &str, read: impl Fn(&str) -> Result<T, ApiError>) -> Result<Vec<T>, ApiError> {
     let items: Vec<T> =
         value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(read).collect::<Result<_, _>>()?;
@@ -121,7 +125,7 @@ fn list(name: &str, value: &str) -> Result<Vec<Name>, ApiError> {
     items(name, value, |item| parse(name, item))
 }
 
-/// Patterns over regions; one with a class, `eu-*/wasm`, is over markets.
+/// Reads patterns over regions; one with a class, `eu-*/wasm`, is over markets.
 fn regions(name: &str, value: &str) -> Result<Vec<MarketPattern>, ApiError> {
     let pattern = |item: &str| match item.contains('/') {
         true => parse(name, item),
@@ -138,7 +142,7 @@ fn labels(name: &str, value: &str) -> Result<Vec<(String, String)>, ApiError> {
     items(name, value, label)
 }
 
-/// The time left until an RFC 3339 time, or the time itself of `+30s`, `+1500ms`, `+5m`.
+/// Returns the time left until an RFC 3339 time, or the time of `+30s`, `+1500ms`, `+5m` itself.
 fn deadline(name: &str, value: &str, now: SystemTime) -> Result<Duration, ApiError> {
     let wrong =
         || bad(name, format!("has the value `{value}`: a time such as 2026-11-23T10:00:00Z, or +30s, +500ms, +5m"));
@@ -156,61 +160,5 @@ fn deadline(name: &str, value: &str, now: SystemTime) -> Result<Duration, ApiErr
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(pairs: &[(&'static str, &'static str)]) -> Result<Preferences, String> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(*name, value.parse().unwrap());
-        }
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
-        Preferences::read(&headers, now).map_err(|error| error.message)
-    }
-
-    #[test]
-    fn every_preference_is_read() {
-        let read = read(&[
-            ("merit-max-cost", "0.0005"),
-            ("merit-max-price", "0.00003"),
-            ("merit-only", "edge-1, edge-2"),
-            ("merit-region", "eu-*, us-east/wasm"),
-            ("merit-labels", "residency=eu"),
-            ("merit-max-latency-ms", "800"),
-            ("merit-allow-fallback", "false"),
-            ("merit-deadline", "+30s"),
-            ("merit-idempotent", "true"),
-        ])
-        .unwrap();
-        assert_eq!(read.limits.max_cost.unwrap().to_string(), "0.0005");
-        assert_eq!(read.limits.only.len(), 2);
-        assert_eq!(read.limits.markets[0].as_str(), "eu-*/*");
-        assert_eq!(read.limits.labels, [("residency".to_owned(), "eu".to_owned())]);
-        assert_eq!((read.one_attempt, read.idempotent), (true, Some(true)));
-        assert_eq!(read.within, Some(Duration::from_secs(30)));
-    }
-
-    #[test]
-    fn what_is_malformed_or_unknown_is_named() {
-        let check = |name, value, part: &str| {
-            let message = read(&[(name, value)]).unwrap_err();
-            assert!(message.contains(part), "{message}");
-        };
-        check("merit-max-cots", "1", "did you mean merit-max-cost?");
-        check("merit-max-cost", "-1", "negative");
-        check("merit-max-cost", "cheap", "not a decimal");
-        check("merit-only", "a b", "not a name");
-        check("merit-deadline", "soon", "+30s");
-        check("merit-deadline", "2001-01-01T00:00:00Z", "has passed");
-        check("merit-labels", "eu", "name=value");
-        check("merit-only", " , ", "empty list");
-        let twice = read(&[("merit-max-cost", "1"), ("merit-max-cost", "2")]).unwrap_err();
-        assert!(twice.contains("more than once"), "{twice}");
-        check("merit-allow-fallback", "no", "merit-allow-fallback");
-    }
-
-    #[test]
-    fn headers_of_answers_are_dropped() {
-        assert_eq!(read(&[("merit-cost", "0"), ("x-other", "y")]), Ok(Preferences::default()));
-    }
-}
+#[path = "../../tests/unit/invocation/preferences.rs"]
+mod tests;

@@ -1,72 +1,41 @@
-//! Billing a lease at the exchange, also one that was forgotten or closed meanwhile.
+//! The settlement of a lease, also of one that a crash of the exchange lost or that was closed before.
 
-use merit_proto::v1;
-use merit_terms::{LeaseId, Usage};
+use merit_terms::RefusalCode;
 
-use crate::exchange::leases::Answer;
-use crate::invocation::dispatch::{Bill, Input};
-use crate::exchange::clients::answer;
-use crate::server::State;
+use super::Invocations;
+use super::dispatch::{Input, Leased};
+use crate::exchange::lease::Bill;
+use crate::exchange::leases::machine::LeaseReply;
 
-/// Bills a lease; by its proof, if a crash of the exchange forgot it.
-pub(super) async fn settle(
-    state: &State,
-    account: &str,
-    invocation: LeaseId,
-    lease: LeaseId,
-    bill: Bill,
-    proof: Option<v1::LeaseProof>,
-) -> Input {
-    let executed = matches!(bill, Bill::Executed { .. });
-    let settle = settle_message(lease, bill);
-    let mut answer = state.stream.settle(settle).await;
-    if let (Answer::Refused(refusal), Some(proof)) = (&answer, proof)
-        && refusal.code == "forgotten"
-    {
-        answer = state.stream.settle_forgotten(proof, settle).await;
-    }
-    match answer {
-        _ if !executed => Input::Released,
-        Answer::Settled { cost, billed_ms } => Input::Settled { cost, billed_ms },
-        // Settled by a message whose answer was lost, or closed meanwhile: its record says.
-        Answer::Refused(refusal) if refusal.code == "closed" => settled_before(state, account, invocation, lease).await,
-        Answer::Refused(refusal) => Input::Unsettled { reason: refusal.message },
-        Answer::Granted(_) | Answer::Unavailable => {
-            Input::Unsettled { reason: "the exchange does not answer".to_owned() }
+impl Invocations {
+    /// Settles a lease; by its proof, if a crash lost it. A lease of an attempt without an answer counts as closed
+    /// whatever the exchange says: its deadline does the same.
+    pub(super) async fn settle(&self, account: &str, leased: &Leased, bill: &Bill) -> Input {
+        let lease = leased.grant.lease;
+        let mut reply = self.leases.settle(lease, bill).await;
+        if let (LeaseReply::Refused { code: RefusalCode::Forgotten, .. }, Some(proof)) = (&reply, &leased.grant.proof) {
+            reply = self.leases.settle_forgotten(proof.clone(), lease, bill).await;
+        }
+        if let Bill::Unknown { .. } = bill {
+            return Input::Released;
+        }
+        match reply {
+            LeaseReply::Settled(paid) => Input::Settled(paid),
+            // Closed meanwhile, or settled by a request whose answer was lost: the record tells.
+            LeaseReply::Refused { code: RefusalCode::Closed, .. } => self.settled_before(account, leased).await,
+            LeaseReply::Refused { message, .. } => Input::Unsettled { reason: message },
+            LeaseReply::Granted(_) | LeaseReply::Unavailable => {
+                Input::Unsettled { reason: "the exchange does not answer".to_owned() }
+            }
         }
     }
-}
 
-fn settle_message(lease: LeaseId, bill: Bill) -> v1::Settle {
-    let mut settle = v1::Settle { lease: Some(lease.into()), ..v1::Settle::default() };
-    match bill {
-        Bill::Executed { outcome, usage, observed_us, egress_bytes } => {
-            settle.set_execution(v1::Execution::Executed);
-            settle.set_outcome(outcome.into());
-            settle.reported = usage.as_ref().map(|usage: &Usage| usage.into());
-            settle.observed_us = observed_us;
-            settle.egress_bytes = egress_bytes;
+    async fn settled_before(&self, account: &str, leased: &Leased) -> Input {
+        match self.exchange.paid(account, leased.invocation, leased.grant.lease).await {
+            Some(paid) => Input::Settled(paid),
+            None => Input::Unsettled {
+                reason: "its lease was closed before, by the operator or by its deadline; it is not charged".to_owned(),
+            },
         }
-        Bill::Unknown { fault } => {
-            settle.set_execution(v1::Execution::Unknown);
-            settle.fault = fault;
-        }
-    }
-    settle
-}
-
-async fn settled_before(state: &State, account: &str, invocation: LeaseId, lease: LeaseId) -> Input {
-    let mut client = state.exchange.brokerage.clone();
-    let request = v1::GetInvocationRequest { account: account.to_owned(), id: Some(invocation.into()) };
-    let record = answer(client.get_invocation(request)).await;
-    let paid = |record: &v1::Invocation| {
-        let paid = |attempt: &v1::Attempt| attempt.lease == Some(lease.into()) && attempt.outcome == "executed";
-        record.attempts.iter().any(paid)
-    };
-    match record {
-        Ok(record) if paid(&record) => Input::Settled { cost: record.cost, billed_ms: record.billed_ms },
-        _ => Input::Unsettled {
-            reason: "its lease was closed before, by the operator or by its deadline; it is not charged".to_owned(),
-        },
     }
 }

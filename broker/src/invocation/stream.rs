@@ -1,4 +1,4 @@
-//! Whether the caller of an answer that streams reads it, and has all of it that was passed on.
+//! An answer that streams: its parts on their way to the caller, back-pressure, and its end.
 
 use std::time::Duration;
 
@@ -6,28 +6,45 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::run::Part;
+use super::WhenGone;
+use crate::exchange::lease::Paid;
+use crate::provider::answer::{NextPart, StreamedAnswer};
+use crate::provider::end::AttemptEnd;
 
-/// How long a caller may take to read the next part.
+/// Time that a caller may take to read the next part.
 pub(super) const READ_WITHIN: Duration = Duration::from_secs(60);
-/// How long all that waiting may be for one answer: its lease is settled within ten minutes after the function's own time,
-/// so that what ran is charged.
+/// Back-pressure in all on one answer: its lease must be settled within ten minutes after the function's own time.
 const WAITED_MAX: Duration = Duration::from_secs(8 * 60);
 
-/// An answer on its way to its caller.
-pub(super) struct Hearing<'a> {
+/// The rest of an answer, part by part. Its end comes once it is settled.
+pub(crate) struct Rest {
+    pub(crate) parts: mpsc::Receiver<Part>,
+    /// Length of the whole, if the provider stated it.
+    pub(crate) length: Option<u64>,
+}
+
+pub(crate) enum Part {
+    Bytes(Bytes),
+    /// The whole answer was passed on and is settled.
+    Settled(Paid),
+    /// The answer breaks off here.
+    Broken,
+}
+
+/// The passing on of an answer, as fast as its caller reads.
+struct Passing<'a> {
     parts: &'a mpsc::Sender<Part>,
     waited: Duration,
     has_all: bool,
 }
 
-impl Hearing<'_> {
-    pub(super) fn new(parts: &mpsc::Sender<Part>) -> Hearing<'_> {
-        Hearing { parts, waited: Duration::ZERO, has_all: true }
+impl Passing<'_> {
+    fn new(parts: &mpsc::Sender<Part>) -> Passing<'_> {
+        Passing { parts, waited: Duration::ZERO, has_all: true }
     }
 
-    /// Passes a part on, unless one before it was not; for how long the caller was waited for.
-    pub(super) async fn pass(&mut self, bytes: Bytes) -> Duration {
+    /// Passes a part on, unless one before it was not. Returns the time that the caller was waited for.
+    async fn pass(&mut self, bytes: Bytes) -> Duration {
         if !self.has_all {
             return Duration::ZERO;
         }
@@ -38,47 +55,36 @@ impl Hearing<'_> {
         self.has_all = is_passed && self.waited < WAITED_MAX;
         waited
     }
+}
 
-    /// Whether every part was passed on; if not, the answer is never told to be whole.
-    pub(super) fn has_all(&self) -> bool {
-        self.has_all
+/// Passes the rest of an answer on. Returns its end, and true if the caller has the whole of it.
+pub(super) async fn pass_on(
+    answer: &mut StreamedAnswer,
+    parts: Option<&mpsc::Sender<Part>>,
+    when_gone: WhenGone,
+) -> (AttemptEnd, bool) {
+    let Some(parts) = parts else { return (answer.executed(), false) };
+    // A call that goes on without its caller is read to its end all the same.
+    let cancels = when_gone == WhenGone::Cancel;
+    let mut passing = Passing::new(parts);
+    loop {
+        let next = tokio::select! {
+            next = answer.next() => next,
+            () = parts.closed(), if cancels => return (answer.executed(), false),
+        };
+        match next {
+            NextPart::Whole(end) => return (end, passing.has_all),
+            NextPart::Broken(end) => return (end, false),
+            NextPart::Part(bytes) => {
+                answer.waited(passing.pass(bytes).await);
+                if cancels && !passing.has_all {
+                    return (answer.executed(), false);
+                }
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Passes so many parts to a caller who reads one each `pause`: how many it got, whether that is all, and what it took.
-    async fn passed(parts: usize, pause: Duration) -> (usize, bool, Duration) {
-        let (sender, mut receiver) = mpsc::channel(1);
-        let reading = tokio::spawn(async move {
-            let mut read = 0;
-            loop {
-                tokio::time::sleep(pause).await;
-                match receiver.recv().await {
-                    Some(_) => read += 1,
-                    None => return read,
-                }
-            }
-        });
-        let (began, mut hearing) = (Instant::now(), Hearing::new(&sender));
-        for _ in 0..parts {
-            hearing.pass(Bytes::from_static(b"part")).await;
-        }
-        let (has_all, took) = (hearing.has_all(), began.elapsed());
-        drop(sender);
-        (reading.await.unwrap(), has_all, took)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_in_time_gets_no_part_after_a_missing_one_and_is_not_told_that_it_is_whole() {
-        assert!(matches!(passed(10, READ_WITHIN / 2).await, (10, true, _)));
-        let (read, has_all, took) = passed(10, READ_WITHIN * 2).await;
-        assert!(read < 10 && !has_all && took < READ_WITHIN * 2, "{read} {took:?}");
-        // Each is read in time, and all of them together are not.
-        let (read, has_all, took) = passed(100, READ_WITHIN / 2).await;
-        assert!(read < 100 && !has_all, "{read}");
-        assert!((WAITED_MAX..WAITED_MAX + READ_WITHIN).contains(&took), "{took:?}");
-    }
-}
+#[path = "../../tests/unit/invocation/stream.rs"]
+mod tests;

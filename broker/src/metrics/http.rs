@@ -1,6 +1,4 @@
-//! Requests by the door that they came to: rate, errors, duration, and how many are under way.
-//!
-//! Every counter is made at the start, so that a request looks nothing up.
+//! Requests by entrance: rate, errors, duration, and requests under way. Every counter is made at the start.
 
 use std::time::Instant;
 
@@ -9,66 +7,23 @@ use axum::response::Response;
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::{Made, Metrics, call_seconds};
+use super::{Maker, Metrics, call_seconds};
+use crate::door::Entrance;
 
 /// The classes of statuses.
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// To what a path leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Native,
-    PassThrough,
-    Lambda,
-    OpenFaas,
-    /// Definitions, market data, accounts, the operator's commands.
-    Api,
-    /// Health, metrics, the description.
-    State,
-    Page,
-}
-
-impl Class {
-    const ALL: [Class; 7] =
-        [Class::Native, Class::PassThrough, Class::Lambda, Class::OpenFaas, Class::Api, Class::State, Class::Page];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Class::Native => "native",
-            Class::PassThrough => "fn",
-            Class::Lambda => "lambda",
-            Class::OpenFaas => "openfaas",
-            Class::Api => "api",
-            Class::State => "state",
-            Class::Page => "page",
-        }
-    }
-
-    fn of(path: &str) -> Class {
-        let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        match first {
-            "v1" if path.ends_with("/invocations") => Class::Native,
-            "v1" => Class::Api,
-            "fn" => Class::PassThrough,
-            "2015-03-31" | "2021-11-15" => Class::Lambda,
-            "function" | "async-function" | "system" => Class::OpenFaas,
-            "healthz" | "readyz" | "metrics" | "openapi.json" => Class::State,
-            _ => Class::Page,
-        }
-    }
-}
-
-/// Of one class.
+/// The metrics of one entrance.
 struct Requests {
     by_status: [IntCounter; STATUSES.len()],
     duration: Histogram,
     in_flight: IntGauge,
 }
 
-pub(super) struct Http([Requests; Class::ALL.len()]);
+pub(super) struct HttpRequests([Requests; Entrance::ALL.len()]);
 
-impl Http {
-    pub(super) fn new(made: &Made<'_>) -> Result<Http, prometheus::Error> {
+impl HttpRequests {
+    pub(super) fn new(made: &Maker<'_>) -> Result<HttpRequests, prometheus::Error> {
         let requests = made.counters(
             "merit_http_requests_total",
             "HTTP requests by door and class of status.",
@@ -82,19 +37,19 @@ impl Http {
         )?;
         let in_flight =
             made.gauges("merit_http_requests_in_flight", "HTTP requests whose answer has not begun.", &["door"])?;
-        let of = |class: Class| {
-            let door = class.as_str();
+        let of = |entrance: Entrance| {
+            let door = entrance.as_str();
             Requests {
                 by_status: STATUSES.map(|status| requests.with_label_values(&[door, status])),
                 duration: duration.with_label_values(&[door]),
                 in_flight: in_flight.with_label_values(&[door]),
             }
         };
-        Ok(Http(Class::ALL.map(of)))
+        Ok(HttpRequests(Entrance::ALL.map(of)))
     }
 }
 
-/// A request under way, until it is dropped: its client may go away before an answer.
+/// A request under way, until it is dropped: its client may go away before the answer.
 struct UnderWay<'a>(&'a Requests);
 
 impl<'a> UnderWay<'a> {
@@ -116,35 +71,15 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Around everything: counts a request and its answer.
+/// Counts a request and its answer.
 pub(crate) async fn measure(
     metrics: &Metrics,
     request: Request,
     doors: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let class = Class::of(request.uri().path());
-    let (under_way, began) = (UnderWay::begin(&metrics.http.0[class as usize]), Instant::now());
+    let entrance = Entrance::of(request.uri().path());
+    let (under_way, began) = (UnderWay::begin(&metrics.http.0[entrance as usize]), Instant::now());
     let response = doors(request).await;
     under_way.answered(response.status(), began.elapsed());
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_leads_to_its_class() {
-        let check = |path: &str, class: Class| assert_eq!(Class::of(path), class, "{path}");
-        check("/v1/functions/echo/invocations", Class::Native);
-        check("/v1/functions/echo", Class::Api);
-        check("/fn/echo/v1/invocations", Class::PassThrough);
-        check("/2015-03-31/functions/echo/invocations", Class::Lambda);
-        check("/async-function/echo", Class::OpenFaas);
-        check("/metrics", Class::State);
-        check("/", Class::Page);
-        for (index, class) in Class::ALL.into_iter().enumerate() {
-            assert_eq!(class as usize, index, "it is found by its place");
-        }
-    }
 }

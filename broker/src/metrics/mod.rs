@@ -1,7 +1,7 @@
 //! Prometheus metrics of the broker: rate, errors, duration and money, by door, market and provider.
 //!
-//! What every call counts is found by one lookup or none: the children of label sets are kept. Nothing here is used in
-//! accounting: the exchange's accounts and statements are the books, exact to the picodollar.
+//! A call finds its counters by one lookup or none, because the children of label sets are cached. Nothing here is used
+//! in accounting: the exchange's accounts and statements are the books, exact to the picodollar.
 
 mod http;
 mod process;
@@ -10,48 +10,25 @@ mod sellers;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use merit_proto::v1::Grant;
+use merit_terms::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
     Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::invocation::dispatch::{End, Finished};
+use crate::door::Door;
+use crate::error::ErrorCode;
 
-use http::Http;
+use http::HttpRequests;
 pub(crate) use http::measure;
-use process::Process;
+use process::ProcessMetrics;
 use sellers::Sellers;
 
-/// By which door a call came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    Native,
-    PassThrough,
-    CloudEvents,
-    Lambda,
-    OpenFaas,
-}
-
-impl Door {
-    const ALL: [Door; 5] = [Door::Native, Door::PassThrough, Door::CloudEvents, Door::Lambda, Door::OpenFaas];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Door::Native => "native",
-            Door::PassThrough => "fn",
-            Door::CloudEvents => "cloudevents",
-            Door::Lambda => "lambda",
-            Door::OpenFaas => "openfaas",
-        }
-    }
-}
-
-/// The metrics; one set a broker.
+/// The metrics of one broker.
 pub(crate) struct Metrics {
     registry: Registry,
-    http: Http,
+    http: HttpRequests,
     sellers: Sellers,
     overhead: [Histogram; Door::ALL.len()],
     attempts_failed: IntCounterVec,
@@ -61,12 +38,23 @@ pub(crate) struct Metrics {
     shed: IntCounter,
     in_flight: IntGauge,
     connected: IntGauge,
-    /// One reading at a time, so that what is read from outside is counted once.
-    process: Mutex<Process>,
+    /// Locked for one reading at a time, so that each is counted once.
+    process: Mutex<ProcessMetrics>,
 }
 
-/// What is only looked at when Prometheus asks.
-pub(crate) struct Now {
+/// An invocation that executed, as it is counted.
+pub(crate) struct ExecutedCall<'a> {
+    pub(crate) market: &'a str,
+    pub(crate) provider: &'a str,
+    pub(crate) outcome: Outcome,
+    /// Picodollars.
+    pub(crate) cost: u64,
+    pub(crate) took: Duration,
+    pub(crate) overhead: Duration,
+}
+
+/// Values that are read only when Prometheus asks.
+pub(crate) struct Gauges {
     pub(crate) in_flight: usize,
     pub(crate) is_connected: bool,
 }
@@ -74,7 +62,7 @@ pub(crate) struct Now {
 impl Metrics {
     pub(crate) fn new() -> Result<Metrics, prometheus::Error> {
         let registry = Registry::new();
-        let made = Made(&registry);
+        let made = Maker(&registry);
         let overhead = made.histograms(
             "merit_overhead_seconds",
             "What Merit added to the providers' time.",
@@ -84,7 +72,7 @@ impl Metrics {
         let build = made.gauges("merit_build_info", "1; the version of this broker.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Metrics {
-            http: Http::new(&made)?,
+            http: HttpRequests::new(&made)?,
             sellers: Sellers::new(&made)?,
             overhead: Door::ALL.map(|door| overhead.with_label_values(&[door.as_str()])),
             attempts_failed: made.counters(
@@ -105,42 +93,38 @@ impl Metrics {
             shed: made.counter("merit_shed_total", "Invocations turned away because too many were under way.")?,
             in_flight: made.gauge("merit_invocations_in_flight", "Invocations under way.")?,
             connected: made.gauge("merit_exchange_connected", "1 while the stream with the exchange stands.")?,
-            process: Mutex::new(Process::new(&made)?),
+            process: Mutex::new(ProcessMetrics::new(&made)?),
             registry,
         })
     }
 
-    pub(crate) fn attempted(&self, grant: &Grant, further: bool) {
-        self.sellers.of(&grant.market, &grant.provider).attempts.inc();
+    /// Counts an attempt at a provider; `further` if it is not the first of its invocation.
+    pub(crate) fn attempted(&self, market: &str, provider: &str, further: bool) {
+        self.sellers.of(market, provider).attempts.inc();
         if further {
             self.retries.inc();
         }
     }
 
-    pub(crate) fn finished(&self, door: Door, finished: &Finished, took: Duration, overhead: Duration) {
-        let (market, provider) =
-            finished.grant.as_ref().map_or(("", ""), |grant| (grant.market.as_str(), grant.provider.as_str()));
-        let seller = self.sellers.of(market, provider);
+    /// Counts an invocation that executed.
+    pub(crate) fn executed(&self, door: Door, call: &ExecutedCall<'_>) {
+        let seller = self.sellers.of(call.market, call.provider);
         let calls = seller.calls(door);
-        match &finished.end {
-            End::Executed { outcome, cost, .. } => {
-                calls.executed(*outcome).inc();
-                calls.duration.observe(took.as_secs_f64());
-                self.overhead[door as usize].observe(overhead.as_secs_f64());
-                seller.settled(*cost);
-            }
-            End::Refused { code, .. } => {
-                calls.refused.inc();
-                self.refusals.with_label_values(&[code]).inc();
-            }
-            End::Failed { .. } => calls.failed.inc(),
-        }
+        calls.executed(call.outcome).inc();
+        calls.duration.observe(call.took.as_secs_f64());
+        self.overhead[door as usize].observe(call.overhead.as_secs_f64());
+        seller.settled(call.cost);
     }
 
-    /// An invocation for which the exchange did not answer.
-    pub(crate) fn unanswered(&self, door: Door) {
+    /// Counts an invocation that ended before anything was sent.
+    pub(crate) fn refused(&self, door: Door, code: ErrorCode) {
         self.sellers.of("", "").calls(door).refused.inc();
-        self.refusals.with_label_values(&["unavailable"]).inc();
+        self.refusals.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// Counts an invocation whose attempts all failed, at the provider of the last one.
+    pub(crate) fn failed(&self, door: Door, market: &str, provider: &str) {
+        self.sellers.of(market, provider).calls(door).failed.inc();
     }
 
     pub(crate) fn attempt_failed(&self, provider: &str, execution: &str) {
@@ -155,8 +139,8 @@ impl Metrics {
         self.shed.inc();
     }
 
-    /// The text that Prometheus reads.
-    pub(crate) fn text(&self, now: &Now) -> Result<Vec<u8>, prometheus::Error> {
+    /// Returns the text that Prometheus reads.
+    pub(crate) fn text(&self, now: &Gauges) -> Result<Vec<u8>, prometheus::Error> {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         process.read();
         self.in_flight.set(i64::try_from(now.in_flight).unwrap_or(i64::MAX));
@@ -167,10 +151,10 @@ impl Metrics {
     }
 }
 
-/// Metrics that are made and known to the registry at once.
-struct Made<'a>(&'a Registry);
+/// Makes metrics and registers them at once.
+struct Maker<'a>(&'a Registry);
 
-impl Made<'_> {
+impl Maker<'_> {
     fn known<M: Collector + Clone + 'static>(&self, metric: M) -> Result<M, prometheus::Error> {
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
@@ -184,7 +168,7 @@ impl Made<'_> {
         self.known(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
-    /// Of what is no whole number, such as money and seconds.
+    /// Makes a counter of money or seconds, which need no whole numbers.
     fn sum(&self, name: &str, help: &str) -> Result<Counter, prometheus::Error> {
         self.known(Counter::new(name, help)?)
     }
@@ -212,7 +196,7 @@ impl Made<'_> {
     }
 }
 
-/// From half a millisecond to two minutes.
+/// Returns the buckets of durations, from half a millisecond to two minutes.
 fn call_seconds() -> Result<Vec<f64>, prometheus::Error> {
     prometheus::exponential_buckets(0.0005, 2.0, 18)
 }

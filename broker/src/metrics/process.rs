@@ -1,18 +1,18 @@
-//! What the system says of this process, under the names that Prometheus' own clients use.
+//! CPU, memory, files and threads of this process, under the names of Prometheus' own clients.
 //!
-//! Source: proc(5). Where there is no `/proc`, they stay 0. The client library's own collector would bring a second
-//! version of two system crates for these six numbers.
+//! Source: proc(5). Without a `/proc` they stay 0. The client library's own collector would bring a second version of
+//! two system crates for these numbers.
 
 use std::fs;
 
 use prometheus::{Counter, IntGauge};
 
-use super::Made;
+use super::Maker;
 
-/// Ticks a second in which the kernel tells times to programs, on every architecture that Linux has.
+/// Ticks a second of the kernel's times, on every architecture of Linux.
 const TICKS: f64 = 100.0;
 
-pub(super) struct Process {
+pub(super) struct ProcessMetrics {
     cpu: Counter,
     memory: IntGauge,
     virtual_memory: IntGauge,
@@ -22,9 +22,9 @@ pub(super) struct Process {
     threads: IntGauge,
 }
 
-impl Process {
-    pub(super) fn new(made: &Made<'_>) -> Result<Process, prometheus::Error> {
-        Ok(Process {
+impl ProcessMetrics {
+    pub(super) fn new(made: &Maker<'_>) -> Result<ProcessMetrics, prometheus::Error> {
+        Ok(ProcessMetrics {
             cpu: made.sum("process_cpu_seconds_total", "Time on processors, the system's part included.")?,
             memory: made.gauge("process_resident_memory_bytes", "Resident memory.")?,
             virtual_memory: made.gauge("process_virtual_memory_bytes", "Virtual memory.")?,
@@ -53,7 +53,7 @@ impl Process {
         }
     }
 
-    /// Fields are counted after the name in brackets, which may have spaces: time of user and system, and the start.
+    /// Reads CPU time and start time. Fields count after the name in brackets, which may have spaces.
     fn read_stat(&mut self, stat: &str) {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) as f64;
@@ -64,25 +64,12 @@ impl Process {
     }
 }
 
-/// The first number on the line that begins with `name`.
+/// Returns the first number on the line that begins with `name`.
 fn number_after(text: &str, name: &str) -> Option<i64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use prometheus::Registry;
-
-    use super::*;
-
-    #[test]
-    fn this_process_has_memory_files_threads_and_a_start() {
-        let mut process = Process::new(&Made(&Registry::new())).unwrap();
-        process.read();
-        assert!(process.memory.get() > 1 << 20 && process.virtual_memory.get() >= process.memory.get());
-        assert!(process.files.get() >= 3 && process.files_max.get() >= process.files.get());
-        assert!(process.threads.get() >= 1);
-        assert!(process.started.get() > 1_600_000_000, "{}", process.started.get());
-    }
-}
+#[path = "../../tests/unit/metrics/process.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! What is counted by market and provider: kept together, so that an invocation finds all of it by one lookup.
+//! Metrics by market and provider, kept together: an invocation finds them by one lookup.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -6,14 +6,15 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use merit_terms::Outcome;
 use prometheus::{Counter, CounterVec, Histogram, HistogramVec, IntCounter, IntCounterVec};
 
-use super::{Door, Made, call_seconds};
+use super::{Maker, call_seconds};
+use crate::door::Door;
 
 /// Picodollars in a dollar.
 const PICODOLLARS: f64 = 1e12;
 const EXECUTED: [Outcome; 6] =
     [Outcome::Ok, Outcome::Exit, Outcome::Trap, Outcome::OutOfMemory, Outcome::Timeout, Outcome::OutputLimit];
 
-/// The metrics by label, of which each seller has its children.
+/// The metrics with labels; each seller has its children.
 struct Labelled {
     invocations: IntCounterVec,
     duration: HistogramVec,
@@ -22,27 +23,27 @@ struct Labelled {
     cost: CounterVec,
 }
 
-/// The providers seen, and of each the markets in which it was.
-type Known = HashMap<String, Vec<Arc<Seller>>>;
+/// The sellers of each provider, one a market.
+type SellersByProvider = HashMap<String, Vec<Arc<Seller>>>;
 
 pub(super) struct Sellers {
     labelled: Arc<Labelled>,
-    known: RwLock<Known>,
+    known: RwLock<SellersByProvider>,
 }
 
-/// One provider in one market; both empty for what reached none.
+/// One provider in one market; both are empty for calls that reached none.
 pub(super) struct Seller {
     market: String,
     provider: String,
     labelled: Arc<Labelled>,
-    doors: [OnceLock<Calls>; Door::ALL.len()],
+    doors: [OnceLock<DoorCalls>; Door::ALL.len()],
     pub(super) attempts: IntCounter,
     settlements: IntCounter,
     cost: Counter,
 }
 
-/// Its calls that came by one door.
-pub(super) struct Calls {
+/// The calls of a seller that came by one door.
+pub(super) struct DoorCalls {
     executed: [IntCounter; EXECUTED.len()],
     pub(super) refused: IntCounter,
     pub(super) failed: IntCounter,
@@ -50,7 +51,7 @@ pub(super) struct Calls {
 }
 
 impl Sellers {
-    pub(super) fn new(made: &Made<'_>) -> Result<Sellers, prometheus::Error> {
+    pub(super) fn new(made: &Maker<'_>) -> Result<Sellers, prometheus::Error> {
         let seller = ["market", "provider"];
         let labelled = Labelled {
             invocations: made.counters(
@@ -76,7 +77,7 @@ impl Sellers {
             return seller;
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        // Another may have been first.
+        // Another task may have been first.
         find(&known, market, provider).unwrap_or_else(|| {
             let seller = Arc::new(Seller::new(self.labelled.clone(), market, provider));
             known.entry(provider.to_owned()).or_default().push(seller.clone());
@@ -85,7 +86,7 @@ impl Sellers {
     }
 }
 
-fn find(known: &Known, market: &str, provider: &str) -> Option<Arc<Seller>> {
+fn find(known: &SellersByProvider, market: &str, provider: &str) -> Option<Arc<Seller>> {
     known.get(provider)?.iter().find(|seller| seller.market == market).cloned()
 }
 
@@ -103,15 +104,15 @@ impl Seller {
         }
     }
 
-    /// The series of a door exist once a call came by it.
-    pub(super) fn calls(&self, door: Door) -> &Calls {
+    /// Returns the counters of a door. Its series exist once a call came by it.
+    pub(super) fn calls(&self, door: Door) -> &DoorCalls {
         self.doors[door as usize].get_or_init(|| {
             let labels = [door.as_str(), &self.market, &self.provider];
             let ended = |how: &str| {
                 let [door, market, provider] = labels;
                 self.labelled.invocations.with_label_values(&[door, market, provider, how])
             };
-            Calls {
+            DoorCalls {
                 executed: EXECUTED.map(|outcome| ended(outcome.as_str())),
                 refused: ended("refused"),
                 failed: ended("failed"),
@@ -120,26 +121,19 @@ impl Seller {
         })
     }
 
-    /// `cost` in picodollars.
+    /// Counts a settlement. `cost` is in picodollars.
     pub(super) fn settled(&self, cost: u64) {
         self.settlements.inc();
         self.cost.inc_by(cost as f64 / PICODOLLARS);
     }
 }
 
-impl Calls {
+impl DoorCalls {
     pub(super) fn executed(&self, outcome: Outcome) -> &IntCounter {
         &self.executed[outcome as usize]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_outcome_and_a_door_are_found_by_their_place() {
-        assert!(EXECUTED.into_iter().enumerate().all(|(index, outcome)| outcome as usize == index));
-        assert!(Door::ALL.into_iter().enumerate().all(|(index, door)| door as usize == index));
-    }
-}
+#[path = "../../tests/unit/metrics/sellers.rs"]
+mod tests;

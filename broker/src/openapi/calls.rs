@@ -7,16 +7,16 @@ use super::operation::{Operation, said};
 use super::schema::{
     any, bytes, count, flag, lease, like, list, name, named, object, one_of, open_object, range, small_count, text, usd,
 };
-use crate::doors::Shape as Errors;
+use crate::doors::shape::Shape;
 
 const INVOKE: &str = "Invoke";
 const LAMBDA: &str = "AWS Lambda";
 const OPENFAAS: &str = "OpenFaaS";
 
-/// What a call may end in beside an answer: funds, no function, no offer, limits, the function's failure, what is not
-/// built yet, a provider's failure, a deadline.
+/// Statuses of calls beside an answer: funds, no function, no offer, limits, the function's failure, not built yet, a
+/// provider's failure, a deadline.
 const ENDS: [u16; 8] = [402, 404, 422, 429, 500, 501, 502, 504];
-/// The preferences as text: lists are separated by commas.
+/// Pattern of an amount in USD. Lists of preferences are separated by commas.
 const AMOUNT: &str = r"^[0-9]{1,6}(\.[0-9]{1,12})?$";
 const NAMES: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(, ?[A-Za-z0-9][A-Za-z0-9_-]{0,63}){0,8}$";
 const REGIONS: &str = r"^[a-z0-9*_-]{1,32}(/[a-z0-9*_-]{1,32})?(, ?[a-z0-9*_-]{1,32}(/[a-z0-9*_-]{1,32})?){0,8}$";
@@ -28,7 +28,7 @@ const CALL_ID: &str = "^[!-~]{1,128}$";
 const FUNCTION: &str = "A function: its name, `name:alias` or `name:revision`.";
 
 impl Operation {
-    /// The preferences that every invoking call takes.
+    /// Adds the preferences that every invoking call takes.
     fn with_preferences(self) -> Operation {
         self.header("Merit-Max-Cost", like(AMOUNT, "0.0005"), "The most that the whole call may cost, in USD.")
             .header("Merit-Max-Price", like(AMOUNT, "0.00003"), "The highest reference price, in USD per GB-s.")
@@ -50,7 +50,7 @@ impl Operation {
             .header("Merit-Idempotent", flag(), "Whether this call may run twice; else the function's word counts.")
     }
 
-    /// An answer of the function itself: of any status and content, with Merit's receipt in its headers.
+    /// Adds the answer of the function itself: any status and content, with the receipt in its headers.
     fn answers_of_function(self) -> Operation {
         self.response("default", receipt("The function's own answer, its status and its content.", "*/*"))
             .response("200", receipt("The function's own answer, its status and its content.", "*/*"))
@@ -105,8 +105,8 @@ pub(crate) fn pass_through_path() -> Operation {
 pub(crate) fn quote() -> Operation {
     Operation::new("quote", INVOKE, "Quote a call")
         .describe(
-            "The ranked merit order for this call, now, and why others are refused. Runs nothing; counts as a call of the \
-             account's rate.",
+            "The ranked merit order for this call, now, and why others are refused. Runs nothing; counts as a call of \
+             the account's rate.",
         )
         .path("name", text(), FUNCTION)
         .with_preferences()
@@ -124,7 +124,7 @@ pub(crate) fn invocation() -> Operation {
 }
 
 fn lambda(id: &'static str, summary: &str) -> Operation {
-    Operation::at(id, LAMBDA, summary, Errors::Lambda).errors([404])
+    Operation::at(id, LAMBDA, summary, Shape::Lambda).errors([404])
 }
 
 fn lambda_named(id: &'static str, summary: &str) -> Operation {
@@ -181,15 +181,15 @@ pub(crate) fn lambda_stream() -> Operation {
 }
 
 fn openfaas(id: &'static str, summary: &str) -> Operation {
-    Operation::at(id, OPENFAAS, summary, Errors::OpenFaas)
+    Operation::at(id, OPENFAAS, summary, Shape::OpenFaas)
 }
 
 pub(crate) fn openfaas_invoke() -> Operation {
     openfaas("openfaas_invoke", "Invoke a function")
         .path("name", text(), "`name`, or `name.namespace` where the namespace is the account.")
         .describe(
-            "A function that its definition makes `public` is called by anybody, also without a key, as `name.account`, on that \
-             account's bill. Such a caller sets no preferences and is told no cost.",
+            "A function that its definition makes `public` is called by anybody, also without a key, as \
+             `name.account`, on that account's bill. Such a caller sets no preferences and is told no cost.",
         )
         .header("X-Call-Id", like(CALL_ID, "7f3c"), "Made if absent, and told.")
         .with_preferences()

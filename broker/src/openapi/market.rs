@@ -1,8 +1,8 @@
-//! Market data, providers, accounts as they stand, and what tells how the broker is.
+//! Market data, providers, accounts as they stand, and the health of the broker.
 
 use super::operation::Operation;
 use super::schema::{
-    Shape, count, list, market_part, name, named, object, one_of, range, small_count, text, time, usd,
+    Schema, count, list, market_part, name, named, object, one_of, range, small_count, text, time, usd,
 };
 
 const TAG: &str = "Market data";
@@ -48,15 +48,15 @@ pub(crate) fn candles() -> Operation {
         .answers(object([("market", text()), ("interval", interval()), ("candles", list(named("Candle")))], []))
 }
 
-fn interval() -> Shape {
+fn interval() -> Schema {
     one_of(["1s", "1m", "1h", "1d"])
 }
 
 pub(crate) fn stream() -> Operation {
     Operation::new("stream", TAG, "Stream the market")
         .describe(
-            "Server-sent events: `snapshot`, then `delta`, `trade`, `state` and `heartbeat`. It does not end. 64 at once for \
-             an account, or an address without a key.",
+            "Server-sent events: `snapshot`, then `delta`, `trade`, `state` and `heartbeat`. It does not end. 64 at \
+             once for an account, or an address without a key.",
         )
         .query("markets", text(), "Names, separated by commas; none: all.")
         .header("Last-Event-ID", text(), "Goes on after that event, or begins with a snapshot.")
@@ -111,7 +111,7 @@ pub(crate) fn document() -> Operation {
         .answers(super::schema::open_object([("openapi", text()), ("paths", super::schema::any())]))
 }
 
-/// A whole number of 32 bits, or none.
-pub(super) fn maybe_count() -> Shape {
+/// Returns a whole number of 32 bits, or null.
+pub(super) fn maybe_count() -> Schema {
     super::schema::nullable(small_count())
 }

@@ -1,7 +1,7 @@
-//! The description of the front doors as an OpenAPI 3.1 document, made from the very table that routes requests.
+//! The OpenAPI 3.1 document of the front doors, made from the table of routes.
 //!
-//! A route cannot be made without its words: [`Routes`] takes both at once. What the doors answer is typed where it is
-//! encoded; the shapes here are held against real answers by tests.
+//! A route cannot be made without its words: [`Routes`] takes both at once. Tests compare the shapes here with real
+//! answers.
 
 pub(crate) mod calls;
 pub(crate) mod market;
@@ -26,12 +26,12 @@ use utoipa::openapi::{HttpMethod, InfoBuilder, License, OpenApiBuilder, PathItem
 
 pub(crate) use operation::Operation;
 
-use crate::server::State;
+use crate::broker::Broker;
 
 /// Routes with their words.
 #[derive(Default)]
 pub(crate) struct Routes {
-    router: Router<Arc<State>>,
+    router: Router<Arc<Broker>>,
     paths: Paths,
 }
 
@@ -39,7 +39,7 @@ const GET: &[HttpMethod] = &[HttpMethod::Get];
 const POST: &[HttpMethod] = &[HttpMethod::Post];
 const PUT: &[HttpMethod] = &[HttpMethod::Put];
 const DELETE: &[HttpMethod] = &[HttpMethod::Delete];
-/// What a function may be called by. TRACE and CONNECT reach it too, and no client sends them.
+/// Methods of calls that are passed through. TRACE and CONNECT pass too, and no client sends them.
 const ANY: &[HttpMethod] = &[
     HttpMethod::Get,
     HttpMethod::Post,
@@ -51,28 +51,28 @@ const ANY: &[HttpMethod] = &[
 ];
 
 impl Routes {
-    pub(crate) fn get<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<State>>, told: Operation) -> Routes {
+    pub(crate) fn get<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<Broker>>, told: Operation) -> Routes {
         self.route(path, GET, get(handler), told)
     }
 
-    pub(crate) fn post<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<State>>, told: Operation) -> Routes {
+    pub(crate) fn post<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<Broker>>, told: Operation) -> Routes {
         self.route(path, POST, post(handler), told)
     }
 
-    pub(crate) fn put<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<State>>, told: Operation) -> Routes {
+    pub(crate) fn put<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<Broker>>, told: Operation) -> Routes {
         self.route(path, PUT, put(handler), told)
     }
 
     pub(crate) fn delete<T: 'static>(
         self,
         path: &str,
-        handler: impl Handler<T, Arc<State>>,
+        handler: impl Handler<T, Arc<Broker>>,
         told: Operation,
     ) -> Routes {
         self.route(path, DELETE, delete(handler), told)
     }
 
-    pub(crate) fn any<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<State>>, told: Operation) -> Routes {
+    pub(crate) fn any<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<Broker>>, told: Operation) -> Routes {
         self.route(path, ANY, any(handler), told)
     }
 
@@ -80,7 +80,7 @@ impl Routes {
         mut self,
         path: &str,
         methods: &[HttpMethod],
-        handler: MethodRouter<Arc<State>>,
+        handler: MethodRouter<Arc<Broker>>,
         told: Operation,
     ) -> Routes {
         self.router = self.router.route(path, handler);
@@ -96,8 +96,8 @@ impl Routes {
         }
     }
 
-    /// The router, which also serves the document at `/openapi.json`.
-    pub(crate) fn finish(mut self) -> Result<Router<Arc<State>>, serde_json::Error> {
+    /// Returns the router, which also serves the document at `/openapi.json`.
+    pub(crate) fn finish(mut self) -> Result<Router<Arc<Broker>>, serde_json::Error> {
         self.tell("/openapi.json", GET, market::document());
         let document = Bytes::from(document(self.paths)?);
         let told = move || {

@@ -1,4 +1,4 @@
-//! One operation in words: what it takes, what it answers, and which errors in the shape of its door.
+//! One operation in words: its parameters, its answers, and its errors in the shape of its door.
 
 use http::StatusCode;
 use utoipa::openapi::content::ContentBuilder;
@@ -8,34 +8,34 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{HttpMethod, Required, Response};
 
-use super::schema::{Shape, bytes, count, named, text};
-use crate::doors::Shape as Errors;
+use super::schema::{Schema, bytes, count, named, text};
+use crate::doors::shape::Shape;
 
 const JSON: &str = "application/json";
 
-/// What the guard before every door may answer, and an exchange that does not answer.
+/// Statuses of every operation: those of the front before every door, and of an exchange that does not answer.
 const ALWAYS: [u16; 6] = [400, 401, 403, 408, 413, 503];
 
-/// An operation as it will be told.
+/// An operation of the document.
 #[derive(Clone)]
 pub(crate) struct Operation {
     id: &'static str,
-    errors: Errors,
+    errors: Shape,
     told: Told,
 }
 
 impl Operation {
     pub(super) fn new(id: &'static str, tag: &str, summary: &str) -> Operation {
-        Operation::at(id, tag, summary, Errors::Native)
+        Operation::at(id, tag, summary, Shape::Native)
     }
 
-    /// The same at the door whose errors have this shape.
-    pub(super) fn at(id: &'static str, tag: &str, summary: &str, errors: Errors) -> Operation {
+    /// Makes an operation of the door whose errors have this shape.
+    pub(super) fn at(id: &'static str, tag: &str, summary: &str, errors: Shape) -> Operation {
         let told = OperationBuilder::new().tag(tag).summary(Some(summary)).build();
         Operation { id, errors, told }.errors(ALWAYS)
     }
 
-    /// The same words of another path, under an id of its own.
+    /// Returns the same words for another path, under an id of its own.
     pub(crate) fn renamed(mut self, id: &'static str) -> Operation {
         self.id = id;
         self
@@ -50,19 +50,19 @@ impl Operation {
         self.with(|operation| operation.description(Some(text)))
     }
 
-    pub(super) fn path(self, name: &str, shape: Shape, text: &str) -> Operation {
+    pub(super) fn path(self, name: &str, shape: Schema, text: &str) -> Operation {
         self.parameter(ParameterIn::Path, name, shape, text)
     }
 
-    pub(super) fn query(self, name: &str, shape: Shape, text: &str) -> Operation {
+    pub(super) fn query(self, name: &str, shape: Schema, text: &str) -> Operation {
         self.parameter(ParameterIn::Query, name, shape, text)
     }
 
-    pub(super) fn header(self, name: &str, shape: Shape, text: &str) -> Operation {
+    pub(super) fn header(self, name: &str, shape: Schema, text: &str) -> Operation {
         self.parameter(ParameterIn::Header, name, shape, text)
     }
 
-    fn parameter(self, place: ParameterIn, name: &str, shape: Shape, text: &str) -> Operation {
+    fn parameter(self, place: ParameterIn, name: &str, shape: Schema, text: &str) -> Operation {
         let required = if place == ParameterIn::Path { Required::True } else { Required::False };
         let parameter: Parameter = ParameterBuilder::new()
             .name(name)
@@ -74,22 +74,22 @@ impl Operation {
         self.with(|operation| operation.parameter(parameter))
     }
 
-    /// Takes a JSON body.
-    pub(super) fn takes(self, shape: Shape) -> Operation {
+    /// Adds a JSON body.
+    pub(super) fn takes(self, shape: Schema) -> Operation {
         self.takes_content(JSON, shape, Required::True)
     }
 
     /// Takes a JSON body, or none.
-    pub(super) fn may_take(self, shape: Shape) -> Operation {
+    pub(super) fn may_take(self, shape: Schema) -> Operation {
         self.takes_content(JSON, shape, Required::False)
     }
 
-    /// Takes a payload of any content.
+    /// Adds a payload of any content.
     pub(super) fn takes_payload(self) -> Operation {
         self.takes_content("*/*", bytes(), Required::False)
     }
 
-    /// Takes a WebAssembly module, under either type.
+    /// Adds a WebAssembly module, under either content type.
     pub(super) fn takes_module(self) -> Operation {
         let content = || ContentBuilder::new().schema(Some(bytes())).build();
         let body = RequestBodyBuilder::new()
@@ -100,18 +100,18 @@ impl Operation {
         self.with(|operation| operation.request_body(Some(body)))
     }
 
-    pub(super) fn takes_content(self, kind: &str, shape: Shape, required: Required) -> Operation {
+    pub(super) fn takes_content(self, kind: &str, shape: Schema, required: Required) -> Operation {
         let content = ContentBuilder::new().schema(Some(shape)).build();
         let body = RequestBodyBuilder::new().required(Some(required)).content(kind, content).build();
         self.with(|operation| operation.request_body(Some(body)))
     }
 
-    /// Answers 200 with JSON.
-    pub(super) fn answers(self, shape: Shape) -> Operation {
+    /// Adds the answer 200 with JSON.
+    pub(super) fn answers(self, shape: Schema) -> Operation {
         self.answers_content(JSON, shape)
     }
 
-    pub(super) fn answers_content(self, kind: &str, shape: Shape) -> Operation {
+    pub(super) fn answers_content(self, kind: &str, shape: Schema) -> Operation {
         let content = ContentBuilder::new().schema(Some(shape)).build();
         self.response("200", ResponseBuilder::new().description("As asked.").content(kind, content).build())
     }
@@ -120,7 +120,7 @@ impl Operation {
         self.with(|operation| operation.response(status, response))
     }
 
-    /// May answer these errors, in the shape of its door.
+    /// Adds errors, in the shape of the door.
     pub(super) fn errors<const N: usize>(mut self, statuses: [u16; N]) -> Operation {
         for status in statuses {
             let (status, response) = error(self.errors, status);
@@ -129,7 +129,7 @@ impl Operation {
         self
     }
 
-    /// What is told of it for one method: every operation has an id of its own.
+    /// Returns the operation of one method, under an id of its own.
     pub(super) fn told(self, method: &HttpMethod, only: bool) -> Told {
         let id = match only {
             true => self.id.to_owned(),
@@ -139,24 +139,22 @@ impl Operation {
     }
 }
 
-/// An error of a door, and the status by which it goes out there.
-fn error(errors: Errors, status: u16) -> (u16, Response) {
+/// Returns an error of a door, and the status under which it goes out there.
+fn error(errors: Shape, status: u16) -> (u16, Response) {
     let status = match (errors, status) {
         // Lambda's clients know no 401, and try 5xx again.
-        (Errors::Lambda, 401) => 403,
-        (Errors::Lambda, 503) => 500,
-        (Errors::Lambda, 408 | 422) => 400,
+        (Shape::Lambda, 401) => 403,
+        (Shape::Lambda, 503) => 500,
+        (Shape::Lambda, 408 | 422) => 400,
         (_, status) => status,
     };
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
     let mut response = ResponseBuilder::new().description(reason);
     let content = |shape| ContentBuilder::new().schema(Some(shape)).build();
     response = match errors {
-        Errors::Native => response.content(JSON, content(named("Error"))),
-        Errors::Lambda => {
-            response.content(JSON, content(named("LambdaError"))).header("x-amzn-errortype", said(text()))
-        }
-        Errors::OpenFaas => {
+        Shape::Native => response.content(JSON, content(named("Error"))),
+        Shape::Lambda => response.content(JSON, content(named("LambdaError"))).header("x-amzn-errortype", said(text())),
+        Shape::OpenFaas => {
             response.content("text/plain; charset=utf-8", content(text())).header("x-merit-error", said(text()))
         }
     };
@@ -166,7 +164,7 @@ fn error(errors: Errors, status: u16) -> (u16, Response) {
     (status, response.build())
 }
 
-/// A header of an answer.
-pub(super) fn said(shape: Shape) -> utoipa::openapi::Header {
+/// Returns a header of an answer.
+pub(super) fn said(shape: Schema) -> utoipa::openapi::Header {
     HeaderBuilder::new().schema(Some(shape)).build()
 }

@@ -1,10 +1,10 @@
-//! What the operator does: each a journaled command, answered with its sequence.
+//! The operator's commands: each is journaled and answered with its sequence.
 
 use super::market::maybe_count;
 use super::operation::Operation;
 use super::registry::budget;
 use super::schema::{
-    Shape, amount, flag, lease, like, list, map, market_part, name, named, nullable, object, one_of, range, text, time,
+    Schema, amount, flag, lease, like, list, map, market_part, name, named, nullable, object, one_of, range, text, time,
 };
 
 const TAG: &str = "Operator";
@@ -62,7 +62,7 @@ pub(crate) fn label_provider() -> Operation {
         .takes(object([("labels", labels())], []))
 }
 
-fn labels() -> Shape {
+fn labels() -> Schema {
     map(text())
 }
 

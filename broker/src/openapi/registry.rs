@@ -1,7 +1,7 @@
 //! Functions: definitions, revisions, aliases, modules.
 
 use super::operation::Operation;
-use super::schema::Shape;
+use super::schema::Schema;
 use super::schema::{
     amount, any, either, flag, list, map, name, named, nullable, object, one_of, range, small_count, text,
 };
@@ -48,7 +48,8 @@ pub(crate) fn put_alias() -> Operation {
     of_function("put_alias", "Point an alias at a revision")
         .path("alias", name(), "The alias; `live` is the one that calls without one use.")
         .describe(
-            "`weights` sends a share of the calls to one other revision, for a canary: `{\"4\": 0.1}` is a tenth of them.",
+            "`weights` sends a share of the calls to one other revision, for a canary: `{\"4\": 0.1}` is a tenth of \
+             them.",
         )
         .takes(object([("revision", small_count())], [("weights", map(any()))]))
         .answers(named("Function"))
@@ -66,17 +67,17 @@ pub(crate) fn put_module() -> Operation {
         .errors([409, 422])
 }
 
-/// The fields of a budget that is set.
-pub(super) fn budget() -> Shape {
+/// Returns the fields of a budget that is set.
+pub(super) fn budget() -> Schema {
     object([("period", one_of(["day", "month"])), ("amount", amount())], [])
 }
 
-/// Where a revision is deployed, and what to call there.
-pub(super) fn deployment() -> Shape {
+/// Returns the fields of a deployment: the provider, and the target there.
+pub(super) fn deployment() -> Schema {
     object([("provider", name()), ("target", text())], [])
 }
 
-fn definition() -> Shape {
+fn definition() -> Schema {
     let limits = object(
         [],
         [

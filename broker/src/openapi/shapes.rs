@@ -1,16 +1,16 @@
 //! The shapes of answers by name: functions, accounts, markets, providers, invocations, quotes, and errors.
 //!
-//! What the doors answer is held against these by a test: no field may be missing here, and none too many.
+//! A test compares real answers with them: no field may be missing here, and none too many.
 
 use utoipa::openapi::ComponentsBuilder;
 
 use super::registry::deployment;
 use super::schema::{
-    Shape, any, count, either, flag, gb_seconds, lease, list, map, name, named, nullable, object, one_of, open_object,
+    Schema, any, count, either, flag, gb_seconds, lease, list, map, name, named, nullable, object, one_of, open_object,
     text, time, usd,
 };
 
-/// Every shape that an operation names.
+/// Returns every shape that an operation names.
 pub(super) fn all() -> ComponentsBuilder {
     let shapes = [
         ("Error", error()),
@@ -46,17 +46,17 @@ pub(super) fn all() -> ComponentsBuilder {
     shapes.into_iter().fold(ComponentsBuilder::new(), |components, (name, shape)| components.schema(name, shape))
 }
 
-fn error() -> Shape {
+fn error() -> Schema {
     let said =
         object([("code", text()), ("message", text()), ("invocation_id", nullable(lease())), ("details", any())], []);
     object([("error", said)], [])
 }
 
-fn period() -> Shape {
+fn period() -> Schema {
     one_of(["day", "month", "never"])
 }
 
-fn function() -> Shape {
+fn function() -> Schema {
     object(
         [
             ("name", name()),
@@ -84,7 +84,7 @@ fn function() -> Shape {
     )
 }
 
-fn function_limits() -> Shape {
+fn function_limits() -> Schema {
     object(
         [
             ("max_cost", nullable(usd())),
@@ -97,7 +97,7 @@ fn function_limits() -> Shape {
     )
 }
 
-fn revision() -> Shape {
+fn revision() -> Schema {
     object(
         [
             ("revision", count()),
@@ -112,18 +112,18 @@ fn revision() -> Shape {
 }
 
 /// A key without its secret.
-fn key() -> Shape {
+fn key() -> Schema {
     object(key_fields(), [])
 }
 
 /// A key as it is told once.
-fn new_key() -> Shape {
+fn new_key() -> Schema {
     let [id, role, account, version, created_at, expires, revoked, previous_until] = key_fields();
     let (secret, sequence) = (("secret", text()), ("sequence", count()));
     object([id, role, account, version, created_at, expires, revoked, previous_until, secret, sequence], [])
 }
 
-fn key_fields() -> [(&'static str, Shape); 8] {
+fn key_fields() -> [(&'static str, Schema); 8] {
     [
         ("id", text()),
         ("role", one_of(["client", "provider", "operator", "broker"])),
@@ -136,7 +136,7 @@ fn key_fields() -> [(&'static str, Shape); 8] {
     ]
 }
 
-fn account() -> Shape {
+fn account() -> Schema {
     object(
         [
             ("id", name()),
@@ -153,7 +153,7 @@ fn account() -> Shape {
     )
 }
 
-fn statement_line() -> Shape {
+fn statement_line() -> Schema {
     object(
         [
             ("sequence", count()),
@@ -167,11 +167,11 @@ fn statement_line() -> Shape {
     )
 }
 
-fn market_state() -> Shape {
+fn market_state() -> Schema {
     one_of(["open", "cancel_only", "halted", ""])
 }
 
-fn market() -> Shape {
+fn market() -> Schema {
     object(
         [
             ("market", text()),
@@ -189,7 +189,7 @@ fn market() -> Shape {
     )
 }
 
-fn book() -> Shape {
+fn book() -> Schema {
     let level = object([("price", usd()), ("capacity_mb", count()), ("free_mb", count()), ("offers", count())], []);
     object(
         [
@@ -207,7 +207,7 @@ fn book() -> Shape {
     )
 }
 
-fn trade() -> Shape {
+fn trade() -> Schema {
     object(
         [
             ("sequence", count()),
@@ -222,7 +222,7 @@ fn trade() -> Shape {
     )
 }
 
-fn candle() -> Shape {
+fn candle() -> Schema {
     object(
         [
             ("at", time()),
@@ -238,7 +238,7 @@ fn candle() -> Shape {
 }
 
 /// The last fields are told to who may see the provider's own affairs.
-fn provider() -> Shape {
+fn provider() -> Schema {
     let pool = object([("memory_mb", count()), ("slots", count()), ("leased_mb", count()), ("leases", count())], []);
     let limits = object(
         [("offers", nullable(count())), ("quotes_per_second", nullable(count())), ("exposure", nullable(usd()))],
@@ -266,7 +266,7 @@ fn provider() -> Shape {
     )
 }
 
-fn quota() -> Shape {
+fn quota() -> Schema {
     object(
         [
             ("name", text()),
@@ -280,7 +280,7 @@ fn quota() -> Shape {
     )
 }
 
-fn health() -> Shape {
+fn health() -> Schema {
     object(
         [
             ("function", nullable(text())),
@@ -294,7 +294,7 @@ fn health() -> Shape {
     )
 }
 
-fn quote() -> Shape {
+fn quote() -> Schema {
     object(
         [
             ("function", name()),
@@ -308,7 +308,7 @@ fn quote() -> Shape {
     )
 }
 
-fn quoted_offer() -> Shape {
+fn quoted_offer() -> Schema {
     let predicted = object([("wall_us", count()), ("cold_us", count()), ("billed_ms", count()), ("cost", usd())], []);
     object(
         [
@@ -325,11 +325,11 @@ fn quoted_offer() -> Shape {
     )
 }
 
-fn refused_offer() -> Shape {
+fn refused_offer() -> Schema {
     object([("provider", text()), ("offer", text()), ("market", text()), ("code", text()), ("message", text())], [])
 }
 
-fn invocation() -> Shape {
+fn invocation() -> Schema {
     let usage = object(
         [
             ("wall_us", count()),
@@ -368,7 +368,7 @@ fn invocation() -> Shape {
     )
 }
 
-fn attempt() -> Shape {
+fn attempt() -> Schema {
     let claim = object([("wall_us", count()), ("cpu_us", count()), ("cold_us", count())], []);
     object(
         [
@@ -385,7 +385,7 @@ fn attempt() -> Shape {
     )
 }
 
-fn tariff() -> Shape {
+fn tariff() -> Schema {
     object(
         [
             ("per_request", usd()),
@@ -401,7 +401,7 @@ fn tariff() -> Shape {
     )
 }
 
-fn lambda_function() -> Shape {
+fn lambda_function() -> Schema {
     open_object([
         ("FunctionName", name()),
         ("FunctionArn", text()),
@@ -414,7 +414,7 @@ fn lambda_function() -> Shape {
     ])
 }
 
-fn openfaas_function() -> Shape {
+fn openfaas_function() -> Schema {
     open_object([
         ("name", name()),
         ("namespace", name()),

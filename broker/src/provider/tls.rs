@@ -1,5 +1,4 @@
-//! Whose certificates are believed at providers: those of the roots that the machine trusts, and of authorities that the
-//! operator names.
+//! TLS to providers: the certificates of the machine's roots and of the operator's authorities are trusted.
 
 use std::sync::Arc;
 
@@ -7,14 +6,14 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-/// A machine that trusts nobody, and whose operator names nobody, calls no https.
+/// Makes the client's configuration. Without any root no https is called.
 pub(super) fn client(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     let of_machine = rustls_native_certs::load_native_certs();
     for error in &of_machine.errors {
         tracing::debug!(%error, "some of the roots that this machine trusts could not be read");
     }
-    // Old ones that cannot be read any more are nobody's concern.
+    // Old roots that cannot be read any more do not matter.
     roots.add_parsable_certificates(of_machine.certs);
     for authority in authorities {
         roots.add(authority)?;

@@ -1,4 +1,4 @@
-//! How many calls a second an account may make, as the operator set it; counted here, in each broker.
+//! Rate limits: the calls a second of an account, as the operator set them. Each broker counts for itself.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use governor::clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::StatusCode;
-use merit_proto::v1::registry_client::RegistryClient;
-use merit_proto::{Transport, v1};
 
-use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use crate::error::{ApiError, ErrorCode};
+use crate::exchange::clients::Exchange;
 
-/// How old what is known of an account's rate may be.
+/// Age at which the cached rate of an account is asked for anew.
 const KNOWN_FOR: Duration = Duration::from_secs(2);
-/// Accounts kept; at one more all are forgotten.
+/// Accounts in the cache; at one more it is cleared.
 const ACCOUNTS_MAX: usize = 10_000;
 
-/// What counts calls.
+/// Time for which one caller asks the exchange before another does.
+const ASKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A counter of calls.
 #[derive(Clone)]
 pub(crate) enum Limiter {
     Unlimited,
@@ -28,22 +28,19 @@ pub(crate) enum Limiter {
     Limited(Arc<DefaultDirectRateLimiter>),
 }
 
-/// How long one asks before another does.
-const ASKED_WITHIN: Duration = Duration::from_secs(10);
-
 /// The rates of accounts. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Rates {
-    registry: RegistryClient<Transport>,
-    known: Arc<Mutex<HashMap<Arc<str>, Known>>>,
+    exchange: Exchange,
+    cache: Arc<Mutex<HashMap<Arc<str>, CachedRate>>>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct CachedRate {
     at: Instant,
     rate: Option<u32>,
     limiter: Limiter,
-    /// Whether somebody asks for it anew.
+    /// Set while a caller asks for it anew.
     is_asked: bool,
 }
 
@@ -56,11 +53,11 @@ impl Limiter {
         }
     }
 
-    /// Counts a call, or refuses it: `what` makes more than it may.
+    /// Counts a call. Refuses it above the rate; `what` begins the sentence about it.
     pub(crate) fn count(&self, what: &str) -> Result<(), ApiError> {
         let limited = |wait| {
             let message = format!("{what} more calls a second than its limit");
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after(wait)
+            ApiError::new(ErrorCode::RateLimited, message).retry_after(wait)
         };
         match self {
             Limiter::Unlimited => Ok(()),
@@ -73,28 +70,21 @@ impl Limiter {
 }
 
 impl Rates {
-    pub(crate) fn new(transport: Transport) -> Rates {
-        Rates { registry: RegistryClient::new(transport), known: Arc::default() }
+    pub(crate) fn new(exchange: Exchange) -> Rates {
+        Rates { exchange, cache: Arc::default() }
     }
 
-    /// Takes it for known that an account has no limit.
-    #[cfg(test)]
-    pub(crate) fn know_unlimited(&self, account: &str) {
-        let known = Known { at: Instant::now(), rate: None, limiter: Limiter::Unlimited, is_asked: false };
-        self.lock().insert(account.into(), known);
-    }
-
-    /// Counts a call of the account, or refuses it.
+    /// Counts a call of the account. Refuses it above the rate.
     pub(crate) async fn count(&self, account: &Arc<str>) -> Result<(), ApiError> {
-        let limiter = match self.known(account) {
+        let limiter = match self.cached(account) {
             Some(limiter) => limiter,
             None => self.ask(account).await?,
         };
         limiter.count("the account makes")
     }
 
-    /// What is known, if anything; one caller asks anew when it is old, the others go on with it.
-    fn known(&self, account: &str) -> Option<Limiter> {
+    /// Returns the cached limiter. Once it is old, one caller gets none and asks anew; the others go on with it.
+    fn cached(&self, account: &str) -> Option<Limiter> {
         let mut accounts = self.lock();
         let known = accounts.get_mut(account)?;
         let age = known.at.elapsed();
@@ -106,12 +96,12 @@ impl Rates {
     }
 
     async fn ask(&self, account: &Arc<str>) -> Result<Limiter, ApiError> {
-        let asked = answer(self.registry.clone().get_account(v1::GetAccountRequest { id: account.to_string() })).await;
+        let asked = self.exchange.account_rate(account).await;
         let mut accounts = self.lock();
         let rate = match asked {
-            Ok(found) => found.limits.and_then(|limits| limits.rate_per_second),
+            Ok(rate) => rate,
             Err(error) => {
-                // What was known counts until the exchange answers again.
+                // The cached rate holds until the exchange answers again.
                 let before = accounts.get_mut(account).ok_or(error)?;
                 before.is_asked = false;
                 return Ok(before.limiter.clone());
@@ -124,11 +114,18 @@ impl Rates {
             Some(before) if before.rate == rate => before.limiter.clone(),
             _ => Limiter::of(rate),
         };
-        accounts.insert(account.clone(), Known { at: Instant::now(), rate, limiter: limiter.clone(), is_asked: false });
+        accounts.insert(
+            account.clone(),
+            CachedRate { at: Instant::now(), rate, limiter: limiter.clone(), is_asked: false },
+        );
         Ok(limiter)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, CachedRate>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/quota/rates.rs"]
+pub(crate) mod tests;

@@ -12,7 +12,7 @@
 //! `collections`, `prediction`, `money`, `market` (definitions), `supply`, `demand`, `matching`, `leases`, `execute`,
 //! `state`. Data files hold a type and its verbs; files with an `impl Engine` bring the wings together.
 
-#![deny(clippy::float_arithmetic)]
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod collections;
 mod command;
@@ -34,9 +34,9 @@ use merit_terms::{Refusal, Time};
 use serde::{Deserialize, Serialize};
 
 pub use command::{
-    AccountLimits, Adapter, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction,
-    CorrectionKind, Deferred, Forgotten, FunctionSettings, LIVE, LeaseTerms, Logon, MarketState, MarketTerms, NotSent,
-    ProviderKind, ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Settle, WEIGHT_MAX,
+    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction, CorrectionKind,
+    Deferred, Forgotten, FunctionSettings, LIVE, LeaseTerms, Logon, MarketState, MarketTerms, NotSent, ProviderKind,
+    ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Settle, WEIGHT_MAX,
 };
 pub use demand::resting::EXAMINED_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
@@ -47,6 +47,7 @@ pub use market::markets::Market;
 pub use market::providers::Provider;
 pub use market::revisions::Revision;
 pub use matching::merit_order::{Candidate, MeritOrder, Refused};
+pub use merit_terms::Adapter;
 pub use money::ledger::{Account, FEES, LOSSES, OUTSIDE};
 pub use reply::{BrokerSession, Grant, Reply, Settlement};
 pub use state::views::{HealthView, PoolView, QuotaView, SpendingOf};

@@ -1,16 +1,14 @@
-//! Same commands, same digest: twice, replayed from what is journaled, and untouched by refusals.
+//! Same commands, same digest: repeated, replayed from the journaled ones, and unchanged by refusals.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod random;
-
 use merit_engine::{Applied, Command, Engine, Event};
+use merit_kit::random::{Size, World};
 use merit_terms::Time;
-use random::{Size, World};
 
 const COMMANDS: usize = 8_000;
 
-/// One command as it was applied, with what it did.
+/// A command as it was applied, its reply and its events.
 struct Step {
     clock: Time,
     command: Command,
@@ -18,7 +16,7 @@ struct Step {
     events: Vec<Event>,
 }
 
-/// A live market after `commands` random ones.
+/// Returns a live market after `commands` random ones, and its steps.
 fn live(seed: u64, commands: usize) -> (Engine, Vec<Step>) {
     let (mut world, mut engine) = (World::new(seed, Size::default()), Engine::new());
     let mut steps = Vec::with_capacity(commands);
@@ -33,7 +31,7 @@ fn live(seed: u64, commands: usize) -> (Engine, Vec<Step>) {
 }
 
 #[test]
-fn the_same_commands_give_the_same_answers_events_and_digest() {
+fn the_same_commands_give_the_same_market() {
     for seed in 1..4 {
         let (engine, steps) = live(seed, COMMANDS);
         let mut again = Engine::new();
@@ -47,7 +45,7 @@ fn the_same_commands_give_the_same_answers_events_and_digest() {
 }
 
 #[test]
-fn a_replay_of_what_is_journaled_gives_the_same_answers_events_and_digest() {
+fn a_replay_of_the_journal_gives_the_same_market() {
     for seed in 11..14 {
         let (engine, steps) = live(seed, COMMANDS);
         let journaled = steps.iter().filter(|step| step.applied.sequence.is_some());

@@ -1,32 +1,31 @@
 //! The engine against its naive twin: after every random command, the same answer and the same market.
 //!
-//! `MERIT_COMMANDS` says how many commands, `MERIT_SEED` the seed of the first world; a failure names both the seed
-//! of its world and the command. Run with those two, it names the very command that led to a difference.
+//! `MERIT_COMMANDS` is the number of commands, `MERIT_SEED` the seed of the first world. A failure names the seed of
+//! its world and the command: a run with those two ends at that command.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod agreement;
 mod naive;
-mod random;
 
 use agreement::{Awake, Copies, Invariants, Seen, Told, compare, compare_quotes, same, same_facts, without_messages};
 use merit_engine::{Command, Engine};
+use merit_kit::random::{Size, World};
 use merit_terms::Time;
 use naive::Twin;
-use random::{Size, World};
 
-/// Each world starts empty, so that a failure is found again quickly.
+/// Commands of one world; each starts empty, so that a failure is found again quickly.
 const COMMANDS_PER_WORLD: u64 = 20_000;
 const COMMANDS: u64 = 60_000;
 const SEED: u64 = 1;
-/// How often everything visible is compared; of the last commands, after each.
+/// Commands between two comparisons of everything visible; the last commands are compared one by one.
 const COMPARED_EVERY: u64 = 97;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Names the place when a comparison panics.
+/// Names seed and command when a comparison panics.
 struct Place {
     seed: u64,
     number: u64,

@@ -71,8 +71,8 @@ impl Damage {
         match (&self.fault, self.extent) {
             (_, Extent::Tail) => "the next start cuts it",
             (Fault::OtherVersion { found }, Extent::Middle) if *found < FORMAT_VERSION => {
-                "it is from before the first release: move it away to begin with an empty one, or start the merit build \
-                 that wrote it"
+                "it is from before the first release: move it away to begin with an empty one, or start the build that \
+                 wrote it"
             }
             (Fault::OtherVersion { .. }, Extent::Middle) => "start the merit release that wrote it",
             (_, Extent::Middle) => {

@@ -56,7 +56,7 @@ pub(crate) fn first_wanted<S: Storage>(storage: &S, numbers: &[u32], after: u64)
         return Ok(0);
     }
     for (index, number) in numbers.iter().enumerate().rev() {
-        if header(storage, *number)?.is_some_and(|header| header.first_sequence <= after + 1) {
+        if header(storage, *number)?.is_some_and(|header| header.first_sequence <= after.saturating_add(1)) {
             return Ok(index);
         }
     }

@@ -66,6 +66,10 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) const ALL: Span = Span { after: 0, upto: u64::MAX };
+
+    fn contains(self, sequence: u64) -> bool {
+        self.after < sequence && sequence <= self.upto
+    }
 }
 
 /// The outcome of reading at one position of a segment.
@@ -239,7 +243,7 @@ impl Walk {
         };
         for record in records {
             let sequence = self.next_sequence;
-            if (self.span.after + 1..=self.span.upto).contains(&sequence) {
+            if self.span.contains(sequence) {
                 match visit(sequence, record) {
                     Ok(()) => {}
                     Err(source) if source.is::<Enough>() => {

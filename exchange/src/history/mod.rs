@@ -34,8 +34,8 @@ pub enum HistoryError {
     )]
     NoStart { place: String, first: u64, damaged: Vec<Damage> },
     #[error(
-        "the state after sequence {asked} cannot be recomputed any more: in {place} the journal and its snapshots reach \
-         back to {oldest}"
+        "the state after sequence {asked} cannot be recomputed any more: in {place} the journal and its snapshots \
+         reach back to {oldest}"
     )]
     TooOld { place: String, asked: u64, oldest: u64 },
     #[error("the journal in {place} ends at sequence {last}{}, before {asked}", damage_note(damage.as_ref()))]

@@ -66,8 +66,8 @@ impl Brokers {
         match logon() {
             Ok((session, begun)) => Ok((early.unwrap_or_else(|| self.streams().begin(session)), begun)),
             Err(error) => {
-                if let Some(place) = early {
-                    self.streams().end(&place);
+                if let Some(own_stream) = early {
+                    self.streams().end(&own_stream);
                 }
                 Err(error)
             }
@@ -75,10 +75,10 @@ impl Brokers {
     }
 
     /// Ends a stream. Calls `lost` to end its session in the engine, unless a later stream has it.
-    pub(crate) fn end(&self, place: &OpenStream, lost: impl FnOnce(u64)) {
+    pub(crate) fn end(&self, own_stream: &OpenStream, lost: impl FnOnce(u64)) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.streams().end(place) {
-            lost(place.session);
+        if self.streams().end(own_stream) {
+            lost(own_stream.session);
         }
     }
 
@@ -111,11 +111,11 @@ impl Streams {
     }
 
     /// Removes a stream. Returns true if no later stream has its session.
-    fn end(&mut self, place: &OpenStream) -> bool {
-        match self.of_session.get(&place.session) {
-            Some(stream) if stream.number != place.number => false,
+    fn end(&mut self, own_stream: &OpenStream) -> bool {
+        match self.of_session.get(&own_stream.session) {
+            Some(stream) if stream.number != own_stream.number => false,
             _ => {
-                self.of_session.remove(&place.session);
+                self.of_session.remove(&own_stream.session);
                 true
             }
         }

@@ -65,7 +65,7 @@ fn way_out(found: u32) -> &'static str {
     match found < FORMAT_VERSION {
         true => {
             "its directory is from before the first release: move it away to begin with an empty one, or start the \
-                 merit build that wrote it"
+                 build that wrote it"
         }
         false => "start the merit release that wrote it",
     }

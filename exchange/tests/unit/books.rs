@@ -16,14 +16,14 @@ fn books_of(world: &World) -> Books {
     books
 }
 
-/// What does not depend on how far a book has been told.
+/// Reads the books without the sequence of their last publication.
 fn standing(books: &Books) -> Vec<v1::BookSnapshot> {
     let market = |number| books.snapshot(MarketId::new(number));
     (0..).map_while(market).map(|snapshot| v1::BookSnapshot { sequence: 0, ..snapshot }).collect()
 }
 
 #[test]
-fn the_mirror_is_the_book_of_the_engine_after_every_command() {
+fn the_mirror_equals_the_engines_book_after_every_command() {
     let (mut rested, mut closed) = (false, false);
     for seed in 0..20 {
         let mut world = World::new(seed);
@@ -98,7 +98,7 @@ impl Reader {
         }
     }
 
-    /// As readers are told to make it: CRC32C over levels best first, offers then bids, each number as u64 little-endian.
+    /// Computes CRC32C over levels best first, offers then bids, each number as u64 little-endian.
     fn checksum(&self) -> u32 {
         let mut levels: BTreeMap<u64, u64> = BTreeMap::new();
         for offer in self.offers.values() {
@@ -115,7 +115,7 @@ impl Reader {
     }
 }
 
-/// Everything that waits for the follower.
+/// Reads all waiting groups of a follower.
 fn read(follower: &mut Follower, readers: &mut BTreeMap<String, Reader>) {
     while follower.told().is_none() {
         let group =
@@ -148,7 +148,7 @@ fn assert_knows(books: &Books, readers: &BTreeMap<String, Reader>) {
 }
 
 #[test]
-fn a_reader_who_applies_what_it_is_sent_has_the_book_and_its_checksum() {
+fn a_reader_of_the_stream_has_book_and_checksum() {
     for seed in 100..110 {
         let mut world = World::new(seed);
         let books = books_of(&world);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use merit_engine::*;
+use merit_engine::{Adapter, *};
 use merit_terms::*;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use merit_engine::{Command, Engine};
-use merit_terms::{AccountId, Money, Time};
+use merit_terms::{Money, Time};
 use tempfile::TempDir;
 
 use crate::codec;
@@ -21,7 +21,7 @@ pub(crate) fn record(at: Time, command: &Command) -> Vec<u8> {
 
 pub(crate) const SEGMENTS: Settings = Settings { segment_bytes: 4096 };
 
-/// A directory with an engine behind its journal, each command a batch.
+/// An engine behind its journal in a directory, each command a batch.
 pub(crate) struct Market {
     pub(crate) directory: TempDir,
     pub(crate) engine: Engine,
@@ -49,7 +49,7 @@ impl Market {
             if number % 2 == 1 {
                 market.apply(Command::OpenAccount { name: format!("account-{number}").parse().unwrap() });
             } else {
-                let account = AccountId::new(2);
+                let account = market.engine.find_account("account-1").unwrap();
                 market.apply(Command::Deposit { account, amount: Money::from_picodollars(number).unwrap() });
             }
         }

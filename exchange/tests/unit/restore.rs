@@ -9,7 +9,7 @@ use super::*;
 use crate::recorded::{Market, SEGMENTS, record};
 use merit_journal::storage::Directory;
 
-/// What a projection was told: the state that it began with, and the sequences after it.
+/// The record of a projection: the state that it began with, and the sequences after it.
 #[derive(Default)]
 struct Told {
     checkpoint: Option<u64>,
@@ -31,7 +31,7 @@ impl Projection for Told {
     }
 }
 
-/// A market with snapshots whose process has ended, its directory, and the digest at its end.
+/// The directory of a market whose process has ended, and its digests by sequence.
 struct Ended {
     directory: tempfile::TempDir,
     digests: Vec<u128>,
@@ -55,7 +55,7 @@ impl Ended {
         restore(Directory::existing(self.directory.path()), SEGMENTS, told)
     }
 
-    /// A restore that succeeds: it has the last digest, and the projection is told of everything after `after`.
+    /// Restores with success: the last digest, and the projection sees all commands after `after`.
     fn check(&self, told: &Told, after: u64) -> Restored<Directory> {
         let last = self.digests.len() as u64 - 1;
         let restored = self.restore(told).unwrap();
@@ -83,7 +83,7 @@ impl Ended {
         fs::write(self.snapshot(sequence), bytes).unwrap();
     }
 
-    /// Removes the journal's first segment, which ends before this sequence.
+    /// Removes the journal's first segment. Returns the first sequence of the next.
     fn remove_first_segment(&self) -> u64 {
         let storage = Directory::existing(self.directory.path());
         let second = journal::segments(&storage).unwrap()[1].first_sequence;
@@ -100,7 +100,7 @@ fn contents(directory: &tempfile::TempDir) -> Vec<(std::path::PathBuf, Vec<u8>)>
 }
 
 #[test]
-fn a_start_begins_at_the_newest_snapshot_and_gives_the_digest_of_a_replay_from_zero() {
+fn a_start_from_any_snapshot_gives_the_replays_digest() {
     Ended::with(300, &[]).check(&Told::default(), 0);
     Ended::with(300, &[100, 200]).check(&Told::default(), 200);
     Ended::with(300, &[100, 300]).check(&Told::default(), 300);
@@ -115,7 +115,7 @@ fn a_start_begins_where_the_projections_can_go_on_from() {
 }
 
 #[test]
-fn a_damaged_snapshot_is_named_and_set_aside_and_the_one_before_it_is_used() {
+fn a_damaged_snapshot_is_set_aside_for_the_one_before() {
     let ended = Ended::with(300, &[100, 200]);
     ended.flip(200, 1000);
     let damaged = ended.check(&Told::default(), 100).damaged;
@@ -126,7 +126,7 @@ fn a_damaged_snapshot_is_named_and_set_aside_and_the_one_before_it_is_used() {
 }
 
 #[test]
-fn with_no_good_snapshot_the_journal_is_replayed_from_its_beginning() {
+fn without_a_good_snapshot_the_whole_journal_is_replayed() {
     let ended = Ended::with(300, &[100, 200]);
     ended.flip(100, 5);
     ended.flip(200, 70);
@@ -182,7 +182,7 @@ fn a_snapshot_of_another_journal_is_refused() {
 }
 
 #[test]
-fn rules_that_this_release_does_not_know_are_refused_with_the_way_out() {
+fn unknown_rules_are_refused_with_the_way_out() {
     let market = Market::with(100);
     market.make(90).unwrap();
     let ended = Ended::of(market);
@@ -200,7 +200,7 @@ fn rules_that_this_release_does_not_know_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn a_journaled_change_to_unknown_rules_is_refused_with_the_way_out() {
+fn a_journaled_change_to_unknown_rules_is_refused() {
     let mut market = Market::with(10);
     let mut batch = journal::Batch::starting_at(11);
     batch.push(&record(market.engine.last_at(), &Command::ActivateRules { version: 9 }));

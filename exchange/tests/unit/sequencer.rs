@@ -1,4 +1,4 @@
-//! Tests of the sequencer with a real journal, whose thread is held up where a test says so.
+//! Tests of the sequencer with a real journal, whose thread a test can hold up.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use merit_terms::{AccountId, PoolSize, ProviderId};
 use super::*;
 use crate::recorded::Market;
 
-/// Sees no batch before the other end is dropped.
+/// A projection that sees no batch before the other end is dropped.
 struct Held(Mutex<mpsc::Receiver<()>>);
 
 impl Projection for Held {
@@ -25,7 +25,7 @@ impl Projection for Held {
     }
 }
 
-/// Tells how many commands a batch has.
+/// A projection that sends the number of commands of each batch.
 struct Counted(Mutex<mpsc::Sender<usize>>);
 
 impl Projection for Counted {
@@ -44,7 +44,7 @@ fn must(sequencer: &Sequencer, command: Command) -> Reply {
     sequencer.submit(&command).unwrap().applied.reply.unwrap()
 }
 
-/// A provider that is on, and its session.
+/// Logs a provider on. Returns it with its session.
 fn log_on(sequencer: &Sequencer) -> (ProviderId, u32) {
     let registered = RegisterProvider {
         name: "edge-1".parse().unwrap(),
@@ -92,7 +92,7 @@ fn sessions_end_also_while_the_journal_is_behind() {
 }
 
 #[test]
-fn a_batch_for_which_nobody_waits_is_written_all_the_same() {
+fn a_batch_without_a_waiting_caller_is_written() {
     let Market { directory: _directory, engine, journal, .. } = Market::new();
     let (batches, written) = mpsc::channel();
     let sequencer = Sequencer::start(engine, journal, Arc::new(Counted(Mutex::new(batches)))).unwrap();
@@ -103,7 +103,7 @@ fn a_batch_for_which_nobody_waits_is_written_all_the_same() {
 }
 
 #[test]
-fn what_is_answered_waits_for_the_journal_unless_that_is_given_up() {
+fn an_answer_waits_for_the_journal_unless_relaxed() {
     let Market { directory: _directory, engine, journal, .. } = Market::new();
     let (held_up, held) = mpsc::channel();
     let sequencer = Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held)))).unwrap();

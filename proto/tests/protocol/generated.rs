@@ -1,7 +1,7 @@
 //! Holds the committed code of `merit.v1` to its .proto files.
 //!
-//! `MERIT_REGENERATE=1 cargo test -p merit-proto --test protocol generated` writes the code anew, without a protoc on the
-//! machine. The build itself compiles no .proto file.
+//! `MERIT_REGENERATE=1 cargo test -p merit-proto --test protocol generated` writes the code anew, without a protoc on
+//! the machine. The build itself compiles no .proto file.
 
 use std::{
     fs,
@@ -47,7 +47,11 @@ fn generate(folder: &Path) {
         .compile_fds(descriptors)
         .unwrap();
     let code = fs::read_to_string(folder.join(CODE)).unwrap();
-    fs::write(folder.join(CODE), format!("// Generated from proto/merit/v1 by proto/tests/protocol/generated.rs.\n{code}")).unwrap();
+    fs::write(
+        folder.join(CODE),
+        format!("// Generated from proto/merit/v1 by proto/tests/protocol/generated.rs.\n{code}"),
+    )
+    .unwrap();
 }
 
 /// Every .proto file, by name: the order of the files must not depend on the disk.

@@ -1,3 +1,5 @@
+//! Handshakes with real certificates, and files that change or cannot be used.
+
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -99,7 +101,7 @@ async fn with_a_client_ca_only_clients_of_it_are_served() {
 }
 
 #[tokio::test]
-async fn files_that_change_are_used_a_second_later_and_broken_ones_are_not() {
+async fn changed_files_are_used_a_second_later_unless_broken() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let files = place(&directory, &authority.issue("one.test"));
     let tls = ServerTls::open(files.clone(), &["h2"]).unwrap();
@@ -120,7 +122,7 @@ async fn files_that_change_are_used_a_second_later_and_broken_ones_are_not() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_with_the_name_of_its_file() {
+fn an_unusable_file_is_refused_by_its_name() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let (one, two) = (authority.issue("one.test"), authority.issue("two.test"));
     let check = |cert: &str, key: &str, client_ca: Option<&str>, said: &str| {

@@ -1,6 +1,8 @@
+//! Connections that can and cannot be set up.
+
 use super::*;
 
-/// What is said against a connection; nothing, if it is taken.
+/// Returns the error of a connection, or an empty text.
 fn said(url: &str, key: Option<&str>) -> String {
     let key = key.map(|key| key.parse().unwrap());
     let connected = Transport::connect(&Connection { key, ..Connection::to(url) });
@@ -8,7 +10,7 @@ fn said(url: &str, key: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn a_key_is_sent_in_the_clear_to_this_machine_only() {
+async fn a_key_goes_in_the_clear_to_this_machine_only() {
     for url in ["http://127.0.0.1:7070", "http://localhost:7070", "http://[::1]:7070"] {
         assert_eq!(said(url, Some("key-7.secret")), "");
     }
@@ -19,7 +21,7 @@ async fn a_key_is_sent_in_the_clear_to_this_machine_only() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_url_of_an_exchange_is_refused() {
+async fn a_text_that_is_no_exchange_url_is_refused() {
     for url in ["127.0.0.1:7070", "ftp://127.0.0.1:7070", "nonsense"] {
         assert!(said(url, None).contains("is not the URL of an exchange"), "{url}: {}", said(url, None));
     }

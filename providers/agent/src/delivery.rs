@@ -1,4 +1,5 @@
-//! Whether the answer of a run got out: what drops it before the connection took the whole of it tells the session.
+//! The delivery of a run's answer: if it is dropped before the connection took all of it, the session is told. Never
+//! sends the answer again.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,17 +10,17 @@ use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
 use merit_terms::LeaseId;
 
-use crate::session::{Ran, Runs};
+use crate::session::{RunEvent, RunEvents};
 
-/// An answer on its way. Dropped before it is done, it was not delivered.
+/// An answer on its way. If it is dropped before it is done, it was not delivered.
 pub(crate) struct Delivery {
     lease: LeaseId,
-    /// None once it is done.
-    runs: Option<Runs>,
+    /// `None` after it is done.
+    runs: Option<RunEvents>,
 }
 
 impl Delivery {
-    pub(crate) fn of(lease: LeaseId, runs: Runs) -> Delivery {
+    pub(crate) fn of(lease: LeaseId, runs: RunEvents) -> Delivery {
         Delivery { lease, runs: Some(runs) }
     }
 
@@ -31,29 +32,29 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(runs) = self.runs.take() {
-            // A session that hears nothing has more to do than this claim.
-            drop(runs.try_send(Ran::Undelivered(self.lease)));
+            // A full queue means that the session lags behind; it then claims less.
+            drop(runs.try_send(RunEvent::Undelivered(self.lease)));
         }
     }
 }
 
 /// The body of an answer, with its delivery.
-pub(crate) struct Output {
+pub(crate) struct AnswerBody {
     bytes: Full<Bytes>,
     delivery: Delivery,
 }
 
-impl Output {
-    /// Of an answer without a body nothing is seen; it counts as delivered.
-    pub(crate) fn new(bytes: Bytes, mut delivery: Delivery) -> Output {
+impl AnswerBody {
+    /// Makes the body of an answer. An empty one counts as delivered, because its sending cannot be seen.
+    pub(crate) fn new(bytes: Bytes, mut delivery: Delivery) -> AnswerBody {
         if bytes.is_empty() {
             delivery.done();
         }
-        Output { bytes: Full::new(bytes), delivery }
+        AnswerBody { bytes: Full::new(bytes), delivery }
     }
 }
 
-impl HttpBody for Output {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -78,31 +79,5 @@ impl HttpBody for Output {
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt;
-    use tokio::sync::mpsc;
-
-    use super::*;
-
-    const LEASE: LeaseId = LeaseId { run: 1, sequence: 7 };
-
-    fn output(bytes: &'static str) -> (Output, mpsc::Receiver<Ran>) {
-        let (runs, ran) = mpsc::channel(1);
-        (Output::new(Bytes::from_static(bytes.as_bytes()), Delivery::of(LEASE, runs)), ran)
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_was_taken_is_delivered() {
-        let (output, mut ran) = output("done");
-        assert_eq!(HttpBody::size_hint(&output).exact(), Some(4));
-        assert_eq!(output.collect().await.unwrap().to_bytes(), "done");
-        assert!(ran.recv().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_is_dropped_before_is_told_undelivered() {
-        let (output, mut ran) = output("done");
-        drop(output);
-        assert!(matches!(ran.recv().await, Some(Ran::Undelivered(LEASE))));
-    }
-}
+#[path = "../tests/unit/delivery.rs"]
+mod tests;

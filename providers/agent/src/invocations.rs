@@ -1,5 +1,5 @@
-//! The way of an invocation: token, payload, thread, module, run, report. Owns which leases were used, and tells the
-//! session which ran; never learns what a call costs.
+//! The steps of an invocation: token, payload, thread, module, run, report. Owns the set of used leases, and tells the
+//! session of runs. Never learns the cost of a call.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,32 +15,32 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use merit_adapters::agent::{self, INVOCATION_ID, OUTPUT_MAX_BYTES, PAYLOAD_MAX_BYTES, PassedText};
-use merit_adapters::{LOG_MAX_BYTES, Reading, Report};
+use merit_adapters::agent::{self, OUTPUT_MAX_BYTES, PAYLOAD_MAX_BYTES, PassedText};
+use merit_adapters::{INVOCATION_ID, LOG_MAX_BYTES, MeterReading, Report};
 use merit_proto::v1::LeaseProof;
 use merit_terms::{LeaseId, Name, Outcome, Time, Usage};
-use merit_wasm::{Digest, Execution, Failure, Host, Job, Seat};
+use merit_wasm::{Digest, GuestOutcome, GuestRun, GuestUsage, Host, HostFailure, Job, Seat};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::cgi;
-use crate::code::{Code, RevisionKey, Revisions};
-use crate::delivery::{Delivery, Output};
+use crate::delivery::{AnswerBody, Delivery};
 use crate::refused::Refused;
-use crate::session::{Credentials, Ran, Runs};
-use crate::token::{self, Asked, Lease, UsedLeases};
+use crate::revisions::{ReadyRevision, RevisionKey, Revisions};
+use crate::session::{Credentials, RunEvent, RunEvents};
+use crate::token::{self, InvocationPath, ProvenLease, UsedLeases};
 
-/// How long a payload may take to arrive.
-const PAYLOAD_WITHIN: Duration = Duration::from_secs(120);
+/// Timeout of a payload's arrival.
+const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What invocations of one provider share.
+/// The parts that all invocations of one provider share.
 pub(crate) struct Invocations {
     provider: Name,
     credentials: watch::Receiver<Option<Credentials>>,
     used: Mutex<UsedLeases>,
     host: Host,
     revisions: Revisions,
-    runs: Runs,
+    runs: RunEvents,
     draining: AtomicBool,
 }
 
@@ -50,13 +50,13 @@ impl Invocations {
         credentials: watch::Receiver<Option<Credentials>>,
         host: Host,
         revisions: Revisions,
-        runs: Runs,
+        runs: RunEvents,
     ) -> Invocations {
         let (used, draining) = (Mutex::default(), AtomicBool::new(false));
         Invocations { provider, credentials, used, host, revisions, runs, draining }
     }
 
-    /// Takes no more calls from now on.
+    /// Starts the drain: refuses further calls.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
@@ -69,13 +69,18 @@ impl Invocations {
             .with_state(self)
     }
 
-    async fn run(&self, path: (String, String, String), headers: &HeaderMap, body: Body) -> Result<Ended, Refused> {
+    async fn run(
+        &self,
+        path: (String, String, String),
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<FinishedCall, Refused> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::Draining);
         }
         let (account, function, revision) = path;
         let revision = revision.parse().map_err(|_| Refused::NoSuchPath)?;
-        let asked = Asked { account: &account, function: &function, revision };
+        let asked = InvocationPath { account: &account, function: &function, revision };
         let (token, proof) = agent::lease(headers).ok_or(Refused::NoToken)?;
         let lease = self.lease(asked, token)?;
         let key = RevisionKey { session: lease.claims.session, account, function, revision };
@@ -84,34 +89,34 @@ impl Invocations {
         let seat = self.host.admit().map_err(|_| Refused::Busy)?;
         self.used().mark(&lease, now())?;
         let limit = Duration::from_millis(lease.claims.timeout_ms.into());
-        let code = self.code(&lease, key.clone(), limit).await?;
-        // Dropped with this future, when the connection of the call goes.
+        let ready = self.ready(&lease, key.clone(), limit).await?;
+        // Dropped with this future, when the connection of the call closes.
         let (cancel, cancelled) = watch::channel(false);
         let waiting = CancelOnDrop(cancel);
-        let environment = environment(&lease, &key, headers, passed.as_ref(), &code, payload.len());
-        let job = job(&lease, key.function, environment, code, payload, limit, cancelled);
+        let environment = environment(&lease, &key, headers, passed.as_ref(), &ready, payload.len());
+        let job = job(&lease, key.function, environment, ready, payload, limit, cancelled);
         let proof = merit_proto::read_proof(proof).ok();
         let ran = tokio::spawn(run(seat, job, lease.id, proof, self.runs.clone())).await;
         drop(waiting);
-        let (execution, delivery) = ran.unwrap_or(Err(Failure::Lost)).map_err(|failure| {
+        let (execution, delivery) = ran.unwrap_or(Err(HostFailure::Lost)).map_err(|failure| {
             tracing::warn!(provider = %self.provider, lease = %lease.id, %failure, "a guest failed in the host");
             match failure {
-                Failure::NotStarted(_) => Refused::NotStarted,
-                Failure::Lost => Refused::Lost,
+                HostFailure::NotStarted(_) => Refused::NotStarted,
+                HostFailure::Lost => Refused::Lost,
             }
         })?;
-        Ok(Ended { execution, delivery, passed: passed.is_some() })
+        Ok(FinishedCall { execution, delivery, passed: passed.is_some() })
     }
 
-    fn lease(&self, asked: Asked<'_>, token: &str) -> Result<Lease, Refused> {
+    fn lease(&self, asked: InvocationPath<'_>, token: &str) -> Result<ProvenLease, Refused> {
         let session = (*self.credentials.borrow()).ok_or(Refused::NoSession)?;
         token::check(token, self.provider.as_str(), &session, asked, now())
     }
 
-    async fn code(&self, lease: &Lease, key: RevisionKey, within: Duration) -> Result<Code, Refused> {
+    async fn ready(&self, lease: &ProvenLease, key: RevisionKey, limit: Duration) -> Result<ReadyRevision, Refused> {
         let digest = Digest::try_from(lease.claims.module.as_slice()).map_err(|_| Refused::NoModule)?;
-        let code = self.revisions.code(key, digest, within).await;
-        code.map_err(|error| {
+        let ready = self.revisions.ready(key, digest, limit).await;
+        ready.map_err(|error| {
             tracing::warn!(provider = %self.provider, lease = %lease.id, %error, "a module is not ready");
             error.into()
         })
@@ -137,15 +142,15 @@ async fn invoke(
     }
 }
 
-/// A call whose function has ended.
-struct Ended {
-    execution: Execution,
+/// A call with a finished function.
+struct FinishedCall {
+    execution: GuestRun,
     delivery: Delivery,
-    /// Whether it was passed through.
+    /// True for a call that is passed through.
     passed: bool,
 }
 
-/// Stops the guest of a call that nobody waits for any more.
+/// Stops the guest when its caller is gone.
 struct CancelOnDrop(watch::Sender<bool>);
 
 impl Drop for CancelOnDrop {
@@ -154,20 +159,19 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Runs to the end of the guest, and tells the session of it also when the caller has gone away: what ran until then is
-/// to be paid.
+/// Runs the guest to its end and tells the session of it, also after the caller is gone: the run is to be paid.
 async fn run(
     seat: Seat,
     job: Job,
     lease: LeaseId,
     proof: Option<LeaseProof>,
-    runs: Runs,
-) -> Result<(Execution, Delivery), Failure> {
+    runs: RunEvents,
+) -> Result<(GuestRun, Delivery), HostFailure> {
     let execution = seat.run(job).await?;
     if let Some(proof) = proof {
         let usage = usage(&execution);
-        // A session that is so far behind claims less.
-        drop(runs.try_send(Ran::Finished { lease, usage, proof }));
+        // A full queue means that the session lags behind; it then claims less.
+        drop(runs.try_send(RunEvent::Finished { lease, usage, proof }));
     }
     Ok((execution, Delivery::of(lease, runs)))
 }
@@ -177,7 +181,7 @@ async fn payload(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     if length.is_some_and(|length| length > PAYLOAD_MAX_BYTES) {
         return Err(Refused::PayloadTooLarge);
     }
-    let collected = timeout(PAYLOAD_WITHIN, Limited::new(body, PAYLOAD_MAX_BYTES).collect()).await;
+    let collected = timeout(PAYLOAD_TIMEOUT, Limited::new(body, PAYLOAD_MAX_BYTES).collect()).await;
     match collected.map_err(|_| Refused::PayloadCut)? {
         Ok(payload) => Ok(payload.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refused::PayloadTooLarge),
@@ -185,14 +189,14 @@ async fn payload(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     }
 }
 
-/// The whole environment of a guest: the function's own, under what Merit says and, of a call that is passed through, what
-/// CGI has.
+/// Returns the environment of a guest: the function's own, overridden by Merit's variables and, in a call that is
+/// passed through, by those of CGI.
 fn environment(
-    lease: &Lease,
+    lease: &ProvenLease,
     key: &RevisionKey,
     headers: &HeaderMap,
     passed: Option<&PassedText<'_>>,
-    code: &Code,
+    ready: &ReadyRevision,
     payload_bytes: usize,
 ) -> Vec<(String, String)> {
     let stated = headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()?.parse::<LeaseId>().ok());
@@ -204,59 +208,59 @@ fn environment(
     ];
     own.extend(passed.into_iter().flat_map(|passed| cgi::variables(passed, &key.function, headers, payload_bytes)));
     let taken: HashSet<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
-    let functions = code.environment.iter().filter(|(name, _)| !taken.contains(name.as_str()));
+    let functions = ready.environment.iter().filter(|(name, _)| !taken.contains(name.as_str()));
     let functions: Vec<_> = functions.cloned().collect();
     functions.into_iter().chain(own).collect()
 }
 
 fn job(
-    lease: &Lease,
+    lease: &ProvenLease,
     function: String,
     environment: Vec<(String, String)>,
-    code: Code,
+    ready: ReadyRevision,
     payload: Bytes,
     timeout: Duration,
     cancelled: watch::Receiver<bool>,
 ) -> Job {
     Job {
-        module: code.module,
+        module: ready.module,
         payload,
         environment,
         arguments: vec![function],
         memory_mb: lease.claims.memory_mb,
         timeout,
-        waited: code.waited,
+        waited: ready.waited,
         output_limit_bytes: OUTPUT_MAX_BYTES,
         cancelled,
         log_limit_bytes: LOG_MAX_BYTES,
     }
 }
 
-/// The function's output, and what is said of the execution in the headers.
-fn answer(Ended { execution, delivery, passed }: Ended) -> Response {
+/// Makes the answer: the function's output, with the report of its execution in the headers.
+fn answer(FinishedCall { execution, delivery, passed }: FinishedCall) -> Response {
     let usage = usage(&execution);
     let (outcome, message) = match execution.outcome {
-        merit_wasm::Outcome::Ok => (Outcome::Ok, None),
-        merit_wasm::Outcome::Exit(code) => (Outcome::Exit, Some(format!("exited with code {code}"))),
-        merit_wasm::Outcome::Trap(message) => (Outcome::Trap, Some(message)),
-        merit_wasm::Outcome::OutOfMemory => (Outcome::OutOfMemory, None),
-        merit_wasm::Outcome::Timeout => (Outcome::Timeout, None),
-        merit_wasm::Outcome::Cancelled => (Outcome::Timeout, Some("nobody waited for it any more".to_owned())),
-        merit_wasm::Outcome::OutputLimit => (Outcome::OutputLimit, None),
+        GuestOutcome::Ok => (Outcome::Ok, None),
+        GuestOutcome::Exit(code) => (Outcome::Exit, Some(format!("exited with code {code}"))),
+        GuestOutcome::Trap(message) => (Outcome::Trap, Some(message)),
+        GuestOutcome::OutOfMemory => (Outcome::OutOfMemory, None),
+        GuestOutcome::Timeout => (Outcome::Timeout, None),
+        GuestOutcome::Cancelled => (Outcome::Timeout, Some("cancelled: the caller has gone away".to_owned())),
+        GuestOutcome::OutputLimit => (Outcome::OutputLimit, None),
     };
     let peak_memory_mb = u32::try_from(execution.usage.peak_memory_bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX);
-    let reading = Reading { usage, peak_memory_mb };
+    let reading = MeterReading { usage, peak_memory_mb };
     let report = Report { outcome, reading: Some(reading), message, log: execution.log.to_vec() };
     let document = if passed { cgi::document(&execution.output) } else { None };
     let mut response = match document {
         Some(cgi::Document { status, headers, body }) => {
-            let mut response = Body::new(Output::new(body, delivery)).into_response();
+            let mut response = Body::new(AnswerBody::new(body, delivery)).into_response();
             *response.headers_mut() = headers;
             agent::write_status(response.headers_mut(), status);
             response
         }
         None => {
-            let mut response = Body::new(Output::new(execution.output, delivery)).into_response();
+            let mut response = Body::new(AnswerBody::new(execution.output, delivery)).into_response();
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
             response
         }
@@ -265,12 +269,12 @@ fn answer(Ended { execution, delivery, passed }: Ended) -> Response {
     response
 }
 
-fn usage(execution: &Execution) -> Usage {
-    let merit_wasm::Usage { wall_us, cpu_us, cold_us, .. } = execution.usage;
+fn usage(execution: &GuestRun) -> Usage {
+    let GuestUsage { wall_us, cpu_us, cold_us, .. } = execution.usage;
     Usage { wall_us, cpu_us, cold_us, egress_bytes: 0 }
 }
 
-/// The time by this machine's clock.
+/// Reads this machine's clock.
 fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))

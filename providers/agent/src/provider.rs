@@ -1,36 +1,35 @@
-//! A provider: its host, its invocation server and its session, from start to stop. One of a function server has only
-//! the session.
+//! A provider: its host, its invocation server and its session, from start to stop. A function server's provider has
+//! only the session. Never runs a call itself.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use merit_proto::v1::Adapter;
 use merit_proto::{Transport, v1};
 use merit_wasm::{Host, HostError, HostSettings, Runtime};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::code::Revisions;
 use crate::invocations::Invocations;
-use crate::server::Server;
-use crate::session::{self, Credentials, Machine, RUNS_MAX, Ran, SessionError, Standing, Told};
+use crate::revisions::Revisions;
+use crate::server::InvocationServer;
+use crate::session::{self, Credentials, Machine, RUN_EVENTS_MAX, RunEvent, SessionError, Standing, Watches};
 use crate::settings::{ProviderSettings, SettingsError};
 
-/// Why a provider did not start.
+/// A provider that did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    #[error("cannot tell the address of the listener")]
+    #[error("the address of the listener cannot be read")]
     Listener(#[source] io::Error),
-    #[error("the listener takes calls on every address; say with `endpoint` at which one brokers reach it")]
+    #[error("the listener takes calls on every address; name with `endpoint` the one for brokers")]
     NoEndpoint,
-    #[error("a function server at no endpoint; say with `endpoint` where it is")]
+    #[error("the function server has no endpoint; name its URL with `endpoint`")]
     NoGateway,
-    #[error("only an agent runs calls; what stands at another endpoint is sold without one")]
+    #[error("only the adapter `agent` runs calls here; a function server takes its own")]
     NotAnAgent,
     #[error("cannot start the WebAssembly host")]
     Host(#[from] HostError),
@@ -38,7 +37,7 @@ pub enum StartError {
     Session(#[from] SessionEnd),
 }
 
-/// How a session ended other than by a stop.
+/// An end of a session other than by a stop.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionEnd {
     #[error(transparent)]
@@ -47,7 +46,7 @@ pub enum SessionEnd {
     Task(#[from] JoinError),
 }
 
-/// Why a stop was not clean.
+/// A stop that was not clean.
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     #[error("calls still ran at the deadline, and were cut off")]
@@ -56,27 +55,27 @@ pub enum StopError {
     Session(#[from] SessionEnd),
 }
 
-/// A provider that sells. Dropping it ends its session and cuts off its calls; [`Provider::stop`] is kinder.
+/// A running provider. Dropping it ends its session and cuts off its calls; [`Provider::stop`] drains them.
 pub struct Provider {
     endpoint: String,
     standing: watch::Receiver<Standing>,
     stop_session: watch::Sender<bool>,
-    /// None once its end was told.
+    /// `None` after its end was returned.
     session: Option<JoinHandle<Result<(), SessionError>>>,
-    /// None where something else takes the calls.
-    floor: Option<Floor>,
+    /// `None` if a function server takes the calls.
+    call_server: Option<CallServer>,
 }
 
-/// Where calls run.
-struct Floor {
+/// The invocation server, and the calls that run there.
+struct CallServer {
     invocations: Arc<Invocations>,
-    server: Server,
+    server: InvocationServer,
 }
 
 impl Provider {
-    /// Serves invocations on `listener` and logs on; ready when the exchange has welcomed it. Several providers of a
-    /// process share one `runtime`. Refuses settings that cannot sell, and ends when the exchange refuses the logon;
-    /// an exchange that cannot be reached is waited for.
+    /// Serves invocations on `listener` and logs on. Returns when the exchange has welcomed it. Several providers of a
+    /// process share one `runtime`. Refuses settings that cannot sell, fails if the exchange refuses the logon, and
+    /// waits for an exchange that cannot be reached.
     pub async fn start(
         settings: ProviderSettings,
         transport: Transport,
@@ -84,7 +83,7 @@ impl Provider {
         runtime: Arc<Runtime>,
     ) -> Result<Provider, StartError> {
         settings.check()?;
-        if settings.adapter != Adapter::Agent {
+        if !settings.adapter.runs_modules() {
             return Err(StartError::NotAnAgent);
         }
         let endpoint = match &settings.endpoint {
@@ -96,16 +95,16 @@ impl Provider {
 
         let (credentials, trusted) = watch::channel(None);
         let revisions = Revisions::new(transport.clone(), runtime);
-        let (runs, ran) = mpsc::channel(RUNS_MAX);
+        let (runs, ran) = mpsc::channel(RUN_EVENTS_MAX);
         let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted, host, revisions, runs));
-        let server = Server::start(listener, Arc::clone(&invocations).router());
+        let server = InvocationServer::start(listener, Arc::clone(&invocations).router());
 
-        let floor = Some(Floor { invocations, server });
-        Provider::log_on(&settings, transport, endpoint, credentials, ran, floor).await
+        let call_server = Some(CallServer { invocations, server });
+        Provider::log_on(&settings, transport, endpoint, credentials, ran, call_server).await
     }
 
-    /// Sells what stands at the endpoint of the settings, which takes its calls itself: logs on, and is ready when the
-    /// exchange has welcomed it. Runs nothing.
+    /// Sells the function server at the endpoint of the settings, which takes its calls itself: logs on, and returns
+    /// when the exchange has welcomed it. Runs nothing.
     pub async fn start_gateway(settings: ProviderSettings, transport: Transport) -> Result<Provider, StartError> {
         settings.check()?;
         let endpoint = settings.endpoint.clone().ok_or(StartError::NoGateway)?;
@@ -119,35 +118,35 @@ impl Provider {
         transport: Transport,
         endpoint: String,
         credentials: watch::Sender<Option<Credentials>>,
-        ran: mpsc::Receiver<Ran>,
-        floor: Option<Floor>,
+        ran: mpsc::Receiver<RunEvent>,
+        call_server: Option<CallServer>,
     ) -> Result<Provider, StartError> {
         let mut trusted = credentials.subscribe();
         let (standing, standing_now) = watch::channel(Standing::default());
         let (stop_session, stop) = watch::channel(false);
         let machine = machine(settings, endpoint.clone());
-        let told = Told { credentials, standing };
+        let told = Watches { credentials, standing };
         let mut session = tokio::spawn(session::run(settings.name.to_string(), machine, transport, told, ran, stop));
         tokio::select! {
-            // Fails only if the session has ended, which the other branch hears of.
+            // Fails only after the session has ended, which the other branch reports.
             Ok(_) = trusted.wait_for(Option::is_some) => {}
             ended = &mut session => ended.map_err(SessionEnd::from)?.map_err(SessionEnd::from)?,
         }
-        Ok(Provider { endpoint, standing: standing_now, stop_session, session: Some(session), floor })
+        Ok(Provider { endpoint, standing: standing_now, stop_session, session: Some(session), call_server })
     }
 
-    /// Where brokers reach it.
+    /// Returns the URL at which brokers reach it.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// How it stands with the exchange, now and at every change.
+    /// Returns a watch of its standing with the exchange.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
     }
 
-    /// Waits for the end of the session, which comes by itself only with an error, and tells it once. May be dropped
-    /// and called again without a loss, so that it stands beside a signal to stop.
+    /// Waits for the end of the session, which comes by itself only with an error, and returns it once. Safe to cancel,
+    /// so that it can run beside a signal to stop.
     pub async fn ended(&mut self) -> Result<(), SessionEnd> {
         let Some(session) = &mut self.session else {
             return Ok(());
@@ -157,12 +156,11 @@ impl Provider {
         Ok(ended??)
     }
 
-    /// Ends the session, so that the offers are cancelled; then takes no more calls and lets those that run finish,
-    /// at most `within`.
+    /// Ends the session, so that the offers are cancelled; then drains the running calls for at most `within`.
     pub async fn stop(mut self, within: Duration) -> Result<(), StopError> {
         self.stop_session.send_replace(true);
         let ended = self.ended().await;
-        if let Some(Floor { invocations, server }) = self.floor.take() {
+        if let Some(CallServer { invocations, server }) = self.call_server.take() {
             invocations.drain();
             if !server.stop(within).await {
                 return Err(StopError::CutOff);
@@ -177,14 +175,14 @@ fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
         provider: settings.name.to_string(),
         pools: vec![(&settings.pool).into()],
         endpoint,
-        adapter: settings.adapter.into(),
+        adapter: v1::Adapter::from(settings.adapter).into(),
         quotas: settings.free.iter().map(Into::into).collect(),
         protection: settings.protection.map(Into::into),
         ..v1::Logon::default()
     };
     let rungs: Vec<v1::Rung> = settings.ladder().iter().map(Into::into).collect();
     let ladders = settings.markets.iter().map(|market| (market.clone(), rungs.clone())).collect();
-    // Without chance all providers come back together, which is a burden and no fault.
+    // Without randomness all providers come back together, which is a burden and no fault.
     Machine::new(logon, ladders, settings.offers_expire_after, getrandom::u64().unwrap_or_default())
 }
 

@@ -1,13 +1,13 @@
-//! Why an invocation is not run: the status and code of each reason, chosen here once. Nothing was started in any case
-//! but the loss of a running guest, and the answer says so.
+//! The reasons for refusing an invocation, with the status and code of each. Only the loss of a running guest comes
+//! after a start, and its answer does not say that nothing ran. Never refuses by itself.
 
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use merit_adapters::agent::{NoRequest, PAYLOAD_MAX_BYTES, write_busy, write_not_sent};
+use merit_adapters::agent::{MalformedRequest, PAYLOAD_MAX_BYTES, write_busy, write_not_sent};
 use merit_proto::TokenError;
 
-/// An invocation that gives no answer of its function.
+/// An invocation without an answer of its function.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("there is nothing here; invocations go to POST /invoke/{{account}}/{{function}}/{{revision}}")]
@@ -31,14 +31,14 @@ pub(crate) enum Refused {
     #[error("the payload did not arrive whole")]
     PayloadCut,
     #[error(transparent)]
-    NoRequest(#[from] NoRequest),
+    MalformedRequest(#[from] MalformedRequest),
     #[error("every thread of the provider is taken")]
     Busy,
     #[error("the revision has no WebAssembly module")]
     NoModule,
     #[error("the exchange does not know the revision or its module")]
     UnknownModule,
-    #[error("the module cannot be had from the exchange")]
+    #[error("the module could not be fetched from the exchange")]
     ModuleUnavailable,
     #[error("the module cannot be run here: {0}")]
     ModuleUnusable(String),
@@ -65,7 +65,7 @@ impl Refused {
             Refused::PayloadTooLarge => "payload_too_large",
             Refused::PayloadCut => "payload_cut",
             Refused::Busy => "busy",
-            Refused::NoRequest(_) => "malformed",
+            Refused::MalformedRequest(_) => "malformed",
             Refused::NoModule => "no_module",
             Refused::UnknownModule => "unknown_module",
             Refused::ModuleUnavailable => "module_unavailable",
@@ -85,7 +85,7 @@ impl Refused {
             | Refused::TokenExpired
             | Refused::TokenUsed => StatusCode::FORBIDDEN,
             Refused::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Refused::PayloadCut | Refused::NoRequest(_) => StatusCode::BAD_REQUEST,
+            Refused::PayloadCut | Refused::MalformedRequest(_) => StatusCode::BAD_REQUEST,
             Refused::Busy => StatusCode::TOO_MANY_REQUESTS,
             Refused::Draining
             | Refused::NoSession
@@ -117,21 +117,5 @@ impl IntoResponse for Refused {
 }
 
 #[cfg(test)]
-mod tests {
-    use merit_adapters::{Answer, agent};
-
-    use super::*;
-
-    fn read(refused: Refused) -> Answer {
-        agent::answer(&refused.into_response().into_parts().0)
-    }
-
-    #[test]
-    fn a_broker_reads_a_refusal_as_not_sent_and_a_lost_guest_as_unknown() {
-        assert!(matches!(read(Refused::Busy), Answer::NotSent { busy: true, .. }));
-        assert!(matches!(read(Refused::TokenUsed), Answer::NotSent { busy: false, .. }));
-        assert!(matches!(read(Refused::Draining), Answer::NotSent { busy: false, .. }));
-        assert!(matches!(read(Refused::PayloadTooLarge), Answer::NotSent { busy: false, .. }));
-        assert!(matches!(read(Refused::Lost), Answer::Unknown { .. }));
-    }
-}
+#[path = "../tests/unit/refused.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! The shell of the invocation server: a listener, its connections, and their end. Knows nothing of invocations.
+//! The shell of the invocation server: a listener, its connections, and their end. Never knows an invocation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,36 +12,36 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Connections at a time; more wait to be accepted.
+/// Maximum number of connections; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 4096;
-/// How long a connection may be without a whole request head. Longer than brokers keep idle connections, so that they
-/// close first and no request meets a closing connection.
-const IDLE_MAX: Duration = Duration::from_secs(120);
-/// The pause after a connection could not be accepted, for want of file descriptors mostly.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Timeout of a connection's next request head. Longer than brokers keep idle connections, so that they close first and
+/// no request meets a closing connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Back-off after a connection could not be accepted, mostly for lack of file descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A server that runs until it is stopped or dropped.
-pub(crate) struct Server {
+pub(crate) struct InvocationServer {
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
-impl Server {
-    pub(crate) fn start(listener: TcpListener, router: Router) -> Server {
+impl InvocationServer {
+    pub(crate) fn start(listener: TcpListener, router: Router) -> InvocationServer {
         let (stop, stopped) = watch::channel(false);
-        Server { stop, serving: tokio::spawn(serve(listener, router, stopped)) }
+        InvocationServer { stop, serving: tokio::spawn(serve(listener, router, stopped)) }
     }
 
-    /// Accepts no more and waits for the requests that run, at most `within`; false if some were cut off then.
+    /// Stops accepting and drains the running requests for at most `within`. Returns false if some were cut off.
     pub(crate) async fn stop(mut self, within: Duration) -> bool {
         self.stop.send_replace(true);
         tokio::time::timeout(within, &mut self.serving).await.is_ok()
     }
 }
 
-impl Drop for Server {
+impl Drop for InvocationServer {
     fn drop(&mut self) {
-        self.serving.abort(); // And with it, by its set, the connections.
+        self.serving.abort(); // Its set aborts the connections with it.
     }
 }
 
@@ -56,7 +56,7 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiv
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_MAX)
+            .header_read_timeout(IDLE_TIMEOUT)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         let connection = graceful.watch(connection);
         connections.spawn(async move {
@@ -70,19 +70,19 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiv
     graceful.shutdown().await;
 }
 
-/// The next connection. May be dropped and called again without a loss.
+/// Accepts the next connection. Safe to cancel.
 async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so that there always is a permit.
+    // The semaphore is never closed, so there always is a permit.
     let permit = Arc::clone(free).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                stream.set_nodelay(true).ok(); // Only a matter of speed.
+                stream.set_nodelay(true).ok(); // A failure only costs speed.
                 return (stream, permit);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }

@@ -1,44 +1,43 @@
-//! What a provider is told before it starts, and whether it makes sense. Never reads a file or the environment.
+//! The settings of a provider, and their check. Never reads a file or the environment.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use merit_proto::v1::Adapter;
-use merit_terms::{MarketName, Name, PoolSize, Protection, Quota, Rung};
+use merit_terms::{Adapter, MarketName, Name, PoolSize, Protection, Quota, Rung};
 
 use crate::strategy::Strategy;
 
-/// How one provider sells.
+/// The settings by which one provider sells.
 #[derive(Clone, Debug)]
 pub struct ProviderSettings {
     pub name: Name,
-    /// Where the pool is offered, at least one; the same memory may be listed in several and is sold once.
+    /// Markets of the pool, at least one. The same memory may be listed in several and is sold once.
     pub markets: Vec<MarketName>,
-    /// What runs at once; its slots are the threads of the host, one guest each.
+    /// Capacity of the pool; its slots are the threads of the host, one guest each.
     pub pool: PoolSize,
-    /// The part of a CPU that each thread may use, above 0 and at most 1.
+    /// CPU share of each thread, above 0 and at most 1.
     pub cpu_share: f64,
     pub strategy: Strategy,
-    /// A free tier: what costs nothing, before anybody pays.
+    /// Quota of a free tier, sold before anybody pays.
     pub free: Option<Quota>,
-    /// The accounts it sells to; none listed: all.
+    /// The accounts that it sells to; empty for all.
     pub audience: Vec<Name>,
-    /// What it claims of itself, each named `claimed.*`.
+    /// The provider's own claims, each named `claimed.*`.
     pub labels: BTreeMap<String, String>,
-    /// After how long an offer leaves the book unless it is quoted again, which a session does in time; none: never.
+    /// Lifetime of an offer, which the session quotes again in time; `None` if offers never expire.
     pub offers_expire_after: Option<Duration>,
-    /// What one invocation is said to get, in thousandths of a virtual CPU.
+    /// CPU share stated for one invocation, in thousandths of a virtual CPU.
     pub vcpus_milli: u32,
-    /// The memory that one invocation may ask for.
+    /// Memory that one invocation may ask for, in MB.
     pub memory_mb: RangeInclusive<u32>,
-    /// The longest timeout that one invocation may ask for.
+    /// Maximum timeout of one invocation, in ms.
     pub longest_ms: u32,
-    /// When all offers are to be pulled because they are leased too fast; none: never.
+    /// Maker protection, if any.
     pub protection: Option<Protection>,
-    /// Where brokers reach what takes the calls; none: at the address of the listener of the invocation server.
+    /// URL of the endpoint that takes the calls; `None` for the listener of the invocation server.
     pub endpoint: Option<String>,
-    /// What stands there: an agent, or a function server that knows nothing of Merit.
+    /// Protocol of the endpoint.
     pub adapter: Adapter,
 }
 
@@ -51,16 +50,36 @@ pub struct SettingsError {
 }
 
 impl ProviderSettings {
-    /// Within which an offer may expire: a second, so that it can be quoted again in time, to a day.
+    /// Bounds of an offer's lifetime: a second, so that it can be quoted again in time, to a day.
     pub const EXPIRE_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
-    /// The ladder of the pool, the same in every market: what is free, then what the strategy makes.
+    /// Makes the ladder of the pool, the same in every market: the free rung, then the rungs of the strategy.
     pub fn ladder(&self) -> Vec<Rung> {
-        let free = self.free.as_ref().map(|quota| self.strategy.free_rung(self, quota));
-        free.into_iter().chain(self.strategy.ladder(self)).collect()
+        let whole = self.whole_pool();
+        let free = self.free.as_ref().map(|quota| self.strategy.free_rung(&whole, quota));
+        free.into_iter().chain(self.strategy.ladder(&whole)).collect()
     }
 
-    /// Refuses what the exchange would refuse, and what could never sell.
+    /// Returns the rung that sells the whole pool at the strategy's own tariff.
+    fn whole_pool(&self) -> Rung {
+        Rung {
+            id: 0,
+            pool: 0,
+            capacity_mb: self.pool.memory_mb,
+            tariff: self.strategy.tariff(),
+            vcpus_milli: self.vcpus_milli,
+            memory_min_mb: *self.memory_mb.start(),
+            memory_max_mb: *self.memory_mb.end(),
+            longest_ms: self.longest_ms,
+            enforces_timeout: self.adapter.enforces_timeout(),
+            labels: self.labels.clone(),
+            audience: self.audience.clone(),
+            quota: None,
+            expires: None,
+        }
+    }
+
+    /// Refuses settings that the exchange would refuse or that could never sell.
     pub fn check(&self) -> Result<(), SettingsError> {
         let wrong = |field, message: String| Err(SettingsError { field, message });
         if self.markets.is_empty() {

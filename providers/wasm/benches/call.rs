@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use merit_wasm::{Host, HostSettings, Job, Outcome, Runtime, RuntimeSettings, digest};
+use merit_wasm::{GuestOutcome, Host, HostSettings, Job, Runtime, RuntimeSettings, digest};
 
 const CALLS: usize = 20_000;
 
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let started = Instant::now();
             let execution = host.admit()?.run(job.clone()).await?;
             seen_us.push(started.elapsed().as_nanos() as f64 / 1e3);
-            assert_eq!(execution.outcome, Outcome::Ok, "echo is ok");
+            assert_eq!(execution.outcome, GuestOutcome::Ok, "echo is ok");
             assert_eq!(execution.output.len(), bytes, "echo answers its payload");
             wall_us.push(execution.usage.wall_us as f64);
             cpu_us.push(execution.usage.cpu_us as f64);

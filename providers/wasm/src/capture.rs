@@ -1,4 +1,4 @@
-//! Where a guest's stdout and stderr go: bounded buffers in memory, never the process's own streams.
+//! The buffers of a guest's stdout and stderr, bounded and in memory. Never the process's own streams.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// How much a stream takes in one write.
+/// Maximum bytes of one write to a stream.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A bounded stream of a guest; clones share one buffer.
@@ -23,43 +23,43 @@ pub(crate) struct Capture {
 struct Buffer {
     bytes: Vec<u8>,
     limit: usize,
-    full: Full,
+    overflow: Overflow,
     overflowed: bool,
 }
 
-/// What happens beyond the limit.
-enum Full {
-    /// The write fails and the guest is stopped.
+/// The rule for bytes beyond the limit.
+enum Overflow {
+    /// Fails the write and stops the guest.
     Stop,
-    /// The oldest bytes go.
-    ForgetOldest,
+    /// Drops the oldest bytes.
+    DropOldest,
 }
 
 impl Capture {
     /// Keeps the first `limit` bytes and stops the guest at the write that passes them.
     pub(crate) fn head(limit: usize) -> Capture {
-        Capture::new(limit, Full::Stop)
+        Capture::new(limit, Overflow::Stop)
     }
 
     /// Keeps the last `limit` bytes and takes any number.
     pub(crate) fn tail(limit: usize) -> Capture {
-        Capture::new(limit, Full::ForgetOldest)
+        Capture::new(limit, Overflow::DropOldest)
     }
 
-    fn new(limit: usize, full: Full) -> Capture {
-        let buffer = Buffer { bytes: Vec::new(), limit, full, overflowed: false };
+    fn new(limit: usize, overflow: Overflow) -> Capture {
+        let buffer = Buffer { bytes: Vec::new(), limit, overflow, overflowed: false };
         Capture { buffer: Arc::new(Mutex::new(buffer)) }
     }
 
-    /// Whether a write passed the limit.
+    /// Returns true if a write passed the limit.
     pub(crate) fn overflowed(&self) -> bool {
         self.lock().overflowed
     }
 
-    /// Takes what is kept.
+    /// Takes the kept bytes.
     pub(crate) fn take(&self) -> Bytes {
         let mut buffer = self.lock();
-        buffer.forget_beyond_limit();
+        buffer.drop_beyond_limit();
         std::mem::take(&mut buffer.bytes).into()
     }
 
@@ -78,8 +78,8 @@ struct OutputLimitReached;
 
 impl Buffer {
     fn append(&mut self, bytes: &[u8]) -> Result<(), OutputLimitReached> {
-        match self.full {
-            Full::Stop => {
+        match self.overflow {
+            Overflow::Stop => {
                 let room = self.limit - self.bytes.len();
                 self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
                 if bytes.len() > room {
@@ -87,18 +87,18 @@ impl Buffer {
                     return Err(OutputLimitReached);
                 }
             }
-            Full::ForgetOldest => {
+            Overflow::DropOldest => {
                 self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(self.limit)..]);
-                // Moving the tail only once it has doubled makes a byte cost one move, not many.
+                // The tail is moved only after it has doubled, so that each byte moves once.
                 if self.bytes.len() > 2 * self.limit {
-                    self.forget_beyond_limit();
+                    self.drop_beyond_limit();
                 }
             }
         }
         Ok(())
     }
 
-    fn forget_beyond_limit(&mut self) {
+    fn drop_beyond_limit(&mut self) {
         let beyond = self.bytes.len().saturating_sub(self.limit);
         self.bytes.drain(..beyond);
     }

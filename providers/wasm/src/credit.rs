@@ -1,6 +1,5 @@
-//! A share of the CPU for one thread, without cgroups: a credit that grows with wall time times the
-//! share, is capped at one tick, and pays for the thread's CPU time. It says how long to pause and
-//! never pauses by itself.
+//! The CPU share of one thread, without cgroups: a credit that grows with wall time times the share, is capped at one
+//! tick, and pays for the thread's CPU time. Never pauses by itself.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::ticker::TICK;
 
-/// The CPU time of the calling thread since it began.
+/// Returns the CPU time of the calling thread since it began.
 pub(crate) fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
@@ -23,13 +22,13 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    /// A credit without balance; `share` is above 0 and at most 1, and 1 never pauses.
+    /// Makes a credit without balance. `share` is above 0 and at most 1; at 1 it never pauses.
     pub(crate) fn new(share: f64) -> Credit {
         Credit { share, balance_s: 0.0, settled_at: Instant::now(), settled_cpu: thread_cpu() }
     }
 
-    /// Earns and pays for the time since the last settlement, and says how long the thread must pause
-    /// before it is out of debt: zero without debt.
+    /// Earns and pays for the time since the last settlement. Returns the pause until the thread is out of debt; zero
+    /// without debt.
     pub(crate) fn settle(&mut self) -> Duration {
         if self.share >= 1.0 {
             return Duration::ZERO;

@@ -1,5 +1,5 @@
-//! A fixed pool of plain threads, one guest each. Owns admission and the threads' lives; never queues:
-//! a thread is taken before there is a job for it.
+//! A fixed pool of plain threads, one guest each. Owns admission and the threads' lives. Never queues: a thread is
+//! taken before there is a job for it.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
@@ -9,21 +9,22 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use crate::credit::Credit;
-use crate::guest;
-use crate::job::{Execution, Failure, Job};
+use crate::execution::{GuestRun, HostFailure};
+use crate::job::Job;
+use crate::run;
 use crate::runtime::Runtime;
 
-/// How a [`Host`] is made.
+/// The settings of a [`Host`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HostSettings {
-    /// How many guests run at once, at least 1.
+    /// Number of guests at once, at least 1.
     pub threads: u32,
-    /// The part of a CPU that each thread may use, above 0 and at most 1: at 0.5 a guest that burns CPU
-    /// takes twice the wall time. 1 never pauses; a guest that waits is never slowed.
+    /// CPU share of each thread, above 0 and at most 1: at 0.5 a guest that burns CPU takes twice the wall time. At 1
+    /// it never pauses; a guest that waits is never slowed.
     pub cpu_share: f64,
 }
 
-/// The host could not be made.
+/// A host that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     #[error("a CPU share is above 0 and at most 1, not {0}")]
@@ -39,8 +40,8 @@ pub enum HostError {
 #[error("all threads are taken")]
 pub struct Busy;
 
-/// A fixed pool of threads that run guests. Dropping it admits no more: guests that run end by
-/// themselves, at the latest at their timeouts, their answers arrive, and then the threads end.
+/// A fixed pool of threads that run guests. Dropping it drains it: running guests end by themselves, at the latest at
+/// their timeouts, their answers arrive, and then the threads end.
 pub struct Host {
     pool: Arc<Pool>,
 }
@@ -50,7 +51,7 @@ struct Pool {
     idle: Mutex<Idle>,
 }
 
-/// The threads without a guest, the last to end a guest first: its stack and caches are warm.
+/// The threads without a guest. The last to end a guest is taken first, because its stack and caches are warm.
 struct Idle {
     threads: Vec<Sender<Task>>,
     closed: bool,
@@ -59,18 +60,17 @@ struct Idle {
 struct Task {
     job: Job,
     seat: Seat,
-    answer: oneshot::Sender<Result<Execution, Failure>>,
+    answer: oneshot::Sender<Result<GuestRun, HostFailure>>,
 }
 
-/// A thread taken for one guest; dropped without a run, it goes back.
+/// A thread taken for one guest. Dropping it without a run gives the thread back.
 pub struct Seat {
     pool: Arc<Pool>,
     thread: Option<Sender<Task>>,
 }
 
 impl Host {
-    /// Starts the threads. Refuses a share outside of (0, 1] and no threads or more than the runtime
-    /// has left.
+    /// Starts the threads. Refuses a share outside of (0, 1], and no threads or more than the runtime has left.
     pub fn new(runtime: Arc<Runtime>, settings: HostSettings) -> Result<Host, HostError> {
         let HostSettings { threads, cpu_share } = settings;
         if !(cpu_share > 0.0 && cpu_share <= 1.0) {
@@ -93,13 +93,13 @@ impl Host {
         Ok(host)
     }
 
-    /// Takes a thread for one call, or says at once that there is none.
+    /// Takes a thread for one call. Refuses at once if there is none.
     pub fn admit(&self) -> Result<Seat, Busy> {
         let thread = self.pool.lock().threads.pop().ok_or(Busy)?;
         Ok(Seat { pool: Arc::clone(&self.pool), thread: Some(thread) })
     }
 
-    /// How many threads are without a guest now.
+    /// Returns the number of threads without a guest.
     pub fn idle(&self) -> usize {
         self.pool.lock().threads.len()
     }
@@ -109,26 +109,26 @@ impl Drop for Host {
     fn drop(&mut self) {
         let mut idle = self.pool.lock();
         idle.closed = true;
-        idle.threads.clear(); // A thread ends when its channel does.
+        idle.threads.clear(); // A thread ends with its channel.
     }
 }
 
 impl Seat {
-    /// Runs the job on the taken thread. A caller that goes away does not stop the guest, which only the
-    /// job's `cancelled` does: its thread stays taken until the guest ends.
-    pub async fn run(self, job: Job) -> Result<Execution, Failure> {
+    /// Runs the job on the taken thread. Dropping the future does not stop the guest: only the job's `cancelled` does,
+    /// and the thread stays taken until the guest ends.
+    pub async fn run(self, job: Job) -> Result<GuestRun, HostFailure> {
         let answered = self.start(job)?;
-        answered.await.map_err(|_| Failure::Lost)?
+        answered.await.map_err(|_| HostFailure::Lost)?
     }
 
-    fn start(self, job: Job) -> Result<oneshot::Receiver<Result<Execution, Failure>>, Failure> {
+    fn start(self, job: Job) -> Result<oneshot::Receiver<Result<GuestRun, HostFailure>>, HostFailure> {
         let (answer, answered) = oneshot::channel();
-        let thread = self.thread.clone().ok_or(Failure::Lost)?;
+        let thread = self.thread.clone().ok_or(HostFailure::Lost)?;
         match thread.send(Task { job, seat: self, answer }) {
             Ok(()) => Ok(answered),
             Err(SendError(mut unsent)) => {
-                unsent.seat.thread = None; // The thread is gone: nobody shall be given it again.
-                Err(Failure::NotStarted("the thread for guests is gone".into()))
+                unsent.seat.thread = None; // The thread is gone and must not go back to the pool.
+                Err(HostFailure::NotStarted("the thread for guests is gone".into()))
             }
         }
     }
@@ -156,34 +156,34 @@ impl Idle {
     }
 }
 
-/// A thread's claim on the runtime, returned at its end whatever that is.
-struct Claim {
+/// A thread's claim on the runtime, returned at any end of the thread.
+struct ThreadClaim {
     runtime: Arc<Runtime>,
 }
 
-impl Drop for Claim {
+impl Drop for ThreadClaim {
     fn drop(&mut self) {
         self.runtime.return_threads(1);
     }
 }
 
-/// Starts a thread with an async reactor of its own, so that a guest that waits can be stopped.
+/// Starts a thread with an async reactor of its own, by which a waiting guest can be stopped.
 fn start_thread(runtime: Arc<Runtime>, cpu_share: f64) -> io::Result<Sender<Task>> {
     let reactor = Builder::new_current_thread().enable_time().build()?;
     let (thread, tasks) = channel();
     std::thread::Builder::new().name("wasm-guest".into()).spawn(move || {
-        let claim = Claim { runtime };
+        let claim = ThreadClaim { runtime };
         serve(&claim.runtime, &reactor, Credit::new(cpu_share), tasks);
     })?;
     Ok(thread)
 }
 
-/// Runs one job after the other until nobody can send any more.
+/// Runs one job after the other until the channel closes.
 fn serve(runtime: &Runtime, reactor: &tokio::runtime::Runtime, mut credit: Credit, tasks: Receiver<Task>) {
     for Task { job, seat, answer } in tasks {
-        let (execution, kept) = guest::run(runtime, reactor, credit, job);
+        let (execution, kept) = run::run(runtime, reactor, credit, job);
         credit = kept;
-        drop(seat); // Before the answer, so that who gets it finds the thread idle.
+        drop(seat); // Before the answer, so that its receiver finds the thread idle.
         answer.send(execution).ok(); // The caller may have gone away.
     }
 }

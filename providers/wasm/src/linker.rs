@@ -1,4 +1,4 @@
-//! What a module may import: WASI preview 1, and nothing else.
+//! The imports of modules: WASI preview 1. Never anything else.
 
 use wasmtime::{Engine, Linker};
 use wasmtime_wasi::p1;
@@ -17,8 +17,8 @@ pub(crate) fn preview_1(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// No guest has a socket. The library says so too, but with a warning in the log for each call, which
-/// would let a guest fill the operator's log.
+/// Refuses every socket. The library does so too, but logs a warning for each call, by which a guest could fill the
+/// operator's log.
 fn refuse_sockets(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap(PREVIEW_1, "sock_accept", |_: i32, _: i32, _: i32| NOT_A_SOCKET)?;

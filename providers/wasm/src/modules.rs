@@ -1,5 +1,5 @@
-//! Compiled modules by the SHA-256 of their bytes: each compiled once, the least recently used
-//! forgotten. Owns the checks that make a module one this host can run; never fetches or stores bytes.
+//! The cache of compiled modules, by the SHA-256 of their bytes: each compiled once, the least recently used evicted.
+//! Owns the checks of a module that this host can run. Never fetches or stores bytes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,12 +16,12 @@ use crate::guest::Guest;
 /// The SHA-256 of a module's bytes.
 pub type Digest = [u8; 32];
 
-/// The digest of these bytes.
+/// Computes the digest of a module's bytes.
 pub fn digest(wasm: &[u8]) -> Digest {
     Sha256::digest(wasm).into()
 }
 
-/// A compiled module, ready to make instances; cheap to clone, and usable after it was forgotten.
+/// A compiled module, ready to make instances. It is cheap to clone, and usable after it was evicted.
 #[derive(Clone)]
 pub struct Module {
     pub(crate) instances: InstancePre<Guest>,
@@ -33,7 +33,7 @@ impl fmt::Debug for Module {
     }
 }
 
-/// Why bytes are not a module that this host can run. The text is fit for the module's owner.
+/// Bytes that are not a module that this host can run. The text is for the module's owner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
     #[error("the bytes are not those of the digest")]
@@ -53,19 +53,19 @@ pub enum ModuleError {
 /// The modules of a [`Runtime`](crate::Runtime), shared by its hosts.
 pub struct Modules {
     linker: Arc<Linker<Guest>>,
-    /// One compilation at a time: it burns a core, and the guests need the rest.
+    /// One permit: a compilation burns a core, and the guests need the rest.
     compiler: Arc<Semaphore>,
-    kept: Mutex<Kept>,
+    cache: Mutex<Cache>,
     limit: usize,
 }
 
 #[derive(Default)]
-struct Kept {
-    entries: HashMap<Digest, Entry>,
+struct Cache {
+    entries: HashMap<Digest, CacheEntry>,
     uses: u64,
 }
 
-struct Entry {
+struct CacheEntry {
     module: Arc<OnceCell<Module>>,
     last_use: u64,
 }
@@ -75,24 +75,24 @@ impl Modules {
         Modules {
             linker: Arc::new(linker),
             compiler: Arc::new(Semaphore::new(1)),
-            kept: Mutex::default(),
+            cache: Mutex::default(),
             limit: limit.max(1),
         }
     }
 
-    /// The module of this digest, if it is compiled and not forgotten.
+    /// Returns the module of this digest if it is cached.
     pub fn get(&self, digest: &Digest) -> Option<Module> {
         self.lock().use_entry(digest)?.get().cloned()
     }
 
-    /// The module of this digest, compiled from `wasm` on a thread for blocking work unless it is
-    /// there. Concurrent calls for one digest compile once. Refuses bytes of another digest and
-    /// bytes that are no command of WASI preview 1; a refusal is not kept. Must be awaited on tokio.
+    /// Returns the module of this digest, compiled from `wasm` on a thread for blocking work if it is not cached.
+    /// Concurrent calls for one digest compile once. Refuses bytes of another digest and bytes that are no command of
+    /// WASI preview 1; a refusal is not cached. Must be awaited on tokio.
     pub async fn load(&self, digest: Digest, wasm: Bytes) -> Result<Module, ModuleError> {
         let entry = self.lock().use_or_add(digest, self.limit);
         let loaded = entry.get_or_try_init(|| self.compile(digest, wasm)).await.cloned();
         if loaded.is_err() {
-            self.lock().forget_empty(&digest);
+            self.lock().evict_empty(&digest);
         }
         loaded
     }
@@ -103,18 +103,18 @@ impl Modules {
         let linker = Arc::clone(&self.linker);
         let compiling = spawn_blocking(move || {
             let compiled = compile(&linker, &digest, &wasm);
-            drop(turn); // Kept until here, so that a caller who goes away does not let two compile.
+            drop(turn); // Held until here, so that a caller's cancellation does not let two compile.
             compiled
         });
         compiling.await.map_err(|e| stopped(&e))?
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl Cache {
     fn use_entry(&mut self, digest: &Digest) -> Option<Arc<OnceCell<Module>>> {
         self.uses += 1;
         let entry = self.entries.get_mut(digest)?;
@@ -127,22 +127,22 @@ impl Kept {
             return module;
         }
         while self.entries.len() >= limit {
-            self.forget_oldest();
+            self.evict_oldest();
         }
         let module = Arc::new(OnceCell::new());
-        let entry = Entry { module: Arc::clone(&module), last_use: self.uses };
+        let entry = CacheEntry { module: Arc::clone(&module), last_use: self.uses };
         self.entries.insert(digest, entry);
         module
     }
 
-    fn forget_oldest(&mut self) {
+    fn evict_oldest(&mut self) {
         let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_use);
         if let Some(digest) = oldest.map(|(digest, _)| *digest) {
             self.entries.remove(&digest);
         }
     }
 
-    fn forget_empty(&mut self, digest: &Digest) {
+    fn evict_empty(&mut self, digest: &Digest) {
         if self.entries.get(digest).is_some_and(|entry| !entry.module.initialized()) {
             self.entries.remove(digest);
         }

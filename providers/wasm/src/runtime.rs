@@ -1,4 +1,5 @@
-//! What the hosts of a process share: the engine with its pool of instances, the ticker, the modules.
+//! The parts that the hosts of a process share: the engine with its pool of instances, the ticker, the modules. Never
+//! runs a guest.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,28 +11,28 @@ use crate::linker;
 use crate::modules::Modules;
 use crate::ticker::Ticker;
 
-/// Address space of one guest's memory, reserved and not committed: all that 32 bits can address, so
-/// that compiled code needs no bounds checks.
+/// Address space of one guest's memory in bytes, reserved and not committed: all that 32 bits can address, so that
+/// compiled code needs no bounds checks.
 const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
 
-/// How much of a guest's memory stays resident for the next guest in its place: cleared by hand, which
-/// for a few pages is cheaper than giving them back and faulting them in again.
+/// Bytes of a guest's memory that stay resident for the next guest. They are cleared by hand, which for a few pages is
+/// cheaper than returning them and faulting them in again.
 const RESIDENT_BYTES: usize = 64 * 1024;
 
 /// Entries of a module's table of functions: 800 kB of address space.
 const TABLE_ELEMENTS: usize = 100_000;
 
-/// How a [`Runtime`] is made.
+/// The settings of a [`Runtime`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuntimeSettings {
-    /// The most threads of all its hosts together; each costs 4 GiB of address space, and memory only
-    /// for what its guests touch.
+    /// Maximum number of threads of all its hosts together. Each costs 4 GiB of address space, and memory only for the
+    /// pages that its guests touch.
     pub threads: u32,
-    /// How many compiled modules are kept, at least 1.
+    /// Maximum number of cached modules, at least 1.
     pub modules: usize,
 }
 
-/// The runtime could not be made.
+/// A runtime that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     #[error("cannot make the WebAssembly engine: {0}")]
@@ -66,7 +67,7 @@ impl Runtime {
         &self.modules
     }
 
-    /// Takes that many of the threads; false if fewer are left.
+    /// Takes `threads` of the threads. Returns false if fewer are left.
     pub(crate) fn take_threads(&self, threads: u32) -> bool {
         let take = |left: u32| left.checked_sub(threads);
         self.threads_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
@@ -93,10 +94,10 @@ fn config(threads: u32) -> Config {
         .allocation_strategy(pool)
         .memory_reservation(MEMORY_RESERVATION_BYTES as u64)
         .epoch_interruption(true)
-        // What one pool slot can hold: one memory, of 32 bits.
+        // One pool slot holds one memory of 32 bits.
         .wasm_multi_memory(false)
         .wasm_memory64(false)
-        // A trap's message is enough; frames would be of the guest's own making and length.
+        // A trap's message is enough; the guest would choose the content and number of frames.
         .wasm_backtrace_max_frames(None);
     config
 }

@@ -1,5 +1,5 @@
-//! The clock of the guests: one thread that advances the engine's epoch every millisecond while guests
-//! run and is parked while none does. It never stops a guest: each guest looks at its own deadline.
+//! The clock of the guests: one thread that advances the engine's epoch every millisecond while guests run, and is
+//! parked while none does. Never stops a guest: each guest checks its own deadline.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// The time between two looks at a running guest: what a timeout may be late by and what a CPU share
-/// may run ahead by.
+/// Interval of the checks of a running guest: maximum delay of a timeout, and maximum lead of a CPU share.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 pub(crate) struct Ticker {
@@ -18,12 +17,12 @@ pub(crate) struct Ticker {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<TickerState>,
     wake: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct TickerState {
     running: usize,
     parked: bool,
     stopped: bool,
@@ -38,7 +37,7 @@ impl Ticker {
         Ok(Ticker { shared, thread: Some(thread) })
     }
 
-    /// Keeps the epoch moving until the answer is dropped.
+    /// Keeps the epoch moving until the result is dropped.
     pub(crate) fn running(&self) -> Running<'_> {
         let mut state = self.shared.lock();
         state.running += 1;
@@ -54,7 +53,7 @@ impl Drop for Ticker {
         self.shared.lock().stopped = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.take() {
-            // The thread has nothing to say, and its panic was already reported.
+            // The thread returns nothing, and its panic was already reported.
             thread.join().unwrap_or(());
         }
     }
@@ -79,7 +78,7 @@ impl Shared {
         }
     }
 
-    /// Parks while no guest runs; false when the ticker is to end.
+    /// Parks while no guest runs. Returns false when the ticker is to end.
     fn wait_for_guest(&self) -> bool {
         let mut state = self.lock();
         while state.running == 0 && !state.stopped {
@@ -90,7 +89,7 @@ impl Shared {
         !state.stopped
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TickerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

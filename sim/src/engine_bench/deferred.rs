@@ -1,7 +1,7 @@
-//! How long a deferred bid waits for its match once an offer crosses it, with many bids resting.
+//! The delay of a deferred bid's match after an offer crosses it, with many bids resting.
 //!
-//! Every second bid does not want the seller that crosses, so that a sweep passes over some. What is timed is each command
-//! from the crossing quote on, until one of them grants the lease.
+//! Every second bid ignores the seller that crosses, so that a sweep passes over some. Times each command from the
+//! crossing quote on, until one of them grants the lease. Never times the setup.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use rand::RngExt;
 use crate::engine_bench::market::BenchMarket;
 use crate::engine_bench::{Crossings, EngineBenchError, Settings, count, nanoseconds};
 
-/// Bids that rest.
+/// Number of resting bids.
 const BIDS: u32 = 10_000;
 const RUNGS: u32 = 5;
-/// Limits of the bids, in picodollars per GB-s of the reference call: below every other offer, above the one that crosses.
+/// Limits of the bids, in picodollars per GB-s of the reference call: below every other offer, above the crossing one.
 const LIMITS: std::ops::Range<u64> = 4_100_000..8_000_000;
-/// The rate of the offer that crosses.
+/// Rate of the offer that crosses, in picodollars per GB-s.
 const RATE: u64 = 1;
 const HOLD: u64 = 1_000_000_000;
 const MATCHES_MAX: u64 = 100_000;
@@ -75,7 +75,7 @@ impl Bench {
         }
     }
 
-    /// One offer crosses, with room for one call: what was leased, in what time, by how many commands.
+    /// Crosses the bids by one offer with room for one call. Returns its lease, the delay, and the number of commands.
     fn cross(&mut self) -> Result<(LeaseId, Duration, u32), EngineBenchError> {
         let mut command = self.market.single(self.market.ladders[0], RATE);
         let (mut took, mut commands) = (Duration::ZERO, 0);
@@ -90,7 +90,7 @@ impl Bench {
         }
     }
 
-    /// The offer goes, and the call is settled.
+    /// Cancels the offer and settles the call.
     fn leave(&mut self, lease: LeaseId) -> Result<(), EngineBenchError> {
         let cancel = self.market.cancel(self.market.ladders[0]);
         self.market.must(cancel)?;

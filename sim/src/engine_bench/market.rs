@@ -1,6 +1,6 @@
 //! A market of any size: providers with ladders of random prices, functions, one rich buyer.
 //!
-//! Owns what both measurements need to make commands; times nothing but the commands it is given.
+//! Owns the making of commands for every measurement. Never times more than the command that it is given.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,18 +18,18 @@ use rand_pcg::Pcg64;
 
 use crate::engine_bench::EngineBenchError;
 
-/// Seller prices in picodollars per GB-s, about those of the price list.
+/// Sellers' prices in picodollars per GB-s, about those of the price list.
 const PRICES: std::ops::Range<u64> = 5_000_000..25_000_000;
-/// Deep enough that no measured bid lacks room.
+/// Size of each pool: deep enough that no measured bid lacks room.
 const POOL: PoolSize = PoolSize { memory_mb: PoolSize::MAX_MEMORY_MB, slots: PoolSize::MAX_SLOTS };
-/// How much later each command comes, in microseconds.
+/// Interval of commands on the market's clock, in microseconds.
 const STEP_US: u64 = 1;
 const MEMORY_MB: u32 = 128;
 const TIMEOUT_MS: u32 = 3000;
 /// The label that the operator grants to every second provider.
 pub(crate) const HALF: (&str, &str) = ("half", "yes");
 
-/// An engine with its offers posted, and how to speak to it.
+/// An engine with its entities, and the maker of its commands.
 pub(crate) struct BenchMarket {
     pub(crate) engine: Engine,
     events: Vec<Event>,
@@ -43,7 +43,7 @@ pub(crate) struct BenchMarket {
     pub(crate) chance: Pcg64,
 }
 
-/// A ladder: what one provider offers in one market.
+/// The ladder of one provider in one market.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ladder {
     provider: ProviderId,
@@ -52,7 +52,7 @@ pub(crate) struct Ladder {
 }
 
 impl BenchMarket {
-    /// A market with `offers` to come in ladders of `rungs`, dealt out to `providers` in turn, a market a round.
+    /// Makes a market for `offers` in ladders of `rungs`, dealt out to `providers` in turn, one market for each round.
     pub(crate) fn new(seed: u64, offers: u32, providers: u32, rungs: u32) -> Result<BenchMarket, EngineBenchError> {
         let ladders = offers.div_ceil(rungs);
         if ladders < providers {
@@ -71,7 +71,6 @@ impl BenchMarket {
             chance: Pcg64::seed_from_u64(seed),
         };
         market.must(Command::Start { run: 1 })?;
-        market.must(Command::ActivateRules { version: merit_engine::RULES })?;
         market.sellers = market.open("sellers")?;
         let account = market.open("buyer")?;
         market.account = account;
@@ -133,7 +132,7 @@ impl BenchMarket {
         Ok(())
     }
 
-    /// A function with a module, which every provider may run, or one that is deployed at the first provider only.
+    /// Defines a function with a module for every provider, or one that is deployed at the first provider only.
     pub(crate) fn put_function(&mut self, name: String, everywhere: bool) -> Result<FunctionId, EngineBenchError> {
         let only_there = BTreeMap::from([("p-0".parse()?, "bench".to_owned())]);
         let code = Code {
@@ -160,13 +159,13 @@ impl BenchMarket {
         }
     }
 
-    /// The ladder at new random prices.
+    /// Makes a quote of the ladder at new random prices.
     pub(crate) fn quote(&mut self, ladder: Ladder) -> Command {
         let rungs = (0..ladder.rungs).map(|id| rung(id, self.chance.random_range(PRICES))).collect();
         self.replace(ladder, rungs)
     }
 
-    /// The ladder taken away.
+    /// Makes a quote that cancels the ladder.
     pub(crate) fn cancel(&mut self, ladder: Ladder) -> Command {
         self.replace(ladder, Vec::new())
     }
@@ -182,7 +181,7 @@ impl BenchMarket {
         })
     }
 
-    /// The ladder of one rung with room for one call.
+    /// Makes a quote of one rung with room for one call.
     pub(crate) fn single(&mut self, ladder: Ladder, per_gb_second: u64) -> Command {
         self.replace(ladder, vec![Rung { capacity_mb: MEMORY_MB.into(), ..rung(0, per_gb_second) }])
     }
@@ -204,7 +203,7 @@ impl BenchMarket {
         Command::Acquire(Box::new(self.bid(function, limits)))
     }
 
-    /// Settles a lease that ran for `wall_us`.
+    /// Makes the settlement of a lease that ran for `wall_us`.
     pub(crate) fn settle(lease: LeaseId, wall_us: u64) -> Command {
         Command::Settle(Settle {
             lease,
@@ -217,7 +216,7 @@ impl BenchMarket {
         })
     }
 
-    /// Applies a command and drops its events; the reply, and how long both took.
+    /// Applies a command and drops its events. Returns the reply and the time of both.
     pub(crate) fn timed(&mut self, command: &Command) -> Result<(Reply, Duration), EngineBenchError> {
         let started = self.next();
         let applied = self.engine.apply(self.at, command, &mut self.events);
@@ -226,7 +225,7 @@ impl BenchMarket {
         Ok((applied.reply.map_err(EngineBenchError::Refused)?, took))
     }
 
-    /// Applies a command; what it leased to a resting bid, and how long that took.
+    /// Applies a command. Returns the lease of a resting bid, if it granted one, and the time.
     pub(crate) fn crossed(&mut self, command: &Command) -> Result<(Option<LeaseId>, Duration), EngineBenchError> {
         let started = self.next();
         let applied = self.engine.apply(self.at, command, &mut self.events);
@@ -239,7 +238,7 @@ impl BenchMarket {
         Ok((leased, took))
     }
 
-    /// The next command comes.
+    /// Advances the market's clock by one command. Returns the time on the machine's clock.
     fn next(&mut self) -> Instant {
         self.at = Time::from_micros(self.at.micros() + STEP_US);
         Instant::now()
@@ -249,7 +248,7 @@ impl BenchMarket {
         self.timed(&command).map(|(reply, _)| reply)
     }
 
-    /// Applies an acquire; its lease and provider, and how long it took.
+    /// Applies an acquire. Returns its lease, its provider and the time.
     pub(crate) fn granted(&mut self, command: &Command) -> Result<(LeaseId, ProviderId, Duration), EngineBenchError> {
         match self.timed(command)? {
             (Reply::Granted(grant), took) => Ok((grant.terms.lease, grant.terms.provider, took)),
@@ -262,7 +261,7 @@ impl BenchMarket {
     }
 }
 
-/// Budgets that are counted and never reached.
+/// Returns budgets that are counted and never reached.
 fn budgets() -> Vec<Budget> {
     [Period::Day, Period::Month].map(|period| Budget { period, amount: Money::MAX }).to_vec()
 }

@@ -1,7 +1,7 @@
 //! One match among many offers, in three shapes: all eligible, few eligible, half eligible at different speeds.
 //!
-//! What is timed is the whole acquire: search, hold, lease and events. The lease is released untimed, so that nothing
-//! is learned and the market stays as it was.
+//! Times the whole acquire: search, hold, lease and events. Releases the lease untimed, so that nothing is learned and
+//! the market stays as it was. Never settles a timed lease.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,11 @@ use crate::engine_bench::{EngineBenchError, Latency, Matches, Settings, count, n
 
 /// Rungs of every ladder.
 const RUNGS: u32 = 5;
-/// Matches of one shape, at most: enough for a percentile of 99.9.
+/// Maximum number of matches of one shape: enough for a percentile of 99.9.
 const MATCHES_MAX: u64 = 100_000;
-/// The fastest provider's wall time; the slowest takes four times as long.
+/// Wall time of the fastest provider in microseconds.
 const FASTEST_US: u64 = 50_000;
+/// Slowness of the slowest provider, as a multiple of the fastest.
 const SPREAD: u64 = 4;
 
 /// Measures each shape for at most `longest`.

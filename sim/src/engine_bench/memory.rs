@@ -1,6 +1,6 @@
-//! How much memory this process has, by what the kernel says.
+//! The resident memory of this process, as the kernel counts it. Never allocates to measure.
 
-/// Why the memory of this process is not known.
+/// A failure to read the memory of this process.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     #[error("/proc/self/statm cannot be read")]
@@ -9,7 +9,7 @@ pub enum MemoryError {
     Format(String),
 }
 
-/// Resident bytes now.
+/// Returns the resident bytes.
 pub(crate) fn resident_bytes() -> Result<u64, MemoryError> {
     let text = std::fs::read_to_string("/proc/self/statm")?;
     let pages: Option<u64> = text.split_whitespace().nth(1).and_then(|pages| pages.parse().ok());

@@ -1,7 +1,7 @@
 //! Commands mixed as a market mixes them: 45 % ladders quoted again, 45 % acquires and settles, 10 % cancels.
 //!
-//! The number of resting offers stays: a cancelled ladder is the next to be quoted. The number of open leases stays:
-//! acquires and settles take turns.
+//! The number of resting offers stays, because a cancelled ladder is the next to be quoted, and so does the number of
+//! open leases, because acquires and settles take turns. Never times the drawing of a command.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,13 +16,14 @@ use crate::engine_bench::{EngineBenchError, Kind, Settings, count, nanoseconds};
 
 /// Rungs of every ladder.
 const RUNGS: u32 = 4;
-/// Open leases.
+/// Number of open leases.
 const LEASES: u32 = 256;
-/// Of a hundred commands.
+/// Quotes in a hundred commands.
 const QUOTES: u32 = 45;
+/// Acquires and settles in a hundred commands.
 const INVOCATIONS: u32 = 45;
 
-/// What was measured of the mix.
+/// The measurements of the mix.
 pub(crate) struct Mixed {
     pub(crate) markets: u32,
     pub(crate) leases: u32,
@@ -101,7 +102,7 @@ impl Mix {
         if self.acquires_next { Step::Settle } else { Step::Acquire }
     }
 
-    /// Makes one command, applies it, and says how long that took.
+    /// Makes one command and applies it. Returns its time.
     fn step(&mut self, step: Step) -> Result<Duration, EngineBenchError> {
         match step {
             Step::Quote => {
@@ -141,7 +142,7 @@ impl Mix {
         self.market.ladders[self.market.chance.random_range(0..self.market.ladders.len())]
     }
 
-    /// A ladder that is posted; none if all that were tried are cancelled.
+    /// Picks a posted ladder. Returns `None` if every try was a cancelled one.
     fn posted_ladder(&mut self) -> Option<Ladder> {
         for _ in 0..self.market.ladders.len() {
             let ladder = self.any_ladder();
@@ -152,7 +153,7 @@ impl Mix {
         None
     }
 
-    /// A provider's own speed, up to twice another's, and some noise.
+    /// Draws a wall time in microseconds: the provider's own speed, up to twice another's, and some noise.
     fn wall_us(&mut self, provider: ProviderId) -> u64 {
         let speed = 10_000 + u64::from(provider.number() % 100) * 100;
         speed + self.market.chance.random_range(0..500)

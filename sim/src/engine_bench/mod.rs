@@ -1,7 +1,7 @@
 //! The speed of the matching engine on one core: the production `apply`, with ledger, holds, prediction and events on.
 //!
-//! Measures time inside `apply` and what its events cost to drop, not the drawing of commands. Journal, sequencer and
-//! network are no part of it. Each timing has two clock readings in it, some tens of nanoseconds.
+//! Measures the time of `apply` and of dropping its events. Each timing has two clock readings in it, some tens of
+//! nanoseconds. Never measures the drawing of commands, journal, sequencer or network.
 
 mod deferred;
 mod market;
@@ -20,27 +20,28 @@ use serde::Serialize;
 pub use memory::MemoryError;
 pub use plain::Plain;
 
-/// What is measured, and how much of it.
+/// The sizes of the bench.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub seed: u64,
-    /// Resting offers while commands are mixed.
+    /// Number of resting offers while commands are mixed.
     pub offers: u32,
-    /// Who they belong to.
+    /// Number of their providers.
     pub providers: u32,
     pub functions: u32,
-    /// How long commands are mixed; each shape of match takes at most a third of it.
+    /// Seconds of mixed commands; each shape of match takes at most a third of them.
     pub seconds: f64,
-    /// Offers and providers among which single matches are measured.
+    /// Number of offers and of providers in the measurement of single matches.
     pub match_offers: u32,
     pub match_providers: u32,
 }
 
-/// Among how many matches the design sets its bound of 1 us.
+/// Number of offers at which a match has its bound of 1 us.
 pub const MATCH_OFFERS: u32 = 10_000;
+/// Number of providers at which a match has its bound of 1 us.
 pub const MATCH_PROVIDERS: u32 = 1_000;
 
-/// Why the engine is not measured.
+/// A failure of the bench.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineBenchError {
     #[error("{offers} offers of {providers} providers: each provider needs at least one ladder of {rungs}")]
@@ -51,31 +52,31 @@ pub enum EngineBenchError {
     Refused(Refusal),
     #[error("the engine answered a command with another one's reply")]
     Reply,
-    #[error("a name of the bench is none")]
+    #[error("a name of the bench is malformed")]
     Name(#[from] NameError),
     #[error("the memory of this process cannot be read")]
     Memory(#[from] MemoryError),
-    #[error("the latencies cannot be kept")]
+    #[error("the latencies cannot be recorded")]
     Histogram(#[from] hdrhistogram::CreationError),
 }
 
-/// What was measured; every size is as it was run.
+/// The measurements; every size is as it was run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub offers: u32,
     pub providers: u32,
     pub functions: u32,
     pub markets: u32,
-    /// Leases open while commands are mixed.
+    /// Number of open leases while commands are mixed.
     pub leases: u32,
     pub commands: u64,
     pub seconds: f64,
     pub commands_per_second: f64,
     pub p50_ns: u64,
     pub p999_ns: u64,
-    /// Of each kind of command in the mix.
+    /// Latencies of each kind of command in the mix.
     pub kinds: Vec<Kind>,
-    /// Growth of the process while the offers were posted; what providers and functions take was there before.
+    /// Growth of the process per posted offer; providers and functions were there before.
     pub bytes_per_offer: u64,
     #[serde(rename = "match")]
     pub matches: Matches,
@@ -94,7 +95,7 @@ pub struct Kind {
     pub p999_ns: u64,
 }
 
-/// One acquire, its lease included, among many offers.
+/// Latencies of one acquire, its lease included, among many offers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Matches {
     pub offers: u32,
@@ -103,7 +104,7 @@ pub struct Matches {
     pub all: Latency,
     /// The offers of one provider are eligible.
     pub rare: Latency,
-    /// Half is eligible, with a history of speeds spread over four times.
+    /// Half of the offers is eligible, with a history of speeds up to four times apart.
     pub spread: Latency,
 }
 
@@ -114,19 +115,19 @@ pub struct Latency {
     pub p999_ns: u64,
 }
 
-/// From the command that crosses a deferred bid to its match.
+/// Delays from the command that crosses a deferred bid to its match.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Crossings {
-    /// That rest meanwhile.
+    /// Number of resting bids.
     pub bids: u32,
     pub matches: u64,
     pub p50_ns: u64,
     pub p999_ns: u64,
-    /// The most commands that it took, the one that crossed included.
+    /// Maximum number of commands until the match, the crossing one included.
     pub commands_max: u32,
 }
 
-/// Measures; takes about three times `seconds`, and the time to post the offers.
+/// Runs the bench. Takes about three times `seconds`, and the time to post the offers.
 pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     let sizes = [settings.offers, settings.providers, settings.functions, settings.match_offers];
     if sizes.contains(&0) || settings.match_providers == 0 || settings.seconds.is_nan() || settings.seconds <= 0.0 {
@@ -156,10 +157,10 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     })
 }
 
-/// The longest command that is told from longer ones: a minute.
+/// Maximum recorded time of a command in nanoseconds: a minute.
 const LONGEST_NS: u64 = 60_000_000_000;
 
-/// Nanoseconds to three significant digits.
+/// Makes a histogram of nanoseconds to three significant digits.
 fn nanoseconds() -> Result<Histogram<u64>, EngineBenchError> {
     Ok(Histogram::new_with_max(LONGEST_NS, 3)?)
 }

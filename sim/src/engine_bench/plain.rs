@@ -1,8 +1,7 @@
 //! The plain book part of the engine beside published order books: the same adds, cancels and matches, in one run.
 //!
-//! Owns the load: 10,000 offers rest at random prices on 2,000 ticks; half of the operations add one, two fifths cancel one,
-//! a tenth buys from the cheapest. Every book gets the same operations
-//! in the same order.
+//! Owns the load: 10,000 offers rest at random prices on 2,000 ticks; half of the operations add one, two fifths cancel
+//! one, a tenth buys from the cheapest. Every book gets the same operations in the same order.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! One file of the disk: what is seen of it, what is durable, and what a crash may keep of the difference.
+//! One file of the disk: its seen bytes, its durable bytes, and the part of the difference that a crash keeps. Never
+//! decides whether a call fails.
 
 use std::io;
 use std::ops::Range;
@@ -7,23 +8,23 @@ use merit_journal::storage::StorageFile;
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-use super::schedule::Call;
-use super::{Disk, State};
+use super::schedule::DiskCall;
+use super::{Disk, DiskState};
 
-/// What a disk writes as a whole, or not at all.
+/// Size in bytes of a sector, which a disk writes as a whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
 #[derive(Default)]
-pub(super) struct Contents {
-    /// What a process reads.
+pub(super) struct FileContents {
+    /// Bytes that a process reads.
     pub(super) seen: Vec<u8>,
-    /// What a crash cannot change.
+    /// Bytes that a crash cannot change.
     durable: Vec<u8>,
-    /// Written since the last sync. After a failed one: what a crash may still keep.
+    /// Ranges written since the last sync, of which a crash may keep a part.
     unsynced: Vec<Range<usize>>,
 }
 
-impl Contents {
+impl FileContents {
     fn write(&mut self, position: usize, bytes: &[u8]) {
         let range = position..position + bytes.len();
         self.grow(range.end);
@@ -44,7 +45,7 @@ impl Contents {
         }
     }
 
-    /// Some of what was written gets durable and the rest never will, but for another write of it.
+    /// Makes some written bytes durable; the rest never will be, but for another write of them.
     fn fail_to_sync(&mut self, chance: &mut Pcg64) {
         self.keep_some(chance);
     }
@@ -52,13 +53,13 @@ impl Contents {
     pub(super) fn crash(&mut self, chance: &mut Pcg64) {
         self.keep_some(chance);
         if chance.random() {
-            // The length was changed durably, the bytes were not.
+            // The new length is durable, the bytes are not.
             self.durable.resize(self.seen.len(), 0);
         }
         self.seen.clone_from(&self.durable);
     }
 
-    /// Makes some sectors of what is unsynced durable; of some only the beginning of what was written in them.
+    /// Makes some unsynced sectors durable, some of them only up to a part of the written bytes.
     fn keep_some(&mut self, chance: &mut Pcg64) {
         for range in std::mem::take(&mut self.unsynced) {
             let mut start = range.start;
@@ -79,7 +80,7 @@ impl Contents {
     }
 }
 
-/// An open file. Of no use after a crash.
+/// An open file. It is of no use after a crash.
 pub struct DiskFile {
     pub(super) disk: Disk,
     pub(super) file: u64,
@@ -87,7 +88,7 @@ pub struct DiskFile {
 }
 
 impl DiskFile {
-    fn with<T>(&self, act: impl FnOnce(&mut State, u64) -> io::Result<T>) -> io::Result<T> {
+    fn with<T>(&self, act: impl FnOnce(&mut DiskState, u64) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.disk.lock_state();
         if state.life != self.life {
             return Err(io::Error::other("the machine was stopped since the file was opened"));
@@ -96,8 +97,8 @@ impl DiskFile {
     }
 }
 
-fn contents(state: &mut State, file: u64) -> io::Result<(&mut Contents, &mut Pcg64)> {
-    let State { files, chance, .. } = state;
+fn contents(state: &mut DiskState, file: u64) -> io::Result<(&mut FileContents, &mut Pcg64)> {
+    let DiskState { files, chance, .. } = state;
     let contents = files.get_mut(&file).ok_or(io::ErrorKind::NotFound)?;
     Ok((contents, chance))
 }
@@ -113,7 +114,7 @@ impl StorageFile for DiskFile {
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.with(|state, file| {
-            state.meet(Call::Read)?;
+            state.meet(DiskCall::Read)?;
             let seen = &contents(state, file)?.0.seen;
             let rest = seen.get(index(position)?..).unwrap_or_default();
             let read = rest.len().min(buffer.len());
@@ -124,7 +125,7 @@ impl StorageFile for DiskFile {
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.with(|state, file| {
-            let allowed = state.meet(Call::Write);
+            let allowed = state.meet(DiskCall::Write);
             let (contents, chance) = contents(state, file)?;
             let written = if allowed.is_ok() { bytes.len() } else { chance.random_range(0..=bytes.len()) };
             contents.write(index(position)?, &bytes[..written]);
@@ -134,7 +135,7 @@ impl StorageFile for DiskFile {
 
     fn allocate(&self, length: u64) -> io::Result<()> {
         self.with(|state, file| {
-            state.meet(Call::Write)?;
+            state.meet(DiskCall::Write)?;
             contents(state, file)?.0.grow(index(length)?);
             Ok(())
         })
@@ -142,7 +143,7 @@ impl StorageFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.with(|state, file| {
-            let allowed = state.meet(Call::Sync);
+            let allowed = state.meet(DiskCall::Sync);
             let (contents, chance) = contents(state, file)?;
             match allowed {
                 Ok(()) => contents.sync(),

@@ -1,33 +1,33 @@
-//! When a call on the disk fails, and how.
+//! The schedule of faults: chooses the calls on the disk that fail. Never touches a file.
 
 use std::io;
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-/// How often each kind of call fails, in 10,000.
+/// Failures of each kind of call in 10,000.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rates {
     pub read: u32,
     pub write: u32,
     pub sync: u32,
-    /// Creating, renaming and removing files.
+    /// Failures of creating, renaming and removing files.
     pub name: u32,
 }
 
-/// How many faults of each kind there were.
+/// Number of faults of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults {
     pub reads: u64,
     pub writes: u64,
     pub syncs: u64,
     pub names: u64,
-    /// The machine stopped in the middle of a call.
+    /// Stops of the machine in the middle of a call.
     pub crashes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum DiskCall {
     Read,
     Write,
     Sync,
@@ -37,7 +37,7 @@ pub(super) enum Call {
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     pub(super) rates: Rates,
-    /// Calls until the machine stops.
+    /// Number of calls until the machine stops.
     pub(super) crash_in: Option<u64>,
     pub(super) crashed: bool,
     pub(super) faults: Faults,
@@ -48,8 +48,8 @@ impl Schedule {
         (self.crash_in, self.crashed) = (None, false);
     }
 
-    /// Whether a call goes well. The one in whose middle the machine stops does not.
-    pub(super) fn meet(&mut self, call: Call, chance: &mut Pcg64) -> io::Result<()> {
+    /// Lets a call pass or fail. It fails if the machine stops in its middle.
+    pub(super) fn meet(&mut self, call: DiskCall, chance: &mut Pcg64) -> io::Result<()> {
         if self.crashed {
             return Err(io::Error::other("the machine has stopped"));
         }
@@ -62,20 +62,21 @@ impl Schedule {
             }
         }
         let (rate, count) = match call {
-            Call::Read => (self.rates.read, &mut self.faults.reads),
-            Call::Write => (self.rates.write, &mut self.faults.writes),
-            Call::Sync => (self.rates.sync, &mut self.faults.syncs),
-            Call::Name => (self.rates.name, &mut self.faults.names),
+            DiskCall::Read => (self.rates.read, &mut self.faults.reads),
+            DiskCall::Write => (self.rates.write, &mut self.faults.writes),
+            DiskCall::Sync => (self.rates.sync, &mut self.faults.syncs),
+            DiskCall::Name => (self.rates.name, &mut self.faults.names),
         };
         if chance.random_range(0..10_000) >= rate {
             return Ok(());
         }
         *count += 1;
-        let is_full = matches!(call, Call::Write | Call::Name) && chance.random();
+        let is_full = matches!(call, DiskCall::Write | DiskCall::Name) && chance.random();
         Err(io::Error::from_raw_os_error(if is_full { NO_SPACE } else { INPUT_OUTPUT }))
     }
 }
 
-/// ENOSPC and EIO.
+/// ENOSPC.
 const NO_SPACE: i32 = 28;
+/// EIO.
 const INPUT_OUTPUT: i32 = 5;

@@ -1,4 +1,5 @@
-//! The trivial provider behind what is measured: answers every POST with 200 bytes, as a Merit agent would.
+//! The trivial provider behind every target: answers each POST with 200 bytes, as a Merit agent would. Never runs a
+//! function.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ const ANSWER: [u8; PAYLOAD_BYTES] = [b'a'; PAYLOAD_BYTES];
 /// Serves on a free port of loopback until it is dropped.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
-    /// Its connections end with it.
+    /// The accepting task, whose connections end with it.
     _serving: JoinSet<()>,
 }
 
@@ -44,14 +45,14 @@ async fn serve(listener: TcpListener) {
         };
         drop(stream.set_nodelay(true));
         connections.spawn(async move {
-            // A client that goes away is no error of the backend.
+            // A broken connection of a client is no error of the backend.
             drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await);
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// Reads the payload and answers; the usage is a constant, so that every call costs the same.
+/// Reads the payload and answers. The usage is constant, so that every call costs the same.
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     drop(request.into_body().collect().await);
     let mut response = Response::new(Full::new(Bytes::from_static(&ANSWER)));

@@ -1,4 +1,5 @@
-//! The measured process: started on its core, measured by what the kernel says of it, killed by its id at the end.
+//! The measured process: started on its core, measured by the kernel's accounts, killed by its id at the end. Never
+//! measures latency.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::invoke_bench::{InvokeBenchError, SetupError};
 
-/// The core of what is measured, and that of load and provider.
+/// The core of the measured process, and that of load and provider.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     pub(crate) measured: usize,
@@ -17,7 +18,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Two of the cores that this thread may use; none if there is only one.
+    /// Chooses two of the cores that this thread may use. Returns `None` if there is only one.
     pub(crate) fn choose() -> Result<Option<Cores>, SetupError> {
         let allowed = sched_getaffinity(None).map_err(|error| SetupError::Cores(error.into()))?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -25,7 +26,7 @@ impl Cores {
     }
 }
 
-/// Pins this thread, and what it starts from now on, to a core.
+/// Pins this thread, and the threads that it starts from now on, to a core.
 pub(crate) fn pin(core: usize) -> Result<(), SetupError> {
     let mut set = CpuSet::new();
     set.set(core);
@@ -39,7 +40,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Starts a program on the measured core; what it says of itself goes to `log`.
+    /// Starts a program on the measured core, with its output in `log`.
     pub(crate) fn start(mut command: Command, cores: Option<Cores>, log: &Path) -> Result<Measured, SetupError> {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         let log = std::fs::File::create(log).map_err(SetupError::Directory)?;
@@ -56,7 +57,7 @@ impl Measured {
         Ok(Measured { child, process })
     }
 
-    /// User and system time of all its threads since it started, to the kernel's tick (10 ms as a rule).
+    /// Reads the user and system time of all its threads since its start, to the kernel's tick (10 ms as a rule).
     pub(crate) fn cpu_time(&self) -> Result<Duration, InvokeBenchError> {
         let process = self.process;
         let unreadable = |source| InvokeBenchError::CpuTime { process, source };
@@ -65,14 +66,14 @@ impl Measured {
         Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills it and waits for its end.
     pub(crate) async fn end(mut self) {
-        // It may have ended by itself, which is as good.
+        // It may have ended by itself.
         drop(self.child.kill().await);
     }
 }
 
-/// utime + stime of a line of /proc/PID/stat (proc(5): fields 14 and 15; the name before them may hold spaces).
+/// Reads utime + stime of a line of /proc/PID/stat (proc(5): fields 14 and 15; the name before them may hold spaces).
 fn parse_ticks(stat: &str) -> Option<u64> {
     let after_name = stat.rsplit_once(')')?.1;
     let mut fields = after_name.split_whitespace().skip(11);
@@ -81,14 +82,5 @@ fn parse_ticks(stat: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_are_the_fourteenth_and_fifteenth_field_whatever_the_name_is() {
-        let rest = "S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 1";
-        assert_eq!(parse_ticks(&format!("77 (merit) {rest}")), Some(154));
-        assert_eq!(parse_ticks(&format!("77 (a) b (c) {rest}")), Some(154));
-        assert_eq!(parse_ticks("77 (merit) S 1 2"), None);
-    }
-}
+#[path = "../../tests/unit/invoke_bench/child.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! The least that Merit's own HTTP stack costs: axum and hyper's pooled client, forwarding and nothing else.
+//! The minimum cost of Merit's own HTTP stack: axum and hyper's pooled client, which forward. Never does more.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ struct Forwarder {
     to: Authority,
 }
 
-/// Forwards every request that comes to `listen`, until the process ends.
+/// Forwards every request at `listen` until the process ends.
 pub async fn forward(listen: SocketAddr, to: SocketAddr) -> std::io::Result<()> {
     let to = to.to_string().parse().map_err(|_| std::io::ErrorKind::InvalidInput)?;
     let mut connector = HttpConnector::new();

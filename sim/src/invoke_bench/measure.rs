@@ -1,4 +1,5 @@
-//! The rounds: every target with every number of connections, over and over, and the medians of what they say.
+//! The rounds of the bench: every target with every number of connections, over and over, and their medians. Never
+//! starts a target more than once.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,24 +12,25 @@ use crate::invoke_bench::backend::Backend;
 use crate::invoke_bench::child::{Cores, Measured, pin};
 use crate::invoke_bench::merit::{self, Merit, Selling};
 use crate::invoke_bench::{
-    InvokeBenchError, Missing, PAYLOAD_BYTES, Report, Row, Settings, SetupError, Target, proxies,
+    InvokeBenchError, InvokeBenchReport, InvokeBenchRow, InvokeBenchSettings, Missing, PAYLOAD_BYTES, SetupError,
+    Target, proxies,
 };
 use crate::load::{self, Load};
 
-/// What is started for a run.
+/// The processes of a run.
 struct Started {
-    places: Vec<Place>,
+    targets: Vec<StartedTarget>,
     _backend: Backend,
 }
 
-/// Where a target is, and which process is measured.
-struct Place {
+/// A target's address and its measured process.
+struct StartedTarget {
     target: Target,
     server: SocketAddr,
     path: &'static str,
     headers: HeaderMap,
     measured: Option<Measured>,
-    /// What ends with it.
+    /// The provider's session, which ends with the target.
     _selling: Option<Selling>,
 }
 
@@ -40,24 +42,24 @@ struct Sample {
     cpu_us_per_request: Option<f64>,
 }
 
-pub(crate) async fn run(settings: Settings) -> Result<Report, InvokeBenchError> {
+pub(crate) async fn run(settings: InvokeBenchSettings) -> Result<InvokeBenchReport, InvokeBenchError> {
     let directory = tempfile::tempdir().map_err(SetupError::Directory)?;
     let cores = Cores::choose()?;
     if let Some(cores) = cores {
         pin(cores.rest)?;
     }
     let backend = Backend::start().await.map_err(SetupError::Backend)?;
-    let (mut places, mut missing) = (Vec::new(), Vec::new());
+    let (mut targets, mut missing) = (Vec::new(), Vec::new());
     for target in settings.targets.iter().copied() {
         let started = start(target, &settings, backend.address, cores, directory.path()).await?;
         missing
             .extend(proxies::install(target).filter(|_| started.is_none()).map(|install| Missing { target, install }));
-        places.extend(started);
+        targets.extend(started);
     }
-    let started = Started { places, _backend: backend };
+    let started = Started { targets, _backend: backend };
     let measured = started.rounds(&settings).await;
     started.end().await;
-    Ok(Report {
+    Ok(InvokeBenchReport {
         cores: cores.map(|cores| (cores.measured, cores.rest)),
         payload_bytes: PAYLOAD_BYTES,
         answer_bytes: PAYLOAD_BYTES,
@@ -68,62 +70,68 @@ pub(crate) async fn run(settings: Settings) -> Result<Report, InvokeBenchError> 
     })
 }
 
-/// Starts a target in front of `backend`; none if it is not installed.
+/// Starts a target in front of `backend`. Returns `None` if it is not installed.
 async fn start(
     target: Target,
-    settings: &Settings,
+    settings: &InvokeBenchSettings,
     backend: SocketAddr,
     cores: Option<Cores>,
     directory: &Path,
-) -> Result<Option<Place>, SetupError> {
+) -> Result<Option<StartedTarget>, SetupError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    let place =
-        |server, measured| Place { target, server, path: "/", headers: headers.clone(), measured, _selling: None };
-    let of = |(measured, server)| place(server, Some(measured));
+    let at = |server, measured| StartedTarget {
+        target,
+        server,
+        path: "/",
+        headers: headers.clone(),
+        measured,
+        _selling: None,
+    };
+    let of = |(measured, server)| at(server, Some(measured));
     Ok(match target {
         Target::Merit | Target::MeritRelaxed => {
             let durability = if target == Target::Merit { "durable" } else { "relaxed" };
             let directory = directory.join(target.as_str());
             std::fs::create_dir(&directory).map_err(SetupError::Directory)?;
             let merit = Merit::start(&settings.merit, durability, backend, cores, &directory).await?;
-            let mut place = place(merit.http, Some(merit.measured));
-            place.headers.insert(header::AUTHORIZATION, merit.authorization);
-            Some(Place { path: merit::PATH, _selling: Some(merit.selling), ..place })
+            let mut started = at(merit.http, Some(merit.measured));
+            started.headers.insert(header::AUTHORIZATION, merit.authorization);
+            Some(StartedTarget { path: merit::PATH, _selling: Some(merit.selling), ..started })
         }
         Target::Nginx => proxies::nginx(backend, cores, directory).await?.map(of),
         Target::Haproxy => proxies::haproxy(backend, cores, directory).await?.map(of),
         Target::Forwarder => Some(of(proxies::forwarder(&settings.forwarder, backend, cores, directory).await?)),
-        Target::Direct => Some(place(backend, None)),
+        Target::Direct => Some(at(backend, None)),
     })
 }
 
 impl Started {
     async fn end(self) {
-        for measured in self.places.into_iter().filter_map(|place| place.measured) {
+        for measured in self.targets.into_iter().filter_map(|target| target.measured) {
             measured.end().await;
         }
     }
 
-    async fn rounds(&self, settings: &Settings) -> Result<Vec<Row>, InvokeBenchError> {
+    async fn rounds(&self, settings: &InvokeBenchSettings) -> Result<Vec<InvokeBenchRow>, InvokeBenchError> {
         let rows = settings
             .connections
             .iter()
-            .flat_map(|connections| self.places.iter().map(|place| (place, *connections, Vec::new())));
-        let mut rows: Vec<(&Place, usize, Vec<Sample>)> = rows.collect();
+            .flat_map(|connections| self.targets.iter().map(|target| (target, *connections, Vec::new())));
+        let mut rows: Vec<(&StartedTarget, usize, Vec<Sample>)> = rows.collect();
         for _ in 0..settings.rounds {
-            for (place, connections, samples) in &mut rows {
-                samples.push(place.sample(*connections, settings.seconds).await?);
+            for (target, connections, samples) in &mut rows {
+                samples.push(target.sample(*connections, settings.seconds).await?);
             }
         }
-        let mut rows: Vec<Row> =
-            rows.into_iter().map(|(place, connections, samples)| row(place.target, connections, samples)).collect();
+        let mut rows: Vec<InvokeBenchRow> =
+            rows.into_iter().map(|(target, connections, samples)| row(target.target, connections, samples)).collect();
         compare_to_nginx(&mut rows);
         Ok(rows)
     }
 }
 
-impl Place {
+impl StartedTarget {
     /// Warms up, then measures.
     async fn sample(&self, connections: usize, seconds: f64) -> Result<Sample, InvokeBenchError> {
         let failed = |problem| InvokeBenchError::Failed { target: self.target, connections, problem };
@@ -142,7 +150,7 @@ impl Place {
         let before = measured.map(Measured::cpu_time).transpose()?;
         let outcome = load::run(load(seconds)).await?;
         let after = measured.map(Measured::cpu_time).transpose()?;
-        // A row that counted failures as requests would flatter whoever fails fastest.
+        // A row that counted failures as requests would favour the fastest failure.
         if !outcome.errors.is_empty() || outcome.broken > 0 || outcome.unconnected > 0 || outcome.answered == 0 {
             return Err(failed(format!(
                 "{} answered, {} broken, {} unconnected, other answers: {:?}",
@@ -159,11 +167,11 @@ impl Place {
     }
 }
 
-fn row(target: Target, connections: usize, samples: Vec<Sample>) -> Row {
+fn row(target: Target, connections: usize, samples: Vec<Sample>) -> InvokeBenchRow {
     let rates: Vec<f64> = samples.iter().map(|sample| sample.requests_per_second).collect();
     let of = |select: fn(&Sample) -> f64| median(samples.iter().map(select).collect());
     let cpu: Vec<f64> = samples.iter().filter_map(|sample| sample.cpu_us_per_request).collect();
-    Row {
+    InvokeBenchRow {
         target,
         connections,
         requests_per_second: of(|sample| sample.requests_per_second),
@@ -179,8 +187,8 @@ fn row(target: Target, connections: usize, samples: Vec<Sample>) -> Row {
     }
 }
 
-fn compare_to_nginx(rows: &mut [Row]) {
-    let nginx: Vec<Row> = rows.iter().filter(|row| row.target == Target::Nginx).cloned().collect();
+fn compare_to_nginx(rows: &mut [InvokeBenchRow]) {
+    let nginx: Vec<InvokeBenchRow> = rows.iter().filter(|row| row.target == Target::Nginx).cloned().collect();
     for row in rows {
         let Some(other) = nginx.iter().find(|other| other.connections == row.connections) else { continue };
         row.cpu_to_nginx = row.cpu_us_per_request.zip(other.cpu_us_per_request).map(|(own, other)| own / other);
@@ -188,7 +196,7 @@ fn compare_to_nginx(rows: &mut [Row]) {
     }
 }
 
-/// The middle one; of an even number the lower of the middle two.
+/// Returns the median; of an even number the lower of the middle two.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)

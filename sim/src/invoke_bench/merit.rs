@@ -1,6 +1,6 @@
-//! Merit as it is measured: `merit up` that asks for keys, with one buyer, one provider's session, one function.
+//! Merit as a target: `merit up` with keys, one buyer, one provider's session and one function.
 //!
-//! The provider is the bench's own backend, so that nothing but Merit stands between it and the load.
+//! The provider is the bench's own backend, so that only Merit stands between it and the load. Never measures.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,10 +28,11 @@ use crate::invoke_bench::SetupError;
 use crate::invoke_bench::child::{Cores, Measured};
 
 const MARKET: &str = "bench/wasm";
-/// Where calls of the function are posted.
+/// Path of the function's calls.
 pub(crate) const PATH: &str = "/v1/functions/bench/invocations";
-const READY_WITHIN: Duration = Duration::from_secs(20);
-/// Any module will do: the backend runs none. The shortest that may be deployed: a `_start` that does nothing.
+/// Timeout of Merit's start.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// The shortest module that may be deployed, with a `_start` that does nothing; the backend runs none.
 const MODULE: &[u8] = &[
     0, b'a', b's', b'm', 1, 0, 0, 0, // magic, version
     1, 4, 1, 0x60, 0, 0, // one type: no parameters, no results
@@ -46,16 +47,16 @@ const MODULE: &[u8] = &[
 pub(crate) struct Merit {
     pub(crate) measured: Measured,
     pub(crate) http: SocketAddr,
-    /// What a caller shows.
+    /// Authorization header of the caller.
     pub(crate) authorization: HeaderValue,
     pub(crate) selling: Selling,
 }
 
-/// What must go on while Merit is called.
+/// The tasks that must go on while Merit is called.
 pub(crate) struct Selling {
-    /// Its standard output stays open, as a terminal would.
+    /// Standard output, which stays open as a terminal would.
     _output: Lines<BufReader<ChildStdout>>,
-    /// The provider's session, which ends with it.
+    /// The task of the provider's session.
     _session: JoinSet<()>,
 }
 
@@ -72,21 +73,21 @@ impl Merit {
         let operator = first_key(program, &data).await?;
         let mut command = Command::new(program);
         command.args(["up", "--no-demo", "--require-keys", "--durability", durability, "--market", MARKET]);
-        // The provider is on this machine, which strangers' endpoints may not be.
+        // The provider is on this machine, where endpoints are refused by default.
         command.args(["--allow-network", "127.0.0.0/8", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(&data);
         let mut measured = Measured::start(command, cores, &log)?;
         let silent = || SetupError::Silent {
             program: program.display().to_string(),
-            seconds: READY_WITHIN.as_secs(),
+            seconds: READY_TIMEOUT.as_secs(),
             said: std::fs::read_to_string(&log).unwrap_or_default(),
         };
         let mut output = BufReader::new(measured.child.stdout.take().ok_or_else(silent)?).lines();
-        let line = tokio::time::timeout(READY_WITHIN, output.next_line()).await;
+        let line = tokio::time::timeout(READY_TIMEOUT, output.next_line()).await;
         let line = line.ok().and_then(Result::ok).flatten().ok_or_else(silent)?;
         let (http, grpc) = parse_ready(&line).ok_or_else(silent)?;
 
-        let operator = Caller { server: http, key: operator };
+        let operator = ApiClient { server: http, key: operator };
         let buyer = operator.open_account("buyer", "client").await?;
         let seller = operator.open_account("seller", "provider").await?;
         let provider = json!({"name": "bench", "account": "seller", "kind": "market"});
@@ -105,7 +106,7 @@ impl Merit {
     }
 }
 
-/// The operator's key, made in a directory before its exchange starts.
+/// Makes the operator's key in a data directory before its exchange starts.
 async fn first_key(program: &Path, data: &Path) -> Result<String, SetupError> {
     let mut command = Command::new(program);
     command.args(["keys", "create", "--role", "operator", "--account", "ops", "--output", "json", "--data-dir"]);
@@ -114,18 +115,18 @@ async fn first_key(program: &Path, data: &Path) -> Result<String, SetupError> {
     serde_json::from_slice(&made.stdout).ok().and_then(|made| key_of(&made)).ok_or(SetupError::Key)
 }
 
-/// A key as callers show it.
+/// Reads a key as callers show it.
 fn key_of(made: &Value) -> Option<String> {
     Some(format!("{}.{}", made["id"].as_str()?, made["secret"].as_str()?))
 }
 
-/// `ready http://ADDRESS grpc://ADDRESS`.
+/// Parses `ready http://ADDRESS grpc://ADDRESS`.
 fn parse_ready(line: &str) -> Option<(SocketAddr, String)> {
     let (http, grpc) = line.strip_prefix("ready http://")?.split_once(" grpc://")?;
     Some((http.parse().ok()?, format!("http://{}", grpc.trim())))
 }
 
-/// Logs the backend on as a provider and posts its offer; returns once the offer rests.
+/// Logs the backend on as a provider and posts its offer. Returns after the offer rests.
 async fn sell(exchange: Transport, backend: SocketAddr) -> Result<JoinSet<()>, SetupError> {
     let pools = vec![v1::PoolSize { memory_mb: 1 << 20, slots: 100_000 }];
     let (sender, receiver) = mpsc::channel(16);
@@ -190,27 +191,27 @@ fn rung() -> v1::Rung {
     }
 }
 
-/// Who asks something of Merit over HTTP.
-struct Caller {
+/// A client of Merit over HTTP, with its key.
+struct ApiClient {
     server: SocketAddr,
     key: String,
 }
 
-impl Caller {
+impl ApiClient {
     fn authorization(&self) -> Result<HeaderValue, SetupError> {
         HeaderValue::try_from(format!("Bearer {}", self.key)).map_err(|_| SetupError::Key)
     }
 
-    /// As the operator: opens an account with funds for any run, and makes a key of it.
-    async fn open_account(&self, account: &str, role: &str) -> Result<Caller, SetupError> {
+    /// Opens an account with funds for any run, as the operator, and makes a key of it.
+    async fn open_account(&self, account: &str, role: &str) -> Result<ApiClient, SetupError> {
         let (open, deposit) = (json!({"id": account}), json!({"amount": "1000000"}));
         self.ask(Method::POST, "/v1/accounts", open.to_string()).await?;
         self.ask(Method::POST, &format!("/v1/accounts/{account}/deposits"), deposit.to_string()).await?;
         let made = self.ask(Method::POST, "/v1/keys", json!({"role": role, "account": account}).to_string()).await?;
-        Ok(Caller { server: self.server, key: key_of(&made).ok_or(SetupError::Key)? })
+        Ok(ApiClient { server: self.server, key: key_of(&made).ok_or(SetupError::Key)? })
     }
 
-    /// One request that must succeed.
+    /// Makes one request that must succeed.
     async fn ask(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Result<Value, SetupError> {
         let what = format!("{method} {path}");
         let request = Request::builder().method(method).uri(path).header(header::HOST, self.server.to_string());

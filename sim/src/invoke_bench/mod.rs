@@ -1,7 +1,7 @@
-//! What one forwarded invocation costs: Merit beside proxies that do nothing but forward, and beside no proxy at all.
+//! The cost of one forwarded invocation: Merit beside proxies that only forward, and beside no proxy at all.
 //!
-//! Everything runs on this machine and in one go: the measured process on one core, the load and the provider behind
-//! it on another. The rounds visit every row in turn, so that the machine's moods fall on all; a row is its median.
+//! Everything runs on this machine in one run: the measured process on one core, the load and the provider behind it on
+//! another. The rounds visit every row in turn, so that disturbances fall on all; a row is its median. Never judges.
 
 mod backend;
 mod child;
@@ -19,35 +19,35 @@ use serde::Serialize;
 pub use forwarder::forward;
 pub use setup::SetupError;
 
-/// What is measured, and how much of it.
+/// The targets and sizes of the bench.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The `merit` binary that is measured.
+pub struct InvokeBenchSettings {
+    /// The measured `merit` binary.
     pub merit: PathBuf,
-    /// The one that is the forwarder.
+    /// The binary of the forwarder.
     pub forwarder: PathBuf,
     pub targets: Vec<Target>,
     pub connections: Vec<usize>,
-    /// How long one row is measured in one round, after a fifth of it to warm up.
+    /// Seconds of one row in one round, after a fifth of them to warm up.
     pub seconds: f64,
     pub rounds: usize,
 }
 
-/// What stands between the load and the provider.
+/// The program between the load and the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// `merit up`: key, match, dispatch, settlement, journal; answers wait for the disk.
     Merit,
-    /// The same with `--durability relaxed`: they do not.
+    /// `merit up --durability relaxed`: answers do not wait for the disk.
     MeritRelaxed,
     /// One nginx worker with kept-alive connections both ways.
     Nginx,
-    /// One haproxy thread, likewise.
+    /// One haproxy thread with kept-alive connections both ways.
     Haproxy,
-    /// axum and hyper's pooled client, likewise.
+    /// axum and hyper's pooled client, with kept-alive connections both ways.
     Forwarder,
-    /// Nothing.
+    /// No program: the load calls the provider.
     Direct,
 }
 
@@ -67,7 +67,7 @@ impl Target {
     }
 }
 
-/// Why the bench fails.
+/// A failure of the bench.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeBenchError {
     #[error("connections, rounds and seconds must be above 0")]
@@ -87,32 +87,32 @@ pub enum InvokeBenchError {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The core of the measured process and that of the rest; none: there is only one.
+pub struct InvokeBenchReport {
+    /// The core of the measured process and that of the rest; `None` if there is only one.
     pub cores: Option<(usize, usize)>,
     pub payload_bytes: usize,
     pub answer_bytes: usize,
     pub seconds: f64,
     pub rounds: usize,
-    pub rows: Vec<Row>,
-    /// Targets that are not there, and how they get there.
+    pub rows: Vec<InvokeBenchRow>,
+    /// Targets that are not installed.
     pub missing: Vec<Missing>,
 }
 
 /// Medians over the rounds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct InvokeBenchRow {
     pub target: Target,
     pub connections: usize,
     pub requests_per_second: f64,
     pub p50_us: u64,
     pub p99_us: u64,
-    /// User and system time of the measured process; none where there is none.
+    /// User and system time of the measured process; `None` without one.
     pub cpu_us_per_request: Option<f64>,
-    /// Against nginx with as many connections, if that ran.
+    /// Ratio to nginx with as many connections, if that ran.
     pub cpu_to_nginx: Option<f64>,
     pub p50_to_nginx: Option<f64>,
-    /// The least and the most of the rounds.
+    /// Minimum and maximum of the rounds.
     pub requests_per_second_range: (f64, f64),
 }
 
@@ -122,17 +122,17 @@ pub struct Missing {
     pub install: &'static str,
 }
 
-/// What each request and each answer carries.
+/// Size in bytes of each payload and each answer.
 pub(crate) const PAYLOAD_BYTES: usize = 200;
 
-/// Measures; takes about 1.2 x `seconds` for each row of each round.
-pub fn run(settings: Settings) -> Result<Report, InvokeBenchError> {
+/// Runs the bench. Takes about 1.2 x `seconds` for each row of each round.
+pub fn run(settings: InvokeBenchSettings) -> Result<InvokeBenchReport, InvokeBenchError> {
     let seconds = settings.seconds;
     let nothing = settings.connections.is_empty() || settings.connections.contains(&0) || settings.rounds == 0;
     if nothing || seconds.is_nan() || seconds <= 0.0 || Duration::try_from_secs_f64(seconds).is_err() {
         return Err(InvokeBenchError::Nothing);
     }
-    // A thread of its own: it is pinned to a core, and has a runtime beside the caller's.
+    // The thread is pinned to a core, and has a runtime beside the caller's.
     let bench = std::thread::Builder::new().name("bench".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(InvokeBenchError::Thread)?.block_on(measure::run(settings))

@@ -1,5 +1,5 @@
-//! What Merit stands beside: nginx, haproxy and a forwarder on Merit's own HTTP stack. Each is one process that does
-//! nothing but forward, with kept-alive connections both ways and no log.
+//! The proxies beside Merit: nginx, haproxy and a forwarder on Merit's own HTTP stack. Each is one process that only
+//! forwards, with kept-alive connections both ways and no log. Never installs one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,10 +11,12 @@ use tokio::process::Command;
 use crate::invoke_bench::child::{Cores, Measured};
 use crate::invoke_bench::{SetupError, Target};
 
-const READY_WITHIN: Duration = Duration::from_secs(5);
-const TRY_EVERY: Duration = Duration::from_millis(10);
+/// Timeout of a proxy's start.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval of connection attempts to a starting proxy.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How to get a target that is missing; none for those that never are.
+/// Returns the command that installs a missing target, or `None` for a target that is never missing.
 pub(crate) const fn install(target: Target) -> Option<&'static str> {
     match target {
         Target::Nginx => Some("apt-get install nginx-light"),
@@ -23,7 +25,7 @@ pub(crate) const fn install(target: Target) -> Option<&'static str> {
     }
 }
 
-/// Starts nginx in front of `backend`; none if it is not installed.
+/// Starts nginx in front of `backend`. Returns `None` if it is not installed.
 pub(crate) async fn nginx(
     backend: SocketAddr,
     cores: Option<Cores>,
@@ -38,7 +40,7 @@ pub(crate) async fn nginx(
     start(command, address, cores, &directory.join("nginx.log")).await.map(Some)
 }
 
-/// Starts haproxy in front of `backend`; none if it is not installed.
+/// Starts haproxy in front of `backend`. Returns `None` if it is not installed.
 pub(crate) async fn haproxy(
     backend: SocketAddr,
     cores: Option<Cores>,
@@ -67,13 +69,13 @@ pub(crate) async fn forwarder(
     start(command, address, cores, &directory.join("forwarder.log")).await
 }
 
-/// Where Debian puts it, which is on few users' path.
+/// Finds a program where Debian puts it, which is on few users' path.
 fn find(program: &str) -> Option<String> {
     let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"].map(|place| format!("{place}/{program}"));
     places.into_iter().find(|place| Path::new(place).exists())
 }
 
-/// Starts it, and returns once it accepts connections.
+/// Starts a proxy. Returns after it accepts connections.
 async fn start(
     command: Command,
     address: SocketAddr,
@@ -84,25 +86,25 @@ async fn start(
     let measured = Measured::start(command, cores, log)?;
     let ready = async {
         while TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(TRY_EVERY).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     };
-    match tokio::time::timeout(READY_WITHIN, ready).await {
+    match tokio::time::timeout(READY_TIMEOUT, ready).await {
         Ok(()) => Ok((measured, address)),
         Err(_) => {
             let said = std::fs::read_to_string(log).unwrap_or_default();
-            Err(SetupError::Silent { program, seconds: READY_WITHIN.as_secs(), said })
+            Err(SetupError::Silent { program, seconds: READY_TIMEOUT.as_secs(), said })
         }
     }
 }
 
-/// A port that was free a moment ago: these programs cannot say which one they were given.
+/// Returns a port that was free a moment ago, because these programs cannot report a port that the system chose.
 async fn free_port() -> Result<SocketAddr, SetupError> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.map_err(SetupError::Backend)?;
     listener.local_addr().map_err(SetupError::Backend)
 }
 
-/// One process without a master, which is what one worker does, and whose CPU time is the whole.
+/// Writes the configuration of one process without a master, whose CPU time is the whole.
 fn nginx_conf(listen: SocketAddr, backend: SocketAddr, directory: &Path) -> String {
     let directory = directory.display();
     format!(
@@ -130,7 +132,7 @@ http {{
     )
 }
 
-/// One thread; connections to the provider are shared by all requests.
+/// Writes the configuration of one thread, with connections to the provider shared by all requests.
 fn haproxy_cfg(listen: SocketAddr, backend: SocketAddr) -> String {
     format!(
         "global

@@ -1,8 +1,8 @@
-//! What goes wrong before anything is measured.
+//! The failures before anything is measured. Never one of a measurement.
 
 use http::StatusCode;
 
-/// Why what is measured does not start.
+/// A failure to start a target.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("{0} cannot be started")]

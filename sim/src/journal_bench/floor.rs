@@ -1,4 +1,4 @@
-//! The floor under any journal: a preallocated file, each batch one write and one fdatasync, and nothing else.
+//! The floor under any journal: a preallocated file, with one write and one fdatasync for each batch. Never encodes.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,7 @@ use merit_journal::storage::StorageFile;
 
 use super::JournalBenchError;
 
-/// As long as a segment of the journal; it is written again from its beginning.
+/// Length of the file in bytes, that of a journal's segment; at its end it is written again from the beginning.
 const FILE_BYTES: u64 = 64 << 20;
 
 pub(super) struct Floor {
@@ -17,7 +17,7 @@ pub(super) struct Floor {
     pub(super) seconds: f64,
 }
 
-/// Writes batches of this many bytes for this long.
+/// Writes batches of `batch_bytes` for `time`.
 pub(super) fn measure(path: &Path, batch_bytes: u64, time: Duration) -> Result<Floor, JournalBenchError> {
     let failed = |doing| {
         let path = path.to_owned();

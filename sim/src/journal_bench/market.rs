@@ -1,10 +1,10 @@
-//! The small market of the bench: four sellers, some functions, one rich buyer.
+//! The small market of the bench: four sellers, some functions, one rich buyer. Never times a command.
 
 use std::collections::BTreeMap;
 
 use merit_engine::{
     Adapter, Audience, Bid, Code, Command, Correction, CorrectionKind, FunctionSettings, Logon, ProviderKind,
-    PutFunction, Qualifier, Quote, RULES, RegisterProvider, Reply, Settle,
+    PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
 };
 use merit_exchange::Sequencer;
 use merit_terms::{
@@ -17,7 +17,7 @@ use super::{JournalBenchError, must};
 const PROVIDERS: u32 = 4;
 const FUNCTIONS: u32 = 16;
 const RUNGS: u32 = 2;
-/// Deep enough that no bid lacks room.
+/// Size of each pool: deep enough that no bid lacks room.
 const POOL: PoolSize = PoolSize { memory_mb: PoolSize::MAX_MEMORY_MB, slots: PoolSize::MAX_SLOTS };
 
 pub(super) struct Market {
@@ -30,7 +30,6 @@ impl Market {
     /// Defines everything through the sequencer, as the operator and the sellers would.
     pub(super) fn open(sequencer: &Sequencer) -> Result<Market, JournalBenchError> {
         must(sequencer, &Command::Start { run: 1 })?;
-        must(sequencer, &Command::ActivateRules { version: RULES })?;
         let account = open_account(sequencer, "buyer")?;
         let seller = open_account(sequencer, "seller")?;
         must(sequencer, &Command::Deposit { account, amount: Money::MAX })?;
@@ -44,8 +43,7 @@ impl Market {
         Ok(Market { account, seller, functions: (0..FUNCTIONS).map(put).collect::<Result<_, _>>()? })
     }
 
-    /// An entry between two accounts: the engine has next to nothing to do with it, and its record is as long as that of a
-    /// call.
+    /// Makes an entry between two accounts. It costs the engine next to nothing, and its record is as long as a call's.
     pub(super) fn entry(&self, turn: u32) -> Command {
         Command::Correct(Box::new(Correction {
             kind: CorrectionKind::Correction,
@@ -57,7 +55,7 @@ impl Market {
         }))
     }
 
-    /// A call of one of the functions, by turns.
+    /// Makes a call of one of the functions, by turns.
     pub(super) fn acquire(&self, turn: u32) -> Command {
         Command::Acquire(Box::new(Bid {
             account: self.account,
@@ -71,7 +69,7 @@ impl Market {
         }))
     }
 
-    /// Settles a lease that ran for a while, about as long as the others.
+    /// Makes the settlement of a lease that ran about as long as the others.
     pub(super) fn settle(lease: LeaseId) -> Command {
         let wall_us = 20_000 + lease.sequence % 4096;
         Command::Settle(Settle {

@@ -1,10 +1,10 @@
 //! The speed of the journal: commands a second that are applied, encoded and durable under group commit.
 //!
-//! The production engine, codec, sequencer and journal on real files, with many submitters in one process that wait for
-//! durability in bulk. Twice: with calls, acquired and settled in a small market; and with entries, with which the engine has
-//! next to nothing to do, so that it is the journal's way that is measured. Beside them the floor: a preallocated file, with
-//! writes of the same size and syncs and nothing else. Then how long a start on all of it takes. Network, books and tape are
-//! no part of it; snapshots are if asked for.
+//! Runs the production engine, codec, sequencer and journal on real files, with many submitters in one process that
+//! wait for durability in bulk. Two loads: calls, acquired and settled in a small market, and entries, which cost the
+//! engine next to nothing, so that the journal itself is measured. Beside them the floor: a preallocated file with
+//! writes of the same size and syncs. Then the time of a start on all of it. Never measures network, books and tape;
+//! snapshots only if asked for.
 
 mod floor;
 mod market;
@@ -25,26 +25,26 @@ use serde::Serialize;
 
 use market::Market;
 pub use start::Starts;
-use submit::Load;
+use submit::CommandLoad;
 
-/// What is measured, and how much of it.
+/// The sizes of the bench.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where the data directory is made, and removed afterwards; none: where temporary files go.
+pub struct JournalBenchSettings {
+    /// Parent of the data directory, which is removed afterwards; `None` for the directory of temporary files.
     pub within: Option<PathBuf>,
-    /// Who submit, each one burst after the other.
+    /// Number of submitters, each with one burst after the other.
     pub submitters: u32,
     /// Commands that a submitter submits before it waits for all of them.
     pub burst: u32,
-    /// How long commands are submitted.
+    /// Seconds of each load.
     pub seconds: f64,
-    /// How long the floor is measured.
+    /// Seconds of the floor.
     pub floor_seconds: f64,
-    /// Whether snapshots are made beside it, as in production.
+    /// Makes snapshots beside the load, as in production.
     pub snapshots: bool,
 }
 
-/// Why the journal is not measured.
+/// A failure of the bench.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalBenchError {
     #[error("submitters, burst and seconds must be above 0")]
@@ -65,32 +65,32 @@ pub enum JournalBenchError {
     Submit(#[from] SubmitError),
     #[error("a submitter failed")]
     Submitter(#[from] tokio::task::JoinError),
-    #[error("a name of the bench is none")]
+    #[error("a name of the bench is malformed")]
     Name(#[from] NameError),
-    #[error("the latencies cannot be kept")]
+    #[error("the latencies cannot be recorded")]
     Histogram(#[from] hdrhistogram::CreationError),
 }
 
-/// What was measured; every size is as it was run.
+/// The measurements; every size is as it was run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct JournalBenchReport {
     pub submitters: u32,
     pub burst: u32,
     pub snapshots: bool,
-    /// Of calls, acquired and settled, with a match or a bill behind each.
+    /// Rate of calls, acquired and settled, with a match or a bill behind each.
     pub commands_per_second: f64,
     pub calls: Phase,
-    /// Entries cost the engine next to nothing: what codec, sequencer and journal sustain.
+    /// Entries, which cost the engine next to nothing: the rate of codec, sequencer and journal.
     pub entries: Phase,
-    /// On all that both left.
+    /// Starts on the directory that both loads left.
     pub starts: Starts,
-    /// With batches of as many bytes as those of the calls.
+    /// Rate of the floor, with batches as long as those of the calls.
     pub floor_records_per_second: f64,
     pub floor_syncs_per_second: f64,
     pub floor_seconds: f64,
 }
 
-/// One kind of command.
+/// The measurements of one load.
 #[derive(Clone, Debug, Serialize)]
 pub struct Phase {
     pub commands: u64,
@@ -100,12 +100,12 @@ pub struct Phase {
     pub syncs_per_second: f64,
     pub commands_per_batch: f64,
     pub bytes_per_command: f64,
-    /// From the last command of a burst to its durability.
+    /// Delay from the last command of a burst to its durability.
     pub durable_p50_us: u64,
     pub durable_p99_us: u64,
 }
 
-/// Counts what becomes durable, and drops it.
+/// A sink that counts durable batches and drops them.
 #[derive(Default)]
 struct Counted {
     batches: AtomicU64,
@@ -125,7 +125,7 @@ impl Projection for Counted {
     }
 }
 
-/// What is durable so far.
+/// The durable counts so far.
 #[derive(Clone, Copy)]
 struct Durable {
     batches: u64,
@@ -133,8 +133,8 @@ struct Durable {
     bytes: u64,
 }
 
-/// Measures; takes about the seconds of both loads and of the floor, and two starts.
-pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
+/// Runs the bench. Takes about the seconds of both loads and of the floor, and two starts.
+pub async fn run(settings: &JournalBenchSettings) -> Result<JournalBenchReport, JournalBenchError> {
     let has_time = settings.seconds > 0.0 && settings.floor_seconds > 0.0;
     if settings.submitters == 0 || settings.burst == 0 || !has_time {
         return Err(JournalBenchError::Nothing);
@@ -151,7 +151,7 @@ pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
     let floor_time = Duration::from_secs_f64(settings.floor_seconds);
     let floor = floor::measure(&directory.path().join("floor"), batch_bytes.max(1), floor_time)?;
     let floor_syncs_per_second = floor.syncs as f64 / floor.seconds;
-    Ok(Report {
+    Ok(JournalBenchReport {
         submitters: settings.submitters,
         burst: settings.burst,
         snapshots: settings.snapshots,
@@ -165,8 +165,8 @@ pub async fn run(settings: &Settings) -> Result<Report, JournalBenchError> {
     })
 }
 
-/// Both loads, one after the other, through one sequencer.
-async fn submit_both(settings: &Settings, path: &Path) -> Result<(Phase, Phase), JournalBenchError> {
+/// Submits both loads, one after the other, through one sequencer.
+async fn submit_both(settings: &JournalBenchSettings, path: &Path) -> Result<(Phase, Phase), JournalBenchError> {
     let failed = |source| JournalBenchError::Files { doing: "use", path: path.to_owned(), source };
     let storage = Directory::create(path).map_err(failed)?;
     let counted = Arc::new(Counted::default());
@@ -182,8 +182,8 @@ async fn submit_both(settings: &Settings, path: &Path) -> Result<(Phase, Phase),
     } else {
         None
     };
-    let entries = submit(settings, &sequencer, &market, &counted, Load::Entries).await?;
-    let calls = submit(settings, &sequencer, &market, &counted, Load::Calls).await?;
+    let entries = submit(settings, &sequencer, &market, &counted, CommandLoad::Entries).await?;
+    let calls = submit(settings, &sequencer, &market, &counted, CommandLoad::Calls).await?;
     if let Some(maker) = maker {
         maker.stop();
     }
@@ -191,13 +191,13 @@ async fn submit_both(settings: &Settings, path: &Path) -> Result<(Phase, Phase),
     Ok((entries, calls))
 }
 
-/// Submits for the time asked for, and waits for all of it.
+/// Submits one load for its time, and waits for its durability.
 async fn submit(
-    settings: &Settings,
+    settings: &JournalBenchSettings,
     sequencer: &Arc<Sequencer>,
     market: &Arc<Market>,
     counted: &Counted,
-    load: Load,
+    load: CommandLoad,
 ) -> Result<Phase, JournalBenchError> {
     let durable = || Durable {
         batches: counted.batches.load(Ordering::Relaxed),
@@ -223,7 +223,7 @@ async fn submit(
     })
 }
 
-/// A command that must not be refused.
+/// Submits a command that must not be refused.
 fn must(sequencer: &Sequencer, command: &merit_engine::Command) -> Result<Reply, JournalBenchError> {
     sequencer.submit(command)?.applied.reply.map_err(JournalBenchError::Refused)
 }

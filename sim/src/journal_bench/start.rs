@@ -1,4 +1,5 @@
-//! The time of a start on the directory that the loads left: as it is, and with a snapshot of all of it.
+//! The time of a start on the directory that the loads left: as it is, and with a snapshot of all of it. Never starts
+//! the projections.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,13 +11,13 @@ use serde::Serialize;
 
 use super::{Counted, JournalBenchError};
 
-/// How long it takes until a process could go on, without its projections.
+/// The time until a process could go on, without its projections.
 #[derive(Clone, Debug, Serialize)]
 pub struct Starts {
     /// Commands that the first start replayed.
     pub replayed: u64,
     pub replay_seconds: f64,
-    /// With a snapshot of the last sequence.
+    /// Seconds of a start from a snapshot of the last sequence.
     pub snapshot_seconds: f64,
 }
 

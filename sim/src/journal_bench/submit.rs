@@ -1,4 +1,4 @@
-//! Those who submit: each a burst at a time, and then waits until the burst is durable.
+//! The submitters: each submits a burst at a time and then waits for its durability. Never measures the disk.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use merit_exchange::{Sequencer, SubmitError, Submitted};
 use merit_terms::LeaseId;
 
 use super::market::Market;
-use super::{JournalBenchError, Settings};
+use super::{JournalBenchError, JournalBenchSettings};
 
-/// Leases that each submitter keeps open, as calls that run.
+/// Open leases of each submitter, like running calls.
 const RUNNING: usize = 16;
-/// The longest wait that is told from longer ones: a minute.
+/// Maximum recorded wait in microseconds: a minute.
 const LONGEST_US: u64 = 60_000_000;
 
-/// What is submitted.
+/// The kind of submitted commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Load {
+pub(super) enum CommandLoad {
     /// Entries, which cost the engine next to nothing.
     Entries,
-    /// Calls: acquired and settled by turns.
+    /// Calls, acquired and settled by turns.
     Calls,
 }
 
-/// Lets all submit until then; how long the bursts waited, in microseconds.
+/// Lets every submitter submit until `until`. Returns the waits of the bursts in microseconds.
 pub(super) async fn all(
     sequencer: &Arc<Sequencer>,
     market: &Arc<Market>,
-    settings: &Settings,
-    load: Load,
+    settings: &JournalBenchSettings,
+    load: CommandLoad,
     until: Instant,
 ) -> Result<Histogram<u64>, JournalBenchError> {
     let submitters: Vec<_> = (0..settings.submitters)
@@ -52,7 +52,7 @@ pub(super) async fn all(
 async fn one(
     sequencer: &Sequencer,
     market: &Market,
-    load: Load,
+    load: CommandLoad,
     number: u32,
     burst: u32,
     until: Instant,
@@ -79,14 +79,14 @@ async fn one(
 fn submit(
     sequencer: &Sequencer,
     market: &Market,
-    load: Load,
+    load: CommandLoad,
     turn: u32,
     running: &mut VecDeque<LeaseId>,
 ) -> Result<Submitted, JournalBenchError> {
     let command = match load {
-        Load::Entries => market.entry(turn),
-        Load::Calls if running.len() < RUNNING => market.acquire(turn),
-        Load::Calls => running.pop_front().map_or_else(|| market.acquire(turn), Market::settle),
+        CommandLoad::Entries => market.entry(turn),
+        CommandLoad::Calls if running.len() < RUNNING => market.acquire(turn),
+        CommandLoad::Calls => running.pop_front().map_or_else(|| market.acquire(turn), Market::settle),
     };
     let submitted = submit_when_there_is_room(sequencer, &command)?;
     match &submitted.applied.reply {
@@ -97,7 +97,7 @@ fn submit(
     Ok(submitted)
 }
 
-/// Tries again while the disk is too far behind.
+/// Submits a command, again and again while the disk is too far behind.
 fn submit_when_there_is_room(
     sequencer: &Sequencer,
     command: &merit_engine::Command,

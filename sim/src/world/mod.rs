@@ -2,7 +2,7 @@
 //! the committed price list.
 //!
 //! Every call is acquired, runs for its drawn duration at the seller's speed, and is settled at its virtual end. The
-//! same seed gives the same report and the same digest. Knows nothing of brokers, networks, cold starts and free tiers.
+//! same seed gives the same report and the same digest. Never knows brokers, networks, cold starts and free tiers.
 
 mod opening;
 mod report;
@@ -16,20 +16,20 @@ use merit_terms::{MoneyError, NameError, Refusal};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-pub use report::{Alone, Report, Sold, Timing, Total};
+pub use report::{Alone, Sold, Timing, Total, WorldReport};
 pub use trace::MINUTES;
 
 use trading::World;
 
-/// What world is run.
+/// The seed and length of a world.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct WorldSettings {
     pub seed: u64,
-    /// How much of the trace, from its first minute; at most [`MINUTES`].
+    /// Minutes of the trace from its first one; at most [`MINUTES`].
     pub minutes: u32,
 }
 
-/// Why a world does not run.
+/// A failure of a world.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     #[error("{0} minutes; the trace has 1 to {MINUTES}")]
@@ -38,9 +38,9 @@ pub enum WorldError {
     Csv(#[from] csv::Error),
     #[error("the committed data: {0}")]
     Data(String),
-    #[error("the committed data has a price that is none")]
+    #[error("the committed data has a malformed price")]
     Money(#[from] MoneyError),
-    #[error("a name of the world is none")]
+    #[error("a name of the world is malformed")]
     Name(#[from] NameError),
     #[error("the engine refused to set the world up: {0}")]
     Refused(Refusal),
@@ -49,7 +49,7 @@ pub enum WorldError {
 }
 
 /// Runs the world to its end.
-pub fn run(settings: Settings) -> Result<(Report, Timing), WorldError> {
+pub fn run(settings: WorldSettings) -> Result<(WorldReport, Timing), WorldError> {
     if !(1..=MINUTES).contains(&settings.minutes) {
         return Err(WorldError::Minutes(settings.minutes));
     }

@@ -1,4 +1,5 @@
-//! How the world begins: markets, sellers with their ladders, buyers with their money, functions.
+//! The opening of the world: markets, sellers with their ladders, buyers with their money, functions. Never runs a
+//! call.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,11 +14,11 @@ use crate::world::sellers::{self, Seller};
 use crate::world::trace::{self, TracedFunction};
 use crate::world::trading::World;
 
-/// What each account is given, in picodollars: 1,000 USD, more than it can spend.
+/// Deposit of each account in picodollars: 1,000 USD, more than it can spend.
 const DEPOSIT_PICODOLLARS: u64 = 1_000_000_000_000_000;
 
 impl World {
-    /// The world before its first call.
+    /// Opens the world before its first call.
     pub(crate) fn open() -> Result<World, WorldError> {
         let (functions, sellers) = (trace::read()?, sellers::read()?);
         let mut world = World::empty(Engine::new(), sellers.len());

@@ -1,47 +1,47 @@
-//! What a run of the world shows: who was paid what, what was refused, and what one provider alone would have charged.
+//! The report of a world: payments, refusals, and the bills that one provider alone would have made.
 //!
-//! Everything in [`Report`] follows from the seed; what depends on the machine is in [`Timing`].
+//! Everything in [`WorldReport`] follows from the seed; [`Timing`] depends on the machine. Never reads the engine.
 
 use std::collections::BTreeMap;
 
 use merit_terms::{Balance, Price};
 use serde::Serialize;
 
-/// What happened.
+/// The result of a world.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct WorldReport {
     pub seed: u64,
     pub minutes: u32,
     pub functions: usize,
     pub accounts: usize,
     pub sellers: Vec<Sold>,
     pub total: Total,
-    /// The same executed calls at one platform's list price and speed, as if it had room for all, without its free
+    /// Bills of the executed calls at one platform's list price and speed, as if it had room for all, without its free
     /// tier.
     pub alone: Vec<Alone>,
     pub commands: u64,
-    /// The sum of all balances: zero.
+    /// Sum of all balances: always zero.
     pub balance_sum: Balance,
-    /// Leases that nobody settled: none.
+    /// Unsettled leases: always none.
     pub open_leases: usize,
     pub digest: String,
 }
 
-/// What one seller did.
+/// The sales of one seller.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sold {
     pub provider: String,
     pub pool_mb: u64,
-    /// A call's wall time here, in thousandths of what it takes at speed 1: an assumption.
+    /// Wall time of a call here, in thousandths of that at speed 1: an assumption.
     pub wall_permille: u64,
-    /// The row of the price list; none: the price is an assumption.
+    /// Row of the price list; `None` if the price is an assumption.
     pub price_list: Option<String>,
     pub confidence: Option<String>,
     pub invocations: u64,
-    /// Billed: memory x billed time.
+    /// Billed energy: memory x billed time.
     pub gb_seconds: f64,
     pub paid: Balance,
-    /// USD per billed GB-s, requests included.
+    /// Mean price in USD per billed GB-s, requests included.
     pub mean_price: Price,
 }
 
@@ -49,7 +49,7 @@ pub struct Sold {
 pub struct Total {
     pub calls: u64,
     pub invocations: u64,
-    /// Calls that no offer served, by the code of the refusal.
+    /// Calls that no offer served, by code of refusal.
     pub refused: BTreeMap<&'static str, u64>,
     pub gb_seconds: f64,
     pub paid: Balance,
@@ -60,22 +60,22 @@ pub struct Total {
 pub struct Alone {
     pub provider: String,
     pub cost: Balance,
-    /// What the market saved against it; below 0: it was dearer.
+    /// The market's saving against it; negative if the market was dearer.
     pub saving_percent: f64,
 }
 
-/// How fast it went; not part of what the seed decides.
+/// The speed of a run, which the seed does not decide.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timing {
     pub wall_seconds: f64,
     pub commands_per_second: f64,
 }
 
-/// Energy billed and money paid, added up.
+/// The sum of billed energy and paid money.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Sum {
     pub(crate) invocations: u64,
-    /// MB x ms, billed.
+    /// Billed energy in MB x ms.
     pub(crate) mb_ms: u128,
     pub(crate) picodollars: u128,
 }
@@ -91,7 +91,7 @@ impl Sum {
         balance(self.picodollars)
     }
 
-    /// Rounded down to a picodollar; 0 where nothing was sold.
+    /// Returns the mean price, rounded down to a picodollar; 0 without sales.
     pub(crate) fn mean_price(&self) -> Price {
         let price = (self.picodollars * MB_MS_PER_GB_SECOND).checked_div(self.mb_ms).unwrap_or(0);
         Price::from_picodollars(u64::try_from(price).unwrap_or(u64::MAX))
@@ -110,7 +110,7 @@ pub(crate) fn balance(picodollars: u128) -> Balance {
     Balance::from_picodollars(i128::try_from(picodollars).unwrap_or(i128::MAX))
 }
 
-/// What `paid` saves against `cost`, in percent to two places.
+/// Returns the saving of `paid` against `cost`, in percent to two places.
 pub(crate) fn saving_percent(paid: u128, cost: u128) -> f64 {
     if cost == 0 {
         return 0.0;

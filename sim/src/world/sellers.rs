@@ -1,7 +1,7 @@
-//! Who sells in the world: platforms at their list prices, and two sellers of idle capacity whose price follows load.
+//! The sellers of the world: platforms at their list prices, and two sellers of idle capacity whose price follows load.
 //!
-//! Rates of platforms come from the committed price list and nowhere else. Speeds, pools and the prices of the idle
-//! capacity are assumptions of this world, stated here and in its report.
+//! Rates of platforms come only from the committed price list. Speeds, pools and the prices of the idle capacity are
+//! assumptions of this world, stated here and in its report. Never changes a price while the world runs.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +19,9 @@ pub(crate) struct Seller {
     pub(crate) market: &'static str,
     pub(crate) pool: PoolSize,
     pub(crate) rungs: Vec<Rung>,
-    /// A call's wall time here, in thousandths of what it takes at speed 1.
+    /// Wall time of a call here, in thousandths of that at speed 1.
     pub(crate) wall_permille: u64,
-    /// The row of the price list and how sure it is; none: the price is an assumption.
+    /// Row of the price list and its confidence; `None` if the price is an assumption.
     pub(crate) listed: Option<Listed>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Listed {
     pub(crate) confidence: String,
 }
 
-/// A row of the price list, as far as it is used here.
+/// The used columns of a row of the price list.
 #[derive(Deserialize)]
 struct ListPrice {
     provider: String,
@@ -46,20 +46,20 @@ struct ListPrice {
     confidence: String,
 }
 
-/// Slots are not what is scarce here: memory is.
+/// Slots of each pool; memory is scarce here, slots are not.
 const SLOTS: u32 = 10_000;
-/// What one invocation gets; no tariff of this world bills CPU time apart.
+/// CPU share of one invocation; no tariff of this world bills CPU time by itself.
 const VCPUS_MILLI: u32 = 1000;
 /// Memory tiers of Google Cloud Functions (1st gen) with the MHz that each includes. The price list does not have them:
 /// a default to read again at cloud.google.com/functions/pricing-1stgen.
 const GCP_TIERS: [(u32, u64); 5] = [(128, 200), (256, 400), (512, 800), (1024, 1400), (2048, 2400)];
-/// The clock that stands behind the list's price of a vCPU-second.
+/// Clock in MHz behind the list's price of a vCPU-second.
 const GCP_VCPU_MHZ: u64 = 2400;
 /// Ladders of the sellers of idle capacity: a price for each quarter of the pool, in USD per GB-s.
 const SPOT_FAST: [&str; 4] = ["0.000009", "0.000012", "0.000015", "0.00002"];
 const SPOT_SLOW: [&str; 4] = ["0.000006", "0.000008", "0.000011", "0.000014"];
 
-/// All sellers. The pools together are below what the busiest minutes ask.
+/// Reads all sellers. Their pools together are below the demand of the busiest minutes.
 pub(crate) fn read() -> Result<Vec<Seller>, WorldError> {
     let list: Vec<ListPrice> =
         csv::Reader::from_reader(PRICE_LIST.as_bytes()).deserialize().collect::<Result<_, _>>()?;
@@ -86,7 +86,7 @@ fn row<'a>(list: &'a [ListPrice], provider: &str, product: &str) -> Result<&'a L
         .ok_or_else(|| WorldError::Data(format!("the price list has no {provider} {product}")))
 }
 
-/// A platform billed by memory and time, with its pool in MB, its slowness, and its longest run.
+/// Makes a platform billed by memory and time, with its pool in MB, its slowness, and its longest run.
 fn platform(
     list: &[ListPrice],
     (provider, product): (&str, &str),
@@ -101,7 +101,7 @@ fn platform(
     Ok(Seller { name, market, pool: pool(memory_mb), rungs: vec![rung], wall_permille, listed: Some(row.listed()) })
 }
 
-/// One rung a memory tier, each of the whole pool: the tier's memory and the clock that comes with it.
+/// Makes a platform with a rung for each memory tier, each of the whole pool: the tier's memory and its clock.
 fn gcp_functions(row: &ListPrice) -> Result<Seller, WorldError> {
     const POOL_MB: u64 = 768;
     let memory = price(&row.per_gb_second)?.picodollars();
@@ -128,7 +128,7 @@ fn gcp_functions(row: &ListPrice) -> Result<Seller, WorldError> {
     })
 }
 
-/// A seller whose price rises by rungs as its pool fills.
+/// Makes a seller whose price rises by rungs as its pool fills.
 fn idle_capacity(
     name: &'static str,
     market: &'static str,
@@ -204,40 +204,17 @@ impl ListPrice {
 }
 
 impl Seller {
-    /// The rung that sells `memory_mb`: the cheapest, of those that do.
+    /// Returns the cheapest rung that sells `memory_mb`.
     pub(crate) fn rung_for(&self, memory_mb: u32) -> Option<&Rung> {
         self.rungs.iter().find(|rung| (rung.memory_min_mb..=rung.memory_max_mb).contains(&memory_mb))
     }
 
-    /// How long a call of `wall_us` at speed 1 takes here; at least 1 us.
+    /// Returns the wall time here of a call of `wall_us` at speed 1; at least 1 us.
     pub(crate) fn wall_us(&self, wall_us: u64) -> u64 {
         (wall_us * self.wall_permille / 1000).max(1)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use merit_terms::Usage;
-
-    use super::*;
-
-    fn check(seller: &str, memory_mb: u32, wall_ms: u64, usd: &str) {
-        let sellers = read().unwrap();
-        let seller = sellers.iter().find(|other| other.name == seller).unwrap();
-        let wall_us = wall_ms * 1000;
-        let usage = Usage { wall_us, cpu_us: wall_us, ..Usage::default() };
-        let cost = seller.rung_for(memory_mb).unwrap().tariff.cost(memory_mb, VCPUS_MILLI, &usage);
-        assert_eq!(cost.to_string(), usd, "{} {memory_mb} MB {wall_ms} ms", seller.name);
-    }
-
-    #[test]
-    fn platforms_bill_as_their_list_prices_say() {
-        check("aws-lambda-x86", 128, 41, "0.000000285417");
-        check("aws-lambda-arm64", 1024, 1000, "0.0000135334");
-        // 100 ms at least, memory in steps of 128 MB.
-        check("azure-functions", 129, 1, "0.0000006");
-        // 0.2 GHz and 128 MB for 100 ms: the 0.000000231 of the list, and a request.
-        check("gcp-functions-1st-gen", 128, 1, "0.00000063125");
-        check("gcp-functions-1st-gen", 1024, 200, "0.0000037");
-    }
-}
+#[path = "../../tests/unit/world/sellers.rs"]
+mod tests;

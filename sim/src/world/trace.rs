@@ -1,7 +1,7 @@
 //! The workload: the functions of the committed Azure trace, and the calls drawn from it.
 //!
-//! Owns what is read from the trace and how calls are drawn between its percentiles and inside its minutes. A draw
-//! depends on the seed alone, never on what the market did with earlier calls.
+//! Owns the reading of the trace, and the draw of calls between its percentiles and inside its minutes. A draw depends
+//! on the seed alone, never on the market's answer to earlier calls.
 
 use std::collections::HashMap;
 
@@ -18,51 +18,51 @@ const DURATIONS: &str =
 const MEMORY: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../data/workload/azure2019_demo250/memory.csv"));
 
-/// The minutes of the trace's first day that the sample has: 08:00 to 16:00.
+/// First minute of the sample in the trace's first day: 08:00.
 const FIRST_MINUTE: usize = 480;
-/// How many minutes the sample has.
+/// Length of the sample in minutes, up to 16:00.
 pub const MINUTES: u32 = 480;
-/// The percentiles that the trace gives of a duration, as shares.
+/// Percentiles of a duration in the trace, as shares.
 const PERCENTILES: [(f64, &str); 7] =
     [(0.0, "0"), (0.01, "1"), (0.25, "25"), (0.5, "50"), (0.75, "75"), (0.99, "99"), (1.0, "100")];
-/// Durations are whole ms in the trace; those below one are drawn up from here.
+/// Minimum duration in ms: the trace has whole ms, and those below one are drawn from here up.
 const LEAST_MS: f64 = 0.5;
-/// What memory is configured in: the least that the listed platforms all sell.
+/// Step of configured memory in MB: the least that all listed platforms sell.
 const MEMORY_STEP_MB: u32 = 128;
-/// A function's timeout over its longest duration: the slowest seller's slowness.
+/// Ratio of a function's timeout to its longest duration: the slowest seller's slowness.
 const TIMEOUT_OVER_LONGEST: f64 = 1.25;
 const MINUTE_US: u64 = 60_000_000;
-/// As much of a hash as names a function or an owner: distinct in the sample.
+/// Characters of a hash that name a function or an owner; they are distinct in the sample.
 const HASH_CHARACTERS: usize = 12;
 
 /// One function of the trace.
 pub(crate) struct TracedFunction {
     pub(crate) owner: Name,
     pub(crate) name: Name,
-    /// The most that its application took, rounded up to what can be configured.
+    /// Maximum memory of its application, rounded up to a configured step.
     pub(crate) memory_mb: u32,
     pub(crate) timeout_ms: u32,
     durations_ms: [f64; PERCENTILES.len()],
     arrivals: Vec<u32>,
 }
 
-/// One invocation to come.
+/// One future invocation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Call {
-    /// From the start of the world.
+pub(crate) struct TracedCall {
+    /// Microseconds since the start of the world.
     pub(crate) at_us: u64,
-    /// Its position among the functions.
+    /// Position among the functions.
     pub(crate) function: usize,
-    /// How long it runs at a provider of speed 1.
+    /// Wall time at a provider of speed 1.
     pub(crate) wall_us: u64,
 }
 
-type Row = HashMap<String, String>;
+type CsvRow = HashMap<String, String>;
 
-/// The functions of the trace, in its order.
+/// Reads the functions of the trace, in its order.
 pub(crate) fn read() -> Result<Vec<TracedFunction>, WorldError> {
     let (durations, memory) = (by_function(DURATIONS)?, by_function(MEMORY)?);
-    let join = |row: Row| -> Result<TracedFunction, WorldError> {
+    let join = |row: CsvRow| -> Result<TracedFunction, WorldError> {
         let hash = field(&row, "HashFunction")?;
         let missing = || WorldError::Data(format!("the function {hash} is not in all three files of the trace"));
         let duration = durations.get(hash).ok_or_else(missing)?;
@@ -88,14 +88,14 @@ pub(crate) fn read() -> Result<Vec<TracedFunction>, WorldError> {
     rows(INVOCATIONS)?.into_iter().map(join).collect()
 }
 
-/// The calls of one minute, in order of time.
-pub(crate) fn calls(functions: &[TracedFunction], minute: u32, chance: &mut Pcg64) -> Vec<Call> {
+/// Draws the calls of one minute, in order of time.
+pub(crate) fn calls(functions: &[TracedFunction], minute: u32, chance: &mut Pcg64) -> Vec<TracedCall> {
     let from_us = u64::from(minute) * MINUTE_US;
     let mut calls = Vec::new();
     for (function, traced) in functions.iter().enumerate() {
         for _ in 0..traced.arrivals.get(minute as usize).copied().unwrap_or(0) {
             let at_us = from_us + chance.random_range(0..MINUTE_US);
-            calls.push(Call { at_us, function, wall_us: traced.draw_us(chance) });
+            calls.push(TracedCall { at_us, function, wall_us: traced.draw_us(chance) });
         }
     }
     calls.sort_unstable();
@@ -103,7 +103,7 @@ pub(crate) fn calls(functions: &[TracedFunction], minute: u32, chance: &mut Pcg6
 }
 
 impl TracedFunction {
-    /// A duration between two percentiles, on a logarithmic scale: most of the mass is near the lower one.
+    /// Draws a duration between two percentiles, on a logarithmic scale: most of the mass is near the lower one.
     fn draw_us(&self, chance: &mut Pcg64) -> u64 {
         let share: f64 = chance.random();
         let upper = PERCENTILES.iter().position(|(percentile, _)| *percentile > share).unwrap_or(PERCENTILES.len() - 1);
@@ -114,19 +114,19 @@ impl TracedFunction {
     }
 }
 
-fn rows(text: &str) -> Result<Vec<Row>, WorldError> {
+fn rows(text: &str) -> Result<Vec<CsvRow>, WorldError> {
     Ok(csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>()?)
 }
 
-fn by_function(text: &str) -> Result<HashMap<String, Row>, WorldError> {
+fn by_function(text: &str) -> Result<HashMap<String, CsvRow>, WorldError> {
     rows(text)?.into_iter().map(|row| Ok((field(&row, "HashFunction")?.to_owned(), row))).collect()
 }
 
-pub(crate) fn field<'a>(row: &'a Row, column: &str) -> Result<&'a str, WorldError> {
+pub(crate) fn field<'a>(row: &'a CsvRow, column: &str) -> Result<&'a str, WorldError> {
     row.get(column).map(String::as_str).ok_or_else(|| WorldError::Data(format!("there is no column {column}")))
 }
 
-fn number(row: &Row, column: &str) -> Result<f64, WorldError> {
+fn number(row: &CsvRow, column: &str) -> Result<f64, WorldError> {
     let text = field(row, column)?;
     text.parse().map_err(|_| WorldError::Data(format!("{column}: `{text}` is not a number")))
 }
@@ -137,31 +137,5 @@ fn name(hash: &str) -> Result<Name, WorldError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-
-    use super::*;
-
-    #[test]
-    fn the_sample_has_what_its_provenance_says() {
-        let functions = read().unwrap();
-        assert_eq!(functions.len(), 250);
-        let arrivals: u32 = functions.iter().flat_map(|function| &function.arrivals).sum();
-        assert_eq!(arrivals, 567_403);
-        let names: std::collections::HashSet<_> = functions.iter().map(|function| &function.name).collect();
-        assert_eq!(names.len(), 250, "a shortened hash names two functions");
-    }
-
-    #[test]
-    fn every_draw_is_within_the_trace_and_its_median_is_the_traces() {
-        let functions = read().unwrap();
-        let busiest = functions.iter().max_by_key(|function| function.arrivals.iter().sum::<u32>()).unwrap();
-        let mut chance = Pcg64::seed_from_u64(1);
-        let mut drawn: Vec<u64> = (0..10_000).map(|_| busiest.draw_us(&mut chance)).collect();
-        drawn.sort_unstable();
-        let ms = busiest.durations_ms;
-        assert!(drawn[0] >= (ms[0] * 1000.0) as u64 && drawn[9_999] <= (ms[6] * 1000.0) as u64);
-        let median = drawn[5_000] as f64 / 1000.0 / ms[3];
-        assert!((0.97..1.03).contains(&median), "{median}");
-    }
-}
+#[path = "../../tests/unit/world/trace.rs"]
+mod tests;

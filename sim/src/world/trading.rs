@@ -1,4 +1,5 @@
-//! The world while it runs: calls are bought, run for their virtual time, and are settled in order of their ends.
+//! The running world: calls are bought, run for their virtual time, and are settled in order of their ends. Never reads
+//! a clock.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -6,17 +7,17 @@ use std::collections::{BTreeMap, BinaryHeap};
 use merit_engine::{Bid, Command, Engine, Event, Grant, Qualifier, Reply, Settle, Settlement};
 use merit_terms::{AccountId, Execution, FunctionId, LeaseId, Limits, Outcome, Refusal, Time, Usage};
 
-use crate::world::report::{Alone, Report, Sold, Sum, Total, balance, saving_percent};
+use crate::world::report::{Alone, Sold, Sum, Total, WorldReport, balance, saving_percent};
 use crate::world::sellers::Seller;
-use crate::world::trace::{Call, TracedFunction};
-use crate::world::{Settings, WorldError};
+use crate::world::trace::{TracedCall, TracedFunction};
+use crate::world::{WorldError, WorldSettings};
 
-/// 2019-07-15, 08:00 UTC: when the sample begins.
+/// Beginning of the sample: 2019-07-15, 08:00 UTC.
 const BEGIN: Time = Time::from_micros(1_563_177_600_000_000);
-/// What is held for in egress: nothing, for no tariff of this world bills it.
+/// Answer limit in bytes, by which egress is held: none, because no tariff of this world bills it.
 const ANSWER_LIMIT_BYTES: u64 = 0;
 
-/// The market and what happened in it.
+/// The market, and the accounts of its sales.
 pub(crate) struct World {
     pub(crate) engine: Engine,
     events: Vec<Event>,
@@ -25,24 +26,24 @@ pub(crate) struct World {
     pub(crate) functions: Vec<TracedFunction>,
     /// The account and the id of each function.
     pub(crate) bidders: Vec<(AccountId, FunctionId)>,
-    /// How many accounts buy.
+    /// Number of accounts that buy.
     pub(crate) accounts: usize,
-    /// In order of registration: a provider's number is its position.
+    /// Sellers in order of registration, so that a provider's number is its position.
     pub(crate) sellers: Vec<Seller>,
-    running: BinaryHeap<Reverse<Run>>,
+    running: BinaryHeap<Reverse<RunningCall>>,
     calls: u64,
     sold: Vec<Sum>,
-    /// What each listed platform alone would have charged for what was executed.
+    /// Bill of each listed platform alone for the executed calls, in picodollars.
     alone: Vec<u128>,
     refused: BTreeMap<&'static str, u64>,
 }
 
-/// A call that runs; ordered by its end.
+/// A running call; ordered by its end.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Run {
+struct RunningCall {
     end_us: u64,
     lease: LeaseId,
-    call: Call,
+    call: TracedCall,
     wall_us: u64,
     outcome: Outcome,
     seller: usize,
@@ -73,13 +74,13 @@ impl World {
         self.engine.apply(self.at, command, &mut self.events).reply
     }
 
-    /// Applies a command that this world may not be refused.
+    /// Applies a command that must not be refused.
     pub(crate) fn must(&mut self, command: Command) -> Result<Reply, WorldError> {
         self.apply(&command).map_err(WorldError::Refused)
     }
 
-    /// Bids for a call at its time; a call that nobody serves is refused and gone.
-    pub(crate) fn buy(&mut self, call: Call) -> Result<(), WorldError> {
+    /// Bids for a call at its time. A call that nobody serves is refused and gone.
+    pub(crate) fn buy(&mut self, call: TracedCall) -> Result<(), WorldError> {
         self.at = Time::from_micros(BEGIN.micros() + call.at_us);
         self.calls += 1;
         let (account, function) = self.bidders[call.function];
@@ -101,22 +102,22 @@ impl World {
             }
             Ok(_) => Err(WorldError::Reply),
             Err(refusal) => {
-                *self.refused.entry(refusal.code()).or_default() += 1;
+                *self.refused.entry(refusal.code().as_str()).or_default() += 1;
                 Ok(())
             }
         }
     }
 
-    /// How the granted call goes at its seller: to its end, or to the lease's timeout.
-    fn run(&self, call: Call, grant: &Grant) -> Run {
+    /// Returns the run of the granted call at its seller: to its end, or to the lease's timeout.
+    fn run(&self, call: TracedCall, grant: &Grant) -> RunningCall {
         let seller = grant.terms.provider.index();
         let (wall_us, most_us) = (self.sellers[seller].wall_us(call.wall_us), u64::from(grant.terms.timeout_ms) * 1000);
         let outcome = if wall_us > most_us { Outcome::Timeout } else { Outcome::Ok };
         let wall_us = wall_us.min(most_us);
-        Run { end_us: call.at_us + wall_us, lease: grant.terms.lease, call, wall_us, outcome, seller }
+        RunningCall { end_us: call.at_us + wall_us, lease: grant.terms.lease, call, wall_us, outcome, seller }
     }
 
-    /// Settles what has ended by `until_us` after the beginning.
+    /// Settles the calls that have ended by `until_us` after the beginning.
     pub(crate) fn settle_until(&mut self, until_us: u64) -> Result<(), WorldError> {
         while self.running.peek().is_some_and(|Reverse(run)| run.end_us <= until_us) {
             let Some(Reverse(run)) = self.running.pop() else { break };
@@ -125,7 +126,7 @@ impl World {
         Ok(())
     }
 
-    fn settle(&mut self, run: &Run) -> Result<(), WorldError> {
+    fn settle(&mut self, run: &RunningCall) -> Result<(), WorldError> {
         self.at = Time::from_micros(BEGIN.micros() + run.end_us);
         let settle = Settle {
             lease: run.lease,
@@ -143,8 +144,8 @@ impl World {
         Ok(())
     }
 
-    /// Adds a bill to its seller's, and what each platform would have billed for the same call.
-    fn book(&mut self, run: &Run, settlement: &Settlement) {
+    /// Adds a bill to its seller's sum, and the bill of each platform for the same call.
+    fn book(&mut self, run: &RunningCall, settlement: &Settlement) {
         let function = &self.functions[run.call.function];
         let step = |seller: &Seller| seller.rung_for(function.memory_mb).map_or(1, |rung| rung.tariff.memory_step_mb);
         let memory_mb = function.memory_mb.next_multiple_of(step(&self.sellers[run.seller]));
@@ -160,7 +161,7 @@ impl World {
         }
     }
 
-    pub(crate) fn report(&self, settings: Settings) -> Report {
+    pub(crate) fn report(&self, settings: WorldSettings) -> WorldReport {
         let sum = self.sold.iter().fold(Sum::default(), |sum, sold| sum.and(*sold));
         let sellers = self.sellers.iter().zip(&self.sold).map(|(seller, sold)| Sold {
             provider: seller.name.to_owned(),
@@ -174,7 +175,7 @@ impl World {
             mean_price: sold.mean_price(),
         });
         let listed = self.sellers.iter().zip(&self.alone).filter(|(seller, _)| seller.listed.is_some());
-        Report {
+        WorldReport {
             seed: settings.seed,
             minutes: settings.minutes,
             functions: self.functions.len(),
@@ -203,7 +204,7 @@ impl World {
     }
 }
 
-/// Busy throughout, warm, and answering nothing that is billed.
+/// Returns the usage of a warm call that is busy throughout, without billed egress.
 fn usage(wall_us: u64) -> Usage {
     Usage { wall_us, cpu_us: wall_us, cold_us: 0, egress_bytes: 0 }
 }

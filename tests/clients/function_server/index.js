@@ -1,4 +1,4 @@
-// A function as Google's functions framework serves it: answers what it was asked.
+// A function for Google's functions framework: it answers with its request.
 exports.tell = (request, response) => {
   response.set("x-own", "yes");
   response.status(request.query.status ? Number(request.query.status) : 200);

@@ -1,4 +1,4 @@
-//! Calls that are refused before they run: unknown, malformed, too large, foreign, not in this version.
+//! Calls that are refused before they run: unknown, malformed, too large, another account's, not supported.
 
 use http::Method;
 
@@ -9,7 +9,7 @@ use crate::market::Shape;
 in_both_shapes! {
     what_is_not_there_is_not_found
     preferences_that_are_malformed_or_unknown_are_refused
-    what_is_not_in_this_version_is_refused_and_not_run
+    unsupported_calls_are_refused_and_not_run
     a_payload_over_6_mb_is_too_large
     foreigners_and_strangers_are_refused
 }
@@ -62,7 +62,7 @@ async fn preferences_that_are_malformed_or_unknown_are_refused(shape: Shape) {
     market.stop().await;
 }
 
-async fn what_is_not_in_this_version_is_refused_and_not_run(shape: Shape) {
+async fn unsupported_calls_are_refused_and_not_run(shape: Shape) {
     let (market, _edge) = market(shape).await;
     for (name, value, named) in
         [("idempotency-key", "k-1", "Idempotency-Key"), ("prefer", "respond-async", "respond-async")]

@@ -1,4 +1,4 @@
-//! Mistakes on the command line: refused at once, with a sentence that names what to change.
+//! Mistakes on the command line: refused at once, with a sentence that names the remedy.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn a_data_directory_has_one_process() {
 }
 
 #[tokio::test]
-async fn a_busy_or_open_address_is_named_with_its_flag_and_nothing_is_made() {
+async fn a_busy_or_open_address_is_refused_with_its_flag() {
     let (market, _edge) = market(Shape::AllInOne).await;
     let data = market.dir.path().join("other");
     let data_dir = data.display().to_string();
@@ -107,7 +107,7 @@ async fn a_provider_that_cannot_sell_says_why_and_ends() {
     market.stop().await;
 }
 
-/// Providers and exchanges start in any order, so it waits, says what it waits for, and stops when it is told to.
+/// Providers and exchanges start in any order, so a provider waits, says so, and stops when it is told to.
 #[tokio::test]
 async fn a_provider_waits_for_an_exchange_that_is_not_there() {
     let dir = tempfile::tempdir().unwrap();

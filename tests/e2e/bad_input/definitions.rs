@@ -87,7 +87,7 @@ async fn an_unusable_module_is_refused_and_the_function_stays(shape: Shape) {
     assert_refused(&large, 413, "too_large", &["module", "33554432 bytes"]);
     assert_eq!(market.get("/v1/functions/echo").await.json(), before);
 
-    // A large one that is sound goes all the way to the provider.
+    // A large sound module goes all the way to the provider.
     let padding = vec![0x55; 8 << 20];
     let mut padded = sample("echo");
     padded.push(0);
@@ -99,7 +99,7 @@ async fn an_unusable_module_is_refused_and_the_function_stays(shape: Shape) {
     market.stop().await;
 }
 
-/// A number as WebAssembly writes lengths.
+/// Returns a number in the encoding of WebAssembly's lengths.
 fn leb128(mut number: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {

@@ -1,4 +1,4 @@
-//! Functions that fail: each by its name, charged for what ran, and the provider goes on.
+//! Functions that fail: each is named, charged for the time that it ran, and harms no provider.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::process::eventually;
 
 in_both_shapes! {
     a_function_that_fails_is_told_from_one_that_answers
-    a_function_that_does_not_end_is_stopped_at_its_timeout
+    an_endless_function_is_stopped_at_its_timeout
     a_deadline_ends_the_wait
     a_caller_that_goes_away_is_still_charged
 }
@@ -42,7 +42,7 @@ async fn a_function_that_fails_is_told_from_one_that_answers(shape: Shape) {
     market.stop().await;
 }
 
-/// The answer's cost is above zero and is that of the record.
+/// Asserts that the answer's cost is above zero and stands in the record.
 async fn assert_charged(market: &Market, answer: &crate::market::Answer, outcome: &str) {
     let cost: Money = answer.header("merit-cost").parse().unwrap();
     assert!(cost > Money::ZERO, "{answer:?}");
@@ -53,7 +53,7 @@ async fn assert_charged(market: &Market, answer: &crate::market::Answer, outcome
     assert_eq!(record["cost"], cost.to_string());
 }
 
-async fn a_function_that_does_not_end_is_stopped_at_its_timeout(shape: Shape) {
+async fn an_endless_function_is_stopped_at_its_timeout(shape: Shape) {
     let (market, _edge) = market(shape).await;
     for name in ["loop", "sleep_an_hour"] {
         market.deploy_module(name, hostile(name), json!({"timeout_ms": 300})).await;
@@ -79,7 +79,7 @@ async fn a_deadline_ends_the_wait(shape: Shape) {
     assert!((Duration::from_millis(200)..Duration::from_millis(1500)).contains(&took), "{took:?}");
     assert_refused(&answer, 504, "timeout", &["deadline"]);
     assert_eq!(answer.json()["error"]["details"]["reason"], "deadline", "{answer:?}");
-    // It may have run: its worst case stays held for as long as its provider may claim it.
+    // It may have run: its worst case stays held until its provider's time to claim it is over.
     assert_ne!(market.get("/v1/accounts/dev").await.json()["held"], "0");
     assert_eq!(market.invoke("echo", "still here").await.text(), "still here");
     market.stop().await;
@@ -88,7 +88,8 @@ async fn a_deadline_ends_the_wait(shape: Shape) {
 async fn a_caller_that_goes_away_is_still_charged(shape: Shape) {
     let (market, _edge) = market(shape).await;
     market.deploy("wait", json!({})).await;
-    // At the native door the call is cancelled: what ran is claimed, and charged when the lease's time is over.
+    // At the native door the call is cancelled: the provider claims the time it ran, charged when the lease's time is
+    // over.
     let gone = tokio::time::timeout(Duration::from_millis(150), market.invoke("wait", "60000")).await;
     assert!(gone.is_err(), "it was answered: {gone:?}");
     let attempt = eventually("what ran is claimed", || async {
@@ -99,7 +100,7 @@ async fn a_caller_that_goes_away_is_still_charged(shape: Shape) {
     .await;
     let wall_us = attempt["claim"]["wall_us"].as_u64().unwrap();
     assert!((1..5_000_000).contains(&wall_us), "stopped long before its end: {attempt}");
-    // At Lambda's it goes on, and is settled.
+    // At Lambda's door it goes on, and is settled.
     let invoke = market.call(Method::POST, "/2015-03-31/functions/wait/invocations", &[], "600");
     assert!(tokio::time::timeout(Duration::from_millis(150), invoke).await.is_err());
     let trade = eventually("the lease is settled", || async {
@@ -116,7 +117,7 @@ async fn a_caller_that_goes_away_is_still_charged(shape: Shape) {
     market.stop().await;
 }
 
-/// The first attempt of the first call, once its provider has claimed what ran.
+/// Returns the first attempt of the first call, once its provider has claimed it.
 async fn claimed(market: &Market) -> Option<serde_json::Value> {
     for sequence in 1..60 {
         let record = market.get(&format!("/v1/invocations/1-{sequence}")).await;

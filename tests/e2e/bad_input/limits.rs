@@ -1,4 +1,4 @@
-//! Good calls that no offer may serve, or not now: the reasons, offer by offer, and when to try again.
+//! Good calls that no offer may serve, or not now: the reasons, offer by offer, and the time of the next try.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::in_both_shapes;
 use crate::market::{Answer, Market, Shape};
 
 in_both_shapes! {
-    a_limit_that_no_offer_meets_is_told_offer_by_offer
+    an_unmet_limit_is_told_offer_by_offer
     a_low_max_cost_cuts_the_timeout
     a_worst_case_beyond_the_account_needs_more_funds
     what_is_full_says_when_to_try_again
 }
 
-/// The reasons of a refused call: provider, code and message.
+/// Returns the reasons of a refused call: provider, code and message.
 fn refused(answer: &Answer) -> Vec<(String, String, String)> {
     let answer = answer.json();
     let refused = answer["error"]["details"]["refused"].as_array().unwrap_or_else(|| panic!("no reasons in {answer}"));
@@ -24,7 +24,7 @@ fn refused(answer: &Answer) -> Vec<(String, String, String)> {
     refused.iter().map(|offer| (text(offer, "provider"), text(offer, "code"), text(offer, "message"))).collect()
 }
 
-async fn a_limit_that_no_offer_meets_is_told_offer_by_offer(shape: Shape) {
+async fn an_unmet_limit_is_told_offer_by_offer(shape: Shape) {
     let (market, _edge) = market(shape).await;
     let _dear = market.provider("edge-2", &["--per-gb-second", "0.5"]).await;
     let limits = [
@@ -71,7 +71,7 @@ async fn a_worst_case_beyond_the_account_needs_more_funds(shape: Shape) {
     market.deploy("echo", json!({"timeout_ms": 60_000, "memory_mb": 61_440})).await;
     let answer = market.invoke("echo", "x").await;
     assert_refused(&answer, 402, "insufficient_funds", &["more than the account has", "Merit-Max-Cost"]);
-    // What the message advises helps.
+    // The message's advice helps.
     let cut = market.invoke_with("echo", &[("merit-max-cost", "900")], "x").await;
     assert_eq!((cut.status.as_u16(), cut.text()), (200, "x"));
     market.deploy("echo", json!({})).await;

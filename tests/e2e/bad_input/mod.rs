@@ -1,4 +1,4 @@
-//! What is wrong is refused with a status, a code and a sentence that names it; and nothing is lost by it.
+//! Bad input: refused with a status, a code and a sentence that names it, and without harm.
 
 mod calls;
 mod command_line;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::market::{Answer, Market, Shape};
 use crate::process::{Process, eventually};
 
-/// A market with one provider and the function `echo`.
+/// Starts a market with one provider and the function `echo`.
 async fn market(shape: Shape) -> (Market, Process) {
     let market = Market::start(shape).await;
     let edge = market.provider("edge-1", &[]).await;
@@ -20,7 +20,7 @@ async fn market(shape: Shape) -> (Market, Process) {
     (market, edge)
 }
 
-/// The answer has this status and code, and its message names all of these.
+/// Asserts the status and code of a refusal, and that its message names all of these.
 #[track_caller]
 fn assert_refused(answer: &Answer, status: u16, code: &str, named: &[&str]) {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{answer:?}");
@@ -30,7 +30,7 @@ fn assert_refused(answer: &Answer, status: u16, code: &str, named: &[&str]) {
     }
 }
 
-/// A good call still works, nothing is held, and all balances sum to zero.
+/// Asserts that a good call still works, nothing is held, and all balances sum to zero.
 async fn assert_unharmed(market: &Market) {
     assert_eq!(market.invoke("echo", "still here").await.text(), "still here");
     eventually("nothing is held", || async {
@@ -41,7 +41,7 @@ async fn assert_unharmed(market: &Market) {
     .await;
 }
 
-/// How many calls were settled so far.
+/// Returns the number of calls settled so far.
 async fn trades(market: &Market) -> usize {
     let tape = market.get("/v1/markets/local/wasm/trades?limit=1000").await.json();
     tape["trades"].as_array().unwrap().len()
@@ -51,7 +51,7 @@ async fn put(market: &Market, path: &str, body: impl Into<hyper::body::Bytes>) -
     market.call(Method::PUT, path, &[], body).await
 }
 
-/// A hostile function of `functions/hostile`, compiled.
+/// Returns a compiled function of `functions/hostile`.
 fn hostile(name: &str) -> Vec<u8> {
     wat::parse_file(format!("{}/functions/hostile/{name}.wat", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Whose fault it is that a call failed: what is the caller's, or the function's own, never counts against the provider.
+//! Blame for a failed call: the fault of a caller or of the function itself never counts against the provider.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use crate::market::{Market, Shape};
 use crate::raw_session::{RawSession, logon};
 use crate::seller::rung;
 
-/// What a caller does.
+/// Behaviour of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caller {
     Waits,
@@ -32,11 +32,11 @@ enum Caller {
     SendsTooMuch,
 }
 
-/// What the server at the provider's endpoint does: answers with a status, or else.
+/// Behaviour of the server at the provider's endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     Answers(u16),
-    /// Reads everything, and never answers.
+    /// Reads the whole request, and never answers.
     Hangs,
     Resets,
     IsNotThere,
@@ -45,7 +45,7 @@ enum Server {
 const AGENT: v1::Adapter = v1::Adapter::Agent;
 const PLAIN: v1::Adapter = v1::Adapter::Http;
 
-/// Who is to blame: the provider, or nobody that its health tells of.
+/// Adapter, server and caller, and whether the provider is blamed.
 const TABLE: [(v1::Adapter, Server, Caller, bool); 20] = [
     (PLAIN, Server::Answers(400), Caller::Waits, false),
     (PLAIN, Server::Answers(404), Caller::Waits, false),
@@ -69,14 +69,14 @@ const TABLE: [(v1::Adapter, Server, Caller, bool); 20] = [
     (PLAIN, Server::IsNotThere, Caller::Waits, true),
 ];
 
-/// Whether requests have come.
+/// Number of requests, and a notice of the first.
 #[derive(Default)]
-struct Seen {
+struct Requests {
     begun: Notify,
     requests: AtomicUsize,
 }
 
-impl Seen {
+impl Requests {
     fn one_more(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.begun.notify_one();
@@ -89,7 +89,7 @@ async fn hang(request: Request) -> Response {
     std::future::pending().await
 }
 
-/// By the header an agent says that it took nothing; of a function server it says nothing.
+/// Returns a response that says by its header that an agent took nothing; a function server's header says nothing.
 fn with_status(status: u16) -> Response {
     let mut response = Response::new(Body::from("mine"));
     agent::write_not_sent(response.headers_mut(), "mine");
@@ -97,9 +97,9 @@ fn with_status(status: u16) -> Response {
     response
 }
 
-/// Where a server of this kind is, and what it has seen.
-async fn server(server: Server, tasks: &mut JoinSet<()>) -> (String, Arc<Seen>) {
-    let seen = Arc::new(Seen::default());
+/// Starts a server of this kind. Returns its endpoint and the requests that it gets.
+async fn server(server: Server, tasks: &mut JoinSet<()>) -> (String, Arc<Requests>) {
+    let seen = Arc::new(Requests::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let sees = seen.clone();
@@ -107,7 +107,7 @@ async fn server(server: Server, tasks: &mut JoinSet<()>) -> (String, Arc<Seen>) 
         Server::IsNotThere => {}
         Server::Resets => drop(tasks.spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
-                // Once something has come.
+                // It resets after the first byte.
                 connection.read_u8().await.ok();
                 sees.one_more();
             }
@@ -126,7 +126,7 @@ async fn server(server: Server, tasks: &mut JoinSet<()>) -> (String, Arc<Seen>) 
     (endpoint, seen)
 }
 
-/// A request by hand whose payload is of unknown length.
+/// Opens a request by hand with a payload of unknown length.
 async fn open(market: &Market) -> TcpStream {
     let mut connection = TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
     let head = "POST /fn/f HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -138,7 +138,7 @@ fn megabyte() -> Vec<u8> {
     [format!("{:x}\r\n", 1 << 20).as_bytes(), &vec![b'z'; 1 << 20], b"\r\n"].concat()
 }
 
-async fn call(market: &Market, caller: Caller, seen: &Seen) {
+async fn call(market: &Market, caller: Caller, seen: &Requests) {
     match caller {
         Caller::Waits => drop(market.call(Method::POST, "/fn/f", &[], "1").await),
         Caller::GivesUp => drop(market.call(Method::POST, "/fn/f", &[("merit-deadline", "+300ms")], "1").await),
@@ -166,7 +166,7 @@ async fn call(market: &Market, caller: Caller, seen: &Seen) {
     }
 }
 
-/// What the provider is left out for, once the call is over.
+/// Returns the provider's back-offs, once the call is over.
 async fn health(market: &Market) -> Value {
     market.until_leases_of("bad", |leases| leases == 0).await;
     let listed = market.get("/v1/providers").await.json();
@@ -178,7 +178,7 @@ async fn check((adapter, kind, caller, is_blamed): (v1::Adapter, Server, Caller,
     let (endpoint, seen) = server(kind, &mut tasks).await;
     let mut session = RawSession::start(&market, v1::Logon { endpoint, adapter: adapter.into(), ..logon("bad") }).await;
     session.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
-    // Short, so that what is unknown gives its capacity back soon.
+    // A short timeout, so that an unknown call soon gives its capacity back.
     let deployments = json!([{"provider": "bad", "target": "/"}]);
     let definition = json!({"providers": "any", "timeout_ms": 2000, "deployments": deployments}).to_string();
     let put = market.call(Method::PUT, "/v1/functions/f", &[], definition).await;
@@ -192,8 +192,8 @@ async fn check((adapter, kind, caller, is_blamed): (v1::Adapter, Server, Caller,
 }
 
 #[tokio::test]
-async fn a_provider_is_blamed_for_its_own_failures_and_for_nothing_else() {
-    // Some at a time: each has a market of its own.
+async fn a_provider_is_blamed_for_its_own_failures_alone() {
+    // A few at a time: each has a market of its own.
     for cases in TABLE.chunks(5) {
         cases.iter().map(|case| check(*case)).collect::<JoinSet<()>>().join_all().await;
     }

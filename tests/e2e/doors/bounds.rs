@@ -1,4 +1,4 @@
-//! What one caller may take: streams, calls and quotes a second, heads, payloads; and that a refusal says when to come again.
+//! Quotas of one caller: streams, calls and quotes a second, heads, payloads; and refusals that say when to try again.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use super::{Key, Secured};
 use crate::market::{Answer, Market, Shape, sample};
 use crate::process::{PATIENCE, eventually};
 
-/// Streams of one account, or of one address without a key.
+/// The most streams of one account, or of one address without a key.
 const SUBSCRIPTIONS_MAX: usize = 64;
-/// Of a request's head: bytes, and fields.
+/// The greatest size of a request's head.
 const HEAD_MAX_BYTES: usize = 32 << 10;
 const HEAD_MAX_FIELDS: usize = 128;
 
-/// A connection on which a request was sent, and the head of its answer.
+/// Sends a request. Returns its connection and the head of its answer.
 async fn ask(http: &str, request: &str) -> (TcpStream, String) {
     let mut connection = TcpStream::connect(http.trim_start_matches("http://")).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
@@ -31,14 +31,14 @@ async fn ask(http: &str, request: &str) -> (TcpStream, String) {
     (connection, told)
 }
 
-/// A stream of the market.
+/// Subscribes to the market.
 async fn subscribe(http: &str, key: Option<&Key>) -> (TcpStream, String) {
     let shown = key.map(|key| format!("Authorization: {}\r\n", key.bearer())).unwrap_or_default();
     ask(http, &format!("GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n{shown}\r\n")).await
 }
 
 #[tokio::test]
-async fn streams_of_the_market_are_counted_for_each_account_and_address() {
+async fn market_streams_are_bounded_by_account_and_address() {
     let secured = Secured::start().await;
     let (ours, theirs) = (secured.account("ours").await, secured.account("theirs").await);
     let http = &secured.market.http;
@@ -61,7 +61,7 @@ async fn streams_of_the_market_are_counted_for_each_account_and_address() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_long_or_has_too_many_fields_is_refused_and_the_next_one_is_served() {
+async fn too_large_heads_are_refused_and_the_largest_served() {
     let market = Market::start(Shape::AllInOne).await;
     let head = |fields: &str| format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     let of_bytes = |bytes: usize| head(&format!("X: {}\r\n", "x".repeat(bytes - head("X: \r\n").len())));
@@ -77,7 +77,7 @@ async fn a_head_that_is_too_long_or_has_too_many_fields_is_refused_and_the_next_
     }
 }
 
-/// A market in which the account `rated` may make three calls a second of `echo`.
+/// Starts a market in which the account `rated` may call `echo` three times a second.
 async fn rated() -> (Secured, crate::process::Process, Key) {
     let secured = Secured::start().await;
     let edge = secured.provider("edge", &[]).await;
@@ -87,8 +87,7 @@ async fn rated() -> (Secured, crate::process::Process, Key) {
     (secured, edge, rated)
 }
 
-/// Calls until it is refused: how often it was answered `status` before, and the refusal. In that time the rate let so
-/// many calls through and no more.
+/// Calls until a refusal. Returns it with the number of answers before, and asserts that the rate allowed no more.
 async fn until_refused(
     secured: &Secured,
     key: &Key,
@@ -109,7 +108,7 @@ async fn until_refused(
 }
 
 #[tokio::test]
-async fn a_rate_lets_so_many_calls_through_and_refuses_more_in_the_shape_of_each_door() {
+async fn above_the_rate_each_door_refuses_in_its_shape() {
     let (secured, _edge, rated) = rated().await;
     let (let_through, refused) = until_refused(&secured, &rated, "/v1/functions/echo/invocations", &[], 200).await;
     assert!(let_through >= 3, "{let_through}: {refused:?}");
@@ -126,7 +125,7 @@ async fn a_rate_lets_so_many_calls_through_and_refuses_more_in_the_shape_of_each
     assert_eq!((refused.status.as_u16(), refused.header("x-amzn-errortype")), (429, "TooManyRequestsException"));
     assert_eq!((&refused.json()["Reason"], refused.header("retry-after")), (&json!("CallerRateLimitExceeded"), "1"));
 
-    // It comes back.
+    // The rate recovers.
     eventually("a call is let through again", || async {
         let answer = secured.call_as(&rated, Method::POST, "/v1/functions/echo/invocations", &[], "x").await;
         (answer.status == 200 && answer.text() == "x").then_some(())
@@ -135,7 +134,7 @@ async fn a_rate_lets_so_many_calls_through_and_refuses_more_in_the_shape_of_each
 }
 
 #[tokio::test]
-async fn an_sdk_s_retry_of_what_ran_is_told_so_whatever_the_rate_and_its_id_is_good_for_nothing_else() {
+async fn an_sdk_retry_passes_the_rate_its_id_nothing_else() {
     let (secured, _edge, rated) = rated().await;
     let (lambda, id) = ("/2015-03-31/functions/echo/invocations", [("amz-sdk-invocation-id", "7")]);
     let first = secured.call_as(&rated, Method::POST, lambda, &id, "").await;
@@ -168,7 +167,7 @@ async fn quotes_and_dry_runs_count_as_calls() {
 }
 
 #[tokio::test]
-async fn a_call_above_the_rate_is_refused_before_its_payload_is_read() {
+async fn calls_above_the_rate_are_refused_before_their_payload() {
     let secured = Secured::start().await;
     let none = secured.account("none").await;
     secured.operate(Method::PUT, "/v1/accounts/none/limits", json!({"rate_per_second": 0})).await;
@@ -186,13 +185,13 @@ async fn a_call_above_the_rate_is_refused_before_its_payload_is_read() {
         let head = format!("Host: localhost\r\nAuthorization: {}\r\n{more}{length}\r\n", none.bearer());
         let (_, told) = ask(&secured.market.http, &format!("POST {path} HTTP/1.1\r\n{head}")).await;
         assert!(told.starts_with("HTTP/1.1 429 ") && told.contains("\r\nretry-after: "), "{path}: {told}");
-        // A payload that is waited for is given up after 30 s.
+        // A payload that does not come has a timeout of 30 s.
         assert!(began.elapsed() < Duration::from_secs(20), "{path}: {:?}", began.elapsed());
     }
 }
 
 #[tokio::test]
-async fn a_definition_that_is_too_large_is_told_in_the_shape_of_every_error() {
+async fn a_too_large_definition_is_refused_as_any_error() {
     let secured = Secured::start().await;
     let key = secured.account("team").await;
     for (path, bytes) in [("/v1/functions/f", (6 << 20) + 1), ("/v1/functions/f/module", (32 << 20) + 1)] {

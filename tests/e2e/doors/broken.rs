@@ -1,4 +1,4 @@
-//! Answers that break off, that are too long, and that say what is not theirs to say: what is seen of them at each door.
+//! Answers that break off, are too long, or claim to be Merit's: their effect at each door.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use crate::market::{Market, Shape};
 use crate::process::{PATIENCE, Process, eventually};
 
-/// Where `f` is called through every door whose answers stream.
+/// Doors that stream answers, with the function `f`.
 const STREAMING: [&str; 4] =
     ["/v1/functions/f/invocations", "/fn/f", "/function/f", "/2021-11-15/functions/f/response-streaming-invocations"];
 
 const LAMBDA: &str = "/2015-03-31/functions/f/invocations";
 
-/// The path of a request, once its head has been read.
+/// Reads the head of a request. Returns its path.
 async fn path(connection: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     while !request.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
@@ -34,7 +34,7 @@ fn with_length(said: usize, sent: usize) -> Vec<u8> {
     [format!("HTTP/1.1 200 OK\r\nContent-Length: {said}\r\n\r\n").as_bytes(), &vec![b'x'; sent]].concat()
 }
 
-/// What a function server sends before it closes the connection.
+/// Returns the bytes that a function server sends before it closes the connection.
 fn answer(path: &str) -> Vec<u8> {
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     match path {
@@ -62,11 +62,11 @@ async fn serve(mut connection: TcpStream) {
     if connection.write_all(&answer(&path)).await.is_err() {
         return;
     }
-    // Until nobody reads any more.
+    // It sends until nobody reads any more.
     while path == "/too-long" && connection.write_all(&chunk(1 << 20)).await.is_ok() {}
 }
 
-/// A market whose function `f` answers in one way.
+/// Starts a market whose function `f` answers in one way.
 async fn market(target: &str, tasks: &mut JoinSet<()>) -> (Market, Process) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -87,7 +87,7 @@ async fn point_to(market: &Market, target: &str) {
     assert_eq!(put.status, 200, "{put:?}");
 }
 
-/// An answer as its bytes came.
+/// The bytes of an answer.
 struct Raw {
     head: String,
     body: Vec<u8>,
@@ -113,7 +113,7 @@ impl Raw {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// Whether its framing says that this was all of it.
+    /// Returns whether its framing says that it is complete.
     fn is_whole(&self) -> bool {
         match self.header("content-length") {
             Some(length) => self.body.len() == length.parse::<usize>().unwrap(),
@@ -132,9 +132,9 @@ impl Raw {
 }
 
 #[tokio::test]
-async fn a_long_answer_that_breaks_off_is_whole_at_no_door_and_costs_nothing() {
+async fn a_broken_long_answer_is_nowhere_whole_and_costs_nothing() {
     let mut tasks = JoinSet::new();
-    // What tells the two apart here is nothing but the end.
+    // Nothing but the end differs between the two here.
     let (market, _server) = market("/whole", &mut tasks).await;
     for door in STREAMING {
         let answer = Raw::of(&market, door).await;
@@ -156,13 +156,13 @@ async fn a_long_answer_that_breaks_off_is_whole_at_no_door_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_short_answer_that_breaks_off_is_a_failure_at_every_door() {
+async fn a_broken_short_answer_fails_at_every_door() {
     let mut tasks = JoinSet::new();
     for target in ["/short", "/endless"] {
         for door in &STREAMING[..3] {
             let (market, _server) = market(target, &mut tasks).await;
             let answer = Raw::of(&market, door).await;
-            // Of unknown length it may have begun to stream before it broke.
+            // An answer of unknown length may have begun to stream before it broke.
             let streamed = answer.status() == 200 && !answer.is_whole();
             assert!(answer.status() == 502 || (target == "/endless" && streamed), "{target}, {door}: {}", answer.head);
         }
@@ -180,7 +180,7 @@ async fn a_short_answer_that_breaks_off_is_a_failure_at_every_door() {
 }
 
 #[tokio::test]
-async fn an_answer_that_streams_past_its_limit_is_broken_off_and_charged_as_what_ran() {
+async fn an_answer_past_its_limit_is_broken_off_and_charged() {
     let mut tasks = JoinSet::new();
     let (market, _server) = market("/too-long", &mut tasks).await;
     for door in STREAMING {
@@ -198,13 +198,13 @@ async fn an_answer_that_streams_past_its_limit_is_broken_off_and_charged_as_what
         assert_eq!(record["attempts"][0]["outcome"], "executed", "{door}: {record}");
         assert_ne!(record["cost"], "0", "{door}: {record}");
     }
-    // A function that answers too much is no failure of its provider.
+    // A too long answer is no failure of the provider.
     let listed = market.get("/v1/providers").await.json();
     assert_eq!(listed["providers"][0]["health"], json!([]), "{listed}");
 }
 
 #[tokio::test]
-async fn a_function_s_own_413_passes_as_it_is_and_is_charged() {
+async fn a_functions_own_413_passes_unchanged_and_is_charged() {
     let mut tasks = JoinSet::new();
     let (market, _server) = market("/413", &mut tasks).await;
     for door in &STREAMING[..3] {
@@ -218,7 +218,7 @@ async fn a_function_s_own_413_passes_as_it_is_and_is_charged() {
 }
 
 #[tokio::test]
-async fn what_is_of_the_function_server_s_connection_or_of_merit_does_not_come_back() {
+async fn connection_and_merit_headers_of_function_servers_are_dropped() {
     let mut tasks = JoinSet::new();
     let (market, _server) = market("/claims", &mut tasks).await;
     for door in &STREAMING[..3] {

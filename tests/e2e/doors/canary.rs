@@ -1,4 +1,4 @@
-//! An alias that sends a share of its calls to a second revision: each door tells which one ran, and so does the record.
+//! An alias that sends a share of its calls to a second revision: each door and the record name the one that ran.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::{Key, Secured};
 use crate::market::sample;
 
-/// How often an alias is called at a door: that one of two even shares gets none of these does not happen.
+/// Number of calls at each door: enough that each of two even shares gets some.
 const CALLS: usize = 30;
 
-/// Where the alias is called, and the header of the answer that names the revision.
+/// Paths of the alias, and the header of the answer that names the revision.
 const DOORS: [(&str, &str); 4] = [
     ("/v1/functions/f:stable/invocations", "merit-revision"),
     ("/fn/f:stable", "merit-revision"),
@@ -19,7 +19,7 @@ const DOORS: [(&str, &str); 4] = [
     ("/2015-03-31/functions/f/invocations?Qualifier=stable", "x-amz-executed-version"),
 ];
 
-/// The revisions that ran, by what they answered; the door and the record say the same of each call.
+/// Returns the revisions that ran, by their answers, and asserts that the door and the record name the same.
 async fn ran(secured: &Secured, key: &Key, door: &str, header: &str) -> BTreeSet<u32> {
     let mut ran = BTreeSet::new();
     for _ in 0..CALLS {
@@ -39,7 +39,7 @@ async fn ran(secured: &Secured, key: &Key, door: &str, header: &str) -> BTreeSet
 }
 
 #[tokio::test]
-async fn a_canary_gets_its_share_of_an_alias_s_calls_and_every_door_tells_which_revision_ran() {
+async fn a_canary_gets_its_share_and_doors_name_the_revision() {
     let secured = Secured::start().await;
     let _edge = secured.provider("edge", &[]).await;
     let team = secured.account("team").await;

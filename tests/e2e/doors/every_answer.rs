@@ -1,5 +1,5 @@
-//! What holds for every answer of every door: it says what Merit added; and for every call by a page of another site without
-//! keys: it is refused.
+//! Every answer of every door tells about Merit's part, and a page of another site calls nothing where no key is asked
+//! for.
 
 use http::Method;
 use serde_json::json;
@@ -11,13 +11,13 @@ use crate::market::{Answer, Market, Shape, sample};
 use crate::process::eventually;
 
 /// A request, and the status of its answer.
-type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)], u16);
+type AnswerRow = (&'static str, &'static str, &'static [(&'static str, &'static str)], u16);
 
 const LAMBDA: &str = "/2015-03-31/functions";
 const STREAMED: &str = "/2021-11-15/functions/echo/response-streaming-invocations";
 
-/// With a client's key.
-const WITH: [Row; 30] = [
+/// Requests with a client's key.
+const WITH: [AnswerRow; 30] = [
     ("POST", "/v1/functions/echo/invocations", &[], 200),
     ("POST", "/v1/functions/echo/invocations", &[("te", "trailers")], 200),
     ("POST", "/v1/functions/exit/invocations", &[], 500),
@@ -50,8 +50,8 @@ const WITH: [Row; 30] = [
     ("GET", "/v1/markets", &[], 200),
 ];
 
-/// Without a key, or with a wrong one.
-const WITHOUT: [Row; 10] = [
+/// Requests without a key, or with a wrong one.
+const WITHOUT: [AnswerRow; 10] = [
     ("POST", "/v1/functions/echo/invocations", &[], 401),
     ("GET", "/fn/echo", &[], 401),
     ("POST", "/function/echo", &[], 401),
@@ -64,7 +64,7 @@ const WITHOUT: [Row; 10] = [
     ("GET", "/v1/markets", &[], 200),
 ];
 
-async fn ask(secured: &Secured, key: Option<&Key>, (method, path, headers, _): Row) -> Answer {
+async fn ask(secured: &Secured, key: Option<&Key>, (method, path, headers, _): AnswerRow) -> Answer {
     let method: Method = method.parse().unwrap();
     let body = if path.ends_with("/quote") { "{}" } else { "1" };
     match key {
@@ -74,7 +74,7 @@ async fn ask(secured: &Secured, key: Option<&Key>, (method, path, headers, _): R
 }
 
 #[tokio::test]
-async fn every_answer_of_every_door_says_what_merit_added_errors_too() {
+async fn every_answer_of_every_door_tells_merits_part() {
     let secured = Secured::start().await;
     let _edge = secured.provider("edge", &[]).await;
     let team = secured.account("team").await;
@@ -99,7 +99,7 @@ async fn every_answer_of_every_door_says_what_merit_added_errors_too() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_calls_no_function_where_no_key_is_asked_for() {
+async fn other_sites_pages_call_nothing_without_keys() {
     let market = Market::start(Shape::AllInOne).await;
     let _edge = market.provider("edge", &[]).await;
     market.deploy("echo", json!({})).await;
@@ -115,7 +115,7 @@ async fn a_page_of_another_site_calls_no_function_where_no_key_is_asked_for() {
             let answer = market.call(Method::POST, door, headers, "1").await;
             assert_eq!(answer.status, 403, "{door}, {headers:?}: {answer:?}");
         }
-        // What a picture or a link asks for says no origin.
+        // The request of a picture or a link has no origin.
         let picture = market.call(Method::GET, door, foreign[0], "").await;
         assert_eq!(picture.status, 403, "{door}: {picture:?}");
         for headers in

@@ -10,7 +10,7 @@ use super::{client, script};
 use crate::market::{Market, Shape};
 use crate::process::eventually;
 
-/// Google's function server with the function `tell`, and where it serves.
+/// Starts Google's function server with the function `tell`. Returns its address.
 async fn functions_framework() -> (Child, String) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let installed = client("js/node_modules/.bin/functions-framework", &[]).as_std().get_program().to_owned();
@@ -21,7 +21,7 @@ async fn functions_framework() -> (Child, String) {
 }
 
 #[tokio::test]
-async fn a_function_of_google_s_framework_is_sold_and_called_through_every_door() {
+async fn a_google_framework_function_is_called_through_every_door() {
     let (_server, endpoint) = functions_framework().await;
     let market = Market::start(Shape::AllInOne).await;
     eventually("the function server answers", || async {

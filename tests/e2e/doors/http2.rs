@@ -1,5 +1,5 @@
-//! Providers at https:// endpoints that choose HTTP/2: many calls over one connection, and what a server says that it did not
-//! process.
+//! Providers at https:// endpoints that choose HTTP/2: many calls over one connection, and streams that were not
+//! processed.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,17 +27,17 @@ use super::{Key, Secured};
 use crate::market::Answer;
 use crate::process::Process;
 
-/// How many calls wait for one another.
+/// Number of calls that wait for one another.
 const TOGETHER: usize = 40;
 
-/// A certificate for `localhost`, and who accepts by it.
+/// A certificate for `localhost`, and a server that shows it.
 struct Tls {
     directory: TempDir,
     acceptor: TlsAcceptor,
 }
 
 impl Tls {
-    /// Offers these protocols.
+    /// Makes a certificate and a server that offers these protocols.
     fn new(protocols: &[&str]) -> Tls {
         let directory = tempfile::tempdir().unwrap();
         certificate(directory.path());
@@ -57,7 +57,7 @@ impl Tls {
     }
 }
 
-/// Serves every connection, with its number, and where.
+/// Serves every connection, with its number. Returns the port.
 async fn listen<F>(
     tls: &Tls,
     tasks: &mut JoinSet<()>,
@@ -79,14 +79,14 @@ where
     port
 }
 
-/// A market that believes these certificates, and a caller in it.
+/// Starts a market that trusts the certificate, with an account in it.
 async fn market(tls: &Tls) -> (Secured, Key) {
     let secured = Secured::start_with(&["--provider-ca", &tls.ca()]).await;
     let team = secured.account("team").await;
     (secured, team)
 }
 
-/// A function server at this port, sold at a price for each call.
+/// Sells the function server at this port, at a price for each call.
 async fn sell(secured: &Secured, name: &str, endpoint: &str, price: &str) -> Process {
     let fee = ["--per-gb-second", "0", "--per-request", price, "--slots", "128", "--memory-mb", "65536"];
     secured.provider(name, &[&["--adapter", "http", "--endpoint", endpoint][..], &fee].concat()).await
@@ -97,7 +97,7 @@ async fn define(secured: &Secured, key: &Key, name: &str, idempotent: bool, prov
         .await;
 }
 
-/// The same with a target at each provider.
+/// Deploys a function with a target at each provider.
 async fn deploy(secured: &Secured, key: &Key, name: &str, idempotent: bool, places: &[(&str, &str)]) {
     let deployments: Vec<_> =
         places.iter().map(|(provider, target)| json!({"provider": provider, "target": target})).collect();
@@ -112,7 +112,7 @@ async fn call(secured: &Secured, key: &Key, path: &str, payload: &str) -> Answer
     secured.call_as(key, Method::POST, path, &[], payload.to_owned()).await
 }
 
-/// Tells the protocol's version, the host and the payload; at `/together` once as many calls are there as go together.
+/// Tells the protocol's version, the host and the payload; at `/together` once enough calls wait there.
 async fn tell(request: Request<Incoming>, together: Arc<Barrier>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let payload = body.collect().await.unwrap().to_bytes();
@@ -123,7 +123,7 @@ async fn tell(request: Request<Incoming>, together: Arc<Barrier>) -> Result<Resp
     Ok(Response::new(Full::new(told.into())))
 }
 
-/// What a hyper server that offers these protocols told, and over how many connections.
+/// Returns the words of a hyper server that offers these protocols, and the number of its connections.
 async fn told_by(protocols: &[&str]) -> (Vec<String>, u16, usize) {
     let (tls, mut tasks) = (Tls::new(protocols), JoinSet::new());
     let (connections, together) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(TOGETHER)));
@@ -151,7 +151,7 @@ async fn told_by(protocols: &[&str]) -> (Vec<String>, u16, usize) {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_chooses_http_2_gets_many_calls_at_once_over_one_connection() {
+async fn an_http_2_endpoint_gets_many_calls_over_one_connection() {
     let (told, port, connections) = told_by(&["h2", "http/1.1"]).await;
     assert_eq!(told[0], format!("HTTP/2.0 https://localhost:{port}/first one"));
     for (number, told) in told[1..].iter().enumerate() {
@@ -161,7 +161,7 @@ async fn an_endpoint_that_chooses_http_2_gets_many_calls_at_once_over_one_connec
 }
 
 #[tokio::test]
-async fn an_endpoint_that_chooses_http_1_gets_a_connection_for_each_call_at_once() {
+async fn an_http_1_endpoint_gets_a_connection_for_each_call() {
     let (told, _, connections) = told_by(&["http/1.1"]).await;
     assert_eq!(told[0], "HTTP/1.1 /first one");
     assert_eq!(connections, TOGETHER);
@@ -180,9 +180,9 @@ async fn a_certificate_that_nobody_vouches_for_is_not_believed() {
     assert!(answer.message().contains("certificate"), "{answer:?}");
 }
 
-/// What a server does with a request that it has read.
+/// Behaviour of a server that has read a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Reaction {
     Answers,
     /// RST_STREAM: REFUSED_STREAM.
     Refuses,
@@ -192,29 +192,28 @@ enum Way {
     GoesAwayAtOnce,
     /// GOAWAY with a last stream below the request's.
     GoesAway,
-    /// The same on its first connection; on others it answers.
+    /// As `GoesAway` on its first connection; on others it answers.
     GoesAwayOnce,
     /// GOAWAY with the request's stream as the last, and the end of the connection.
     GoesAwayWithIt,
-    /// The beginning of an answer, then RST_STREAM: REFUSED_STREAM, which is too late to be true.
+    /// The beginning of an answer, then RST_STREAM: REFUSED_STREAM, which comes too late to be true.
     BreaksOff,
 }
 
-/// Where a call that may not run twice, and one that may, are answered, by which attempt; none: nowhere, and what is said is
-/// that it is unknown whether it ran. A good provider stands behind the bad one, dearer.
-type Answered = Option<(&'static str, &'static str)>;
+/// Provider and number of the attempt that answers; none if the caller is told that it is unknown whether the call ran.
+type ServedBy = Option<(&'static str, &'static str)>;
 
-const ELSEWHERE: Answered = Some(("good", "2"));
+const ELSEWHERE: ServedBy = Some(("good", "2"));
 
-const TABLE: [(Way, Answered, Answered); 8] = [
-    (Way::Answers, Some(("bad", "1")), Some(("bad", "1"))),
-    (Way::Refuses, ELSEWHERE, ELSEWHERE),
-    (Way::Resets, None, ELSEWHERE),
-    (Way::GoesAwayAtOnce, ELSEWHERE, ELSEWHERE),
-    (Way::GoesAway, ELSEWHERE, ELSEWHERE),
-    (Way::GoesAwayOnce, Some(("bad", "1")), Some(("bad", "1"))),
-    (Way::GoesAwayWithIt, None, ELSEWHERE),
-    (Way::BreaksOff, None, ELSEWHERE),
+const TABLE: [(Reaction, ServedBy, ServedBy); 8] = [
+    (Reaction::Answers, Some(("bad", "1")), Some(("bad", "1"))),
+    (Reaction::Refuses, ELSEWHERE, ELSEWHERE),
+    (Reaction::Resets, None, ELSEWHERE),
+    (Reaction::GoesAwayAtOnce, ELSEWHERE, ELSEWHERE),
+    (Reaction::GoesAway, ELSEWHERE, ELSEWHERE),
+    (Reaction::GoesAwayOnce, Some(("bad", "1")), Some(("bad", "1"))),
+    (Reaction::GoesAwayWithIt, None, ELSEWHERE),
+    (Reaction::BreaksOff, None, ELSEWHERE),
 ];
 
 /// A frame of RFC 9113, section 4.1.
@@ -235,28 +234,28 @@ const NO_ERROR: u32 = 0;
 const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 
-/// What a server says to a whole request on a stream.
-fn said(way: Way, connection: usize, stream: u32) -> Vec<u8> {
+/// Returns the frames that a server sends after a whole request on a stream.
+fn said(way: Reaction, connection: usize, stream: u32) -> Vec<u8> {
     let head = frame(HEADERS, END_HEADERS, stream, &[0x88]); // `:status: 200`, of the static table.
     let reset = |code: u32| frame(RST_STREAM, 0, stream, &code.to_be_bytes());
     let go_away = |last: u32| frame(GOAWAY, 0, 0, &[last.to_be_bytes(), NO_ERROR.to_be_bytes()].concat());
     match way {
-        Way::Refuses => reset(REFUSED_STREAM),
-        Way::Resets => reset(INTERNAL_ERROR),
-        Way::GoesAway | Way::GoesAwayAtOnce => go_away(stream - 1),
-        Way::GoesAwayOnce if connection == 0 => go_away(stream - 1),
-        Way::GoesAwayWithIt => go_away(stream),
-        Way::BreaksOff => [head, frame(DATA, 0, stream, b"hal"), reset(REFUSED_STREAM)].concat(),
-        Way::Answers | Way::GoesAwayOnce => [head, frame(DATA, END_STREAM, stream, b"well")].concat(),
+        Reaction::Refuses => reset(REFUSED_STREAM),
+        Reaction::Resets => reset(INTERNAL_ERROR),
+        Reaction::GoesAway | Reaction::GoesAwayAtOnce => go_away(stream - 1),
+        Reaction::GoesAwayOnce if connection == 0 => go_away(stream - 1),
+        Reaction::GoesAwayWithIt => go_away(stream),
+        Reaction::BreaksOff => [head, frame(DATA, 0, stream, b"hal"), reset(REFUSED_STREAM)].concat(),
+        Reaction::Answers | Reaction::GoesAwayOnce => [head, frame(DATA, END_STREAM, stream, b"well")].concat(),
     }
 }
 
 /// Speaks HTTP/2 by hand, until the client is gone.
-async fn misbehave(way: Way, number: usize, mut connection: TlsStream<TcpStream>) -> std::io::Result<()> {
+async fn misbehave(way: Reaction, number: usize, mut connection: TlsStream<TcpStream>) -> std::io::Result<()> {
     let mut preface = [0; 24];
     connection.read_exact(&mut preface).await?;
     connection.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
-    if way == Way::GoesAwayAtOnce {
+    if way == Reaction::GoesAwayAtOnce {
         connection.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).await?;
         connection.flush().await?;
     }
@@ -272,14 +271,14 @@ async fn misbehave(way: Way, number: usize, mut connection: TlsStream<TcpStream>
         if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
             connection.write_all(&said(way, number, stream)).await?;
             connection.flush().await?;
-            if way == Way::GoesAwayWithIt {
+            if way == Reaction::GoesAwayWithIt {
                 return connection.shutdown().await;
             }
         }
     }
 }
 
-async fn check(secured: &Secured, team: &Key, name: &str, answered: Answered) {
+async fn check(secured: &Secured, team: &Key, name: &str, answered: ServedBy) {
     let answer = call(secured, team, &format!("/v1/functions/{name}/invocations"), "1").await;
     let place = format!("{name}: {answer:?}");
     let Some((by, attempts)) = answered else {
@@ -293,16 +292,16 @@ async fn check(secured: &Secured, team: &Key, name: &str, answered: Answered) {
 }
 
 #[tokio::test]
-async fn only_what_a_server_of_http_2_did_not_process_is_tried_elsewhere() {
+async fn only_unprocessed_http_2_streams_are_tried_elsewhere() {
     let (tls, mut tasks) = (Tls::new(&["h2"]), JoinSet::new());
     let (secured, team) = market(&tls).await;
     let mut sellers = Vec::new();
     let good = listen(&tls, &mut tasks, |number, connection| async move {
-        misbehave(Way::Answers, number, connection).await.ok();
+        misbehave(Reaction::Answers, number, connection).await.ok();
     });
     sellers.push(sell(&secured, "good", &format!("https://localhost:{}", good.await), "0.000002").await);
     let cases = TABLE.into_iter().flat_map(|(way, once, twice)| [(way, false, once), (way, true, twice)]);
-    // Each has a provider of its own: what is said of one, such as that it is full, holds for a while.
+    // Each case has a provider of its own: the effect on a provider, such as its being full, lasts for a while.
     for (way, idempotent, answered) in cases {
         let bad = listen(&tls, &mut tasks, move |number, connection| async move {
             misbehave(way, number, connection).await.ok();
@@ -314,7 +313,7 @@ async fn only_what_a_server_of_http_2_did_not_process_is_tried_elsewhere() {
     }
 }
 
-/// Passes bytes on between the broker and a server, until it freezes what it has.
+/// Passes bytes on between the broker and a server, until it is frozen.
 async fn relay(mut from: TcpStream, port: u16, freeze: Arc<Notify>) {
     let mut to = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     tokio::select! {
@@ -324,10 +323,10 @@ async fn relay(mut from: TcpStream, port: u16, freeze: Arc<Notify>) {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_in_silence_does_not_keep_the_calls_that_come_after() {
+async fn a_silently_dead_connection_is_replaced_for_later_calls() {
     let (tls, mut tasks, freeze) = (Tls::new(&["h2"]), JoinSet::new(), Arc::new(Notify::new()));
     let port = listen(&tls, &mut tasks, |number, connection| async move {
-        misbehave(Way::Answers, number, connection).await.ok();
+        misbehave(Reaction::Answers, number, connection).await.ok();
     })
     .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -340,7 +339,7 @@ async fn a_connection_that_died_in_silence_does_not_keep_the_calls_that_come_aft
     });
     let (secured, team) = market(&tls).await;
     let _server = sell(&secured, "server", &endpoint, "0.000001").await;
-    // Long enough that its own timeout is not what ends it.
+    // The timeout is longer than HTTP/2's keep-alive.
     define(&secured, &team, "f", false, &["server"]).await;
     assert_eq!(call(&secured, &team, "/fn/f", "").await.text(), "well");
     freeze.notify_waiters();
@@ -364,7 +363,7 @@ async fn long_or_short(request: Request<Incoming>) -> Result<Response<Full<Bytes
 }
 
 #[tokio::test]
-async fn callers_who_do_not_read_hold_up_no_other_over_the_same_connection() {
+async fn slow_readers_hold_up_nobody_on_their_connection() {
     let (tls, mut tasks) = (Tls::new(&["h2"]), JoinSet::new());
     let port = listen(&tls, &mut tasks, |_, connection| async move {
         let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
@@ -390,7 +389,7 @@ async fn callers_who_do_not_read_hold_up_no_other_over_the_same_connection() {
     assert!(began.elapsed() < Duration::from_secs(30), "as long as nobody reads");
 }
 
-/// Says how many are there, and never answers but at `/`.
+/// Counts the calls there, and answers at `/` alone.
 async fn hold(request: Request<Incoming>, held: Arc<AtomicUsize>) -> Result<Response<Full<Bytes>>, Infallible> {
     if request.uri().path() != "/" {
         held.fetch_add(1, Ordering::Relaxed);
@@ -400,7 +399,7 @@ async fn hold(request: Request<Incoming>, held: Arc<AtomicUsize>) -> Result<Resp
 }
 
 #[tokio::test]
-async fn a_place_that_a_function_names_and_that_is_full_leaves_the_provider_s_own_alone() {
+async fn a_full_named_target_leaves_the_providers_own_alone() {
     let (tls, mut tasks, held) = (Tls::new(&["h2"]), JoinSet::new(), Arc::new(AtomicUsize::new(0)));
     let mut ports = Vec::new();
     for _ in 0..2 {

@@ -33,7 +33,7 @@ async fn the_javascript_sdk_calls_as_it_calls_lambda() {
     assert_eq!(succeeds(node).await, "the JavaScript SDK: done\n");
 }
 
-/// How `aws lambda invoke` ends, and what it wrote of an answer. It tries nothing again.
+/// Runs `aws lambda invoke` without retries. Returns its output, and the answer that it wrote.
 async fn aws_invoke(
     environment: &[(&'static str, String)],
     payload: &[u8],
@@ -69,10 +69,10 @@ async fn the_aws_cli_calls_as_it_calls_lambda() {
 }
 
 #[tokio::test]
-async fn the_aws_cli_names_lambda_s_exception_and_fails_where_a_call_is_refused() {
+async fn the_aws_cli_fails_with_lambdas_exception_when_refused() {
     let (_secured, _edge, environment) = for_clients().await;
     let value = |name: &str| environment.iter().find(|(known, _)| *known == name).unwrap().1.clone();
-    // What stands last counts.
+    // The last value of a variable counts.
     let with = |more: &[(&'static str, String)]| [&environment[..], more].concat();
     let slow = with(&[("AWS_ACCESS_KEY_ID", value("SLOW_KEY")), ("AWS_SECRET_ACCESS_KEY", value("SLOW_SECRET"))]);
     let wrong = with(&[("AWS_SECRET_ACCESS_KEY", "wrong".to_owned())]);
@@ -91,7 +91,7 @@ async fn the_aws_cli_names_lambda_s_exception_and_fails_where_a_call_is_refused(
     );
 }
 
-/// Between a client and the broker: the first answer is read to its end and thrown away with the connection.
+/// Starts a proxy that reads the first answer to its end and drops it with the connection.
 async fn losing_the_first_answer(broker: String, tasks: &mut JoinSet<()>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -110,7 +110,7 @@ async fn losing_the_first_answer(broker: String, tasks: &mut JoinSet<()>) -> (St
             let asking = tokio::spawn(async move { tokio::io::copy(&mut reads, &mut asks).await });
             let mut answer = vec![0; 65_536];
             assert!(answers.read(&mut answer).await.unwrap() > 0, "the broker answers");
-            // It is lost, and the connection with it.
+            // The answer is lost, and the connection with it.
             asking.abort();
             writes.shutdown().await.ok();
         }
@@ -119,10 +119,10 @@ async fn losing_the_first_answer(broker: String, tasks: &mut JoinSet<()>) -> (St
 }
 
 #[tokio::test]
-async fn a_retry_of_an_sdk_after_a_lost_answer_gets_the_first_result_and_is_charged_once() {
+async fn an_sdk_retry_gets_the_first_result_charged_once() {
     let (secured, _edge, mut environment) = for_clients().await;
     let mut tasks = JoinSet::new();
-    // The signature is over the host that the client speaks to; the proxy passes it on as it is.
+    // The signature is over the client's host; the proxy passes it on unchanged.
     let (proxy, connections) = losing_the_first_answer(secured.market.http.clone(), &mut tasks).await;
     environment.retain(|(name, _)| *name != "AWS_ENDPOINT_URL_LAMBDA");
     environment.push(("AWS_ENDPOINT_URL_LAMBDA", proxy));

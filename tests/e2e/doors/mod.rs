@@ -34,7 +34,7 @@ pub(crate) struct Secured {
     pub(crate) operator: Key,
 }
 
-/// A key of some account.
+/// A key of an account.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) id: String,
@@ -57,12 +57,12 @@ impl Key {
 }
 
 impl Secured {
-    /// All in one process, with an operator's key made in the directory before.
+    /// Starts everything in one process, with an operator's key made in the directory before.
     pub(crate) async fn start() -> Secured {
         Secured::start_with(&[]).await
     }
 
-    /// The same with these arguments as well.
+    /// Starts it with these arguments as well.
     pub(crate) async fn start_with(more: &[&str]) -> Secured {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data").display().to_string();
@@ -101,14 +101,14 @@ impl Secured {
         self.market.call(method, path, &all, body).await
     }
 
-    /// What the operator asks for is done.
+    /// Asks as the operator, and asserts success.
     pub(crate) async fn operate(&self, method: Method, path: &str, body: Value) -> Value {
         let answer = self.call_as(&self.operator, method, path, &[], body.to_string()).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.json()
     }
 
-    /// An account with funds, and a client's key of it.
+    /// Opens an account with funds. Returns a client's key of it.
     pub(crate) async fn account(&self, name: &str) -> Key {
         self.operate(Method::POST, "/v1/accounts", json!({"id": name})).await;
         self.operate(Method::POST, &format!("/v1/accounts/{name}/deposits"), json!({"amount": "10"})).await;
@@ -119,7 +119,7 @@ impl Secured {
         Key::of(&self.operate(Method::POST, "/v1/keys", json!({"role": role, "account": account})).await)
     }
 
-    /// A registered provider that sells to all, run with a key of its own.
+    /// Starts a registered provider that sells to all, with a key of its own.
     pub(crate) async fn provider(&self, name: &str, arguments: &[&str]) -> Process {
         self.account(name).await;
         let register = json!({"name": name, "account": name, "kind": "market"});
@@ -140,13 +140,13 @@ impl Secured {
     }
 }
 
-/// A function that exits with 3.
+/// Returns a function that exits with 3.
 pub(crate) fn exit_3() -> Vec<u8> {
     let path = format!("{}/functions/hostile/exit_3.wat", env!("CARGO_MANIFEST_DIR"));
     wat::parse_file(path).unwrap()
 }
 
-/// A market with the functions that the clients' scripts call, and the environment that they read.
+/// Starts a market with the functions of the clients' scripts. Returns the environment that they read.
 pub(crate) async fn for_clients() -> (Secured, Process, Vec<(&'static str, String)>) {
     let secured = Secured::start().await;
     let edge = secured.provider("edge", &[]).await;
@@ -172,7 +172,7 @@ pub(crate) async fn for_clients() -> (Secured, Process, Vec<(&'static str, Strin
     (secured, edge, environment)
 }
 
-/// A client that `tests/clients.sh` installed.
+/// Returns a client that `tests/clients.sh` installed.
 pub(crate) fn client(path: &str, environment: &[(&'static str, String)]) -> Command {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(path);
     assert!(path.exists(), "{} is missing: run tests/clients.sh", path.display());
@@ -186,7 +186,7 @@ pub(crate) fn script(name: &str) -> String {
     format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Standard output of what must succeed.
+/// Asserts success. Returns the standard output.
 pub(crate) async fn succeeds(mut command: Command) -> String {
     let Output { status, stdout, stderr } = command.output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,6 +1,6 @@
 //! Every route, in every role, against another account's objects: nothing is learnt, and nothing changed.
 //!
-//! Learnt is what differs from the answer about an object that is nowhere.
+//! A caller learns something if the answer differs from that about an object that does not exist.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 use super::{Key, Secured};
 use crate::market::{Answer, sample};
 
-/// Who may get what of a route at all: statuses without a key, and of a client's, a provider's and an operator's key that
-/// have nothing to do with the object. To all of them comes a broker's key.
-struct Row {
+/// A route and the statuses of a stranger's call: without a key, and with a client's, a provider's and an operator's
+/// key.
+struct RouteRow {
     method: &'static str,
     path: &'static str,
     body: &'static str,
     statuses: [u16; 4],
 }
 
-const fn row(method: &'static str, path: &'static str, body: &'static str, statuses: [u16; 4]) -> Row {
-    Row { method, path, body, statuses }
+const fn row(method: &'static str, path: &'static str, body: &'static str, statuses: [u16; 4]) -> RouteRow {
+    RouteRow { method, path, body, statuses }
 }
 
-impl Row {
-    /// Those of all who call. A broker's key is for the exchange alone: every door takes it for none that there is.
+impl RouteRow {
+    /// Returns the statuses of all callers. No door accepts a broker's key, which is for the exchange alone.
     fn all_statuses(&self) -> impl Iterator<Item = u16> {
         let unknown_key = if self.path.starts_with("/20") { 403 } else { 401 };
         self.statuses.into_iter().chain([unknown_key])
@@ -35,8 +35,8 @@ const CLIENTS: [u16; 4] = [401, 404, 403, 404];
 const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
-/// In the order in which they are tried; what an operator's key really does comes last.
-const ROWS: [Row; 57] = [
+/// Routes in the order of their calls; those that an operator's key really changes come last.
+const ROWS: [RouteRow; 57] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
@@ -57,7 +57,7 @@ const ROWS: [Row; 57] = [
     row("POST", "/function/{function}", "", CLIENTS),
     row("POST", "/function/{function}/", "", CLIENTS),
     row("POST", "/function/{function}/path", "", CLIENTS),
-    // In the namespace of its account; it is not public.
+    // The function is in its account's namespace, and not public.
     row("POST", "/function/{function}.{account}", "", [401, 404, 404, 404]),
     row("POST", "/async-function/{function}", "", [401, 501, 501, 501]),
     row("POST", "/async-function/{function}/path", "", [401, 501, 501, 501]),
@@ -102,7 +102,7 @@ const ROWS: [Row; 57] = [
     row("GET", "/v1/stream", "", [0, 0, 0, 0]),
 ];
 
-/// The objects that a path or a body names.
+/// Objects named by a path or a body.
 struct Objects<'a>([(&'static str, &'a str); 6]);
 
 impl Objects<'_> {
@@ -110,13 +110,13 @@ impl Objects<'_> {
         self.0.iter().fold(text.to_owned(), |text, (name, object)| text.replace(&format!("{{{name}}}"), object))
     }
 
-    /// The text without the objects' own names.
+    /// Replaces the objects' own names.
     fn taken_out_of(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (name, object)| text.replace(object, name))
     }
 }
 
-async fn try_row(secured: &Secured, row: &Row, key: Option<&Key>, objects: &Objects<'_>) -> (Answer, String) {
+async fn try_row(secured: &Secured, row: &RouteRow, key: Option<&Key>, objects: &Objects<'_>) -> (Answer, String) {
     let (method, path) = (row.method.parse::<Method>().unwrap(), objects.put_into(row.path));
     let body = objects.put_into(row.body);
     let answer = match key {
@@ -127,7 +127,7 @@ async fn try_row(secured: &Secured, row: &Row, key: Option<&Key>, objects: &Obje
     (answer, text)
 }
 
-/// What the owner of an account sees of all that is theirs.
+/// Returns all that the owner sees of the account.
 async fn seen(secured: &Secured, key: &Key) -> Value {
     let mut seen = Vec::new();
     for path in
@@ -139,7 +139,7 @@ async fn seen(secured: &Secured, key: &Key) -> Value {
 }
 
 #[tokio::test]
-async fn another_account_s_objects_are_as_if_they_were_not_there() {
+async fn another_accounts_objects_are_as_if_absent() {
     let secured = Secured::start().await;
     let _edge = secured.provider("edge", &[]).await;
     let (theirs, ours) = (secured.account("theirs").await, secured.account("ours").await);
@@ -168,7 +168,7 @@ async fn another_account_s_objects_are_as_if_they_were_not_there() {
     for (row, key, status) in
         ROWS.iter().flat_map(|row| callers.iter().zip(row.all_statuses()).map(move |(k, s)| (row, *k, s)))
     {
-        // An operator's key may do it; what a stream tells has no end.
+        // An operator's key may do it; a stream has no end.
         if status == 0 {
             continue;
         }
@@ -176,7 +176,7 @@ async fn another_account_s_objects_are_as_if_they_were_not_there() {
         let (answer, text) = try_row(&secured, row, key, &there).await;
         assert_eq!(answer.status.as_u16(), status, "{who}: {} {}: {text}", row.method, row.path);
         let (_, unknown) = try_row(&secured, row, key, &nowhere).await;
-        // An operator sees what is there.
+        // An operator sees existing objects.
         let sees_all = key.is_some_and(|key| key.id == secured.operator.id);
         let public = sees_all || row.statuses == PUBLIC || row.statuses == OPERATORS;
         assert!(public || text == unknown, "{who}: {} {}: {text} is not {unknown}", row.method, row.path);
@@ -184,7 +184,7 @@ async fn another_account_s_objects_are_as_if_they_were_not_there() {
     assert_eq!(seen(&secured, &theirs).await, before);
     let own = secured.call_as(&ours, Method::GET, "/v1/functions", &[], "").await.json();
     assert_eq!(own, json!({"functions": []}));
-    // Another's module is no way to its code.
+    // The digest of another account's module gives no access to its code.
     let revisions = &before[1]["revisions"][0]["module"];
     let definition = json!({"module": revisions, "providers": "any"}).to_string();
     let stolen = secured.call_as(&ours, Method::PUT, "/v1/functions/mine", &[], definition).await;
@@ -207,7 +207,7 @@ async fn no_route_is_left_out() {
     }
 }
 
-/// A path whatever its parameters are called.
+/// Returns a path without the names of its parameters.
 fn plain(path: &str) -> String {
     let path = path.replace("/local/wasm", "/{}/{}").replace("/path", "/{}");
     let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });

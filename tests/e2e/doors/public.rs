@@ -1,4 +1,4 @@
-//! Public functions: called without a key, or with another account's, on the bill of the account that owns them.
+//! Public functions: called without a key, or with another account's, on the bill of their owner.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::{Key, Secured, exit_3, succeeds};
 use crate::market::{Answer, sample};
 use crate::process::{Process, eventually, merit};
 
-/// What of a receipt tells of money, and of who was paid.
+/// Headers of a receipt about money and the provider.
 const RECEIPT: [&str; 8] = [
     "merit-provider",
     "merit-market",
@@ -20,7 +20,7 @@ const RECEIPT: [&str; 8] = [
     "merit-attempts",
 ];
 
-/// A market in which `team` has `echo` and `exit`, and `other` nothing.
+/// Starts a market in which `team` has `echo` and `exit`, and `other` nothing.
 async fn market() -> (Secured, Process, Key, Key) {
     let secured = Secured::start().await;
     let edge = secured.provider("edge", &[]).await;
@@ -60,7 +60,7 @@ fn assert_tells_nothing(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn a_public_function_is_called_by_anybody_and_its_owner_pays() {
+async fn anybody_calls_a_public_function_and_its_owner_pays() {
     let (secured, _edge, team, other) = market().await;
     assert_eq!(define(&secured, &team, "echo", public(500)).await["public"], json!({"requests_per_second": 500}));
     let url = format!("{}/function/echo.team", secured.market.http);
@@ -90,7 +90,7 @@ async fn a_public_function_is_called_by_anybody_and_its_owner_pays() {
         assert_ne!(after[0], before[0], "the owner pays");
         assert_eq!(after[1], before[1], "and nobody else");
     }
-    // Its owner is told what it costs.
+    // Its owner is told the cost.
     let own = secured.call_as(&team, Method::POST, "/function/echo.team", &[], "hello").await;
     assert_eq!((own.status.as_u16(), own.header("merit-provider")), (200, "edge"));
     own.header("merit-cost");
@@ -111,7 +111,7 @@ async fn a_public_function_is_called_by_anybody_and_its_owner_pays() {
 }
 
 #[tokio::test]
-async fn what_is_not_public_is_as_if_it_were_not_there() {
+async fn a_function_that_is_not_public_is_as_if_absent() {
     let (secured, _edge, team, other) = market().await;
     define(&secured, &team, "exit", public(500)).await;
     let told = |answer: &Answer, named: &str| {
@@ -138,7 +138,7 @@ async fn what_is_not_public_is_as_if_it_were_not_there() {
             assert!(key.is_some() || answer.2 == nowhere.2, "{named}: {answer:?}");
         }
     }
-    // What is public is that alone: no other door opens, and nothing else of it is told.
+    // A public function opens no other door, and nothing else about it is told.
     for path in [
         "/function/exit",
         "/function/exit.openfaas-fn",
@@ -164,7 +164,7 @@ async fn what_is_not_public_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test]
-async fn a_visitor_has_no_say_in_how_the_owner_s_money_is_spent_and_learns_nothing_of_it() {
+async fn visitors_neither_steer_nor_see_the_owners_money() {
     let (secured, _edge, team, other) = market().await;
     define(&secured, &team, "echo", public(500)).await;
     for preference in [
@@ -193,7 +193,7 @@ async fn a_visitor_has_no_say_in_how_the_owner_s_money_is_spent_and_learns_nothi
     assert_eq!((failed.status.as_u16(), failed.text()), (500, "the function failed\n"));
     assert_tells_nothing(&failed);
 
-    // What its owner cannot or will not pay, or nobody sells, is all one to others.
+    // Others cannot tell whether its owner cannot pay, will not pay, or nobody sells.
     let poor =
         json!({"public": {"requests_per_second": 500}, "budgets": [{"period": "day", "amount": "0.0000000001"}]});
     let nobody = json!({"public": {"requests_per_second": 500}, "markets": ["mars/*"]});
@@ -209,7 +209,7 @@ async fn a_visitor_has_no_say_in_how_the_owner_s_money_is_spent_and_learns_nothi
 }
 
 #[tokio::test]
-async fn a_public_function_is_called_no_more_often_than_its_owner_allows() {
+async fn a_public_function_keeps_its_owners_rate() {
     let (secured, _edge, team, _other) = market().await;
     define(&secured, &team, "echo", public(2)).await;
     let mut answers = Vec::new();
@@ -245,7 +245,7 @@ async fn a_public_function_is_called_no_more_often_than_its_owner_allows() {
 }
 
 #[tokio::test]
-async fn deploy_makes_a_function_public_and_a_definition_that_cannot_be_is_refused() {
+async fn deploy_makes_a_sound_function_public() {
     let (secured, _edge, team, _other) = market().await;
     let module = format!("{}/functions/echo.wasm", env!("CARGO_MANIFEST_DIR"));
     let deploy = async |more: &[&str]| {

@@ -1,4 +1,4 @@
-//! The secret that a rotated key had before, at the doors: by every kind of credentials it is good until its time is over.
+//! The previous secret of a rotated key, at the doors: every kind of credentials takes it until its time is over.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{Key, Secured, succeeds};
 use crate::market::sample;
 use crate::process::eventually;
 
-/// How the secret is shown: curl's arguments for it, and the path that is asked for.
+/// Calls by curl with a secret in these arguments. Returns whether it is accepted.
 async fn is_taken(secured: &Secured, arguments: &[&str], path: &str) -> bool {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--data", "1"]).args(arguments);
@@ -22,7 +22,7 @@ async fn is_taken(secured: &Secured, arguments: &[&str], path: &str) -> bool {
     }
 }
 
-/// Whether it is taken as bearer, Basic, AWS signature and Merit-Key.
+/// Returns whether the key is accepted as bearer, Basic, AWS signature and Merit-Key.
 async fn taken(secured: &Secured, key: &Key) -> [bool; 4] {
     let (pair, own) = (format!("{}:{}", key.id, key.secret), "/v1/functions/echo/invocations");
     let [bearer, merit] = [format!("Authorization: {}", key.bearer()), format!("Merit-Key: {}", key.text())];
@@ -36,7 +36,7 @@ async fn taken(secured: &Secured, key: &Key) -> [bool; 4] {
 }
 
 #[tokio::test]
-async fn a_rotated_key_s_secret_before_is_good_until_its_time_is_over() {
+async fn a_rotated_keys_previous_secret_is_valid_until_its_end() {
     let secured = Secured::start().await;
     let _edge = secured.provider("edge", &[]).await;
     let old = secured.account("team").await;
@@ -50,13 +50,13 @@ async fn a_rotated_key_s_secret_before_is_good_until_its_time_is_over() {
     assert_eq!(taken(&secured, &new).await, [true; 4]);
     assert_eq!(taken(&secured, &old).await, [true; 4], "as long as asked");
     eventually("its time is over", || async { (taken(&secured, &old).await == [false; 4]).then_some(()) }).await;
-    // Sooner than what a broker keeps of a key is old.
+    // Sooner than the broker's cache of keys expires.
     assert!(began.elapsed() < Duration::from_secs(40), "it was taken for {:?}", began.elapsed());
     assert_eq!(taken(&secured, &new).await, [true; 4], "the new one stays");
 }
 
 #[tokio::test]
-async fn a_provider_that_the_operator_opens_sells_with_a_key_of_its_account() {
+async fn an_opened_provider_sells_with_its_accounts_key() {
     let secured = Secured::start().await;
     secured.account("solar").await;
     let mut open = crate::process::merit();

@@ -1,4 +1,4 @@
-//! Requests that mean one thing to Merit and another to what stands before or behind it, and headers that claim what is not.
+//! Request smuggling: requests that Merit and its neighbours could read differently, and headers with false claims.
 
 use http::Method;
 use serde_json::json;
@@ -54,21 +54,21 @@ async fn requests_with_two_meanings_are_refused() {
     assert_eq!(market.invoke("echo", "still here").await.text(), "still here");
 }
 
-/// A request to the native door, with what it says of its body and the body.
+/// Returns a request to the native door with these headers and this body.
 fn post(headers: &str, body: &str) -> String {
     format!("POST /v1/functions/echo/invocations HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}")
 }
 
-/// What is answered to these parts until the connection is closed.
+/// Sends the parts. Returns the answers until the connection is closed.
 pub(super) async fn answers(mut connection: impl AsyncRead + AsyncWrite + Unpin, parts: &[&str]) -> String {
     for part in parts {
         connection.write_all(part.as_bytes()).await.unwrap();
         connection.flush().await.unwrap();
-        // So that they mostly come in reads of their own.
+        // Most parts come in reads of their own.
         tokio::task::yield_now().await;
     }
     let mut answer = Vec::new();
-    // A connection that is closed with something unread may be reset after its answer.
+    // A connection that is closed with unread bytes may be reset after its answer.
     drop(tokio::time::timeout(PATIENCE, connection.read_to_end(&mut answer)).await.expect("the connection is closed"));
     String::from_utf8(answer).unwrap()
 }
@@ -77,7 +77,7 @@ fn statuses(answers: &str) -> Vec<&str> {
     answers.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect()
 }
 
-/// Both ways to say where a body ends.
+/// Heads that say the end of a body in two ways.
 pub(super) const BOTH: [&str; 4] = [
     "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
     "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
@@ -88,7 +88,7 @@ const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 const SMUGGLED: &str = "GET /v1/accounts HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
-async fn a_length_and_chunks_at_once_are_refused_and_the_connection_is_closed() {
+async fn a_length_with_chunks_is_refused_and_the_connection_closed() {
     let market = Market::start(Shape::AllInOne).await;
     let _provider = market.provider("edge", &[]).await;
     market.deploy("echo", json!({})).await;
@@ -133,7 +133,7 @@ async fn each_door_refuses_a_doubtful_body_in_its_own_shape() {
 }
 
 #[tokio::test]
-async fn chunks_alone_are_taken_many_times_over_one_connection_also_pipelined() {
+async fn chunks_alone_are_accepted_repeatedly_also_pipelined() {
     let market = Market::start(Shape::AllInOne).await;
     let _provider = market.provider("edge", &[]).await;
     market.deploy("echo", json!({})).await;
@@ -161,7 +161,7 @@ async fn chunks_alone_are_taken_many_times_over_one_connection_also_pipelined() 
 }
 
 #[tokio::test]
-async fn what_a_caller_claims_in_another_s_name_never_reaches_a_function() {
+async fn forged_claims_of_a_caller_never_reach_a_function() {
     let mut tasks = JoinSet::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -207,7 +207,7 @@ async fn what_a_caller_claims_in_another_s_name_never_reaches_a_function() {
 async fn metadata_services_and_other_networks_are_never_called() {
     let market = Market::start(Shape::AllInOne).await;
     let _provider = market.provider("server", &["--adapter", "http", "--endpoint", "http://127.0.0.1:1"]).await;
-    // By IP literal, by number, by mapping and other embeddings; and networks that are not for everybody.
+    // By IP literal, by number, by mapping and other embeddings; and networks that are not public.
     for target in [
         "http://169.254.169.254/latest/meta-data/",
         "http://[::ffff:169.254.169.254]/",
@@ -229,7 +229,7 @@ async fn metadata_services_and_other_networks_are_never_called() {
         let refused = market.invoke("f", "").await;
         assert_eq!((refused.status.as_u16(), refused.code().as_str()), (502, "provider_failed"), "{target}");
         assert_eq!(refused.json()["error"]["details"]["execution"], "not_sent", "{target}");
-        // Not only unreachable from here.
+        // The address is refused, not merely unreachable from here.
         assert!(refused.message().ends_with(" is no address that may be called"), "{target}: {refused:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Payloads and answers that stream, both ways, by curl and by hand; over a function server that a provider fronts.
+//! Payloads and answers that stream, both ways, by curl and by hand, at a function server.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -21,12 +21,12 @@ use super::succeeds;
 use crate::market::{Answer, Market, Shape};
 use crate::process::{PATIENCE, Process};
 
-/// Says when a call has been begun, and when its caller was gone.
+/// Reports the begin of a call, and the loss of its caller.
 #[derive(Clone)]
-struct Seen(mpsc::UnboundedSender<&'static str>);
+struct Reports(mpsc::UnboundedSender<&'static str>);
 
 /// Dropped when nobody reads the answer any more.
-struct Gone(Seen);
+struct Gone(Reports);
 
 impl Drop for Gone {
     fn drop(&mut self) {
@@ -40,7 +40,7 @@ fn part(number: u32) -> Result<Bytes, Infallible> {
 
 /// `/events`: three events, then as many as there are readers for; `/count`: how many bytes came; `/large`: 3 MB;
 /// `/slowly`: five chunks, one each 100 ms; `/hangs`: never answers.
-async fn serve(request: Request, seen: Seen) -> Response {
+async fn serve(request: Request, seen: Reports) -> Response {
     seen.0.send("begun").ok();
     match request.uri().path() {
         "/f/events" => {
@@ -91,10 +91,10 @@ async fn serve(request: Request, seen: Seen) -> Response {
     }
 }
 
-/// A market whose function `f` runs at a function server.
+/// Starts a market whose function `f` runs at a function server.
 async fn market(tasks: &mut JoinSet<()>) -> (Market, Process, mpsc::UnboundedReceiver<&'static str>) {
     let (sender, seen) = mpsc::unbounded_channel();
-    let router = Router::new().fallback(any(move |request| serve(request, Seen(sender.clone()))));
+    let router = Router::new().fallback(any(move |request| serve(request, Reports(sender.clone()))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -107,13 +107,13 @@ async fn market(tasks: &mut JoinSet<()>) -> (Market, Process, mpsc::UnboundedRec
     (market, provider, seen)
 }
 
-/// What comes next.
+/// Returns the next report.
 async fn next(seen: &mut mpsc::UnboundedReceiver<&'static str>) -> &'static str {
     tokio::time::timeout(PATIENCE, seen.recv()).await.expect("something is seen").unwrap()
 }
 
 #[tokio::test]
-async fn server_sent_events_arrive_one_by_one_and_a_reader_that_leaves_is_noticed_and_charged() {
+async fn events_arrive_singly_and_a_leaving_reader_is_charged() {
     let mut tasks = JoinSet::new();
     let (market, _provider, mut seen) = market(&mut tasks).await;
     let mut connection = TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
@@ -169,7 +169,7 @@ async fn curl_streams_up_and_down() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_cancels_its_call_and_the_provider_is_told() {
+async fn a_leaving_caller_cancels_its_call_at_the_provider() {
     let mut tasks = JoinSet::new();
     let (market, _provider, mut seen) = market(&mut tasks).await;
     let mut connection = TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_caller_that_goes_away_cancels_its_call_and_the_provider_is_told() {
 }
 
 #[tokio::test]
-async fn a_payload_that_is_too_large_or_breaks_off_is_the_caller_s_fault() {
+async fn too_large_or_broken_payloads_are_the_callers_fault() {
     let mut tasks = JoinSet::new();
     let (market, _provider, _seen) = market(&mut tasks).await;
     let too_large = market.call(Method::POST, "/fn/f/count", &[], vec![0; (20 << 20) + 1]).await;
@@ -203,7 +203,7 @@ async fn a_payload_that_is_too_large_or_breaks_off_is_the_caller_s_fault() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_no_text_reaches_the_function_as_it_was_sent() {
+async fn a_path_that_is_no_text_arrives_unchanged() {
     let mut tasks = JoinSet::new();
     let (market, _provider, _seen) = market(&mut tasks).await;
     for path in ["/%FF", "/a%C3/%C3%A9%2F%9F/", "/%e2%28%a1?q=%FF&%FE=%C0"] {
@@ -224,7 +224,7 @@ async fn a_path_that_is_no_text_reaches_the_function_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_payload_that_drips_takes_no_longer_than_the_function_may() {
+async fn a_dripping_payload_ends_with_the_functions_timeout() {
     let mut tasks = JoinSet::new();
     let (market, _provider, _seen) = market(&mut tasks).await;
     let deployments = json!([{"provider": "server", "target": "/f"}]);
@@ -248,7 +248,7 @@ async fn a_payload_that_drips_takes_no_longer_than_the_function_may() {
 }
 
 #[tokio::test]
-async fn an_sdk_s_retry_of_a_call_whose_answer_streams_runs_nothing_again() {
+async fn an_sdk_retry_of_a_streamed_call_runs_nothing() {
     let mut tasks = JoinSet::new();
     let (market, _provider, mut seen) = market(&mut tasks).await;
     let deployments = |target: &str| json!([{"provider": "server", "target": target}]);
@@ -269,11 +269,11 @@ async fn an_sdk_s_retry_of_a_call_whose_answer_streams_runs_nothing_again() {
         match name {
             "short" => assert!(first.body == again.body && text(&first).contains("PayloadChunk"), "{again:?}"),
             "large" => assert!(first.body.len() > 3_000_000 && text(&again).contains("Merit.AnswerPassedOn")),
-            // It may have run: an event says so, which no SDK tries again.
+            // It may have run: an event says so, and no SDK retries it.
             _ => assert!(first.body == again.body && text(&first).contains("Merit."), "{}", text(&first)),
         }
         assert_eq!(next(&mut seen).await, "begun", "{name}");
     }
-    // The one that hangs is cut; nothing else was begun.
+    // The hanging call is cut, and no other one began.
     assert_eq!((next(&mut seen).await, seen.try_recv().ok()), ("gone", None));
 }

@@ -1,4 +1,4 @@
-//! The doors by TLS: HTTP/2 and HTTP/1.1, a certificate that is replaced, the command line; and a broker that shows its key to
+//! The doors by TLS: HTTP/2 and HTTP/1.1, a replaced certificate, the command line; and a broker that shows its key to
 //! an exchange of its own process.
 
 use std::path::Path;
@@ -34,7 +34,7 @@ async fn operator_of(data: &str) -> Key {
     Key::of(&serde_json::from_slice(&made.stdout).unwrap())
 }
 
-/// A connection by TLS to a port of this machine, whose certificate is its own CA.
+/// Connects by TLS to a port of this machine, whose certificate is its own CA.
 async fn tls_stream(port: &str, cert: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(cert).unwrap()).unwrap();
@@ -46,7 +46,7 @@ async fn tls_stream(port: &str, cert: &str) -> tokio_rustls::client::TlsStream<T
 }
 
 #[tokio::test]
-async fn the_doors_are_served_by_tls_and_a_replaced_certificate_is_used() {
+async fn doors_serve_tls_and_take_a_replaced_certificate() {
     let dir = tempfile::tempdir().unwrap();
     certificate(dir.path());
     let path = |name: &str| dir.path().join(name).display().to_string();
@@ -84,7 +84,7 @@ async fn the_doors_are_served_by_tls_and_a_replaced_certificate_is_used() {
 }
 
 #[tokio::test]
-async fn a_broker_shows_its_key_to_its_exchange_and_is_nothing_without() {
+async fn a_broker_needs_its_key_at_its_exchange() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     let data = path("data").display().to_string();
@@ -125,7 +125,7 @@ async fn succeeds_as(mut command: Command, key: &Key) -> String {
     succeeds(command).await
 }
 
-/// Where each door refuses a caller without a key, and by which status.
+/// Doors that refuse a caller without a key, and the status.
 const REFUSED: [(&str, &str); 5] = [
     ("/v1/functions/echo/invocations", "401"),
     ("/fn/echo/", "401"),
@@ -149,7 +149,7 @@ async fn a_refusal_is_heard_by_who_still_sends_its_payload() {
     for (name, bytes) in [("small", 200), ("large", 5_000_000)] {
         std::fs::write(dir.path().join(name), vec![b'x'; bytes]).unwrap();
     }
-    // Each connection anew: each has another timing.
+    // Each connection is a new one, with other timing.
     for (door, status) in REFUSED {
         for (payload, version, expect) in [
             ("small", "--http2", "Expect:"),

@@ -1,4 +1,4 @@
-//! Providers that fail in every way: what the caller got, what was charged, where it went next.
+//! Providers that fail in every way: the caller's answer, the charge, and the next attempt.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,9 +19,9 @@ use crate::market::{Answer, Market, Shape};
 use crate::raw_session::{RawSession, logon};
 use crate::seller::rung;
 
-/// How a provider answers.
+/// Behaviour of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Misbehaviour {
     Refuses,
     Resets,
     Hangs,
@@ -34,14 +34,14 @@ enum Way {
     SaysAbsurdUsage,
 }
 
-/// What a caller got.
+/// The expected answer to a caller.
 struct Expected {
     status: u16,
-    /// Where it was answered; empty: nowhere.
+    /// Provider that answered; empty: none.
     by: &'static str,
     attempts: &'static str,
     is_charged: bool,
-    /// Of a failure.
+    /// Certainty of the execution, in a failure's details.
     execution: &'static str,
 }
 
@@ -53,52 +53,55 @@ const fn failed(status: u16, execution: &'static str) -> Expected {
     Expected { status, by: "", attempts: "", is_charged: false, execution }
 }
 
-/// Each way, for a call that may not run twice and one that may. A good provider stands behind the bad one, dearer.
-const TABLE: [(Way, Expected, Expected); 10] = [
-    (Way::Refuses, answered(200, "good", "2", true), answered(200, "good", "2", true)),
-    (Way::Resets, failed(502, "unknown"), answered(200, "good", "2", true)),
-    (Way::Hangs, failed(504, "unknown"), failed(504, "unknown")),
-    (Way::Garbage, failed(502, "unknown"), answered(200, "good", "2", true)),
-    (Way::OwnError, answered(500, "bad", "1", true), answered(500, "bad", "1", true)),
-    (Way::GatewayError, failed(502, "unknown"), answered(200, "good", "2", true)),
-    (Way::Throttles, failed(502, "unknown"), answered(200, "good", "2", true)),
-    (Way::Drips, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),
-    (Way::BreaksOff, failed(502, "unknown"), answered(200, "good", "2", true)),
-    (Way::SaysAbsurdUsage, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),
+/// Each behaviour, for a call that may not run twice and for one that may. A good provider comes next, at a higher
+/// price.
+const TABLE: [(Misbehaviour, Expected, Expected); 10] = [
+    (Misbehaviour::Refuses, answered(200, "good", "2", true), answered(200, "good", "2", true)),
+    (Misbehaviour::Resets, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Misbehaviour::Hangs, failed(504, "unknown"), failed(504, "unknown")),
+    (Misbehaviour::Garbage, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Misbehaviour::OwnError, answered(500, "bad", "1", true), answered(500, "bad", "1", true)),
+    (Misbehaviour::GatewayError, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Misbehaviour::Throttles, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Misbehaviour::Drips, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),
+    (Misbehaviour::BreaksOff, failed(502, "unknown"), answered(200, "good", "2", true)),
+    (Misbehaviour::SaysAbsurdUsage, answered(200, "bad", "1", true), answered(200, "bad", "1", true)),
 ];
 
-/// Answers one connection after another in its way.
-async fn misbehave(way: Way, mut connection: TcpStream) {
+/// Answers one connection after another.
+async fn misbehave(way: Misbehaviour, mut connection: TcpStream) {
     let mut request = [0; 4096];
     if connection.read(&mut request).await.is_err() {
         return;
     }
     let answer: &[u8] = match way {
         // It listens nowhere.
-        Way::Refuses | Way::Resets => return,
-        Way::Hangs => std::future::pending().await,
-        Way::Garbage => b"\x16\x03\x01 what is this\r\n\r\n",
-        Way::OwnError => b"HTTP/1.1 500 Mine\r\nContent-Length: 4\r\n\r\nmine",
-        Way::GatewayError => b"HTTP/1.1 503 Gateway\r\nContent-Length: 0\r\n\r\n",
-        Way::Throttles => b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n",
-        Way::Drips => b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-        Way::BreaksOff => b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
-        Way::SaysAbsurdUsage => {
-            b"HTTP/1.1 200 OK\r\nMerit-Outcome: ok\r\nMerit-Usage: wall_us=18446744073709551615;cpu_us=18446744073709551615;cold_us=0;memory_mb=1\r\nContent-Length: 5\r\n\r\nhello"
+        Misbehaviour::Refuses | Misbehaviour::Resets => return,
+        Misbehaviour::Hangs => std::future::pending().await,
+        Misbehaviour::Garbage => b"\x16\x03\x01 what is this\r\n\r\n",
+        Misbehaviour::OwnError => b"HTTP/1.1 500 Mine\r\nContent-Length: 4\r\n\r\nmine",
+        Misbehaviour::GatewayError => b"HTTP/1.1 503 Gateway\r\nContent-Length: 0\r\n\r\n",
+        Misbehaviour::Throttles => b"HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n",
+        Misbehaviour::Drips => b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        Misbehaviour::BreaksOff => b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
+        Misbehaviour::SaysAbsurdUsage => {
+            b"HTTP/1.1 200 OK\r\nMerit-Outcome: ok\r\n\
+              Merit-Usage: wall_us=18446744073709551615;cpu_us=18446744073709551615;cold_us=0;memory_mb=1\r\n\
+              Content-Length: 5\r\n\r\nhello"
         }
     };
-    let step = if way == Way::Drips { 1 } else { answer.len() };
+    let step = if way == Misbehaviour::Drips { 1 } else { answer.len() };
     for part in answer.chunks(step) {
         if connection.write_all(part).await.is_err() {
             return;
         }
-        if way == Way::Drips {
+        if way == Misbehaviour::Drips {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 }
 
-/// A function server that answers well, at a rung that costs twice as much.
+/// Starts a good function server, whose rung costs twice as much.
 async fn good(market: &Market, tasks: &mut JoinSet<()>) -> RawSession {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -110,25 +113,25 @@ async fn good(market: &Market, tasks: &mut JoinSet<()>) -> RawSession {
     session
 }
 
-async fn bad(market: &Market, way: Way, tasks: &mut JoinSet<()>) -> RawSession {
+async fn bad(market: &Market, way: Misbehaviour, tasks: &mut JoinSet<()>) -> RawSession {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    if way != Way::Refuses {
+    if way != Misbehaviour::Refuses {
         tasks.spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 tokio::spawn(misbehave(way, connection));
             }
         });
     }
-    // What it says of its usage is heard of an agent only.
-    let adapter = if way == Way::SaysAbsurdUsage { v1::Adapter::Agent } else { v1::Adapter::Http };
+    // Only an agent's report of usage is heard.
+    let adapter = if way == Misbehaviour::SaysAbsurdUsage { v1::Adapter::Agent } else { v1::Adapter::Http };
     let logon = v1::Logon { endpoint, adapter: adapter.into(), ..logon("bad") };
     let mut session = RawSession::start(market, logon).await;
     session.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
     session
 }
 
-async fn check(way: Way, idempotent: bool, expected: &Expected) {
+async fn check(way: Misbehaviour, idempotent: bool, expected: &Expected) {
     let mut tasks = JoinSet::new();
     let market = Market::start(Shape::AllInOne).await;
     let _sessions = (good(&market, &mut tasks).await, bad(&market, way, &mut tasks).await);
@@ -153,7 +156,7 @@ async fn check(way: Way, idempotent: bool, expected: &Expected) {
     assert_eq!(spent != "0", expected.is_charged, "{spent}: {place}");
 }
 
-/// What the account paid so far, by its statement.
+/// Returns the sum that the account has paid, by its statement.
 async fn spent(market: &Market, answer: &Answer) -> String {
     let id = answer.header("merit-invocation-id");
     let record = market.get(&format!("/v1/invocations/{id}")).await.json();
@@ -161,8 +164,8 @@ async fn spent(market: &Market, answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn every_way_of_failing_has_its_answer_its_charge_and_its_next_place() {
-    // Some at a time: each has a market of its own.
+async fn every_failure_has_its_answer_charge_and_next_attempt() {
+    // A few at a time: each has a market of its own.
     for ways in TABLE.chunks(5) {
         let mut checks = JoinSet::new();
         for (way, once, twice) in ways {
@@ -174,7 +177,7 @@ async fn every_way_of_failing_has_its_answer_its_charge_and_its_next_place() {
     }
 }
 
-/// A function server that fails one call in three in a random way, once it has counted it.
+/// Starts a function server that fails one call in three in a random way, after counting it.
 async fn flaky(seed: u64, counted: Arc<Counted>, tasks: &mut JoinSet<()>, fails: bool) -> String {
     use rand::{RngExt, SeedableRng};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -189,14 +192,14 @@ async fn flaky(seed: u64, counted: Arc<Counted>, tasks: &mut JoinSet<()>, fails:
     endpoint
 }
 
-/// How often each payload ran.
+/// Number of runs of each payload.
 #[derive(Default)]
 struct Counted(Mutex<std::collections::HashMap<String, usize>>);
 
 async fn serve_flaky(mut connection: TcpStream, counted: Arc<Counted>, way: u32) {
     loop {
         let Some(payload) = read_payload(&mut connection).await else { return };
-        // 0: nothing runs and nothing is answered, so that nobody can know.
+        // 0: it neither runs nor answers, so nobody can know.
         if way == 0 {
             return;
         }
@@ -212,7 +215,7 @@ async fn serve_flaky(mut connection: TcpStream, counted: Arc<Counted>, way: u32)
     }
 }
 
-/// The body of the next request, whose length is said.
+/// Reads the body of the next request, which has a length.
 async fn read_payload(connection: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     loop {
@@ -231,7 +234,7 @@ async fn read_payload(connection: &mut TcpStream) -> Option<String> {
 }
 
 #[tokio::test]
-async fn with_one_of_three_failing_at_random_idempotent_calls_succeed_and_others_never_run_twice() {
+async fn random_failures_hide_from_idempotent_calls_others_run_once() {
     let (mut tasks, counted) = (JoinSet::new(), Arc::new(Counted::default()));
     let market = Arc::new(Market::start(Shape::AllInOne).await);
     let mut sessions = Vec::new();
@@ -240,7 +243,7 @@ async fn with_one_of_three_failing_at_random_idempotent_calls_succeed_and_others
         let pools = vec![v1::PoolSize { memory_mb: 8192, slots: 64 }];
         let logon = v1::Logon { endpoint, pools, adapter: v1::Adapter::Http.into(), ..logon(name) };
         let mut session = RawSession::start(&market, logon).await;
-        // The one that fails is the cheapest.
+        // The failing one is the cheapest.
         session.quote("local/wasm", vec![rung(1, 8192, 1_000_000 * seed)]).await;
         sessions.push(session);
     }

@@ -1,5 +1,5 @@
-//! Every method, called by every role with the names of another account: nothing is learnt and nothing changes but by those
-//! who may.
+//! Every method, called by every role with the names of another account: only entitled callers learn or change
+//! anything.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -25,7 +25,7 @@ use super::Served;
 use crate::market::sample;
 use crate::raw_session::logon;
 
-/// What calls name: things of another account, or things that there are not.
+/// Names in the calls: another account's, or nobody's.
 #[derive(Clone)]
 struct Names {
     account: String,
@@ -54,21 +54,21 @@ impl Names {
         vec![self.account.clone(), self.function.clone(), self.provider.clone(), digest, self.key.clone(), lease]
     }
 
-    /// A text with the names taken out.
+    /// Returns a text without the names.
     fn hidden(&self, text: &str) -> String {
         self.texts().iter().fold(text.to_owned(), |text, name| text.replace(name.as_str(), "NAME"))
     }
 }
 
-/// What was answered, as text.
-type Answered = Pin<Box<dyn Future<Output = Result<String, Status>>>>;
+/// A call's answer as text.
+type Reply = Pin<Box<dyn Future<Output = Result<String, Status>>>>;
 
-struct Row {
+struct MethodRow {
     method: &'static str,
-    call: fn(Transport, Names) -> Answered,
-    /// Of nobody known, a client, a provider, an operator, a broker: `u` is unauthenticated, `d` denied for the role, `n`
-    /// answered as if there were no such thing, `o` answered without a word of the other account, `y` done, `x` not
-    /// refused for who calls.
+    call: fn(Transport, Names) -> Reply,
+    /// Outcome without a key, and for a client, a provider, an operator and a broker: `u` is unauthenticated, `d`
+    /// denied for the role, `n` answered as if there were no such thing, `o` answered without a word of the other
+    /// account, `y` done, `x` not refused because of the caller.
     expected: &'static str,
 }
 
@@ -78,7 +78,7 @@ async fn first<T: std::fmt::Debug>(stream: Result<tonic::Response<Streaming<T>>,
 
 macro_rules! rows {
     ($($method:literal $expected:literal $client:ident.$call:ident($names:ident) $request:expr;)*) => {
-        vec![$(Row {
+        vec![$(MethodRow {
             method: $method,
             expected: $expected,
             call: |transport, $names| Box::pin(async move {
@@ -91,10 +91,12 @@ macro_rules! rows {
 
 macro_rules! streams {
     ($($method:literal $expected:literal $client:ident.$call:ident($names:ident) $request:expr;)*) => {
-        vec![$(Row {
+        vec![$(MethodRow {
             method: $method,
             expected: $expected,
-            call: |transport, $names| Box::pin(async move { first($client::new(transport).$call($request).await).await }),
+            call: |transport, $names| Box::pin(async move {
+                first($client::new(transport).$call($request).await).await
+            }),
         }),*]
     };
 }
@@ -110,7 +112,7 @@ fn settings() -> Option<v1::FunctionSettings> {
     })
 }
 
-fn public() -> Vec<Row> {
+fn public() -> Vec<MethodRow> {
     let mut rows = rows! {
         "MarketData/ListMarkets" "ooooo" MarketDataClient.list_markets(_names) v1::ListMarketsRequest {};
         "MarketData/GetBook" "ooooo" MarketDataClient.get_book(_names)
@@ -132,7 +134,7 @@ fn public() -> Vec<Row> {
     rows
 }
 
-fn of_accounts() -> Vec<Row> {
+fn of_accounts() -> Vec<MethodRow> {
     rows! {
         "Registry/GetFunction" "undyy" RegistryClient.get_function(names)
             v1::GetFunctionRequest { account: names.account, name: names.function };
@@ -152,7 +154,7 @@ fn of_accounts() -> Vec<Row> {
             v1::PutFunctionRequest {
                 account: names.account, name: names.function, code: code(Vec::new()), settings: settings()
             };
-        // A module whose digest is known to somebody is not theirs by that.
+        // Knowing the digest of a module gives no right to it.
         "Registry/PutFunction" "undnn" RegistryClient.put_function(names)
             v1::PutFunctionRequest {
                 account: "ours".to_owned(), name: "copy".to_owned(), code: code(names.digest), settings: settings()
@@ -173,7 +175,9 @@ fn of_accounts() -> Vec<Row> {
             v1::GetInvocationRequest { account: names.account, id: Some(v1::LeaseId { run: 1, sequence: 777_777 }) };
         "Brokerage/GetInvocation" "unddn" BrokerageClient.get_invocation(names)
             v1::GetInvocationRequest { account: "ours".to_owned(), id: Some(names.lease) };
-        "Modules/Put" "uoddo" ModulesClient.put(_names) v1::PutModuleRequest { module: sample("wordcount"), account: String::new() };
+        "Modules/Put" "uoddo" ModulesClient.put(_names) v1::PutModuleRequest {
+            module: sample("wordcount"), account: String::new()
+        };
         "Modules/GetRevision" "unnyy" ModulesClient.get_revision(names)
             v1::GetRevisionRequest { account: names.account, function: names.function, revision: 1 };
         "Keys/ListKeys" "uooyy" KeysClient.list_keys(_names) v1::ListKeysRequest {};
@@ -182,7 +186,7 @@ fn of_accounts() -> Vec<Row> {
     }
 }
 
-fn of_the_operator() -> Vec<Row> {
+fn of_the_operator() -> Vec<MethodRow> {
     rows! {
         "Operator/CreateMarket" "uddyy" OperatorClient.create_market(_names)
             v1::CreateMarketRequest { name: "eu-west/wasm".to_owned() };
@@ -231,7 +235,7 @@ fn of_the_operator() -> Vec<Row> {
     }
 }
 
-fn by_streams() -> Vec<Row> {
+fn by_streams() -> Vec<MethodRow> {
     streams! {
         "Modules/Get" "unnyy" ModulesClient.get(names) v1::GetModuleRequest { digest: names.digest };
         "Brokerage/Stream" "udddy" BrokerageClient.stream(_names) tokio_stream::once(v1::BrokerMessage {
@@ -244,11 +248,11 @@ fn by_streams() -> Vec<Row> {
     }
 }
 
-fn table() -> Vec<Row> {
+fn table() -> Vec<MethodRow> {
     public().into_iter().chain(of_accounts()).chain(of_the_operator()).chain(by_streams()).collect()
 }
 
-/// Another account with one of everything.
+/// Opens another account with one of everything.
 async fn theirs(served: &Served) -> Names {
     served.account("theirs").await;
     served.provider("their-edge", "theirs").await;
@@ -320,7 +324,7 @@ async fn check(column: usize) {
             b'x' => assert!(!matches!(code, Code::Unauthenticated | Code::PermissionDenied), "{what}: {answer:?}"),
             _ => assert_eq!(code, Code::Ok, "{what}: {answer:?}"),
         }
-        // The end of a session is the market's, too, and comes in its own time.
+        // The end of a session changes the market, too, and comes in its own time.
         began |= expected == b'y' && matches!(row.method, "Brokerage/Stream" | "ProviderGateway/Session");
         if !matches!(expected, b'y' | b'x') && !began {
             assert_eq!(served.exchange.digest(), before, "{what} changed something");
@@ -353,7 +357,7 @@ async fn a_broker_acts_for_all_and_sells_for_none() {
     check(4).await;
 }
 
-/// A method that is new is decided about here, for every role.
+/// Checks that the table has every method; a new one is decided about there, for every role.
 #[test]
 fn the_table_tries_every_method_of_the_protocol() {
     let files = prost_types::FileDescriptorSet::decode(DESCRIPTORS).unwrap().file;

@@ -1,6 +1,6 @@
-//! Keys at the exchange's gRPC services: who may call what, and what becomes of a call when a key ends.
+//! Keys at the exchange's gRPC services: the rights of each role, and the effect on calls when a key ends.
 //!
-//! `methods` holds the table of every method and role; here are the exchange that it is tried at, and what concerns time.
+//! `methods` holds the table of every method and role; here are the exchange for it, and the tests about time.
 
 mod methods;
 mod secured;
@@ -25,7 +25,7 @@ use tonic::{Code, Status};
 
 use crate::raw_session::logon;
 
-/// A key ends streams within a second; the rest is for a busy machine.
+/// Timeout for the end of a stream: a key ends it within a second, the rest is for a busy machine.
 const SOON: Duration = Duration::from_secs(5);
 
 /// An exchange with keys, served on a socket.
@@ -51,7 +51,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let served = Served { exchange, address, _dir: dir };
         served.account("operator").await;
-        // Without it nothing is served.
+        // An exchange without an operator's key serves nothing.
         served.key("operator", v1::Role::Operator).await;
         let exchange = served.exchange.clone();
         tokio::spawn(
@@ -60,7 +60,7 @@ impl Served {
         served
     }
 
-    /// As the broker of this process.
+    /// Returns the transport of this process's broker.
     pub(super) async fn trusted(&self) -> Transport {
         self.exchange.in_process().await.unwrap()
     }
@@ -70,7 +70,7 @@ impl Served {
         operator.open_account(v1::OpenAccountRequest { id: id.to_owned() }).await.unwrap();
     }
 
-    /// A new key of an account, as `ID.SECRET`.
+    /// Makes a key of an account. Returns it as `ID.SECRET`.
     pub(super) async fn key(&self, account: &str, role: v1::Role) -> String {
         let mut keys = KeysClient::new(self.trusted().await);
         let request = v1::CreateKeyRequest { role: role.into(), account: account.to_owned(), expires: 0 };
@@ -93,13 +93,13 @@ impl Served {
         OperatorClient::new(self.trusted().await).register_provider(request).await.unwrap();
     }
 
-    /// With a key, or without.
+    /// Returns a transport with a key, or without.
     pub(super) fn network(&self, key: Option<&str>) -> Transport {
         let key = key.map(|key| key.parse().unwrap());
         Transport::connect(&Connection { key, ..Connection::to(&format!("http://{}", self.address)) }).unwrap()
     }
 
-    /// Whether an account is shown to whoever has this key.
+    /// Returns whether an account is shown to the holder of this key.
     async fn sees(&self, key: Option<&str>, account: &str) -> Result<(), Code> {
         let request = v1::GetAccountRequest { id: account.to_owned() };
         let answer = RegistryClient::new(self.network(key)).get_account(request).await;
@@ -108,7 +108,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_wrong_or_of_a_key_that_ended_is_refused_with_and_without_keys() {
+async fn a_wrong_or_ended_secret_is_refused_everywhere() {
     for keyless in [false, true] {
         let served = Served::start(keyless).await;
         served.account("ours").await;
@@ -128,7 +128,7 @@ async fn a_secret_that_is_wrong_or_of_a_key_that_ended_is_refused_with_and_witho
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_good_by_both_secrets_as_long_as_asked() {
+async fn a_rotated_key_has_two_secrets_as_long_as_asked() {
     let served = Served::start(false).await;
     served.account("ours").await;
     let old = served.key("ours", v1::Role::Client).await;
@@ -146,7 +146,7 @@ async fn a_rotated_key_is_good_by_both_secrets_as_long_as_asked() {
     assert_eq!(served.sees(Some(&new), "ours").await, Err(Code::Unauthenticated));
 }
 
-/// How a stream ended, which it must soon.
+/// Returns the end of a stream, which must come soon.
 async fn end<T>(mut stream: tonic::Streaming<T>) -> Status {
     let ended = async {
         loop {
@@ -167,7 +167,7 @@ async fn the_streams_of_a_key_end_when_it_is_revoked() {
     served.provider("edge", "ours").await;
     let (seller, broker) = (served.key("ours", v1::Role::Provider).await, served.key("ours", v1::Role::Broker).await);
 
-    // The key may come with the logon alone.
+    // The logon alone may carry the key.
     let said = v1::Logon { key: seller.clone(), ..logon("edge") };
     let said = v1::ProviderMessage { message: Some(ProviderSaid::Logon(said)) };
     let said = tokio_stream::once(said).chain(tokio_stream::pending());

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::Served;
 use crate::process::{Process, merit};
 
-/// A certificate for `localhost` that is its own CA, as files.
+/// Writes a certificate for `localhost` that is its own CA.
 fn certificate(directory: &TempDir) -> TlsFiles {
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -24,13 +24,13 @@ fn certificate(directory: &TempDir) -> TlsFiles {
 }
 
 #[tokio::test]
-async fn an_exchange_is_reached_by_tls_while_others_keep_it_waiting() {
+async fn an_exchange_serves_tls_while_other_handshakes_hang() {
     let directory = tempfile::tempdir().unwrap();
     let files = certificate(&directory);
     let tls = ServerTls::open(files.clone(), &["h2"]).unwrap();
     let served = Served::start_with(false, Some(tls)).await;
     let port = served.address.port();
-    // Somebody who never shakes hands.
+    // A client that never shakes hands.
     let _silent = tokio::net::TcpStream::connect(served.address).await.unwrap();
     let key = Some(served.key("operator", v1::Role::Operator).await.parse().unwrap());
     let list = async |url: String, ca: Option<&Path>| {
@@ -50,7 +50,7 @@ async fn run(arguments: &[&str]) -> (bool, String, String) {
 }
 
 #[tokio::test]
-async fn the_first_key_is_made_in_a_directory_and_the_others_by_it() {
+async fn the_first_key_from_a_directory_makes_the_others() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").display().to_string();
     let start = ["exchange", "--data-dir", &data, "--grpc", "127.0.0.1:0", "--require-keys"];

@@ -1,67 +1,63 @@
-//! Accounts: how they stand, and what the operator does about them.
+//! Accounts: how they stand, and the operator's commands about them.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use merit_proto::v1;
 use merit_terms::{Budget, LeaseId, Money, Name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::{accepted, path_name};
+use super::rows::{JsonAnswer, accepted, budget};
+use crate::broker::Broker;
 use crate::caller::{Caller, Operator};
-use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use crate::doors::names::path_name;
 use crate::doors::request::{Path, Sent};
-use crate::json::{check_budgets, decimal, read, read_or_default, spending, typed, wide_decimal};
-use crate::server::State as Broker;
+use crate::error::ApiError;
+use crate::exchange::accounts::{Account, AccountLimits};
+use crate::exchange::operator::Correction;
+use crate::json::{check_budgets, decimal, read, read_or_default, typed};
 
-type Answer = Result<Json<Value>, ApiError>;
-
-pub(crate) async fn get(State(broker): State<Arc<Broker>>, caller: Caller, Path(id): Path<String>) -> Answer {
+pub(crate) async fn get(State(broker): State<Arc<Broker>>, caller: Caller, Path(id): Path<String>) -> JsonAnswer {
     let id = path_name(&id)?;
     caller.must_see(&id)?;
-    let mut client = broker.exchange.registry.clone();
-    Ok(Json(account_json(&answer(client.get_account(v1::GetAccountRequest { id })).await?)))
+    Ok(Json(account_json(&broker.exchange.account(id).await?)))
 }
 
-/// Every account, for the operator: their sum is zero, always.
-pub(crate) async fn list(State(broker): State<Arc<Broker>>, _: Operator) -> Answer {
-    let mut client = broker.exchange.registry.clone();
-    let listed = answer(client.list_accounts(v1::ListAccountsRequest {})).await?;
-    let accounts: Vec<Value> = listed.accounts.iter().map(account_json).collect();
-    Ok(Json(json!({"accounts": accounts, "sum": wide_decimal(&listed.sum)})))
+/// Lists every account, for the operator. Their sum is always zero.
+pub(crate) async fn list(State(broker): State<Arc<Broker>>, _: Operator) -> JsonAnswer {
+    let (accounts, sum) = broker.exchange.accounts().await?;
+    let accounts: Vec<Value> = accounts.iter().map(account_json).collect();
+    Ok(Json(json!({"accounts": accounts, "sum": sum.to_string()})))
 }
 
-fn account_json(account: &v1::Account) -> Value {
-    let limits = account.limits.clone().unwrap_or_default();
+fn account_json(account: &Account) -> Value {
+    let limits = &account.limits;
     json!({
         "id": account.id,
-        "balance": wide_decimal(&account.balance),
-        "held": wide_decimal(&account.held),
+        "balance": account.balance.to_string(),
+        "held": account.held.to_string(),
         "frozen": account.frozen,
         "credit_limit": decimal(limits.credit_limit),
         "rate_per_second": limits.rate_per_second,
         "exposure": limits.exposure.map(decimal),
         "max_concurrency": limits.max_concurrency,
-        "budgets": account.budgets.iter().map(spending).collect::<Vec<_>>(),
+        "budgets": account.budgets.iter().map(budget).collect::<Vec<_>>(),
     })
 }
 
 #[derive(Deserialize)]
-struct Open {
+struct OpenBody {
     id: Name,
 }
 
-pub(crate) async fn open(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> Answer {
-    let Open { id } = read(&body, &["id"])?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.open_account(v1::OpenAccountRequest { id: id.to_string() })).await
+pub(crate) async fn open(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> JsonAnswer {
+    let OpenBody { id } = read(&body, &["id"])?;
+    Ok(accepted(broker.exchange.open_account(id.to_string()).await?))
 }
 
 #[derive(Deserialize)]
-struct Amount {
+struct AmountBody {
     amount: Money,
 }
 
@@ -70,11 +66,10 @@ pub(crate) async fn deposit(
     _: Operator,
     Path(id): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let account = path_name(&id)?;
-    let Amount { amount } = read(&body, &["amount"])?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.deposit(v1::DepositRequest { account, amount: amount.picodollars() })).await
+    let AmountBody { amount } = read(&body, &["amount"])?;
+    Ok(accepted(broker.exchange.deposit(account, amount).await?))
 }
 
 pub(crate) async fn payout(
@@ -82,18 +77,17 @@ pub(crate) async fn payout(
     _: Operator,
     Path(id): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let account = path_name(&id)?;
-    let Amount { amount } = read(&body, &["amount"])?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.payout(v1::PayoutRequest { account, amount: amount.picodollars() })).await
+    let AmountBody { amount } = read(&body, &["amount"])?;
+    Ok(accepted(broker.exchange.payout(account, amount).await?))
 }
 
-/// The account of the path on one side of the entry, `from` or `to` on the other.
+/// The account of the path is on one side of the entry, `from` or `to` on the other.
 #[derive(Deserialize)]
-struct Correct {
+struct CorrectBody {
     #[serde(default)]
-    kind: CorrectionKind,
+    kind: CorrectionField,
     from: Option<Name>,
     to: Option<Name>,
     amount: Money,
@@ -103,7 +97,7 @@ struct Correct {
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum CorrectionKind {
+enum CorrectionField {
     #[default]
     Correction,
     Refund,
@@ -114,9 +108,9 @@ pub(crate) async fn correct(
     _: Operator,
     Path(id): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let account = path_name(&id)?;
-    let asked: Correct = read(&body, &["kind", "from", "to", "amount", "about", "reason"])?;
+    let asked: CorrectBody = read(&body, &["kind", "from", "to", "amount", "about", "reason"])?;
     let (from, to) = match (asked.from, asked.to) {
         (Some(from), None) => (from.to_string(), account),
         (None, Some(to)) => (account, to.to_string()),
@@ -128,28 +122,27 @@ pub(crate) async fn correct(
         }
     };
     let about = asked.about.map(|id| id.parse::<LeaseId>()).transpose();
-    let request = v1::CorrectRequest {
-        refund: asked.kind == CorrectionKind::Refund,
+    let entry = Correction {
+        refund: asked.kind == CorrectionField::Refund,
         from,
         to,
-        amount: asked.amount.picodollars(),
-        about: about.map_err(|error| ApiError::malformed(format!("about: {error}")))?.map(Into::into),
+        amount: asked.amount,
+        about: about.map_err(|error| ApiError::malformed(format!("about: {error}")))?,
         reason: asked.reason,
     };
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.correct(request)).await
+    Ok(accepted(broker.exchange.correct(entry).await?))
 }
 
-/// Unless it says otherwise, the account is to be frozen.
+/// A body without the field freezes the account.
 #[derive(Deserialize)]
 #[serde(default)]
-struct Freeze {
+struct FreezeBody {
     frozen: bool,
 }
 
-impl Default for Freeze {
-    fn default() -> Freeze {
-        Freeze { frozen: true }
+impl Default for FreezeBody {
+    fn default() -> FreezeBody {
+        FreezeBody { frozen: true }
     }
 }
 
@@ -158,15 +151,14 @@ pub(crate) async fn freeze(
     _: Operator,
     Path(id): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let account = path_name(&id)?;
-    let Freeze { frozen } = read_or_default(&body, &["frozen"])?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.freeze_account(v1::FreezeAccountRequest { account, frozen })).await
+    let FreezeBody { frozen } = read_or_default(&body, &["frozen"])?;
+    Ok(accepted(broker.exchange.freeze_account(account, frozen).await?))
 }
 
 #[derive(Deserialize)]
-struct Limits {
+struct AccountLimitsBody {
     #[serde(default)]
     credit_limit: Money,
     rate_per_second: Option<u32>,
@@ -178,24 +170,23 @@ struct Limits {
 
 const LIMIT_FIELDS: [&str; 5] = ["credit_limit", "rate_per_second", "exposure", "max_concurrency", "budgets"];
 
-/// Replaces the limits; what is left out sets none.
+/// Replaces the limits of an account. A limit that is left out is none.
 pub(crate) async fn limits(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(id): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let account = path_name(&id)?;
     let value: Value = read(&body, &LIMIT_FIELDS)?;
     check_budgets(&value)?;
-    let limits: Limits = typed(value)?;
-    let limits = v1::AccountLimits {
+    let limits: AccountLimitsBody = typed(value)?;
+    let limits = AccountLimits {
         credit_limit: limits.credit_limit.picodollars(),
         rate_per_second: limits.rate_per_second,
         exposure: limits.exposure.map(Money::picodollars),
         max_concurrency: limits.max_concurrency,
-        budgets: limits.budgets.iter().map(Into::into).collect(),
+        budgets: limits.budgets,
     };
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.set_account_limits(v1::SetAccountLimitsRequest { account, limits: Some(limits) })).await
+    Ok(accepted(broker.exchange.limit_account(account, &limits).await?))
 }

@@ -1,4 +1,4 @@
-//! Quotes, and the records of invocations.
+//! Quotes of calls, and the records of invocations.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,20 +6,21 @@ use std::time::SystemTime;
 use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
-use merit_proto::v1;
-use merit_terms::{LeaseId, Outcome};
+use merit_terms::{LeaseId, LeaseIdError, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::target;
-use crate::PAYLOAD_MAX_BYTES;
+use super::rows::{JsonAnswer, lease_id, tariff};
+use crate::broker::Broker;
 use crate::caller::{Caller, Client};
-use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use crate::doors::names::target;
 use crate::doors::request::{Path, Sent};
-use crate::json::{decimal, lease_id, read, refused_offers, tariff, time};
+use crate::error::ApiError;
+use crate::exchange::invocations::{AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer};
+use crate::exchange::lease::Qualifier;
 use crate::invocation::preferences::Preferences;
-use crate::server::State as Broker;
+use crate::json::{decimal, read};
+use crate::limits::PAYLOAD_MAX_BYTES;
 
 #[derive(Deserialize)]
 struct QuoteBody {
@@ -32,7 +33,7 @@ pub(crate) async fn quote(
     Path(name): Path<String>,
     headers: HeaderMap,
     Sent(body): Sent,
-) -> Result<Json<Value>, ApiError> {
+) -> JsonAnswer {
     let (name, qualifier) = target(&name)?;
     let preferences = Preferences::read(&headers, SystemTime::now())?;
     if !body.is_empty() {
@@ -45,22 +46,22 @@ pub(crate) async fn quote(
     let mut answer = json!({
         "function": name.to_string(),
         "revision": quoted.revision,
-        "at": time(quoted.at),
+        "at": quoted.at.to_string(),
         "sequence": quoted.sequence,
         "offers": quoted.offers.iter().enumerate().map(|(i, offer)| quoted_offer(i + 1, offer)).collect::<Vec<_>>(),
-        "refused": refused_offers(&quoted),
+        "refused": quoted.refused,
     });
     if quoted.more_offers > 0 {
         answer["more_offers"] = json!(quoted.more_offers);
     }
     if !quoted.more_refused.is_empty() {
-        let counts = quoted.more_refused.iter().map(|more| (more.code.clone(), json!(more.count))).collect();
+        let counts = quoted.more_refused.iter().map(|(code, count)| (code.clone(), json!(count))).collect();
         answer["more_refused"] = Value::Object(counts);
     }
     Ok(Json(answer))
 }
 
-fn quoted_offer(rank: usize, offer: &v1::QuotedOffer) -> Value {
+fn quoted_offer(rank: usize, offer: &QuotedOffer) -> Value {
     let mut answer = json!({
         "rank": rank,
         "provider": offer.provider,
@@ -82,86 +83,77 @@ fn quoted_offer(rank: usize, offer: &v1::QuotedOffer) -> Value {
     answer
 }
 
+/// Quotes a call, and counts it against the account's rate as a call: it costs the exchange the same search.
 pub(in crate::doors) async fn ask_quote(
     broker: &Broker,
     caller: &Caller,
     function: String,
-    qualifier: Option<v1::Qualifier>,
+    qualifier: Option<Qualifier>,
     preferences: &Preferences,
-) -> Result<v1::QuoteResponse, ApiError> {
-    // It costs the exchange what a call does.
+) -> Result<Quote, ApiError> {
     broker.rates.count(&caller.account).await?;
-    let request = v1::QuoteRequest {
-        account: caller.account.to_string(),
-        function,
-        qualifier,
-        answer_limit_bytes: PAYLOAD_MAX_BYTES as u64,
-        limits: Some((&preferences.limits).into()),
-    };
-    let mut client = broker.exchange.brokerage.clone();
-    answer(client.quote(request)).await
+    let (account, answer_limit_bytes) = (&caller.account, PAYLOAD_MAX_BYTES as u64);
+    let limits = &preferences.limits;
+    broker.exchange.quote(QuoteRequest { account, function, qualifier, answer_limit_bytes, limits }).await
 }
 
 pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let id: LeaseId = id.parse().map_err(|error: merit_terms::LeaseIdError| ApiError::malformed(error.to_string()))?;
-    let mut client = broker.exchange.brokerage.clone();
-    let request = v1::GetInvocationRequest { account: caller.account.to_string(), id: Some(id.into()) };
-    let record = answer(client.get_invocation(request)).await?;
-    Ok(Json(invocation_json(&record)))
+) -> JsonAnswer {
+    let id: LeaseId = id.parse().map_err(|error: LeaseIdError| ApiError::malformed(error.to_string()))?;
+    Ok(Json(invocation_json(&broker.exchange.invocation(&caller.account, id).await?)))
 }
 
-fn invocation_json(record: &v1::Invocation) -> Value {
-    let mut answer = json!({
+fn invocation_json(record: &InvocationRecord) -> Value {
+    let mut told = json!({
         "id": lease_id(record.id),
         "function": record.function,
         "revision": record.revision,
         "state": record.state,
         "account": record.account,
-        "submitted_at": time(record.submitted_at),
+        "submitted_at": record.submitted_at.to_string(),
         "attempts": record.attempts.iter().map(attempt_json).collect::<Vec<_>>(),
         "memory_mb": record.memory_mb,
         "vcpus": milli(record.vcpus_milli),
-        "tariff": tariff(&record.tariff.unwrap_or_default()),
+        "tariff": tariff(&record.tariff),
         "quoted_cost": decimal(record.quoted_cost),
     });
-    if record.deadline > 0 {
-        answer["deadline"] = json!(time(record.deadline));
+    if let Some(deadline) = record.deadline {
+        told["deadline"] = json!(deadline.to_string());
     }
     if let Some(last) = record.attempts.last().and_then(|attempt| attempt.lease) {
-        // The command that decided it, for who replays the journal.
-        answer["decision_sequence"] = json!(last.sequence);
+        // The sequence of the deciding command, for a replay of the journal.
+        told["decision_sequence"] = json!(last.sequence);
     }
-    if record.settled_at > 0 {
-        let usage = record.usage.unwrap_or_default();
-        answer["settled_at"] = json!(time(record.settled_at));
-        answer["outcome"] = json!(Outcome::try_from(record.outcome()).map_or("", Outcome::as_str));
-        answer["usage"] = json!({
+    if let Some(settlement) = &record.settlement {
+        let usage = settlement.usage;
+        told["settled_at"] = json!(settlement.at.to_string());
+        told["outcome"] = json!(settlement.outcome.map_or("", Outcome::as_str));
+        told["usage"] = json!({
             "wall_us": usage.wall_us,
             "cpu_us": usage.cpu_us,
             "cold_us": usage.cold_us,
-            "billed_ms": record.billed_ms,
-            "estimated": record.estimated,
+            "billed_ms": settlement.billed_ms,
+            "estimated": settlement.estimated,
         });
-        answer["egress_bytes"] = json!(usage.egress_bytes);
-        answer["cost"] = json!(decimal(record.cost));
-        answer["fee"] = json!(decimal(record.fee));
+        told["egress_bytes"] = json!(usage.egress_bytes);
+        told["cost"] = json!(decimal(settlement.cost));
+        told["fee"] = json!(decimal(settlement.fee));
     }
-    if !record.runner_up.is_empty() {
-        answer["runner_up"] = json!({"provider": record.runner_up, "predicted_cost": decimal(record.runner_up_cost)});
+    if let Some((provider, predicted_cost)) = &record.runner_up {
+        told["runner_up"] = json!({"provider": provider, "predicted_cost": decimal(*predicted_cost)});
     }
-    answer
+    told
 }
 
-fn attempt_json(attempt: &v1::Attempt) -> Value {
+fn attempt_json(attempt: &AttemptRecord) -> Value {
     let mut told = json!({
         "provider": attempt.provider,
         "market": attempt.market,
         "lease": lease_id(attempt.lease),
-        "matched_at": time(attempt.matched_at),
+        "matched_at": attempt.matched_at.to_string(),
         "outcome": attempt.outcome,
         "wall_us": attempt.wall_us,
         "quoted_cost": decimal(attempt.quoted_cost),
@@ -176,7 +168,7 @@ fn attempt_json(attempt: &v1::Attempt) -> Value {
     told
 }
 
-/// Thousandths as decimal text: `1500` is `1.5`.
+/// Returns thousandths as decimal text: `1500` is `1.5`.
 fn milli(thousandths: u32) -> String {
     rust_decimal::Decimal::new(i64::from(thousandths), 3).normalize().to_string()
 }

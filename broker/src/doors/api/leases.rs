@@ -2,25 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use merit_proto::v1;
 use merit_terms::{LeaseId, LeaseIdError};
-use serde_json::Value;
 
-use crate::doors::accepted;
+use super::rows::{JsonAnswer, accepted};
+use crate::broker::Broker;
 use crate::caller::Operator;
-use crate::error::ApiError;
 use crate::doors::request::Path;
-use crate::server::State as Broker;
+use crate::error::ApiError;
 
 /// Closes an open lease at cost 0, whatever becomes of it.
-pub(crate) async fn close(
-    State(broker): State<Arc<Broker>>,
-    _: Operator,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn close(State(broker): State<Arc<Broker>>, _: Operator, Path(id): Path<String>) -> JsonAnswer {
     let id: LeaseId = id.parse().map_err(|error: LeaseIdError| ApiError::malformed(error.to_string()))?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.close_lease(v1::CloseLeaseRequest { lease: Some(id.into()) })).await
+    Ok(accepted(broker.exchange.close_lease(id).await?))
 }

@@ -1,25 +1,23 @@
-//! Market data: markets and their books.
+//! Markets and their books.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use merit_proto::v1;
 use serde_json::{Value, json};
 
 use super::market_terms;
-use crate::doors::path_market;
-use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use super::rows::{JsonAnswer, bid_level};
+use crate::broker::Broker;
+use crate::doors::names::path_market;
 use crate::doors::request::Path;
-use crate::json::{bid_level, decimal};
-use crate::server::State as Broker;
+use crate::exchange::markets::Book;
+use crate::json::decimal;
 
-pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Result<Json<Value>, ApiError> {
-    let mut client = broker.exchange.market_data.clone();
-    let listed = answer(client.list_markets(v1::ListMarketsRequest {})).await?;
-    let markets = listed.markets.iter().map(|market| {
+pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> JsonAnswer {
+    let markets = broker.exchange.markets().await?;
+    let markets = markets.iter().map(|market| {
         let mut told = json!({
             "market": market.name,
             "spot_price": market.spot_price.map(decimal),
@@ -38,22 +36,20 @@ pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Result<Json<Value
 pub(crate) async fn book(
     State(broker): State<Arc<Broker>>,
     Path((region, class)): Path<(String, String)>,
-) -> Result<Json<Value>, ApiError> {
-    let mut client = broker.exchange.market_data.clone();
-    let book = answer(client.get_book(v1::GetBookRequest { market: path_market(&region, &class)? })).await?;
-    Ok(Json(book_json(&book)))
+) -> JsonAnswer {
+    Ok(Json(book_json(&broker.exchange.book(path_market(&region, &class)?).await?)))
 }
 
-/// A price level: what is offered at one price.
+/// The offers at one price.
 #[derive(Default)]
-struct Level {
+struct OfferLevel {
     capacity_mb: u64,
     free_mb: u64,
     offers: u32,
 }
 
-fn book_json(book: &v1::BookSnapshot) -> Value {
-    let mut levels: BTreeMap<u64, Level> = BTreeMap::new();
+fn book_json(book: &Book) -> Value {
+    let mut levels: BTreeMap<u64, OfferLevel> = BTreeMap::new();
     for offer in &book.offers {
         let level = levels.entry(offer.price).or_default();
         level.capacity_mb += offer.capacity_mb;
@@ -61,7 +57,8 @@ fn book_json(book: &v1::BookSnapshot) -> Value {
         level.offers += 1;
     }
     let levels = levels.into_iter().map(|(price, level)| {
-        json!({"price": decimal(price), "capacity_mb": level.capacity_mb, "free_mb": level.free_mb, "offers": level.offers})
+        let OfferLevel { capacity_mb, free_mb, offers } = level;
+        json!({"price": decimal(price), "capacity_mb": capacity_mb, "free_mb": free_mb, "offers": offers})
     });
     let mut told = json!({
         "market": book.market,

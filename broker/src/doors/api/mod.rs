@@ -1,14 +1,16 @@
-//! The REST API: functions, accounts, markets, providers, keys.
+//! The REST API beside the calls: functions, accounts, markets, providers, keys, quotes and records.
 
 pub(crate) mod accounts;
+mod definition;
 pub(crate) mod functions;
 pub(crate) mod invocations;
 pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod market_terms;
 pub(crate) mod markets;
+mod past;
 pub(crate) mod providers;
-mod span;
+mod rows;
 pub(crate) mod statements;
 pub(crate) mod stream;
 pub(crate) mod tape;

@@ -1,54 +1,47 @@
-//! Providers: who sells and how they stand, and what the operator does about them.
+//! Providers: how they stand, and the operator's commands about them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use merit_proto::v1;
 use merit_terms::{Money, Name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::doors::{accepted, path_name};
+use super::rows::{JsonAnswer, accepted, period};
+use crate::broker::Broker;
 use crate::caller::{Operator, SeenBy};
-use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use crate::doors::names::path_name;
 use crate::doors::request::{Path, Sent};
-use crate::json::{decimal, energy, lease_id, period, read, time, wide_decimal};
-use crate::server::State as Broker;
+use crate::exchange::providers::{Health, Provider, ProviderKind, ProviderLimits, QuotaUse};
+use crate::json::{decimal, energy, read};
 
-type Answer = Result<Json<Value>, ApiError>;
-
-pub(crate) async fn list(State(broker): State<Arc<Broker>>, seen_by: SeenBy) -> Answer {
-    let mut client = broker.exchange.registry.clone();
-    let listed =
-        answer(client.list_providers(v1::ListProvidersRequest { account: seen_by.account().to_owned() })).await?;
-    Ok(Json(
-        json!({"providers": listed.providers.iter().map(|provider| provider_json(provider, &seen_by)).collect::<Vec<_>>()}),
-    ))
+pub(crate) async fn list(State(broker): State<Arc<Broker>>, seen_by: SeenBy) -> JsonAnswer {
+    let providers = broker.exchange.providers(seen_by.account()).await?;
+    let providers: Vec<Value> = providers.iter().map(|provider| provider_json(provider, &seen_by)).collect();
+    Ok(Json(json!({"providers": providers})))
 }
 
-fn provider_json(provider: &v1::Provider, seen_by: &SeenBy) -> Value {
+fn provider_json(provider: &Provider, seen_by: &SeenBy) -> Value {
     let pools = provider.pools.iter().map(|pool| {
-        let size = pool.size.unwrap_or_default();
-        json!({"memory_mb": size.memory_mb, "slots": size.slots, "leased_mb": pool.leased_mb, "leases": pool.leases})
+        json!({"memory_mb": pool.memory_mb, "slots": pool.slots, "leased_mb": pool.leased_mb, "leases": pool.leases})
     });
-    let limits = provider.limits.unwrap_or_default();
+    let limits = &provider.limits;
     let mut told = json!({
         "name": provider.name,
         "account": provider.account,
-        "kind": if provider.kind() == v1::ProviderKind::Own { "own" } else { "market" },
+        "kind": if provider.kind == ProviderKind::Own { "own" } else { "market" },
         "online": provider.online,
         "offers": provider.offers,
         "labels": provider.labels,
         "pools": pools.collect::<Vec<_>>(),
         "killed": provider.killed,
     });
-    // What the operator allows it, and what is left of what it sells under, is its own affair.
+    // Limits, quotas and health are for the provider's own account.
     if seen_by.may_see(&provider.account) {
         let own = json!({
-            "exposure": wide_decimal(&provider.exposure),
+            "exposure": provider.exposure.to_string(),
             "limits": {
                 "offers": limits.offers,
                 "quotes_per_second": limits.quotes_per_second,
@@ -65,61 +58,57 @@ fn provider_json(provider: &v1::Provider, seen_by: &SeenBy) -> Value {
     told
 }
 
-/// Energy in GB-s, as everywhere where people read.
-fn quota_json(used: &v1::QuotaUse) -> Value {
-    let quota = used.quota.clone().unwrap_or_default();
+fn quota_json(quota: &QuotaUse) -> Value {
     json!({
         "name": quota.name,
-        "renews": period(quota.renews()),
+        "renews": period(quota.renews),
         "requests": quota.requests,
-        "used_requests": used.used_requests,
+        "used_requests": quota.used_requests,
         "gb_seconds": quota.energy_mb_ms.map(energy),
-        "used_gb_seconds": energy(used.used_energy_mb_ms),
+        "used_gb_seconds": energy(quota.used_energy_mb_ms),
     })
 }
 
-fn health_json(health: &v1::Health) -> Value {
-    let revision = (!health.function.is_empty()).then_some(health.revision);
+fn health_json(health: &Health) -> Value {
+    let revision = health.revision.as_ref();
     json!({
-        "function": revision.map(|_| &health.function),
-        "revision": revision,
+        "function": revision.map(|(function, _)| function),
+        "revision": revision.map(|(_, number)| number),
         "failures": health.failures,
-        "until": time(health.until),
-        "trial": health.trial.map(|lease| lease_id(Some(lease))),
+        "until": health.until.to_string(),
+        "trial": health.trial.map(|lease| lease.to_string()),
         "reason": health.reason,
     })
 }
 
 #[derive(Deserialize)]
-struct Register {
+struct RegisterBody {
     name: Name,
     account: Name,
-    kind: Kind,
+    kind: KindField,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum KindField {
     Own,
     Market,
 }
 
-pub(crate) async fn register(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> Answer {
-    let Register { name, account, kind, labels } = read(&body, &["name", "account", "kind", "labels"])?;
+pub(crate) async fn register(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> JsonAnswer {
+    let RegisterBody { name, account, kind, labels } = read(&body, &["name", "account", "kind", "labels"])?;
     let kind = match kind {
-        Kind::Own => v1::ProviderKind::Own,
-        Kind::Market => v1::ProviderKind::Market,
+        KindField::Own => ProviderKind::Own,
+        KindField::Market => ProviderKind::Market,
     };
     let (name, account) = (name.to_string(), account.to_string());
-    let request = v1::RegisterProviderRequest { name, account, kind: kind.into(), labels };
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.register_provider(request)).await
+    Ok(accepted(broker.exchange.register_provider(name, account, kind, labels).await?))
 }
 
 #[derive(Deserialize)]
-struct Kill {
+struct KillBody {
     reason: String,
 }
 
@@ -128,54 +117,50 @@ pub(crate) async fn kill(
     _: Operator,
     Path(name): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let provider = path_name(&name)?;
-    let Kill { reason } = read(&body, &["reason"])?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.kill_provider(v1::KillProviderRequest { provider, reason })).await
+    let KillBody { reason } = read(&body, &["reason"])?;
+    Ok(accepted(broker.exchange.kill_provider(provider, reason).await?))
 }
 
-pub(crate) async fn revive(State(broker): State<Arc<Broker>>, _: Operator, Path(name): Path<String>) -> Answer {
+pub(crate) async fn revive(State(broker): State<Arc<Broker>>, _: Operator, Path(name): Path<String>) -> JsonAnswer {
     let provider = path_name(&name)?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.revive_provider(v1::ReviveProviderRequest { provider })).await
+    Ok(accepted(broker.exchange.revive_provider(provider).await?))
 }
 
 #[derive(Deserialize)]
-struct Limits {
+struct LimitsBody {
     offers: Option<u32>,
     quotes_per_second: Option<u32>,
     exposure: Option<Money>,
 }
 
-/// Replaces the limits; what is left out sets none.
+/// Replaces the limits of a provider. A limit that is left out is none.
 pub(crate) async fn limits(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(name): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let provider = path_name(&name)?;
-    let Limits { offers, quotes_per_second, exposure } = read(&body, &["offers", "quotes_per_second", "exposure"])?;
-    let limits = v1::ProviderLimits { offers, quotes_per_second, exposure: exposure.map(Money::picodollars) };
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.set_provider_limits(v1::SetProviderLimitsRequest { provider, limits: Some(limits) })).await
+    let LimitsBody { offers, quotes_per_second, exposure } = read(&body, &["offers", "quotes_per_second", "exposure"])?;
+    let limits = ProviderLimits { offers, quotes_per_second, exposure: exposure.map(Money::picodollars) };
+    Ok(accepted(broker.exchange.limit_provider(provider, limits).await?))
 }
 
 #[derive(Deserialize)]
-struct Labels {
+struct LabelsBody {
     labels: BTreeMap<String, String>,
 }
 
-/// Replaces the labels that the operator grants.
+/// Replaces the labels that the operator grants a provider.
 pub(crate) async fn labels(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path(name): Path<String>,
     Sent(body): Sent,
-) -> Answer {
+) -> JsonAnswer {
     let provider = path_name(&name)?;
-    let Labels { labels } = read(&body, &["labels"])?;
-    let mut operator = broker.exchange.operator.clone();
-    accepted(operator.grant_labels(v1::GrantLabelsRequest { provider, labels })).await
+    let LabelsBody { labels } = read(&body, &["labels"])?;
+    Ok(accepted(broker.exchange.grant_labels(provider, labels).await?))
 }

@@ -4,55 +4,46 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use merit_proto::v1;
 use serde_json::{Value, json};
 
-use crate::doors::path_name;
-use super::span::{Span, micros};
+use super::past::PastQuery;
+use super::rows::JsonAnswer;
+use crate::broker::Broker;
 use crate::caller::Caller;
-use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use crate::doors::names::path_name;
 use crate::doors::request::{Path, Query};
-use crate::json::{lease_id, time, wide_decimal};
-use crate::server::State as Broker;
+use crate::exchange::statements::StatementLine;
 
+/// Most lines in one answer.
 const LINES_MAX: u32 = 1_000;
 
 pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(span): Query<Span>,
-) -> Result<Json<Value>, ApiError> {
-    let span = span.checked(LINES_MAX)?;
+    Query(past): Query<PastQuery>,
+) -> JsonAnswer {
+    let past = past.checked(LINES_MAX)?;
     let account = path_name(&id)?;
     caller.must_see(&account)?;
-    let mut client = broker.exchange.archive.clone();
-    let request = v1::ListStatementRequest {
-        account: account.clone(),
-        from: micros(span.from),
-        to: micros(span.to),
-        limit: span.limit(),
-        before: span.before.unwrap_or(0),
-    };
-    let listed = answer(client.list_statement(request)).await?;
-    Ok(Json(json!({"account": account, "lines": listed.lines.iter().map(line).collect::<Vec<_>>()})))
+    let lines = broker.exchange.statement(&account, past).await?;
+    Ok(Json(json!({"account": account, "lines": lines.iter().map(line_json).collect::<Vec<_>>()})))
 }
 
-fn line(line: &v1::StatementLine) -> Value {
+fn line_json(line: &StatementLine) -> Value {
     let mut told = json!({
         "sequence": line.sequence,
-        "at": time(line.at),
+        "at": line.at.to_string(),
         "counter_account": line.counter_account,
-        "amount": wide_decimal(&line.amount),
-        "balance": wide_decimal(&line.balance),
+        "amount": line.amount.to_string(),
+        "balance": line.balance.to_string(),
         "why": line.why,
     });
-    if line.lease.is_some() {
-        told["lease"] = json!(lease_id(line.lease));
+    if let Some(lease) = line.lease {
+        told["lease"] = json!(lease.to_string());
     }
-    if line.invocation.is_some() {
-        told["invocation_id"] = json!(lease_id(line.invocation));
+    if let Some(invocation) = line.invocation {
+        told["invocation_id"] = json!(invocation.to_string());
     }
     if !line.reason.is_empty() {
         told["reason"] = json!(line.reason);

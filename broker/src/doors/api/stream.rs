@@ -1,89 +1,88 @@
 //! The market as server-sent events: a snapshot, then deltas, trades and states, with sequence numbers.
 //!
-//! A client that comes back with the id of the last event goes on from there, if the exchange still has what came
-//! since; else it gets a new snapshot. An event without an id leaves the id before it: a client that comes back
-//! from between two parts of one change gets both.
+//! A client that comes back with the id of the last event resumes there, if the exchange still has what came since;
+//! else it gets a new snapshot. An event without an id leaves the id before it: a client that comes back from between
+//! two parts of one change gets both.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::sse::{Event as Sse, Sse as Stream};
-use futures_util::{Stream as Events, StreamExt, stream};
+use axum::response::sse::{Event as Sse, Sse as SseAnswer};
+use futures_util::{Stream, StreamExt, stream};
 use http::request::Parts;
-use merit_proto::v1;
-use merit_proto::v1::market_event::Event;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::market_terms;
-use crate::error::ApiError;
-use crate::exchange::clients::answer;
+use super::rows::{bid_level, offer, trade};
+use crate::broker::Broker;
+use crate::caller::holder;
 use crate::doors::request::Query;
-use crate::json::{bid_level, decimal, offer, time, trade};
-use crate::server::State as Broker;
-use crate::quota::shares::Holder;
+use crate::error::ApiError;
+use crate::exchange::markets::Book;
+use crate::exchange::stream::{BookDelta, MarketChange, MarketEvent};
+use crate::json::decimal;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Markets {
-    /// Names, separated by commas; none: all.
+pub(crate) struct MarketsQuery {
+    /// Names, separated by commas; none for all.
     markets: Option<String>,
 }
 
-/// The header by which a browser that comes back says what it heard last.
+/// Header with the id of the last event, from a browser that comes back.
 const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
-    Query(asked): Query<Markets>,
+    Query(asked): Query<MarketsQuery>,
     parts: Parts,
-) -> Result<Stream<impl Events<Item = Result<Sse, axum::Error>>>, ApiError> {
+) -> Result<SseAnswer<impl Stream<Item = Result<Sse, axum::Error>>>, ApiError> {
     let asked = asked.markets.unwrap_or_default();
     let markets = asked.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    let mut client = broker.exchange.market_data.clone();
-    let subscription = broker.subscribe(Holder::of(&parts))?;
+    let subscription = broker.admission.stream(holder(&parts))?;
     let last = parts.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    // Another's id is none of ours: a snapshot makes up for it.
+    // An id that is no number is another server's: begin with a snapshot.
     let after = last.and_then(|id| id.parse().ok()).unwrap_or(0);
-    let events = answer(client.subscribe(v1::SubscribeRequest { markets, after })).await?;
+    let events = broker.exchange.subscribe(markets, after).await?;
     let stopping = broker.stopping.clone();
-    let sent = events.take_until(async move { stopping.cancelled().await }).filter_map(|event| async {
-        // A stream that breaks ends the answer: the page subscribes again.
-        let event = event.ok()?;
-        Some(sse(event.event.as_ref()?, event.resume))
-    });
-    // Browsers wait this long before they come back.
-    let retry = stream::iter([Ok(Sse::default().retry(std::time::Duration::from_secs(1)))]);
+    let sent = events.take_until(async move { stopping.cancelled().await }).map(|event| sse(&event));
+    // The back-off of browsers before they come back.
+    let retry = stream::iter([Ok(Sse::default().retry(Duration::from_secs(1)))]);
     let told = retry.chain(sent).map(move |event| {
-        // Counted for as long as it is read.
+        // The room is held for as long as the stream is read.
         let _subscription = &subscription;
         event
     });
-    Ok(Stream::new(told))
+    Ok(SseAnswer::new(told))
 }
 
-fn sse(event: &Event, resume: u64) -> Result<Sse, axum::Error> {
-    let (name, data) = match event {
-        Event::Snapshot(snapshot) => ("snapshot", snapshot_json(snapshot)),
-        Event::Delta(delta) => ("delta", delta_json(delta)),
-        Event::Trade(traded) => {
+fn sse(event: &MarketEvent) -> Result<Sse, axum::Error> {
+    let (name, data) = match &event.change {
+        MarketChange::Snapshot(snapshot) => ("snapshot", snapshot_json(snapshot)),
+        MarketChange::Delta(delta) => ("delta", delta_json(delta)),
+        MarketChange::Trade(traded) => {
             let mut data = trade(traded);
             data["market"] = json!(traded.market);
             data["spot_price"] = json!(traded.spot_price.map(decimal));
             ("trade", data)
         }
-        Event::State(changed) => {
-            let mut data = json!({"market": changed.market, "sequence": changed.sequence});
-            market_terms::tell(&mut data, changed.terms);
+        MarketChange::State { market, sequence, terms } => {
+            let mut data = json!({"market": market, "sequence": sequence});
+            market_terms::tell(&mut data, *terms);
             ("state", data)
         }
-        Event::Heartbeat(heartbeat) => ("heartbeat", json!({"at": time(heartbeat.at)})),
+        MarketChange::Heartbeat(at) => ("heartbeat", json!({"at": at.to_string()})),
     };
     let sse = Sse::default().event(name).json_data(data)?;
-    Ok(if resume > 0 { sse.id(resume.to_string()) } else { sse })
+    Ok(match event.resume {
+        Some(resume) => sse.id(resume.to_string()),
+        None => sse,
+    })
 }
 
-fn snapshot_json(snapshot: &v1::BookSnapshot) -> Value {
+fn snapshot_json(snapshot: &Book) -> Value {
     let mut told = json!({
         "market": snapshot.market,
         "sequence": snapshot.sequence,
@@ -97,7 +96,7 @@ fn snapshot_json(snapshot: &v1::BookSnapshot) -> Value {
     told
 }
 
-fn delta_json(delta: &v1::BookDelta) -> Value {
+fn delta_json(delta: &BookDelta) -> Value {
     json!({
         "market": delta.market,
         "prev_seq": delta.prev_seq,

@@ -7,44 +7,46 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use merit_proto::v1;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Asked, errors, names};
+use super::{QualifierQuery, names};
+use crate::broker::Broker;
 use crate::caller::Caller;
-use crate::doors::api::functions::{all, must_find};
-use crate::error::ApiError;
+use crate::doors::api::functions::must_find;
 use crate::doors::request::{Path, Query};
-use crate::server::State as Broker;
+use crate::doors::shape::lambda as errors;
+use crate::error::ApiError;
+use crate::exchange::functions::Function;
+use crate::exchange::lease::Qualifier;
 
-/// As Lambda: at most so many functions a page.
+/// Most functions on a page, as at Lambda.
 const PAGE_MAX: usize = 50;
 
 #[derive(Deserialize)]
-pub(crate) struct Page {
-    /// The name after which the page begins.
+pub(crate) struct PageQuery {
+    /// Name after which the page begins.
     #[serde(rename = "Marker")]
     marker: Option<String>,
     #[serde(rename = "MaxItems")]
     max_items: Option<usize>,
 }
 
-/// `GET /2015-03-31/functions/`.
+/// Handles `GET /2015-03-31/functions/`.
 pub(crate) async fn list(
     State(broker): State<Arc<Broker>>,
     caller: Result<Caller, ApiError>,
-    Query(page): Query<Page>,
+    Query(page): Query<PageQuery>,
 ) -> Response {
     let listed = async {
         let caller = caller?;
         caller.must_call()?;
         let most = page.max_items.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let mut functions = all(&broker, &caller).await?;
+        let mut functions = broker.exchange.functions(&caller.account).await?;
         functions.sort_by(|a, b| a.name.cmp(&b.name));
         let after = page.marker.unwrap_or_default();
         let mut later = functions.iter().filter(|function| function.name > after);
-        let told: Vec<&v1::Function> = later.by_ref().take(most).collect();
+        let told: Vec<&Function> = later.by_ref().take(most).collect();
         let mut answer = json!({"Functions": told.iter().map(|f| described(f, None)).collect::<Vec<_>>()});
         if let (Some(last), Some(_)) = (told.last(), later.next()) {
             answer["NextMarker"] = json!(last.name);
@@ -54,28 +56,27 @@ pub(crate) async fn list(
     listed.await.map_or_else(errors::respond, IntoResponse::into_response)
 }
 
-/// `GET /2015-03-31/functions/{FunctionName}`.
+/// Handles `GET /2015-03-31/functions/{FunctionName}`.
 pub(crate) async fn get(
     State(broker): State<Arc<Broker>>,
     caller: Result<Caller, ApiError>,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<QualifierQuery>,
 ) -> Response {
     let found = async {
         let (function, revision) = find(&broker, caller, &name, asked.qualifier.as_deref()).await?;
-        let tags = function.settings.as_ref().map(|settings| settings.labels.clone()).unwrap_or_default();
         let configuration = described(&function, revision);
-        Ok::<_, ApiError>(Json(json!({"Configuration": configuration, "Code": {}, "Tags": tags})))
+        Ok::<_, ApiError>(Json(json!({"Configuration": configuration, "Code": {}, "Tags": function.settings.labels})))
     };
     found.await.map_or_else(errors::respond, IntoResponse::into_response)
 }
 
-/// `GET /2015-03-31/functions/{FunctionName}/configuration`.
+/// Handles `GET /2015-03-31/functions/{FunctionName}/configuration`.
 pub(crate) async fn configuration(
     State(broker): State<Arc<Broker>>,
     caller: Result<Caller, ApiError>,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<QualifierQuery>,
 ) -> Response {
     let found = async {
         let (function, revision) = find(&broker, caller, &name, asked.qualifier.as_deref()).await?;
@@ -84,23 +85,22 @@ pub(crate) async fn configuration(
     found.await.map_or_else(errors::respond, IntoResponse::into_response)
 }
 
-/// The function, and the revision that is asked for; none: without a qualifier.
+/// Returns the function and the revision that is asked for; none without a qualifier.
 async fn find(
     broker: &Broker,
     caller: Result<Caller, ApiError>,
     name: &str,
     qualifier: Option<&str>,
-) -> Result<(v1::Function, Option<u32>), ApiError> {
-    use v1::qualifier::Revision;
+) -> Result<(Function, Option<u32>), ApiError> {
     let caller = caller?;
     caller.must_call()?;
     let (name, qualifier) = names::function(name, qualifier)?;
     let function = must_find(broker, &caller, name.as_str()).await?;
-    let revision = match qualifier.and_then(|qualifier| qualifier.revision) {
+    let revision = match qualifier {
         None => None,
-        Some(Revision::Number(number)) => Some(number),
-        Some(Revision::Alias(alias)) if alias == "live" => Some(function.live),
-        Some(Revision::Alias(alias)) => {
+        Some(Qualifier::Number(number)) => Some(number),
+        Some(Qualifier::Alias(alias)) if alias == "live" => Some(function.live),
+        Some(Qualifier::Alias(alias)) => {
             let found = function.aliases.get(&alias).copied();
             Some(found.ok_or_else(|| ApiError::not_found(format!("there is no `{name}:{alias}`")))?)
         }
@@ -112,8 +112,8 @@ async fn find(
     Ok((function, revision))
 }
 
-/// The configuration that Lambda's clients know, of a revision or of what `live` runs.
-fn described(function: &v1::Function, revision: Option<u32>) -> Value {
+/// Returns the configuration, as Lambda's clients know it, of a revision or of that of `live`.
+fn described(function: &Function, revision: Option<u32>) -> Value {
     let number = revision.unwrap_or(function.live);
     let code = function.revisions.get(number.saturating_sub(1) as usize).cloned().unwrap_or_default();
     let mut configuration = json!({

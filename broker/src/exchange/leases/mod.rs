@@ -1,10 +1,10 @@
-//! The broker's stream with the exchange: all invocations share it. [`machine`] decides, purely; here are the stream, the
-//! clock and those who wait.
+//! The broker's stream with the exchange, which all invocations share. The pure [`machine`] decides; the stream, the
+//! clock and the waiting tasks are here.
 //!
-//! Who asks says it under one lock, so that no task stands between an invocation and the stream; one task reads the
-//! answers, opens streams and minds the time.
+//! A request is written under one lock, so that no task stands between an invocation and the stream. One task reads the
+//! answers, opens streams and keeps the time.
 
-mod machine;
+pub(crate) mod machine;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use futures_util::future::Either;
 use futures_util::{FutureExt, Stream, StreamExt};
 use merit_proto::Transport;
 use merit_proto::v1;
-use merit_proto::v1::broker_message::Message as Said;
+use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_client::BrokerageClient;
-use merit_proto::v1::brokerage_message::Message as Heard;
+use merit_proto::v1::brokerage_message::Message as Told;
 use merit_terms::LeaseId;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -23,30 +23,30 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
-pub(crate) use machine::Answer;
-use machine::{Action, Input, Machine};
+use super::lease::{Bid, Bill, NotSent, Proof, settle_message};
+use machine::{LeaseReply, Machine, StreamAction, StreamInput};
 
-/// Asks that may wait for the exchange to read them; more means that it does not read.
+/// Requests in the queue to the exchange; a full queue means that it does not read.
 const SAID_MAX: usize = 8192;
-/// Answers that are taken in at once.
+/// Messages of the exchange that are taken in one turn.
 const HEARD_MAX: usize = 256;
-/// A welcome may name many thousand leases.
+/// Largest message of the exchange, in bytes: a welcome may name many thousand leases.
 const MESSAGE_MAX_BYTES: usize = 64 << 20;
-/// How exactly the time is minded: in the order of the least deadline that there is.
+/// Interval at which deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-type Waiting = oneshot::Sender<Answer>;
+type Waiting = oneshot::Sender<LeaseReply>;
 
-/// The stream; it ends when this is dropped.
-pub(crate) struct Brokerage {
-    shared: Arc<Shared>,
+/// The leases of this broker. Their stream ends when this is dropped.
+pub(crate) struct Leases {
+    shared: Arc<LeaseShared>,
     _end: DropGuard,
 }
 
-struct Shared {
+struct LeaseShared {
     started: Instant,
     core: Mutex<Core>,
-    /// The stream that is read is no longer spoken to.
+    /// Wakes the reader: its stream is no longer written to.
     changed: Notify,
 }
 
@@ -55,10 +55,10 @@ struct Core {
     says: Option<mpsc::Sender<v1::BrokerMessage>>,
 }
 
-impl Brokerage {
+impl Leases {
     /// Opens the stream, and again whenever it ends.
-    pub(crate) fn start(transport: Transport) -> Brokerage {
-        let shared = Arc::new(Shared {
+    pub(crate) fn start(transport: Transport) -> Leases {
+        let shared = Arc::new(LeaseShared {
             started: Instant::now(),
             core: Mutex::new(Core { machine: Machine::new(), says: None }),
             changed: Notify::new(),
@@ -70,50 +70,50 @@ impl Brokerage {
         };
         // Ends with the guard.
         tokio::spawn(reading);
-        Brokerage { shared, _end: end.drop_guard() }
+        Leases { shared, _end: end.drop_guard() }
     }
 
     /// Asks for a lease.
-    pub(crate) async fn acquire(&self, acquire: v1::Acquire) -> Answer {
-        self.ask(|waiting| Input::Acquire(Box::new(acquire), waiting)).await
+    pub(crate) async fn acquire(&self, bid: Bid) -> LeaseReply {
+        self.ask(|waiting| StreamInput::Acquire(Box::new(bid.into()), waiting)).await
     }
 
-    /// Bills a lease; repeated until it is answered, for a while.
-    pub(crate) async fn settle(&self, settle: v1::Settle) -> Answer {
-        self.ask(|waiting| Input::Settle(settle, waiting)).await
+    /// Settles a lease. Repeats the request over later streams until it is answered or its timeout is over.
+    pub(crate) async fn settle(&self, lease: LeaseId, bill: &Bill) -> LeaseReply {
+        self.ask(|waiting| StreamInput::Settle(lease, settle_message(lease, bill), waiting)).await
     }
 
-    /// Bills a lease that the exchange forgot, by its proof.
-    pub(crate) async fn settle_forgotten(&self, proof: v1::LeaseProof, settle: v1::Settle) -> Answer {
-        self.ask(|waiting| Input::SettleForgotten(proof, settle, waiting)).await
+    /// Settles a lease that a crash of the exchange lost, by its proof.
+    pub(crate) async fn settle_forgotten(&self, proof: Proof, lease: LeaseId, bill: &Bill) -> LeaseReply {
+        self.ask(|waiting| StreamInput::SettleForgotten(proof, lease, settle_message(lease, bill), waiting)).await
     }
 
-    /// Gives a lease back. Nobody waits for it: what is asked after it is done after it.
-    pub(crate) fn release(&self, lease: LeaseId, why: v1::NotSent) {
-        self.shared.step([Input::Release(lease, why)]);
+    /// Gives a lease back and does not wait: the exchange does later requests after it.
+    pub(crate) fn release(&self, lease: LeaseId, why: NotSent) {
+        self.shared.step([StreamInput::Release(lease, why)]);
     }
 
-    /// Whether the stream stands and was welcomed.
+    /// Returns true if the stream stands and was welcomed.
     pub(crate) fn is_connected(&self) -> bool {
         self.shared.lock().machine.is_on()
     }
 
-    async fn ask(&self, input: impl FnOnce(Waiting) -> Input<Waiting>) -> Answer {
+    async fn ask(&self, input: impl FnOnce(Waiting) -> StreamInput<Waiting>) -> LeaseReply {
         let (waiting, answer) = oneshot::channel();
         self.shared.step([input(waiting)]);
-        let mut asked = Asked { shared: &self.shared, answer };
-        // The machine answers everything, at the latest when its time is over.
-        (&mut asked.answer).await.unwrap_or(Answer::Unavailable)
+        let mut asked = AwaitedReply { shared: &self.shared, answer };
+        // The machine answers every request, at the latest when its timeout is over.
+        (&mut asked.answer).await.unwrap_or(LeaseReply::Unavailable)
     }
 }
 
-/// Waits for an answer. One that comes in the moment in which it is given up is not lost: a lease is given back.
-struct Asked<'a> {
-    shared: &'a Shared,
-    answer: oneshot::Receiver<Answer>,
+/// The wait for an answer. If it is dropped as a lease comes in, the lease is given back.
+struct AwaitedReply<'a> {
+    shared: &'a LeaseShared,
+    answer: oneshot::Receiver<LeaseReply>,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for AwaitedReply<'_> {
     fn drop(&mut self) {
         self.answer.close();
         if let Some(input) = self.answer.try_recv().ok().and_then(|answer| unheard(Err(answer))) {
@@ -122,13 +122,13 @@ impl Drop for Asked<'_> {
     }
 }
 
-impl Shared {
+impl LeaseShared {
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes inputs in; the hello of a stream that is to be opened.
-    fn step(&self, inputs: impl IntoIterator<Item = Input<Waiting>>) -> Option<v1::BrokerHello> {
+    /// Steps the machine and does its actions. Returns the hello of a stream to open.
+    fn step(&self, inputs: impl IntoIterator<Item = StreamInput<Waiting>>) -> Option<v1::BrokerHello> {
         let now = self.started.elapsed();
         let mut core = self.lock();
         let mut hello = None;
@@ -138,10 +138,10 @@ impl Shared {
             for input in inputs {
                 for action in core.machine.step(now, input) {
                     match action {
-                        Action::Open(opening) => hello = Some(opening),
-                        Action::Say(said) => further.extend(core.say(*said).err().map(Input::Ended)),
-                        Action::Answer(waiting, answer) => further.extend(unheard(waiting.send(answer))),
-                        Action::Close => {
+                        StreamAction::Open(opening) => hello = Some(opening),
+                        StreamAction::Say(said) => further.extend(core.say(*said).err().map(StreamInput::Ended)),
+                        StreamAction::Answer(waiting, answer) => further.extend(unheard(waiting.send(answer))),
+                        StreamAction::Close => {
                             core.says = None;
                             self.changed.notify_one();
                         }
@@ -153,15 +153,15 @@ impl Shared {
         hello
     }
 
-    /// Opens streams and reads them, for ever.
-    async fn read(self: Arc<Shared>, transport: Transport) {
+    /// Opens streams and reads them, without end.
+    async fn read(self: Arc<LeaseShared>, transport: Transport) {
         loop {
-            let Some(hello) = self.step([Input::Due]) else {
+            let Some(hello) = self.step([StreamInput::Due]) else {
                 self.until_due().await;
                 continue;
             };
             let (says, said) = mpsc::channel(SAID_MAX);
-            let message = v1::BrokerMessage { message: Some(Said::Hello(hello)) };
+            let message = v1::BrokerMessage { message: Some(Asked::Hello(hello)) };
             // A new queue is neither full nor closed.
             drop(says.try_send(message));
             self.lock().says = Some(says);
@@ -174,31 +174,31 @@ impl Shared {
             };
             if let Some(status) = ended {
                 tracing::warn!(code = ?status.code(), reason = status.message(), "no stream with the exchange");
-                self.step([Input::Ended(status)]);
+                self.step([StreamInput::Ended(status)]);
             }
         }
     }
 
-    /// Hears a stream until it ends, for the reason, or is no longer spoken to.
+    /// Reads a stream until it ends or is no longer written to. Returns the reason if it ended.
     async fn hear(&self, mut hears: impl Hears) -> Option<Status> {
         loop {
             tokio::select! {
                 heard = all_that_is_there(&mut hears) => match heard {
-                    Ok(heard) => drop(self.step(heard.into_iter().map(Input::Heard))),
+                    Ok(heard) => drop(self.step(heard.into_iter().map(StreamInput::Heard))),
                     Err(status) => return Some(status),
                 },
-                () = self.until_due() => drop(self.step([Input::Due])),
+                () = self.until_due() => drop(self.step([StreamInput::Due])),
                 () = self.changed.notified() => {}
             }
             self.lock().says.as_ref()?;
         }
     }
 
-    /// Waits while a stream opens, and minds the time.
+    /// Keeps the time while a stream opens. Returns when it is no longer written to.
     async fn until_closed(&self) {
         while self.lock().says.is_some() {
             tokio::select! {
-                () = self.until_due() => drop(self.step([Input::Due])),
+                () = self.until_due() => drop(self.step([StreamInput::Due])),
                 () = self.changed.notified() => {}
             }
         }
@@ -212,7 +212,7 @@ impl Shared {
 }
 
 impl Core {
-    fn say(&mut self, said: Said) -> Result<(), Status> {
+    fn say(&mut self, said: Asked) -> Result<(), Status> {
         let message = v1::BrokerMessage { message: Some(said) };
         match &self.says {
             Some(says) if says.try_send(message).is_ok() => Ok(()),
@@ -221,12 +221,12 @@ impl Core {
     }
 }
 
-/// What the exchange says, over a wire or not.
+/// The messages of the exchange, over a wire or in this process.
 trait Hears: Stream<Item = Result<v1::BrokerageMessage, Status>> + Unpin {}
 
 impl<T: Stream<Item = Result<v1::BrokerageMessage, Status>> + Unpin> Hears for T {}
 
-/// Opens a stream on which this broker says what is `said`.
+/// Opens a stream that carries the messages of `said`.
 async fn open(transport: &Transport, said: mpsc::Receiver<v1::BrokerMessage>) -> Result<impl Hears + use<>, Status> {
     if let Some(streams) = transport.broker_streams() {
         return Ok(Either::Left(ReceiverStream::new(streams.open(said))));
@@ -235,16 +235,16 @@ async fn open(transport: &Transport, said: mpsc::Receiver<v1::BrokerMessage>) ->
     Ok(Either::Right(client.stream(ReceiverStream::new(said)).await?.into_inner()))
 }
 
-/// A lease that nobody waits for any more is given back.
-fn unheard(sent: Result<(), Answer>) -> Option<Input<Waiting>> {
+/// Returns the release of a lease that nobody waits for any more.
+fn unheard(sent: Result<(), LeaseReply>) -> Option<StreamInput<Waiting>> {
     match sent {
-        Err(Answer::Granted(grant)) => Some(Input::Release(grant.lease?.into(), v1::NotSent::Withdrawn)),
+        Err(LeaseReply::Granted(grant)) => Some(StreamInput::Release(grant.lease, NotSent::Withdrawn)),
         _ => None,
     }
 }
 
-/// Waits for a message, and takes those along that have come with it. May be dropped and called again without a loss.
-async fn all_that_is_there(hears: &mut impl Hears) -> Result<Vec<Heard>, Status> {
+/// Waits for a message and takes those that have come with it. Cancel-safe.
+async fn all_that_is_there(hears: &mut impl Hears) -> Result<Vec<Told>, Status> {
     let mut heard = Vec::new();
     match hears.next().await {
         None => return Err(Status::unavailable("the exchange ended the stream")),

@@ -1,5 +1,5 @@
-//! A connector that connects only to addresses that were checked: those that a name resolved to, and those that stand in
-//! a URL as they are, which no resolver sees.
+//! A connector that connects only to checked addresses: those of a resolved name, and literal ones in a URL, which no
+//! resolver sees.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -14,10 +14,10 @@ use tower::Service;
 
 use super::{Forbidden, Policy, Trust};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-type Answering<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+type ConnectFailure = Box<dyn std::error::Error + Send + Sync>;
+type Answering<T> = Pin<Box<dyn Future<Output = Result<T, ConnectFailure>> + Send>>;
 
-/// Resolves names to addresses that may be connected to.
+/// Resolves names to addresses that the policy allows.
 #[derive(Clone)]
 pub(crate) struct Resolver<R> {
     names: R,
@@ -25,7 +25,7 @@ pub(crate) struct Resolver<R> {
     trust: Trust,
 }
 
-/// Connects to URLs by what a [`Resolver`] lets through.
+/// Connects to URLs by a [`Resolver`].
 #[derive(Clone)]
 pub(crate) struct Connector<R = GaiResolver> {
     http: HttpConnector<Resolver<R>>,
@@ -33,7 +33,7 @@ pub(crate) struct Connector<R = GaiResolver> {
     trust: Trust,
 }
 
-/// A connector for endpoints of this trust; `settle` sets what else there is to set.
+/// Makes a connector for endpoints of this trust; `settle` sets the other options.
 pub(crate) fn connector(
     policy: Arc<Policy>,
     trust: Trust,
@@ -53,7 +53,7 @@ fn connector_of<R>(
     Connector { http, policy, trust }
 }
 
-/// A name of which no address may be connected to.
+/// A name without an address that the policy allows.
 #[derive(Debug, thiserror::Error)]
 #[error("`{name}` has no address that may be called")]
 struct NoAddress {
@@ -66,14 +66,14 @@ impl<R> Service<Name> for Resolver<R>
 where
     R: Service<Name> + Clone + Send + 'static,
     R::Response: Iterator<Item = SocketAddr>,
-    R::Error: Into<Failure>,
+    R::Error: Into<ConnectFailure>,
     R::Future: Send + 'static,
 {
     type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Failure;
+    type Error = ConnectFailure;
     type Future = Answering<Self::Response>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
         self.names.poll_ready(context).map_err(Into::into)
     }
 
@@ -99,13 +99,13 @@ where
 
 impl<R> Service<Uri> for Connector<R>
 where
-    HttpConnector<Resolver<R>>: Service<Uri, Error: Into<Failure>, Future: Send + 'static>,
+    HttpConnector<Resolver<R>>: Service<Uri, Error: Into<ConnectFailure>, Future: Send + 'static>,
 {
     type Response = <HttpConnector<Resolver<R>> as Service<Uri>>::Response;
-    type Error = Failure;
+    type Error = ConnectFailure;
     type Future = Answering<Self::Response>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
         self.http.poll_ready(context).map_err(Into::into)
     }
 
@@ -120,124 +120,5 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::{Ready, ready};
-    use std::sync::Mutex;
-
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    /// Answers each question with the next of these.
-    #[derive(Clone)]
-    struct Names(Arc<Mutex<std::vec::IntoIter<Vec<SocketAddr>>>>);
-
-    impl Names {
-        fn new(answers: Vec<Vec<SocketAddr>>) -> Names {
-            Names(Arc::new(Mutex::new(answers.into_iter())))
-        }
-    }
-
-    impl Service<Name> for Names {
-        type Response = std::vec::IntoIter<SocketAddr>;
-        type Error = std::io::Error;
-        type Future = Ready<Result<Self::Response, Self::Error>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: Name) -> Self::Future {
-            ready(Ok(self.0.lock().unwrap().next().unwrap().into_iter()))
-        }
-    }
-
-    fn public() -> SocketAddr {
-        "8.8.8.8:80".parse().unwrap()
-    }
-
-    async fn listener() -> (TcpListener, SocketAddr) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        (listener, address)
-    }
-
-    async fn connect<R>(connector: &mut Connector<R>, url: String) -> Result<(), String>
-    where
-        Connector<R>: Service<Uri, Error = Failure>,
-    {
-        let text = |error: &Failure| {
-            let causes = std::iter::successors(Some(error.as_ref() as &dyn std::error::Error), |error| error.source());
-            causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-        };
-        connector.call(url.parse().unwrap()).await.map(drop).map_err(|error| text(&error))
-    }
-
-    #[tokio::test]
-    async fn a_name_that_turns_from_a_public_to_a_loopback_address_does_not_reach_it() {
-        let (listener, local) = listener().await;
-        let names = Names::new(vec![vec![public()], vec![local], vec![local, public()]]);
-        let mut resolver = Resolver { names: names.clone(), policy: Arc::default(), trust: Trust::Anybody };
-        let mut connector = connector_of(names, Arc::default(), Trust::Anybody, |_| {});
-        let name = |name: &str| name.parse::<Name>().unwrap();
-        let first: Vec<SocketAddr> = resolver.call(name("rebinds.example")).await.unwrap().collect();
-        assert_eq!(first, [public()]);
-        let refused = connect(&mut connector, format!("http://rebinds.example:{}/", local.port())).await.unwrap_err();
-        assert!(refused.contains("127.0.0.1 is no address that may be called"), "{refused}");
-        let mixed: Vec<SocketAddr> = resolver.call(name("rebinds.example")).await.unwrap().collect();
-        assert_eq!(mixed, [public()], "only what passed is handed on");
-        let nobody = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await;
-        assert!(nobody.is_err(), "somebody connected");
-    }
-
-    #[tokio::test]
-    async fn a_metadata_service_is_called_on_nobody_s_word_however_it_is_written() {
-        let open =
-            Policy { allowed: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()], allow_loopback: true };
-        let literals = [
-            "169.254.169.254",
-            "168.63.129.16",
-            "192.0.0.192",
-            "100.100.100.200",
-            "[fd00:ec2::254]",
-            "[fd20:ce::254]",
-            "[::ffff:169.254.169.254]",
-            "[::ffff:a9fe:a9fe]",
-            "[64:ff9b::a9fe:a9fe]",
-        ];
-        // Only a resolver takes these for addresses.
-        let numbers = ["2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518"];
-        for trust in [Trust::Anybody, Trust::Operator] {
-            let mut connector = connector(Arc::new(open.clone()), trust, |_| {});
-            for host in literals.iter().chain(&numbers) {
-                let refused = connect(&mut connector, format!("http://{host}/latest/meta-data/")).await.unwrap_err();
-                assert!(refused.contains("is no address that may be called"), "{trust:?}, {host}: {refused}");
-            }
-            let names = Names::new(vec![vec!["169.254.169.254:80".parse().unwrap()]]);
-            let mut connector = connector_of(names, Arc::new(open.clone()), trust, |_| {});
-            let refused = connect(&mut connector, "http://metadata.google.internal/".to_owned()).await.unwrap_err();
-            assert!(refused.contains("is no address that may be called"), "{trust:?}: {refused}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_address_in_the_url_is_checked_as_well() {
-        let (listener, local) = listener().await;
-        let mut strict = connector(Arc::default(), Trust::Anybody, |_| {});
-        for host in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "[fe80::1]", "0.0.0.0", "169.254.169.254"]
-        {
-            let refused = connect(&mut strict, format!("http://{host}:{}/", local.port())).await.unwrap_err();
-            assert!(refused.contains("is no address that may be called"), "{host}: {refused}");
-        }
-        // What only a resolver takes for an address is resolved, and then checked.
-        for host in ["127.1", "2130706433", "0x7f000001", "localhost"] {
-            assert!(connect(&mut strict, format!("http://{host}:{}/", local.port())).await.is_err(), "{host}");
-        }
-        let mut trusting = connector(Arc::default(), Trust::Operator, |_| {});
-        connect(&mut trusting, format!("http://{local}/")).await.unwrap();
-        let open = Policy { allow_loopback: true, ..Policy::default() };
-        let mut local_too = connector(Arc::new(open), Trust::Anybody, |_| {});
-        connect(&mut local_too, format!("http://{local}/")).await.unwrap();
-        drop(listener);
-    }
-}
+#[path = "../../../tests/unit/provider/addresses/connector.rs"]
+mod tests;

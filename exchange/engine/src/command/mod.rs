@@ -20,7 +20,7 @@ pub use bid::{AtDeadline, Bid, BrokerRequest, Deferred};
 pub use function::{Audience, Canary, Code, FunctionSettings, LIVE, PutFunction, Qualifier, WEIGHT_MAX};
 pub use lease::{Forgotten, LeaseTerms, NotSent, Settle};
 pub use market::{MarketState, MarketTerms};
-pub use provider::{Adapter, Logon, ProviderKind, ProviderLimits, Quote, RegisterProvider};
+pub use provider::{Logon, ProviderKind, ProviderLimits, Quote, RegisterProvider};
 
 /// One command. Everything that changes the market is one of these.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_terms::{AccountId, MarketId, Money, Name, PoolSize, Protection, ProviderId, Quota, Rung};
+use merit_terms::{AccountId, Adapter, MarketId, Money, Name, PoolSize, Protection, ProviderId, Quota, Rung};
 use serde::{Deserialize, Serialize};
 
 /// The operator's limits of a provider; `None` sets no limit.
@@ -46,16 +46,6 @@ pub struct Logon {
     pub adapter: Adapter,
     /// True if the operator vouches for the endpoint.
     pub endpoint_trusted: bool,
-}
-
-/// The way in which a provider is called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Adapter {
-    /// By Merit's own agent, which runs the module that it is sent.
-    #[default]
-    Agent,
-    /// By any function server, which runs only what is deployed there by name.
-    Http,
 }
 
 /// A whole ladder: replaces the provider's offers in this market, all or nothing.

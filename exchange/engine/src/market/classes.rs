@@ -9,7 +9,7 @@ use merit_terms::{AccountId, Limits, Name};
 
 use super::providers::Provider;
 use crate::collections::bits::Bits;
-use crate::command::{Adapter, Audience, Code, FunctionSettings};
+use crate::command::{Audience, Code, FunctionSettings};
 
 /// The terms of a revision that select its providers, apart from those that change with time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +84,7 @@ impl Class {
     fn admit(&mut self, index: usize, provider: &Provider) {
         let allowed = self.terms.allow(provider);
         let deployed = self.terms.deployments.contains(&provider.name);
-        self.allowed.set(index, allowed && (deployed || provider.adapter == Adapter::Agent));
+        self.allowed.set(index, allowed && (deployed || provider.adapter.runs_modules()));
         self.deployed.set(index, allowed && deployed);
     }
 }

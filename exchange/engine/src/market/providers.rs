@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use merit_terms::{AccountId, Money, Name, Protection, Refusal, Time};
+use merit_terms::{AccountId, Adapter, Money, Name, Protection, Refusal, Time};
 use serde::{Deserialize, Serialize};
 
 use super::invalid;
-use crate::command::{Adapter, Logon, ProviderKind, ProviderLimits, RegisterProvider};
+use crate::command::{Logon, ProviderKind, ProviderLimits, RegisterProvider};
 use crate::prediction::estimate::Ratio;
 
 /// Maximum leases that a protection counts.

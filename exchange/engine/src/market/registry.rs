@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use merit_terms::{AccountId, FunctionId, MarketId, MarketName, Name, ProviderId, Refusal};
+use merit_terms::{AccountId, Adapter, FunctionId, MarketId, MarketName, Name, ProviderId, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_function, check_texts, unknown_market};
@@ -15,7 +15,7 @@ use super::providers::Provider;
 use super::revisions::Revision;
 use super::{unknown_function, unknown_provider, within, within_limit};
 use crate::collections::bits::Bits;
-use crate::command::{Adapter, Canary, PutFunction, RegisterProvider};
+use crate::command::{Canary, PutFunction, RegisterProvider};
 
 /// Maximum functions of an account, deleted ones counted.
 const FUNCTIONS_MAX: u32 = 10_000;

@@ -7,7 +7,7 @@ use merit_terms::{Money, ProviderId, Reason, Usage};
 use super::merit_order::Candidate;
 use super::resolved::ResolvedBid;
 use crate::Engine;
-use crate::command::{Adapter, Audience, MarketState, ProviderKind};
+use crate::command::{Audience, MarketState, ProviderKind};
 use crate::dues::OfferSlot;
 use crate::market::providers::Provider;
 use crate::market::within;
@@ -170,7 +170,7 @@ fn why_not(resolved: &ResolvedBid<'_>, offer: &Offer, provider: &Provider, by_mo
         Audience::Listed(names) => names.contains(&provider.name),
         Audience::Any => true,
     };
-    let is_run_by_module = by_module && provider.adapter == Adapter::Agent;
+    let is_run_by_module = by_module && provider.adapter.runs_modules();
     let is_deployed = resolved.revision.code.deployments.contains_key(&provider.name);
     let limits = [&resolved.bid.limits, &settings.limits];
     if !allowed {

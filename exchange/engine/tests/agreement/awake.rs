@@ -1,4 +1,4 @@
-//! No bid rests that an offer would serve, once every bid that was woken has been examined.
+//! Checks that no bid rests that an offer would serve, once all woken bids have been examined.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use merit_terms::{LeaseId, Reason};
 
 use crate::naive::Twin;
 
-/// Of so many bids one is watched, after every command: each is judged against every offer.
+/// Share of the bids that are watched: one in eight. Each of them is judged against every offer after every command.
 const ONE_IN: u64 = 8;
 
-/// Bids that may be served meanwhile without being woken.
+/// Resting bids that an offer may serve although nothing has woken them.
 #[derive(Default)]
 pub(crate) struct Awake {
     excused: BTreeSet<LeaseId>,
 }
 
-/// What is learned wakes nobody, nor do money and budgets that other calls give back.
+/// Returns whether a bid may rest for this reason unwoken: no prediction wakes it, nor money that other calls return.
 fn excuses(reason: &Reason) -> bool {
     matches!(reason, Reason::MaxLatency { .. } | Reason::BudgetExceeded { .. } | Reason::InsufficientFunds { .. })
 }

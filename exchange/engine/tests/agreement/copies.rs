@@ -1,5 +1,4 @@
-//! Two more engines that must be as the first: one that was saved and loaded again every so often, and one that knows
-//! only what is journaled.
+//! Two more engines that must equal the first: one is saved and loaded again and again, one replays the journal alone.
 
 use merit_engine::{Applied, Command, Engine, Event};
 use merit_terms::Time;
@@ -24,7 +23,7 @@ impl Copies {
         Copies { loaded: reload(&Engine::new()), replayed: Engine::new() }
     }
 
-    /// Both are told what the engine answered and what happened.
+    /// Applies the command to both, and compares replies and events with the engine's.
     pub(crate) fn follow(&mut self, clock: Time, command: &Command, applied: &Applied, events: &[Event]) {
         let apply = |copy: &mut Engine, clock| {
             let mut told = Vec::new();

@@ -1,10 +1,10 @@
-//! Events as both tell them: what happened to leases, bids, money, providers, sessions and keys, whatever their order within
-//! a command.
+//! Events as engine and twin both tell them: leases, bids, money, providers, sessions and keys, in any order within a
+//! command.
 
 use merit_engine::Event;
 use merit_terms::{Money, OfferId};
 
-/// Both tell the same; or else what only one of them tells is named.
+/// Asserts that both tell the same facts; names those that only one of them tells.
 pub(crate) fn same_facts(what: &str, engine: &[Event], twin: &[Event]) {
     let (engine, twin) = (facts(engine), facts(twin));
     let only =
@@ -19,7 +19,8 @@ fn facts(events: &[Event]) -> Vec<String> {
     facts
 }
 
-/// Leases that ended are named; how they stood was compared while they were open. Amounts of 0 need not be told.
+/// Names the fact of an event. An ended lease is only named: its terms were compared while it was open. Amounts of 0
+/// need not be told.
 fn fact(event: &Event) -> Option<String> {
     match event {
         Event::Moved { amount: Money::ZERO, .. } => None,

@@ -1,4 +1,4 @@
-//! What must hold after every command, whatever the rules decide: money is conserved, holds and budgets are kept.
+//! Invariants after every command, whatever the rules decide: money is conserved, holds and budgets are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,24 @@ use merit_terms::{AccountId, Budget, FunctionId, LeaseId, OfferId, Period, Time}
 
 use crate::naive::{Spender, Twin};
 
-/// What a grant is judged by: the market before it, if nothing was due.
+/// The market before a grant, if nothing was due: the grant is judged by it.
 #[derive(Default)]
 struct Before {
     was_due: bool,
     free_mb: BTreeMap<OfferId, u64>,
     available: i128,
-    /// What unknown attempts of the invocation held.
+    /// Sum of the holds of the invocation's unknown attempts.
     shared: u128,
 }
 
 #[derive(Default)]
 pub(crate) struct Invariants {
     before: Before,
-    /// When each command that changed something was applied, by its sequence.
+    /// Time of each command that changed something, by its sequence.
     times: BTreeMap<u64, Time>,
-    /// Budgets that may be overrun in this period: set below what was spent, or met by calls of another period.
+    /// Budgets that may be overrun in this period: set below the amount spent, or charged with calls of another period.
     overrun: BTreeSet<(Spender, Period, u32)>,
-    /// How often a budget was found within its amount, and not empty.
+    /// Count of budgets that were not empty and within their amount.
     pub(crate) within_budget: u64,
 }
 
@@ -81,7 +81,7 @@ impl Invariants {
         self.check_budgets(engine, command, applied);
     }
 
-    /// A match takes what was free, holds what was available, and its worst case stays within the max cost.
+    /// Checks a match: it takes free capacity, holds available funds, and its worst case stays within the max cost.
     fn check_grant(&self, engine: &Engine, command: &Command, lease: &Lease) {
         let Command::Acquire(bid) = command else { return };
         if !self.before.was_due {
@@ -100,8 +100,8 @@ impl Invariants {
         }
     }
 
-    /// Nothing is spent and held beyond a budget, but where it was set below that afterwards, or a call that began in one
-    /// period is held for or paid in another.
+    /// Checks that nothing is spent and held beyond a budget, unless it was lowered below that afterwards, or a call of
+    /// another period is held for or paid in this one.
     fn check_budgets(&mut self, engine: &Engine, command: &Command, applied: &Applied) {
         self.note_overruns(engine, command, applied);
         let at = engine.last_at();
@@ -170,7 +170,7 @@ fn available(engine: &Engine, id: AccountId) -> i128 {
     })
 }
 
-/// What an account holds is the holds of its open leases at market providers, and of its resting bids.
+/// Checks that an account holds as much as its resting bids and its open leases at market providers.
 fn check_holds(engine: &Engine) {
     let mut held: BTreeMap<AccountId, u128> = BTreeMap::new();
     for lease in engine.open_leases().filter(|lease| holds_money(engine, lease)) {

@@ -1,4 +1,4 @@
-//! Whether the engine and its twin see the same market, and whether the events told of all of it.
+//! Compares the market that the engine shows with the twin's, and the events with both.
 
 mod awake;
 mod copies;
@@ -23,7 +23,7 @@ pub(crate) use told::Told;
 
 use crate::naive::{Ranked, Spender, Twin, lacks};
 
-/// The twin does not repeat the engine's sentences, only which field or rung is wrong.
+/// Clears the messages of refusals: the twin names only the field or rung that is wrong.
 pub(crate) fn without_messages(mut applied: Applied) -> Applied {
     match &mut applied.reply {
         Err(Refusal::Rungs { rungs }) => rungs.iter_mut().for_each(|(_, message)| message.clear()),
@@ -40,7 +40,7 @@ pub(crate) fn without_messages(mut applied: Applied) -> Applied {
 pub(crate) fn compare(engine: &Engine, twin: &Twin, told: &Told) {
     assert_eq!((engine.run(), engine.sequence(), engine.last_at()), (twin.run, twin.sequence, twin.last_at));
     assert_eq!((engine.rules(), engine.fee_basis_points()), (twin.rules, twin.fee_basis_points));
-    // What is due already is due now.
+    // A time in the past is due now.
     let due = |at: Option<merit_terms::Time>| at.map(|at| at.max(twin.last_at));
     assert_eq!(due(engine.next_due()), due(twin.next_due()), "next due");
     compare_money(engine, twin);
@@ -97,7 +97,7 @@ fn compare_providers(engine: &Engine, twin: &Twin) {
 
 type Health = Vec<(Option<(FunctionId, u32)>, u32, merit_terms::Time, Option<LeaseId>)>;
 
-/// A trial counts while it is open.
+/// Returns the health of a provider. A trial counts while it is open.
 fn health(engine: &Engine, id: ProviderId) -> Health {
     let is_open = |id: &LeaseId| engine.open_leases().any(|lease| lease.id == *id);
     let views = engine.health(id).into_iter();
@@ -131,8 +131,9 @@ fn compare_functions(engine: &Engine, twin: &Twin) {
     assert!(engine.function(FunctionId::new(twin.functions.len() as u32)).is_none());
 }
 
-/// The same merit order, and each refusal for a reason that the twin finds too, of the class of the nearest miss.
-/// Gives the engine's; none where the bid is refused, or its account is frozen.
+/// Checks that both give the same merit order, and refuse the same offers: each for a reason that the twin finds, too,
+/// and of the class of the nearest miss. Returns the engine's quote, or none if the bid is refused or its account
+/// frozen.
 pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<MeritOrder> {
     if engine.account(bid.account).is_ok_and(|account| account.frozen) {
         return None;
@@ -173,7 +174,7 @@ fn ranked(candidate: &Candidate) -> Ranked {
     }
 }
 
-/// Leases that wait for a claim.
+/// Returns whether the lease waits for a claim.
 pub(crate) fn is_unknown(lease: &Lease) -> bool {
     lease.state == LeaseState::Unknown
 }

@@ -1,13 +1,13 @@
-//! Says where two things that should be the same differ: the first item, and the lines of it.
+//! Assertions that name the difference of two values: the first item that differs, and its lines.
 
 use std::fmt::Debug;
 
-/// Both are the same; or else the lines that differ are named.
+/// Asserts that both are the same; names the lines that differ.
 pub(crate) fn same<T: PartialEq + Debug>(what: &str, engine: &T, twin: &T) {
     assert!(engine == twin, "{what}: the engine and its twin differ{}", differing(engine, twin));
 }
 
-/// Both are of the same length, item by item; or else the first that differs is named.
+/// Asserts that both have the same items; names the first that differs.
 pub(crate) fn same_items<T: PartialEq + Debug>(
     what: &str,
     engine: impl IntoIterator<Item = T>,
@@ -24,7 +24,7 @@ pub(crate) fn same_items<T: PartialEq + Debug>(
     }
 }
 
-/// The lines of what a reader sees of both, where they differ, after those that say of what.
+/// Returns the lines in which the printed values differ, under the lines that head them.
 fn differing<T: Debug>(engine: &T, twin: &T) -> String {
     let (engine, twin) = (format!("{engine:#?}"), format!("{twin:#?}"));
     let (engine, twin): (Vec<&str>, Vec<&str>) = (engine.lines().collect(), twin.lines().collect());
@@ -42,7 +42,7 @@ fn differing<T: Debug>(engine: &T, twin: &T) -> String {
     format!("{whole}\n  ...{before}{}{}", part("-", &engine), part("+", &twin))
 }
 
-/// The lines that the end of `lines` stands within.
+/// Returns the line that ends `lines`, below the lines that it is nested in.
 fn around<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut around: Vec<&str> = Vec::new();

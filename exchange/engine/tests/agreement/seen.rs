@@ -1,4 +1,4 @@
-//! What the random commands reached; a test that never grants or never expires would prove nothing.
+//! Coverage of the random commands: a run that never grants or never expires a lease would prove nothing.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use crate::naive::Twin;
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) counts: BTreeMap<&'static str, u64>,
-    /// Quotas of which something was used, and whether all of it.
+    /// Quotas that were drawn on, and whether they were used up.
     used: BTreeMap<(ProviderId, Name, Option<Period>), bool>,
 }
 
-/// Codes of replies and refusals, codes of reasons in quotes, and paths.
+/// Codes of replies, refusals and reasons in quotes, and names of paths, each of which a full run must reach.
 const REQUIRED: [&str; 107] = [
     // Replies and refusals.
     "done",
@@ -161,7 +161,7 @@ impl Seen {
         self.see_if(quote.offers.iter().any(|offer| offer.cold_us > 0), "cold start predicted");
     }
 
-    /// `twin` stands as it did before the command.
+    /// Counts the codes and paths of a command. `twin` has not applied it yet.
     pub(crate) fn note(
         &mut self,
         engine: &Engine,
@@ -266,7 +266,7 @@ impl Seen {
         }
     }
 
-    /// What is seen of the market as it stands after a command.
+    /// Counts the states of the market after a command.
     pub(crate) fn note_state(&mut self, engine: &Engine, applied: &Applied, twin: &Twin) {
         twin.woken.iter().for_each(|why| self.see(why));
         self.see_if(twin.has_dues(applied.at), "over 64 due");
@@ -302,6 +302,6 @@ fn answer(applied: &Applied) -> &'static str {
         Err(Refusal::Rungs { .. }) => "wrong rungs",
         Err(Refusal::InsufficientFunds { .. }) => "payout beyond funds",
         Err(Refusal::NoOffer { class: NoOffer::Funds, .. }) => "insufficient_funds",
-        Err(refusal) => refusal.code(),
+        Err(refusal) => refusal.code().as_str(),
     }
 }

@@ -1,4 +1,4 @@
-//! What a reader of the events knows: the books on both sides, balances, leases, health and sessions.
+//! The market as the events tell it: books on both sides, balances, leases, health and sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use super::{is_unknown, same_items};
 #[derive(Default)]
 pub(crate) struct Told {
     offers: BTreeMap<OfferId, OfferChange>,
-    /// What is free in each pool.
+    /// Free memory of each pool.
     pools: BTreeMap<(ProviderId, u32), u64>,
     balances: BTreeMap<AccountId, i128>,
-    /// Open leases, but for those that ended unknown.
+    /// Open leases without those that ended unknown.
     leases: BTreeSet<LeaseId>,
     bids: BTreeMap<LeaseId, Resting>,
     health: BTreeMap<(ProviderId, Option<(FunctionId, u32)>), Time>,
@@ -101,14 +101,14 @@ impl Told {
         live.sort_by_key(|offer| offer.offer);
         let offers = self.offers.values().map(|offer| self.with_free(offer));
         same_items("the books, and by the events", live, offers);
-        // What passed its deadline and takes any price is about to go.
+        // A bid past its deadline that takes any price is about to go.
         let rests =
             |bid: &&Resting| bid.deferred.deadline > engine.last_at() || bid.deferred.then == AtDeadline::Expire;
         let bids = self.bids.values().filter(rests);
         same_items("bids, and by the events", engine.resting().filter(rests), bids);
     }
 
-    /// The less of what is left of the offer and what its pool has free.
+    /// Returns the offer with its free memory: the lesser of the free part of its rung and of its pool.
     fn with_free(&self, offer: &OfferChange) -> OfferChange {
         let pool = self.pools.get(&(offer.provider, offer.pool)).copied().unwrap_or(0);
         OfferChange { free_mb: pool.min(offer.capacity_mb.saturating_sub(offer.leased_mb)), ..*offer }

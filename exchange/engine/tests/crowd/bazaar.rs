@@ -1,15 +1,14 @@
-//! A market of many sellers that all stay, with prices from a few or from very many, and a few functions that many of
-//! them have run: where the search may stop early, and must not stop too early.
+//! A market of many sellers that all stay, at a few prices or at very many, and of a few functions that many have run.
+//! It shows that the search stops early, and never too early.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use merit_engine::{
-    Adapter, Applied, Audience, Bid, Code, Command, Engine, FunctionSettings, Logon, NotSent, ProviderKind,
-    PutFunction, Qualifier, Quote, RegisterProvider, Reply, Settle,
+    Applied, Bid, Code, Command, Engine, NotSent, ProviderKind, Quote, RegisterProvider, Reply, Settle,
 };
+use merit_kit::{bid, code, logon, money, numbered, only, put_function, register, rung, settings, settle, tariff};
 use merit_terms::{
-    AccountId, Execution, FunctionId, LeaseId, Limits, MarketId, Money, Name, Outcome, PoolSize, Price, ProviderId,
-    Rung, Tariff, Time, Usage,
+    AccountId, FunctionId, LeaseId, Limits, MarketId, Money, PoolSize, Price, ProviderId, Rung, Tariff, Time, Usage,
 };
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -19,7 +18,7 @@ const BUYER: AccountId = AccountId::new(3);
 const SELLER: AccountId = AccountId::new(4);
 const FUNCTIONS: u32 = 3;
 const MARKETS: u32 = 3;
-/// Commands after everybody has come.
+/// Number of commands after the opening.
 const STEPS: u64 = 6_000;
 
 pub(crate) struct Bazaar {
@@ -27,14 +26,10 @@ pub(crate) struct Bazaar {
     providers: u32,
     waiting: VecDeque<Command>,
     open: Vec<(LeaseId, ProviderId)>,
-    /// How long calls take at each provider.
+    /// Wall time of a call at each provider, in microseconds.
     speeds_us: Vec<u64>,
     quotes: u64,
     step: u64,
-}
-
-fn name(kind: &str, number: u32) -> Name {
-    format!("{kind}{number}").parse().unwrap()
 }
 
 impl Bazaar {
@@ -47,24 +42,23 @@ impl Bazaar {
         bazaar
     }
 
-    /// Everybody comes, and many have run each function once.
+    /// Opens the market: every seller logs on and quotes, and many run each function once.
     fn open_up(&mut self) {
         let mut commands = VecDeque::from([
-            Command::OpenAccount { name: name("buyer", 0) },
-            Command::OpenAccount { name: name("seller", 0) },
-            Command::Deposit { account: BUYER, amount: Money::from_picodollars(1 << 50).unwrap() },
+            Command::OpenAccount { name: numbered("buyer", 0) },
+            Command::OpenAccount { name: numbered("seller", 0) },
+            Command::Deposit { account: BUYER, amount: money(1 << 50) },
         ]);
         let markets = ["eu-west/wasm", "us-east/wasm", "us-east/x86_64"].map(|name| name.parse().unwrap());
         commands.extend(markets.map(|name| Command::CreateMarket { name }));
         for number in 0..self.providers {
             let is_own = self.one_in(8);
-            commands.push_back(Command::RegisterProvider(RegisterProvider {
-                name: name("provider", number),
-                account: if is_own { BUYER } else { SELLER },
-                kind: if is_own { ProviderKind::Own } else { ProviderKind::Market },
-                labels: BTreeMap::from([("zone".to_owned(), (number % 3).to_string())]),
-            }));
-            commands.push_back(self.logon(ProviderId::new(number)));
+            let (account, kind) = if is_own { (BUYER, ProviderKind::Own) } else { (SELLER, ProviderKind::Market) };
+            let labels = BTreeMap::from([("zone".to_owned(), (number % 3).to_string())]);
+            let registered = RegisterProvider { labels, ..register(numbered("provider", number), account, kind) };
+            commands.push_back(Command::RegisterProvider(registered));
+            let pools = vec![PoolSize { memory_mb: 40_000, slots: 40 }];
+            commands.push_back(Command::Logon(Box::new(logon(ProviderId::new(number), pools))));
             for market in 0..MARKETS {
                 commands.push_back(self.quote(ProviderId::new(number), MarketId::new(market)));
             }
@@ -75,7 +69,7 @@ impl Bazaar {
         for number in 0..self.providers {
             for function in 0..FUNCTIONS {
                 if self.chance.random_ratio(4, 5) {
-                    let limits = Limits { only: vec![name("provider", number)], ..Limits::default() };
+                    let limits = only(numbered("provider", number));
                     commands.push_back(acquire(FunctionId::new(function), limits));
                     commands.push_back(Command::Tick); // its settle, once it is known
                 }
@@ -129,46 +123,18 @@ impl Bazaar {
     }
 
     fn function(&mut self, number: u32) -> Command {
-        let deployed = (0..self.providers.min(60)).map(|number| (name("provider", number), "f".to_owned()));
-        Command::PutFunction(Box::new(PutFunction {
-            account: BUYER,
-            name: name("function", number),
-            code: Code {
-                memory_mb: self.one_of(&[128, 256, 512]),
-                timeout_ms: self.one_of(&[1_000, 10_000]),
-                environment: BTreeMap::new(),
-                module: Some([7; 32]),
-                deployments: deployed.collect(),
-            },
-            settings: FunctionSettings {
-                idempotent: true,
-                audience: Audience::Any,
-                markets: Vec::new(),
-                max_concurrency: None,
-                labels: BTreeMap::new(),
-                limits: Limits::default(),
-                budgets: Vec::new(),
-                public_per_second: None,
-            },
-        }))
+        let deployed = (0..self.providers.min(60)).map(|number| (numbered("provider", number), "f".to_owned()));
+        let code = Code {
+            memory_mb: self.one_of(&[128, 256, 512]),
+            timeout_ms: self.one_of(&[1_000, 10_000]),
+            deployments: deployed.collect(),
+            ..code()
+        };
+        put_function(BUYER, numbered("function", number), code, settings())
     }
 
     fn pools(&mut self) -> Vec<PoolSize> {
         vec![PoolSize { memory_mb: self.one_of(&[0, 300, 4_000, 40_000]), slots: self.one_of(&[0, 2, 40]) }]
-    }
-
-    fn logon(&mut self, provider: ProviderId) -> Command {
-        let pools = vec![PoolSize { memory_mb: 40_000, slots: 40 }];
-        let endpoint = "http://provider".to_owned();
-        Command::Logon(Box::new(Logon {
-            provider,
-            endpoint,
-            pools,
-            quotas: Vec::new(),
-            protection: None,
-            adapter: Adapter::Agent,
-            endpoint_trusted: false,
-        }))
     }
 
     fn quote(&mut self, provider: ProviderId, market: MarketId) -> Command {
@@ -177,7 +143,7 @@ impl Bazaar {
         Command::Quote(Quote { provider, session: 1, market, number: self.quotes, rungs })
     }
 
-    /// Rates are few, so that many tie, or all different.
+    /// Draws the rate from a few, so that many tie, or from very many.
     fn rung(&mut self, id: u32) -> Rung {
         let rate = if self.one_in(2) {
             self.one_of(&[5, 10, 15, 20]) * 1_000_000
@@ -188,28 +154,18 @@ impl Bazaar {
         let mut other = |values: &[u64]| Price::from_picodollars(if is_plain { 0 } else { self.one_of(values) });
         let tariff = Tariff {
             per_request: other(&[0, 200_000]),
-            per_gb_second: Price::from_picodollars(rate),
             per_cpu_ms: other(&[0, 9_000]),
-            per_gb_egress: Price::ZERO,
             increment_ms: if is_plain { 1 } else { self.one_of(&[1, 100]) },
             minimum_ms: if is_plain { 0 } else { self.one_of(&[0, 50]) },
-            memory_step_mb: 1,
             bills_cold_start: !is_plain,
+            ..tariff(rate)
         };
         Rung {
-            id,
-            pool: 0,
             capacity_mb: self.one_of(&[256, 4_096, 40_000]),
             tariff,
-            vcpus_milli: 1_000,
-            memory_min_mb: 1,
             memory_max_mb: self.one_of(&[300, 4_096]),
-            longest_ms: 60_000,
             enforces_timeout: self.chance.random_ratio(3, 4),
-            labels: BTreeMap::new(),
-            audience: Vec::new(),
-            quota: None,
-            expires: None,
+            ..rung(id, rate)
         }
     }
 
@@ -219,9 +175,13 @@ impl Bazaar {
             0 | 1 => limits.max_cost = Money::from_picodollars(self.chance.random_range(10_000..8_000_000)),
             2 => limits.max_price = Some(Price::from_picodollars(self.chance.random_range(1_000_000..12_000_000))),
             3 => limits.max_latency_ms = Some(self.chance.random_range(5..80)),
-            4 => limits.only = (0..10).map(|_| name("provider", self.chance.random_range(0..self.providers))).collect(),
+            4 => {
+                limits.only =
+                    (0..10).map(|_| numbered("provider", self.chance.random_range(0..self.providers))).collect()
+            }
             5 => {
-                limits.ignore = (0..10).map(|_| name("provider", self.chance.random_range(0..self.providers))).collect()
+                limits.ignore =
+                    (0..10).map(|_| numbered("provider", self.chance.random_range(0..self.providers))).collect()
             }
             6 => limits.labels = vec![("zone".to_owned(), self.chance.random_range(0..4).to_string())],
             7 => limits.markets = vec!["us-*/*".parse().unwrap()],
@@ -230,7 +190,7 @@ impl Bazaar {
         limits
     }
 
-    /// About as fast as its provider is; one in many fails or takes its time.
+    /// Settles a lease at about the speed of its provider. A few are released, a few take longer.
     fn settle(&mut self) -> Command {
         if self.open.is_empty() {
             return Command::Tick;
@@ -242,27 +202,10 @@ impl Bazaar {
         let wall_us = self.speeds_us[provider.index()] * self.chance.random_range(90..130) / 100;
         let cold_us = if self.one_in(20) { self.chance.random_range(0..60_000) } else { 0 };
         let usage = Usage { wall_us, cpu_us: wall_us / self.chance.random_range(1..4), cold_us, egress_bytes: 0 };
-        Command::Settle(Settle {
-            lease,
-            execution: Execution::Executed,
-            outcome: Outcome::Ok,
-            reported: Some(usage),
-            observed_us: wall_us + cold_us,
-            egress_bytes: 0,
-            fault: false,
-        })
+        Command::Settle(Settle { reported: Some(usage), observed_us: wall_us + cold_us, ..settle(lease, 0) })
     }
 }
 
 fn acquire(function: FunctionId, limits: Limits) -> Command {
-    Command::Acquire(Box::new(Bid {
-        account: BUYER,
-        function,
-        qualifier: Qualifier::Live,
-        answer_limit_bytes: 0,
-        limits,
-        tried: Vec::new(),
-        invocation: None,
-        request: None,
-    }))
+    Command::Acquire(Box::new(Bid { limits, ..bid(BUYER, function) }))
 }

@@ -1,4 +1,4 @@
-//! The search in a crowd: what it finds among hundreds of providers is what looking at every offer finds.
+//! The search in a crowd: among hundreds of providers it finds the offer that a look at every offer finds.
 //!
 //! The naive twin is too slow for so many; `quote`, which looks at every offer, is compared with it elsewhere.
 //! `MERIT_SEED` is added to the seeds.
@@ -6,28 +6,26 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bazaar;
-#[path = "../random/mod.rs"]
-mod random;
 
 use bazaar::Bazaar;
 use merit_engine::{Applied, Bid, Command, Engine, Event, MeritOrder, Reply};
+use merit_kit::random::{Size, World};
 use merit_terms::{NoOffer, Refusal, Time};
-use random::{Size, World};
 
-/// What was compared.
+/// Counts of the comparisons.
 #[derive(Debug, Default)]
 struct Found {
     granted: u64,
     refused: u64,
     runners_up: u64,
-    /// Won by a provider without history where others had some.
+    /// Grants to a provider without history where others had some.
     newcomers: u64,
     most_offers: usize,
-    /// The most offers of providers with history.
+    /// The most offers of providers with history in one quote.
     most_known: usize,
 }
 
-/// So many offers without room the engine looks at, at most, to say what a bid lacks.
+/// The most offers without room that the engine looks at to name what a bid lacks.
 const LOOKED_AT: usize = 256;
 
 fn seeded((seed, providers): (u64, u32)) -> (u64, u32) {
@@ -36,7 +34,7 @@ fn seeded((seed, providers): (u64, u32)) -> (u64, u32) {
 }
 
 #[test]
-fn finds_in_a_random_world_what_looking_at_every_offer_finds() {
+fn a_random_world_is_searched_as_by_a_full_scan() {
     for (seed, providers) in [(1, 40), (2, 150), (6, 400)].map(seeded) {
         let mut world = World::new(seed, Size { providers, names: 1, begins: 100 });
         let (mut engine, mut found) = (Engine::new(), Found::default());
@@ -51,7 +49,7 @@ fn finds_in_a_random_world_what_looking_at_every_offer_finds() {
 }
 
 #[test]
-fn finds_in_a_bazaar_what_looking_at_every_offer_finds() {
+fn a_bazaar_is_searched_as_by_a_full_scan() {
     for (seed, providers) in [(1, 30), (2, 200), (3, 600)].map(seeded) {
         let (mut bazaar, mut engine, mut found) = (Bazaar::new(seed, providers), Engine::new(), Found::default());
         let mut number = 0;
@@ -66,7 +64,7 @@ fn finds_in_a_bazaar_what_looking_at_every_offer_finds() {
     }
 }
 
-/// Applies a command; a bid at the time of its quote, so that nothing comes between.
+/// Applies a command. A bid is applied at the time of its quote, so that nothing comes between.
 fn step(engine: &mut Engine, clock: Time, command: &Command, place: &str, found: &mut Found) -> Applied {
     let is_quiet = engine.next_due().is_none_or(|due| due > engine.last_at());
     let (clock, quoted) = match command {
@@ -101,7 +99,7 @@ fn compare(quote: &MeritOrder, bid: &Bid, applied: &Applied, events: &[Event], p
             assert_eq!(quote.offers, [], "{place}: {bid:?}");
             let nearest = quote.refused.iter().map(|refused| refused.reason.class()).min();
             let nearest = nearest.unwrap_or(NoOffer::Eligible);
-            // Of many offers without room not all are looked at to say what is lacking.
+            // The engine looks at a part of many offers without room to name what is lacking.
             let is_told = *class == nearest || (quote.refused.len() > LOOKED_AT && *class > nearest);
             assert!(is_told, "{place}: {class:?}, not {nearest:?}: {bid:?}");
             found.refused += 1;

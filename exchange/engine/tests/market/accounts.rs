@@ -1,15 +1,14 @@
-//! What the operator does with accounts: credit, exposure, freezing, payouts and corrections.
+//! Accounts under the operator's hand: credit, exposure, freezing, payouts and corrections.
 
 use merit_engine::{AccountLimits, Command, Correction, CorrectionKind, LOSSES, OUTSIDE, RULES};
+use merit_kit::{Floor, PRICE, money, name};
 use merit_terms::{AccountId, LeaseId, Limits, NoOffer, Refusal};
-
-use crate::floor::{Floor, PRICE, money, name};
 
 fn limit(floor: &mut Floor, limits: AccountLimits) {
     floor.apply(Command::SetAccountLimits { account: floor.buyer, limits }).unwrap();
 }
 
-/// A buyer with funds for two calls, and sellers with room for many.
+/// Returns a market of a buyer with funds for two calls, and sellers with room for many.
 fn small() -> Floor {
     let mut floor = Floor::new();
     floor.seller("seller", 64, PRICE);
@@ -31,7 +30,7 @@ fn credit_lets_the_balance_go_below_zero_by_so_much() {
 }
 
 #[test]
-fn exposure_bounds_what_is_held_at_once_and_concurrency_what_runs() {
+fn exposure_bounds_holds_and_concurrency_bounds_calls() {
     let mut floor = Floor::new();
     floor.seller("seller", 64, PRICE);
     limit(&mut floor, AccountLimits { exposure: Some(money(3 * PRICE)), ..AccountLimits::default() });
@@ -55,7 +54,7 @@ fn what_is_held_is_not_paid_out() {
 }
 
 #[test]
-fn a_frozen_account_neither_buys_nor_sells_nor_is_paid_out() {
+fn a_frozen_account_cannot_buy_sell_or_pay_out() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 64, PRICE);
     let freeze = |floor: &mut Floor, account, frozen| {
@@ -74,7 +73,7 @@ fn a_frozen_account_neither_buys_nor_sells_nor_is_paid_out() {
 }
 
 #[test]
-fn a_correction_always_moves_and_a_refund_names_what_it_is_about() {
+fn corrections_always_move_and_refunds_name_their_cause() {
     let mut floor = Floor::new();
     let (buyer, poor) = (floor.buyer, floor.account("poor", 0));
     floor.apply(correct(poor, buyer, CorrectionKind::Correction, None)).unwrap();

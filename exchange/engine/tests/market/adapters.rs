@@ -1,20 +1,17 @@
-//! How a provider is called, and what it may therefore run.
+//! Adapters: a function server runs deployments alone, an agent modules as well.
 
 use std::collections::BTreeMap;
 
 use merit_engine::{Adapter, Code, Logon};
+use merit_kit::{Floor, PRICE, Seller, code, logon, name, pool, rung, settings};
 use merit_terms::NoOffer;
 
-use crate::floor::{Floor, PRICE, Seller, code, logon, name, pool, rung, settings};
-
-impl Floor {
-    /// Logs on again with this adapter and sells as before.
-    fn call_by(&mut self, seller: Seller, adapter: Adapter) -> Seller {
-        let session = self.logon_with(Logon { adapter, ..logon(seller.id, pool(4)) }).unwrap();
-        let seller = Seller { session, ..seller };
-        self.quote(seller, vec![rung(1, PRICE)]).unwrap();
-        seller
-    }
+/// Logs the seller on again with this adapter; it sells as before.
+fn call_by(floor: &mut Floor, seller: Seller, adapter: Adapter) -> Seller {
+    let session = floor.logon_with(Logon { adapter, ..logon(seller.id, pool(4)) }).unwrap();
+    let seller = Seller { session, ..seller };
+    floor.quote(seller, vec![rung(1, PRICE)]).unwrap();
+    seller
 }
 
 fn deployed_at(provider: &str) -> Code {
@@ -22,11 +19,11 @@ fn deployed_at(provider: &str) -> Code {
 }
 
 #[test]
-fn a_function_server_runs_only_what_is_deployed_there_by_name() {
+fn a_function_server_runs_only_deployments() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
     floor.call();
-    let seller = floor.call_by(seller, Adapter::Http);
+    let seller = call_by(&mut floor, seller, Adapter::Http);
     assert_eq!(floor.lacks(), NoOffer::Eligible, "a module is not enough, also in a market of modules");
     floor.put("hello", deployed_at("another"), settings());
     assert_eq!(floor.lacks(), NoOffer::Eligible);
@@ -37,17 +34,17 @@ fn a_function_server_runs_only_what_is_deployed_there_by_name() {
 }
 
 #[test]
-fn an_agent_runs_modules_again_once_it_logs_on_as_one() {
+fn a_provider_that_logs_on_as_agent_runs_modules_again() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
-    let seller = floor.call_by(seller, Adapter::Http);
+    let seller = call_by(&mut floor, seller, Adapter::Http);
     assert_eq!(floor.lacks(), NoOffer::Eligible);
-    floor.call_by(seller, Adapter::Agent);
+    call_by(&mut floor, seller, Adapter::Agent);
     floor.call();
 }
 
 #[test]
-fn how_a_provider_is_called_is_in_the_digest_only_where_it_is_told() {
+fn an_adapter_changes_the_digest_only_where_it_is_stated() {
     let digest = |adapter, endpoint_trusted| {
         let mut floor = Floor::new();
         let seller = floor.newcomer("seller", 4);

@@ -1,15 +1,14 @@
-//! The attempts of one invocation: they share one pot, and what is answered is paid first.
+//! The attempts of one invocation: they share one hold, and the answered one is paid first.
 
 use merit_engine::{Bid, Command, LeaseTerms, NotSent};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, code, max_cost, money, ran, settings};
 use merit_terms::{Execution, Limits, NoOffer, Refusal};
 
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, code, max_cost, money, ran, settings};
-
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
-/// From a match until a claim is paid that nobody settled.
+/// Time from a match until the claim of an unsettled lease is paid, in seconds.
 const CLAIMED_S: u64 = 606;
 
-/// A first attempt at the cheap seller that nobody answered.
+/// Makes a first attempt at the cheap seller that nobody answers.
 fn unanswered(floor: &mut Floor) -> LeaseTerms {
     floor.seller("cheap", 8, PRICE);
     let first = floor.call();
@@ -22,7 +21,7 @@ fn hold_of(floor: &Floor, terms: &LeaseTerms) -> u64 {
 }
 
 #[test]
-fn a_further_attempt_raises_the_hold_to_its_own_worst_case() {
+fn a_further_attempt_raises_the_hold_to_its_worst_case() {
     let mut floor = Floor::new();
     let first = unanswered(&mut floor);
     floor.seller("dear", 8, 3 * PRICE);
@@ -33,7 +32,7 @@ fn a_further_attempt_raises_the_hold_to_its_own_worst_case() {
 }
 
 #[test]
-fn a_cheaper_attempt_keeps_the_hold_for_the_first_ones_claim() {
+fn a_cheaper_attempt_keeps_the_hold_for_earlier_claims() {
     let mut floor = Floor::new();
     let first = unanswered(&mut floor);
     floor.seller("cheaper", 8, PRICE / 2);
@@ -44,7 +43,7 @@ fn a_cheaper_attempt_keeps_the_hold_for_the_first_ones_claim() {
 }
 
 #[test]
-fn a_further_attempt_needs_funds_only_for_what_it_costs_more() {
+fn a_further_attempt_needs_funds_only_for_the_difference() {
     let mut floor = Floor::new();
     let first = unanswered(&mut floor);
     floor.seller("dear", 8, 3 * PRICE);
@@ -60,7 +59,7 @@ fn a_further_attempt_needs_funds_only_for_what_it_costs_more() {
 }
 
 #[test]
-fn the_answered_attempt_is_paid_and_a_claim_gets_what_is_left_of_the_pot() {
+fn the_answered_attempt_is_paid_first_then_a_claim() {
     let mut floor = Floor::new();
     floor.seller("cheap", 8, PRICE);
     floor.seller("dear", 8, 2 * PRICE);
@@ -94,7 +93,7 @@ fn a_claim_waits_until_the_answer_may_still_come() {
 }
 
 #[test]
-fn a_claim_is_paid_when_the_attempt_it_waited_for_expires() {
+fn a_claim_is_paid_when_the_awaited_attempt_expires() {
     let mut floor = Floor::new();
     let first = unanswered(&mut floor);
     floor.apply(Command::Claim { lease: first.lease, usage: ran(1_000) }).unwrap();
@@ -108,7 +107,7 @@ fn a_claim_is_paid_when_the_attempt_it_waited_for_expires() {
 }
 
 #[test]
-fn calls_of_another_function_or_account_share_nothing_whatever_invocation_they_name() {
+fn attempts_share_holds_only_within_one_function_of_one_account() {
     let mut floor = Floor::new();
     let first = unanswered(&mut floor);
     let other = floor.put("other", code(), settings());

@@ -1,17 +1,16 @@
-//! Sessions of brokers: a repeated request gets the lease that it has, and a lost stream is resumed.
+//! Sessions of brokers: a repeated request gets its lease again, and a lost stream is resumed.
 
 use merit_engine::{Bid, Command};
+use merit_kit::{Floor, PRICE};
 use merit_terms::{Limits, Refusal};
 
-use crate::floor::{Floor, PRICE};
-
-/// A bid with a new request of the floor's broker.
+/// Returns a bid with a new request of the floor's broker.
 fn requested(floor: &mut Floor) -> Bid {
     Bid { request: Some(floor.request()), ..floor.bid(Limits::default()) }
 }
 
 #[test]
-fn a_repeated_request_gets_the_lease_that_it_has_while_that_is_open() {
+fn a_repeated_request_gets_its_open_lease_again() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     let bid = requested(&mut floor);
@@ -23,7 +22,7 @@ fn a_repeated_request_gets_the_lease_that_it_has_while_that_is_open() {
 }
 
 #[test]
-fn a_session_that_is_resumed_finds_its_leases_and_its_bids() {
+fn a_resumed_session_finds_its_leases_and_bids() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 1, PRICE);
     let bid = requested(&mut floor);
@@ -38,7 +37,7 @@ fn a_session_that_is_resumed_finds_its_leases_and_its_bids() {
 }
 
 #[test]
-fn a_new_run_takes_every_broker_off_and_keeps_what_it_can_resume() {
+fn a_new_run_ends_broker_sessions_and_keeps_them_resumable() {
     let mut floor = Floor::new();
     floor.rest(PRICE);
     floor.apply(Command::Start { run: 1 }).unwrap();

@@ -1,9 +1,8 @@
-//! Budgets: what a function or an account may spend in a day or a month, whatever runs at once.
+//! Budgets: the most that a function or an account spends in a day or a month, however many calls run at once.
 
 use merit_engine::{AccountLimits, Command, FunctionSettings, ProviderKind, SpendingOf};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, TIMEOUT_MS, code, money, pool, rung, settings};
 use merit_terms::{Budget, NoOffer, Period};
-
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, TIMEOUT_MS, code, money, pool, rung, settings};
 
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
 
@@ -93,7 +92,7 @@ fn own_providers_count_on_budgets_though_they_move_no_money() {
     let buyer = floor.buyer;
     let id = floor.provider("own-cluster", buyer, ProviderKind::Own);
     let session = floor.logon(id, pool(64));
-    floor.quote(crate::floor::Seller { id, account: buyer, session }, vec![rung(1, PRICE)]).unwrap();
+    floor.quote(merit_kit::Seller { id, account: buyer, session }, vec![rung(1, PRICE)]).unwrap();
     function_budget(&mut floor, budget(Period::Day, 2 * PRICE));
     assert_eq!((floor.granted(9), floor.lacks(), floor.held(buyer)), (2, NoOffer::Budget, 0));
 }
@@ -112,7 +111,7 @@ fn a_budget_is_named_after_room_and_before_funds() {
 }
 
 #[test]
-fn a_budget_set_below_what_is_spent_refuses_and_a_raised_one_grants() {
+fn a_budget_below_the_spending_refuses_until_it_is_raised() {
     let mut floor = Floor::new();
     floor.seller("seller", 64, PRICE);
     assert_eq!(floor.granted(5), 5);

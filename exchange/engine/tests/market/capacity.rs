@@ -1,9 +1,8 @@
-//! What can run at once: the same memory is sold once, whatever the ladders say.
+//! Capacity: the same memory is sold once, whatever the ladders say.
 
 use merit_engine::{Command, FunctionSettings, NotSent};
+use merit_kit::{Floor, MEMORY_MB, code, pool, rung, settings};
 use merit_terms::{Limits, NoOffer, Refusal, Rung};
-
-use crate::floor::{Floor, MEMORY_MB, code, pool, rung, settings};
 
 fn free_mb(floor: &Floor) -> Vec<u64> {
     floor.engine.book(floor.market).iter().map(|offer| offer.free_mb).collect()
@@ -14,7 +13,7 @@ fn is_full(floor: &mut Floor) -> bool {
 }
 
 #[test]
-fn rungs_and_markets_on_one_pool_never_sell_more_than_the_pool() {
+fn all_rungs_of_a_pool_never_sell_more_than_it() {
     let mut floor = Floor::new();
     let other = floor.create_market("us-east/wasm");
     let seller = floor.newcomer("seller", 3);
@@ -38,7 +37,7 @@ fn a_rung_never_sells_more_than_its_own_capacity() {
 }
 
 #[test]
-fn replacing_a_ladder_keeps_what_runs_and_the_leases_of_a_rung_that_stays() {
+fn a_replaced_ladder_keeps_running_calls_and_kept_rungs() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 8);
     let small = Rung { capacity_mb: u64::from(MEMORY_MB), ..rung(1, 10_000_000) };
@@ -74,7 +73,7 @@ fn a_ladder_with_one_wrong_rung_changes_nothing() {
 }
 
 #[test]
-fn a_busy_pool_is_what_runs_in_it_until_its_next_heartbeat() {
+fn a_busy_pool_shrinks_to_its_leases_until_a_heartbeat() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, 10_000_000);
     let (_running, refused) = (floor.call(), floor.call());
@@ -98,7 +97,7 @@ fn a_pool_lowered_below_what_runs_has_nothing_free() {
 }
 
 #[test]
-fn a_function_never_runs_more_often_at_once_than_its_max_concurrency() {
+fn a_function_never_exceeds_its_max_concurrency() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, 10_000_000);
     floor.put("hello", code(), FunctionSettings { max_concurrency: Some(1), ..settings() });

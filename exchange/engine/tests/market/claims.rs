@@ -1,9 +1,8 @@
-//! Claims: what a provider says that a lease used counts where its broker says nothing.
+//! Claims: the usage that a provider claims counts where its broker reports nothing.
 
 use merit_engine::{Command, Event, Settle};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, ran, rung, settle};
 use merit_terms::{Execution, LeaseId, Refusal, Usage};
-
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, ran, rung, settle};
 
 const COST: i128 = (PRICE / CALLS_PER_GB_SECOND) as i128;
 const SETTLED_BY_S: u64 = 606;
@@ -12,7 +11,7 @@ fn claim(floor: &mut Floor, lease: LeaseId, usage: Usage) -> Result<merit_engine
     floor.apply(Command::Claim { lease, usage })
 }
 
-/// What the seller has once its claim of a lease that ended so was paid.
+/// Returns the seller's balance once its claim of a lease that ended like this was paid.
 fn paid(ended: Option<Execution>, claimed: Usage) -> i128 {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
@@ -30,7 +29,7 @@ fn paid(ended: Option<Execution>, claimed: Usage) -> i128 {
 }
 
 #[test]
-fn a_claim_is_paid_where_the_answer_was_unknown_or_nobody_settled() {
+fn a_claim_is_paid_for_unknown_answers_and_unsettled_leases() {
     assert_eq!(paid(Some(Execution::Unknown), ran(100)), COST);
     assert_eq!(paid(None, ran(100)), COST);
 }
@@ -52,7 +51,7 @@ fn the_first_claim_stands() {
     assert_eq!(floor.balance(seller.account), COST);
 }
 
-/// What a settle costs after a claim of 100 ms, if the broker observed so long.
+/// Returns the cost of a settle after a claim of 100 ms, by the broker's report and observed time.
 fn settled_after_claim(reported: Option<Usage>, observed_ms: u64) -> i128 {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
@@ -66,7 +65,7 @@ fn settled_after_claim(reported: Option<Usage>, observed_ms: u64) -> i128 {
 }
 
 #[test]
-fn the_brokers_settle_counts_the_claim_only_where_it_has_no_report() {
+fn a_settle_counts_the_claim_only_without_a_report() {
     assert_eq!(settled_after_claim(None, 500), COST);
     assert_eq!(settled_after_claim(None, 50), COST / 2, "the least of both");
     assert_eq!(settled_after_claim(Some(ran(200)), 500), 2 * COST);
@@ -87,7 +86,7 @@ fn what_ended_or_was_only_offered_cannot_be_claimed() {
 }
 
 #[test]
-fn a_claim_that_is_paid_is_a_trade_and_teaches_nothing() {
+fn a_paid_claim_is_a_trade_and_teaches_nothing() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     let lease = floor.call().lease;

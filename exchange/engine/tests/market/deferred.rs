@@ -1,9 +1,8 @@
 //! Deferred bids: they rest below the market, and are matched when an offer meets their limit.
 
 use merit_engine::{AtDeadline, Bid, BidEnding, Command, Deferred, Ending, Event, LeaseState, NotSent, Reply};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, max_cost, max_price, rung};
 use merit_terms::{LeaseId, Limits, NoOffer, Refusal};
-
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, max_cost, max_price, rung};
 
 const BELOW: u64 = PRICE / 2;
 const COST_BELOW: u64 = BELOW / CALLS_PER_GB_SECOND;
@@ -21,7 +20,7 @@ fn bids_gone(floor: &Floor) -> Vec<BidEnding> {
 }
 
 #[test]
-fn a_bid_below_the_market_rests_and_is_matched_in_the_command_that_crosses_it() {
+fn a_resting_bid_matches_in_the_command_that_crosses_it() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
     let bid = floor.rest(BELOW);
@@ -43,7 +42,7 @@ fn a_bid_that_the_market_meets_is_leased_at_once() {
 }
 
 #[test]
-fn a_resting_bid_holds_all_that_it_may_cost_and_a_match_only_its_worst_case() {
+fn a_resting_bid_holds_its_limit_a_match_less() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
     floor.rest(PRICE);
@@ -63,11 +62,11 @@ fn its_max_cost_is_held_instead_and_cuts_the_timeout() {
     floor.try_defer(limits, 60, AtDeadline::Expire).unwrap();
     assert_eq!(floor.held(floor.buyer), u128::from(BELOW));
     floor.quote(seller, vec![rung(1, PRICE)]).unwrap();
-    assert_eq!(floor.offered().unwrap().timeout_ms, crate::floor::TIMEOUT_MS / 2);
+    assert_eq!(floor.offered().unwrap().timeout_ms, merit_kit::TIMEOUT_MS / 2);
 }
 
 #[test]
-fn a_bid_is_refused_where_funds_do_not_cover_what_it_may_cost() {
+fn a_bid_beyond_the_funds_is_refused() {
     let mut floor = Floor::new();
     let refusal = floor.try_defer(max_price(1_000_000_000_001), 60, AtDeadline::Expire);
     assert!(matches!(refusal, Err(Refusal::NoOffer { class: NoOffer::Funds, .. })));
@@ -75,7 +74,7 @@ fn a_bid_is_refused_where_funds_do_not_cover_what_it_may_cost() {
 }
 
 #[test]
-fn a_deferred_bid_names_its_request_its_limit_and_a_deadline_within_a_month() {
+fn a_deferred_bid_needs_a_request_limit_and_deadline() {
     let mut floor = Floor::new();
     let field = |reply: Result<Reply, Refusal>| match reply {
         Err(Refusal::Invalid { field, .. }) => field,
@@ -91,7 +90,7 @@ fn a_deferred_bid_names_its_request_its_limit_and_a_deadline_within_a_month() {
     assert_eq!(field(floor.apply(Command::Defer(Box::new(deferred)))), "request");
 }
 
-/// A bid of a minute that was matched, and a second in which nobody took its lease up.
+/// Matches a bid of a minute and lets a second pass in which no broker takes its lease up. Returns bid and lease.
 fn missed(floor: &mut Floor, meanwhile: impl Fn(&mut Floor, Seller)) -> (LeaseId, LeaseId) {
     let bid = floor.rest(PRICE);
     let seller = floor.seller("seller", 4, PRICE);
@@ -106,7 +105,7 @@ fn missed(floor: &mut Floor, meanwhile: impl Fn(&mut Floor, Seller)) -> (LeaseId
 }
 
 #[test]
-fn a_match_that_nobody_takes_up_within_a_second_rests_again() {
+fn a_match_not_taken_up_in_a_second_rests_again() {
     let mut floor = Floor::new();
     let cancel = |floor: &mut Floor, Seller { id: provider, session, .. }| {
         floor.apply(Command::CancelAll { provider, session }).unwrap();
@@ -118,7 +117,7 @@ fn a_match_that_nobody_takes_up_within_a_second_rests_again() {
 }
 
 #[test]
-fn a_match_that_nobody_takes_up_is_offered_again_while_there_is_supply() {
+fn a_match_not_taken_up_is_offered_again_while_supplied() {
     let mut floor = Floor::new();
     let (bid, first) = missed(&mut floor, |_, _| ());
     let second = floor.offered().unwrap();
@@ -139,7 +138,7 @@ fn a_bid_that_nobody_takes_up_before_its_deadline_expires() {
 }
 
 #[test]
-fn a_repeated_bid_is_answered_with_the_one_that_rests_or_its_lease() {
+fn a_repeated_bid_is_answered_with_its_bid_or_lease() {
     let mut floor = Floor::new();
     let bid = Bid { request: Some(floor.request()), ..floor.bid(max_price(PRICE)) };
     let deadline = floor.now.after_millis(60_000);
@@ -156,7 +155,7 @@ fn a_repeated_bid_is_answered_with_the_one_that_rests_or_its_lease() {
 }
 
 #[test]
-fn at_its_deadline_a_bid_expires_or_takes_any_price_that_its_max_cost_allows() {
+fn at_its_deadline_a_bid_expires_or_takes_any_price() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     floor.try_defer(max_price(BELOW), 5, AtDeadline::Expire).unwrap();
@@ -165,7 +164,7 @@ fn at_its_deadline_a_bid_expires_or_takes_any_price_that_its_max_cost_allows() {
     floor.try_defer(max_price(BELOW), 5, AtDeadline::Market).unwrap();
     floor.wait_s(5);
     let offered = floor.offered().unwrap();
-    assert_eq!((offered.price.picodollars(), offered.timeout_ms), (PRICE, crate::floor::TIMEOUT_MS / 2));
+    assert_eq!((offered.price.picodollars(), offered.timeout_ms), (PRICE, merit_kit::TIMEOUT_MS / 2));
 }
 
 #[test]
@@ -177,7 +176,7 @@ fn at_its_deadline_a_bid_that_nobody_serves_expires() {
 }
 
 #[test]
-fn a_cancelled_bid_frees_its_hold_and_only_its_account_cancels_it() {
+fn its_account_cancels_a_bid_and_gets_its_hold_back() {
     let mut floor = Floor::new();
     let bid = floor.rest(PRICE);
     let stranger = floor.account("stranger", 0);

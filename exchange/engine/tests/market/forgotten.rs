@@ -1,13 +1,12 @@
 //! Leases that a crash forgot: settled once, on the terms of their token.
 
 use merit_engine::{Command, Forgotten, LOSSES, LeaseTerms, NotSent, Reply, Settle};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, money, settle};
 use merit_terms::{Execution, LeaseId, Refusal};
-
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, money, settle};
 
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
 
-/// A grant of the first run that is not in the journal of the second.
+/// Returns a market in its second run, whose journal lacks this grant of the first run.
 fn crashed() -> (Floor, Seller, LeaseTerms) {
     let mut floor = Floor::new();
     floor.apply(Command::Start { run: 1 }).unwrap();
@@ -28,7 +27,7 @@ fn losses(floor: &Floor) -> i128 {
 }
 
 #[test]
-fn a_settle_of_a_forgotten_lease_asks_for_its_token_and_is_paid_once() {
+fn a_forgotten_lease_is_settled_once_by_its_token() {
     let (mut floor, seller, terms) = crashed();
     let before = floor.balance(seller.account);
     assert_eq!(floor.end(terms.lease, Execution::Executed, 100), Err(Refusal::Forgotten));
@@ -54,8 +53,8 @@ fn what_the_buyer_has_no_more_the_operator_pays() {
 fn a_budget_that_is_spent_is_not_overrun_by_it() {
     let (mut floor, _, terms) = crashed();
     let budgets = vec![merit_terms::Budget { period: merit_terms::Period::Day, amount: money(COST + COST / 2) }];
-    let settings = merit_engine::FunctionSettings { budgets, ..crate::floor::settings() };
-    floor.put("hello", crate::floor::code(), settings);
+    let settings = merit_engine::FunctionSettings { budgets, ..merit_kit::settings() };
+    floor.put("hello", merit_kit::code(), settings);
     by_token(&mut floor, &terms, settle(terms.lease, 100)).unwrap();
     assert_eq!(losses(&floor), -i128::from(COST - COST / 2));
 }

@@ -1,11 +1,10 @@
-//! Health: who fails is left out, first for the revision, then for all, and comes back by one good call.
+//! Health: a provider that fails is left out, first for the revision, then for all, and one good call brings it back.
 
 use merit_engine::{Command, NotSent, ProviderKind, Settle};
+use merit_kit::{Floor, PRICE, Seller, code, pool, rung, settings, settle};
 use merit_terms::{AccountId, Execution, FunctionId, NoOffer, Outcome};
 
-use crate::floor::{Floor, PRICE, Seller, code, pool, rung, settings, settle};
-
-/// A provider alone in its market, and functions of tenants that call it.
+/// A provider alone in its market, and the functions of tenants that call it.
 struct Ward {
     floor: Floor,
     seller: Seller,
@@ -22,13 +21,13 @@ impl Ward {
         (self.floor.buyer, self.floor.function) = (account, function);
     }
 
-    /// One call that the provider fails.
+    /// Makes one call that the provider fails.
     fn fail(&mut self) {
         let lease = self.floor.call().lease;
         self.floor.release(lease, NotSent::Failed);
     }
 
-    /// Another function of the current tenant.
+    /// Goes on with another function of the current tenant.
     fn another_function(&mut self, name: &str) {
         self.floor.function = self.floor.put(name, code(), settings());
     }
@@ -39,7 +38,7 @@ impl Ward {
 }
 
 #[test]
-fn a_failing_function_of_one_tenant_takes_no_provider_from_others() {
+fn one_tenants_failures_take_no_provider_from_others() {
     let mut ward = Ward::new();
     let other = ward.floor.tenant("other");
     for _ in 0..8 {
@@ -52,7 +51,7 @@ fn a_failing_function_of_one_tenant_takes_no_provider_from_others() {
     ward.floor.call();
 }
 
-/// Calls of three functions by two tenants fail.
+/// Returns a ward in which calls of three functions by two tenants have failed.
 fn failing_for_all() -> Ward {
     let mut ward = Ward::new();
     let other = ward.floor.tenant("other");
@@ -66,7 +65,7 @@ fn failing_for_all() -> Ward {
 }
 
 #[test]
-fn a_provider_that_fails_three_functions_of_two_tenants_is_out_for_all() {
+fn three_functions_of_two_tenants_take_a_provider_out() {
     let mut ward = failing_for_all();
     assert!(ward.is_out());
     ward.another_function("untouched");
@@ -85,7 +84,7 @@ fn one_good_trial_brings_a_provider_back_for_all() {
 }
 
 #[test]
-fn each_failed_trial_doubles_the_time_out_up_to_five_minutes() {
+fn failed_trials_double_the_back_off_up_to_5_minutes() {
     let mut ward = Ward::new();
     for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
         ward.fail();
@@ -105,7 +104,7 @@ fn calls_that_ran_while_it_was_out_already_count_once() {
 }
 
 #[test]
-fn a_trial_that_was_not_sent_says_nothing_and_another_call_tries() {
+fn after_a_trial_that_was_not_sent_another_call_tries() {
     let mut ward = Ward::new();
     ward.fail();
     ward.floor.wait_s(1);
@@ -115,7 +114,7 @@ fn a_trial_that_was_not_sent_says_nothing_and_another_call_tries() {
     assert_eq!(ward.floor.lacks(), NoOffer::Room);
 }
 
-/// Whether the provider is left out after one call that ended so.
+/// Returns whether the provider is left out after one call that ended like this.
 fn is_left_out_after(end: impl Fn(Settle) -> Settle) -> bool {
     let mut ward = Ward::new();
     let lease = ward.floor.call().lease;
@@ -139,7 +138,7 @@ fn busy_is_no_failure() {
     assert!(ward.floor.engine.health(ward.seller.id).is_empty());
 }
 
-/// Three functions of one tenant fail at its seller.
+/// Fails three functions of one tenant at its seller. Returns whether the provider is out for all.
 fn fail_three(ward: &mut Ward) -> bool {
     for function in ["first", "second", "third"] {
         ward.another_function(function);
@@ -149,7 +148,7 @@ fn fail_three(ward: &mut Ward) -> bool {
 }
 
 #[test]
-fn one_tenant_is_enough_where_nobody_else_called_within_the_hour() {
+fn one_tenant_is_enough_if_it_called_alone_this_hour() {
     let mut alone = Ward::new();
     assert!(fail_three(&mut alone));
     let mut shared = Ward::new();

@@ -1,9 +1,8 @@
 //! Keys: made, rotated, revoked, and bounded.
 
 use merit_engine::{Command, Event, Key, OUTSIDE, Reply};
+use merit_kit::Floor;
 use merit_terms::{AccountId, KeyId, Refusal, Role, Time};
-
-use crate::floor::Floor;
 
 fn create(floor: &mut Floor, account: AccountId, expires: Option<Time>) -> Result<KeyId, Refusal> {
     match floor.apply(Command::CreateKey { role: Role::Client, account, expires })? {
@@ -40,7 +39,7 @@ fn a_key_is_named_by_the_sequence_that_made_it() {
 }
 
 #[test]
-fn a_key_is_of_an_account_that_is_not_the_exchanges_and_ends_in_the_future() {
+fn a_key_needs_a_users_account_and_a_future_end() {
     let mut floor = Floor::new();
     let (buyer, now) = (floor.buyer, floor.now);
     assert_eq!(wrong(create(&mut floor, OUTSIDE, None)), "account");
@@ -53,7 +52,7 @@ fn a_key_is_of_an_account_that_is_not_the_exchanges_and_ends_in_the_future() {
 }
 
 #[test]
-fn a_rotation_makes_the_next_version_and_keeps_the_one_before_as_long_as_asked() {
+fn a_rotation_keeps_the_previous_version_as_long_as_asked() {
     let mut floor = Floor::new();
     let (id, now) = (made(&mut floor), floor.now);
     let until = now.after_millis(1_000);
@@ -66,7 +65,7 @@ fn a_rotation_makes_the_next_version_and_keeps_the_one_before_as_long_as_asked()
 }
 
 #[test]
-fn what_is_dead_unknown_or_kept_too_long_is_not_rotated() {
+fn dead_unknown_or_overlong_keys_are_not_rotated() {
     let mut floor = Floor::new();
     let (id, now, buyer) = (made(&mut floor), floor.now, floor.buyer);
     let rotate = |floor: &mut Floor, key, previous_until| floor.apply(Command::RotateKey { key, previous_until });
@@ -95,7 +94,7 @@ fn a_revoked_key_is_dead_with_its_version_before() {
 }
 
 #[test]
-fn an_account_has_at_most_a_thousand_live_keys_and_as_many_dead_ones_are_remembered() {
+fn an_account_has_1000_live_and_1000_remembered_dead_keys() {
     let mut floor = Floor::new();
     let buyer = floor.buyer;
     let (other, _) = floor.tenant("other");

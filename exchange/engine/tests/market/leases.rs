@@ -1,9 +1,8 @@
-//! How a lease ends: settled once, released, unknown, or forgotten at its two deadlines.
+//! The ends of a lease: settled once, released, unknown, or forgotten at its two deadlines.
 
 use merit_engine::{Command, Ending, Event};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, TIMEOUT_MS};
 use merit_terms::{Execution, Refusal};
-
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, TIMEOUT_MS};
 
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
 const HOLD: u128 = PRICE as u128;
@@ -27,7 +26,7 @@ fn a_settle_is_idempotent_by_lease() {
 }
 
 #[test]
-fn an_unsettled_lease_returns_its_capacity_first_and_its_hold_ten_minutes_later() {
+fn an_unsettled_lease_returns_capacity_then_its_hold() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     let lease = floor.call().lease;
@@ -65,7 +64,7 @@ fn what_was_not_sent_costs_nothing_and_returns_at_once() {
     assert_eq!(floor.balance(seller.account), 0);
 }
 
-/// What is held after an unknown end, after its capacity returned, and when it can be claimed no more.
+/// Returns the buyer's hold after an unknown end, after the capacity returned, and when the time for claims is over.
 fn held_after_unknown() -> [u128; 3] {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
@@ -83,7 +82,7 @@ fn held_after_unknown() -> [u128; 3] {
 }
 
 #[test]
-fn an_unknown_end_keeps_its_capacity_until_the_deadline_and_its_hold_for_a_claim() {
+fn an_unknown_end_keeps_capacity_and_hold_for_a_while() {
     assert_eq!(held_after_unknown(), [HOLD, HOLD, 0]);
 }
 

@@ -11,7 +11,6 @@ mod canaries;
 mod capacity;
 mod claims;
 mod deferred;
-mod floor;
 mod forgotten;
 mod health;
 mod keys;

@@ -1,9 +1,8 @@
-//! What the operator allows in a market: states, bands, dealing with oneself.
+//! Markets under the operator's hand: states, price bands, dealing with oneself.
 
 use merit_engine::{Command, MarketState, MarketTerms, ProviderKind};
+use merit_kit::{Floor, PRICE, Seller, pool, rung};
 use merit_terms::{NoOffer, Price, Refusal};
-
-use crate::floor::{Floor, PRICE, Seller, pool, rung};
 
 fn set(floor: &mut Floor, terms: MarketTerms) -> Result<merit_engine::Reply, Refusal> {
     floor.apply(Command::SetMarket { market: floor.market, terms })
@@ -19,7 +18,7 @@ fn bands(low: u64, high: u64) -> MarketTerms {
 }
 
 #[test]
-fn a_halted_market_takes_offers_and_matches_nothing_until_it_is_open() {
+fn a_halted_market_takes_offers_and_matches_nothing() {
     let mut floor = Floor::new();
     set(&mut floor, state(MarketState::Halted)).unwrap();
     floor.seller("seller", 4, PRICE);
@@ -29,7 +28,7 @@ fn a_halted_market_takes_offers_and_matches_nothing_until_it_is_open() {
 }
 
 #[test]
-fn in_a_market_that_is_cancel_only_offers_can_only_be_taken_away() {
+fn a_cancel_only_market_lets_offers_only_be_cancelled() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
     set(&mut floor, state(MarketState::CancelOnly)).unwrap();
@@ -41,7 +40,7 @@ fn in_a_market_that_is_cancel_only_offers_can_only_be_taken_away() {
 }
 
 #[test]
-fn an_offer_outside_the_bands_is_not_taken_and_not_matched_and_what_is_free_is_exempt() {
+fn offers_outside_the_bands_never_match_unless_free() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
     set(&mut floor, bands(2 * PRICE, 3 * PRICE)).unwrap();
@@ -55,7 +54,7 @@ fn an_offer_outside_the_bands_is_not_taken_and_not_matched_and_what_is_free_is_e
     assert!(matches!(set(&mut floor, bands(2, 1)), Err(Refusal::Invalid { field, .. }) if field == "bands"));
 }
 
-/// What the buyer lacks whose own account sells.
+/// Returns the refusal of a buyer whose own account sells.
 fn dealing(self_dealing: bool) -> Option<NoOffer> {
     let mut floor = Floor::new();
     set(&mut floor, MarketTerms { self_dealing, ..MarketTerms::default() }).unwrap();

@@ -1,9 +1,8 @@
-//! Who pays whom, what is held, and what a call is refused for.
+//! Money: holds, payments, fees, and the refusals for want of it.
 
 use merit_engine::{FEES, ProviderKind};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, TIMEOUT_MS, max_cost, money, name, pool, rung};
 use merit_terms::{AccountId, Limits, NoOffer, Refusal, Rung};
-
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, TIMEOUT_MS, max_cost, money, name, pool, rung};
 
 const COST: u64 = PRICE / CALLS_PER_GB_SECOND;
 
@@ -14,7 +13,7 @@ fn class(refusal: Result<merit_engine::LeaseTerms, Refusal>) -> NoOffer {
     }
 }
 
-/// A provider of `account` itself, that serves only it.
+/// Logs on an own provider of `account`, which serves it alone.
 fn own_provider(floor: &mut Floor, account: AccountId) -> Seller {
     let id = floor.provider("own-cluster", account, ProviderKind::Own);
     let seller = Seller { id, account, session: floor.logon(id, pool(4)) };
@@ -23,7 +22,7 @@ fn own_provider(floor: &mut Floor, account: AccountId) -> Seller {
 }
 
 #[test]
-fn a_match_holds_the_worst_case_and_a_settlement_pays_the_actual_cost() {
+fn matches_hold_the_worst_case_settlements_pay_the_cost() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
     let had = floor.balance(floor.buyer);
@@ -59,11 +58,11 @@ fn the_fee_is_taken_from_the_sellers_revenue() {
 }
 
 #[test]
-fn an_own_provider_moves_no_money_and_makes_no_spot_price() {
+fn own_providers_move_no_money_and_make_no_spot_price() {
     let mut floor = Floor::new();
     let buyer = floor.account("poor", 0);
     floor.buyer = buyer;
-    floor.function = floor.put("mine", crate::floor::code(), crate::floor::settings());
+    floor.function = floor.put("mine", merit_kit::code(), merit_kit::settings());
     own_provider(&mut floor, buyer);
     let lease = floor.call().lease;
     assert_eq!(floor.held(buyer), 0);
@@ -82,7 +81,7 @@ fn an_own_provider_serves_nobody_else() {
 }
 
 #[test]
-fn the_spot_price_is_that_of_the_latest_trade_with_a_cost() {
+fn the_spot_price_is_of_the_latest_trade_with_cost() {
     let mut floor = Floor::new();
     let spot = |floor: &Floor| floor.engine.market(floor.market).unwrap().spot_price.map(|price| price.picodollars());
     floor.seller("seller", 4, PRICE);
@@ -127,7 +126,7 @@ fn a_max_cost_cuts_the_timeout_to_what_it_buys() {
 }
 
 #[test]
-fn a_max_cost_refuses_who_cannot_enforce_the_cut_or_costs_more_at_least() {
+fn a_max_cost_refuses_offers_that_cannot_keep_it() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
     floor.quote(seller, vec![Rung { enforces_timeout: false, ..rung(1, PRICE) }]).unwrap();

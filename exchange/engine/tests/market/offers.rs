@@ -1,11 +1,10 @@
-//! Offers: whom they are for, when they leave the book, and how their maker is protected.
+//! Offers: their audience, their expiry, and the protection of their maker.
 
 use std::collections::BTreeMap;
 
 use merit_engine::{AtDeadline, Command, EXPIRIES_MAX, Logon, ProviderKind};
+use merit_kit::{Floor, PRICE, Seller, logon, max_price, name, pool, rung};
 use merit_terms::{Limits, NoOffer, Protection, Refusal, Rung};
-
-use crate::floor::{Floor, PRICE, Seller, logon, max_price, name, pool, rung};
 
 fn for_account(account: &str) -> Rung {
     Rung { audience: vec![name(account)], ..rung(1, PRICE) }
@@ -24,7 +23,7 @@ fn an_offer_for_named_accounts_serves_only_those() {
 }
 
 #[test]
-fn an_own_provider_serves_the_accounts_that_it_names_besides_its_owner() {
+fn an_own_provider_serves_its_owner_and_named_accounts() {
     let mut floor = Floor::new();
     let owner = floor.account("owner", 0);
     let id = floor.provider("own-cluster", owner, ProviderKind::Own);
@@ -38,7 +37,7 @@ fn an_own_provider_serves_the_accounts_that_it_names_besides_its_owner() {
 }
 
 #[test]
-fn an_expired_offer_sells_nothing_while_more_is_due_than_one_command_runs() {
+fn an_expired_offer_sells_nothing_while_dues_are_behind() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
     for _ in 0..EXPIRIES_MAX {
@@ -102,7 +101,7 @@ fn a_logout_leaves_the_offers_that_expire_to_their_expiry() {
     assert_eq!(floor.lacks(), NoOffer::Eligible);
 }
 
-/// How many calls a provider protected from so many leases in 100 ms serves, one every so often.
+/// Returns the number of calls that a provider serves which is protected from this many leases in 100 ms.
 fn served_while_protected(leases: u32, every_ms: u64) -> usize {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 64);
@@ -118,7 +117,7 @@ fn served_while_protected(leases: u32, every_ms: u64) -> usize {
 }
 
 #[test]
-fn a_protected_provider_pulls_its_offers_when_it_is_leased_too_fast() {
+fn a_protected_provider_leased_too_fast_pulls_its_offers() {
     assert_eq!(served_while_protected(3, 1), 3);
     assert_eq!(served_while_protected(3, 49), 3);
     assert_eq!(served_while_protected(3, 50), 20);

@@ -1,11 +1,10 @@
-//! What is predicted of a call, learned from settlements that count within bounds, and forgotten again.
+//! Predictions: learned from settlements within bounds, and forgotten again.
 
 use merit_engine::{Command, Settle};
+use merit_kit::{Floor, PRICE, ran, settle};
 use merit_terms::{Limits, Usage};
 
-use crate::floor::{Floor, PRICE, ran, settle};
-
-/// The wall time and cold start predicted at a provider, in microseconds.
+/// Returns the wall time and cold start predicted at a provider, in microseconds.
 fn predicted(floor: &Floor, provider: &str) -> (u64, u64) {
     let limits = Limits { only: vec![provider.parse().unwrap()], ..Limits::default() };
     let quote = floor.engine.quote(&floor.bid(limits)).unwrap();
@@ -18,7 +17,7 @@ fn run(floor: &mut Floor, provider: &str, usage: Usage) {
     floor.apply(Command::Settle(Settle { reported: Some(usage), observed_us, ..settle(lease, 0) })).unwrap();
 }
 
-/// Within the steps of a prediction, 1/32 of an octave.
+/// Returns whether the two are within a step of predictions, 1/32 of an octave.
 fn is_about(predicted_us: u64, expected_us: u64) -> bool {
     predicted_us.abs_diff(expected_us) * 64 <= expected_us + 64
 }
@@ -36,7 +35,7 @@ fn one_outlier_counts_at_most_an_octave() {
 }
 
 #[test]
-fn a_cold_start_is_predicted_as_the_mean_of_what_was_seen_and_counts_as_latency() {
+fn a_cold_start_is_predicted_by_its_mean_as_latency() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     for cold_us in [64_000, 0] {
@@ -59,7 +58,7 @@ fn a_newcomer_has_no_cold_start() {
 }
 
 #[test]
-fn an_estimate_untouched_for_ten_minutes_moves_half_way_to_the_others_and_never_past_them() {
+fn an_untouched_estimate_moves_half_way_to_the_others() {
     let mut floor = Floor::new();
     floor.seller("stale", 4, PRICE);
     floor.seller("fresh", 4, PRICE);

@@ -1,9 +1,8 @@
-//! Who serves a call, and at what price.
+//! The merit order: the provider that serves a call, and its price.
 
 use merit_engine::{LeaseTerms, NotSent};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, code, max_cost, rung, settings, tariff};
 use merit_terms::{Limits, Price, Rung, Tariff};
-
-use crate::floor::{CALLS_PER_GB_SECOND, Floor, PRICE, code, max_cost, rung, settings, tariff};
 
 #[test]
 fn the_cheapest_predicted_cost_wins() {
@@ -17,7 +16,7 @@ fn the_cheapest_predicted_cost_wins() {
 }
 
 #[test]
-fn the_cheapest_bill_of_the_call_wins_over_the_cheaper_rate() {
+fn the_cheapest_bill_wins_over_the_cheaper_rate() {
     let mut floor = Floor::new();
     let by_second = floor.newcomer("by-the-second", 4);
     let whole_seconds = Rung { tariff: Tariff { increment_ms: 1_000, ..tariff(8_000_000) }, ..rung(1, 0) };
@@ -27,7 +26,7 @@ fn the_cheapest_bill_of_the_call_wins_over_the_cheaper_rate() {
 }
 
 #[test]
-fn when_the_cheapest_is_full_the_next_offer_makes_the_price_until_it_frees() {
+fn a_full_offer_leaves_the_price_to_the_next() {
     let mut floor = Floor::new();
     let cheap = floor.seller("cheap", 1, 10_000_000);
     let dear = floor.seller("dear", 1, 12_000_000);
@@ -39,7 +38,7 @@ fn when_the_cheapest_is_full_the_next_offer_makes_the_price_until_it_frees() {
     assert_eq!(floor.next_price(), 10_000_000);
 }
 
-/// Who serves the call once both are known: one at full price, one half as fast at two thirds of the price.
+/// Returns the provider that serves the call once both have history: one at full price, the other at two thirds of it.
 fn served_by(fast_ms: u64, slow_ms: u64) -> &'static str {
     let mut floor = Floor::new();
     let fast = floor.seller("fast", 8, 15_000_000);
@@ -52,13 +51,13 @@ fn served_by(fast_ms: u64, slow_ms: u64) -> &'static str {
 }
 
 #[test]
-fn a_slow_provider_loses_a_function_that_computes_and_keeps_one_that_sleeps() {
+fn slow_providers_lose_computing_functions_and_keep_sleeping_ones() {
     assert_eq!(served_by(100, 200), "fast");
     assert_eq!(served_by(100, 100), "slow");
 }
 
 #[test]
-fn a_newcomer_is_tried_by_one_call_at_a_time_while_others_have_history() {
+fn a_newcomer_among_known_providers_gets_one_call_at_once() {
     let mut floor = Floor::new();
     let known = floor.seller("known", 8, 10_000_000);
     floor.run_at("known", 100);
@@ -71,7 +70,7 @@ fn a_newcomer_is_tried_by_one_call_at_a_time_while_others_have_history() {
 }
 
 #[test]
-fn a_newcomer_stays_under_trial_while_any_of_its_trials_runs() {
+fn a_newcomer_is_under_trial_while_any_trial_runs() {
     let mut floor = Floor::new();
     let known = floor.seller("known", 1, 10_000_000);
     floor.run_at("known", 100);
@@ -113,8 +112,8 @@ fn rungs_of_one_ladder_that_tie_take_one_turn() {
 }
 
 #[test]
-fn a_dearer_rung_that_costs_as_much_goes_first_if_it_waits_longer() {
-    // A difference of a picodollar per GB-s is lost when the cost is rounded up.
+fn of_equal_costs_the_rung_that_waits_longest_goes_first() {
+    // Rounding the cost up loses a difference of a picodollar per GB-s.
     let (dearer, cheaper) = (rung(1, 10_000_002), rung(2, 10_000_001));
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 8, 90_000_000);
@@ -135,7 +134,7 @@ fn an_offer_quoted_again_unchanged_keeps_its_place() {
 }
 
 #[test]
-fn an_offer_quoted_again_with_another_size_goes_to_the_back() {
+fn an_offer_quoted_with_another_size_goes_last() {
     let mut floor = Floor::new();
     let first = floor.seller("first", 8, 10_000_000);
     let second = floor.seller("second", 8, 10_000_000);
@@ -153,7 +152,7 @@ fn a_lease_keeps_the_tariff_of_its_match() {
 }
 
 #[test]
-fn labels_of_the_caller_and_of_the_function_must_be_granted() {
+fn labels_asked_by_caller_and_function_must_be_granted() {
     let limits = |value: &str| Limits { labels: vec![("residency".to_owned(), value.to_owned())], ..Limits::default() };
     let mut floor = Floor::new();
     floor.seller("seller", 8, 10_000_000);
@@ -164,7 +163,8 @@ fn labels_of_the_caller_and_of_the_function_must_be_granted() {
     assert!(floor.try_call(Limits::default()).is_err());
 }
 
-/// A call that costs at most so much, of a function that nobody has run, at a seller by time and one that comes after two such.
+/// Makes a call with a max cost, of a function without history, at a seller by time or at a last one that comes after
+/// two such sellers.
 fn cut_call(floor: &mut Floor, per_gb_second: u64, last: Tariff) -> LeaseTerms {
     for seller in ["first", "second"] {
         floor.seller(seller, 4, per_gb_second);
@@ -175,14 +175,14 @@ fn cut_call(floor: &mut Floor, per_gb_second: u64, last: Tariff) -> LeaseTerms {
 }
 
 #[test]
-fn an_offer_that_bills_the_cpu_alone_wins_where_its_call_is_cut_to_less() {
+fn a_cut_call_may_be_cheapest_where_cpu_is_billed() {
     let by_cpu = Tariff { per_cpu_ms: Price::from_picodollars(9_000), ..tariff(0) };
     let terms = cut_call(&mut Floor::new(), PRICE, by_cpu);
     assert_eq!((terms.timeout_ms, terms.hold.picodollars()), (5, 45_000), "10,000 a millisecond elsewhere, so 50,000");
 }
 
 #[test]
-fn a_dearer_offer_may_be_affordable_where_its_call_is_cut_to_less() {
+fn a_cut_call_may_be_affordable_at_a_dearer_offer() {
     let mut floor = Floor::new();
     floor.buyer = floor.account("poor", 40_000);
     floor.function = floor.put("hello", code(), settings());

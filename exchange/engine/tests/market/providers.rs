@@ -1,18 +1,17 @@
-//! What the operator allows a provider, and the switch that stops it.
+//! Providers under the operator's hand: limits, and the switch that stops them.
 
 use std::collections::BTreeMap;
 
 use merit_engine::{Command, Ending, Event, ProviderLimits, SessionEnding};
+use merit_kit::{Floor, PRICE, Seller, logon, money, pool, rung};
 use merit_terms::{Limits, NoOffer, Refusal};
-
-use crate::floor::{Floor, PRICE, Seller, logon, money, pool, rung};
 
 fn limit(floor: &mut Floor, seller: Seller, limits: ProviderLimits) {
     floor.apply(Command::SetProviderLimits { provider: seller.id, limits }).unwrap();
 }
 
 #[test]
-fn a_killed_provider_is_gone_until_it_is_revived_and_its_leases_go_on() {
+fn a_killed_provider_is_gone_but_its_leases_go_on() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 4, PRICE);
     let lease = floor.call().lease;
@@ -40,7 +39,7 @@ fn limits_on_offers_count_all_markets() {
 }
 
 #[test]
-fn limits_on_quotes_count_each_second_and_only_what_was_taken() {
+fn quote_limits_count_accepted_quotes_of_each_second() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
     limit(&mut floor, seller, ProviderLimits { quotes_per_second: Some(2), ..ProviderLimits::default() });
@@ -51,7 +50,7 @@ fn limits_on_quotes_count_each_second_and_only_what_was_taken() {
 }
 
 #[test]
-fn limits_on_exposure_bound_the_worst_cases_of_its_open_leases() {
+fn exposure_limits_bound_the_worst_cases_of_open_leases() {
     let mut floor = Floor::new();
     let seller = floor.seller("seller", 64, PRICE);
     limit(&mut floor, seller, ProviderLimits { exposure: Some(money(3 * PRICE)), ..ProviderLimits::default() });

@@ -1,14 +1,13 @@
-//! Functions that their definition opens to everybody: how often is kept, bounded, and part of the state.
+//! Public functions: their rate is part of the definition, bounded, and part of the state.
 
 use merit_engine::FunctionSettings;
-
-use crate::floor::{Floor, code, settings};
+use merit_kit::{Floor, code, settings};
 
 fn public(rate: u32) -> FunctionSettings {
     FunctionSettings { public_per_second: Some(rate), ..settings() }
 }
 
-/// The digest of a market in which the function was defined so, one definition after another.
+/// Returns the digest of a market after these definitions of the function.
 fn digest(definitions: &[FunctionSettings]) -> u128 {
     let mut floor = Floor::new();
     for settings in definitions {
@@ -20,7 +19,7 @@ fn digest(definitions: &[FunctionSettings]) -> u128 {
 }
 
 #[test]
-fn what_is_public_is_part_of_the_state_and_private_is_as_if_nothing_was_said() {
+fn a_public_rate_is_part_of_the_digest() {
     let [private, five, six] = [settings(), public(5), public(6)];
     let [of_private, of_five, of_six] = [&private, &five, &six].map(|last| digest(&[five.clone(), last.clone()]));
     assert!(of_private != of_five && of_five != of_six && of_six != of_private);

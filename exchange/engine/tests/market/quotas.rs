@@ -1,9 +1,8 @@
-//! Quotas: what is free is used up before anybody is paid, and comes back at its renewal.
+//! Quotas: a free tier is used up before anybody is paid, and renews with its period.
 
 use merit_engine::{Logon, NotSent};
+use merit_kit::{Floor, MEMORY_MB, PRICE, Seller, TIMEOUT_MS, logon, name, pool, rung};
 use merit_terms::{Execution, NoOffer, Period, Quota, Refusal, Rung};
-
-use crate::floor::{Floor, MEMORY_MB, PRICE, Seller, TIMEOUT_MS, logon, name, pool, rung};
 
 fn quota(requests: Option<u64>, energy_mb_ms: Option<u64>, renews: Option<Period>) -> Quota {
     Quota { name: name("free"), requests, energy_mb_ms, renews }
@@ -13,7 +12,7 @@ fn free_rung() -> Rung {
     Rung { quota: Some(name("free")), ..rung(1, 0) }
 }
 
-/// A seller whose free tier is under this quota.
+/// Logs on a seller whose free tier is under this quota.
 fn free_tier(floor: &mut Floor, quota: Quota) -> Seller {
     let seller = floor.newcomer("free", 8);
     let session = floor.logon_with(Logon { quotas: vec![quota], ..logon(seller.id, pool(8)) }).unwrap();
@@ -27,7 +26,7 @@ fn used(floor: &Floor, seller: Seller) -> (u64, u64) {
     (view.used_requests, view.used_energy_mb_ms)
 }
 
-/// Which of the calls up to the first paid one were free.
+/// Returns the number of free calls before the first paid one.
 fn free_calls(floor: &mut Floor) -> usize {
     (0..20)
         .take_while(|_| {
@@ -39,7 +38,7 @@ fn free_calls(floor: &mut Floor) -> usize {
 }
 
 #[test]
-fn a_free_tier_is_used_up_to_its_last_request_before_anybody_is_paid() {
+fn a_free_tier_is_used_up_before_anybody_is_paid() {
     let mut floor = Floor::new();
     floor.seller("paid", 8, PRICE);
     free_tier(&mut floor, quota(Some(3), None, Some(Period::Day)));
@@ -73,7 +72,7 @@ fn a_quota_comes_back_at_its_renewal() {
 }
 
 #[test]
-fn one_that_renews_with_the_month_does_not_renew_with_the_day_and_one_without_never() {
+fn each_quota_renews_with_its_own_period_or_never() {
     for (renews, after_a_day, after_a_month) in [(Some(Period::Month), 0, 1), (None, 0, 0)] {
         let mut floor = Floor::new();
         free_tier(&mut floor, quota(Some(1), None, renews));
@@ -87,7 +86,7 @@ fn one_that_renews_with_the_month_does_not_renew_with_the_day_and_one_without_ne
 }
 
 #[test]
-fn a_lease_reserves_the_energy_of_its_timeout_and_returns_what_it_did_not_use() {
+fn a_lease_reserves_quota_and_returns_the_unused_part() {
     let mut floor = Floor::new();
     let worst = u64::from(MEMORY_MB) * u64::from(TIMEOUT_MS);
     let seller = free_tier(&mut floor, quota(None, Some(worst + worst / 10), None));
@@ -133,7 +132,7 @@ fn offers_in_two_markets_share_one_quota() {
 }
 
 #[test]
-fn a_ladder_under_an_unknown_quota_is_refused_and_so_is_a_seventeenth_quota() {
+fn unknown_quotas_and_a_seventeenth_quota_are_refused() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 8);
     let refusal = floor.quote(seller, vec![free_rung()]);

@@ -1,9 +1,8 @@
-//! Sessions: what ends with them, and what goes on.
+//! Sessions of providers: their ends, and what outlives them.
 
 use merit_engine::{Command, Quote};
+use merit_kit::{Floor, PRICE, Seller, pool, rung};
 use merit_terms::{Limits, NoOffer, Refusal};
-
-use crate::floor::{Floor, PRICE, Seller, pool, rung};
 
 fn nobody_sells(floor: &mut Floor) -> bool {
     let refusal = floor.try_call(Limits::default());

@@ -1,15 +1,14 @@
-//! What makes resting bids look at the market again, in which order, and in how many commands.
+//! Sweeps: their causes, their order, and the number of commands that they take.
 
 use merit_engine::{Command, FunctionSettings, MarketState, MarketTerms};
+use merit_kit::{Floor, PRICE, Seller, code, max_price, name, pool, rung, settings};
 use merit_terms::{Limits, PoolSize, Price};
-
-use crate::floor::{Floor, PRICE, Seller, code, max_price, name, pool, rung, settings};
 
 fn tick(floor: &mut Floor) {
     floor.apply(Command::Tick).unwrap();
 }
 
-/// A seller that offers nothing, and a bid that waits for it.
+/// Returns a seller that offers nothing, and a bid that waits for it.
 fn waiting() -> (Floor, Seller) {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
@@ -32,7 +31,7 @@ fn the_best_limit_goes_first_then_the_oldest() {
 }
 
 #[test]
-fn one_command_matches_one_bid_and_the_next_goes_on_at_once() {
+fn one_command_matches_one_bid_the_next_goes_on() {
     let (mut floor, seller) = waiting();
     floor.rest(PRICE);
     floor.quote(seller, vec![rung(1, PRICE)]).unwrap();
@@ -95,7 +94,7 @@ fn a_bid_is_matched_when_a_pool_grows() {
 }
 
 #[test]
-fn a_bid_waits_while_its_market_is_closed_and_is_matched_when_it_opens() {
+fn a_bid_is_matched_when_its_market_opens() {
     let (mut floor, seller) = waiting();
     let set =
         |state| Command::SetMarket { market: seller_market(), terms: MarketTerms { state, ..MarketTerms::default() } };
@@ -122,7 +121,7 @@ fn a_bid_waits_while_its_account_is_frozen() {
 }
 
 #[test]
-fn a_bid_waits_while_its_broker_is_away_and_is_matched_when_it_is_back() {
+fn a_bid_is_matched_when_its_broker_is_back() {
     let (mut floor, seller) = waiting();
     let session = floor.broker;
     floor.apply(Command::BrokerLost { session }).unwrap();

@@ -1,23 +1,22 @@
-//! What wakes resting bids besides supply: time, the health of providers, and limits that allow more than before.
+//! Wakes of resting bids besides supply: time, the health of providers, and limits that allow more than before.
 
 use std::collections::BTreeMap;
 
 use merit_engine::{
     AccountLimits, AtDeadline, Command, Correction, CorrectionKind, FunctionSettings, Logon, NotSent, ProviderLimits,
 };
+use merit_kit::{Floor, PRICE, Seller, code, logon, max_price, money, name, pool, rung, settings};
 use merit_terms::{Budget, Execution, LeaseId, Limits, Period, Quota, Rung, Time};
 
-use crate::floor::{Floor, PRICE, Seller, code, logon, max_price, money, name, pool, rung, settings};
-
-/// What serves no bid that rests here.
+/// Price above the limit of each bid that rests here.
 const DEAR: u64 = 2 * PRICE;
 
-/// Whether the last command, and none before it, matched the only bid.
+/// Returns whether the last command matched the only bid, and none before it did.
 fn is_matched(floor: &Floor) -> bool {
     floor.offered().is_some()
 }
 
-/// One call, which the provider failed.
+/// Makes one call that the provider fails.
 fn fail(floor: &mut Floor) {
     let lease = floor.call().lease;
     floor.release(lease, NotSent::Failed);
@@ -36,18 +35,18 @@ fn one_at_once() -> AccountLimits {
     AccountLimits { max_concurrency: Some(1), ..AccountLimits::default() }
 }
 
-/// Past the time in which a lease keeps its capacity.
+/// Waits until a lease has given its capacity back.
 fn wait_until_overdue(floor: &mut Floor) {
     floor.wait_s(6);
 }
 
-/// A bid that rests for so many days.
+/// Makes a bid that rests for this many days.
 fn rest_for_days(floor: &mut Floor, days: u64) {
     floor.try_defer(max_price(PRICE), days * 86_400, AtDeadline::Expire).unwrap();
 }
 
 #[test]
-fn a_bid_is_matched_when_the_back_off_of_its_revision_ends() {
+fn the_end_of_a_revisions_back_off_wakes_a_bid() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     fail(&mut floor);
@@ -60,7 +59,7 @@ fn a_bid_is_matched_when_the_back_off_of_its_revision_ends() {
 }
 
 #[test]
-fn a_bid_is_matched_when_a_provider_is_back_for_all() {
+fn a_provider_back_for_all_wakes_a_bid() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     for function in ["first", "second", "third", "untouched"] {
@@ -74,7 +73,7 @@ fn a_bid_is_matched_when_a_provider_is_back_for_all() {
     assert!(is_matched(&floor));
 }
 
-/// A bid that waits for the one call that tries a provider, which ends so.
+/// Makes a bid that waits for the trial of a provider, and ends the trial.
 fn on_trial(end: impl Fn(&mut Floor, LeaseId)) -> Floor {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
@@ -92,7 +91,7 @@ fn on_trial(end: impl Fn(&mut Floor, LeaseId)) -> Floor {
 }
 
 #[test]
-fn a_bid_is_matched_when_a_trial_ends_well_or_without_saying_anything() {
+fn a_trial_that_ends_without_failure_wakes_a_bid() {
     assert!(is_matched(&on_trial(|floor, trial| drop(floor.end(trial, Execution::Executed, 100)))));
     assert!(is_matched(&on_trial(|floor, trial| floor.release(trial, NotSent::Withdrawn))));
     assert!(is_matched(&on_trial(|floor, trial| drop(floor.end(trial, Execution::Unknown, 0)))));
@@ -120,7 +119,7 @@ fn a_bid_is_matched_when_exposure_frees() {
 }
 
 #[test]
-fn a_bid_is_matched_on_the_first_day_whose_budget_has_room_for_it() {
+fn the_first_day_with_budget_wakes_a_bid() {
     for (period, [rests_on, spent_on, fits_on]) in [(Period::Day, [0, 1, 2]), (Period::Month, [30, 31, 59])] {
         let mut floor = Floor::new();
         let budgets = vec![Budget { period, amount: money(DEAR) }];
@@ -138,7 +137,8 @@ fn a_bid_is_matched_on_the_first_day_whose_budget_has_room_for_it() {
     }
 }
 
-/// A bid that waits because a call runs at an offer that is too dear for it, though there is another offer.
+/// Makes a bid that waits for a running call, though there is an offer within its limit. `limit` allows one call at a
+/// time.
 fn waiting_for_a_call(limit: impl Fn(&mut Floor)) -> (Floor, LeaseId) {
     let mut floor = Floor::new();
     floor.seller("dear", 4, DEAR);
@@ -151,7 +151,7 @@ fn waiting_for_a_call(limit: impl Fn(&mut Floor)) -> (Floor, LeaseId) {
 }
 
 #[test]
-fn a_bid_is_matched_when_a_call_of_its_account_or_function_gives_way_to_it() {
+fn the_end_of_a_concurrent_call_wakes_a_bid() {
     let by_function = |floor: &mut Floor| {
         floor.put("hello", code(), FunctionSettings { max_concurrency: Some(1), ..settings() });
     };
@@ -171,7 +171,7 @@ fn a_bid_is_matched_when_its_accounts_limits_are_raised() {
 }
 
 #[test]
-fn a_bid_is_matched_when_its_account_has_the_money_again() {
+fn returning_funds_wake_a_bid() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);
     floor.rest(PRICE);
@@ -186,7 +186,7 @@ fn a_bid_is_matched_when_its_account_has_the_money_again() {
 }
 
 #[test]
-fn a_bid_is_matched_when_its_function_is_defined_with_wider_limits() {
+fn wider_limits_of_its_function_wake_a_bid() {
     let mut floor = Floor::new();
     let elsewhere = Limits { ignore: vec![name("seller")], ..Limits::default() };
     floor.put("hello", code(), FunctionSettings { limits: elsewhere, ..settings() });
@@ -212,7 +212,7 @@ fn what_concerns_one_account_examines_its_bids_only() {
 }
 
 #[test]
-fn a_command_that_wakes_a_market_at_several_prices_examines_each_bid_once() {
+fn waking_a_market_at_several_prices_examines_bids_once() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 1);
     floor.quote(seller, vec![rung(1, PRICE), rung(2, DEAR)]).unwrap();
@@ -235,7 +235,7 @@ fn a_bid_is_matched_when_a_providers_limits_are_raised() {
 }
 
 #[test]
-fn a_bid_is_matched_when_a_provider_is_granted_its_labels() {
+fn granted_labels_wake_a_bid() {
     let mut floor = Floor::new();
     let provider = floor.seller("seller", 4, PRICE).id;
     let label = ("residency".to_owned(), "us".to_owned());
@@ -262,7 +262,7 @@ fn free(requests: u64, energy_mb_ms: Option<u64>) -> Vec<Quota> {
     vec![Quota { name: name("free"), requests: Some(requests), energy_mb_ms, renews: None }]
 }
 
-/// A seller that sells under its quota for another minute.
+/// Logs on a seller that sells under its quota for another minute.
 fn under_quota(floor: &mut Floor, quotas: Vec<Quota>) -> Seller {
     let seller = floor.newcomer("seller", 4);
     let session = floor.logon_with(Logon { quotas, ..logon(seller.id, pool(4)) }).unwrap();
@@ -273,7 +273,7 @@ fn under_quota(floor: &mut Floor, quotas: Vec<Quota>) -> Seller {
 }
 
 #[test]
-fn a_bid_is_matched_when_a_call_leaves_it_some_of_a_quota() {
+fn returned_quota_wakes_a_bid() {
     let mut floor = Floor::new();
     under_quota(&mut floor, free(2, Some(1024 * 1_100)));
     let late = floor.call().lease;
@@ -284,7 +284,7 @@ fn a_bid_is_matched_when_a_call_leaves_it_some_of_a_quota() {
 }
 
 #[test]
-fn a_bid_is_matched_when_a_logon_states_a_larger_quota() {
+fn a_logon_with_a_larger_quota_wakes_a_bid() {
     let mut floor = Floor::new();
     let Seller { id: provider, session, .. } = under_quota(&mut floor, free(1, None));
     floor.call();

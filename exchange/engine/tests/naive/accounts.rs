@@ -1,4 +1,4 @@
-//! Accounts: what they have, what is held of it, and what the operator does with them.
+//! Accounts: balances, holds on them, and the operator's hand.
 
 use merit_engine::{AccountLimits, Correction, CorrectionKind, Event, OUTSIDE, ProviderKind, Reply, Why};
 use merit_terms::{AccountId, Budget, Money, Name, Price, Refusal};
@@ -23,12 +23,12 @@ pub(super) fn picodollars(amount: Money) -> u128 {
     u128::from(amount.picodollars())
 }
 
-/// An amount that is known to be one.
+/// Converts an amount that is known to be in range.
 pub(super) fn money(picodollars: u128) -> Money {
     u64::try_from(picodollars).ok().and_then(Money::from_picodollars).unwrap_or(Money::MAX)
 }
 
-/// At most one budget a period.
+/// Refuses a second budget of one period.
 pub(super) fn check_budgets(budgets: &[Budget]) -> Result<(), Refusal> {
     let again = |(i, budget): (usize, &Budget)| budgets[..i].iter().any(|other| other.period == budget.period);
     if budgets.iter().enumerate().any(again) { Err(invalid("budgets")) } else { Ok(()) }
@@ -59,7 +59,7 @@ impl Twin {
         Ok(())
     }
 
-    /// Credit is not paid out.
+    /// Pays out of the balance; credit is not paid out.
     pub(super) fn payout(&mut self, id: AccountId, amount: Money) -> Result<(), Refusal> {
         let account = self.account(id)?;
         if account.frozen {
@@ -96,7 +96,7 @@ impl Twin {
         Ok(())
     }
 
-    /// Bids skipped while their account, or that of a provider, was frozen are looked at again.
+    /// Freezes an account or thaws it. Bids that were skipped meanwhile are examined again.
     pub(super) fn freeze(&mut self, id: AccountId, frozen: bool) -> Result<(), Refusal> {
         let was = std::mem::replace(&mut self.account_mut(id)?.frozen, frozen);
         if was && !frozen {
@@ -121,7 +121,7 @@ impl Twin {
         self.events.push(Event::Moved { from, to, amount, why });
     }
 
-    /// The holds of the account's open leases, but of those on own providers, and of its resting bids.
+    /// Returns the sum of the account's resting bids and of its open leases but those on own providers.
     pub(crate) fn held(&self, id: AccountId) -> u128 {
         let leases = self.leases.iter().map(|open| &open.lease);
         let leased = leases.filter(|lease| lease.account == id && self.kind(lease.provider) == ProviderKind::Market);
@@ -130,7 +130,7 @@ impl Twin {
         holds.map(picodollars).sum()
     }
 
-    /// What it may still hold: with its credit, and within its exposure.
+    /// Returns the amount that it may still hold: with its credit, and within its exposure.
     pub(super) fn available(&self, id: AccountId) -> i128 {
         let (account, held) = (&self.accounts[id.index()], self.held(id) as i128);
         let funds = account.balance + picodollars(account.limits.credit_limit) as i128 - held;

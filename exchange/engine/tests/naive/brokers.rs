@@ -12,7 +12,7 @@ pub(crate) struct Broker {
 }
 
 impl Twin {
-    /// One that resumes finds its leases and bids, which match again.
+    /// Opens or resumes a session. A resumed one finds its leases and bids, which match again.
     pub(super) fn broker_logon(&mut self, sequence: u64, resumes: Option<u64>) -> Result<Reply, Refusal> {
         let Some(session) = resumes else {
             self.brokers.push(Broker { session: sequence, online: true });
@@ -50,7 +50,7 @@ impl Twin {
         sessions.into_iter().for_each(|session| self.lose(session));
     }
 
-    /// It is forgotten if it answers for nothing.
+    /// Forgets a lost session that has neither leases nor bids.
     fn lose(&mut self, session: u64) {
         let is_its = |request: Option<BrokerRequest>| request.is_some_and(|request| request.session == session);
         let has_leases = self.leases.iter().any(|open| is_its(open.lease.request));

@@ -17,7 +17,7 @@ pub(crate) struct Rested {
     pub(crate) eager: bool,
 }
 
-/// The bid as it is matched: its revision is fixed, and it costs at most what is held.
+/// Returns the bid for a match: of a fixed revision, and with the hold as its max cost.
 pub(super) fn as_matched(resting: &Resting) -> Bid {
     let bid = resting.deferred.bid.clone();
     let limits = Limits { max_cost: Some(resting.hold), ..bid.limits };
@@ -57,7 +57,7 @@ impl Twin {
         }
     }
 
-    /// What it may cost must be there while it rests.
+    /// Refuses a bid whose hold the account cannot bear while it rests.
     fn check_resting(&self, at: Time, resting: &Resting) -> Result<(), Refusal> {
         let bid = &resting.deferred.bid;
         let of_account = self.resting.iter().filter(|rested| rested.resting.deferred.bid.account == bid.account);
@@ -67,7 +67,7 @@ impl Twin {
         self.check_cover(at, resting)
     }
 
-    /// Funds and budgets cover what it holds while it rests.
+    /// Refuses a bid that funds and budgets do not cover while it rests.
     pub(super) fn check_cover(&self, at: Time, resting: &Resting) -> Result<(), Refusal> {
         let bid = &resting.deferred.bid;
         let hold = picodollars(resting.hold);
@@ -103,7 +103,7 @@ impl Twin {
     }
 }
 
-/// What only a deferred bid needs: gives its limit.
+/// Checks the fields of a deferred bid. Returns its limit.
 fn check(at: Time, deferred: &Deferred) -> Result<Price, Refusal> {
     let bid = &deferred.bid;
     if bid.request.is_none() {
@@ -119,7 +119,7 @@ fn check(at: Time, deferred: &Deferred) -> Result<Price, Refusal> {
     Ok(limit)
 }
 
-/// The whole timeout at the limit, rounded up.
+/// Returns the cost of the whole timeout at the limit, rounded up.
 fn at_limit(limit: Price, memory_mb: u32, timeout_ms: u32) -> Money {
     let energy = u128::from(memory_mb) * u128::from(timeout_ms);
     money((u128::from(limit.picodollars()) * energy).div_ceil(1024 * 1000))

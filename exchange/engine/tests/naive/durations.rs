@@ -1,42 +1,42 @@
 //! Durations as exact base-2 logarithms in 1/2048 of an octave, by powers and roots of big integers.
 //!
-//! The slow definition of what the engine computes bit by bit; knows no offers and no leases.
+//! The slow definition of the engine's bit-by-bit computation; knows no offers and no leases.
 
 use num_bigint::BigUint;
 
 pub(super) const OCTAVE: i32 = 2048;
-/// Predictions are in 1/32 of an octave.
+/// Step of predictions: 1/32 of an octave.
 const STEP: i32 = OCTAVE / 32;
 
-/// The greatest k with 2^(k/2048) <= micros, so 2^k <= micros^2048. Below 1 us counts as 1 us.
+/// Returns the greatest k with 2^(k/2048) <= micros, so 2^k <= micros^2048. Below 1 us counts as 1 us.
 pub(crate) fn logarithm(micros: u64) -> i32 {
     let power = BigUint::from(micros.max(1)).pow(OCTAVE as u32);
     power.bits() as i32 - 1
 }
 
-/// 2^(k/32) microseconds rounded down, where k is the logarithm to the nearest step, halves upward.
+/// Returns 2^(k/32) microseconds rounded down, where k is the logarithm to the nearest step, halves upward.
 pub(crate) fn micros(logarithm: i32) -> u64 {
     let steps = (logarithm.max(0) + STEP / 2) / STEP;
     let root = (BigUint::from(1_u32) << steps).nth_root(32);
     u64::try_from(root).unwrap_or(u64::MAX)
 }
 
-/// A ratio counts within 1/8 to 8.
+/// Returns the ratio of two durations, within 1/8 to 8.
 pub(crate) fn ratio(of: i32, to: i32) -> i32 {
     (of - to).clamp(-3 * OCTAVE, 3 * OCTAVE)
 }
 
-/// A general ratio moves by an eighth of the difference, rounded towards where it was.
+/// Moves a general ratio by an eighth of the difference, rounded towards its old value.
 pub(crate) fn moved(ratio: i32, seen: i32) -> i32 {
     ratio + (seen - ratio) / 8
 }
 
-/// With history: the reference x the provider's ratio to it.
+/// Predicts a duration with history: the reference x the provider's ratio to it.
 pub(crate) fn predicted(own: i32, reference: i32) -> u64 {
     micros(reference + ratio(own, reference))
 }
 
-/// Without: half the reference x the provider's general ratio.
+/// Predicts a duration without history: half the reference x the provider's general ratio.
 pub(crate) fn predicted_on_prior(reference: i32, general_ratio: i32) -> u64 {
     micros(reference - OCTAVE + general_ratio)
 }

@@ -1,16 +1,17 @@
-//! Whether an offer may serve a bid: every filter on every offer, and all the reasons against it.
+//! Eligibility: every filter on every offer, and all the reasons against it.
 
 use merit_engine::{Adapter, Audience, Bid, MarketState, ProviderKind};
-use merit_terms::{Limits, MarketPattern, Money, Period, Reason, Time, Usage};
+use merit_terms::{
+    Limits, MarketId, MarketPattern, Money, OfferId, Period, Price, ProviderId, Reason, Tariff, Time, Usage,
+};
 
 use super::accounts::{money, picodollars};
 use super::holds::Covers;
 use super::learning::predict;
-use super::ranking::Ranked;
 use super::spending::exceeded;
 use super::{Function, Offer, Provider, Twin, quotas};
 
-/// What is known of a bid before any offer is looked at.
+/// Facts about a bid before any offer is looked at.
 pub(super) struct Asked<'a> {
     pub(super) at: Time,
     pub(super) bid: &'a Bid,
@@ -28,7 +29,24 @@ struct Affordable {
     refused: Option<Reason>,
 }
 
-/// The least of what two limits allow.
+/// An eligible offer with its prediction.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ranked {
+    pub(crate) offer: OfferId,
+    pub(crate) provider: ProviderId,
+    pub(crate) market: MarketId,
+    pub(crate) price: Price,
+    pub(crate) tariff: Tariff,
+    pub(crate) wall_us: u64,
+    pub(crate) cold_us: u64,
+    pub(crate) billed_ms: u64,
+    pub(crate) cost: Money,
+    pub(crate) worst_cost: Money,
+    pub(crate) timeout_ms: u32,
+    pub(crate) on_prior: bool,
+}
+
+/// Returns the lesser of two limits.
 fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     [one, other].into_iter().flatten().min()
 }
@@ -39,7 +57,7 @@ impl Twin {
         let revision = &asked.function.revisions[asked.revision as usize - 1];
         let (code, rung, tariff) = (&revision.code, &offer.rung, &offer.rung.tariff);
         let (own, limits) = (&asked.function.settings.limits, &asked.bid.limits);
-        let predicted = predict(revision, offer.provider, provider);
+        let predicted = predict(&revision.learned, offer.provider, provider.general_ratio);
         let mut reasons = self.not_permitted(asked, offer);
         if code.memory_mb < rung.memory_min_mb || code.memory_mb > rung.memory_max_mb {
             let (least_mb, most_mb) = (rung.memory_min_mb, rung.memory_max_mb);
@@ -86,7 +104,7 @@ impl Twin {
         })
     }
 
-    /// What time alone may mend.
+    /// Lists the reasons that time alone may mend.
     fn without_room(&self, asked: &Asked<'_>, offer: &Offer, timeout_ms: u32, worst_cost: Money) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let provider = &self.providers[offer.provider.index()];
@@ -112,7 +130,7 @@ impl Twin {
         reasons
     }
 
-    /// The filters that neither predictions nor money nor room enter.
+    /// Lists the reasons of the filters that need no prediction, money or room.
     fn not_permitted(&self, asked: &Asked<'_>, offer: &Offer) -> Vec<Reason> {
         let provider = &self.providers[offer.provider.index()];
         let market = &self.markets[offer.market.index()];
@@ -151,7 +169,8 @@ impl Twin {
         wrong.chain(missing.map(|(name, value)| Reason::MissingLabel { label: format!("{name}={value}") })).collect()
     }
 
-    /// An own provider serves its account and those that the rung names; another all, or those that the rung names.
+    /// Returns whether the provider serves the bidder: an own one its account and those that the rung names; another
+    /// all, or those that the rung names.
     fn serves(&self, provider: &Provider, offer: &Offer, bid: &Bid) -> bool {
         let buyer = &self.accounts[bid.account.index()].name;
         let is_named = offer.rung.audience.iter().any(|name| name.as_str() == buyer);
@@ -172,7 +191,8 @@ impl Asked<'_> {
     }
 }
 
-/// What is held for other attempts at providers of the other kind, the max cost buys no more.
+/// Returns the timeout and worst case that the max cost buys, less the holds of attempts at providers of the other
+/// kind.
 fn affordable(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Affordable {
     let (code, rung) = (asked.code(), &offer.rung);
     let worst = |ms| rung.tariff.worst_case(code.memory_mb, rung.vcpus_milli, ms, asked.bid.answer_limit_bytes);
@@ -192,7 +212,8 @@ fn affordable(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Affordabl
     Affordable { timeout_ms, worst_cost: worst(timeout_ms), refused }
 }
 
-/// What budgets and funds lack beyond what is held for the bid already. Own providers take no funds.
+/// Lists the budgets and funds that do not cover the worst case beyond the holds of the bid. Own providers need no
+/// funds.
 fn not_covered(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Vec<Reason> {
     let hold = picodollars(worst_cost).max(asked.covers.shared(kind));
     let beyond = |shared: u128| hold - shared;
@@ -205,7 +226,7 @@ fn not_covered(asked: &Asked<'_>, kind: ProviderKind, worst_cost: Money) -> Vec<
     reasons
 }
 
-/// The longest timeout up to `most_ms` that `fits`, found by halving the step; 0 if not even 1 ms does.
+/// Returns the longest timeout up to `most_ms` that `fits`, by bisection; 0 if not even 1 ms does.
 fn longest(most_ms: u32, fits: impl Fn(u32) -> bool) -> u32 {
     let mut found_ms = 0_u32;
     for step_ms in (0..32).rev().map(|bit| 1_u32 << bit) {

@@ -1,4 +1,4 @@
-//! What is due: deadlines of leases, bids and offers, renewals, and what is forgotten for good.
+//! Deadlines of leases, bids and offers, renewals, and the end of what is remembered.
 
 use merit_engine::{AtDeadline, BidEnding, Ending, Event, LeaseState};
 use merit_terms::{LeaseId, OfferId, ProviderId, Time};
@@ -6,7 +6,7 @@ use merit_terms::{LeaseId, OfferId, ProviderId, Time};
 use super::holds::is_same_call;
 use super::{Rested, Twin};
 
-/// In the order in which equal times run.
+/// A due entry; equal times run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Lease(u64),
@@ -39,7 +39,7 @@ impl Twin {
         leases.chain(offered).chain(bids).chain(offers).chain(renewals).chain(late).chain(look)
     }
 
-    /// When something is due; what is pending is due now.
+    /// Returns the time of the next due entry; pending work is due now.
     pub(crate) fn next_due(&self) -> Option<Time> {
         if self.has_pending() { Some(self.last_at) } else { self.dues().map(|(at, _)| at).min() }
     }
@@ -48,7 +48,7 @@ impl Twin {
         self.dues().any(|(due_at, _)| due_at <= at)
     }
 
-    /// What is due, in order, at most 64; whether anything was.
+    /// Runs the due entries in order, at most 64. Returns whether there were any.
     pub(super) fn expire(&mut self, at: Time) -> bool {
         for ran in 0..64 {
             let Some((_, due)) = self.dues().filter(|(due_at, _)| *due_at <= at).min() else {
@@ -76,7 +76,7 @@ impl Twin {
         self.leases.iter().position(is_due).expect("only open leases are due")
     }
 
-    /// First the capacity returns, then the lease is paid by its claim or closes.
+    /// Ends a lease in two steps: first its capacity returns, then its claim is paid or it closes.
     fn lease_due(&mut self, at: Time, sequence: u64) {
         let index = self.index_of(sequence);
         let open = &mut self.leases[index];
@@ -99,7 +99,7 @@ impl Twin {
             same && later && other.state != LeaseState::Unknown
         });
         match (lease.claim, answers.map(|other| other.settle_by).max()) {
-            // What may yet be answered is paid first, so the claim waits for it.
+            // An attempt that may yet be answered is paid first, so the claim waits for it.
             (Some(_), Some(settle_by)) => {
                 self.leases[index].lease.settle_by = Time::from_micros(settle_by.micros() + 1);
             }
@@ -113,7 +113,7 @@ impl Twin {
         }
     }
 
-    /// The broker is gone or slow: the lease ends and its bid rests again.
+    /// Ends a lease that its broker did not take up: its bid rests again.
     fn not_taken_up(&mut self, at: Time, sequence: u64) {
         let index = self.index_of(sequence);
         let ended = self.end(at, index, Ending::NotTakenUp);

@@ -7,7 +7,7 @@ use super::accounts::{money, picodollars};
 use super::{Twin, invalid, unknown};
 
 impl Twin {
-    /// Whether the run that granted it ended without it.
+    /// Returns whether the run that granted the lease ended without it.
     pub(super) fn is_forgotten(&self, id: LeaseId) -> bool {
         let next = self.starts.iter().find(|(run, _)| *run > id.run);
         let lost = next.is_some_and(|(_, started)| id.sequence >= *started);
@@ -38,7 +38,7 @@ impl Twin {
         Ok(Reply::Settled(settlement))
     }
 
-    /// What the buyer's funds and budgets still cover of the cost.
+    /// Returns the part of the cost that the buyer's funds and budgets still cover.
     fn payable(&self, at: Time, lease: &Lease, settlement: &Settlement) -> Money {
         if !self.moves_money(lease) {
             return settlement.cost;

@@ -7,7 +7,7 @@ use merit_terms::{AccountId, FunctionId, MEMORY_MAX_MB, Name, Refusal, TIMEOUT_M
 
 use super::accounts::check_budgets;
 use super::learning::Pair;
-use super::{Twin, invalid, unknown};
+use super::{Twin, check_texts, invalid, unknown};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
@@ -24,7 +24,7 @@ pub(crate) struct Function {
 #[derive(Clone, Debug)]
 pub(crate) struct Revision {
     pub(crate) code: Code,
-    /// What was learned of it at each provider, the longest untouched first.
+    /// Estimates of the revision at each provider, the longest untouched first.
     pub(super) learned: Vec<Pair>,
 }
 
@@ -99,7 +99,7 @@ impl Twin {
     }
 }
 
-/// The number of a call, spread over a thousand parts by splitmix64.
+/// Spreads the number of a call over a thousand parts by splitmix64.
 fn part_of_a_thousand(call: u64) -> u64 {
     let step = |mixed: u64, shift: u32, factor: u64| (mixed ^ (mixed >> shift)).wrapping_mul(factor);
     let mixed = call.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -109,7 +109,7 @@ fn part_of_a_thousand(call: u64) -> u64 {
 }
 
 impl Function {
-    /// The revision that one call means: now and then that of the canary.
+    /// Returns the revision of one call: now and then the canary's.
     pub(crate) fn drawn(&self, qualifier: &Qualifier, call: u64) -> Result<u32, Refusal> {
         let alias = match qualifier {
             Qualifier::Live => LIVE,
@@ -122,7 +122,7 @@ impl Function {
         }
     }
 
-    /// The number of the revision asked for; revisions count from 1, `live` is the newest until it is put.
+    /// Returns the number of the revision asked for. Revisions count from 1; `live` is the newest until it is put.
     pub(crate) fn resolve(&self, qualifier: &Qualifier) -> Result<u32, Refusal> {
         let newest = self.revisions.len() as u32;
         let (what, name, number) = match qualifier {
@@ -134,17 +134,6 @@ impl Function {
             }
         };
         number.ok_or_else(|| Refusal::Unknown { what, name: format!("{}:{name}", self.name) })
-    }
-}
-
-/// At most 64 entries, each with a name and of at most 4,096 bytes.
-pub(super) fn check_texts(field: &str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    if texts.len() > 64 {
-        return Err(invalid(field));
-    }
-    match texts.iter().find(|(name, value)| name.is_empty() || name.len() + value.len() > 4096) {
-        Some((name, _)) => Err(invalid(&format!("{field}.{name}"))),
-        None => Ok(()),
     }
 }
 

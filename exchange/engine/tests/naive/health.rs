@@ -1,4 +1,4 @@
-//! Who failed: left out for a while, for one revision or for all, until one call shows that it is back.
+//! Health: a failing provider is left out for a while, for one revision or for all, until one good call.
 
 use merit_engine::{Event, Lease, ProviderKind};
 use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
@@ -6,13 +6,13 @@ use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
 use super::Twin;
 
 const HOUR_MS: u64 = 3_600_000;
-/// Functions that must agree within this time that a provider fails.
+/// Time within which functions must agree that a provider fails, in milliseconds.
 const AGREE_WITHIN_MS: u64 = 300_000;
 const AGREEING_FUNCTIONS: usize = 3;
 const AGREEING_ACCOUNTS: usize = 2;
 const LONGEST_S: u64 = 300;
 
-/// A provider that failed with one revision; without a revision: with all.
+/// A back-off of a provider for one revision; without a revision: for all.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Back {
     pub(crate) provider: ProviderId,
@@ -32,7 +32,7 @@ impl Twin {
         self.backs.iter_mut().find(|back| back.provider == provider && back.revision == revision)
     }
 
-    /// Why the provider is left out for this revision now.
+    /// Lists the reasons to leave the provider out for this revision now.
     pub(super) fn unhealthy(&self, at: Time, provider: ProviderId, revision: (FunctionId, u32)) -> Vec<Reason> {
         let concerns =
             |back: &&Back| back.provider == provider && (back.revision.is_none() || back.revision == Some(revision));
@@ -45,7 +45,7 @@ impl Twin {
         self.backs.iter().filter(concerns).filter_map(reason).collect()
     }
 
-    /// The match of a provider whose time is over tries whether it is back.
+    /// Makes the match a trial if the provider's back-off is over.
     pub(super) fn begin_trial(&mut self, lease: &Lease) {
         for revision in [None, pair(lease)] {
             if let Some(back) = self.back(lease.provider, revision) {
@@ -54,7 +54,7 @@ impl Twin {
         }
     }
 
-    /// A trial that ended without saying anything.
+    /// Ends a trial that said nothing about the provider.
     pub(super) fn end_trial(&mut self, id: LeaseId) {
         let mut tried = Vec::new();
         for back in self.backs.iter_mut().filter(|back| back.trial == Some(id)) {
@@ -64,7 +64,7 @@ impl Twin {
         tried.into_iter().for_each(|provider| self.wake_provider(provider, "woken by the end of a trial"));
     }
 
-    /// The provider failed the lease: it is left out for the revision, and for all once enough agree.
+    /// Counts a failure: the provider is left out for the revision, and for all once enough functions agree.
     pub(super) fn fault(&mut self, at: Time, lease: &Lease) {
         let forgotten = |back: &Back| back.provider == lease.provider && back.failed_at.after_millis(HOUR_MS) < at;
         self.remove_backs(forgotten);
@@ -77,7 +77,7 @@ impl Twin {
         }
     }
 
-    /// Calls that ran while it was out already count once.
+    /// Begins or extends a back-off. Calls that ran when it began count once.
     fn fail(&mut self, at: Time, lease: &Lease, revision: Option<(FunctionId, u32)>) {
         let provider = lease.provider;
         let known = self.back(provider, revision).cloned();
@@ -92,7 +92,8 @@ impl Twin {
         self.events.push(Event::Health { provider, revision, until });
     }
 
-    /// Three functions of two accounts; of one, if the provider is its owner's or nobody else used it lately.
+    /// Returns whether three functions of two accounts agree; of one account, if it owns the provider or alone used it
+    /// lately.
     fn enough_agree(&self, at: Time, id: ProviderId) -> bool {
         let lately = |back: &&Back| back.provider == id && back.failed_at.after_millis(AGREE_WITHIN_MS) >= at;
         let mut functions: Vec<FunctionId> =
@@ -109,7 +110,7 @@ impl Twin {
         functions.len() >= AGREEING_FUNCTIONS && (accounts.len() >= AGREEING_ACCOUNTS || one_is_enough)
     }
 
-    /// The lease was answered: the provider is back for the revision, and as its trial for all.
+    /// Ends the back-off of an answered lease: for the revision, and for all if it was the trial.
     pub(super) fn recover(&mut self, lease: &Lease) {
         let is_trial = self.back(lease.provider, None).is_some_and(|back| back.trial == Some(lease.id));
         self.remove_backs(|back| back.provider == lease.provider && (is_trial || back.revision == pair(lease)));

@@ -1,4 +1,4 @@
-//! What is held for a bid already: the attempts of one invocation share a pot, and a resting bid brings its own.
+//! Holds of a bid before its match: the attempts of one invocation share theirs, and a resting bid brings its own.
 
 use merit_engine::{Bid, Lease, LeaseState, ProviderKind, Resting};
 use merit_terms::{Period, Time};
@@ -9,18 +9,19 @@ use super::accounts::{money, picodollars};
 /// A hold that a match takes over.
 #[derive(Clone, Copy, Debug)]
 struct Cover {
-    /// On which kind of provider it is held; none: it covers either.
+    /// Kind of provider that it is held for; none: either.
     kind: Option<ProviderKind>,
     hold: u128,
-    /// It counts in the periods of this time.
+    /// Time whose periods it counts in.
     counted_at: Time,
 }
 
-/// All that is held for one bid.
+/// All holds of one bid.
 #[derive(Clone, Debug)]
 pub(super) struct Covers(Vec<Cover>);
 
-/// Only attempts of one account's one function share what they hold, whatever invocation they are said to be of.
+/// Returns whether two leases share their holds: only attempts at one function of one account do, whatever invocation
+/// they name.
 pub(super) fn is_same_call(one: &Lease, other: &Lease) -> bool {
     let call = |lease: &Lease| (lease.account, lease.function, lease.invocation);
     call(one) == call(other)
@@ -31,7 +32,7 @@ impl Covers {
         self.0.iter().filter(|cover| counts(cover)).map(|cover| cover.hold).sum()
     }
 
-    /// What an offer of a provider of this kind need not be held again for.
+    /// Returns the amount that an offer of a provider of this kind need not hold again.
     pub(super) fn shared(&self, kind: ProviderKind) -> u128 {
         self.sum(|cover| cover.kind.is_none_or(|other| other == kind))
     }
@@ -41,7 +42,7 @@ impl Covers {
         self.sum(|cover| cover.kind.is_none_or(|other| other == kind) && counts(cover))
     }
 
-    /// What is held of the max cost for attempts at providers of the other kind.
+    /// Returns the part of the max cost that is held for attempts at providers of the other kind.
     pub(super) fn elsewhere(&self, kind: ProviderKind) -> u128 {
         self.sum(|cover| cover.kind.is_some_and(|other| other != kind))
     }
@@ -64,7 +65,7 @@ impl Twin {
         Covers(siblings.map(of_lease).chain(resting.map(of_bid)).collect())
     }
 
-    /// The other unknown attempts of the lease's invocation at providers of its kind, in order of their match.
+    /// Returns the other unknown attempts of the invocation at providers of the same kind, in order of their match.
     pub(super) fn siblings(&self, lease: &Lease) -> Vec<usize> {
         let kind = self.kind(lease.provider);
         let is_sibling = |other: &Lease| {
@@ -74,14 +75,14 @@ impl Twin {
         (0..self.leases.len()).filter(|index| is_sibling(&self.leases[*index].lease)).collect()
     }
 
-    /// The siblings give up their holds to a new attempt.
+    /// Moves the holds of the siblings to a new attempt.
     pub(super) fn take_holds(&mut self, lease: &Lease) {
         for index in self.siblings(lease) {
             self.leases[index].lease.hold = money(0);
         }
     }
 
-    /// What an ended lease leaves of its hold, as far as the claims of its siblings may need it.
+    /// Leaves the rest of an ended lease's hold to its siblings, as far as their claims may need it.
     pub(super) fn pass_on(&mut self, ended: &Lease, left: u128) {
         let siblings = self.siblings(ended);
         let Some(last) = siblings.last() else { return };
@@ -93,7 +94,7 @@ impl Twin {
         lease.hold = money(picodollars(lease.hold) + passed);
     }
 
-    /// Takes what the lease's own hold lacks of a claim out of the holds of its siblings.
+    /// Takes the missing part of a claim out of the holds of the siblings.
     pub(super) fn draw_on_siblings(&mut self, lease: &Lease, lacking: u128) {
         let mut lacking = lacking;
         for index in self.siblings(lease) {

@@ -11,7 +11,7 @@ pub(crate) struct Offer {
     pub(crate) provider: ProviderId,
     pub(crate) market: MarketId,
     pub(crate) rung: Rung,
-    /// The sequence of its last match or posting.
+    /// Sequence of its last match or posting.
     pub(crate) place: u64,
 }
 
@@ -21,14 +21,14 @@ impl Offer {
     }
 }
 
-/// Whether two rungs differ in their expiry and labels at most.
+/// Returns whether two rungs differ in expiry and labels at most.
 fn is_unchanged(one: &Rung, other: &Rung) -> bool {
     let bare = |rung: &Rung| Rung { expires: None, labels: Default::default(), ..rung.clone() };
     bare(one) == bare(other)
 }
 
 impl Twin {
-    /// A rung with the id, tariff and pool of one that stood there is that offer; all others of the old ladder go.
+    /// Replaces a ladder. A rung with the id, tariff and pool of an earlier one continues that offer; all others go.
     pub(super) fn quote_ladder(&mut self, at: Time, sequence: u64, quote: &Quote) -> Result<(), Refusal> {
         self.check_quote(at, quote)?;
         let provider = &mut self.providers[quote.provider.index()];
@@ -116,7 +116,7 @@ impl Twin {
         OfferId(self.offers_posted)
     }
 
-    /// A market's live offers, cheapest first, then oldest.
+    /// Returns a market's live offers, cheapest first, then oldest.
     pub(crate) fn book(&self, market: MarketId) -> Vec<OfferChange> {
         let mut book: Vec<OfferChange> = self
             .offers

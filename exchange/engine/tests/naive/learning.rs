@@ -1,17 +1,15 @@
-//! What is learned of a revision at each provider, predicted from it, and forgotten again.
+//! Estimates of a revision at each provider: learned, used in predictions, and forgotten.
 
 use merit_engine::Lease;
 use merit_terms::{ProviderId, Time, Usage};
 
 use super::Twin;
 use super::durations::{OCTAVE, logarithm, micros, moved, predicted, predicted_on_prior, ratio};
-use super::functions::Revision;
-use super::providers::Provider;
 
-/// A revision that nobody has run is predicted to take this long everywhere.
+/// Predicted wall time of a revision that nobody has run, in microseconds.
 const UNKNOWN_US: u64 = 100_000;
 const PAIRS_MAX: usize = 4096;
-/// After so many seconds untouched an estimate moves towards the others.
+/// Time untouched after which an estimate moves towards the others, in seconds.
 const DECAYS_AFTER_S: u64 = 600;
 
 /// One provider's estimate for one revision.
@@ -27,7 +25,7 @@ pub(super) struct Pair {
     touched: Time,
 }
 
-/// What is predicted of a call, in microseconds.
+/// Prediction of a call, in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prediction {
     pub(super) wall_us: u64,
@@ -36,7 +34,7 @@ pub(super) struct Prediction {
     pub(super) on_prior: bool,
 }
 
-/// The median wall time, of an even number the lower of the middle two, and the CPU time of the provider there.
+/// Returns the median wall time, of an even number the lower of the middle two, with that provider's CPU time.
 fn reference<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Option<(i32, i32)> {
     let mut pairs: Vec<&Pair> = pairs.collect();
     pairs.sort_by_key(|pair| (pair.wall, pair.provider));
@@ -44,11 +42,11 @@ fn reference<'a>(pairs: impl Iterator<Item = &'a Pair>) -> Option<(i32, i32)> {
     Some((pairs[middle].wall, pairs[middle].cpu))
 }
 
-pub(super) fn predict(revision: &Revision, id: ProviderId, provider: &Provider) -> Prediction {
-    let Some((wall, cpu)) = reference(revision.learned.iter()) else {
+pub(super) fn predict(learned: &[Pair], id: ProviderId, general_ratio: i32) -> Prediction {
+    let Some((wall, cpu)) = reference(learned.iter()) else {
         return Prediction { wall_us: UNKNOWN_US, cpu_us: UNKNOWN_US, cold_us: 0, on_prior: false };
     };
-    match revision.learned.iter().find(|pair| pair.provider == id) {
+    match learned.iter().find(|pair| pair.provider == id) {
         Some(own) => Prediction {
             wall_us: predicted(own.wall, wall),
             cpu_us: predicted(own.cpu, cpu),
@@ -56,7 +54,7 @@ pub(super) fn predict(revision: &Revision, id: ProviderId, provider: &Provider) 
             on_prior: false,
         },
         None => {
-            let prior = |reference| predicted_on_prior(reference, provider.general_ratio);
+            let prior = |reference| predicted_on_prior(reference, general_ratio);
             Prediction { wall_us: prior(wall), cpu_us: prior(cpu), cold_us: 0, on_prior: true }
         }
     }
@@ -74,7 +72,7 @@ impl Pair {
         }
     }
 
-    /// The mean of up to 8 settlements, then a moving one; differences are rounded towards what was known.
+    /// Takes the mean of up to 8 settlements, then a moving one; differences are rounded towards the old value.
     fn learn(&mut self, usage: &Usage) {
         self.seen = 8.min(self.seen + 1);
         let within = |estimate: i32, observed: i32| observed.clamp(estimate - OCTAVE, estimate + OCTAVE);
@@ -85,7 +83,7 @@ impl Pair {
 }
 
 impl Twin {
-    /// The provider's duration for this revision, how it compares in general, and what was not touched for long.
+    /// Learns the provider's duration for this revision and its general ratio, and decays untouched estimates.
     pub(super) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
         let most_cpu_us = usage.wall_us * u64::from(lease.vcpus_milli) / 1000;
         let usage = Usage { cpu_us: usage.cpu_us.min(most_cpu_us), ..*usage };
@@ -112,7 +110,7 @@ impl Twin {
     }
 }
 
-/// The pair longest untouched moves half way towards the others.
+/// Moves the pair longest untouched half way towards the others.
 fn decay(at: Time, learned: &mut Vec<Pair>) {
     let seconds = |at: Time| at.micros() / 1_000_000;
     let Some(mut pair) = learned.first().copied().filter(|pair| seconds(pair.touched) + DECAYS_AFTER_S <= seconds(at))

@@ -10,12 +10,12 @@ use super::quotas::Draw;
 #[derive(Clone, Debug)]
 pub(crate) struct OpenLease {
     pub(crate) lease: Lease,
-    /// Which of the provider's pools it takes from.
+    /// Pool of the provider that it takes from.
     pub(super) pool: u32,
     pub(crate) has_capacity: bool,
-    /// What it has reserved of a quota.
+    /// Reserve of a quota.
     pub(super) draw: Option<Draw>,
-    /// The deferred bid that it was matched for; it rests again if nobody takes the lease up.
+    /// The deferred bid that it was matched for; it rests again if its broker does not take the lease up.
     pub(super) bid: Option<Resting>,
 }
 
@@ -34,7 +34,7 @@ impl Twin {
         self.leases.iter().position(|open| open.lease.id == id)
     }
 
-    /// The broker is there: from here on the worst case is held, not all that the bid allowed.
+    /// Takes an offered lease up: from here on the worst case is held, not all that the bid allowed.
     pub(super) fn take_up(&mut self, id: LeaseId) -> Result<(), Refusal> {
         let index = self.position(id).ok_or(Refusal::Closed)?;
         let lease = &mut self.leases[index].lease;
@@ -49,7 +49,7 @@ impl Twin {
         }
     }
 
-    /// The first claim stands.
+    /// Records a claim; the first one stands.
     pub(super) fn claim(&mut self, id: LeaseId, usage: Usage) -> Result<(), Refusal> {
         let index = self.position(id).ok_or(Refusal::Closed)?;
         let lease = &mut self.leases[index].lease;
@@ -69,7 +69,7 @@ impl Twin {
         Ok(())
     }
 
-    /// The lease ends at cost 0, and tells nothing of the provider's health.
+    /// Ends the lease at cost 0, without effect on the provider's health.
     pub(super) fn end(&mut self, at: Time, index: usize, how: Ending) -> OpenLease {
         let ended = self.remove(at, index, Money::ZERO, None);
         self.end_trial(ended.lease.id);
@@ -77,11 +77,12 @@ impl Twin {
         ended
     }
 
-    /// Takes the lease out: its capacity returns, what it did not use of its quota too, and what it does not pay of
-    /// its hold.
+    /// Takes the lease out: its capacity returns, and the unused parts of its quota and hold.
     pub(super) fn remove(&mut self, at: Time, index: usize, paid: Money, billed_ms: Option<u64>) -> OpenLease {
         let ended = self.leases.remove(index);
-        self.return_draw(at, &ended, billed_ms);
+        if let Some(draw) = &ended.draw {
+            self.return_draw(at, &ended.lease, draw, billed_ms);
+        }
         self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
         self.wake_exposed(&ended.lease);
         if ended.has_capacity {

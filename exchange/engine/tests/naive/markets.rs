@@ -1,4 +1,4 @@
-//! Markets and what the operator allows in them.
+//! Markets and their terms, set by the operator.
 
 use merit_engine::{Event, MarketState, MarketTerms, Reply};
 use merit_terms::{MarketId, MarketName, Price, Refusal};
@@ -14,7 +14,7 @@ pub(crate) struct Market {
 }
 
 impl Market {
-    /// What is free is exempt from the bands.
+    /// Returns whether the price is outside the bands; price 0 is exempt.
     pub(super) fn is_outside_bands(&self, price: Price) -> bool {
         let outside = |(low, high): (Price, Price)| price < low || price > high;
         price > Price::ZERO && self.terms.bands.is_some_and(outside)

@@ -4,7 +4,8 @@ use merit_engine::{Bid, Event, Grant, Lease, LeaseState, ProviderKind, Reply, Re
 use merit_terms::{LeaseId, NoOffer, Refusal, Time};
 
 use super::accounts::{money, picodollars};
-use super::ranking::{Decision, Ranked};
+use super::eligibility::Ranked;
+use super::ranking::Decision;
 use super::{OpenLease, Twin, invalid, quotas};
 
 impl Twin {
@@ -16,8 +17,7 @@ impl Twin {
         self.buy(at, sequence, bid, None).map(|grant| Reply::Granted(Box::new(grant)))
     }
 
-    /// A repeated request is answered with the lease that it has, or the bid that rests of it, also while that is offered a
-    /// lease.
+    /// Answers a repeated request with its lease, or with its resting bid, even while that is offered a lease.
     pub(super) fn answered(&self, bid: &Bid) -> Result<Option<Reply>, Refusal> {
         let Some(request) = bid.request else { return Ok(None) };
         self.online_broker(request.session)?;
@@ -56,7 +56,7 @@ impl Twin {
         Ok(self.lease(at, sequence, bid, resting, &decision, winner))
     }
 
-    /// The function's limit first, then the account's.
+    /// Checks the function's limit first, then the account's.
     pub(super) fn check_concurrency(&self, bid: &Bid) -> Result<(), Refusal> {
         let of_function = (self.running(bid.function), self.functions[bid.function.index()].settings.max_concurrency);
         let of_account = (self.running_of(bid.account), self.accounts[bid.account.index()].limits.max_concurrency);
@@ -68,7 +68,7 @@ impl Twin {
         Ok(())
     }
 
-    /// Leases that still take capacity.
+    /// Counts the leases that still take capacity.
     pub(crate) fn running(&self, function: merit_terms::FunctionId) -> u32 {
         self.leases.iter().filter(|open| open.has_capacity && open.lease.function == function).count() as u32
     }
@@ -133,7 +133,7 @@ impl Twin {
         if resting.is_none() && bid.invocation.is_some() {
             self.take_holds(&lease);
         }
-        // What was matched goes to the back, with what ties with it in its ladder.
+        // The matched offer goes to the back, with the rungs of its ladder that tie with it.
         for offer in &mut self.offers {
             let ladder = offer.provider == winner.provider && offer.market == winner.market;
             if ladder && offer.rung.tariff == winner.tariff {
@@ -156,7 +156,7 @@ impl Twin {
         served.push((lease.account, at));
     }
 
-    /// The cost counts against budgets only where the buyer's own provider bills it directly.
+    /// Returns whether the lease moves money: the buyer's own provider bills it directly.
     pub(super) fn moves_money(&self, lease: &Lease) -> bool {
         self.kind(lease.provider) == ProviderKind::Market
     }

@@ -1,9 +1,9 @@
 //! The naive twin: the rules of the market in the plainest code, the oracle of the fast engine.
 //!
-//! Plain lists scanned from start to end. Nothing that can be computed is kept: what is leased, free, held, running
-//! or due is counted from the open leases and resting bids each time, books are sorted each time. It shares the
-//! engine's commands, replies, events and leases, and the vocabulary, and never calls the engine. Of the events it
-//! tells those of leases, bids, money, health, sessions and keys, and none of the books.
+//! Plain lists are scanned from start to end. Nothing that can be computed is kept: leased, free, held, running and due
+//! amounts are counted from open leases and resting bids each time, and books are sorted each time. It shares the
+//! engine's commands, replies, events and leases, and the vocabulary, and never calls the engine. It tells events of
+//! leases, bids, money, health, sessions and keys, and none of the books.
 
 mod accounts;
 mod brokers;
@@ -31,11 +31,14 @@ mod spending;
 mod sweeps;
 mod wakes;
 
+use std::collections::BTreeMap;
+
 use merit_engine::{Applied, Command, Event, Key, Reply};
 use merit_terms::{LeaseId, Refusal, Time};
 
+pub(crate) use eligibility::Ranked;
 pub(crate) use leases::OpenLease;
-pub(crate) use ranking::{Ranked, lacks};
+pub(crate) use ranking::lacks;
 pub(crate) use spending::Spender;
 
 use accounts::Account;
@@ -60,27 +63,27 @@ pub(crate) struct Twin {
     pub(crate) markets: Vec<Market>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) functions: Vec<Function>,
-    /// Only live offers, in no order.
+    /// Live offers, in no order.
     pub(crate) offers: Vec<Offer>,
-    /// Only open leases, in order of their match.
+    /// Open leases, in order of their match.
     pub(crate) leases: Vec<OpenLease>,
-    /// Only resting bids, in no order.
+    /// Resting bids, in no order.
     pub(crate) resting: Vec<Rested>,
     pub(crate) brokers: Vec<Broker>,
     pub(crate) keys: Vec<Key>,
-    /// Who failed and is left out, or is tried again.
+    /// Back-offs and trials.
     pub(crate) backs: Vec<Back>,
-    /// What the last command told, apart from the books.
+    /// Events of the last command, without those of the books.
     pub(crate) events: Vec<Event>,
-    /// What made resting bids look at the market again during the last command, apart from supply.
+    /// Causes besides supply that woke resting bids during the last command.
     pub(crate) woken: Vec<&'static str>,
-    /// Until when ends of back-offs and midnights have been looked at, while bids rest.
+    /// Time up to which ends of back-offs and midnights have been looked at, while bids rest.
     looked: Time,
     sweeps: Vec<Sweep>,
     payments: Vec<Payment>,
-    /// Each run that began, and the sequence of its start.
+    /// Each run, and the sequence of its start.
     starts: Vec<(u32, u64)>,
-    /// Forgotten leases that were settled, until they can be settled no more.
+    /// Forgotten leases that were settled, until their time for that is over.
     late: Vec<(LeaseId, Time)>,
     offers_posted: u64,
 }
@@ -91,6 +94,17 @@ pub(crate) fn invalid(field: &str) -> Refusal {
 
 pub(crate) fn unknown(what: &'static str, number: impl ToString) -> Refusal {
     Refusal::Unknown { what, name: number.to_string() }
+}
+
+/// Checks texts: at most 64 entries, each with a name and of at most 4,096 bytes.
+fn check_texts(field: &str, texts: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    if texts.len() > 64 {
+        return Err(invalid(field));
+    }
+    match texts.iter().find(|(name, value)| name.is_empty() || name.len() + value.len() > 4096) {
+        Some((name, _)) => Err(invalid(&format!("{field}.{name}"))),
+        None => Ok(()),
+    }
 }
 
 impl Twin {
@@ -122,7 +136,7 @@ impl Twin {
         }
     }
 
-    /// What the engine must answer to `command`; the messages of refusals are left empty.
+    /// Returns the answer that the engine must give to `command`; the messages of refusals are left empty.
     pub(crate) fn apply(&mut self, clock: Time, command: &Command) -> Applied {
         self.events.clear();
         self.woken.clear();

@@ -1,4 +1,4 @@
-//! Pools, and the capacity that is left of them.
+//! Pools, and their free capacity.
 
 use merit_engine::PoolView;
 use merit_terms::{PoolSize, ProviderId, Refusal};
@@ -8,7 +8,7 @@ use super::{Offer, OpenLease, Twin, invalid, unknown};
 const NOTHING: PoolSize = PoolSize { memory_mb: 0, slots: 0 };
 
 impl Twin {
-    /// A pool once stated and now left out is empty. Resting bids look at the offers of pools that grew.
+    /// Sets the pools. One that is left out is empty. Resting bids look at the offers of pools that grew.
     pub(super) fn state_pools(&mut self, id: ProviderId, stated: &[PoolSize]) {
         let before = self.providers[id.index()].pools.clone();
         let count = before.len().max(stated.len());
@@ -22,7 +22,7 @@ impl Twin {
         }
     }
 
-    /// Every live offer on the pool may serve a resting bid.
+    /// Wakes resting bids for every live offer on the pool.
     pub(super) fn trigger_pool(&mut self, id: ProviderId, pool: u32) {
         self.trigger_offers(|offer| offer.provider == id && offer.rung.pool == pool);
     }
@@ -34,7 +34,7 @@ impl Twin {
         }
     }
 
-    /// The pool is what runs in it now.
+    /// Shrinks the pool to its running leases.
     pub(super) fn busy(&mut self, id: ProviderId, pool: u32) -> Result<(), Refusal> {
         let view = *self.pools(id).get(pool as usize).ok_or_else(|| unknown("pool", pool))?;
         self.providers[id.index()].pools[pool as usize] =
@@ -63,7 +63,7 @@ impl Twin {
         on_rung.map(|open| u64::from(open.lease.memory_mb)).sum()
     }
 
-    /// Memory that one more invocation could take: what is left of the rung and of the pool; 0 without a slot.
+    /// Returns the memory that one more invocation could take: the rest of the rung and of the pool; 0 without a slot.
     pub(crate) fn free_mb(&self, offer: &Offer) -> u64 {
         let pool = self.pool(offer.provider, offer.rung.pool);
         if pool.leases >= pool.size.slots {

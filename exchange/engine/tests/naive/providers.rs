@@ -1,13 +1,12 @@
-//! Providers: who they are, what the operator allows them, and how they protect themselves.
+//! Providers: registration, the operator's limits, and protection.
 
 use std::collections::BTreeMap;
 
 use merit_engine::{Adapter, Event, ProviderKind, ProviderLimits, RegisterProvider, Reply, SessionEnding};
 use merit_terms::{AccountId, Name, PoolSize, Protection, ProviderId, Refusal, Time};
 
-use super::functions::check_texts;
 use super::quotas::QuotaState;
-use super::{Twin, invalid, unknown};
+use super::{Twin, check_texts, invalid, unknown};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
@@ -25,14 +24,24 @@ pub(crate) struct Provider {
     pub(crate) limits: ProviderLimits,
     pub(crate) quotas: Vec<QuotaState>,
     pub(super) protection: Option<Protection>,
-    /// When it was leased lately, while it asked for protection.
+    /// Times of its latest leases, while it asks for protection.
     pub(super) leased_at: Vec<Time>,
     pub(super) last_quote: u64,
-    /// When its latest quotes were taken.
+    /// Times of its latest quotes.
     pub(super) quoted_at: Vec<Time>,
     pub(super) general_ratio: i32,
-    /// Each account that was granted leases on it, and when the latest.
+    /// Accounts that were granted leases on it, with the latest time.
     pub(super) served: Vec<(AccountId, Time)>,
+}
+
+impl Provider {
+    pub(super) fn quota(&self, name: &Name) -> Option<&QuotaState> {
+        self.quotas.iter().find(|state| state.quota.name == *name)
+    }
+
+    pub(super) fn quota_mut(&mut self, name: &Name) -> Option<&mut QuotaState> {
+        self.quotas.iter_mut().find(|state| state.quota.name == *name)
+    }
 }
 
 impl Twin {
@@ -99,18 +108,18 @@ impl Twin {
         Ok(())
     }
 
-    /// The worst cases of its open leases.
+    /// Returns the sum of the worst cases of its open leases.
     pub(crate) fn exposure(&self, id: ProviderId) -> u128 {
         let leases = self.leases.iter().filter(|open| open.lease.provider == id);
         leases.map(|open| u128::from(open.lease.worst_cost.picodollars())).sum()
     }
 
-    /// Whether the operator has stopped it, or frozen its account.
+    /// Returns whether the operator has stopped it, or frozen its account.
     pub(super) fn is_barred(&self, provider: &Provider) -> bool {
         provider.killed.is_some() || self.accounts[provider.account.index()].frozen
     }
 
-    /// A lease counts towards the protection that the provider asked for.
+    /// Counts a lease towards the protection that the provider asked for.
     pub(super) fn protect(&mut self, at: Time, id: ProviderId) {
         let provider = &mut self.providers[id.index()];
         let Some(Protection { leases, within_ms }) = provider.protection else { return };

@@ -1,46 +1,46 @@
-//! Quotas of providers: what is used of them in their period, and when they renew.
+//! Quotas of providers: their use in each period, and their renewal.
 
-use merit_engine::QuotaView;
+use merit_engine::{Lease, QuotaView};
 use merit_terms::{Name, Period, ProviderId, Quota, Refusal, Tariff, Time, Usage};
 
-use super::{OpenLease, Provider, Twin, invalid};
+use super::{Twin, invalid};
 
-/// A quota with what is used of it in one period.
+/// A quota with its use in one period.
 #[derive(Clone, Debug)]
 pub(crate) struct QuotaState {
     pub(crate) quota: Quota,
     period: u32,
     used_requests: u64,
     used_energy_mb_ms: u64,
-    /// When it renews, if that is waited for.
+    /// Time of its renewal, if bids wait for it.
     pub(super) renewal: Option<Time>,
 }
 
-/// What an open lease has reserved of a quota.
+/// Reserve of an open lease.
 #[derive(Clone, Debug)]
 pub(super) struct Draw {
     name: Name,
     energy_mb_ms: u64,
 }
 
-/// What never renews is in one period for ever.
+/// Returns the period of `at`; a quota that never renews has one for ever.
 fn period_of(renews: Option<Period>, at: Time) -> u32 {
     renews.map_or(0, |period| at.period(period))
 }
 
-/// The energy of a call billed for so long, in MB-ms.
+/// Returns the energy of a call that is billed for this long, in MB-ms.
 pub(super) fn energy(tariff: &Tariff, memory_mb: u32, billed_ms: u64) -> u64 {
     u64::from(memory_mb.next_multiple_of(tariff.memory_step_mb)) * billed_ms
 }
 
-/// The energy of a call that runs until its timeout.
+/// Returns the energy of a call that runs until its timeout.
 pub(super) fn reserve(tariff: &Tariff, memory_mb: u32, timeout_ms: u32) -> u64 {
     let usage = Usage { wall_us: u64::from(timeout_ms) * 1000, ..Usage::default() };
     energy(tariff, memory_mb, tariff.billed_ms(&usage))
 }
 
 impl QuotaState {
-    /// Requests and energy used in the period of `at`.
+    /// Returns requests and energy used in the period of `at`.
     pub(super) fn used(&self, at: Time) -> (u64, u64) {
         let current = period_of(self.quota.renews, at) == self.period;
         if current { (self.used_requests, self.used_energy_mb_ms) } else { (0, 0) }
@@ -58,17 +58,7 @@ impl QuotaState {
     }
 }
 
-impl Provider {
-    pub(super) fn quota(&self, name: &Name) -> Option<&QuotaState> {
-        self.quotas.iter().find(|state| state.quota.name == *name)
-    }
-
-    fn quota_mut(&mut self, name: &Name) -> Option<&mut QuotaState> {
-        self.quotas.iter_mut().find(|state| state.quota.name == *name)
-    }
-}
-
-/// At most 16 with those that are there, and no name twice.
+/// Refuses a name given twice, and more than 16 quotas with those there are.
 pub(super) fn check(known: &[QuotaState], named: &[Quota]) -> Result<(), Refusal> {
     let is_new = |quota: &&Quota| !known.iter().any(|state| state.quota.name == quota.name);
     let twice = (0..named.len()).any(|i| named[..i].iter().any(|other| other.name == named[i].name));
@@ -84,7 +74,7 @@ impl Twin {
         self.providers[id.index()].quotas.iter().map(view).collect()
     }
 
-    /// One that renews by another period begins anew, and what was drawn before is nothing to it.
+    /// Sets a quota. With another period it begins anew, and earlier draws no longer count.
     pub(super) fn put_quota(&mut self, id: ProviderId, quota: &Quota) {
         let anew =
             QuotaState { quota: quota.clone(), period: 0, used_requests: 0, used_energy_mb_ms: 0, renewal: None };
@@ -100,7 +90,7 @@ impl Twin {
         }
     }
 
-    /// Reserves one request and the energy for a match now; what renews is waited for.
+    /// Reserves one request and the energy for a match now, and waits for the renewal.
     pub(super) fn draw(&mut self, at: Time, id: ProviderId, name: &Name, energy_mb_ms: u64) -> Option<Draw> {
         let state = self.providers[id.index()].quota_mut(name)?;
         let (requests, energy) = state.used(at);
@@ -113,10 +103,8 @@ impl Twin {
         Some(Draw { name: name.clone(), energy_mb_ms })
     }
 
-    /// What an ended lease did not use of its reserve returns, within its period; all of it if it did not run.
-    pub(super) fn return_draw(&mut self, at: Time, ended: &OpenLease, billed_ms: Option<u64>) {
-        let lease = &ended.lease;
-        let Some(draw) = &ended.draw else { return };
+    /// Returns the unused part of an ended lease's reserve, within its period; all of it if the call did not run.
+    pub(super) fn return_draw(&mut self, at: Time, lease: &Lease, draw: &Draw, billed_ms: Option<u64>) {
         let Some(state) = self.providers[lease.provider.index()].quota_mut(&draw.name) else { return };
         let renews = state.quota.renews;
         if period_of(renews, at) != period_of(renews, lease.matched_at) {
@@ -135,7 +123,7 @@ impl Twin {
         self.trigger_offers(|offer| offer.provider == id && offer.rung.quota.as_ref() == Some(&name));
     }
 
-    /// Resting bids look at what the quota renews.
+    /// Renews a quota and wakes resting bids for it.
     pub(super) fn renew(&mut self, at: Time, id: ProviderId, index: usize) {
         let state = &mut self.providers[id.index()].quotas[index];
         state.renewal = None;

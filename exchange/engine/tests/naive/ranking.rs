@@ -1,47 +1,30 @@
-//! The whole decision on a bid: who may serve it, in which order, and what the others lack.
+//! The whole decision on a bid: eligible offers in order, and the reasons against the others.
 
 use merit_engine::{Bid, Resting};
-use merit_terms::{FunctionId, MarketId, Money, NoOffer, OfferId, Price, ProviderId, Reason, Refusal, Tariff, Time};
+use merit_terms::{FunctionId, NoOffer, OfferId, ProviderId, Reason, Refusal, Time};
 
-use super::eligibility::Asked;
+use super::eligibility::{Asked, Ranked};
 use super::{Function, Twin, invalid, unknown};
-
-/// An eligible offer with what is predicted of it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Ranked {
-    pub(crate) offer: OfferId,
-    pub(crate) provider: ProviderId,
-    pub(crate) market: MarketId,
-    pub(crate) price: Price,
-    pub(crate) tariff: Tariff,
-    pub(crate) wall_us: u64,
-    pub(crate) cold_us: u64,
-    pub(crate) billed_ms: u64,
-    pub(crate) cost: Money,
-    pub(crate) worst_cost: Money,
-    pub(crate) timeout_ms: u32,
-    pub(crate) on_prior: bool,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) revision: u32,
     pub(super) memory_mb: u32,
-    /// The first serves the bid.
+    /// Eligible offers; the first serves the bid.
     pub(crate) ranked: Vec<Ranked>,
     /// Every reason against each other offer.
     pub(crate) refused: Vec<(OfferId, Vec<Reason>)>,
-    /// What the nearest refused offer lacks.
+    /// Refusal class of the nearest miss.
     pub(super) lacks: NoOffer,
 }
 
-/// What an offer lacks that is refused for these reasons: money only if nothing else stands against it.
+/// Returns the refusal class of these reasons: money only if nothing else stands against the offer.
 pub(crate) fn lacks(reasons: &[Reason]) -> NoOffer {
     reasons.iter().map(Reason::class).max().unwrap_or(NoOffer::Eligible)
 }
 
 impl Twin {
-    /// The function that a bid means, if it is the bidder's, and the number of the revision.
+    /// Returns the function of a bid, if it is the bidder's, and the number of the revision.
     pub(super) fn asked(&self, bid: &Bid) -> Result<(&Function, u32), Refusal> {
         if bid.limits.check().is_err() {
             return Err(invalid("limits"));
@@ -91,7 +74,7 @@ impl Twin {
         })
     }
 
-    /// Whether a running lease of the revision tries the provider without history.
+    /// Returns whether a running lease of the revision tries the provider without history.
     fn is_tried(&self, function: FunctionId, revision: u32, provider: ProviderId) -> bool {
         self.leases.iter().any(|open| {
             let lease = &open.lease;

@@ -7,7 +7,7 @@ use super::providers::Provider;
 use super::{Twin, invalid, pools, quotas};
 
 impl Twin {
-    /// A new run ends every session; the offers of who logged out before stand until they expire.
+    /// Begins a run, which ends every session. Offers of providers that logged out before stand until they expire.
     pub(super) fn start(&mut self, sequence: u64, run: u32) -> Result<(), Refusal> {
         if run <= self.run {
             return Err(invalid("run"));
@@ -66,7 +66,7 @@ impl Twin {
         Ok(Reply::Session(session))
     }
 
-    /// The provider, if it is in this very session.
+    /// Returns the provider, if it is in this very session.
     pub(super) fn in_session(&self, id: ProviderId, session: u32) -> Result<&Provider, Refusal> {
         match self.providers.get(id.index()) {
             Some(provider) if provider.online && provider.session == session => Ok(provider),
@@ -74,7 +74,7 @@ impl Twin {
         }
     }
 
-    /// Offers that expire stand until then, though nobody is there.
+    /// Logs a provider out. Its offers that expire stand until then.
     pub(super) fn logout(&mut self, id: ProviderId, session: u32) -> Result<(), Refusal> {
         self.in_session(id, session)?;
         self.offers.retain(|offer| offer.provider != id || offer.rung.expires.is_some());

@@ -1,4 +1,4 @@
-//! How a lease is paid, or ends unpaid because of what its broker says.
+//! Settlements, and the unpaid ends that a broker reports.
 
 use merit_engine::{Ending, Event, FEES, LOSSES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
 use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
@@ -15,7 +15,7 @@ impl Twin {
         }
     }
 
-    /// The lease, if its broker may still end it. One that was only offered is taken up by that.
+    /// Returns the lease if its broker may still end it; one that was only offered is thereby taken up.
     fn open(&mut self, id: LeaseId) -> Result<usize, Refusal> {
         let Some(index) = self.position(id) else {
             return Err(if self.is_forgotten(id) { Refusal::Forgotten } else { Refusal::Closed });
@@ -47,7 +47,7 @@ impl Twin {
         Ok(Reply::Settled(settlement))
     }
 
-    /// What the usage costs on the lease's terms, at most so much, and the fee on it.
+    /// Bills the usage on the lease's terms, at most `most`, with the fee on it.
     pub(super) fn bill(&self, lease: &Lease, metered: Metered, most: Money) -> Settlement {
         let cost = lease.tariff.cost(lease.memory_mb, lease.vcpus_milli, &metered.usage).min(most);
         Settlement {
@@ -59,7 +59,7 @@ impl Twin {
         }
     }
 
-    /// The buyer pays the seller so much of the cost, the operator the rest, and the seller pays the operator the fee.
+    /// Pays the seller: the buyer gives `by_buyer`, the operator the rest, and the seller gives the operator the fee.
     pub(super) fn pay(&mut self, at: Time, lease: &Lease, settlement: &Settlement, by_buyer: Money) {
         let (id, invocation) = (lease.id, lease.invocation);
         let seller = self.providers[lease.provider.index()].account;
@@ -78,7 +78,7 @@ impl Twin {
         }
     }
 
-    /// What was executed is a trade, and makes the spot price if it cost somebody else something.
+    /// Records a trade of an executed lease. It makes the spot price if it cost another account something.
     pub(super) fn trade(&mut self, lease: &Lease, outcome: Outcome, settlement: Settlement) {
         let seller = self.providers[lease.provider.index()].account;
         let market = &mut self.markets[lease.market.index()];
@@ -119,7 +119,7 @@ impl Twin {
         Ok(())
     }
 
-    /// Nobody settled the lease: what its provider claims is paid of what is left of the invocation's holds.
+    /// Pays the claim of an unsettled lease out of the rest of the invocation's holds.
     pub(super) fn pay_claim(&mut self, at: Time, index: usize, claim: Usage) {
         let lease = self.leases[index].lease.clone();
         let timeout_us = u64::from(lease.timeout_ms) * 1000;

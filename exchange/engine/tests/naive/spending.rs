@@ -1,4 +1,4 @@
-//! What accounts and functions spend in a day and in a month, and what their budgets leave.
+//! Spending of accounts and functions in a day and a month, and the rest of their budgets.
 
 use merit_engine::Lease;
 use merit_terms::{AccountId, FunctionId, Money, Period, Reason, Time};
@@ -6,14 +6,14 @@ use merit_terms::{AccountId, FunctionId, Money, Period, Reason, Time};
 use super::Twin;
 use super::accounts::{money, picodollars};
 
-/// Whose spending is counted.
+/// The account or function whose spending is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Spender {
     Account(AccountId),
     Function(FunctionId),
 }
 
-/// What was paid for one call; it counts in the periods of the match.
+/// The payment of one call; it counts in the periods of the match.
 #[derive(Clone, Debug)]
 pub(super) struct Payment {
     account: AccountId,
@@ -36,7 +36,7 @@ impl Twin {
         self.payments.push(Payment { account, function, matched_at, cost });
     }
 
-    /// What is spent and held in the period of `at`.
+    /// Returns the amounts spent and held in the period of `at`.
     pub(crate) fn spending(&self, of: Spender, period: Period, at: Time) -> (u128, u128) {
         let counts = |counted_at: Time| counted_at.period(period) == at.period(period);
         let paid = self.payments.iter().filter(|paid| of.is(paid.account, paid.function) && counts(paid.matched_at));
@@ -49,7 +49,7 @@ impl Twin {
         (paid.map(|paid| picodollars(paid.cost)).sum(), holds.map(picodollars).sum())
     }
 
-    /// What each budget that a call counts on leaves; below 0 if it was lowered.
+    /// Returns the rest of each budget that a call counts on; below 0 if it was lowered.
     pub(super) fn budgets_left(&self, account: AccountId, function: FunctionId, at: Time) -> Vec<(Period, i128)> {
         let of_function = (Spender::Function(function), &self.functions[function.index()].settings.budgets);
         let of_account = (Spender::Account(account), &self.accounts[account.index()].limits.budgets);
@@ -63,7 +63,7 @@ impl Twin {
     }
 }
 
-/// The budgets that do not cover what is needed of each in its period.
+/// Lists the budgets that do not cover their part in its period.
 pub(super) fn exceeded(left: &[(Period, i128)], needed: impl Fn(Period) -> u128) -> Vec<Reason> {
     let short = left.iter().filter(|(period, left)| needed(*period) as i128 > *left);
     short.map(|(period, _)| Reason::BudgetExceeded { period: *period, needed: money(needed(*period)) }).collect()

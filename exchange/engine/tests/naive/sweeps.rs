@@ -9,7 +9,7 @@ use super::deferred::as_matched;
 /// The most bids that one command examines.
 const EXAMINED_MAX: usize = 64;
 
-/// Whose bids are walked over; those of markets first.
+/// The bids of a sweep; those of markets come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Side {
     Market(MarketId),
@@ -20,11 +20,11 @@ pub(super) enum Side {
 #[derive(Clone, Debug)]
 pub(super) struct Sweep {
     side: Side,
-    /// The bid that was examined last, by its limit and id.
+    /// Limit and id of the bid that was examined last.
     after: Option<(Price, LeaseId)>,
     /// The least limit that is examined.
     floor: Price,
-    /// From which price on all bids are to be examined anew.
+    /// Price from which on all bids are examined anew.
     again: Option<Price>,
 }
 
@@ -38,17 +38,17 @@ impl Side {
 }
 
 impl Twin {
-    /// Something may serve a market's bids at `price` or above; whether any rests there.
+    /// Wakes a market's bids at `price` or above. Returns whether any rests there.
     pub(super) fn trigger(&mut self, market: MarketId, price: Price) -> bool {
         self.trigger_side(Side::Market(market), price)
     }
 
-    /// An account may buy what it could not; whether a bid of it rests.
+    /// Wakes an account's bids. Returns whether any rests.
     pub(super) fn trigger_account(&mut self, account: AccountId) -> bool {
         self.trigger_side(Side::Account(account), Price::ZERO)
     }
 
-    /// A walk that has not begun only goes further down.
+    /// Begins a sweep, or lowers the floor of one that has not begun.
     fn trigger_side(&mut self, side: Side, price: Price) -> bool {
         let concerns = |bid: &Resting| side.has(bid) && bid.limit >= price;
         if !self.resting.iter().any(|rested| concerns(&rested.resting)) {
@@ -66,7 +66,7 @@ impl Twin {
         !self.sweeps.is_empty() || self.resting.iter().any(|rested| rested.eager)
     }
 
-    /// Examines at most 64 bids and matches at most one; whether it examined any.
+    /// Examines at most 64 bids and matches at most one. Returns whether it examined any.
     pub(super) fn sweep(&mut self, at: Time, sequence: u64) -> bool {
         for examined in 0..EXAMINED_MAX {
             let matched = if let Some(bid) = self.next_eager() {
@@ -88,7 +88,7 @@ impl Twin {
         eager.min_by_key(|bid| (bid.deferred.deadline, bid.id)).cloned()
     }
 
-    /// The next bid of the first side with a sweep, which moves past it.
+    /// Returns the next bid of the first side with a sweep, which moves past it.
     fn next_swept(&mut self) -> Option<Resting> {
         self.end_finished_sweeps();
         let index = (0..self.sweeps.len()).min_by_key(|index| self.sweeps[*index].side)?;
@@ -107,7 +107,7 @@ impl Twin {
         bids.filter(is_left).min_by_key(|bid| order(bid.limit, bid.id))
     }
 
-    /// A sweep without a bid left begins anew if something happened meanwhile, or is over.
+    /// Ends sweeps without a bid left; one that was woken meanwhile begins anew.
     pub(super) fn end_finished_sweeps(&mut self) {
         for mut sweep in std::mem::take(&mut self.sweeps) {
             if self.next_in(&sweep).is_none()
@@ -121,7 +121,7 @@ impl Twin {
         }
     }
 
-    /// At its deadline a bid takes any price, or is over.
+    /// Matches a bid at its deadline at any price, or ends it.
     fn examine_eager(&mut self, at: Time, sequence: u64, bid: &Resting) -> bool {
         let matched = self.may_match(bid) && self.match_bid(at, sequence, bid, false);
         if !matched {
@@ -134,7 +134,7 @@ impl Twin {
         bid.deferred.deadline > at && self.may_match(bid) && self.match_bid(at, sequence, bid, true)
     }
 
-    /// Its broker must be there to take it up.
+    /// Returns whether the bid's broker is there to take a lease up.
     pub(super) fn may_match(&self, bid: &Resting) -> bool {
         let Some(request) = bid.deferred.bid.request else { return false };
         self.online_broker(request.session).is_ok() && !self.accounts[bid.deferred.bid.account.index()].frozen

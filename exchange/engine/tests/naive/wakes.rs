@@ -1,4 +1,4 @@
-//! What wakes resting bids besides supply: time, the health of providers, and limits that allow more than before.
+//! Wakes of resting bids besides supply: time, the health of providers, and limits that allow more than before.
 
 use merit_engine::{Lease, Resting};
 use merit_terms::{AccountId, Period, ProviderId, Reason, Time};
@@ -7,14 +7,14 @@ use super::deferred::as_matched;
 use super::{Offer, Twin};
 
 impl Twin {
-    /// All that the provider offers may serve again.
+    /// Wakes the bids that any offer of the provider may serve again.
     pub(super) fn wake_provider(&mut self, id: ProviderId, why: &'static str) {
         let its: Vec<Offer> = self.offers.iter().filter(|offer| offer.provider == id).cloned().collect();
         let concerned = its.iter().filter(|offer| self.trigger(offer.market, offer.price())).count();
         self.note(concerned > 0, why);
     }
 
-    /// The account may buy again.
+    /// Wakes the bids of an account that may buy again.
     pub(super) fn wake_account(&mut self, id: AccountId, why: &'static str) {
         let concerned = self.trigger_account(id);
         self.note(concerned, why);
@@ -24,14 +24,14 @@ impl Twin {
         self.woken.extend(concerned.then_some(why));
     }
 
-    /// While bids rest: the next midnight or end of a back-off that nobody has looked at yet.
+    /// Returns the next midnight or end of a back-off that was not looked at yet, while bids rest.
     pub(super) fn next_look(&self) -> Option<Time> {
         let midnight = Time::start_of(Period::Day, self.looked.period(Period::Day) + 1);
         let ends = self.backs.iter().map(|back| back.until).filter(|until| *until > self.looked);
         ends.chain([midnight]).min().filter(|_| !self.resting.is_empty())
     }
 
-    /// Time alone may have made resting bids matchable.
+    /// Wakes the bids that time alone may have made matchable.
     pub(super) fn look(&mut self, time: Time) {
         self.looked = time;
         let ended: Vec<ProviderId> =
@@ -43,7 +43,7 @@ impl Twin {
         }
     }
 
-    /// The lease exposes its provider no longer.
+    /// Wakes bids for a lease that exposes its provider no longer.
     pub(super) fn wake_exposed(&mut self, ended: &Lease) {
         let most = self.providers[ended.provider.index()].limits.exposure;
         if most.is_some_and(|most| self.exposure(ended.provider) <= u128::from(most.picodollars())) {
@@ -51,7 +51,7 @@ impl Twin {
         }
     }
 
-    /// The lease, which has given back its capacity, ran as the last that its account or function may have at once.
+    /// Wakes bids for a lease that was the last that its account or function may run at once.
     pub(super) fn wake_concurrent(&mut self, ended: &Lease) {
         let of_account = (self.running_of(ended.account), self.accounts[ended.account.index()].limits.max_concurrency);
         let settings = &self.functions[ended.function.index()].settings;
@@ -60,7 +60,7 @@ impl Twin {
             self.wake_account(ended.account, "woken by concurrency");
         }
     }
-    /// What stands against a resting bid; none, where an offer in its markets would serve it now.
+    /// Lists the obstacles of a resting bid; none if an offer in its markets would serve it now.
     pub(crate) fn obstacles_to(&self, resting: &Resting) -> Option<Vec<Reason>> {
         let bid = as_matched(resting);
         if !self.may_match(resting) || self.check_concurrency(&bid).is_err() {

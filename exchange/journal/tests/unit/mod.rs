@@ -3,6 +3,7 @@
 //! Owns their shared parts: a directory that goes away, journals written batch by batch, and the positions of their
 //! batches.
 
+mod arbitrary;
 mod batches;
 mod damage;
 mod failures;

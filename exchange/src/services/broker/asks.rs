@@ -1,4 +1,6 @@
 //! The asks of brokers over their streams as commands, and the replies as answers.
+//!
+//! Owns the moment of each answer: now, or once it is durable. Never sends one.
 
 use merit_engine::{
     AtDeadline, Bid, BrokerRequest, Command, Deferred, Engine, Forgotten, LeaseTerms, NotSent, Qualifier, Reply, Settle,
@@ -8,7 +10,7 @@ use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_message::Message as Told;
 use merit_proto::v1::refused::Asked as About;
 use merit_proto::{FieldError, required};
-use merit_terms::{Execution, LeaseId, Limits, Name, Outcome, Refusal, Time};
+use merit_terms::{Execution, LeaseId, Limits, Name, Outcome, Refusal, RefusalCode, Time};
 use tonic::Status;
 
 use super::grant::Dispatchable;
@@ -102,7 +104,7 @@ impl Exchange {
         Ok(match self.proven(&required("proof", proof)?) {
             Ok(terms) => Wanted::SettleForgotten(Box::new(terms), settle),
             Err(status) => {
-                let code = merit_proto::code_of(&status).unwrap_or("invalid").to_owned();
+                let code = merit_proto::code_of(&status).unwrap_or(RefusalCode::Invalid).to_string();
                 Wanted::Refused(v1::Refusal { code, message: status.message().to_owned() })
             }
         })
@@ -164,7 +166,7 @@ fn lease(id: Option<v1::LeaseId>) -> Result<LeaseId, FieldError> {
 }
 
 fn refusal(refusal: Refusal) -> v1::Refusal {
-    v1::Refusal { code: refusal.code().to_owned(), message: refusal.to_string() }
+    v1::Refusal { code: refusal.code().to_string(), message: refusal.to_string() }
 }
 
 impl NamedBid {

@@ -64,7 +64,7 @@ impl Exchange {
             }
             Err(_) => return outgoing.end(Status::deadline_exceeded("no BrokerHello within 10 s")),
         };
-        let (mut place, welcome) = match self.begin_broker(hello.resumes).await {
+        let (mut own_stream, welcome) = match self.begin_broker(hello.resumes).await {
             Ok(begun) => begun,
             Err(status) => {
                 tracing::warn!(resumes = hello.resumes, reason = status.message(), "a broker's stream was refused");
@@ -75,13 +75,13 @@ impl Exchange {
         tracing::info!(session, resumed = hello.resumes.is_some(), "a broker's stream began");
         let ended = match outgoing.tell(message(Told::Welcome(welcome))).await {
             Ok(()) => tokio::select! {
-                ended = self.run_broker(session, &mut place, &mut incoming, &outgoing) => ended,
+                ended = self.run_broker(session, &mut own_stream, &mut incoming, &outgoing) => ended,
                 refused = self.until_refused(caller) => refused,
             },
             Err(Gone) => does_not_read(),
         };
         tracing::info!(session, reason = ended.message(), "a broker's stream ended");
-        self.lose_broker(&place);
+        self.lose_broker(&own_stream);
         outgoing.end(ended);
     }
 
@@ -96,17 +96,18 @@ impl Exchange {
             let (begun, durable) = turn.map_err(unavailable)?;
             begun.map(|(session, stands)| (session, (session, stands, durable)))
         };
-        let (place, (session, Stands { leases, bids }, durable)) = self.0.projections.brokers.begin(resumes, logon)?;
+        let (own_stream, (session, Stands { leases, bids }, durable)) =
+            self.0.projections.brokers.begin(resumes, logon)?;
         if let Err(error) = durable.wait().await {
-            self.lose_broker(&place);
+            self.lose_broker(&own_stream);
             return Err(unavailable(error));
         }
         let leases = leases.into_iter().map(|lease| self.signed(lease)).collect();
-        Ok((place, v1::BrokerWelcome { session, leases, bids }))
+        Ok((own_stream, v1::BrokerWelcome { session, leases, bids }))
     }
 
-    fn lose_broker(&self, place: &OpenStream) {
-        self.0.projections.brokers.end(place, |session| {
+    fn lose_broker(&self, own_stream: &OpenStream) {
+        self.0.projections.brokers.end(own_stream, |session| {
             if let Err(error) = self.0.sequencer.submit_ending(&Command::BrokerLost { session }) {
                 tracing::warn!(session, %error, "the end of a broker's stream could not be recorded");
             }
@@ -117,7 +118,7 @@ impl Exchange {
     async fn run_broker(
         &self,
         session: u64,
-        place: &mut OpenStream,
+        own_stream: &mut OpenStream,
         incoming: &mut Peekable<impl Says>,
         outgoing: &ToBroker,
     ) -> Status {
@@ -146,7 +147,7 @@ impl Exchange {
                     Ok(told) => told,
                     Err(error) => return unavailable(error),
                 },
-                note = place.notes.recv() => match note {
+                note = own_stream.notes.recv() => match note {
                     Some(note) => self.noted(note),
                     None => return Status::aborted("another stream goes on with the session, or this one did not read"),
                 },

@@ -1,4 +1,6 @@
 //! The endpoint of a provider, as a logon states it.
+//!
+//! It never resolves a name or opens a connection.
 
 use merit_proto::v1;
 use tonic::Status;
@@ -19,7 +21,7 @@ pub(super) fn check_endpoint(endpoint: &str, keyless: bool, adapter: v1::Adapter
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if !keyless && adapter == v1::Adapter::Agent && scheme == "http" && !loopback {
+    if !keyless && merit_terms::Adapter::from(adapter).takes_tokens() && scheme == "http" && !loopback {
         return refused("is an agent's off this machine: tokens and payloads go to it by https:// only");
     }
     if !keyless {

@@ -217,7 +217,7 @@ impl Exchange {
                     _ => Vec::new(),
                 };
                 let rungs = rungs.into_iter().map(|(id, reason)| v1::RungRefused { id, reason });
-                refused(refusal.code(), refusal.to_string(), rungs.collect())
+                refused(refusal.code().as_str(), refusal.to_string(), rungs.collect())
             }
         }
     }
@@ -237,7 +237,7 @@ impl Exchange {
         let lease = v1::LeaseTerms::decode(proof.terms.as_slice()).ok().and_then(|terms| terms.lease);
         let (code, message) = match &claimed {
             Ok(()) => ("", ""),
-            Err(status) => (merit_proto::code_of(status).ok_or_else(|| status.clone())?, status.message()),
+            Err(status) => (merit_proto::code_of(status).ok_or_else(|| status.clone())?.as_str(), status.message()),
         };
         let (code, message) = (code.to_owned(), message.to_owned());
         Ok(Told::ClaimAnswered(v1::ClaimAnswered { lease, code, message }))

@@ -7,7 +7,7 @@ use prost::Message;
 use super::*;
 
 #[test]
-fn the_table_has_every_method_of_the_protocol_and_no_other() {
+fn the_table_lists_exactly_the_methods_of_the_protocol() {
     let files = prost_types::FileDescriptorSet::decode(merit_proto::DESCRIPTORS).unwrap().file;
     let mut methods = BTreeSet::new();
     for file in &files {

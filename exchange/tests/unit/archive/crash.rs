@@ -1,15 +1,15 @@
-//! A process that dies between one commit and the next: what it leaves goes on from its checkpoint.
+//! A process that dies between one commit and the next: its file goes on from its checkpoint.
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
 use redb::Durability;
 
 use super::super::store::Store;
-use super::{dump, expected};
+use super::{dump, expected, opened};
 use crate::world::World;
 
 #[test]
-fn what_a_killed_process_leaves_goes_on_to_the_same_rows() {
+fn the_file_of_a_killed_process_grows_the_same_rows() {
     for seed in 0..12 {
         let mut chance = Pcg32::seed_from_u64(seed);
         let mut world = World::new(40 + seed);
@@ -17,7 +17,7 @@ fn what_a_killed_process_leaves_goes_on_to_the_same_rows() {
         let whole = expected(&happened);
         let dir = tempfile::tempdir().unwrap();
         let mut path = dir.path().join("0");
-        let mut store = Store::open(&path).unwrap();
+        let mut store = opened(&path);
         let (mut next, mut kills, mut durable) = (0, 0, 0);
         while next < happened.len() {
             match chance.random_range(0..100) {
@@ -32,7 +32,7 @@ fn what_a_killed_process_leaves_goes_on_to_the_same_rows() {
                     kills += 1;
                     path = dir.path().join(format!("{kills}"));
                     std::fs::copy(dir.path().join(format!("{}", kills - 1)), &path).unwrap();
-                    store = Store::open(&path).unwrap();
+                    store = opened(&path);
                     let applied = store.applied();
                     assert_eq!(applied, store.furthest());
                     assert!(applied.sequence >= durable, "seed {seed}: a durable commit is gone");
@@ -70,7 +70,7 @@ fn a_projection_of_another_version_is_made_anew_alone() {
         transaction.commit().unwrap();
         drop(database);
 
-        let mut store = Store::open(&path).unwrap();
+        let mut store = opened(&path);
         assert_eq!((store.applied().sequence, store.furthest().sequence), (0, world.engine.sequence()));
         for one in &happened {
             store.apply(one.sequence, one.at, &one.events);

@@ -21,12 +21,12 @@ use crate::world::World;
 use merit_journal::storage::Directory;
 use merit_journal::{self as journal, Batch, Journal};
 
-/// A data directory with a journal of what happens in a world.
+/// A data directory with a journal of a world.
 struct Place {
     dir: tempfile::TempDir,
     world: World,
     journal: Option<Journal<Directory>>,
-    /// All of it.
+    /// All events so far.
     happened: Vec<Happened>,
 }
 
@@ -49,7 +49,7 @@ impl Place {
         self.journal = Some(Journal::open(storage, settings, |_, _| Ok(())).unwrap().0);
     }
 
-    /// Journals some commands more, in one batch; what they did.
+    /// Journals some further commands, in one batch. Returns their events.
     fn happen(&mut self, commands: usize) -> &[Happened] {
         let first = self.world.records.len();
         let happened = self.world.run(commands);
@@ -69,7 +69,7 @@ impl Place {
         self.world.engine.sequence()
     }
 
-    /// An archive that starts now and holds at most `capacity` commands in its queue.
+    /// Starts an archive with a queue of at most `capacity` commands.
     fn archive(&self, capacity: usize) -> Running {
         let archive = Archive { feed: Arc::new(Feed::new(capacity)), keeper: Mutex::default() };
         let safe = Arc::new(AtomicU64::new(0));
@@ -83,7 +83,7 @@ impl Place {
         Running { archive, safe, opened_at: opened_at.sequence }
     }
 
-    /// Starts an archive, waits until it has everything, closes it; what is in the file then.
+    /// Starts an archive, waits until it has everything, and closes it. Returns the rows of its file.
     async fn made(&self) -> BTreeMap<String, String> {
         let running = self.archive(1 << 16);
         running.archive.lines(AccountId::new(0), Span::default(), 1).await.unwrap();
@@ -100,7 +100,7 @@ struct Running {
     opened_at: u64,
 }
 
-/// The same once more, to be taken by an archive.
+/// Copies events, to be taken by an archive.
 fn again(happened: &[Happened]) -> Vec<Happened> {
     let same = |one: &Happened| Happened { sequence: one.sequence, at: one.at, events: one.events.clone() };
     happened.iter().map(same).collect()
@@ -140,7 +140,7 @@ async fn what_was_durable_when_one_asks_is_found() {
 }
 
 #[tokio::test]
-async fn a_full_queue_costs_another_look_into_the_journal_and_nothing_else() {
+async fn a_full_queue_costs_only_another_reading_of_the_journal() {
     let mut place = Place::new(82, 500);
     let running = place.archive(10);
     for commands in [3, 900, 1, 2_000, 50, 12, 700] {
@@ -158,7 +158,7 @@ async fn a_full_queue_costs_another_look_into_the_journal_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_the_journal_may_yet_lose_is_read_but_not_durable() {
+async fn rows_of_the_last_batch_are_readable_and_not_durable() {
     let mut place = Place::new(83, 2_000);
     let running = place.archive(1 << 16);
     let opened_at = place.sequence();
@@ -182,7 +182,7 @@ async fn a_closed_archive_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_archive_is_set_aside_and_one_made_anew() {
+async fn a_file_that_is_no_archive_is_set_aside() {
     let place = Place::new(85, 1_500);
     let whole = expected(&place.happened);
     let other = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The archive against what is computed naively from the same events, and against crashes, damage and foreign files.
+//! The archive against a naive computation from the same events, and against crashes, damage and foreign files.
 
 mod crash;
 mod keeping;
@@ -8,14 +8,22 @@ mod retention;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use merit_engine::Engine;
 use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::store::Store;
 use crate::sequencer::Happened;
 
-/// A store with everything that `happened`, committed here and there.
-fn stored(file: &Path, happened: &[Happened]) -> Store {
+/// Opens a store, and begins it as the keeper does on a journal from its beginning.
+fn opened(file: &Path) -> Store {
     let mut store = Store::open(file).unwrap();
+    store.begin(&Engine::new());
+    store
+}
+
+/// Makes a store of these events, with commits here and there.
+fn stored(file: &Path, happened: &[Happened]) -> Store {
+    let mut store = opened(file);
     for (i, one) in happened.iter().enumerate() {
         store.apply(one.sequence, one.at, &one.events);
         if i % 97 == 0 {
@@ -27,7 +35,7 @@ fn stored(file: &Path, happened: &[Happened]) -> Store {
     store
 }
 
-/// Every row of every table, as text.
+/// Reads every row of every table, as text.
 fn dump(store: &Store) -> BTreeMap<String, String> {
     type LogKey = (u32, u64, u32);
     let transaction = store.database().begin_read().unwrap();
@@ -56,7 +64,7 @@ fn dump(store: &Store) -> BTreeMap<String, String> {
     rows
 }
 
-/// What the archive of these events is.
+/// Computes the rows of an archive of these events.
 fn expected(happened: &[Happened]) -> BTreeMap<String, String> {
     let dir = tempfile::tempdir().unwrap();
     dump(&stored(&dir.path().join("archive"), happened))

@@ -22,7 +22,7 @@ fn read(store: &Store) -> ReadTransaction {
     store.database().begin_read().unwrap()
 }
 
-/// What a trade says, from its event: sequence, time, price, memory, billed time, spot price.
+/// The fields of a trade from its event: sequence, time, price, memory, billed time, spot price.
 type Traded = (u64, Time, u64, u32, u64, Option<u64>);
 
 fn tape(happened: &[Happened]) -> BTreeMap<MarketId, Vec<Traded>> {
@@ -166,7 +166,7 @@ fn statements_sum_to_the_balances_line_by_line() {
     }
 }
 
-/// What is told of an attempt: its lease, state, and cost.
+/// The fields of an attempt: its lease, state, and cost.
 type Attempted = (LeaseId, &'static str, Option<u64>, bool);
 
 #[test]

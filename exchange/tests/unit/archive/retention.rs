@@ -1,4 +1,4 @@
-//! What is kept long enough goes: by age, and the oldest of the longest where there is too much.
+//! The retention: by age, and the oldest rows of the longest owners where there are too many.
 
 use merit_terms::{Money, Time};
 use redb::{Database, Durability, ReadableDatabase};
@@ -9,7 +9,7 @@ use crate::world::World;
 
 const DAY_US: u64 = 86_400_000_000;
 
-/// A log of `lengths[owner]` rows an owner, one a sequence and an hour, and what is left of each after retention.
+/// Checks the retention of a log of `lengths[owner]` rows an owner, one a sequence and an hour.
 fn check(lengths: &[u64], keep: Keep, now_hours: u64, left: &[(u64, u64)]) {
     let dir = tempfile::tempdir().unwrap();
     let database = Database::create(dir.path().join("log")).unwrap();

@@ -6,9 +6,9 @@ fn master() -> MasterKey {
     MasterKey([7; 32])
 }
 
-/// What was handed out is good for ever: the derivation may not change.
+/// Secrets are valid for ever: the derivation may not change.
 #[test]
-fn a_secret_is_that_of_the_key_and_its_version_alone() {
+fn a_secret_depends_on_key_and_version_alone() {
     let secret = master().secret(KeyId(4711), 1);
     assert_eq!(secret, "1r5DjIWiCFx_vLagElg-4AM_vamxMbzQHjiivPgiDpE");
     assert!(master().is_secret(KeyId(4711), 1, &secret));
@@ -20,7 +20,7 @@ fn a_secret_is_that_of_the_key_and_its_version_alone() {
 }
 
 #[test]
-fn a_master_key_is_read_from_hexadecimal_or_base64_and_never_printed() {
+fn a_master_key_reads_hexadecimal_or_base64_and_never_prints() {
     for text in ["07".repeat(32), STANDARD.encode([7; 32]), URL_SAFE_NO_PAD.encode([7; 32])] {
         let key: MasterKey = text.parse().unwrap();
         assert!(key.is(&master()));

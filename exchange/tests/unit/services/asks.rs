@@ -5,7 +5,7 @@ use super::*;
 const LEASE: v1::LeaseId = v1::LeaseId { run: 1, sequence: 5 };
 
 #[test]
-fn only_refusals_of_what_changed_nothing_are_told_before_all_is_durable() {
+fn only_refusals_without_a_change_precede_durability() {
     let waits = |about, reply| match answer(&Engine::new(), about, reply).unwrap() {
         Answer::Now(_) | Answer::Grant(..) => false,
         Answer::Durable(_) => true,

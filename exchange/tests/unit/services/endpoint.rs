@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn without_keys_only_this_machine_is_called_and_with_them_any_host() {
+fn without_keys_only_this_machine_is_called() {
     let check = |endpoint: &str, keyless: bool, taken: bool| {
         assert_eq!(
             check_endpoint(endpoint, keyless, v1::Adapter::Http).is_ok(),

@@ -7,15 +7,15 @@ fn begin(brokers: &Brokers, resumes: Option<u64>, session: u64) -> OpenStream {
     brokers.begin(resumes, || Ok::<_, ()>((session, ()))).unwrap().0
 }
 
-/// Whether the end of the stream ends its session.
-fn ends_session(brokers: &Brokers, place: &OpenStream) -> bool {
+/// Ends a stream. Returns true if that ends its session.
+fn ends_session(brokers: &Brokers, stream: &OpenStream) -> bool {
     let mut lost = None;
-    brokers.end(place, |session| lost = Some(session));
+    brokers.end(stream, |session| lost = Some(session));
     lost.is_some()
 }
 
 #[test]
-fn a_stream_that_resumes_fences_the_one_before_which_then_ends_nothing() {
+fn a_resuming_stream_fences_the_one_before() {
     let brokers = Brokers::default();
     let mut first = begin(&brokers, None, 7);
     let second = begin(&brokers, Some(7), 7);
@@ -32,13 +32,13 @@ fn a_logon_that_is_refused_takes_no_session() {
 }
 
 #[test]
-fn a_stream_that_does_not_read_loses_its_queue_and_ends_its_session() {
+fn a_stream_that_does_not_read_ends_its_session() {
     let brokers = Brokers::default();
-    let mut place = begin(&brokers, None, 7);
+    let mut stream = begin(&brokers, None, 7);
     let gone = || BrokerNote::Gone { bid: LeaseId { run: 1, sequence: 1 }, how: BidEnding::Expired };
     (0..=NOTES_MAX).for_each(|_| brokers.streams().tell(Some(7), gone));
-    let told = std::iter::from_fn(|| place.notes.try_recv().ok()).count();
+    let told = std::iter::from_fn(|| stream.notes.try_recv().ok()).count();
     assert_eq!(told, NOTES_MAX);
-    assert!(matches!(place.notes.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
-    assert!(ends_session(&brokers, &place));
+    assert!(matches!(stream.notes.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+    assert!(ends_session(&brokers, &stream));
 }

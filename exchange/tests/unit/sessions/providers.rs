@@ -11,7 +11,7 @@ fn happen(sessions: &Sessions, sequence: u64, events: Vec<Event>) {
     sessions.apply(&[Happened { sequence, at: Time::default(), events }]);
 }
 
-/// A command that concerns the seller.
+/// Applies a command that concerns the seller.
 fn protect(sessions: &Sessions, sequence: u64) {
     happen(sessions, sequence, vec![Event::Protected { provider: SELLER }]);
 }
@@ -20,7 +20,7 @@ fn end(sessions: &Sessions, sequence: u64, session: u32, why: SessionEnding) {
     happen(sessions, sequence, vec![Event::SessionEnded { provider: SELLER, session, why }]);
 }
 
-/// The sequences of what is heard now; none if the session waits.
+/// Reads the sequences of the next messages; none if the session waits.
 fn heard(sessions: &Sessions, listening: &mut Listening) -> Option<Result<Vec<u64>, Over>> {
     let taken = sessions.next(listening).now_or_never()?;
     Some(taken.map(|notes| notes.into_iter().map(|(number, _)| number >> COMMAND_SHIFT).collect()))
@@ -55,7 +55,7 @@ fn a_session_goes_on_where_the_one_before_stopped_reading() {
 }
 
 #[test]
-fn what_others_are_told_does_not_change_the_numbers_of_a_provider() {
+fn news_of_others_leave_a_providers_numbers_alone() {
     let sessions = Sessions::default();
     for other in (0..32).map(ProviderId::new) {
         sessions.lock().of(other);
@@ -68,7 +68,7 @@ fn what_others_are_told_does_not_change_the_numbers_of_a_provider() {
 }
 
 #[test]
-fn only_so_much_is_kept_and_who_needs_more_cannot_go_on() {
+fn a_session_behind_the_ring_cannot_resume() {
     let sessions = Sessions::default();
     let mut slow = sessions.listen(SELLER, 1, None);
     protect(&sessions, 1);
@@ -89,7 +89,7 @@ fn a_session_that_reads_too_slowly_is_over() {
 }
 
 #[test]
-fn a_process_goes_on_from_the_state_that_it_began_with() {
+fn a_process_goes_on_from_its_first_state() {
     let sessions = Sessions::default();
     sessions.lock().beginning = number(70, u16::MAX);
     protect(&sessions, 71);
@@ -98,7 +98,7 @@ fn a_process_goes_on_from_the_state_that_it_began_with() {
 }
 
 #[test]
-fn a_session_is_over_when_it_ends_or_a_later_one_hears() {
+fn a_session_ends_when_a_later_one_listens() {
     let sessions = Sessions::default();
     let mut first = sessions.listen(SELLER, 1, None);
     let mut second = sessions.listen(SELLER, 2, None);

@@ -27,18 +27,18 @@ fn nothing_goes_before_a_snapshot_reaches_back_far_enough() {
 }
 
 #[test]
-fn the_journal_is_kept_from_the_newest_snapshot_before_the_last_eight_segments() {
+fn the_journal_is_kept_from_before_the_last_segments() {
     check(&[120, 950], &TEN, u64::MAX, &[], 121);
     check(&[120, 199, 950, 960], &TEN, u64::MAX, &[120], 200);
 }
 
 #[test]
-fn between_base_and_newest_two_the_first_in_each_segment_stays() {
+fn the_first_snapshot_of_each_later_segment_stays() {
     check(&[199, 210, 220, 350, 360, 399, 950, 960, 970], &TEN, u64::MAX, &[220, 360, 399], 200);
 }
 
 #[test]
-fn a_projection_that_is_behind_holds_a_snapshot_and_the_journal() {
+fn a_projection_behind_keeps_snapshot_and_journal() {
     check(&[50, 120, 199, 950, 960], &TEN, 130, &[50, 199], 121);
     check(&[50, 120, 199, 950, 960], &TEN, 49, &[], 0);
 }

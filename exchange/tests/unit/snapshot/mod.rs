@@ -1,14 +1,67 @@
-//! Tests of snapshots against real files: what is written is read, a changed byte is found, and one is made beside a
+//! Tests of snapshots against real files: written ones are read, a changed byte is found, and one is made beside a
 //! journal that is being written.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use merit_engine::Command;
+use merit_engine::{Command, Engine};
+use merit_journal::storage::Directory;
 
 use super::format::{CHUNK_BYTES, HEADER_BYTES, snapshot_name};
 use super::*;
 use crate::recorded::Market;
+use crate::replay;
+use crate::world::World;
+
+/// Writes a state as a snapshot. Returns the bytes of its file.
+fn bytes_of(engine: &Engine) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    write(&Directory::existing(directory.path()), 7, engine).unwrap();
+    fs::read(directory.path().join(snapshot_name(engine.sequence()))).unwrap()
+}
+
+/// Saves a state and loads it again.
+fn reloaded(engine: &Engine) -> Engine {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Directory::existing(directory.path());
+    write(&storage, 7, engine).unwrap();
+    load(&storage, engine.sequence()).unwrap().engine
+}
+
+#[test]
+fn a_state_gives_equal_bytes_live_replayed_and_reloaded() {
+    for seed in 0..4 {
+        let mut world = World::new(seed);
+        world.run(2_500);
+        let live = bytes_of(&world.engine);
+        for reload_every in [u64::MAX, 997, 100, 7] {
+            let mut engine = Engine::new();
+            for (sequence, record) in (1..).zip(&world.records) {
+                replay::step(&mut engine, sequence, record, &mut Vec::new()).unwrap();
+                if sequence % reload_every == 0 {
+                    engine = reloaded(&engine);
+                }
+            }
+            assert_eq!(engine.digest(), world.engine.digest());
+            assert!(bytes_of(&engine) == live, "seed {seed}, reloaded every {reload_every} commands");
+            assert!(bytes_of(&reloaded(&engine)) == live, "seed {seed}, reloaded at the end");
+        }
+    }
+}
+
+#[test]
+fn equal_states_of_different_histories_give_equal_bytes() {
+    let after = |first: u32| {
+        let mut market = Market::with(120);
+        for basis_points in [first, 250] {
+            market.apply(Command::SetFee { basis_points });
+        }
+        market.engine
+    };
+    let (one, other) = (after(10), after(99));
+    assert_eq!(one.digest(), other.digest());
+    assert!(bytes_of(&one) == bytes_of(&other));
+}
 
 #[test]
 fn what_is_written_is_loaded_with_the_same_digest() {
@@ -23,7 +76,7 @@ fn what_is_written_is_loaded_with_the_same_digest() {
 }
 
 #[test]
-fn every_flipped_bit_and_every_other_length_is_found_where_it_is() {
+fn every_flipped_bit_and_other_length_is_located() {
     let market = Market::with(250);
     write(&market.storage(), 7, &market.engine).unwrap();
     let path = market.path(250);
@@ -107,7 +160,7 @@ fn snapshots_made_beside_a_journal_equal_the_state_there() {
 }
 
 #[test]
-fn a_damaged_snapshot_is_set_aside_and_the_one_before_it_is_gone_on_from() {
+fn making_goes_on_past_a_damaged_snapshot() {
     let market = Market::with(300);
     market.make(100).unwrap();
     market.make(200).unwrap();
@@ -121,7 +174,7 @@ fn a_damaged_snapshot_is_set_aside_and_the_one_before_it_is_gone_on_from() {
 }
 
 #[test]
-fn what_a_crash_left_of_a_snapshot_is_no_snapshot_and_goes() {
+fn an_unfinished_snapshot_is_removed() {
     let market = Market::with(20);
     let unfinished = market.path(10).with_extension("merit.new");
     fs::write(&unfinished, b"half of it").unwrap();
@@ -139,7 +192,7 @@ fn a_made_snapshot_gives_up_when_told() {
 }
 
 #[test]
-fn what_is_kept_gives_the_state_of_every_command_that_is_kept() {
+fn kept_files_give_the_state_of_every_kept_command() {
     let market = Market::with(2000);
     for upto in (50..2000).step_by(50) {
         market.make(upto).unwrap();

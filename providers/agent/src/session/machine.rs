@@ -1,40 +1,44 @@
-//! What a session does next: `(now, input) -> actions`. Owns heartbeats, deadlines, backoff, quote numbers, expiries and claims;
-//! never touches a stream, reads a clock or logs. `now` is the time since the machine began, and never goes back.
+//! The machine of a session: `(now, input) -> actions`. Owns heartbeats, deadlines, back-off, quote numbers, expiries
+//! and claims. Never touches a stream, reads a clock or logs. `now` is the time since the machine began and never goes
+//! back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use merit_proto::v1;
-use merit_proto::v1::exchange_message::Message as Heard;
-use merit_proto::v1::provider_message::Message as Said;
+use merit_proto::v1::exchange_message::Message as FromExchange;
+use merit_proto::v1::provider_message::Message as ToExchange;
 use merit_terms::{Balance, LeaseId, MarketName, Money};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
 use tonic::{Code, Status};
 
+use super::ladder::{Expiry, Ladder, Quoted};
 use super::unpaid::Unpaid;
-use super::{Credentials, Ran, RefusedLadder, SessionError, Standing};
+use super::{Credentials, RunEvent, SessionError, Standing};
 
-/// How long a welcome may take.
-const WELCOME_WITHIN: Duration = Duration::from_secs(10);
-/// Heartbeats of the exchange that may be missed, as it allows its providers.
+/// Timeout of a welcome.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of missed heartbeats of the exchange, which allows its providers the same.
 const MISSED_HEARTBEATS_MAX: u32 = 3;
-/// Against an exchange that asks for a heartbeat so often that nothing else is done.
+/// Minimum heartbeat interval, against an exchange that asks for more than can be done.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(10);
+/// Minimum back-off after a lost stream.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Maximum back-off after a lost stream.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// When a refused ladder is quoted again: its market may exist by then.
+/// Delay before a refused ladder is quoted again, when its market may exist.
 const REQUOTE_AFTER: Duration = Duration::from_secs(30);
-/// When the ladders are quoted again that the exchange pulled because they were leased too fast.
+/// Delay before ladders are quoted again that the maker protection pulled.
 const PROTECTED_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) enum Input {
     /// The time of [`Machine::due`] has come.
     Due,
-    /// A message of the exchange, and its number in what concerns the provider; 0 if it has none.
-    Heard(u64, Heard),
-    Ran(Ran),
+    /// A message of the exchange, with its session sequence; 0 if it has none.
+    Received(u64, FromExchange),
+    Ran(RunEvent),
     /// The stream has ended, or could not be opened.
     Ended(Status),
     Stop,
@@ -44,10 +48,10 @@ pub(crate) enum Input {
 pub(crate) enum Action {
     /// Opens a stream whose first message is the logon.
     Open(v1::Logon),
-    Say(Said),
-    /// Tokens are verified by these from now on.
+    Send(ToExchange),
+    /// Verifies tokens by these from now on.
     Trust(Credentials),
-    /// Lets go of the stream.
+    /// Drops the stream.
     Close,
     /// Ends the session for good: the last action.
     End(Result<(), SessionError>),
@@ -56,15 +60,15 @@ pub(crate) enum Action {
 pub(crate) struct Machine {
     logon: v1::Logon,
     ladders: Vec<Ladder>,
-    /// How long an offer stands after it was quoted, if it expires.
+    /// Lifetime of a quoted offer, if it expires.
     expire_after: Option<Duration>,
     jitter: Pcg32,
-    state: State,
+    state: SessionState,
     was_on: bool,
-    /// Streams in a row that did not last.
+    /// Number of streams in a row that did not last.
     failures: u32,
     last_number: u64,
-    /// The number of the last message that concerned the provider.
+    /// The last session sequence.
     last_heard: Option<u64>,
     unpaid: Unpaid,
     granted: u64,
@@ -73,14 +77,14 @@ pub(crate) struct Machine {
     revenue: Balance,
 }
 
-enum State {
+enum SessionState {
     Waiting { until: Duration },
     LoggingOn { until: Duration },
-    On(On),
+    Live(LiveSession),
     Over,
 }
 
-struct On {
+struct LiveSession {
     session: u32,
     heartbeat: Duration,
     since: Duration,
@@ -89,44 +93,27 @@ struct On {
     clock: ExchangeClock,
 }
 
-/// What the exchange's clock said, in microseconds since 1970, and when that was heard.
+/// A reading of the exchange's clock, in microseconds since 1970, and the time at which it was received.
 #[derive(Clone, Copy)]
 struct ExchangeClock {
     said: u64,
     heard: Duration,
 }
 
-struct Ladder {
-    market: MarketName,
-    rungs: Vec<v1::Rung>,
-    /// Of the last quote in this session.
-    number: u64,
-    quoted: Quoted,
-    /// When its offers are quoted again, before they expire.
-    renew_at: Option<Duration>,
-}
-
-enum Quoted {
-    Open,
-    Accepted,
-    Refused { again_at: Duration, code: String, message: String },
-}
-
 impl Machine {
-    /// A machine that logs on at once. `seed` spreads the returns of providers that lost one exchange.
+    /// Makes a machine that logs on at once. `seed` spreads the returns of providers that lost one exchange.
     pub(crate) fn new(
         logon: v1::Logon,
         ladders: Vec<(MarketName, Vec<v1::Rung>)>,
         expire_after: Option<Duration>,
         seed: u64,
     ) -> Machine {
-        let ladder = |(market, rungs)| Ladder { market, rungs, number: 0, quoted: Quoted::Open, renew_at: None };
         Machine {
             logon,
-            ladders: ladders.into_iter().map(ladder).collect(),
+            ladders: ladders.into_iter().map(|(market, rungs)| Ladder::new(market, rungs)).collect(),
             expire_after,
             jitter: Pcg32::seed_from_u64(seed),
-            state: State::Waiting { until: Duration::ZERO },
+            state: SessionState::Waiting { until: Duration::ZERO },
             was_on: false,
             failures: 0,
             last_number: 0,
@@ -139,21 +126,21 @@ impl Machine {
         }
     }
 
-    /// When [`Input::Due`] is to come; none once the session is over.
+    /// Returns the time of the next [`Input::Due`], or `None` after the session is over.
     pub(crate) fn due(&self) -> Option<Duration> {
         match &self.state {
-            State::Waiting { until } | State::LoggingOn { until } => Some(*until),
-            State::On(on) => {
+            SessionState::Waiting { until } | SessionState::LoggingOn { until } => Some(*until),
+            SessionState::Live(on) => {
                 let requotes = self.ladders.iter().filter_map(Ladder::due);
                 requotes.chain(self.unpaid.due()).chain([on.beat_at, on.silent_at]).min()
             }
-            State::Over => None,
+            SessionState::Over => None,
         }
     }
 
     pub(crate) fn standing(&self) -> Standing {
         let session = match &self.state {
-            State::On(on) => Some(on.session),
+            SessionState::Live(on) => Some(on.session),
             _ => None,
         };
         let accepted = |ladder: &&Ladder| session.is_some() && matches!(ladder.quoted, Quoted::Accepted);
@@ -170,27 +157,29 @@ impl Machine {
 
     pub(crate) fn step(&mut self, now: Duration, input: Input) -> Vec<Action> {
         match (input, &self.state) {
-            (_, State::Over) => Vec::new(),
+            (_, SessionState::Over) => Vec::new(),
             (Input::Stop, _) => self.end(Ok(())),
             (Input::Ended(status), _) => self.ended(now, &status),
-            (Input::Heard(_, Heard::Welcome(welcome)), State::LoggingOn { .. }) => self.welcomed(now, &welcome),
-            (Input::Heard(number, heard), State::On(_)) => self.heard(now, number, heard),
-            (Input::Heard(..), _) => Vec::new(),
-            (Input::Ran(Ran::Finished { lease, usage, proof }), _) => {
+            (Input::Received(_, FromExchange::Welcome(welcome)), SessionState::LoggingOn { .. }) => {
+                self.welcomed(now, &welcome)
+            }
+            (Input::Received(number, heard), SessionState::Live(_)) => self.heard(now, number, heard),
+            (Input::Received(..), _) => Vec::new(),
+            (Input::Ran(RunEvent::Finished { lease, usage, proof }), _) => {
                 self.unpaid.ran(now, lease, usage, proof);
                 Vec::new()
             }
-            (Input::Ran(Ran::Undelivered(lease)), _) => {
+            (Input::Ran(RunEvent::Undelivered(lease)), _) => {
                 self.unpaid.unanswered(now, lease);
                 Vec::new()
             }
-            (Input::Due, State::Waiting { until }) if *until <= now => {
-                self.state = State::LoggingOn { until: now + WELCOME_WITHIN };
+            (Input::Due, SessionState::Waiting { until }) if *until <= now => {
+                self.state = SessionState::LoggingOn { until: now + WELCOME_TIMEOUT };
                 vec![Action::Open(v1::Logon { last_sequence: self.last_heard, ..self.logon.clone() })]
             }
-            (Input::Due, State::LoggingOn { until }) if *until <= now => self.lost(now),
-            (Input::Due, State::On(on)) if on.silent_at <= now => self.lost(now),
-            (Input::Due, State::On(_)) => self.beat(now),
+            (Input::Due, SessionState::LoggingOn { until }) if *until <= now => self.lost(now),
+            (Input::Due, SessionState::Live(on)) if on.silent_at <= now => self.lost(now),
+            (Input::Due, SessionState::Live(_)) => self.beat(now),
             (Input::Due, _) => Vec::new(),
         }
     }
@@ -208,7 +197,7 @@ impl Machine {
             self.unpaid.keep(&open);
         }
         let clock = ExchangeClock { said: welcome.at, heard: now };
-        self.state = State::On(On {
+        self.state = SessionState::Live(LiveSession {
             session: welcome.session,
             heartbeat,
             since: now,
@@ -224,38 +213,38 @@ impl Machine {
         actions
     }
 
-    fn heard(&mut self, now: Duration, number: u64, heard: Heard) -> Vec<Action> {
-        if let State::On(on) = &mut self.state {
+    fn heard(&mut self, now: Duration, number: u64, heard: FromExchange) -> Vec<Action> {
+        if let SessionState::Live(on) = &mut self.state {
             on.silent_at = now + on.heartbeat * MISSED_HEARTBEATS_MAX;
         }
         if number > 0 {
             self.last_heard = Some(number);
         }
         match heard {
-            Heard::QuoteAccepted(quote) => self.set_quoted(quote.number, Quoted::Accepted),
-            Heard::QuoteRefused(v1::QuoteRefused { number, code, message, .. }) => {
+            FromExchange::QuoteAccepted(quote) => self.set_quoted(quote.number, Quoted::Accepted),
+            FromExchange::QuoteRefused(v1::QuoteRefused { number, code, message, .. }) => {
                 self.set_quoted(number, Quoted::Refused { again_at: now + REQUOTE_AFTER, code, message });
             }
-            Heard::LeaseGranted(_) => self.granted += 1,
-            Heard::LeaseSettled(lease) => {
+            FromExchange::LeaseGranted(_) => self.granted += 1,
+            FromExchange::LeaseSettled(lease) => {
                 self.settled += 1;
                 self.revenue.credit(Money::from_picodollars(lease.revenue).unwrap_or(Money::MAX));
                 self.over(lease.lease);
             }
-            Heard::LeaseUnknown(lease) => {
+            FromExchange::LeaseUnknown(lease) => {
                 if let Some(lease) = lease.lease {
                     self.unpaid.unanswered(now, lease.into());
                 }
             }
-            Heard::ClaimAnswered(claim) => self.over(claim.lease),
-            Heard::Protected(_) => self.pulled(now + PROTECTED_FOR),
-            Heard::MarketState(change) => return self.market_changed(now, &change),
-            Heard::Heartbeat(heartbeat) => {
-                if let State::On(on) = &mut self.state {
+            FromExchange::ClaimAnswered(claim) => self.over(claim.lease),
+            FromExchange::Protected(_) => self.pulled(now + PROTECTED_FOR),
+            FromExchange::MarketState(change) => return self.market_changed(now, &change),
+            FromExchange::Heartbeat(heartbeat) => {
+                if let SessionState::Live(on) = &mut self.state {
                     on.clock = ExchangeClock { said: heartbeat.at, heard: now };
                 }
             }
-            Heard::Welcome(_) => {}
+            FromExchange::Welcome(_) => {}
         }
         Vec::new()
     }
@@ -266,7 +255,7 @@ impl Machine {
         }
     }
 
-    /// Every offer is gone, at the provider's own wish.
+    /// Notes that every offer was pulled, as the provider's own protection asks.
     fn pulled(&mut self, again_at: Duration) {
         for ladder in &mut self.ladders {
             let (code, message) = ("protected".to_owned(), "leased faster than the protection allows".to_owned());
@@ -274,17 +263,18 @@ impl Machine {
         }
     }
 
-    /// Quotes a ladder again that its market may take now.
+    /// Quotes the refused ladder of a market again, because the change may have opened it.
     fn market_changed(&mut self, now: Duration, change: &v1::MarketChange) -> Vec<Action> {
         self.quote(now, |ladder| ladder.market.as_str() == change.market && ladder.is_refused())
     }
 
     /// Quotes the ladders that `asked` names.
     fn quote(&mut self, now: Duration, asked: impl Fn(&Ladder) -> bool) -> Vec<Action> {
-        let State::On(on) = &self.state else { return Vec::new() };
+        let SessionState::Live(on) = &self.state else { return Vec::new() };
         let expiry = self.expire_after.map(|after| Expiry { at: on.clock.at(now + after), renew_at: now + after / 2 });
         let asked = self.ladders.iter_mut().filter(|ladder| asked(ladder));
-        asked.map(|ladder| ladder.quote(&mut self.last_number, expiry)).collect()
+        let quotes = asked.map(|ladder| ladder.quote(&mut self.last_number, expiry));
+        quotes.map(|quote| Action::Send(ToExchange::Quote(quote))).collect()
     }
 
     fn set_quoted(&mut self, number: u64, quoted: Quoted) {
@@ -293,19 +283,20 @@ impl Machine {
         }
     }
 
-    /// What is due while the session is on: a heartbeat, ladders that were refused or are about to expire, claims.
+    /// Does everything due in a live session: a heartbeat, refused or expiring ladders, claims.
     fn beat(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
-        if let State::On(on) = &mut self.state
+        if let SessionState::Live(on) = &mut self.state
             && on.beat_at <= now
         {
             on.beat_at = now + on.heartbeat;
-            actions.push(Action::Say(Said::Heartbeat(v1::ProviderHeartbeat { pools: self.logon.pools.clone() })));
+            actions
+                .push(Action::Send(ToExchange::Heartbeat(v1::ProviderHeartbeat { pools: self.logon.pools.clone() })));
         }
         actions.extend(self.quote(now, |ladder| ladder.due().is_some_and(|due| due <= now)));
         let claims = self.unpaid.claims(now);
         self.claimed += claims.len() as u64;
-        actions.extend(claims.into_iter().map(|claim| Action::Say(Said::Claim(claim))));
+        actions.extend(claims.into_iter().map(|claim| Action::Send(ToExchange::Claim(claim))));
         actions
     }
 
@@ -319,81 +310,38 @@ impl Machine {
         }
     }
 
-    /// Comes back after a pause that doubles with each stream that did not outlive the silence it allows.
+    /// Backs off for a pause that doubles with each stream that did not outlive its timeout of silence.
     fn lost(&mut self, now: Duration) -> Vec<Action> {
-        if let State::On(on) = &self.state
+        if let SessionState::Live(on) = &self.state
             && now - on.since >= on.heartbeat * MISSED_HEARTBEATS_MAX
         {
             self.failures = 0;
         }
         let pause = (BACKOFF_MIN * (1 << self.failures.min(16))).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
-        self.state = State::Waiting { until: now + self.jitter.random_range(pause / 2..=pause) };
+        self.state = SessionState::Waiting { until: now + self.jitter.random_range(pause / 2..=pause) };
         vec![Action::Close]
     }
 
     fn end(&mut self, result: Result<(), SessionError>) -> Vec<Action> {
-        self.state = State::Over;
+        self.state = SessionState::Over;
         vec![Action::End(result)]
     }
 }
 
 impl ExchangeClock {
-    /// What it says at `now`.
+    /// Returns the exchange's time at `now`.
     fn at(self, now: Duration) -> u64 {
         let since = now.saturating_sub(self.heard).as_micros();
         self.said.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }
 }
 
-/// When offers that are quoted now expire, by the exchange's clock, and when they are to be quoted again.
-#[derive(Clone, Copy)]
-struct Expiry {
-    at: u64,
-    renew_at: Duration,
-}
-
-impl Ladder {
-    fn quote(&mut self, last_number: &mut u64, expiry: Option<Expiry>) -> Action {
-        *last_number += 1;
-        self.number = *last_number;
-        // What was accepted stands until the answer.
-        if self.is_refused() {
-            self.quoted = Quoted::Open;
-        }
-        self.renew_at = expiry.map(|expiry| expiry.renew_at);
-        if let Some(Expiry { at, .. }) = expiry {
-            self.rungs.iter_mut().for_each(|rung| rung.expires = at);
-        }
-        let (market, rungs) = (self.market.to_string(), self.rungs.clone());
-        Action::Say(Said::Quote(v1::QuoteLadder { market, number: self.number, rungs }))
-    }
-
-    /// When it is to be quoted again.
-    fn due(&self) -> Option<Duration> {
-        match self.quoted {
-            Quoted::Refused { again_at, .. } => Some(again_at),
-            Quoted::Open | Quoted::Accepted => self.renew_at,
-        }
-    }
-
-    fn is_refused(&self) -> bool {
-        matches!(self.quoted, Quoted::Refused { .. })
-    }
-
-    fn refused(&self) -> Option<RefusedLadder> {
-        let Quoted::Refused { code, message, .. } = &self.quoted else {
-            return None;
-        };
-        Some(RefusedLadder { market: self.market.clone(), code: code.clone(), message: message.clone() })
-    }
-}
-
 enum Meaning {
     Superseded,
-    /// The exchange understood, and will not.
+    /// The exchange understood and refused.
     Refused,
-    /// The exchange is not there, or not well.
+    /// The exchange cannot be reached or has failed.
     Lost,
 }
 
@@ -412,4 +360,5 @@ fn meaning(status: &Status) -> Meaning {
 }
 
 #[cfg(test)]
+#[path = "../../tests/unit/session/machine.rs"]
 mod tests;

@@ -1,8 +1,9 @@
-//! The session with the exchange: logs on, beats, quotes the ladders, hears of leases, claims those that nobody pays, and
-//! comes back after a loss.
+//! The session with the exchange: logs on, sends heartbeats, quotes the ladders, hears of leases, claims those that
+//! nobody pays, and comes back after a loss.
 //!
-//! [`machine`] decides, purely; [`shell`] owns the stream and the clock.
+//! [`machine`] decides, purely; [`shell`] owns the stream and the clock. Never runs a call.
 
+mod ladder;
 mod machine;
 mod shell;
 mod unpaid;
@@ -12,32 +13,32 @@ use merit_terms::{Balance, LeaseId, MarketName, Usage};
 use tokio::sync::mpsc;
 
 pub(crate) use machine::Machine;
-pub(crate) use shell::{Told, run};
+pub(crate) use shell::{Watches, run};
 
-/// What a welcome gave: the session, and the key that verifies its leases' tokens. Leases outlive a lost stream, so
-/// that these hold until the next welcome.
+/// A session's number, and the key that verifies its leases' tokens. Leases outlive a lost stream, so these hold until
+/// the next welcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Credentials {
     pub(crate) number: u32,
     pub(crate) key: [u8; 32],
 }
 
-/// What became of a call that ran here.
+/// An event of a call that ran here.
 #[derive(Debug)]
-pub(crate) enum Ran {
+pub(crate) enum RunEvent {
     /// Its function has ended; its answer is on its way.
     Finished { lease: LeaseId, usage: Usage, proof: LeaseProof },
     /// The answer could not be delivered.
     Undelivered(LeaseId),
 }
 
-/// Where the session is told of calls; what does not fit is not claimed.
-pub(crate) type Runs = mpsc::Sender<Ran>;
+/// The queue of run events to the session; a run that does not fit is not claimed.
+pub(crate) type RunEvents = mpsc::Sender<RunEvent>;
 
-/// Calls that may wait for the session to take note of them.
-pub(crate) const RUNS_MAX: usize = 4096;
+/// Length of that queue.
+pub(crate) const RUN_EVENTS_MAX: usize = 4096;
 
-/// Why a session ended for good.
+/// The end of a session for good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     #[error("the exchange refused the logon: {message}")]
@@ -46,25 +47,25 @@ pub enum SessionError {
     Superseded { provider: String },
 }
 
-/// How a provider stands with the exchange.
+/// A provider's standing with the exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The session that is on; none while there is no stream.
+    /// The live session; `None` without a stream.
     pub session: Option<u32>,
-    /// In how many markets the ladder is accepted in this session.
+    /// Number of markets that accepted the ladder in this session.
     pub markets: usize,
     pub refused: Vec<RefusedLadder>,
-    /// Leases heard of since the start.
+    /// Leases granted since the start.
     pub granted: u64,
-    /// Leases that are over, whatever they earned.
+    /// Leases that are over, at any revenue.
     pub settled: u64,
-    /// Claims made of leases that nobody settled.
+    /// Claims of leases that nobody settled.
     pub claimed: u64,
-    /// What settled leases earned since the start, after the operator's fee.
+    /// Revenue of settled leases since the start, after the operator's fee.
     pub revenue: Balance,
 }
 
-/// A ladder that the exchange does not take; it is quoted again every half minute.
+/// A ladder that the exchange refused; it is quoted again every half minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedLadder {
     pub market: MarketName,

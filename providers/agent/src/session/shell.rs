@@ -1,12 +1,12 @@
-//! The shell around the session's machine: the stream, the clock, the log. Decides nothing.
+//! The shell around the session's machine: the stream, the clock, the log. Never decides.
 
 use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
 
-use merit_proto::v1::exchange_message::Message as Heard;
+use merit_proto::v1::exchange_message::Message as FromExchange;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
-use merit_proto::v1::provider_message::Message as Said;
+use merit_proto::v1::provider_message::Message as ToExchange;
 use merit_proto::{Transport, v1};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,35 +14,35 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::machine::{Action, Input};
-use super::{Credentials, Machine, Ran, SessionError, Standing};
+use super::{Credentials, Machine, RunEvent, SessionError, Standing};
 
-/// Messages that may wait for the exchange to read them; more means that it does not read.
-const SAID_MAX: usize = 256;
-/// A welcome may name many thousand leases.
+/// Length of the queue of outgoing messages; when it is full, the exchange does not read.
+const OUTGOING_MAX: usize = 256;
+/// Maximum message in bytes; a welcome may name many thousand leases.
 const MESSAGE_MAX_BYTES: usize = 64 << 20;
-/// How long the exchange may take to end a stream that we ended.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// Timeout of the exchange's end of a stream that this side has ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where the session tells what others of the process must know.
-pub(crate) struct Told {
+/// The watches by which the session publishes its state to the rest of the process.
+pub(crate) struct Watches {
     pub(crate) credentials: watch::Sender<Option<Credentials>>,
     pub(crate) standing: watch::Sender<Standing>,
 }
 
-/// Runs the session to its end: when `stop` turns true or is dropped, or with the error that ended it.
+/// Runs the session until `stop` turns true or is dropped. Returns the error if it ends by itself.
 pub(crate) async fn run(
     provider: String,
     mut machine: Machine,
     transport: Transport,
-    told: Told,
-    mut runs: mpsc::Receiver<Ran>,
+    told: Watches,
+    mut runs: mpsc::Receiver<RunEvent>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), SessionError> {
     let started = Instant::now();
-    let mut stream = Stream::Closed;
+    let mut stream = ExchangeStream::Closed;
     loop {
         let input = tokio::select! {
-            biased; // That a call ran is heard before that it is settled.
+            biased; // A run is noted before its settlement.
             _ = stop.wait_for(|stop| *stop) => Input::Stop,
             Some(ran) = runs.recv() => Input::Ran(ran),
             () = until(machine.due().map(|due| started + due)) => Input::Due,
@@ -54,10 +54,10 @@ pub(crate) async fn run(
             let mut unsaid = None;
             for action in actions.drain(..) {
                 match action {
-                    Action::Open(logon) => stream = Stream::open(&transport, logon),
-                    Action::Say(said) => unsaid = unsaid.or(stream.say(said).err()),
+                    Action::Open(logon) => stream = ExchangeStream::open(&transport, logon),
+                    Action::Send(said) => unsaid = unsaid.or(stream.say(said).err()),
                     Action::Trust(credentials) => drop(told.credentials.send_replace(Some(credentials))),
-                    Action::Close => stream = Stream::Closed,
+                    Action::Close => stream = ExchangeStream::Closed,
                     Action::End(result) => {
                         stream.close().await;
                         told.standing.send_replace(machine.standing());
@@ -83,47 +83,49 @@ async fn until(due: Option<Instant>) {
 
 type Opening = Pin<Box<dyn Future<Output = Result<Response<Streaming<v1::ExchangeMessage>>, Status>> + Send>>;
 
-enum Stream {
+enum ExchangeStream {
     Closed,
     Opening { says: mpsc::Sender<v1::ProviderMessage>, opening: Opening },
     Open { says: mpsc::Sender<v1::ProviderMessage>, hears: Box<Streaming<v1::ExchangeMessage>> },
 }
 
-impl Stream {
-    fn open(transport: &Transport, logon: v1::Logon) -> Stream {
-        let (says, said) = mpsc::channel(SAID_MAX);
+impl ExchangeStream {
+    fn open(transport: &Transport, logon: v1::Logon) -> ExchangeStream {
+        let (says, said) = mpsc::channel(OUTGOING_MAX);
         let client = ProviderGatewayClient::new(transport.clone());
         let mut client = client.max_decoding_message_size(MESSAGE_MAX_BYTES);
         let opening = Box::pin(async move { client.session(ReceiverStream::new(said)).await });
-        let mut stream = Stream::Opening { says, opening };
-        match stream.say(Said::Logon(logon)) {
+        let mut stream = ExchangeStream::Opening { says, opening };
+        match stream.say(ToExchange::Logon(logon)) {
             Ok(()) => stream,
-            Err(_) => Stream::Closed, // The new queue is neither full nor closed.
+            Err(_) => ExchangeStream::Closed, // The new queue is neither full nor closed.
         }
     }
 
-    fn say(&mut self, said: Said) -> Result<(), Status> {
-        let (Stream::Opening { says, .. } | Stream::Open { says, .. }) = self else {
+    fn say(&mut self, said: ToExchange) -> Result<(), Status> {
+        let (ExchangeStream::Opening { says, .. } | ExchangeStream::Open { says, .. }) = self else {
             return Err(Status::unavailable("there is no stream"));
         };
         let message = v1::ProviderMessage { message: Some(said) };
         says.try_send(message).map_err(|_| Status::unavailable("the exchange does not read"))
     }
 
-    /// What comes next. May be dropped and called again without a loss.
+    /// Waits for the next input. Safe to cancel.
     async fn hear(&mut self) -> Input {
         loop {
             match self {
-                Stream::Closed => return pending().await,
-                Stream::Opening { says, opening } => match opening.await {
-                    Ok(response) => *self = Stream::Open { says: says.clone(), hears: Box::new(response.into_inner()) },
+                ExchangeStream::Closed => return pending().await,
+                ExchangeStream::Opening { says, opening } => match opening.await {
+                    Ok(response) => {
+                        *self = ExchangeStream::Open { says: says.clone(), hears: Box::new(response.into_inner()) }
+                    }
                     Err(status) => return Input::Ended(status),
                 },
-                Stream::Open { hears, .. } => match hears.message().await {
+                ExchangeStream::Open { hears, .. } => match hears.message().await {
                     Ok(Some(v1::ExchangeMessage { session_sequence, message: Some(heard) })) => {
-                        return Input::Heard(session_sequence, heard);
+                        return Input::Received(session_sequence, heard);
                     }
-                    Ok(Some(_)) => {} // Of a newer exchange.
+                    Ok(Some(_)) => {} // A message of a newer exchange.
                     Ok(None) => return Input::Ended(Status::unavailable("the exchange ended the stream")),
                     Err(status) => return Input::Ended(status),
                 },
@@ -131,36 +133,38 @@ impl Stream {
         }
     }
 
-    /// Ends the stream from this side and waits for the other: then the offers are cancelled.
+    /// Ends the stream from this side and waits for the other side's end, by which the offers are cancelled.
     async fn close(self) {
-        let Stream::Open { says, mut hears } = self else {
+        let ExchangeStream::Open { says, mut hears } = self else {
             return;
         };
         drop(says);
-        let ended = timeout(CLOSE_WITHIN, async { while let Ok(Some(_)) = hears.message().await {} }).await;
+        let ended = timeout(CLOSE_TIMEOUT, async { while let Ok(Some(_)) = hears.message().await {} }).await;
         if ended.is_err() {
-            tracing::warn!("the exchange did not end the stream within {CLOSE_WITHIN:?}");
+            tracing::warn!("the exchange did not end the stream within {CLOSE_TIMEOUT:?}");
         }
     }
 }
 
-/// The log of a session.
+/// Logs an input of the session.
 fn report(provider: &str, input: &Input) {
     match input {
-        Input::Heard(_, Heard::Welcome(welcome)) => {
+        Input::Received(_, FromExchange::Welcome(welcome)) => {
             let (session, resumed) = (welcome.session, welcome.resumed);
             tracing::info!(provider, session, resumed, heartbeat_ms = welcome.heartbeat_ms, "logged on");
         }
-        Input::Heard(_, Heard::Protected(_)) => tracing::warn!(provider, "leased too fast: the offers were pulled"),
-        Input::Heard(_, Heard::ClaimAnswered(claim)) => {
+        Input::Received(_, FromExchange::Protected(_)) => {
+            tracing::warn!(provider, "leased too fast: the offers were pulled")
+        }
+        Input::Received(_, FromExchange::ClaimAnswered(claim)) => {
             let lease = claim.lease.map(merit_terms::LeaseId::from);
             tracing::info!(provider, ?lease, code = claim.code, message = claim.message, "a claim was answered");
         }
-        Input::Heard(_, Heard::QuoteRefused(quote)) => {
+        Input::Received(_, FromExchange::QuoteRefused(quote)) => {
             let rungs: Vec<_> = quote.rungs.iter().map(|rung| (rung.id, rung.reason.as_str())).collect();
             tracing::warn!(provider, code = quote.code, message = quote.message, ?rungs, "a ladder was refused");
         }
-        Input::Heard(_, heard) => tracing::trace!(provider, ?heard, "heard"),
+        Input::Received(_, heard) => tracing::trace!(provider, ?heard, "heard"),
         Input::Ended(status) => {
             tracing::warn!(provider, code = ?status.code(), reason = status.message(), "no session with the exchange");
         }

@@ -1,7 +1,7 @@
 //! Invocations over a real socket, as a broker sends them.
 
 use http::{Method, StatusCode};
-use merit_adapters::{Answer, Passed};
+use merit_adapters::{Passed, ProviderAnswer};
 use merit_proto::{InProcess, Transport, v1};
 use merit_terms::Outcome;
 
@@ -98,7 +98,7 @@ async fn the_end_of_the_log_comes_with_the_answer() {
 }
 
 #[tokio::test]
-async fn a_full_provider_is_busy_and_does_not_use_the_token_up() {
+async fn a_full_provider_is_busy_and_spares_the_token() {
     let mut world = World::new(sample("echo"), 1).await;
     world.peer.hold_modules_back();
     let running = tokio::spawn({
@@ -111,7 +111,7 @@ async fn a_full_provider_is_busy_and_does_not_use_the_token_up() {
     let busy = world.broker.invoke(&token, "second").await;
     assert_eq!((busy.status, busy.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "busy"));
     assert_eq!(busy.headers["merit-busy"], "1");
-    assert!(matches!(busy.answer, Answer::NotSent { busy: true, .. }));
+    assert!(matches!(busy.answer, ProviderAnswer::NotSent { busy: true, .. }));
 
     world.peer.let_modules_go();
     assert_eq!(running.await.unwrap().body, "first");
@@ -119,7 +119,7 @@ async fn a_full_provider_is_busy_and_does_not_use_the_token_up() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_good_for_the_call_is_forbidden() {
+async fn a_token_of_another_call_is_forbidden() {
     let world = World::new(sample("echo"), 1).await;
     let good = world.token(1);
     assert_eq!(world.broker.invoke(&good, "once").await.body, "once");
@@ -135,16 +135,16 @@ async fn a_token_that_is_not_good_for_the_call_is_forbidden() {
     ] {
         let refused = world.broker.invoke(token, "again").await;
         assert_eq!((refused.status, refused.code().as_str()), (StatusCode::FORBIDDEN, code), "{token}");
-        assert!(matches!(refused.answer, Answer::NotSent { busy: false, .. }));
+        assert!(matches!(refused.answer, ProviderAnswer::NotSent { busy: false, .. }));
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_is_not_sent() {
+async fn a_call_that_cannot_start_is_not_sent() {
     let world = World::new(sample("echo"), 1).await;
     let check = |answered: crate::kit::Answered, status: u16, code: &str| {
         assert_eq!((answered.status.as_u16(), answered.code().as_str()), (status, code));
-        assert!(matches!(answered.answer, Answer::NotSent { busy: false, .. }), "{:?}", answered.answer);
+        assert!(matches!(answered.answer, ProviderAnswer::NotSent { busy: false, .. }), "{:?}", answered.answer);
     };
     let of_other = world.token_with(1, |claims| claims.function = "other".into());
     check(world.broker.invoke_function("other", &of_other, "").await, 503, "unknown_module");
@@ -159,12 +159,12 @@ async fn what_cannot_be_started_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_module_that_is_late_is_not_sent_and_is_there_for_the_next_call() {
+async fn a_late_module_is_not_sent_but_serves_later_calls() {
     let mut world = World::new(sample("echo"), 1).await;
     world.peer.hold_modules_back();
     let late = world.broker.invoke(&world.token_with(1, |claims| claims.timeout_ms = 20), "").await;
     assert_eq!(late.code(), "module_late");
-    assert!(matches!(late.answer, Answer::NotSent { busy: false, .. }));
+    assert!(matches!(late.answer, ProviderAnswer::NotSent { busy: false, .. }));
     sees(&mut world.seen, |seen| matches!(seen, Seen::ModuleAsked).then_some(())).await;
     world.peer.let_modules_go();
     assert_eq!(world.broker.invoke(&world.token(2), "soon").await.body, "soon");
@@ -176,11 +176,11 @@ async fn a_module_that_cannot_be_run_is_not_sent() {
     let world = World::new("not a module".into(), 1).await;
     let answered = world.broker.invoke(&world.token(1), "").await;
     assert_eq!(answered.code(), "module_unusable");
-    assert!(matches!(answered.answer, Answer::NotSent { busy: false, .. }));
+    assert!(matches!(answered.answer, ProviderAnswer::NotSent { busy: false, .. }));
 }
 
 #[tokio::test]
-async fn a_guest_whose_caller_goes_away_is_stopped_and_what_ran_is_claimed_by_the_proof_that_came_with_it() {
+async fn a_guest_without_its_caller_is_stopped_and_claimed() {
     // One that burns CPU, and one that waits in the host.
     for (guest, long, short) in [("mandelbrot", "4096 4096 100000000", "1 1 1"), ("wait", "600000", "0")] {
         let mut world = World::new(sample(guest), 1).await;
@@ -207,7 +207,7 @@ async fn a_guest_whose_caller_goes_away_is_stopped_and_what_ran_is_claimed_by_th
 }
 
 #[tokio::test]
-async fn a_call_that_is_passed_through_is_told_as_cgi_has_it() {
+async fn a_passed_call_has_the_variables_of_cgi() {
     let world = World::new(hostile("environment"), 1).await;
     let headers = [("x-own", "1"), ("proxy", "http://evil"), ("mode", "slow"), ("content-type", "text/plain")];
     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
@@ -236,18 +236,20 @@ async fn a_call_that_is_passed_through_is_told_as_cgi_has_it() {
 }
 
 #[tokio::test]
-async fn only_a_call_that_is_passed_through_answers_with_a_document() {
+async fn only_a_passed_call_answers_with_a_document() {
     let world = World::new(sample("echo"), 1).await;
     let document = "Status: 404 Not Found\r\nX-Own: 1\r\nMerit-Cost: 0\r\n\r\nno such thing";
     let passed = Passed::new(&Method::GET, "/x", None);
     let answered = world.broker.pass(&world.token(1), passed, &http::HeaderMap::new(), document).await;
-    let Answer::Executed { status, headers, report } = &answered.answer else { panic!("{:?}", answered.answer) };
+    let ProviderAnswer::Executed { status, headers, report } = &answered.answer else {
+        panic!("{:?}", answered.answer)
+    };
     assert_eq!((status.as_u16(), report.outcome, &answered.body[..]), (404, Outcome::Ok, &b"no such thing"[..]));
     assert_eq!(headers["x-own"], "1");
     assert!(headers.get("content-type").is_none() && answered.headers.get("merit-cost").is_none());
 
     let plain = world.broker.pass(&world.token(2), passed, &http::HeaderMap::new(), "Status: fine").await;
-    assert!(matches!(plain.answer, Answer::Executed { status, .. } if status == StatusCode::OK));
+    assert!(matches!(plain.answer, ProviderAnswer::Executed { status, .. } if status == StatusCode::OK));
     assert_eq!(
         (&plain.body[..], plain.headers["content-type"].to_str().unwrap()),
         (&b"Status: fine"[..], "application/octet-stream")

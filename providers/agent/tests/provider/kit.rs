@@ -11,10 +11,10 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use merit_adapters::{Answer, Passed, Report, agent};
+use merit_adapters::{Passed, ProviderAnswer, ProviderCall, Report, agent};
 use merit_agent::{Provider, ProviderSettings, StartError, Strategy};
 use merit_proto::{Transport, v1};
-use merit_terms::{LeaseId, PoolSize, Price, Tariff};
+use merit_terms::{Adapter, LeaseId, PoolSize, Price, Tariff};
 use merit_wasm::{Runtime, RuntimeSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -62,7 +62,7 @@ pub(crate) fn settings(slots: u32) -> ProviderSettings {
         longest_ms: 60_000,
         protection: None,
         endpoint: None,
-        adapter: v1::Adapter::Agent,
+        adapter: Adapter::Agent,
     }
 }
 
@@ -113,7 +113,7 @@ impl World {
     }
 }
 
-/// What the peer sees next that `wanted` takes.
+/// Waits for the next event of the peer that `wanted` takes.
 pub(crate) async fn sees<T>(seen: &mut UnboundedReceiver<Seen>, wanted: impl Fn(Seen) -> Option<T>) -> T {
     let waiting = async {
         loop {
@@ -134,14 +134,14 @@ pub(crate) struct Broker {
 pub(crate) struct Answered {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) answer: Answer,
+    pub(crate) answer: ProviderAnswer,
     pub(crate) body: Bytes,
 }
 
 impl Answered {
     pub(crate) fn report(&self) -> &Report {
         match &self.answer {
-            Answer::Executed { report, .. } => report,
+            ProviderAnswer::Executed { report, .. } => report,
             other => panic!("{other:?}"),
         }
     }
@@ -167,7 +167,7 @@ impl Broker {
 
     /// A call that is passed through, with the caller's headers.
     pub(crate) async fn pass(&self, token: &str, passed: Passed<'_>, headers: &HeaderMap, payload: &str) -> Answered {
-        let call = agent::Call { passed: Some(passed), headers, ..self.call("sample", token, "") };
+        let call = ProviderCall { passed: Some(passed), headers, ..self.call("sample", token, "") };
         let payload = Full::new(Bytes::from(payload.to_owned()));
         self.send(agent::request(&call, payload).unwrap()).await.unwrap()
     }
@@ -177,8 +177,8 @@ impl Broker {
         self.send(agent::request(&call, Full::new(payload.into())).unwrap()).await.unwrap()
     }
 
-    /// Sends a call with a proof of its lease, again while the provider is busy, and goes away before the answer, once
-    /// `until` is over.
+    /// Sends a call with a proof of its lease, again while the provider is busy, and closes the connection before the
+    /// answer, when `until` is over.
     pub(crate) async fn abandon(&self, token: &str, proof: &str, payload: &str, until: impl Future<Output = ()>) {
         let sent = async {
             loop {
@@ -196,15 +196,17 @@ impl Broker {
         }
     }
 
-    fn call<'a>(&'a self, function: &'a str, token: &'a str, proof: &'a str) -> agent::Call<'a> {
-        agent::Call {
+    fn call<'a>(&'a self, function: &'a str, token: &'a str, proof: &'a str) -> ProviderCall<'a> {
+        ProviderCall {
             endpoint: &self.endpoint,
+            target: "",
             account: "dev",
             function,
             revision: 3,
             token,
             proof,
             invocation: LeaseId { run: 1, sequence: 99 },
+            deadline: None,
             passed: None,
             headers: &NO_HEADERS,
         }

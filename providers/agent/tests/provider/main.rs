@@ -1,12 +1,11 @@
-//! The provider's program against an exchange over real sockets and with real modules.
+//! Tests of the provider's program against an exchange over real sockets and with real modules.
 //!
-//! The exchange here is a peer that says what a test wants it to; the real one is in the tests of the whole.
+//! The exchange here is a peer that a test directs; the real one is in the tests of the whole.
 
-#[cfg(test)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod invocations;
-#[cfg(test)]
 mod kit;
-#[cfg(test)]
 mod peer;
-#[cfg(test)]
 mod session;
+mod strategy;

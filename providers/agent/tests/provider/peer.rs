@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use merit_proto::v1;
-use merit_proto::v1::exchange_message::Message as Said;
+use merit_proto::v1::exchange_message::Message as FromExchange;
 use merit_proto::v1::modules_server::{Modules, ModulesServer};
 use merit_proto::v1::provider_gateway_server::{ProviderGateway, ProviderGatewayServer};
-use merit_proto::v1::provider_message::Message as Heard;
+use merit_proto::v1::provider_message::Message as ToExchange;
 use merit_terms::LeaseId;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_stream::Stream;
@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 const HEARTBEAT_MS: u32 = 50;
 
-/// What the peer saw, in order.
+/// An event that the peer saw.
 #[derive(Debug)]
 pub(crate) enum Seen {
     Logon(v1::Logon),
@@ -33,12 +33,12 @@ pub(crate) enum Seen {
 }
 
 #[derive(Clone)]
-pub(crate) struct Peer(Arc<State>);
+pub(crate) struct Peer(Arc<PeerState>);
 
-struct State {
+struct PeerState {
     module: Bytes,
     environment: BTreeMap<String, String>,
-    /// One permit a module that may be fetched.
+    /// One permit for each module that may be fetched.
     gate: Semaphore,
     fetched: AtomicUsize,
     sessions: AtomicU32,
@@ -50,7 +50,7 @@ struct State {
 impl Peer {
     pub(crate) fn new(module: Bytes) -> (Peer, mpsc::UnboundedReceiver<Seen>) {
         let (seen, sees) = mpsc::unbounded_channel();
-        let state = State {
+        let state = PeerState {
             module,
             environment: BTreeMap::from([
                 ("MODE".into(), "fast".into()),
@@ -75,7 +75,7 @@ impl Peer {
         *self.0.refusal.lock().unwrap() = Some(status);
     }
 
-    /// Ends the streams that are on.
+    /// Ends the open streams.
     pub(crate) fn end(&self, status: Status) {
         self.0.end.send(status).unwrap();
     }
@@ -118,7 +118,7 @@ impl Peer {
         says: mpsc::Sender<Result<v1::ExchangeMessage, Status>>,
     ) -> Option<()> {
         let mut end = self.0.end.subscribe();
-        let Heard::Logon(logon) = hears.message().await.ok()??.message? else {
+        let ToExchange::Logon(logon) = hears.message().await.ok()??.message? else {
             return None;
         };
         self.0.seen.send(Seen::Logon(logon)).ok()?;
@@ -128,25 +128,30 @@ impl Peer {
         let session = self.0.sessions.fetch_add(1, Ordering::SeqCst) + 1;
         let say = |message| says.try_send(Ok(v1::ExchangeMessage { session_sequence: 0, message: Some(message) })).ok();
         let session_key = key(session).to_vec();
-        say(Said::Welcome(v1::Welcome { session, session_key, heartbeat_ms: HEARTBEAT_MS, ..v1::Welcome::default() }))?;
+        say(FromExchange::Welcome(v1::Welcome {
+            session,
+            session_key,
+            heartbeat_ms: HEARTBEAT_MS,
+            ..v1::Welcome::default()
+        }))?;
         let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS.into()));
         loop {
             let heard = tokio::select! {
                 heard = hears.message() => heard,
                 status = end.recv() => return says.try_send(Err(status.ok()?)).ok(),
                 _ = beat.tick() => {
-                    say(Said::Heartbeat(v1::ExchangeHeartbeat { at: 0 }))?;
+                    say(FromExchange::Heartbeat(v1::ExchangeHeartbeat { at: 0 }))?;
                     continue;
                 }
             };
             match heard.ok().flatten().and_then(|message| message.message) {
-                Some(Heard::Quote(quote)) => {
+                Some(ToExchange::Quote(quote)) => {
                     let number = quote.number;
                     self.0.seen.send(Seen::Quote { session, quote }).ok()?;
-                    say(Said::QuoteAccepted(v1::QuoteAccepted { number }))?;
+                    say(FromExchange::QuoteAccepted(v1::QuoteAccepted { number }))?;
                 }
-                Some(Heard::Claim(claim)) => self.0.seen.send(Seen::Claim(claim)).ok()?,
-                Some(Heard::Heartbeat(heartbeat)) => self.0.seen.send(Seen::Heartbeat(heartbeat.pools)).ok()?,
+                Some(ToExchange::Claim(claim)) => self.0.seen.send(Seen::Claim(claim)).ok()?,
+                Some(ToExchange::Heartbeat(heartbeat)) => self.0.seen.send(Seen::Heartbeat(heartbeat.pools)).ok()?,
                 Some(_) => {}
                 None => return self.0.seen.send(Seen::Ended { session }).ok(),
             }

@@ -50,7 +50,7 @@ async fn logs_on_quotes_its_ladder_and_beats() {
 }
 
 #[tokio::test]
-async fn a_lost_stream_is_opened_again_and_the_new_session_runs_calls() {
+async fn a_lost_stream_is_replaced_by_one_that_runs_calls() {
     let mut world = World::new(sample("echo"), 1).await;
     assert_eq!(sees(&mut world.seen, quote).await.1.number, 1);
     let of_first = world.token(1);
@@ -77,7 +77,7 @@ async fn an_exchange_that_comes_late_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_refused_logon_is_why_a_provider_does_not_start() {
+async fn a_refused_logon_keeps_a_provider_from_starting() {
     let (peer, _seen) = Peer::new(sample("echo"));
     peer.refuse(Status::permission_denied("the provider `edge-1` is not registered"));
     let error = start(settings(1), network(&peer).await).await.err().unwrap();
@@ -86,7 +86,7 @@ async fn a_refused_logon_is_why_a_provider_does_not_start() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_sell_are_why_a_provider_does_not_start() {
+async fn settings_that_cannot_sell_keep_a_provider_from_starting() {
     let (peer, _seen) = Peer::new(sample("echo"));
     let transport = network(&peer).await;
     let mut settings = settings(1);
@@ -95,7 +95,7 @@ async fn settings_that_cannot_sell_are_why_a_provider_does_not_start() {
 }
 
 #[tokio::test]
-async fn another_session_of_the_provider_ends_this_one_and_it_does_not_come_back() {
+async fn another_session_of_the_provider_ends_this_one_for_good() {
     let mut world = World::new(sample("echo"), 1).await;
     sees(&mut world.seen, quote).await;
     world.peer.end(Status::aborted("another session of the provider has logged on"));
@@ -108,7 +108,7 @@ async fn another_session_of_the_provider_ends_this_one_and_it_does_not_come_back
 }
 
 #[tokio::test]
-async fn a_stop_ends_the_session_first_and_lets_the_running_call_finish() {
+async fn a_stop_ends_the_session_then_drains_running_calls() {
     let World { peer, mut seen, provider, broker } = World::new(sample("echo"), 1).await;
     peer.hold_modules_back();
     let running = tokio::spawn({
@@ -128,7 +128,7 @@ async fn a_stop_ends_the_session_first_and_lets_the_running_call_finish() {
 }
 
 #[tokio::test]
-async fn a_call_that_runs_past_the_deadline_of_a_stop_is_cut_off() {
+async fn a_call_past_a_stop_s_deadline_is_cut_off() {
     let World { peer, mut seen, provider, broker } = World::new(sample("echo"), 1).await;
     peer.hold_modules_back();
     let running = tokio::spawn({

@@ -1,8 +1,8 @@
-//! Who gets a thread, and what becomes of guests when their caller or their host goes away.
+//! Admission to threads, and guests without their caller or their host.
 
 use std::time::Duration;
 
-use merit_wasm::{Busy, Host, HostError, HostSettings, Outcome};
+use merit_wasm::{Busy, GuestOutcome, Host, HostError, HostSettings};
 
 use crate::kit::{compiled, host, job, run, runtime, sample, seat};
 
@@ -16,14 +16,14 @@ async fn a_host_with_all_threads_taken_is_busy_at_once() {
     assert_eq!(host.admit().err(), Some(Busy));
     assert_eq!(host.idle(), 0);
     for call in [first, second] {
-        assert_eq!(call.await.unwrap().unwrap().outcome, Outcome::Ok);
+        assert_eq!(call.await.unwrap().unwrap().outcome, GuestOutcome::Ok);
     }
     assert_eq!(host.idle(), 2);
-    assert_eq!(run(&host, job(&module, "0")).await.outcome, Outcome::Ok);
+    assert_eq!(run(&host, job(&module, "0")).await.outcome, GuestOutcome::Ok);
 }
 
 #[test]
-fn a_seat_that_is_not_used_goes_back() {
+fn an_unused_seat_goes_back() {
     let host = host(&runtime(1), 1, 1.0);
     let taken = seat(&host);
     assert!(host.admit().is_err());
@@ -56,7 +56,7 @@ async fn a_dropped_host_lets_its_guests_finish() {
     }
     drop(host);
     let execution = call.await.unwrap().unwrap();
-    assert_eq!(execution.outcome, Outcome::Ok);
+    assert_eq!(execution.outcome, GuestOutcome::Ok);
     assert_eq!(&execution.output[..], b"waited 100 ms\n");
 }
 
@@ -69,7 +69,7 @@ fn hosts_share_the_threads_of_their_runtime() {
     let none = HostSettings { threads: 0, cpu_share: 1.0 };
     assert!(matches!(Host::new(runtime.clone(), none), Err(HostError::Threads(0))));
     drop(first);
-    // The threads of the first end on their own.
+    // The threads of the first host end on their own.
     while Host::new(runtime.clone(), two).is_err() {
         std::thread::yield_now();
     }

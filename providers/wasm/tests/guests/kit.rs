@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use merit_wasm::{Execution, Host, HostSettings, Job, Module, Runtime, RuntimeSettings, Seat, digest};
+use merit_wasm::{GuestRun, Host, HostSettings, Job, Module, Runtime, RuntimeSettings, Seat, digest};
 
 pub(crate) fn functions() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../functions")
@@ -49,7 +49,7 @@ pub(crate) fn job(module: &Module, payload: impl Into<Bytes>) -> Job {
     }
 }
 
-pub(crate) async fn run(host: &Host, job: Job) -> Execution {
+pub(crate) async fn run(host: &Host, job: Job) -> GuestRun {
     seat(host).run(job).await.unwrap()
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn seat(host: &Host) -> Seat {
 }
 
 /// One call of a module on a host of its own, the job changed first.
-pub(crate) async fn call(wasm: Bytes, payload: &[u8], change: impl FnOnce(&mut Job)) -> Execution {
+pub(crate) async fn call(wasm: Bytes, payload: &[u8], change: impl FnOnce(&mut Job)) -> GuestRun {
     let runtime = runtime(1);
     let host = host(&runtime, 1, 1.0);
     let mut job = job(&compiled(&runtime, wasm).await, payload.to_vec());

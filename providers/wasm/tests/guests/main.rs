@@ -1,4 +1,4 @@
-//! The host with real modules: the committed samples and the hostile ones.
+//! Tests of the host with real modules: the committed samples and the hostile ones.
 
 #[cfg(test)]
 mod admission;

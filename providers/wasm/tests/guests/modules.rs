@@ -1,8 +1,8 @@
-//! The compiled modules: what is refused, what is kept.
+//! The cache of compiled modules, and refused modules.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use merit_wasm::{ModuleError, Outcome, Runtime, RuntimeSettings, digest};
+use merit_wasm::{GuestOutcome, ModuleError, Runtime, RuntimeSettings, digest};
 
 use crate::kit::{compiled, host, job, run, runtime, sample};
 
@@ -52,7 +52,7 @@ async fn a_module_without_start_is_refused() {
 }
 
 #[tokio::test]
-async fn bytes_of_another_digest_are_refused_and_do_not_take_its_place() {
+async fn bytes_of_another_digest_are_refused_and_not_cached() {
     let runtime = runtime(1);
     let (echo, wait) = (sample("echo"), sample("wait"));
     let refused = runtime.modules().load(digest(&echo), wait).await.unwrap_err();
@@ -65,7 +65,7 @@ async fn bytes_of_another_digest_are_refused_and_do_not_take_its_place() {
 }
 
 #[tokio::test]
-async fn the_least_recently_used_module_is_forgotten() {
+async fn the_least_recently_used_module_is_evicted() {
     let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: 2 }).unwrap();
     let names = ["echo", "wait", "sha256"];
     let [echo, wait, sha256] = names.map(|name| digest(&sample(name)));
@@ -81,14 +81,14 @@ async fn the_least_recently_used_module_is_forgotten() {
     compiled(&runtime, sample("sha256")).await;
     assert!(runtime.modules().get(&echo).is_none());
     let host = host(&runtime, 1, 1.0);
-    assert_eq!(run(&host, job(&forgotten, "x")).await.outcome, Outcome::Ok);
+    assert_eq!(run(&host, job(&forgotten, "x")).await.outcome, GuestOutcome::Ok);
 }
 
 #[tokio::test]
 async fn concurrent_calls_for_one_digest_compile_once() {
     let runtime = runtime(1);
     let wasm = sample("sha256");
-    // Only the first has the right bytes: any other that compiled would be refused.
+    // Only the first has the right bytes; any other would be refused if it compiled.
     let first = runtime.modules().load(digest(&wasm), wasm.clone());
     let others = (0..8).map(|_| runtime.modules().load(digest(&wasm), Bytes::new()));
     let loaded = join_all(

@@ -1,22 +1,22 @@
-//! Each way a guest can end.
+//! The outcomes of a guest.
 
-use merit_wasm::Outcome;
+use merit_wasm::GuestOutcome;
 
 use crate::kit::{call, hostile, sample};
 
-async fn check(name: &str, expected: Outcome) {
+async fn check(name: &str, expected: GuestOutcome) {
     let execution = call(hostile(name), b"", |_| ()).await;
     assert_eq!(execution.outcome, expected, "{name}");
 }
 
-fn trap(message: &str) -> Outcome {
-    Outcome::Trap(message.to_owned())
+fn trap(message: &str) -> GuestOutcome {
+    GuestOutcome::Trap(message.to_owned())
 }
 
 #[tokio::test]
 async fn a_guest_that_returns_is_ok_and_metered() {
     let execution = call(sample("echo"), b"hello", |_| ()).await;
-    assert_eq!(execution.outcome, Outcome::Ok);
+    assert_eq!(execution.outcome, GuestOutcome::Ok);
     assert_eq!(&execution.output[..], b"hello");
     assert_eq!(&execution.log[..], b"");
     let usage = execution.usage;
@@ -27,7 +27,7 @@ async fn a_guest_that_returns_is_ok_and_metered() {
 
 #[tokio::test]
 async fn a_code_other_than_0_is_an_exit() {
-    check("exit_3", Outcome::Exit(3)).await;
+    check("exit_3", GuestOutcome::Exit(3)).await;
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn an_endless_recursion_is_a_trap() {
 }
 
 #[tokio::test]
-async fn a_refused_payload_is_an_exit_with_a_message_in_the_log() {
+async fn a_refused_payload_exits_with_a_message_in_the_log() {
     for (name, payload) in [
         ("mandelbrot", "wide"),
         ("mandelbrot", "10 10"),
@@ -55,24 +55,24 @@ async fn a_refused_payload_is_an_exit_with_a_message_in_the_log() {
         ("wait", "600001"),
     ] {
         let execution = call(sample(name), payload.as_bytes(), |_| ()).await;
-        assert_eq!(execution.outcome, Outcome::Exit(2), "{name} {payload}");
+        assert_eq!(execution.outcome, GuestOutcome::Exit(2), "{name} {payload}");
         assert_eq!(&execution.output[..], b"", "{name} {payload}");
         assert!(execution.log.starts_with(b"the payload is "), "{name} {payload}");
     }
 }
 
 #[tokio::test]
-async fn a_guest_sees_its_arguments_and_its_environment_and_no_other() {
+async fn a_guest_sees_only_its_own_arguments_and_environment() {
     let execution = call(hostile("environment"), b"", |job| {
         job.arguments = vec!["name".into(), "first".into()];
         job.environment = vec![("REGION".into(), "eu-west".into())];
     })
     .await;
-    assert_eq!(execution.outcome, Outcome::Ok);
+    assert_eq!(execution.outcome, GuestOutcome::Ok);
     assert_eq!(&execution.output[..], b"name\0first\0REGION=eu-west\0");
 }
 
 #[tokio::test]
 async fn a_guest_has_no_directory_and_no_socket() {
-    check("look_around", Outcome::Ok).await;
+    check("look_around", GuestOutcome::Ok).await;
 }

@@ -1,10 +1,10 @@
-//! What the sample functions answer, as committed and as rebuilt from their sources.
+//! Answers of the sample functions, as committed and as rebuilt from their sources.
 
 use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
-use merit_wasm::{Host, Module, Outcome};
+use merit_wasm::{GuestOutcome, Host, Module};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -14,7 +14,7 @@ const NAMES: [&str; 5] = ["echo", "mandelbrot", "sha256", "wait", "wordcount"];
 
 async fn answer(host: &Host, module: &Module, payload: &[u8]) -> Bytes {
     let execution = run(host, job(module, payload.to_vec())).await;
-    assert_eq!(execution.outcome, Outcome::Ok);
+    assert_eq!(execution.outcome, GuestOutcome::Ok);
     execution.output
 }
 

@@ -1,9 +1,9 @@
-//! The share of the CPU. The machine has other work: that only slows a guest, so that the lower
-//! bounds hold for each call and the others for the least disturbed one.
+//! The CPU share. Other work on the machine only slows a guest, so the lower bounds hold for each call and the upper
+//! bounds for the least disturbed one.
 
 use std::time::Instant;
 
-use merit_wasm::{Host, HostError, HostSettings, Module, Outcome, Usage};
+use merit_wasm::{GuestOutcome, GuestUsage, Host, HostError, HostSettings, Module};
 
 use crate::kit::{compiled, host, job, run, runtime, sample};
 
@@ -11,21 +11,21 @@ const ROUNDS: usize = 9;
 
 const TICK_US: f64 = 1_000.0;
 
-/// Of what a call does outside of the metered span.
+/// Allowance for the work of a call outside of the metered span.
 const ROUNDING_US: f64 = 100.0;
 
-async fn usage(host: &Host, module: &Module, payload: &'static str) -> Usage {
+async fn usage(host: &Host, module: &Module, payload: &'static str) -> GuestUsage {
     let execution = run(host, job(module, payload)).await;
-    assert_eq!(execution.outcome, Outcome::Ok);
+    assert_eq!(execution.outcome, GuestOutcome::Ok);
     execution.usage
 }
 
-fn least(of: &[Usage], value: fn(&Usage) -> u64) -> f64 {
+fn least(of: &[GuestUsage], value: fn(&GuestUsage) -> u64) -> f64 {
     of.iter().map(value).min().unwrap() as f64
 }
 
 /// A thread runs ahead of its share by at most one tick of credit, however crowded the machine.
-fn check_never_above(share: f64, calls: &[Usage]) {
+fn check_never_above(share: f64, calls: &[GuestUsage]) {
     for usage in calls {
         let least_us = (usage.cpu_us as f64 - TICK_US - ROUNDING_US) / share;
         assert!(usage.wall_us as f64 >= least_us, "{share}: {usage:?}");
@@ -33,7 +33,7 @@ fn check_never_above(share: f64, calls: &[Usage]) {
 }
 
 #[tokio::test]
-async fn half_the_share_takes_twice_the_time_and_the_same_cpu() {
+async fn half_the_share_takes_twice_the_time_and_equal_cpu() {
     let runtime = runtime(2);
     let (half, quarter) = (host(&runtime, 1, 0.5), host(&runtime, 1, 0.25));
     let module = compiled(&runtime, sample("mandelbrot")).await;
@@ -65,7 +65,7 @@ async fn many_short_calls_share_as_one_long_call_does() {
 }
 
 #[tokio::test]
-async fn a_guest_that_waits_is_not_slowed_by_a_small_share() {
+async fn a_waiting_guest_is_not_slowed_by_a_small_share() {
     let runtime = runtime(1);
     let host = host(&runtime, 1, 0.1);
     let module = compiled(&runtime, sample("wait")).await;

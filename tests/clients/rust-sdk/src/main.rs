@@ -1,4 +1,4 @@
-//! How the Rust SDK calls Lambda, against the broker that AWS_ENDPOINT_URL_LAMBDA names. Fails by an assertion.
+//! Calls of the Rust SDK to Lambda, at the broker named by AWS_ENDPOINT_URL_LAMBDA. Fails by an assertion.
 
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::Credentials;

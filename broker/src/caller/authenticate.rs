@@ -1,0 +1,137 @@
+//! Authentication: credentials of every kind become a [`Caller`].
+//!
+//! On keyless loopback a call without credentials is the account `dev` with all roles. Presented credentials are always
+//! checked, never ignored.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, header};
+
+use super::credential::CredentialError;
+use super::keys::{Keys, caller_of, previous_secret};
+use super::sigv4::{Signed, SignedRequest};
+use super::unproven::Unproven;
+use super::{Caller, Consumed, origin};
+use crate::error::ApiError;
+use crate::limits::PAYLOAD_MAX_BYTES;
+use crate::quota::bodies::{BodyFault, read_uncounted};
+
+/// Header that authenticates to Merit and leaves `Authorization` to the application.
+const MERIT_KEY: &str = "merit-key";
+/// Timeout of a signed payload, whose sender is not proven before it is read.
+const UNPROVEN_WITHIN: Duration = Duration::from_secs(60);
+
+/// The means by which callers are checked.
+pub(crate) struct Authentication {
+    keys: Keys,
+    unproven: Unproven,
+    is_keyless: bool,
+}
+
+/// A request whose credentials were checked.
+pub(crate) struct Authenticated {
+    /// None where no credentials were shown.
+    pub(crate) caller: Option<Caller>,
+    pub(crate) request: Request,
+}
+
+impl Authentication {
+    pub(crate) fn new(keys: Keys, is_keyless: bool) -> Authentication {
+        Authentication { keys, unproven: Unproven::default(), is_keyless }
+    }
+
+    /// Checks a request's origin and credentials, and leaves the caller in its extensions.
+    pub(crate) async fn check(&self, request: Request) -> Result<Authenticated, ApiError> {
+        if self.is_keyless {
+            origin::check(&request)?;
+        }
+        let (caller, consumed, mut request) = self.authenticate(request).await?;
+        if let Some(caller) = caller.clone() {
+            request.extensions_mut().insert(caller);
+        }
+        request.extensions_mut().insert(consumed);
+        Ok(Authenticated { caller, request })
+    }
+
+    async fn authenticate(&self, request: Request) -> Result<(Option<Caller>, Consumed, Request), CredentialError> {
+        if let Some(key) = text(request.headers(), MERIT_KEY)? {
+            let caller = self.bearer(key).await?;
+            return Ok((Some(caller), Consumed(false), request));
+        }
+        let Some(authorization) = text(request.headers(), header::AUTHORIZATION.as_str())? else {
+            return Ok((self.is_keyless.then(Caller::dev), Consumed(false), request));
+        };
+        if Signed::is_meant(authorization) {
+            let signed = Signed::read(authorization, request.headers())?;
+            let (caller, request) = self.by_signature(signed, request).await?;
+            return Ok((Some(caller), Consumed(true), request));
+        }
+        let caller = match authorization.split_once(' ') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => self.bearer(key.trim()).await?,
+            Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => self.basic(pair.trim()).await?,
+            _ => return Err(CredentialError::Malformed("Bearer, Basic or AWS4-HMAC-SHA256 is taken".to_owned())),
+        };
+        Ok((Some(caller), Consumed(true), request))
+    }
+
+    async fn bearer(&self, key: &str) -> Result<Caller, CredentialError> {
+        let (id, secret) =
+            key.split_once('.').ok_or_else(|| CredentialError::Malformed("a key is ID.SECRET".to_owned()))?;
+        self.keys.check(id, secret).await
+    }
+
+    async fn basic(&self, pair: &str) -> Result<Caller, CredentialError> {
+        let malformed = || CredentialError::Malformed("Basic is base64 of ID:SECRET".to_owned());
+        let pair = STANDARD.decode(pair).ok().and_then(|pair| String::from_utf8(pair).ok());
+        let pair = pair.ok_or_else(malformed)?;
+        let (id, secret) = pair.split_once(':').ok_or_else(malformed)?;
+        self.keys.check(id, secret).await
+    }
+
+    /// Checks a signature. Reads the body only once the key is known and its length is within the quota.
+    async fn by_signature(&self, signed: Signed, request: Request) -> Result<(Caller, Request), CredentialError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        signed.check_time(now.as_secs())?;
+        let key = self.keys.find(&signed.key).await?;
+        let (parts, body) = request.into_parts();
+        let peer = parts.extensions.get::<SocketAddr>().copied();
+        let length = HttpBody::size_hint(&body).exact().and_then(|length| usize::try_from(length).ok());
+        let held = length.unwrap_or(PAYLOAD_MAX_BYTES).min(PAYLOAD_MAX_BYTES);
+        let _reading = self.unproven.begin(peer.map(|peer| peer.ip()), held)?;
+        let reading = tokio::time::timeout(UNPROVEN_WITHIN, read_uncounted(body, PAYLOAD_MAX_BYTES));
+        let unread = |error| CredentialError::Payload(Box::new(error));
+        let body = reading.await.unwrap_or_else(|_| Err(BodyFault::TooSlow.error(PAYLOAD_MAX_BYTES)));
+        let body = body.map_err(unread)?;
+        let host = origin::host(&parts.uri, &parts.headers).unwrap_or_default();
+        let signed_request = SignedRequest {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &parts.headers,
+            host: &host,
+            body: &body,
+        };
+        signed.check(&signed_request, &key.secret).or_else(|error| match previous_secret(&key) {
+            "" => Err(error),
+            previous => signed.check(&signed_request, previous),
+        })?;
+        Ok((caller_of(&key)?, Request::from_parts(parts, Body::from(body))))
+    }
+}
+
+/// Returns the one value of a header. Refuses a header that stands more than once.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, CredentialError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            value.to_str().map(Some).map_err(|_| CredentialError::Malformed(format!("{name} is not ASCII")))
+        }
+        (Some(_), Some(_)) => Err(CredentialError::Malformed(format!("{name} stands more than once"))),
+    }
+}

@@ -1,0 +1,185 @@
+//! A function's answer over HTTP, with the receipt in its headers or, for one that streams, in its trailers.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use merit_terms::Outcome;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::headers;
+use crate::error::{ApiError, ErrorCode};
+use crate::exchange::lease::Paid;
+use crate::invocation::stream::{Part, Rest};
+use crate::invocation::{Answered, Receipt};
+use crate::json::decimal;
+
+/// Returns the function's own answer with the receipt in its headers, or the error of its failure.
+pub(super) fn respond(answered: Answered, asked: &HeaderMap) -> Response {
+    let Answered { receipt, outcome, answer, rest } = answered;
+    if outcome != Outcome::Ok {
+        let message = answer.report.and_then(|report| report.message);
+        let mut response = function_error(&receipt, outcome, message).into_response();
+        write_receipt(response.headers_mut(), &receipt);
+        return response;
+    }
+    let mut headers = headers::of_function(answer.headers);
+    let body = match rest {
+        None => Body::from(answer.body),
+        Some(rest) => {
+            let end = match rest.length {
+                _ if wants_trailers(asked) => StreamEnd::Trailers,
+                Some(length) => {
+                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+                    StreamEnd::Length
+                }
+                None => StreamEnd::LastChunk,
+            };
+            if end == StreamEnd::Trailers {
+                headers.insert(header::TRAILER, HeaderValue::from_static("merit-cost, merit-billed-ms"));
+            }
+            Body::new(streamed(answer.body, rest, end))
+        }
+    };
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
+    // Answers share the page's origin and must not act on it.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    write_receipt(&mut headers, &receipt);
+    let mut response = Response::new(body);
+    (*response.status_mut(), *response.headers_mut()) = (answer.status, headers);
+    response
+}
+
+/// Writes the receipt into the headers of an answer.
+pub(super) fn write_receipt(headers: &mut HeaderMap, receipt: &Receipt) {
+    let mut insert = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    let grant = &receipt.grant;
+    insert("merit-invocation-id", receipt.invocation.to_string());
+    insert("merit-provider", grant.provider.clone());
+    insert("merit-market", grant.market.clone());
+    insert("merit-revision", grant.revision.to_string());
+    insert("merit-price", decimal(grant.price));
+    insert("merit-quoted-cost", decimal(grant.quoted_cost));
+    insert("merit-attempts", receipt.attempts.to_string());
+    insert("merit-overhead-us", receipt.overhead.as_micros().to_string());
+    if let Some(paid) = receipt.paid {
+        insert("merit-cost", decimal(paid.cost));
+        insert("merit-billed-ms", paid.billed_ms.to_string());
+    }
+}
+
+/// Returns the error of a function that failed: it ran, and is charged.
+fn function_error(receipt: &Receipt, outcome: Outcome, message: Option<String>) -> ApiError {
+    let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+    let error = match outcome {
+        Outcome::Timeout => {
+            let ms = receipt.grant.timeout_ms;
+            let message = format!("the function did not end within {ms} ms; what ran is charged");
+            ApiError::new(ErrorCode::Timeout, message).with(json!({"reason": "function"}))
+        }
+        outcome => {
+            let message = format!("the function failed ({outcome}); what ran is charged{said}");
+            ApiError::new(ErrorCode::FunctionFailed, message).with(json!({"reason": outcome.as_str()}))
+        }
+    };
+    error.about(receipt.invocation)
+}
+
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// The error that breaks a body and its connection off, so that nobody takes the answer for whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub(super) struct BrokenOff;
+
+/// Returns a body that streams. Its end waits for the settlement: the last part where the length is known, else the
+/// end.
+fn streamed(
+    first: Bytes,
+    rest: Rest,
+    end: StreamEnd,
+) -> StreamBody<impl Stream<Item = Result<Frame<Bytes>, BrokenOff>>> {
+    let streaming = StreamingBody { held: Some(first), parts: rest.parts, end, over: false };
+    StreamBody::new(stream::unfold(
+        streaming,
+        |mut streaming| async move { Some((streaming.next().await?, streaming)) },
+    ))
+}
+
+/// The way in which a client sees the end of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamEnd {
+    /// By its length: the last part is held back until the settlement.
+    Length,
+    /// By the last, empty chunk.
+    LastChunk,
+    /// By trailers that tell the cost.
+    Trailers,
+}
+
+struct StreamingBody {
+    /// A part that came and is not passed on yet.
+    held: Option<Bytes>,
+    parts: mpsc::Receiver<Part>,
+    end: StreamEnd,
+    over: bool,
+}
+
+impl StreamingBody {
+    async fn next(&mut self) -> Option<Result<Frame<Bytes>, BrokenOff>> {
+        while !self.over {
+            if self.end != StreamEnd::Length
+                && let Some(part) = self.take_held()
+            {
+                return Some(Ok(part));
+            }
+            match self.parts.recv().await {
+                Some(Part::Bytes(bytes)) => {
+                    let before = self.take_held();
+                    self.held = Some(bytes);
+                    if let Some(before) = before {
+                        return Some(Ok(before));
+                    }
+                }
+                Some(Part::Settled(paid)) => {
+                    self.over = true;
+                    let held = self.take_held();
+                    let trailers = || (self.end == StreamEnd::Trailers).then(|| Frame::trailers(of_payment(paid)));
+                    return held.or_else(trailers).map(Ok);
+                }
+                Some(Part::Broken) | None => {
+                    self.over = true;
+                    return Some(Err(BrokenOff));
+                }
+            }
+        }
+        None
+    }
+
+    fn take_held(&mut self) -> Option<Frame<Bytes>> {
+        self.held.take().filter(|held| !held.is_empty()).map(Frame::data)
+    }
+}
+
+fn of_payment(paid: Paid) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if let Ok(cost) = HeaderValue::from_str(&decimal(paid.cost)) {
+        trailers.insert("merit-cost", cost);
+    }
+    trailers.insert("merit-billed-ms", HeaderValue::from(paid.billed_ms));
+    trailers
+}

@@ -1,0 +1,240 @@
+//! Functions in the registry: definitions, revisions, aliases and modules.
+
+use std::collections::BTreeMap;
+
+use merit_proto::v1;
+use merit_proto::v1::audience::Kind;
+use merit_terms::{Budget, RefusalCode};
+
+use super::accounts::{BudgetUse, budget_uses};
+use super::clients::{Exchange, answer};
+use crate::error::ApiError;
+
+/// A function as the registry has it.
+#[derive(Debug, Default)]
+pub(crate) struct Function {
+    pub(crate) account: String,
+    pub(crate) name: String,
+    pub(crate) settings: FunctionSettings,
+    /// Oldest first; numbers count from 1.
+    pub(crate) revisions: Vec<Code>,
+    pub(crate) aliases: BTreeMap<String, u32>,
+    /// By alias.
+    pub(crate) canaries: BTreeMap<String, Canary>,
+    /// Revision of a call without a qualifier.
+    pub(crate) live: u32,
+    pub(crate) running: u32,
+    pub(crate) spending: Vec<BudgetUse>,
+}
+
+/// A revision.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Code {
+    pub(crate) memory_mb: u32,
+    pub(crate) timeout_ms: u32,
+    pub(crate) environment: BTreeMap<String, String>,
+    /// SHA-256 of the module; empty for none.
+    pub(crate) module: Vec<u8>,
+    /// Provider to target.
+    pub(crate) deployments: BTreeMap<String, String>,
+}
+
+/// The settings that all revisions of a function share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FunctionSettings {
+    pub(crate) idempotent: bool,
+    pub(crate) audience: Audience,
+    pub(crate) markets: Vec<String>,
+    pub(crate) max_concurrency: Option<u32>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) limits: Option<FunctionLimits>,
+    pub(crate) budgets: Vec<Budget>,
+    /// Calls a second of a public function; none for one that is not public.
+    pub(crate) public_per_second: Option<u32>,
+}
+
+/// The providers that may run a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Audience {
+    #[default]
+    Own,
+    Listed(Vec<String>),
+    Any,
+}
+
+/// The limits that a function sets for all its calls. The exchange checks their texts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FunctionLimits {
+    /// Picodollars.
+    pub(crate) max_cost: Option<u64>,
+    /// Picodollars per GB-s.
+    pub(crate) max_price: Option<u64>,
+    pub(crate) max_latency_ms: Option<u32>,
+    pub(crate) only: Vec<String>,
+    pub(crate) ignore: Vec<String>,
+    pub(crate) markets: Vec<String>,
+    pub(crate) labels: Vec<(String, String)>,
+}
+
+/// The second revision of an alias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Canary {
+    pub(crate) revision: u32,
+    /// Calls of a thousand that run it.
+    pub(crate) weight: u32,
+}
+
+impl Exchange {
+    /// Defines a function; other code makes a new revision.
+    pub(crate) async fn put_function(
+        &self,
+        account: &str,
+        name: String,
+        code: Code,
+        settings: FunctionSettings,
+    ) -> Result<Function, ApiError> {
+        let (code, settings) = (Some(code.into()), Some(settings.into()));
+        let request = v1::PutFunctionRequest { account: account.to_owned(), name, code, settings };
+        answer(self.registry.clone().put_function(request)).await.map(Into::into)
+    }
+
+    /// Returns a function of the account; none if there is no such function.
+    pub(crate) async fn find_function(&self, account: &str, name: &str) -> Result<Option<Function>, ApiError> {
+        let request = v1::GetFunctionRequest { account: account.to_owned(), name: name.to_owned() };
+        match answer(self.registry.clone().get_function(request)).await {
+            Ok(function) => Ok(Some(function.into())),
+            Err(error) if error.code == RefusalCode::NotFound.into() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the calls a second of a public function. None for a function that is not public, or not there, or that
+    /// has no name.
+    pub(crate) async fn public_rate(&self, account: &str, name: &str) -> Result<Option<u32>, ApiError> {
+        let request = v1::GetFunctionRequest { account: account.to_owned(), name: name.to_owned() };
+        match answer(self.registry.clone().get_function(request)).await {
+            Ok(function) => Ok(function.settings.and_then(|settings| settings.public_per_second)),
+            Err(error) if matches!(error.status().as_u16(), 400 | 404 | 422) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns every function of the account.
+    pub(crate) async fn functions(&self, account: &str) -> Result<Vec<Function>, ApiError> {
+        let request = v1::ListFunctionsRequest { account: account.to_owned() };
+        let listed = answer(self.registry.clone().list_functions(request)).await?;
+        Ok(listed.functions.into_iter().map(Into::into).collect())
+    }
+
+    /// Deletes a function. Returns the sequence of the command.
+    pub(crate) async fn delete_function(&self, account: &str, name: String) -> Result<u64, ApiError> {
+        let request = v1::DeleteFunctionRequest { account: account.to_owned(), name };
+        Ok(answer(self.registry.clone().delete_function(request)).await?.sequence)
+    }
+
+    pub(crate) async fn put_alias(
+        &self,
+        account: &str,
+        name: String,
+        alias: String,
+        revision: u32,
+        canary: Option<Canary>,
+    ) -> Result<Function, ApiError> {
+        let canary = canary.map(|canary| v1::Canary { revision: canary.revision, weight: canary.weight });
+        let request = v1::PutAliasRequest { account: account.to_owned(), name, alias, revision, canary };
+        answer(self.registry.clone().put_alias(request)).await.map(Into::into)
+    }
+
+    /// Keeps a module for the account. Returns its SHA-256.
+    pub(crate) async fn put_module(&self, account: &str, module: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+        let request = v1::PutModuleRequest { module, account: account.to_owned() };
+        Ok(answer(self.modules.clone().put(request)).await?.digest)
+    }
+}
+
+impl From<v1::Function> for Function {
+    fn from(function: v1::Function) -> Function {
+        let canary = |canary: v1::Canary| Canary { revision: canary.revision, weight: canary.weight };
+        Function {
+            account: function.account,
+            name: function.name,
+            settings: function.settings.unwrap_or_default().into(),
+            revisions: function.revisions.into_iter().map(Into::into).collect(),
+            aliases: function.aliases,
+            canaries: function.canaries.into_iter().map(|(alias, of_alias)| (alias, canary(of_alias))).collect(),
+            live: function.live,
+            running: function.running,
+            spending: budget_uses(&function.spending),
+        }
+    }
+}
+
+impl From<v1::Code> for Code {
+    fn from(code: v1::Code) -> Code {
+        let v1::Code { memory_mb, timeout_ms, environment, module, deployments } = code;
+        Code { memory_mb, timeout_ms, environment, module, deployments }
+    }
+}
+
+impl From<Code> for v1::Code {
+    fn from(code: Code) -> v1::Code {
+        let Code { memory_mb, timeout_ms, environment, module, deployments } = code;
+        v1::Code { memory_mb, timeout_ms, environment, module, deployments }
+    }
+}
+
+impl From<v1::FunctionSettings> for FunctionSettings {
+    fn from(settings: v1::FunctionSettings) -> FunctionSettings {
+        let audience = settings.audience.unwrap_or_default();
+        FunctionSettings {
+            idempotent: settings.idempotent,
+            audience: match audience.kind() {
+                Kind::Any => Audience::Any,
+                Kind::Listed => Audience::Listed(audience.providers),
+                Kind::Own | Kind::Unspecified => Audience::Own,
+            },
+            markets: settings.markets,
+            max_concurrency: settings.max_concurrency,
+            labels: settings.labels,
+            limits: settings.limits.map(Into::into),
+            budgets: settings.budgets.into_iter().filter_map(|budget| Budget::try_from(&budget).ok()).collect(),
+            public_per_second: settings.public_per_second,
+        }
+    }
+}
+
+impl From<FunctionSettings> for v1::FunctionSettings {
+    fn from(settings: FunctionSettings) -> v1::FunctionSettings {
+        let (kind, providers) = match settings.audience {
+            Audience::Own => (Kind::Own, Vec::new()),
+            Audience::Listed(providers) => (Kind::Listed, providers),
+            Audience::Any => (Kind::Any, Vec::new()),
+        };
+        v1::FunctionSettings {
+            idempotent: settings.idempotent,
+            audience: Some(v1::Audience { kind: kind.into(), providers }),
+            markets: settings.markets,
+            max_concurrency: settings.max_concurrency,
+            labels: settings.labels,
+            limits: settings.limits.map(Into::into),
+            budgets: settings.budgets.iter().map(Into::into).collect(),
+            public_per_second: settings.public_per_second,
+        }
+    }
+}
+
+impl From<v1::Limits> for FunctionLimits {
+    fn from(limits: v1::Limits) -> FunctionLimits {
+        let v1::Limits { max_cost, max_price, max_latency_ms, only, ignore, markets, labels } = limits;
+        let labels = labels.into_iter().map(|label| (label.name, label.value)).collect();
+        FunctionLimits { max_cost, max_price, max_latency_ms, only, ignore, markets, labels }
+    }
+}
+
+impl From<FunctionLimits> for v1::Limits {
+    fn from(limits: FunctionLimits) -> v1::Limits {
+        let FunctionLimits { max_cost, max_price, max_latency_ms, only, ignore, markets, labels } = limits;
+        let labels = labels.into_iter().map(|(name, value)| v1::Label { name, value }).collect();
+        v1::Limits { max_cost, max_price, max_latency_ms, only, ignore, markets, labels }
+    }
+}

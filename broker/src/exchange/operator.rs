@@ -1,0 +1,111 @@
+//! The operator's commands. Each returns the sequence of its command in the journal, 0 if it changed nothing.
+
+use std::collections::BTreeMap;
+
+use merit_proto::v1;
+use merit_terms::{LeaseId, Money};
+
+use super::accounts::{AccountLimits, account_limits_message};
+use super::clients::{Exchange, answer};
+use super::markets::MarketTerms;
+use super::providers::{ProviderKind, ProviderLimits};
+use crate::error::ApiError;
+
+/// The sequence of a command.
+type Sequence = Result<u64, ApiError>;
+
+/// An entry between two accounts that puts something right.
+#[derive(Debug)]
+pub(crate) struct Correction {
+    pub(crate) refund: bool,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) amount: Money,
+    pub(crate) about: Option<LeaseId>,
+    pub(crate) reason: String,
+}
+
+impl Exchange {
+    pub(crate) async fn create_market(&self, name: String) -> Sequence {
+        accepted(self.operator.clone().create_market(v1::CreateMarketRequest { name })).await
+    }
+
+    pub(crate) async fn set_market(&self, name: String, terms: MarketTerms) -> Sequence {
+        accepted(self.operator.clone().set_market(v1::SetMarketRequest { name, terms: Some(terms.into()) })).await
+    }
+
+    pub(crate) async fn open_account(&self, id: String) -> Sequence {
+        accepted(self.operator.clone().open_account(v1::OpenAccountRequest { id })).await
+    }
+
+    pub(crate) async fn deposit(&self, account: String, amount: Money) -> Sequence {
+        accepted(self.operator.clone().deposit(v1::DepositRequest { account, amount: amount.picodollars() })).await
+    }
+
+    pub(crate) async fn payout(&self, account: String, amount: Money) -> Sequence {
+        accepted(self.operator.clone().payout(v1::PayoutRequest { account, amount: amount.picodollars() })).await
+    }
+
+    pub(crate) async fn freeze_account(&self, account: String, frozen: bool) -> Sequence {
+        accepted(self.operator.clone().freeze_account(v1::FreezeAccountRequest { account, frozen })).await
+    }
+
+    pub(crate) async fn limit_account(&self, account: String, limits: &AccountLimits) -> Sequence {
+        accepted(
+            self.operator.clone().set_account_limits(v1::SetAccountLimitsRequest {
+                account,
+                limits: Some(account_limits_message(limits)),
+            }),
+        )
+        .await
+    }
+
+    pub(crate) async fn kill_provider(&self, provider: String, reason: String) -> Sequence {
+        accepted(self.operator.clone().kill_provider(v1::KillProviderRequest { provider, reason })).await
+    }
+
+    pub(crate) async fn revive_provider(&self, provider: String) -> Sequence {
+        accepted(self.operator.clone().revive_provider(v1::ReviveProviderRequest { provider })).await
+    }
+
+    pub(crate) async fn grant_labels(&self, provider: String, labels: BTreeMap<String, String>) -> Sequence {
+        accepted(self.operator.clone().grant_labels(v1::GrantLabelsRequest { provider, labels })).await
+    }
+
+    pub(crate) async fn close_lease(&self, lease: LeaseId) -> Sequence {
+        accepted(self.operator.clone().close_lease(v1::CloseLeaseRequest { lease: Some(lease.into()) })).await
+    }
+
+    pub(crate) async fn correct(&self, entry: Correction) -> Sequence {
+        let Correction { refund, from, to, amount, about, reason } = entry;
+        let (amount, about) = (amount.picodollars(), about.map(Into::into));
+        accepted(self.operator.clone().correct(v1::CorrectRequest { refund, from, to, amount, about, reason })).await
+    }
+
+    pub(crate) async fn register_provider(
+        &self,
+        name: String,
+        account: String,
+        kind: ProviderKind,
+        labels: BTreeMap<String, String>,
+    ) -> Sequence {
+        let kind = match kind {
+            ProviderKind::Own => v1::ProviderKind::Own,
+            ProviderKind::Market => v1::ProviderKind::Market,
+        };
+        let request = v1::RegisterProviderRequest { name, account, kind: kind.into(), labels };
+        accepted(self.operator.clone().register_provider(request)).await
+    }
+
+    pub(crate) async fn limit_provider(&self, provider: String, limits: ProviderLimits) -> Sequence {
+        let ProviderLimits { offers, quotes_per_second, exposure } = limits;
+        let limits = Some(v1::ProviderLimits { offers, quotes_per_second, exposure });
+        accepted(self.operator.clone().set_provider_limits(v1::SetProviderLimitsRequest { provider, limits })).await
+    }
+}
+
+async fn accepted(
+    command: impl Future<Output = Result<tonic::Response<v1::CommandAccepted>, tonic::Status>>,
+) -> Sequence {
+    Ok(answer(command).await?.sequence)
+}

@@ -1,0 +1,191 @@
+//! Calls to a function server.
+
+use http::header::{HeaderMap, HeaderValue};
+use http::{Method, Response};
+use merit_adapters::http::{TARGET_MAX_BYTES, TargetError, answer, check_target, is_at_endpoint, request};
+use merit_adapters::{Passed, ProviderAnswer, ProviderCall};
+use merit_terms::{Execution, LeaseId, Outcome, Time};
+
+/// Returns the URL of a call, or `-` if it is refused.
+fn url(endpoint: &str, target: &str, path: &str, query: Option<&str>) -> String {
+    let passed = Some(Passed::new(&Method::GET, path, query));
+    let headers = HeaderMap::new();
+    let call = ProviderCall { endpoint, target, passed, headers: &headers, ..call(&headers) };
+    request(&call, ()).map_or("-".to_owned(), |request| request.uri().to_string())
+}
+
+fn call(headers: &HeaderMap) -> ProviderCall<'_> {
+    ProviderCall {
+        endpoint: "http://faas.example",
+        target: "/thumb",
+        account: "dev",
+        function: "thumb",
+        revision: 3,
+        token: "claims.tag",
+        proof: "terms.mac",
+        invocation: LeaseId { run: 1, sequence: 4711 },
+        deadline: None,
+        passed: None,
+        headers,
+    }
+}
+
+#[test]
+fn a_plain_invocation_is_a_post_to_the_target() {
+    let headers = HeaderMap::from_iter([("x-own".parse().unwrap(), HeaderValue::from_static("1"))]);
+    let deadline = Some(Time::from_micros(1_000_000));
+    let request = request(&ProviderCall { deadline, ..call(&headers) }, "payload").unwrap();
+    assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "http://faas.example/thumb"));
+    assert_eq!(request.headers()["merit-invocation-id"], "1-4711");
+    assert_eq!(request.headers()["merit-deadline"], "1970-01-01T00:00:01Z");
+    assert_eq!(request.headers()["x-own"], "1");
+    assert_eq!((request.headers().len(), *request.body()), (3, "payload"));
+}
+
+#[test]
+fn a_call_goes_to_the_target_at_the_endpoint() {
+    for (endpoint, target, path, query, expected) in [
+        ("http://a", "", "", None, "http://a/"),
+        ("http://a/", "", "", None, "http://a/"),
+        ("http://a/base", "", "", None, "http://a/base"),
+        ("http://a/base/", "/thumb", "", None, "http://a/base/thumb"),
+        ("https://a:8443", "/thumb/", "", None, "https://a:8443/thumb/"),
+        ("http://a", "/thumb", "/x/y", None, "http://a/thumb/x/y"),
+        ("http://a", "/thumb/", "/x/", None, "http://a/thumb/x/"),
+        ("http://a", "", "/", None, "http://a/"),
+        ("http://a", "/thumb", "/", None, "http://a/thumb/"),
+        ("http://a", "/thumb", "/x", Some("q=1&q=2"), "http://a/thumb/x?q=1&q=2"),
+        ("http://a", "/thumb", "", Some(""), "http://a/thumb?"),
+        ("http://a", "/thumb?code=1", "/x", Some("q=1"), "http://a/thumb/x?code=1&q=1"),
+        ("http://a", "/thumb?code=1", "", None, "http://a/thumb?code=1"),
+        ("http://a", "https://b/thumb", "/x", None, "https://b/thumb/x"),
+        ("http://a", "HTTPS://b", "", None, "https://b/"),
+        ("http://a", "/thumb", "/a%20b/%C3%A9;v=1", None, "http://a/thumb/a%20b/%C3%A9;v=1"),
+        ("http://a", "/thumb", "/a%2Fb/..c/d..", None, "http://a/thumb/a%2Fb/..c/d.."),
+        ("http://[::1]:80", "/thumb", "/x:y@z", None, "http://[::1]:80/thumb/x:y@z"),
+        ("http://a", "/thumb", "/100%", None, "http://a/thumb/100%"),
+    ] {
+        assert_eq!(url(endpoint, target, path, query), expected, "{endpoint} {target} {path} {query:?}");
+    }
+}
+
+#[test]
+fn a_caller_s_path_never_leaves_the_target() {
+    for path in [
+        "/..",
+        "/../admin",
+        "/x/../../admin",
+        "/./x",
+        "/.",
+        "/x/..",
+        "/%2e%2e/admin",
+        "/%2E./admin",
+        "/.%2e",
+        "/%252e%252e/admin",
+        "/%25252e%25252e/x",
+        "/..%2fadmin",
+        "/..%5cadmin",
+        "/..\\admin",
+        "/x%2f..%2fy",
+        "/x%5c..",
+        "/..;/admin",
+        "/..;a=b/admin",
+        "/%2e%2e%3b/admin",
+        "/a%00b",
+        "/a%0d%0ab",
+        "/a\nb",
+        "/%2525252525252e",
+        "x",
+        "..",
+        "@evil.example/",
+        ".evil.example",
+        ":80/",
+        "/a#b",
+        "/a?b",
+    ] {
+        assert_eq!(url("http://a", "/thumb", path, None), "-", "{path}");
+    }
+    assert_eq!(url("http://a", "/thumb", "//evil.example//x", None), "http://a/thumb/evil.example/x");
+    assert_eq!(url("http://a", "", "//evil.example", None), "http://a/evil.example");
+    assert_eq!(url("http://a", "/thumb", "/x", Some("a#b")), "http://a/thumb/x?a");
+    assert_eq!(url("http://a", "/thumb", "/x", Some("a b")), "-");
+}
+
+#[test]
+fn only_a_path_or_an_http_url_is_a_target() {
+    use TargetError::*;
+    for (target, checked) in [
+        ("", Ok(())),
+        ("/", Ok(())),
+        ("/thumb?code=1", Ok(())),
+        ("https://b.example/thumb", Ok(())),
+        ("http://b.example", Ok(())),
+        ("thumb", Err(Shape)),
+        ("//b.example/x", Err(Shape)),
+        ("\\\\b.example", Err(Shape)),
+        ("ftp://b.example", Err(Shape)),
+        ("http://", Err(Shape)),
+        ("http:///x", Err(Shape)),
+        ("/a b", Err(Shape)),
+        ("/a\r\nb", Err(Shape)),
+        ("http://u:p@b.example", Err(Credentials)),
+        ("/x#y", Err(Fragment)),
+        ("/../x", Err(Escapes)),
+        ("http://b.example/%2e%2e/x", Err(Escapes)),
+    ] {
+        assert_eq!(check_target(target), checked, "{target:?}");
+        let refused = url("http://a", target, "", None) == "-";
+        assert_eq!(refused, checked.is_err(), "{target:?}");
+    }
+    assert_eq!(check_target(&format!("/{}", "x".repeat(TARGET_MAX_BYTES))), Err(Long));
+    assert!(is_at_endpoint("") && is_at_endpoint("/thumb"));
+    assert!(!is_at_endpoint("http://b") && !is_at_endpoint("HTTPS://b"));
+}
+
+#[test]
+fn only_an_http_endpoint_can_be_called() {
+    for endpoint in ["", "a", "/x", "ftp://a", "file:///etc", "http://", "http://u@a", "http://a?x", "http://a#x"] {
+        assert_eq!(url(endpoint, "/thumb", "", None), "-", "{endpoint}");
+        assert_eq!(url(endpoint, "", "/x", None), "-", "{endpoint}");
+    }
+}
+
+#[test]
+fn a_caller_cannot_set_the_invocation_id() {
+    let headers = HeaderMap::from_iter([("merit-invocation-id".parse().unwrap(), HeaderValue::from_static("9-9"))]);
+    assert_eq!(request(&call(&headers), ()).unwrap().headers()["merit-invocation-id"], "1-4711");
+}
+
+fn read(status: u16, headers: &[(&str, &str)]) -> ProviderAnswer {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    answer(&response.body(()).unwrap().into_parts().0)
+}
+
+#[test]
+fn every_status_but_a_gateway_s_is_the_function_s() {
+    for status in [200, 201, 204, 206, 301, 302, 307, 304, 400, 401, 403, 404, 408, 418, 451, 500, 501, 505, 599] {
+        let ProviderAnswer::Executed { status: own, report, .. } = read(status, &[]) else { panic!("{status}") };
+        assert_eq!((own.as_u16(), report.outcome, report.reading), (status, Outcome::Ok, None));
+    }
+    for status in [502, 503, 504] {
+        assert!(matches!(read(status, &[]), ProviderAnswer::Unknown { fault: true, .. }), "{status}");
+    }
+    assert!(matches!(read(429, &[("retry-after", "1")]), ProviderAnswer::Unknown { fault: false, .. }));
+    for status in [100, 101, 103, 600, 999] {
+        assert_eq!(read(status, &[]).execution(), Execution::Unknown, "{status}");
+    }
+}
+
+#[test]
+fn a_function_server_reports_nothing_in_merit_s_name() {
+    let said = [("merit-outcome", "trap"), ("merit-usage", "wall_us=1;cpu_us=1;cold_us=0;memory_mb=1")];
+    let ProviderAnswer::Executed { report, headers, .. } = read(302, &[&said[..], &[("location", "/x")]].concat())
+    else {
+        panic!("not executed")
+    };
+    assert_eq!((report.outcome, report.reading), (Outcome::Ok, None));
+    assert_eq!((headers.len(), headers["location"].to_str().unwrap()), (1, "/x"));
+}

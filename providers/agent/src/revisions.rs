@@ -1,0 +1,188 @@
+//! The cache of revisions that are ready to run: a compiled module and an environment each. Fetched from the exchange
+//! at the first use, once for all calls that wait for it. Never writes to disk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use merit_proto::v1::modules_client::ModulesClient;
+use merit_proto::{Transport, v1};
+use merit_wasm::{Digest, Module, ModuleError, Runtime};
+use tokio::task::JoinError;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+use tonic::{Code as StatusCode, Status};
+
+use crate::refused::Refused;
+
+/// Maximum size of a module in bytes, as the exchange keeps it.
+const MODULE_MAX_BYTES: usize = 32 << 20;
+/// Timeout of fetching and compiling a module, which goes on after its caller gave up: the next call finds it.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum number of cached environments; at one more the whole cache is dropped and filled again at need.
+const REVISIONS_MAX: usize = 4096;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RevisionKey {
+    /// Session of the lease: an exchange that began anew may give the numbers of old revisions to others.
+    pub(crate) session: u32,
+    pub(crate) account: String,
+    pub(crate) function: String,
+    pub(crate) revision: u32,
+}
+
+/// Names and values, sorted by name.
+pub(crate) type Environment = Arc<[(String, String)]>;
+
+/// A revision that is ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadyRevision {
+    pub(crate) module: Module,
+    pub(crate) environment: Environment,
+    /// Wait of the call until it was ready; zero if it was cached.
+    pub(crate) waited: Duration,
+}
+
+/// A revision that cannot run here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RevisionError {
+    #[error("the revision could not be fetched from the exchange: {0}")]
+    Revision(#[source] Status),
+    #[error("the module could not be fetched from the exchange: {0}")]
+    Fetch(#[source] Status),
+    #[error("the module has more than {MODULE_MAX_BYTES} bytes")]
+    TooLarge,
+    #[error("the lease names another module than the exchange")]
+    OtherModule,
+    #[error("the module cannot be run")]
+    Module(#[from] ModuleError),
+    #[error("the module was not ready within the timeout of the call")]
+    Late(#[source] Elapsed),
+    #[error("the task that fetches the module failed")]
+    Task(#[source] JoinError),
+}
+
+impl From<RevisionError> for Refused {
+    fn from(error: RevisionError) -> Refused {
+        match error {
+            RevisionError::Revision(status) | RevisionError::Fetch(status) if status.code() == StatusCode::NotFound => {
+                Refused::UnknownModule
+            }
+            RevisionError::Module(error) => Refused::ModuleUnusable(error.to_string()),
+            RevisionError::Late(_) => Refused::ModuleLate,
+            RevisionError::Revision(_)
+            | RevisionError::Fetch(_)
+            | RevisionError::TooLarge
+            | RevisionError::OtherModule
+            | RevisionError::Task(_) => Refused::ModuleUnavailable,
+        }
+    }
+}
+
+/// The cache of revisions, and the client that fills it.
+#[derive(Clone)]
+pub(crate) struct Revisions {
+    exchange: ModulesClient<Transport>,
+    runtime: Arc<Runtime>,
+    known: Arc<Mutex<HashMap<RevisionKey, Arc<Revision>>>>,
+}
+
+#[derive(Default)]
+struct Revision {
+    environment: OnceLock<Environment>,
+    /// Held during a fetch of the revision or its module, so that each is fetched once.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl Revisions {
+    pub(crate) fn new(transport: Transport, runtime: Arc<Runtime>) -> Revisions {
+        Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default() }
+    }
+
+    /// Returns a revision whose lease names `digest`, ready to run. Gives up after `limit`, while the load goes on for
+    /// later calls.
+    pub(crate) async fn ready(
+        &self,
+        key: RevisionKey,
+        digest: Digest,
+        limit: Duration,
+    ) -> Result<ReadyRevision, RevisionError> {
+        let revision = self.revision(&key);
+        if let Some(ready) = self.cached(&revision, &digest) {
+            return Ok(ready);
+        }
+        let (revisions, started) = (self.clone(), Instant::now());
+        let loading = async move { timeout(LOAD_TIMEOUT, revisions.load(&revision, key, digest)).await };
+        // The task ends by itself, at the latest after LOAD_TIMEOUT.
+        let loaded = timeout(limit, tokio::spawn(loading)).await.map_err(RevisionError::Late)?;
+        let (module, environment) = loaded.map_err(RevisionError::Task)?.map_err(RevisionError::Late)??;
+        Ok(ReadyRevision { module, environment, waited: started.elapsed() })
+    }
+
+    fn cached(&self, revision: &Revision, digest: &Digest) -> Option<ReadyRevision> {
+        let environment = Arc::clone(revision.environment.get()?);
+        let module = self.runtime.modules().get(digest)?;
+        Some(ReadyRevision { module, environment, waited: Duration::ZERO })
+    }
+
+    async fn load(
+        &self,
+        revision: &Revision,
+        key: RevisionKey,
+        digest: Digest,
+    ) -> Result<(Module, Environment), RevisionError> {
+        let fetching = revision.fetching.lock().await;
+        let environment = match revision.environment.get() {
+            Some(environment) => Arc::clone(environment),
+            None => {
+                let fetched = self.fetch_environment(key, digest).await?;
+                Arc::clone(revision.environment.get_or_init(|| fetched))
+            }
+        };
+        let module = match self.runtime.modules().get(&digest) {
+            Some(module) => module,
+            None => self.runtime.modules().load(digest, self.fetch_module(digest).await?).await?,
+        };
+        drop(fetching);
+        Ok((module, environment))
+    }
+
+    async fn fetch_environment(&self, key: RevisionKey, digest: Digest) -> Result<Environment, RevisionError> {
+        let RevisionKey { account, function, revision, .. } = key;
+        let request = v1::GetRevisionRequest { account, function, revision };
+        let answer = self.exchange.clone().get_revision(request).await.map_err(RevisionError::Revision)?.into_inner();
+        if answer.module != digest {
+            return Err(RevisionError::OtherModule);
+        }
+        Ok(answer.environment.into_iter().collect())
+    }
+
+    async fn fetch_module(&self, digest: Digest) -> Result<Bytes, RevisionError> {
+        let request = v1::GetModuleRequest { digest: digest.to_vec() };
+        let mut chunks = self.exchange.clone().get(request).await.map_err(RevisionError::Fetch)?.into_inner();
+        let mut module = BytesMut::new();
+        while let Some(chunk) = chunks.message().await.map_err(RevisionError::Fetch)? {
+            if module.len() + chunk.data.len() > MODULE_MAX_BYTES {
+                return Err(RevisionError::TooLarge);
+            }
+            module.extend_from_slice(&chunk.data);
+        }
+        Ok(module.freeze())
+    }
+
+    fn revision(&self, key: &RevisionKey) -> Arc<Revision> {
+        let mut known = self.lock();
+        if let Some(revision) = known.get(key) {
+            return Arc::clone(revision);
+        }
+        if known.len() >= REVISIONS_MAX {
+            known.clear();
+        }
+        Arc::clone(known.entry(key.clone()).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RevisionKey, Arc<Revision>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
