@@ -72,7 +72,7 @@ pub const RULES: u32 = 1;
 #[serde(remote = "Self")]
 pub struct Engine {
     run: u32,
-    /// Number of the active rules, 0 before the first; see [`Command::ActivateRules`].
+    /// Number of the active rules; see [`Command::ActivateRules`].
     rules: u32,
     /// Number of applied commands that changed something.
     sequence: u64,
@@ -107,11 +107,11 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// Makes an empty market with only the exchange's own accounts, before any rules are active.
+    /// Makes an empty market by the present rules, with only the exchange's own accounts.
     pub fn new() -> Engine {
         Engine {
             run: 0,
-            rules: 0,
+            rules: RULES,
             sequence: 0,
             last_at: Time::default(),
             calendar: Calendar::default(),
