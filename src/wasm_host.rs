@@ -4,7 +4,7 @@ use merit_agent::{Provider, ProviderSettings};
 use merit_proto::Transport;
 use tokio::net::TcpListener;
 
-/// Whether this build has a host.
+/// True if this build has a host.
 pub(crate) const IS_BUILT: bool = cfg!(feature = "wasm");
 
 /// The way to a build with a host.

@@ -19,7 +19,7 @@ pub const QUANTITY: u64 = 10;
 /// Operations of one round; rounds repeat until the time is over.
 const ROUND: usize = 100_000;
 
-/// What a book did.
+/// The result of one book.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Plain {
     pub operations: u64,

@@ -33,7 +33,8 @@ impl Exchange {
     ///
     /// Fails only if the compiled description of the protocol cannot be read.
     pub fn in_process(&self) -> BoxFuture<'_, Result<Transport, tonic_reflection::server::Error>> {
-        Box::pin(self.opened_in_process()) // Boxed, so that the services are compiled here and not in each caller's crate.
+        // Boxed, so that the services are compiled here and not in each caller's crate.
+        Box::pin(self.opened_in_process())
     }
 
     async fn opened_in_process(&self) -> Result<Transport, tonic_reflection::server::Error> {

@@ -1,7 +1,7 @@
 //! WASI preview 1, as much of it as a guest gets: stdio, arguments, environment, clocks and random bytes.
 //!
-//! A guest never gets a directory, a file or a socket, so whatever works on one answers as for a descriptor that is not
-//! open. Nothing else may be imported. Semantics follow <https://github.com/WebAssembly/WASI/blob/main/legacy/preview1>.
+//! A guest never gets a directory, a file or a socket: a call on one answers as for a descriptor that is not open.
+//! Nothing else may be imported. The source is <https://github.com/WebAssembly/WASI/blob/main/legacy/preview1>.
 
 mod files;
 mod memory;

@@ -1,4 +1,4 @@
-//! What a guest learns of its process: arguments, environment, clocks and random bytes; and how it exits.
+//! A guest's view of its process: arguments, environment, clocks, random bytes, and the exit. Never the host's own.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
