@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DASHBOARD = broker/dashboard
 
-.PHONY: up test soak page dist functions
+.PHONY: up test check fuzz deny soak page dist functions
 
 # Builds what is missing and starts the whole market on this machine. The page builds beside it and never holds it up.
 up:
@@ -13,6 +13,19 @@ up:
 # Installs what the tests need where it may, else says what to install; then everything that can be checked.
 test:
 	@tests/all.sh
+
+# A quick look at what changed since main: format, lints, tidy and the tests of changed packages.
+check:
+	@tests/check.sh
+
+# Some seconds of libFuzzer for each target; needs nightly and cargo-fuzz. `make test` has a short run without them.
+fuzz:
+	@tests/fuzz.sh $(ARGS)
+
+# Licences, bans, sources and advisories of all dependencies; installs cargo-deny where it is missing.
+deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
+	@tests/deny.sh
 
 # 200 kills of real processes under load, and thousands of markets on a disk with faults; some minutes. See docs/soak.md.
 soak:

@@ -10,7 +10,7 @@ use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
 use crate::broker::{AccessLogArguments, AddressArguments, PageArguments};
 use crate::client::Client;
 use crate::demo;
-use crate::exchange::{self, DataArguments, GRPC_PROTOCOLS};
+use crate::exchange::{self, DirectoryArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
 use crate::stop::{self, DRAIN, EXCHANGE_DRAIN};
 use crate::wasm_host;
@@ -18,7 +18,7 @@ use crate::wasm_host;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: DataArguments,
+    data: DirectoryArguments,
     /// Address of the front doors and the page
     #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
     http: SocketAddr,

@@ -82,7 +82,7 @@ pub enum ModuleError {
 }
 
 /// Refuses a module that no provider could run.
-pub(super) fn check(module: &[u8]) -> Result<(), ModuleError> {
+pub fn check(module: &[u8]) -> Result<(), ModuleError> {
     if module.len() > MODULE_MAX_BYTES {
         return Err(ModuleError::TooLarge { bytes: module.len() });
     }

@@ -4,6 +4,6 @@ mod check;
 mod store;
 mod uploads;
 
-pub use check::{MODULE_MAX_BYTES, ModuleError};
+pub use check::{MODULE_MAX_BYTES, ModuleError, check};
 pub(crate) use store::ModuleStore;
 pub(crate) use uploads::Uploads;

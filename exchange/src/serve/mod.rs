@@ -1,4 +1,6 @@
 //! The exchange on the network: its services on a listener, until a stop signal and a drain.
+//!
+//! Owns the refusal of unsafe addresses and the time of the drain. Never handles a call itself.
 
 mod incoming;
 

@@ -1,0 +1,4 @@
+//! libFuzzer's program for [`merit_fuzz::journal`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| merit_fuzz::journal(input));
