@@ -6,7 +6,7 @@
 //! Never: knows brokers, accounts or costs, keeps anything on disk, or takes an invocation without a lease's token.
 //! Invocations come over plain HTTP; beyond loopback a proxy in front of the agent must speak TLS.
 
-#![cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "some of a session is for calls alone"))]
+#![cfg_attr(not(feature = "wasm"), allow(dead_code, unused_imports, reason = "some of a session is for calls alone"))]
 
 #[cfg(feature = "wasm")]
 mod agent;
