@@ -131,7 +131,9 @@ impl Providers {
             ProviderAnswer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
                 Attempted::Nothing(withdrawn(reason))
             }
-            ProviderAnswer::NotSent { busy: false, reason } => Attempted::Nothing(blame.not_sent(NotSent::Failed, reason)),
+            ProviderAnswer::NotSent { busy: false, reason } => {
+                Attempted::Nothing(blame.not_sent(NotSent::Failed, reason))
+            }
             ProviderAnswer::Unknown { fault, reason } => Attempted::Nothing(blame.unknown(fault, reason)),
         }
     }
