@@ -37,7 +37,7 @@ page:
 
 # One binary with the page inside: target/release/merit.
 dist: page
-	$(CARGO) build --release --features embed-page
+	$(CARGO) build --release
 
 # Rebuilds the sample functions' modules from their sources; needs clang.
 functions:

@@ -80,7 +80,7 @@ pub(crate) struct PageArguments {
 }
 
 impl PageArguments {
-    /// Returns the named folder, the page inside the binary, or the folder in which this source tree builds it.
+    /// Returns the named folder, or the built page.
     pub(crate) fn page(&self) -> Page {
         match &self.page {
             Some(folder) => Page::Folder(folder.clone()),
@@ -89,17 +89,20 @@ impl PageArguments {
     }
 }
 
-#[cfg(feature = "embed-page")]
-fn built_page() -> Page {
-    Page::Embedded
-}
+// The files of the page, as far as it was built before this binary: `PAGE`.
+include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-#[cfg(not(feature = "embed-page"))]
+/// Returns the page that this source tree built last, else the one inside the binary.
 fn built_page() -> Page {
     const FOLDER: &str = "broker/dashboard/dist";
     // A binary in target/release of its source tree finds the page from anywhere.
     let beside = std::env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join("../..").join(FOLDER)));
-    Page::Folder(beside.filter(|folder| folder.parent().is_some_and(|parent| parent.is_dir())).unwrap_or(FOLDER.into()))
+    let beside = beside.filter(|folder| folder.parent().is_some_and(|parent| parent.is_dir()));
+    match beside {
+        Some(folder) if PAGE.is_empty() || folder.join("index.html").is_file() => Page::Folder(folder),
+        _ if PAGE.is_empty() => Page::Folder(FOLDER.into()),
+        _ => Page::Embedded(PAGE),
+    }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {

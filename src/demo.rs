@@ -14,7 +14,6 @@ use merit_proto::v1::audience::Kind;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::v1::registry_client::RegistryClient;
 use merit_terms::{Adapter, PoolSize, Price, Tariff};
-use merit_wasm::{Runtime, RuntimeSettings};
 use rand::RngExt;
 use rand::SeedableRng;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::exchange::DEV;
 use crate::listen::listen;
-use crate::provider::{MODULES_KEPT, milli, quoted};
+use crate::provider::{milli, quoted};
+use crate::wasm_host::WasmHost;
 
 /// A demo provider; rates in picodollars. Its share of a CPU is that of one slot on two cores.
 struct Seller {
@@ -208,12 +208,13 @@ pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
 /// Starts the demo providers, each with a session of its own.
 pub(crate) async fn start_providers(exchange: &Transport) -> anyhow::Result<Vec<Provider>> {
     let threads = SELLERS.iter().map(|seller| seller.slots).sum();
-    let runtime = Runtime::new(RuntimeSettings { threads, modules: MODULES_KEPT })?;
+    let host = WasmHost::new(threads)?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let mut providers = Vec::new();
     for seller in &SELLERS {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "a demo provider").await?;
-        let provider = Provider::start(seller.settings(cores)?, exchange.clone(), listener, runtime.clone())
+        let provider = host
+            .start(seller.settings(cores)?, exchange.clone(), listener)
             .await
             .with_context(|| format!("the demo provider {} could not start", seller.name))?;
         quoted(&provider, 1).await?;

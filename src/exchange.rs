@@ -21,7 +21,7 @@ pub(crate) const HEARTBEAT_MS: u32 = 1000;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: DataArguments,
+    data: DirectoryArguments,
     /// Address for brokers and providers
     #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
     grpc: SocketAddr,
@@ -46,7 +46,7 @@ pub(crate) fn master_key() -> anyhow::Result<Option<MasterKey>> {
 }
 
 #[derive(clap::Args)]
-pub(crate) struct DataArguments {
+pub(crate) struct DirectoryArguments {
     /// The directory of the journal, the modules and the master key; created if it does not exist
     #[arg(long, default_value = "./merit-data", env = "MERIT_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
@@ -68,7 +68,7 @@ fn durability(text: &str) -> Result<Durability, &'static str> {
 }
 
 /// Opens the data directory, and creates the markets that were named and, without keys, the account `dev`.
-pub(crate) async fn open(arguments: &DataArguments, keyless: bool) -> anyhow::Result<Exchange> {
+pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyhow::Result<Exchange> {
     let (data_dir, master_key) = (arguments.data_dir.clone(), master_key()?);
     if !keyless && !data_dir.exists() {
         // A directory that does not exist holds no key, so it is not created.

@@ -28,6 +28,7 @@ mod statement;
 mod stop;
 mod trades;
 mod up;
+mod wasm_host;
 mod why;
 
 use std::process::ExitCode;

@@ -8,15 +8,13 @@ use clap::ValueEnum;
 use merit_agent::{Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
 use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff};
-use merit_wasm::{Runtime, RuntimeSettings};
 
 use crate::access::ExchangeArguments;
 use crate::free;
 use crate::listen::{address, listen};
 use crate::stop::{self, DRAIN};
+use crate::wasm_host::WasmHost;
 
-/// Number of compiled modules that a provider keeps.
-pub(crate) const MODULES_KEPT: usize = 256;
 /// Any free port of this machine.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// Timeout of the exchange's answer to the first quotes.
@@ -229,8 +227,8 @@ async fn start(
     }
     let listener = listen(arguments.listen.unwrap_or(LISTEN), "--listen").await?;
     let http = address(&listener)?;
-    let runtime = Runtime::new(RuntimeSettings { threads: arguments.slots, modules: MODULES_KEPT })?;
-    let provider = Provider::start(settings, exchange, listener, runtime).await.with_context(failed)?;
+    let host = WasmHost::new(arguments.slots)?;
+    let provider = host.start(settings, exchange, listener).await.with_context(failed)?;
     Ok((provider, format!("http://{http}")))
 }
 

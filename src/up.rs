@@ -10,14 +10,15 @@ use crate::access::{HTTP_PROTOCOLS, KeyArguments, TlsArguments};
 use crate::broker::{AccessLogArguments, AddressArguments, PageArguments};
 use crate::client::Client;
 use crate::demo;
-use crate::exchange::{self, DataArguments, GRPC_PROTOCOLS};
+use crate::exchange::{self, DirectoryArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
 use crate::stop::{self, DRAIN, EXCHANGE_DRAIN};
+use crate::wasm_host;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: DataArguments,
+    data: DirectoryArguments,
     /// Address of the front doors and the page
     #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
     http: SocketAddr,
@@ -64,7 +65,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Err(refused.into());
     }
     // Demo calls show no key, and the demo's functions are not for strangers.
-    let demo_wanted = !arguments.no_demo && exchange.is_keyless();
+    let demo_wanted = !arguments.no_demo && exchange.is_keyless() && wasm_host::IS_BUILT;
     let in_process = exchange.in_process().await.context("the protocol's description")?;
     let access = if exchange.is_keyless() { Access::KeylessLoopback } else { Access::Keys };
     let settings = Settings {
@@ -101,6 +102,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         println!("ready {http_scheme}://{http} {grpc_scheme}://{grpc}");
         if demo_wanted {
             print_first_steps(http_scheme, http);
+        } else if !wasm_host::IS_BUILT {
+            println!("{}", wasm_host::NOT_BUILT);
         }
         if demo_wanted && arguments.demo_traffic > 0.0 && http_scheme == "http" {
             // Ends with `stop`.

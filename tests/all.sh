@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
+# One profile for tests and lints: what one compiles, the other need not. See docs/benchmarks.md, "Building".
+profile=${MERIT_TEST_PROFILE:-release}
 
 stage() {
     local name=$1 from=$SECONDS
@@ -24,7 +26,7 @@ stage packages tests/prepare.sh
 stage clients tests/clients.sh
 stage format cargo fmt --all --check
 stage page page
-stage build cargo test --release --workspace --no-run
-stage lint cargo clippy --release --workspace --all-targets -- -D warnings
-stage tests cargo test --release --workspace --no-fail-fast
+stage build cargo test --profile "$profile" --workspace --no-run
+stage lint cargo clippy --profile "$profile" --workspace --all-targets -- -D warnings
+stage tests cargo test --profile "$profile" --workspace --no-fail-fast
 echo "== all: $((SECONDS - started)) s"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the page into dist/, if its sources are newer. With --in-background it returns at once.
+# Builds the page into dist/, if its sources are newer. With --in-background it returns at once. Touches itself, so that the
+# next build of the binary (src/build.rs) takes the page in.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -12,11 +13,11 @@ if ! command -v npm >/dev/null; then
     exit 1
 fi
 build() {
-    npm ci --no-audit --no-fund --loglevel=error && npm run build --silent
+    npm ci --no-audit --no-fund --loglevel=error && npm run build --silent && touch build.sh && touch dist/index.html
 }
 if [ "${1-}" = --in-background ]; then
     echo "Building the market page beside (broker/dashboard/build.log); reload the browser when it is done."
-    (build && touch dist/index.html) >build.log 2>&1 </dev/null &
+    build >build.log 2>&1 </dev/null &
 else
-    build && touch dist/index.html
+    build
 fi

@@ -11,12 +11,9 @@ use http::{StatusCode, header};
 pub enum Page {
     /// A folder, read at each request: a page that is built later is served without a restart.
     Folder(PathBuf),
-    #[cfg(feature = "embed-page")]
-    Embedded,
+    /// The files by their paths, from inside the binary.
+    Embedded(&'static [(&'static str, &'static [u8])]),
 }
-
-#[cfg(feature = "embed-page")]
-static EMBEDDED: include_dir::Dir<'_> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/dashboard/dist");
 
 const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Merit</title><h1>Merit is running</h1>\
 <p>The market page was not found. Build it with npm in the source tree and reload:</p>\
@@ -64,8 +61,10 @@ impl Page {
         }
         match self {
             Page::Folder(folder) => tokio::fs::read(folder.join(relative)).await.ok(),
-            #[cfg(feature = "embed-page")]
-            Page::Embedded => EMBEDDED.get_file(relative).map(|file| file.contents().to_vec()),
+            Page::Embedded(files) => {
+                let found = files.iter().find(|(name, _)| Path::new(name) == relative);
+                found.map(|(_, bytes)| bytes.to_vec())
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use merit_proto::{ServerTls, Transport};
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
@@ -114,7 +115,20 @@ impl Server {
     }
 
     /// Serves until `stop`, then drains for at most `drain`.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static, drain: Duration) -> std::io::Result<()> {
+    pub fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+        drain: Duration,
+    ) -> BoxFuture<'static, std::io::Result<()>> {
+        self.serve_until(Box::pin(stop), drain)
+    }
+
+    /// Boxed and not generic, so that what serves is compiled here, once and optimised, and not in each caller's crate.
+    fn serve_until(self, stop: BoxFuture<'static, ()>, drain: Duration) -> BoxFuture<'static, std::io::Result<()>> {
+        Box::pin(self.served(stop, drain))
+    }
+
+    async fn served(self, stop: BoxFuture<'static, ()>, drain: Duration) -> std::io::Result<()> {
         let (stopping, invocations) = (self.stopping, self.invocations);
         let stopped = stopping.clone();
         let stop = async move {

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use merit_engine::{Command, Engine};
 use merit_journal as journal;
 use merit_journal::storage::Directory;
@@ -62,7 +63,11 @@ fn master_key(settings: &Settings, engine: &Engine) -> Result<MasterKey, KeyErro
 
 impl Exchange {
     /// Locks the data directory for this process, restores the state from its journal, and begins a new run.
-    pub async fn open(settings: Settings) -> Result<Exchange, OpenError> {
+    pub fn open(settings: Settings) -> BoxFuture<'static, Result<Exchange, OpenError>> {
+        Box::pin(Exchange::opened(settings)) // Boxed, so that it is compiled here and not in each caller's crate.
+    }
+
+    async fn opened(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
         let projections = Arc::new(Projections::new());

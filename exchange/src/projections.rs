@@ -1,6 +1,7 @@
 //! The projections of a running exchange: all that follows the durable events.
 //!
 //! Owns the order in which they see a batch. Each owns its own rules.
+//! It never sees an event that is not durable.
 
 use merit_engine::Engine;
 

@@ -7,4 +7,5 @@ pub mod faults;
 pub mod invoke_bench;
 pub mod journal_bench;
 pub mod load;
+pub mod plain_book;
 pub mod world;

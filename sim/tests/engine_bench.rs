@@ -32,10 +32,8 @@ fn it_measures_every_command_and_every_shape_of_match() {
     for latency in [report.matches.all, report.matches.rare, report.matches.spread] {
         assert!(latency.matches > 0 && latency.p999_ns >= latency.p50_ns, "{latency:?}");
     }
-    for book in std::iter::once(&report.plain_book).chain(report.peers.values()) {
-        assert!(book.operations > 0 && book.operations_per_second > 0.0, "{book:?}");
-    }
-    assert_eq!(report.peers.len(), 2);
+    let book = report.plain_book;
+    assert!(book.operations > 0 && book.operations_per_second > 0.0, "{book:?}");
 }
 
 #[test]

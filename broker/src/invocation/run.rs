@@ -20,6 +20,7 @@ use crate::exchange::clients::unanswered;
 use crate::exchange::invocations::QuoteRequest;
 use crate::exchange::lease::{Bid, Bill, NotSent, Qualifier};
 use crate::exchange::leases::machine::LeaseReply;
+use crate::metrics::ExecutedCall;
 use crate::provider::answer::{Attempted, FunctionAnswer, StreamedAnswer};
 use crate::provider::call::FunctionCall;
 use crate::provider::end::AttemptEnd;
@@ -237,8 +238,15 @@ impl Running {
         let metrics = &self.invocations.metrics;
         match &finished.end {
             End::Executed { leased: Leased { grant, .. }, outcome, paid } => {
-                let (took, overhead) = (self.took(), self.overhead());
-                metrics.executed(self.door, &grant.market, &grant.provider, *outcome, paid.cost, took, overhead);
+                let call = ExecutedCall {
+                    market: &grant.market,
+                    provider: &grant.provider,
+                    outcome: *outcome,
+                    cost: paid.cost,
+                    took: self.took(),
+                    overhead: self.overhead(),
+                };
+                metrics.executed(self.door, &call);
             }
             End::Refused { code, .. } => metrics.refused(self.door, *code),
             End::Failed { leased: Leased { grant, .. }, .. } => {

@@ -42,6 +42,17 @@ pub(crate) struct Metrics {
     process: Mutex<ProcessMetrics>,
 }
 
+/// An invocation that executed, as it is counted.
+pub(crate) struct ExecutedCall<'a> {
+    pub(crate) market: &'a str,
+    pub(crate) provider: &'a str,
+    pub(crate) outcome: Outcome,
+    /// Picodollars.
+    pub(crate) cost: u64,
+    pub(crate) took: Duration,
+    pub(crate) overhead: Duration,
+}
+
 /// Values that are read only when Prometheus asks.
 pub(crate) struct Gauges {
     pub(crate) in_flight: usize,
@@ -95,24 +106,14 @@ impl Metrics {
         }
     }
 
-    /// Counts an invocation that executed. `cost` is in picodollars.
-    #[allow(clippy::too_many_arguments)] // The labels and values of one event.
-    pub(crate) fn executed(
-        &self,
-        door: Door,
-        market: &str,
-        provider: &str,
-        outcome: Outcome,
-        cost: u64,
-        took: Duration,
-        overhead: Duration,
-    ) {
-        let seller = self.sellers.of(market, provider);
+    /// Counts an invocation that executed.
+    pub(crate) fn executed(&self, door: Door, call: &ExecutedCall<'_>) {
+        let seller = self.sellers.of(call.market, call.provider);
         let calls = seller.calls(door);
-        calls.executed(outcome).inc();
-        calls.duration.observe(took.as_secs_f64());
-        self.overhead[door as usize].observe(overhead.as_secs_f64());
-        seller.settled(cost);
+        calls.executed(call.outcome).inc();
+        calls.duration.observe(call.took.as_secs_f64());
+        self.overhead[door as usize].observe(call.overhead.as_secs_f64());
+        seller.settled(call.cost);
     }
 
     /// Counts an invocation that ended before anything was sent.

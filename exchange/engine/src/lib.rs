@@ -33,11 +33,10 @@ mod turn;
 use merit_terms::{Refusal, Time};
 use serde::{Deserialize, Serialize};
 
-pub use merit_terms::Adapter;
 pub use command::{
-    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction,
-    CorrectionKind, Deferred, Forgotten, FunctionSettings, LIVE, LeaseTerms, Logon, MarketState, MarketTerms, NotSent,
-    ProviderKind, ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Settle, WEIGHT_MAX,
+    AccountLimits, AtDeadline, Audience, Bid, BrokerRequest, Canary, Code, Command, Correction, CorrectionKind,
+    Deferred, Forgotten, FunctionSettings, LIVE, LeaseTerms, Logon, MarketState, MarketTerms, NotSent, ProviderKind,
+    ProviderLimits, PutFunction, Qualifier, Quote, RegisterProvider, Settle, WEIGHT_MAX,
 };
 pub use demand::resting::EXAMINED_MAX;
 pub use event::{BidEnding, Ending, Event, Lease, LeaseState, OfferChange, Resting, SessionEnding, Why};
@@ -48,6 +47,7 @@ pub use market::markets::Market;
 pub use market::providers::Provider;
 pub use market::revisions::Revision;
 pub use matching::merit_order::{Candidate, MeritOrder, Refused};
+pub use merit_terms::Adapter;
 pub use money::ledger::{Account, FEES, LOSSES, OUTSIDE};
 pub use reply::{BrokerSession, Grant, Reply, Settlement};
 pub use state::views::{HealthView, PoolView, QuotaView, SpendingOf};
@@ -72,7 +72,7 @@ pub const RULES: u32 = 1;
 #[serde(remote = "Self")]
 pub struct Engine {
     run: u32,
-    /// Number of the active rules, 0 before the first; see [`Command::ActivateRules`].
+    /// Number of the active rules; see [`Command::ActivateRules`].
     rules: u32,
     /// Number of applied commands that changed something.
     sequence: u64,
@@ -107,11 +107,11 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// Makes an empty market with only the exchange's own accounts, before any rules are active.
+    /// Makes an empty market by the present rules, with only the exchange's own accounts.
     pub fn new() -> Engine {
         Engine {
             run: 0,
-            rules: 0,
+            rules: RULES,
             sequence: 0,
             last_at: Time::default(),
             calendar: Calendar::default(),

@@ -1,4 +1,6 @@
 //! The layer before every service: finds the identity of a caller, and refuses one whom the method does not admit.
+//!
+//! It never reads a message: the method itself checks the objects that it names.
 
 use std::task::{Context, Poll};
 

@@ -1,6 +1,7 @@
 //! Invocation records: each call, attempt by attempt, with its outcome.
 //!
 //! A record begins with the first match, or with the bid if it rests, and is written again as its attempts go on.
+//! Never removes an unfinished one.
 
 use std::collections::BTreeMap;
 

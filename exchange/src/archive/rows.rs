@@ -1,4 +1,6 @@
 //! The interface of one kind of archived rows, and the decoding of a row.
+//!
+//! It never commits: the store does, for all kinds in one transaction.
 
 use merit_engine::{Engine, Event};
 use merit_terms::Time;

@@ -1,4 +1,6 @@
 //! Statements: every move of money as two lines, one on each account, with the balance after it.
+//!
+//! Owns the balances between the lines. Never moves money: it follows the moves of the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,6 @@
 //! The tape: every settled lease, in order, a market at a time.
+//!
+//! Owns the row of a trade and its retention. Never holds an open lease.
 
 use merit_engine::{Event, Lease, Settlement};
 use merit_proto::v1;

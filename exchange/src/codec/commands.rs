@@ -224,7 +224,7 @@ commands! {
             pools: logon.pools.iter().map(Into::into).collect(),
             quotas: logon.quotas.iter().map(Into::into).collect(),
             protection: logon.protection.map(Into::into),
-            adapter: adapter_to_proto(logon.adapter).into(),
+            adapter: v1::Adapter::from(logon.adapter).into(),
             endpoint_trusted: logon.endpoint_trusted,
         },
         r => Command::Logon(Box::new(engine::Logon {

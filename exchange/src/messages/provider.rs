@@ -21,18 +21,10 @@ pub(crate) fn kind_from_proto(kind: v1::ProviderKind) -> Result<engine::Provider
     }
 }
 
-pub(crate) fn adapter_to_proto(adapter: Adapter) -> v1::Adapter {
-    match adapter {
-        Adapter::Agent => v1::Adapter::Agent,
-        Adapter::Http => v1::Adapter::Http,
-    }
-}
-
 /// Reads an adapter by its number. An unknown one is refused, never taken for another.
 pub(crate) fn adapter_from_proto(adapter: i32) -> Result<Adapter, FieldError> {
     match v1::Adapter::try_from(adapter) {
-        Ok(v1::Adapter::Agent) => Ok(Adapter::Agent),
-        Ok(v1::Adapter::Http) => Ok(Adapter::Http),
+        Ok(adapter) => Ok(adapter.into()),
         Err(unknown) => Err(FieldError::new("adapter", unknown)),
     }
 }

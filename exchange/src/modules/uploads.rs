@@ -1,6 +1,7 @@
 //! Recent uploads: the accounts that put a module, until a function of theirs has it.
 //!
 //! Bounded, and forgotten at a restart: a forgotten module is put again.
+//! It never says who may run a module.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,6 @@
 //! Followers of the durable events: the interface of a projection, and the progress of the journal.
+//!
+//! A projection never decides anything: the journal's thread calls it, and waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,6 @@
 //! The exchange on the network: its services on a listener, until a stop signal and a drain.
+//!
+//! Owns the refusal of unsafe addresses and the time of the drain. Never handles a call itself.
 
 mod incoming;
 
@@ -8,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::Either;
+use futures_util::future::{BoxFuture, Either};
 use merit_proto::ServerTls;
 use merit_terms::Role;
 use tokio::net::TcpListener;
@@ -50,11 +52,32 @@ impl Exchange {
 
     /// Serves gRPC until `stop`, then drains calls for at most `drain`. Refuses an address as
     /// [`Exchange::check_address`] does.
-    pub async fn serve(
+    pub fn serve(
         &self,
         listener: TcpListener,
         tls: Option<ServerTls>,
         stop: impl Future<Output = ()> + Send + 'static,
+        drain: Duration,
+    ) -> BoxFuture<'_, Result<(), ServeError>> {
+        self.serve_until(listener, tls, Box::pin(stop), drain)
+    }
+
+    /// Boxed and not generic, so that the server is compiled here, once and optimised, and not in each caller's crate.
+    fn serve_until(
+        &self,
+        listener: TcpListener,
+        tls: Option<ServerTls>,
+        stop: BoxFuture<'static, ()>,
+        drain: Duration,
+    ) -> BoxFuture<'_, Result<(), ServeError>> {
+        Box::pin(self.served(listener, tls, stop, drain))
+    }
+
+    async fn served(
+        &self,
+        listener: TcpListener,
+        tls: Option<ServerTls>,
+        stop: BoxFuture<'static, ()>,
         drain: Duration,
     ) -> Result<(), ServeError> {
         self.check_address(listener.local_addr()?)?;

@@ -1,4 +1,6 @@
 //! `merit.v1.MarketData`: durable books, trades, candles and their stream.
+//!
+//! Never waits for a slow reader: its stream ends.
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;

@@ -17,6 +17,7 @@ mod registry;
 mod standing;
 
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use merit_proto::{InProcess, Transport, v1};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
@@ -31,7 +32,12 @@ impl Exchange {
     /// Makes a transport for clients in this process: they may do everything.
     ///
     /// Fails only if the compiled description of the protocol cannot be read.
-    pub async fn in_process(&self) -> Result<Transport, tonic_reflection::server::Error> {
+    pub fn in_process(&self) -> BoxFuture<'_, Result<Transport, tonic_reflection::server::Error>> {
+        // Boxed, so that the services are compiled here and not in each caller's crate.
+        Box::pin(self.opened_in_process())
+    }
+
+    async fn opened_in_process(&self) -> Result<Transport, tonic_reflection::server::Error> {
         let services = self.guard(self.services().await?, Entrance::InProcess);
         let exchange = self.clone();
         let open =

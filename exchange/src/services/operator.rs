@@ -1,4 +1,6 @@
 //! `merit.v1.Operator`: each call is one journaled command.
+//!
+//! Never decides whether a command is allowed: the guard and the engine do.
 
 use merit_engine::{Command, Correction, CorrectionKind, RegisterProvider};
 use merit_proto::required;

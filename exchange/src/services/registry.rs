@@ -1,4 +1,6 @@
 //! `merit.v1.Registry`: functions, markets, providers and accounts.
+//!
+//! Never tells of another account's functions.
 
 use merit_engine::{Command, Engine, Function, PutFunction, Reply, SpendingOf};
 use merit_proto::v1;

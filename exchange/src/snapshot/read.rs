@@ -106,15 +106,20 @@ pub fn header<S: Storage>(storage: &S, sequence: u64) -> Result<Header, LoadErro
 /// Loads the state in the snapshot of this sequence, and checks every byte of the file.
 pub fn load<S: Storage>(storage: &S, sequence: u64) -> Result<Loaded, LoadError> {
     let (file, header) = open(storage, sequence)?;
-    let name = snapshot_name(sequence);
+    decode(&file, header, &storage.to_string())
+}
+
+/// Reads the state. Not generic, so that a state's decoding is compiled once, here.
+fn decode(file: &dyn StorageFile, header: Header, place: &str) -> Result<Loaded, LoadError> {
+    let name = snapshot_name(header.sequence);
     let damaged = |position, fault| LoadError::Damaged(Damage { file: name.clone(), position, fault });
 
-    let mut body = ChunkReader::new(&file, header);
+    let mut body = ChunkReader::new(file, header);
     let decoded: Result<SavedBody, _> = rmp_serde::from_read(&mut body);
     let engine = match (decoded, body.failure.take()) {
         (_, Some(Failure::Checksum)) => return Err(damaged(body.position, Fault::Chunk)),
         (_, Some(Failure::Io(source))) => {
-            return Err(LoadError::Failed { path: format!("{storage}/{name}"), source });
+            return Err(LoadError::Failed { path: format!("{place}/{name}"), source });
         }
         (Err(error), None) => return Err(damaged(body.position, Fault::Content(error.to_string()))),
         (Ok(_), None) if body.left > 0 || !body.chunk().is_empty() => {
@@ -157,7 +162,7 @@ fn open<S: Storage>(storage: &S, sequence: u64) -> Result<(S::File, Header), Loa
     }
 }
 
-fn read_exactly<F: StorageFile>(file: &F, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+fn read_exactly(file: &dyn StorageFile, position: u64, buffer: &mut [u8]) -> io::Result<()> {
     let mut read = 0;
     while read < buffer.len() {
         match file.read_at(position + read as u64, &mut buffer[read..])? {
@@ -174,8 +179,8 @@ enum Failure {
 }
 
 /// A reader of the body, chunk by chunk, each only after its checksum has passed.
-struct ChunkReader<'a, F> {
-    file: &'a F,
+struct ChunkReader<'a> {
+    file: &'a dyn StorageFile,
     header: Header,
     /// Whole chunks with their checksums, as they are in the file.
     bytes: Vec<u8>,
@@ -190,8 +195,8 @@ struct ChunkReader<'a, F> {
     failure: Option<Failure>,
 }
 
-impl<'a, F: StorageFile> ChunkReader<'a, F> {
-    fn new(file: &'a F, header: Header) -> Self {
+impl<'a> ChunkReader<'a> {
+    fn new(file: &'a dyn StorageFile, header: Header) -> Self {
         let left = header.body_bytes;
         let position = HEADER_BYTES as u64;
         Self { file, header, bytes: Vec::new(), next: 0, end: 0, index: 0, position, left, failure: None }
@@ -232,7 +237,7 @@ impl<'a, F: StorageFile> ChunkReader<'a, F> {
     }
 }
 
-impl<F: StorageFile> Read for ChunkReader<'_, F> {
+impl Read for ChunkReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.next == self.end && self.left > 0 {
             if self.failure.is_none() {

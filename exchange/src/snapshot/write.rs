@@ -40,10 +40,7 @@ pub fn write<S: Storage>(storage: &S, identity: u32, engine: &Engine) -> Result<
     let failed = |doing| failed(doing, &path);
 
     let file = storage.create(&unfinished).map_err(failed("create"))?;
-    let mut body = ChunkWriter::new(&file, identity, engine.sequence());
-    rmp_serde::encode::write_named(&mut body, &WrittenBody { engine })
-        .map_err(|source| WriteError::Encode { path: path.clone(), source })?;
-    let body_bytes = body.finish().map_err(failed("write"))?;
+    let body_bytes = encode(&file, identity, engine, &path)?;
     let header = Header {
         identity,
         sequence: engine.sequence(),
@@ -57,6 +54,15 @@ pub fn write<S: Storage>(storage: &S, identity: u32, engine: &Engine) -> Result<
     storage.rename(&unfinished, &name).map_err(failed("rename"))?;
     storage.sync_names().map_err(failed("sync the directory of"))?;
     Ok(header)
+}
+
+/// Writes the state behind the header's place. Returns the length of the body in bytes. Not generic, so that a state's
+/// encoding is compiled once, here.
+fn encode(file: &dyn StorageFile, identity: u32, engine: &Engine, path: &str) -> Result<u64, WriteError> {
+    let mut body = ChunkWriter::new(file, identity, engine.sequence());
+    rmp_serde::encode::write_named(&mut body, &WrittenBody { engine })
+        .map_err(|source| WriteError::Encode { path: path.to_owned(), source })?;
+    body.finish().map_err(failed("write", path))
 }
 
 /// Removes unfinished snapshots of a crash or failure, which never got their names.
@@ -73,8 +79,8 @@ pub(super) fn failed(doing: &'static str, path: &str) -> impl FnOnce(io::Error) 
 }
 
 /// A writer of the body that puts a checksum behind each chunk, and leaves room for the header.
-struct ChunkWriter<'a, F> {
-    file: &'a F,
+struct ChunkWriter<'a> {
+    file: &'a dyn StorageFile,
     identity: u32,
     sequence: u64,
     /// The present chunk, and its index.
@@ -86,8 +92,8 @@ struct ChunkWriter<'a, F> {
     body_bytes: u64,
 }
 
-impl<'a, F: StorageFile> ChunkWriter<'a, F> {
-    fn new(file: &'a F, identity: u32, sequence: u64) -> Self {
+impl<'a> ChunkWriter<'a> {
+    fn new(file: &'a dyn StorageFile, identity: u32, sequence: u64) -> Self {
         Self {
             file,
             identity,
@@ -124,7 +130,7 @@ impl<'a, F: StorageFile> ChunkWriter<'a, F> {
     }
 }
 
-impl<F: StorageFile> Write for ChunkWriter<'_, F> {
+impl Write for ChunkWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = CHUNK_BYTES - self.chunk.len();
         let taken = bytes.len().min(room);

@@ -6,16 +6,29 @@
 //! Never: knows brokers, accounts or costs, keeps anything on disk, or takes an invocation without a lease's token.
 //! Invocations come over plain HTTP; beyond loopback a proxy in front of the agent must speak TLS.
 
+#![cfg_attr(not(feature = "wasm"), allow(dead_code, reason = "some of a session is for calls alone"))]
+
+#[cfg(feature = "wasm")]
+mod agent;
+#[cfg_attr(not(feature = "wasm"), path = "no_call_server.rs")]
+mod call_server;
+#[cfg(feature = "wasm")]
 mod cgi;
+#[cfg(feature = "wasm")]
 mod delivery;
+#[cfg(feature = "wasm")]
 mod invocations;
 mod provider;
+#[cfg(feature = "wasm")]
 mod refused;
+#[cfg(feature = "wasm")]
 mod revisions;
+#[cfg(feature = "wasm")]
 mod server;
 mod session;
 mod settings;
 mod strategy;
+#[cfg(feature = "wasm")]
 mod token;
 
 pub use provider::{Provider, SessionEnd, StartError, StopError};

@@ -1,21 +1,17 @@
 //! A provider: its host, its invocation server and its session, from start to stop. A function server's provider has
 //! only the session. Never runs a call itself.
 
+use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use merit_proto::{Transport, v1};
-use merit_wasm::{Host, HostError, HostSettings, Runtime};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::invocations::Invocations;
-use crate::revisions::Revisions;
-use crate::server::InvocationServer;
-use crate::session::{self, Credentials, Machine, RUN_EVENTS_MAX, RunEvent, SessionError, Standing, Watches};
+use crate::call_server::CallServer;
+use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, Watches};
 use crate::settings::{ProviderSettings, SettingsError};
 
 /// A provider that did not start.
@@ -32,7 +28,7 @@ pub enum StartError {
     #[error("only the adapter `agent` runs calls here; a function server takes its own")]
     NotAnAgent,
     #[error("cannot start the WebAssembly host")]
-    Host(#[from] HostError),
+    Host(#[source] Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     Session(#[from] SessionEnd),
 }
@@ -66,46 +62,17 @@ pub struct Provider {
     call_server: Option<CallServer>,
 }
 
-/// The invocation server, and the calls that run there.
-struct CallServer {
-    invocations: Arc<Invocations>,
-    server: InvocationServer,
-}
-
 impl Provider {
-    /// Serves invocations on `listener` and logs on. Returns when the exchange has welcomed it. Several providers of a
-    /// process share one `runtime`. Refuses settings that cannot sell, fails if the exchange refuses the logon, and
-    /// waits for an exchange that cannot be reached.
-    pub async fn start(
-        settings: ProviderSettings,
-        transport: Transport,
-        listener: TcpListener,
-        runtime: Arc<Runtime>,
-    ) -> Result<Provider, StartError> {
-        settings.check()?;
-        if !settings.adapter.runs_modules() {
-            return Err(StartError::NotAnAgent);
-        }
-        let endpoint = match &settings.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => endpoint_at(listener.local_addr().map_err(StartError::Listener)?)?,
-        };
-        let host_settings = HostSettings { threads: settings.pool.slots, cpu_share: settings.cpu_share };
-        let host = Host::new(Arc::clone(&runtime), host_settings)?;
-
-        let (credentials, trusted) = watch::channel(None);
-        let revisions = Revisions::new(transport.clone(), runtime);
-        let (runs, ran) = mpsc::channel(RUN_EVENTS_MAX);
-        let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted, host, revisions, runs));
-        let server = InvocationServer::start(listener, Arc::clone(&invocations).router());
-
-        let call_server = Some(CallServer { invocations, server });
-        Provider::log_on(&settings, transport, endpoint, credentials, ran, call_server).await
-    }
-
     /// Sells the function server at the endpoint of the settings, which takes its calls itself: logs on, and returns
     /// when the exchange has welcomed it. Runs nothing.
-    pub async fn start_gateway(settings: ProviderSettings, transport: Transport) -> Result<Provider, StartError> {
+    pub fn start_gateway(
+        settings: ProviderSettings,
+        transport: Transport,
+    ) -> BoxFuture<'static, Result<Provider, StartError>> {
+        Box::pin(Provider::started_gateway(settings, transport))
+    }
+
+    async fn started_gateway(settings: ProviderSettings, transport: Transport) -> Result<Provider, StartError> {
         settings.check()?;
         let endpoint = settings.endpoint.clone().ok_or(StartError::NoGateway)?;
         let (credentials, _) = watch::channel(None);
@@ -113,7 +80,8 @@ impl Provider {
         Provider::log_on(&settings, transport, endpoint, credentials, nothing_ran, None).await
     }
 
-    async fn log_on(
+    /// Logs on, and returns when the exchange has welcomed it. `ran` are the calls that `call_server` tells of.
+    pub(crate) async fn log_on(
         settings: &ProviderSettings,
         transport: Transport,
         endpoint: String,
@@ -160,11 +128,10 @@ impl Provider {
     pub async fn stop(mut self, within: Duration) -> Result<(), StopError> {
         self.stop_session.send_replace(true);
         let ended = self.ended().await;
-        if let Some(CallServer { invocations, server }) = self.call_server.take() {
-            invocations.drain();
-            if !server.stop(within).await {
-                return Err(StopError::CutOff);
-            }
+        if let Some(server) = self.call_server.take()
+            && !server.stop(within).await
+        {
+            return Err(StopError::CutOff);
         }
         Ok(ended?)
     }
@@ -184,11 +151,4 @@ fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
     let ladders = settings.markets.iter().map(|market| (market.clone(), rungs.clone())).collect();
     // Without randomness all providers come back together, which is a burden and no fault.
     Machine::new(logon, ladders, settings.offers_expire_after, getrandom::u64().unwrap_or_default())
-}
-
-fn endpoint_at(address: SocketAddr) -> Result<String, StartError> {
-    if address.ip().is_unspecified() {
-        return Err(StartError::NoEndpoint);
-    }
-    Ok(format!("http://{address}"))
 }

@@ -1,18 +1,8 @@
 //! The buffers of a guest's stdout and stderr, bounded and in memory. Never the process's own streams.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::AsyncWrite;
-use wasmtime_wasi::async_trait;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-
-/// Maximum bytes of one write to a stream.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// A bounded stream of a guest; clones share one buffer.
 #[derive(Clone)]
@@ -63,7 +53,8 @@ impl Capture {
         std::mem::take(&mut buffer.bytes).into()
     }
 
-    fn append(&self, bytes: &[u8]) -> Result<(), OutputLimitReached> {
+    /// Appends bytes that the guest writes. Refuses those beyond the limit of the output.
+    pub(crate) fn append(&self, bytes: &[u8]) -> Result<(), OutputLimitReached> {
         self.lock().append(bytes)
     }
 
@@ -74,7 +65,7 @@ impl Capture {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the output limit is reached")]
-struct OutputLimitReached;
+pub(crate) struct OutputLimitReached;
 
 impl Buffer {
     fn append(&mut self, bytes: &[u8]) -> Result<(), OutputLimitReached> {
@@ -101,55 +92,5 @@ impl Buffer {
     fn drop_beyond_limit(&mut self) {
         let beyond = self.bytes.len().saturating_sub(self.limit);
         self.bytes.drain(..beyond);
-    }
-}
-
-impl IsTerminal for Capture {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Capture {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait]
-impl OutputStream for Capture {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.append(&bytes).map_err(|reached| StreamError::Trap(reached.into()))
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(PIECE_BYTES)
-    }
-}
-
-#[async_trait]
-impl Pollable for Capture {
-    async fn ready(&mut self) {}
-}
-
-impl AsyncWrite for Capture {
-    fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.append(bytes).map(|()| bytes.len()).map_err(io::Error::other))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

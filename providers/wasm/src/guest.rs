@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 use wasmtime::ResourceLimiter;
-use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::credit::Credit;
 use crate::execution::GuestOutcome;
+use crate::wasi::Wasi;
 
 /// The state that the engine asks for while the guest runs.
 pub(crate) struct Guest {
-    pub(crate) wasi: WasiP1Ctx,
+    pub(crate) wasi: Wasi,
     pub(crate) memory: MemoryCap,
     pub(crate) credit: Credit,
     pub(crate) deadline: Instant,
@@ -20,8 +20,8 @@ pub(crate) struct Guest {
     pub(crate) cancelled: watch::Receiver<bool>,
 }
 
-impl Guest {
-    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+impl AsMut<Wasi> for Guest {
+    fn as_mut(&mut self) -> &mut Wasi {
         &mut self.wasi
     }
 }

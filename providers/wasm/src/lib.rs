@@ -15,11 +15,11 @@ mod execution;
 mod guest;
 mod host;
 mod job;
-mod linker;
 mod modules;
 mod run;
 mod runtime;
 mod ticker;
+mod wasi;
 
 pub use execution::{GuestOutcome, GuestRun, GuestUsage, HostFailure};
 pub use host::{Busy, Host, HostError, HostSettings, Seat};

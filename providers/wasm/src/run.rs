@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::timeout_at;
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
-use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
 
 use crate::capture::Capture;
 use crate::credit::{Credit, thread_cpu};
@@ -16,15 +13,7 @@ use crate::execution::{GuestOutcome, GuestRun, GuestUsage, HostFailure};
 use crate::guest::{Guest, MemoryCap};
 use crate::job::Job;
 use crate::runtime::Runtime;
-
-/// Maximum random bytes of one host call, which no epoch interrupts: about 10 ms.
-const RANDOM_BYTES: u64 = 1 << 20;
-
-/// Maximum number of streams and timers of one guest; `poll_oneoff` makes one for each subscription.
-const RESOURCES: usize = 1024;
-
-/// Maximum bytes that one host call copies, which no epoch interrupts; a larger read or write is refused as ENOMEM.
-const HOST_CALL_BYTES: usize = 64 << 20;
+use crate::wasi::{Exit, Wasi};
 
 /// The raw end of a guest, before its reason is known.
 enum GuestEnd {
@@ -85,23 +74,13 @@ pub(crate) fn run(
     (execution, guest.credit)
 }
 
-fn wasi(job: &Job, output: &Capture, log: &Capture) -> WasiP1Ctx {
-    let mut wasi = WasiCtxBuilder::new()
-        .stdin(MemoryInputPipe::new(Bytes::clone(&job.payload)))
-        .stdout(output.clone())
-        .stderr(log.clone())
-        .envs(&job.environment)
-        .args(&job.arguments)
-        .max_random_size(RANDOM_BYTES)
-        .allow_blocking_current_thread(false) // A blocking sleep could not be stopped.
-        .build_p1();
-    wasi.ctx().table.set_max_capacity(RESOURCES);
-    wasi
+fn wasi(job: &Job, output: &Capture, log: &Capture) -> Wasi {
+    let (payload, arguments) = (Bytes::clone(&job.payload), job.arguments.clone());
+    Wasi::new(payload, output.clone(), log.clone(), arguments, &job.environment)
 }
 
 fn store(runtime: &Runtime, guest: Guest) -> Store<Guest> {
     let mut store = Store::new(&runtime.engine, guest);
-    store.set_hostcall_fuel(HOST_CALL_BYTES);
     store.limiter(|guest| &mut guest.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(at_tick);
@@ -164,7 +143,7 @@ fn outcome(end: GuestEnd, guest: &Guest, overflowed: bool) -> Result<GuestOutcom
         GuestEnd::NotStarted(error) => (error, false),
         GuestEnd::Stopped(error) => (error, true),
     };
-    let exit = error.downcast_ref::<I32Exit>().map(|exit| exit.0);
+    let exit = error.downcast_ref::<Exit>().map(|exit| exit.0);
     let trapped = error.downcast_ref::<Trap>().is_some();
     Ok(match (exit, &guest.stopped) {
         (Some(0), _) => GuestOutcome::Ok,

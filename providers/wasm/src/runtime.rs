@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use wasmtime::{Config, Engine, PoolingAllocationConfig};
 
-use crate::linker;
 use crate::modules::Modules;
 use crate::ticker::Ticker;
+use crate::wasi;
 
 /// Address space of one guest's memory in bytes, reserved and not committed: all that 32 bits can address, so that
 /// compiled code needs no bounds checks.
@@ -53,7 +53,7 @@ impl Runtime {
     pub fn new(settings: RuntimeSettings) -> Result<Arc<Runtime>, RuntimeError> {
         let failed = |error: wasmtime::Error| RuntimeError::Engine(error.into());
         let engine = Engine::new(&config(settings.threads)).map_err(failed)?;
-        let linker = linker::preview_1(&engine).map_err(failed)?;
+        let linker = wasi::preview_1(&engine).map_err(failed)?;
         let ticker = Ticker::start(engine.clone()).map_err(RuntimeError::Ticker)?;
         Ok(Arc::new(Runtime {
             engine,

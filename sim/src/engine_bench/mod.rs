@@ -8,17 +8,16 @@ mod market;
 mod matches;
 mod memory;
 mod mix;
-mod plain;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use merit_terms::{NameError, Refusal};
 use serde::Serialize;
 
+use crate::plain_book::{self, Plain};
+
 pub use memory::MemoryError;
-pub use plain::Plain;
 
 /// The sizes of the bench.
 #[derive(Clone, Debug)]
@@ -83,8 +82,6 @@ pub struct Report {
     pub deferred: Crossings,
     /// Adds, cancels and matches of the engine's book without ledger and prediction.
     pub plain_book: Plain,
-    /// The same load on published order books, by the name of the crate.
-    pub peers: BTreeMap<&'static str, Plain>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -136,7 +133,7 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     let mixed = mix::run(settings)?;
     let matches = matches::run(settings, Duration::from_secs_f64(settings.seconds / 3.0))?;
     let deferred = deferred::run(settings, Duration::from_secs_f64(settings.seconds / 5.0))?;
-    let (plain_book, peers) = plain::run(settings.seed, Duration::from_secs_f64(settings.seconds / 5.0));
+    let plain_book = plain_book::ours(settings.seed, Duration::from_secs_f64(settings.seconds / 5.0));
     Ok(Report {
         offers: settings.offers,
         providers: settings.providers,
@@ -153,7 +150,6 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
         matches,
         deferred,
         plain_book,
-        peers,
     })
 }
 

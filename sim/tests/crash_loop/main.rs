@@ -13,9 +13,9 @@ const SEEDS: u64 = 300;
 #[test]
 fn no_fault_of_the_disk_loses_an_acknowledged_command() {
     let seeds = std::env::var("MERIT_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("MERIT_SEEDS is a number"));
-    let mut total = CrashLoopReport::default();
+    let mut total = Report::default();
     for seed in 0..seeds {
-        let report = run(&CrashLoopSettings { seed, crashes: 12, commands: 150 })
+        let report = run(&Settings { seed, crashes: 12, commands: 150 })
             .unwrap_or_else(|error| panic!("seed {seed}: {}", chain(&error)));
         total.commands += report.commands;
         total.lost += report.lost;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use merit_proto::v1;
-use merit_proto::v1::broker_message::Message as Said;
-use merit_proto::v1::brokerage_message::Message as Heard;
-use merit_proto::v1::refused::Asked;
+use merit_proto::v1::broker_message::Message as Asked;
+use merit_proto::v1::brokerage_message::Message as Told;
+use merit_proto::v1::refused::Asked as About;
 use merit_terms::{LeaseId, RefusalCode};
 use tonic::Status;
 
@@ -33,11 +33,11 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum StreamInput<W> {
     /// A bid; the machine numbers it.
     Acquire(Box<v1::Acquire>, W),
-    Settle(v1::Settle, W),
+    Settle(LeaseId, v1::Settle, W),
     /// A settlement by proof, of a lease that a crash lost.
-    SettleForgotten(Proof, v1::Settle, W),
+    SettleForgotten(Proof, LeaseId, v1::Settle, W),
     Release(LeaseId, NotSent),
-    Heard(Heard),
+    Heard(Told),
     /// The stream ended, or could not be opened.
     Ended(Status),
     /// Time has passed.
@@ -48,7 +48,7 @@ pub(crate) enum StreamInput<W> {
 pub(crate) enum StreamAction<W> {
     /// Open a stream with this hello as its first message.
     Open(v1::BrokerHello),
-    Say(Box<Said>),
+    Say(Box<Asked>),
     Answer(W, LeaseReply),
     /// Drop the stream.
     Close,
@@ -76,7 +76,7 @@ pub(crate) struct Machine<W> {
     failures: u32,
     last_number: u64,
     bids: BTreeMap<u64, Pending<v1::Acquire, W>>,
-    settles: BTreeMap<LeaseId, Pending<Said, W>>,
+    settles: BTreeMap<LeaseId, Pending<Asked, W>>,
     releases: BTreeMap<LeaseId, GivenBack>,
     /// Bids that nobody waits for any more, and that the exchange may still grant.
     abandoned: BTreeSet<u64>,
@@ -141,10 +141,10 @@ impl<W> Machine<W> {
                 vec![StreamAction::Answer(waiting, LeaseReply::Unavailable)]
             }
             StreamInput::Acquire(acquire, waiting) => self.acquire(now, *acquire, waiting),
-            StreamInput::Settle(settle, waiting) => self.settle(now, settle.lease, Said::Settle(settle), waiting),
-            StreamInput::SettleForgotten(proof, settle, waiting) => {
+            StreamInput::Settle(lease, settle, waiting) => self.settle(now, lease, Asked::Settle(settle), waiting),
+            StreamInput::SettleForgotten(proof, lease, settle, waiting) => {
                 let forgotten = v1::SettleForgotten { proof: Some(proof.into_message()), settle: Some(settle) };
-                self.settle(now, settle.lease, Said::SettleForgotten(forgotten), waiting)
+                self.settle(now, lease, Asked::SettleForgotten(forgotten), waiting)
             }
             StreamInput::Release(lease, why) => self.release(now, lease, why),
             StreamInput::Heard(heard) => self.heard(now, heard),
@@ -162,7 +162,7 @@ impl<W> Machine<W> {
         matches!(self.state, StreamState::On)
     }
 
-    fn say(&self, said: Said) -> Vec<StreamAction<W>> {
+    fn say(&self, said: Asked) -> Vec<StreamAction<W>> {
         if self.is_on() { vec![StreamAction::Say(Box::new(said))] } else { Vec::new() }
     }
 
@@ -170,14 +170,13 @@ impl<W> Machine<W> {
         self.last_number += 1;
         asked.number = self.last_number;
         let until = now + GRANT_WITHIN;
-        let actions = self.say(Said::Acquire(asked.clone()));
+        let actions = self.say(Asked::Acquire(asked.clone()));
         self.until.insert((until, Deadline::Bid(asked.number)));
         self.bids.insert(asked.number, Pending { asked, waiting, until });
         actions
     }
 
-    fn settle(&mut self, now: Duration, lease: Option<v1::LeaseId>, asked: Said, waiting: W) -> Vec<StreamAction<W>> {
-        let lease = lease.unwrap_or_default().into();
+    fn settle(&mut self, now: Duration, lease: LeaseId, asked: Asked, waiting: W) -> Vec<StreamAction<W>> {
         let until = now + SETTLE_WITHIN;
         let actions = self.say(asked.clone());
         self.until.insert((until, Deadline::Settle(lease)));
@@ -193,18 +192,18 @@ impl<W> Machine<W> {
         self.say(release(lease, why))
     }
 
-    fn heard(&mut self, now: Duration, heard: Heard) -> Vec<StreamAction<W>> {
+    fn heard(&mut self, now: Duration, heard: Told) -> Vec<StreamAction<W>> {
         match heard {
-            Heard::Welcome(welcome) => self.welcomed(now, welcome),
-            Heard::Granted(v1::Granted { number, grant: Some(grant) }) => self.granted(now, number, grant),
-            Heard::Settled(v1::Settled { lease: Some(lease), cost, billed_ms }) => {
+            Told::Welcome(welcome) => self.welcomed(now, welcome),
+            Told::Granted(v1::Granted { number, grant: Some(grant) }) => self.granted(now, number, grant),
+            Told::Settled(v1::Settled { lease: Some(lease), cost, billed_ms }) => {
                 self.settled(lease.into(), LeaseReply::Settled(Paid { cost, billed_ms }))
             }
-            Heard::Released(v1::Released { lease: Some(lease) }) => {
+            Told::Released(v1::Released { lease: Some(lease) }) => {
                 self.released(lease.into());
                 Vec::new()
             }
-            Heard::Refused(v1::Refused { asked: Some(asked), refusal }) => {
+            Told::Refused(v1::Refused { asked: Some(asked), refusal }) => {
                 self.refused(asked, refusal.unwrap_or_default())
             }
             // About deferred bids, which this broker does not make.
@@ -223,23 +222,23 @@ impl<W> Machine<W> {
         Vec::new()
     }
 
-    fn refused(&mut self, asked: Asked, refusal: v1::Refusal) -> Vec<StreamAction<W>> {
+    fn refused(&mut self, asked: About, refusal: v1::Refusal) -> Vec<StreamAction<W>> {
         let refusal = LeaseReply::Refused {
             code: refusal.code.parse().unwrap_or(RefusalCode::Invalid),
             message: refusal.message,
         };
         match asked {
-            Asked::Number(number) => {
+            About::Number(number) => {
                 self.abandoned.remove(&number);
                 let answer = |bid: Pending<_, W>| StreamAction::Answer(bid.waiting, refusal);
                 self.answered(number).map(answer).into_iter().collect()
             }
-            Asked::Settle(lease) => self.settled(lease.into(), refusal),
-            Asked::Release(lease) => {
+            About::Settle(lease) => self.settled(lease.into(), refusal),
+            About::Release(lease) => {
                 self.released(lease.into());
                 Vec::new()
             }
-            Asked::TakeUp(_) | Asked::CancelBid(_) => Vec::new(),
+            About::TakeUp(_) | About::CancelBid(_) => Vec::new(),
         }
     }
 
@@ -276,7 +275,7 @@ impl<W> Machine<W> {
         (self.state, self.lost_at, self.failures) = (StreamState::On, None, 0);
         let releases = self.releases.iter().map(|(lease, given_back)| release(*lease, given_back.why));
         let settles = self.settles.values().map(|settle| settle.asked.clone());
-        let bids = self.bids.values().map(|bid| Said::Acquire(bid.asked.clone()));
+        let bids = self.bids.values().map(|bid| Asked::Acquire(bid.asked.clone()));
         let again = releases.chain(settles).chain(bids);
         actions.extend(again.map(|said| StreamAction::Say(Box::new(said))));
         actions
@@ -343,8 +342,8 @@ impl<W> Machine<W> {
     }
 }
 
-fn release(lease: LeaseId, why: NotSent) -> Said {
-    Said::Release(v1::Release { lease: Some(lease.into()), why: v1::NotSent::from(why).into() })
+fn release(lease: LeaseId, why: NotSent) -> Asked {
+    Asked::Release(v1::Release { lease: Some(lease.into()), why: v1::NotSent::from(why).into() })
 }
 
 #[cfg(test)]

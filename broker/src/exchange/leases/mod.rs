@@ -13,9 +13,9 @@ use futures_util::future::Either;
 use futures_util::{FutureExt, Stream, StreamExt};
 use merit_proto::Transport;
 use merit_proto::v1;
-use merit_proto::v1::broker_message::Message as Said;
+use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_client::BrokerageClient;
-use merit_proto::v1::brokerage_message::Message as Heard;
+use merit_proto::v1::brokerage_message::Message as Told;
 use merit_terms::LeaseId;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -80,12 +80,12 @@ impl Leases {
 
     /// Settles a lease. Repeats the request over later streams until it is answered or its timeout is over.
     pub(crate) async fn settle(&self, lease: LeaseId, bill: &Bill) -> LeaseReply {
-        self.ask(|waiting| StreamInput::Settle(settle_message(lease, bill), waiting)).await
+        self.ask(|waiting| StreamInput::Settle(lease, settle_message(lease, bill), waiting)).await
     }
 
     /// Settles a lease that a crash of the exchange lost, by its proof.
     pub(crate) async fn settle_forgotten(&self, proof: Proof, lease: LeaseId, bill: &Bill) -> LeaseReply {
-        self.ask(|waiting| StreamInput::SettleForgotten(proof, settle_message(lease, bill), waiting)).await
+        self.ask(|waiting| StreamInput::SettleForgotten(proof, lease, settle_message(lease, bill), waiting)).await
     }
 
     /// Gives a lease back and does not wait: the exchange does later requests after it.
@@ -101,19 +101,19 @@ impl Leases {
     async fn ask(&self, input: impl FnOnce(Waiting) -> StreamInput<Waiting>) -> LeaseReply {
         let (waiting, answer) = oneshot::channel();
         self.shared.step([input(waiting)]);
-        let mut asked = Asked { shared: &self.shared, answer };
+        let mut asked = AwaitedReply { shared: &self.shared, answer };
         // The machine answers every request, at the latest when its timeout is over.
         (&mut asked.answer).await.unwrap_or(LeaseReply::Unavailable)
     }
 }
 
 /// The wait for an answer. If it is dropped as a lease comes in, the lease is given back.
-struct Asked<'a> {
+struct AwaitedReply<'a> {
     shared: &'a LeaseShared,
     answer: oneshot::Receiver<LeaseReply>,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for AwaitedReply<'_> {
     fn drop(&mut self) {
         self.answer.close();
         if let Some(input) = self.answer.try_recv().ok().and_then(|answer| unheard(Err(answer))) {
@@ -161,7 +161,7 @@ impl LeaseShared {
                 continue;
             };
             let (says, said) = mpsc::channel(SAID_MAX);
-            let message = v1::BrokerMessage { message: Some(Said::Hello(hello)) };
+            let message = v1::BrokerMessage { message: Some(Asked::Hello(hello)) };
             // A new queue is neither full nor closed.
             drop(says.try_send(message));
             self.lock().says = Some(says);
@@ -212,7 +212,7 @@ impl LeaseShared {
 }
 
 impl Core {
-    fn say(&mut self, said: Said) -> Result<(), Status> {
+    fn say(&mut self, said: Asked) -> Result<(), Status> {
         let message = v1::BrokerMessage { message: Some(said) };
         match &self.says {
             Some(says) if says.try_send(message).is_ok() => Ok(()),
@@ -244,7 +244,7 @@ fn unheard(sent: Result<(), LeaseReply>) -> Option<StreamInput<Waiting>> {
 }
 
 /// Waits for a message and takes those that have come with it. Cancel-safe.
-async fn all_that_is_there(hears: &mut impl Hears) -> Result<Vec<Heard>, Status> {
+async fn all_that_is_there(hears: &mut impl Hears) -> Result<Vec<Told>, Status> {
     let mut heard = Vec::new();
     match hears.next().await {
         None => return Err(Status::unavailable("the exchange ended the stream")),

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use merit_terms::{Adapter, AccountId, Money, Name, Protection, Refusal, Time};
+use merit_terms::{AccountId, Adapter, Money, Name, Protection, Refusal, Time};
 use serde::{Deserialize, Serialize};
 
 use super::invalid;

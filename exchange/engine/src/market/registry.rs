@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use merit_terms::{Adapter, AccountId, FunctionId, MarketId, MarketName, Name, ProviderId, Refusal};
+use merit_terms::{AccountId, Adapter, FunctionId, MarketId, MarketName, Name, ProviderId, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_function, check_texts, unknown_market};

@@ -100,10 +100,12 @@ impl<'a> Serializer for Canonical<'a> {
         self.put(&[u8::from(value)])
     }
 
+    #[allow(clippy::disallowed_types, reason = "the trait has it; no part of the state is a float")]
     fn serialize_f32(self, _: f32) -> Written {
         Err(NotCanonical("a float".to_owned()))
     }
 
+    #[allow(clippy::disallowed_types, reason = "the trait has it; no part of the state is a float")]
     fn serialize_f64(self, _: f64) -> Written {
         Err(NotCanonical("a float".to_owned()))
     }

@@ -113,7 +113,7 @@ impl Twin {
             run: 0,
             sequence: 0,
             last_at: Time::default(),
-            rules: 0,
+            rules: merit_engine::RULES,
             fee_basis_points: 0,
             accounts: ["merit-outside", "merit-fees", "merit-losses"].map(Account::new).into(),
             markets: Vec::new(),

@@ -1,4 +1,6 @@
 //! The asks of brokers over their streams as commands, and the replies as answers.
+//!
+//! Owns the moment of each answer: now, or once it is durable. Never sends one.
 
 use merit_engine::{
     AtDeadline, Bid, BrokerRequest, Command, Deferred, Engine, Forgotten, LeaseTerms, NotSent, Qualifier, Reply, Settle,

@@ -1,10 +1,12 @@
 //! A grant as a broker dispatches it: names, endpoint, token and proof instead of numbers.
+//!
+//! The keys never leave it: a grant carries their signatures alone.
 
 use merit_engine::{Engine, Grant};
 use merit_proto::v1;
 
 use crate::exchange::Exchange;
-use crate::messages::{adapter_to_proto, lease_terms_to_proto};
+use crate::messages::lease_terms_to_proto;
 
 /// A grant with its names, before it is signed: signing needs keys, and not the engine.
 pub(super) struct Dispatchable {
@@ -50,7 +52,7 @@ impl Dispatchable {
             idempotent: function.settings.idempotent,
             proof: None,
             request: grant.request.map_or(0, |request| request.number),
-            adapter: adapter_to_proto(provider.adapter).into(),
+            adapter: v1::Adapter::from(provider.adapter).into(),
             target: revision.code.deployments.get(&provider.name).cloned().unwrap_or_default(),
             endpoint_trusted: provider.endpoint_trusted,
         };

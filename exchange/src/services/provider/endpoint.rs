@@ -1,4 +1,6 @@
 //! The endpoint of a provider, as a logon states it.
+//!
+//! It never resolves a name or opens a connection.
 
 use merit_proto::v1;
 use tonic::Status;

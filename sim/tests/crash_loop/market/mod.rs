@@ -31,26 +31,26 @@ const BEGINNING: Time = Time::from_micros(1_700_000_000_000_000);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
-    /// How often the process dies.
+    /// Number of crashes.
     pub(crate) crashes: u32,
-    /// The most commands that it takes before it is killed, if no fault ends it earlier.
+    /// Maximum number of commands before each kill, if no fault ends the process earlier.
     pub(crate) commands: u32,
 }
 
 /// The counts of a crash loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Commands that changed something, as far as they were durable in the end.
+    /// Commands that changed something and were durable in the end.
     pub(crate) commands: u64,
-    /// Commands that were applied and never acknowledged, and lost.
+    /// Commands that were applied, never acknowledged, and lost.
     pub(crate) lost: u64,
     pub(crate) settled: u64,
     pub(crate) snapshots: u64,
-    /// Starts that began with a snapshot.
+    /// Starts from a snapshot.
     pub(crate) starts_from_snapshot: u64,
     /// Starts that cut the damaged end of a journal.
     pub(crate) cuts: u64,
-    /// The number of the journal's first segment in the end: those before it were trimmed.
+    /// Number of the journal's first segment in the end; those before it were trimmed.
     pub(crate) first_segment: u32,
     pub(crate) faults: Faults,
 }
@@ -86,12 +86,12 @@ pub(crate) enum CrashLoopError {
 
 /// Runs a market through its crashes.
 pub(crate) fn run(settings: &Settings) -> Result<Report, CrashLoopError> {
-    let mut looped = Loop {
+    let mut looped = CrashLoop {
         disk: Disk::new(settings.seed),
         chance: Pcg64::seed_from_u64(settings.seed),
         model: Model::new(),
         traffic: Traffic::new(settings.seed, BEGINNING),
-        report: CrashLoopReport::default(),
+        report: Report::default(),
     };
     for _ in 0..settings.crashes {
         let opened = looped.open()?;
@@ -107,7 +107,7 @@ struct CrashLoop {
     chance: Pcg64,
     model: Model,
     traffic: Traffic,
-    report: CrashLoopReport,
+    report: Report,
 }
 
 /// An open market.
@@ -207,7 +207,7 @@ impl CrashLoop {
         }
     }
 
-    fn finish(mut self) -> Result<CrashLoopReport, CrashLoopError> {
+    fn finish(mut self) -> Result<Report, CrashLoopError> {
         let verified = journal::verify(&self.disk).map_err(|error| CrashLoopError::Start(Box::new(error)))?;
         if let Some(damage) = verified.damage {
             return Err(CrashLoopError::JournalDamaged(damage));

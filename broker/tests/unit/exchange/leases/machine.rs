@@ -18,7 +18,8 @@ fn lease(sequence: u64) -> v1::LeaseId {
 }
 
 fn settle(sequence: u64, waiting: u32) -> StreamInput<u32> {
-    StreamInput::Settle(v1::Settle { lease: Some(lease(sequence)), ..v1::Settle::default() }, waiting)
+    let settle = v1::Settle { lease: Some(lease(sequence)), ..v1::Settle::default() };
+    StreamInput::Settle(lease(sequence).into(), settle, waiting)
 }
 
 fn grant(sequence: u64, request: u64) -> v1::Grant {
@@ -26,16 +27,16 @@ fn grant(sequence: u64, request: u64) -> v1::Grant {
 }
 
 fn granted(number: u64, sequence: u64) -> StreamInput<u32> {
-    StreamInput::Heard(Heard::Granted(v1::Granted { number, grant: Some(grant(sequence, number)) }))
+    StreamInput::Heard(Told::Granted(v1::Granted { number, grant: Some(grant(sequence, number)) }))
 }
 
-fn refused(asked: Asked, code: &str) -> StreamInput<u32> {
+fn refused(asked: About, code: &str) -> StreamInput<u32> {
     let refusal = v1::Refusal { code: code.to_owned(), message: String::new() };
-    StreamInput::Heard(Heard::Refused(v1::Refused { asked: Some(asked), refusal: Some(refusal) }))
+    StreamInput::Heard(Told::Refused(v1::Refused { asked: Some(asked), refusal: Some(refusal) }))
 }
 
 fn welcome(session: u64, leases: Vec<v1::Grant>) -> StreamInput<u32> {
-    StreamInput::Heard(Heard::Welcome(v1::BrokerWelcome { session, leases, bids: Vec::new() }))
+    StreamInput::Heard(Told::Welcome(v1::BrokerWelcome { session, leases, bids: Vec::new() }))
 }
 
 fn lost() -> StreamInput<u32> {
@@ -46,7 +47,7 @@ fn lost() -> StreamInput<u32> {
 fn bids(actions: &Actions) -> Vec<u64> {
     let number = |action: &StreamAction<u32>| match action {
         StreamAction::Say(said) => match &**said {
-            Said::Acquire(acquire) => Some(acquire.number),
+            Asked::Acquire(acquire) => Some(acquire.number),
             _ => None,
         },
         _ => None,
@@ -58,10 +59,10 @@ fn bids(actions: &Actions) -> Vec<u64> {
 fn said(actions: &Actions) -> Vec<&'static str> {
     let kind = |action: &StreamAction<u32>| match action {
         StreamAction::Say(said) => match &**said {
-            Said::Acquire(_) => "acquire",
-            Said::Settle(_) => "settle",
-            Said::SettleForgotten(_) => "settle forgotten",
-            Said::Release(_) => "release",
+            Asked::Acquire(_) => "acquire",
+            Asked::Settle(_) => "settle",
+            Asked::SettleForgotten(_) => "settle forgotten",
+            Asked::Release(_) => "release",
             _ => "something else",
         },
         other => panic!("{other:?}"),
@@ -93,7 +94,7 @@ fn bids_are_numbered_and_answered_in_any_order() {
     let answer = LeaseReply::Granted(grant_from_proto(grant(50, 2)).unwrap());
     assert_eq!(machine.step(ms(2), granted(2, 50)), [StreamAction::Answer(2, answer)]);
     let answer = LeaseReply::Refused { code: RefusalCode::NoCapacity, message: String::new() };
-    assert_eq!(machine.step(ms(3), refused(Asked::Number(1), "no_capacity")), [StreamAction::Answer(1, answer)]);
+    assert_eq!(machine.step(ms(3), refused(About::Number(1), "no_capacity")), [StreamAction::Answer(1, answer)]);
     assert_eq!(machine.due(), None);
 }
 
@@ -113,11 +114,11 @@ fn an_unanswered_bid_is_repeated_under_its_number() {
     machine.step(ms(1), acquire(1));
     machine.step(ms(1), settle(4, 2));
     machine.step(ms(1), StreamInput::Release(lease(5).into(), NotSent::Withdrawn));
-    machine.step(ms(1), StreamInput::Heard(Heard::Released(v1::Released { lease: Some(lease(5)) })));
+    machine.step(ms(1), StreamInput::Heard(Told::Released(v1::Released { lease: Some(lease(5)) })));
     again(&mut machine, ms(2));
     let again = machine.step(ms(30), welcome(9, Vec::new()));
     assert_eq!((said(&again), bids(&again)), (vec!["settle", "acquire"], vec![1]));
-    let settled = Heard::Settled(v1::Settled { lease: Some(lease(4)), cost: 7, billed_ms: 1 });
+    let settled = Told::Settled(v1::Settled { lease: Some(lease(4)), cost: 7, billed_ms: 1 });
     let answer = LeaseReply::Settled(Paid { cost: 7, billed_ms: 1 });
     assert_eq!(machine.step(ms(31), StreamInput::Heard(settled)), [StreamAction::Answer(2, answer)]);
 }
@@ -137,7 +138,7 @@ fn a_lease_granted_while_the_stream_broke_comes_later() {
 fn a_bid_without_a_waiter_is_given_back_once_granted() {
     let given_back = |actions: Actions, sequence: u64| {
         let expected = v1::Release { lease: Some(lease(sequence)), why: v1::NotSent::Withdrawn.into() };
-        assert_eq!(actions, [StreamAction::Say(Box::new(Said::Release(expected)))]);
+        assert_eq!(actions, [StreamAction::Say(Box::new(Asked::Release(expected)))]);
     };
     let mut machine = on();
     machine.step(ms(1), acquire(1));
@@ -146,7 +147,7 @@ fn a_bid_without_a_waiter_is_given_back_once_granted() {
     let unanswered = [1, 2].map(|waiting| StreamAction::Answer(waiting, LeaseReply::Unavailable));
     assert_eq!(machine.step(late, StreamInput::Due), unanswered);
     given_back(machine.step(late, granted(1, 50)), 50);
-    machine.step(late, StreamInput::Heard(Heard::Released(v1::Released { lease: Some(lease(50)) })));
+    machine.step(late, StreamInput::Heard(Told::Released(v1::Released { lease: Some(lease(50)) })));
     again(&mut machine, late);
     given_back(machine.step(late + ms(30), welcome(9, vec![grant(51, 2)])), 51);
 }
@@ -165,8 +166,8 @@ fn a_resumed_stream_without_its_lease_forgets_an_abandoned_bid() {
 
 #[test]
 fn a_release_that_is_answered_has_no_deadline_left() {
-    let released = StreamInput::Heard(Heard::Released(v1::Released { lease: Some(lease(5)) }));
-    for answer in [released, refused(Asked::Release(lease(5)), "invalid")] {
+    let released = StreamInput::Heard(Told::Released(v1::Released { lease: Some(lease(5)) }));
+    for answer in [released, refused(About::Release(lease(5)), "invalid")] {
         let mut machine = on();
         machine.step(ms(1), StreamInput::Release(lease(5).into(), NotSent::Busy));
         machine.step(ms(2), StreamInput::Release(lease(5).into(), NotSent::Busy));
@@ -207,13 +208,14 @@ fn an_unanswered_settle_times_out() {
 fn a_forgotten_lease_is_settled_by_its_proof() {
     let mut machine = on();
     machine.step(ms(1), settle(4, 1));
-    let answered = machine.step(ms(2), refused(Asked::Settle(lease(4)), "forgotten"));
+    let answered = machine.step(ms(2), refused(About::Settle(lease(4)), "forgotten"));
     let forgotten = LeaseReply::Refused { code: RefusalCode::Forgotten, message: String::new() };
     assert_eq!(answered, [StreamAction::Answer(1, forgotten)]);
-    let StreamInput::Settle(asked, _) = settle(4, 2) else { panic!() };
-    let again = machine.step(ms(3), StreamInput::SettleForgotten(v1::LeaseProof::default().into(), asked, 2));
+    let StreamInput::Settle(forgotten, asked, _) = settle(4, 2) else { panic!() };
+    let again =
+        machine.step(ms(3), StreamInput::SettleForgotten(v1::LeaseProof::default().into(), forgotten, asked, 2));
     assert_eq!(said(&again), ["settle forgotten"]);
-    let settled = Heard::Settled(v1::Settled { lease: Some(lease(4)), cost: 7, billed_ms: 1 });
+    let settled = Told::Settled(v1::Settled { lease: Some(lease(4)), cost: 7, billed_ms: 1 });
     let answer = LeaseReply::Settled(Paid { cost: 7, billed_ms: 1 });
     assert_eq!(machine.step(ms(4), StreamInput::Heard(settled)), [StreamAction::Answer(2, answer)]);
 }

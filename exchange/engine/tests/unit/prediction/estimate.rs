@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[allow(clippy::disallowed_types, reason = "a bound of a test")]
 fn a_duration_survives_its_logarithm_within_a_64th_octave() {
     for micros in [1u64, 2, 3, 7, 100, 999, 40_312, 100_000, 3_600_000_000] {
         let back = LogDuration::of_micros(micros).micros() as f64 / micros as f64;

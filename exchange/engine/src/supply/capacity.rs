@@ -1,0 +1,61 @@
+//! Capacity: a match takes memory and one slot of an offer and its pool, and the end of its lease gives them back.
+
+use merit_terms::{MarketId, ProviderId, Tariff};
+
+use super::Shelf;
+use crate::dues::OfferSlot;
+use crate::event::Event;
+use crate::turn::Turn;
+
+impl Shelf {
+    /// Takes memory and one slot for a match, which sends the provider's equal offers to the back.
+    pub(crate) fn take(&mut self, turn: &mut Turn<'_>, slot: OfferSlot, memory_mb: u32) {
+        let sequence = turn.sequence;
+        let Some(offer) = self.offer_mut(slot) else { return };
+        offer.take(memory_mb, sequence);
+        let (pool, provider, market, tariff) = (offer.pool, offer.provider, offer.market, offer.tariff);
+        turn.tell(Event::OfferLeased { market, offer: offer.id, price: offer.price, leased_mb: offer.leased_mb });
+        self.place_equals(provider, market, &tariff, sequence);
+        let leased = &mut self.pools[pool.index()];
+        leased.take(memory_mb);
+        turn.tell(leased.event());
+        if leased.may_lack_room() {
+            self.arrange_pool(pool);
+        } else {
+            self.arrange(provider, market);
+        }
+    }
+
+    /// Gives a provider's offers of one tariff in one market the same place.
+    fn place_equals(&mut self, provider: ProviderId, market: MarketId, tariff: &Tariff, sequence: u64) {
+        let rate = tariff.per_gb_second.picodollars();
+        for sibling in self.sellers[provider.index()].ladders.of(market).iter().filter(|step| step.rate == rate) {
+            if let Some(offer) = self.offers[sibling.slot.index()].as_mut().filter(|offer| offer.tariff == *tariff) {
+                offer.place = sequence;
+            }
+        }
+    }
+
+    /// Gives back the memory and the slot of a lease.
+    pub(crate) fn give_back(&mut self, turn: &mut Turn<'_>, slot: OfferSlot, memory_mb: u32) {
+        let Some(offer) = self.offer_mut(slot) else { return };
+        offer.give_back(memory_mb);
+        let (pool, retired, gone) = (offer.pool, offer.retired, offer.retired && offer.leases == 0);
+        if !retired {
+            let (market, price) = (offer.market, offer.price);
+            turn.tell(Event::OfferLeased { market, offer: offer.id, price, leased_mb: offer.leased_mb });
+        }
+        if gone {
+            self.clear(slot);
+        }
+        let freed = &mut self.pools[pool.index()];
+        freed.give_back(memory_mb);
+        turn.tell(freed.event());
+        if freed.any_closed() {
+            self.arrange_pool(pool);
+        } else if !retired {
+            self.refresh(slot);
+        }
+        self.wake_pool(pool);
+    }
+}
