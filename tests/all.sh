@@ -25,6 +25,8 @@ fi
 stage packages tests/prepare.sh
 stage clients tests/clients.sh
 stage format cargo fmt --all --check
+# Minutes to install, so that it is no condition: `make deny` installs it.
+if cargo deny --version >/dev/null 2>&1; then stage dependencies tests/deny.sh; fi
 stage page page
 stage build cargo test --profile "$profile" --workspace --no-run
 stage lint cargo clippy --profile "$profile" --workspace --all-targets -- -D warnings

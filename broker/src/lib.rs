@@ -28,6 +28,8 @@ mod doors;
 mod edge;
 mod error;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod invocation;
 mod json;
 mod limits;

@@ -6,26 +6,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a fuzz target fails by panicking")]
 
-// mod heads;
+mod heads;
 mod journal;
 mod modules;
 mod protocol;
-// mod signatures;
+mod signatures;
 
-// pub use heads::heads;
+pub use heads::heads;
 pub use journal::{journal, written_segment};
 pub use modules::modules;
 pub use protocol::protocol;
-// pub use signatures::signatures;
+pub use signatures::signatures;
 
 /// A target's name and body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their folders in `fuzz/seeds`.
-pub const TARGETS: [Target; 3] = [
-    // ("heads", heads),
-    ("journal", journal),
-    ("modules", modules),
-    ("protocol", protocol),
-    // ("signatures", signatures),
-];
+pub const TARGETS: [Target; 5] =
+    [("heads", heads), ("journal", journal), ("modules", modules), ("protocol", protocol), ("signatures", signatures)];

@@ -32,7 +32,7 @@ pub fn protocol(input: &[u8]) {
     }
 }
 
-fn message<M: Message + Default + PartialEq>(bytes: &[u8]) -> Option<M> {
+fn message<M: Message + Default + PartialEq + Debug>(bytes: &[u8]) -> Option<M> {
     let message = M::decode(bytes).ok()?;
     let again = M::decode(message.encode_to_vec().as_slice());
     // NaN is not equal to itself: no message has a float that matters.
@@ -42,8 +42,8 @@ fn message<M: Message + Default + PartialEq>(bytes: &[u8]) -> Option<M> {
 
 fn term<M, T>(bytes: &[u8])
 where
-    M: Message + Default + PartialEq + for<'a> From<&'a T>,
-    T: for<'a> TryFrom<&'a M, Error: Debug> + Debug + PartialEq,
+    M: Message + Default + PartialEq + Debug + for<'a> From<&'a T>,
+    T: for<'a> TryFrom<&'a M> + Debug + PartialEq,
 {
     let Some(message) = message::<M>(bytes) else { return };
     let Ok(term) = T::try_from(&message) else { return };

@@ -77,7 +77,7 @@ fn protocol() -> Seeds {
         Some(v1::Tariff { per_request: 200_000, per_gb_second: 16_666_700, increment_ms: 1, ..Default::default() });
     let rung = v1::Rung {
         id: 1,
-        pool: "cpu".into(),
+        pool: 1,
         capacity_mb: 4096,
         tariff,
         memory_max_mb: 2048,

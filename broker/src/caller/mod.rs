@@ -8,7 +8,7 @@ pub(crate) mod credential;
 pub(crate) mod keys;
 pub(crate) mod origin;
 pub(crate) mod public;
-mod sigv4;
+pub(crate) mod sigv4;
 mod unproven;
 
 use std::net::SocketAddr;

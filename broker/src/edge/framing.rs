@@ -24,10 +24,10 @@ const IDLE_MAX_BYTES: usize = 4096;
 
 /// The head that a connection is reading. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Heads(Arc<Mutex<HeadReader>>);
+pub(crate) struct Heads(Arc<Mutex<HeadReader>>);
 
 /// A stream whose reads are followed.
-pub(super) struct Followed<S> {
+pub(crate) struct Followed<S> {
     stream: S,
     heads: Heads,
 }
@@ -73,13 +73,13 @@ enum Framing {
 }
 
 impl Heads {
-    pub(super) fn follow<S>(&self, stream: S) -> Followed<S> {
+    pub(crate) fn follow<S>(&self, stream: S) -> Followed<S> {
         Followed { stream, heads: self.clone() }
     }
 
     /// Returns true if the end of the request's body is beyond doubt. Call it when the parser hands the request over,
     /// before more is read.
-    pub(super) fn is_certain(&self, request: &Request<Incoming>) -> bool {
+    pub(crate) fn is_certain(&self, request: &Request<Incoming>) -> bool {
         let mut reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
             reading.lose();

@@ -5,6 +5,6 @@
 pub(crate) mod access_log;
 pub(crate) mod connection;
 mod early_answers;
-mod framing;
+pub(crate) mod framing;
 pub(crate) mod front;
 mod slow_readers;
