@@ -34,10 +34,21 @@ pub fn heads(input: &[u8]) {
         let all = async { tokio::join!(merit_broker::fuzzing::requests(server), saying, hearing).0 };
         tokio::time::timeout(PATIENCE, all).await.expect("a connection ends when its client has closed")
     });
+    let is_length =
+        |line: &[u8]| line.split(|byte| *byte == b':').next().is_some_and(|name| name.eq_ignore_ascii_case(LENGTH));
+    if let Some(first) = requests.first().filter(|first| first.has_chunks && first_head(bytes).any(is_length)) {
+        assert!(!first.is_certain, "a request of chunks that says a length is handed on");
+    }
     let says_length = |bytes: &[u8]| bytes.windows(LENGTH.len()).any(|part| part.eq_ignore_ascii_case(LENGTH));
     for request in requests {
         let is_in_doubt = request.has_chunks && !request.is_certain;
         assert!(!is_in_doubt || says_length(bytes), "a request without a length is taken for doubtful");
-        assert!(!(request.is_certain && request.has_chunks && request.has_length), "a doubtful request is handed on");
+        assert!(!(request.has_chunks && request.has_length), "the parser keeps a length beside chunks");
     }
+}
+
+/// Returns the lines of the first head: empty lines before it are none of it, the first after it ends it.
+fn first_head(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty())
 }
