@@ -1,7 +1,7 @@
 //! Entry points of the fuzz targets in `tests/fuzz`, hidden from the documentation.
 //!
-//! A hidden module and no feature: with a feature the whole broker would be compiled once more for the tests. It decides
-//! nothing and is called by no production code.
+//! A hidden module and no feature: with a feature the whole broker would be compiled once more for the tests. It
+//! decides nothing and is called by no production code.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
