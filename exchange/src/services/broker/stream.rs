@@ -160,7 +160,7 @@ impl Exchange {
         }
     }
 
-    /// Carries all asks out, in order, in one turn. Returns the answers for now, and those to be sent once durable.
+    /// Carries all asks out, in order, in one turn. Returns the immediate answers, and those to send once durable.
     fn take_turn(
         &self,
         session: u64,
