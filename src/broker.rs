@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments, authorities};
 use crate::listen::{address, bind};
-use crate::stop::{self, DRAIN};
+use crate::shutdown::{self, DRAIN};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -106,7 +106,7 @@ fn built_page() -> Page {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = stop::on_signal()?;
+    let stop = shutdown::on_signal()?;
     let exchange = arguments.exchange.connect()?;
     let listener = bind(arguments.http, "--http").await?;
     let http = address(&listener)?;

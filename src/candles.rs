@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "1m")]
     interval: Interval,
     #[command(flatten)]
-    span: span::Arguments,
+    span: time_range::Arguments,
     /// Number of candles, the latest; at most 1500
     #[arg(long, default_value_t = 20)]
     limit: u32,

@@ -9,7 +9,7 @@ use merit_terms::{Money, Name};
 
 use crate::access::{KeyArguments, TlsArguments};
 use crate::listen::{address, bind};
-use crate::stop::{self, EXCHANGE_DRAIN};
+use crate::shutdown::{self, EXCHANGE_DRAIN};
 
 /// Account of calls without credentials on loopback.
 pub(crate) const DEV: &str = "dev";
@@ -101,7 +101,7 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = stop::on_signal()?;
+    let stop = shutdown::on_signal()?;
     let tls = arguments.tls.open(&GRPC_PROTOCOLS)?;
     let listener = bind(arguments.grpc, "--grpc").await?;
     let grpc = address(&listener)?;

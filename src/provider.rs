@@ -12,7 +12,7 @@ use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff
 use crate::access::ExchangeArguments;
 use crate::free;
 use crate::listen::{address, listen};
-use crate::stop::{self, DRAIN};
+use crate::shutdown::{self, DRAIN};
 use crate::wasm_host::WasmHost;
 
 /// Any free port of this machine.
@@ -82,7 +82,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1)]
     minimum_ms: u32,
     #[command(flatten)]
-    free: free::Arguments,
+    free: free_tier::Arguments,
     /// An account to sell to; all accounts by default
     #[arg(long = "audience", value_name = "ACCOUNT")]
     audience: Vec<Name>,
@@ -233,7 +233,7 @@ async fn start(
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = stop::on_signal()?;
+    let stop = shutdown::on_signal()?;
     let settings = arguments.settings()?;
     let exchange = arguments.exchange.connect()?;
     let started = tokio::select! {

@@ -10,7 +10,7 @@ use crate::span;
 pub(crate) struct Arguments {
     id: Name,
     #[command(flatten)]
-    span: span::Arguments,
+    span: time_range::Arguments,
     /// Number of lines, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,

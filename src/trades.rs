@@ -11,7 +11,7 @@ pub(crate) struct Arguments {
     /// The market, such as local/wasm
     market: MarketName,
     #[command(flatten)]
-    span: span::Arguments,
+    span: time_range::Arguments,
     /// Number of trades, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,

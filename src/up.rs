@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::demo;
 use crate::exchange::{self, DirectoryArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
-use crate::stop::{self, DRAIN, EXCHANGE_DRAIN};
+use crate::shutdown::{self, DRAIN, EXCHANGE_DRAIN};
 use crate::wasm_host;
 
 #[derive(clap::Args)]
@@ -51,7 +51,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = stop::on_signal()?;
+    let stop = shutdown::on_signal()?;
     let http_listener = bind(arguments.http, "--http").await?;
     let grpc_listener = bind(arguments.grpc, "--grpc").await?;
     let (http, grpc) = (address(&http_listener)?, address(&grpc_listener)?);

@@ -23,7 +23,7 @@
 
 mod broker;
 mod caller;
-mod door;
+mod door_names;
 mod doors;
 mod edge;
 mod error;

@@ -15,7 +15,7 @@ use crate::caller::Operator;
 use crate::doors::api::{
     accounts, functions, invocations, keys, leases, market_terms, markets, providers, statements, stream, tape,
 };
-use crate::doors::shape::Shape;
+use crate::doors::error_shape::Shape;
 use crate::doors::{lambda, native, openfaas};
 use crate::error::{ApiError, ErrorCode};
 use crate::openapi::{Routes, calls, market, operator, registry};

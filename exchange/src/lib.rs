@@ -22,9 +22,9 @@
 mod access;
 mod archive;
 mod books;
-mod causes;
 mod clock;
 mod codec;
+mod error_chain;
 mod exchange;
 pub mod history;
 mod keys;

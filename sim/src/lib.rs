@@ -7,5 +7,5 @@ pub mod faults;
 pub mod invoke_bench;
 pub mod journal_bench;
 pub mod load;
-pub mod plain_book;
+pub mod plain_book_bench;
 pub mod world;

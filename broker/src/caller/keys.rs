@@ -31,23 +31,20 @@ impl Keys {
     /// Watches changes of keys, without end.
     pub(crate) async fn watch(self) {
         loop {
-            if let Err(status) = self.watch_once().await {
-                tracing::debug!(code = ?status.code(), "the watch of keys ended");
-            }
+            self.watch_once().await;
             self.lock().forget_all(false);
             tokio::time::sleep(WATCH_PAUSE).await;
         }
     }
 
-    async fn watch_once(&self) -> Result<(), tonic::Status> {
-        let mut changes = self.exchange.watch_keys().await?;
-        while let Some(changed) = changes.next().await {
-            match changed? {
+    async fn watch_once(&self) {
+        let Some(mut changes) = self.exchange.watch_keys().await else { return };
+        while let Some(change) = changes.next().await {
+            match change {
                 KeyChange::Watched => self.lock().forget_all(true),
                 KeyChange::Changed(id) => self.lock().forget(&id),
             }
         }
-        Ok(())
     }
 
     /// Returns the key with this id. Refuses one that is unknown, revoked or expired.

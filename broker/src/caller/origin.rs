@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use axum::extract::Request;
 use http::{HeaderMap, Method, Uri, header};
 
-use crate::door::calls_by_link;
+use crate::door_names::calls_by_link;
 use crate::error::ApiError;
 
 /// Returns the host of the request.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::headers;
 use crate::error::{ApiError, ErrorCode};
-use crate::exchange::lease::Paid;
+use crate::exchange::leases::lease::Paid;
 use crate::invocation::stream::{Part, Rest};
 use crate::invocation::{Answered, Receipt};
 use crate::json::decimal;

@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde_json::{Map, Value};
 
 use crate::caller::holder;
-use crate::door::Door;
+use crate::door_names::Door;
 use crate::error::ApiError;
 use crate::limits::PAYLOAD_MAX_BYTES;
 use crate::quota::bodies;

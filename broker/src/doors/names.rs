@@ -3,7 +3,7 @@
 use merit_terms::{MarketName, Name};
 
 use crate::error::ApiError;
-use crate::exchange::lease::Qualifier;
+use crate::exchange::leases::lease::Qualifier;
 
 /// Reads `name`, `name:alias` or `name:revision`.
 pub(super) fn target(text: &str) -> Result<(Name, Option<Qualifier>), ApiError> {

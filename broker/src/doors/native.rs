@@ -15,7 +15,7 @@ use super::names::target;
 use super::request::{Called, Path, Query};
 use crate::broker::Broker;
 use crate::caller::Caller;
-use crate::door::Door;
+use crate::door_names::Door;
 use crate::error::ApiError;
 use crate::invocation::WhenGone;
 use crate::limits::{PAYLOAD_MAX_BYTES, STREAMED_MAX_BYTES};

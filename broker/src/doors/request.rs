@@ -9,7 +9,7 @@ use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use super::shape::Shape;
+use super::error_shape::Shape;
 use crate::broker::Broker;
 use crate::caller::holder;
 use crate::error::{ApiError, ErrorCode, in_clear};

@@ -15,7 +15,7 @@ use super::access_log::AccessLog;
 use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::caller::authenticate::Authenticated;
-use crate::doors::shape::Shape;
+use crate::doors::error_shape::Shape;
 use crate::error::ApiError;
 use crate::invocation::preferences::Received;
 use crate::metrics::measure;

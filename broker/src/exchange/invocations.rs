@@ -7,7 +7,7 @@ use merit_terms::{LeaseId, Limits, Outcome, Tariff, Time, Usage};
 use serde::Serialize;
 
 use super::clients::{Exchange, answer};
-use super::lease::{Paid, Qualifier};
+use super::leases::lease::{Paid, Qualifier};
 use crate::error::ApiError;
 
 /// A call that is to be quoted.

@@ -1,5 +1,6 @@
 //! Keys at the exchange: made, listed, revoked and rotated; found and watched for the check of credentials.
 
+use futures_util::future::ready;
 use futures_util::{Stream, StreamExt};
 use merit_proto::v1;
 use merit_terms::{KeyId, RefusalCode, Role, Time};
@@ -85,16 +86,16 @@ impl Exchange {
         }
     }
 
-    /// Opens the watch of keys. The stream ends with an error when the exchange ends it.
-    pub(crate) async fn watch_keys(
-        &self,
-    ) -> Result<impl Stream<Item = Result<KeyChange, tonic::Status>> + use<>, tonic::Status> {
-        let changes = self.keys.clone().watch_keys(v1::WatchKeysRequest {}).await?.into_inner();
-        Ok(changes.map(|changed| {
-            changed.map(|changed| match changed.id {
+    /// Opens the watch of keys. The stream ends where it breaks; the log says why it did, or was not opened.
+    pub(crate) async fn watch_keys(&self) -> Option<impl Stream<Item = KeyChange> + use<>> {
+        let ended = |status: tonic::Status| tracing::debug!(code = ?status.code(), "the watch of keys ended");
+        let opened = self.keys.clone().watch_keys(v1::WatchKeysRequest {}).await;
+        let changes = opened.map_err(ended).ok()?.into_inner();
+        Some(changes.filter_map(move |changed| {
+            ready(changed.map_err(ended).ok().map(|changed| match changed.id {
                 id if id.is_empty() => KeyChange::Watched,
                 id => KeyChange::Changed(id),
-            })
+            }))
         }))
     }
 }

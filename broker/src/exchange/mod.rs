@@ -8,7 +8,6 @@ pub(crate) mod clients;
 pub(crate) mod functions;
 pub(crate) mod invocations;
 pub(crate) mod keys;
-pub(crate) mod lease;
 pub(crate) mod leases;
 pub(crate) mod markets;
 pub(crate) mod operator;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use merit_terms::{Execution, LeaseId, Outcome};
 
 use crate::error::ErrorCode;
-use crate::exchange::lease::{Bill, Grant, NotSent, Paid};
+use crate::exchange::leases::lease::{Bill, Grant, NotSent, Paid};
 use crate::provider::end::AttemptEnd;
 
 /// Most attempts of one invocation.

@@ -20,11 +20,11 @@ use merit_terms::{LeaseId, Outcome};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::door::Door;
+use crate::door_names::Door;
 use crate::error::ApiError;
 use crate::exchange::clients::Exchange;
-use crate::exchange::lease::{Grant, Paid, Qualifier};
 use crate::exchange::leases::Leases;
+use crate::exchange::leases::lease::{Grant, Paid, Qualifier};
 use crate::metrics::Metrics;
 use crate::provider::answer::FunctionAnswer;
 use crate::provider::attempt::Providers;

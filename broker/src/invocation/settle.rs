@@ -4,7 +4,7 @@ use merit_terms::RefusalCode;
 
 use super::Invocations;
 use super::dispatch::{Input, Leased};
-use crate::exchange::lease::Bill;
+use crate::exchange::leases::lease::Bill;
 use crate::exchange::leases::machine::LeaseReply;
 
 impl Invocations {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::WhenGone;
-use crate::exchange::lease::Paid;
+use crate::exchange::leases::lease::Paid;
 use crate::provider::answer::{NextPart, StreamedAnswer};
 use crate::provider::end::AttemptEnd;
 

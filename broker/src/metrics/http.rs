@@ -8,7 +8,7 @@ use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::{Maker, Metrics, call_seconds};
-use crate::door::Entrance;
+use crate::door_names::Entrance;
 
 /// The classes of statuses.
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];

@@ -17,7 +17,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::door::Door;
+use crate::door_names::Door;
 use crate::error::ErrorCode;
 
 use http::HttpRequests;

@@ -7,7 +7,7 @@ use merit_terms::Outcome;
 use prometheus::{Counter, CounterVec, Histogram, HistogramVec, IntCounter, IntCounterVec};
 
 use super::{Maker, call_seconds};
-use crate::door::Door;
+use crate::door_names::Door;
 
 /// Picodollars in a dollar.
 const PICODOLLARS: f64 = 1e12;

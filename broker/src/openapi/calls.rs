@@ -7,7 +7,7 @@ use super::operation::{Operation, said};
 use super::schema::{
     any, bytes, count, flag, lease, like, list, name, named, object, one_of, open_object, range, small_count, text, usd,
 };
-use crate::doors::shape::Shape;
+use crate::doors::error_shape::Shape;
 
 const INVOKE: &str = "Invoke";
 const LAMBDA: &str = "AWS Lambda";

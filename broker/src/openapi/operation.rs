@@ -9,7 +9,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{HttpMethod, Required, Response};
 
 use super::schema::{Schema, bytes, count, named, text};
-use crate::doors::shape::Shape;
+use crate::doors::error_shape::Shape;
 
 const JSON: &str = "application/json";
 

@@ -23,7 +23,7 @@ use super::end::AttemptEnd;
 use super::http2::{SharedConnections, StreamShare, Unprocessed, unprocessed};
 use super::payload::Outgoing;
 use super::time_limit::TimeLimit;
-use crate::exchange::lease::{Grant, NotSent, Proof};
+use crate::exchange::leases::lease::{Grant, NotSent, Proof};
 
 /// Timeout of a connection to a provider.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use merit_terms::{Outcome, Usage};
 
-use crate::exchange::lease::NotSent;
+use crate::exchange::leases::lease::NotSent;
 
 /// The end of one attempt at a provider.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 //! resting bids; no offer and no pool has sold more than it stated at the match; no budget is spent and held beyond its
 //! amount.
 //!
-//! The wings, each of which knows only those before it: `command`, `reply`, `event`, `dues`, `turn` (plain data),
+//! The wings, each of which knows only those before it: `command`, `reply`, `event`, `deadlines`, `turn` (plain data),
 //! `collections`, `prediction`, `money`, `market` (definitions), `supply`, `demand`, `matching`, `leases`, `execute`,
 //! `state`. Data files hold a type and its verbs; files with an `impl Engine` bring the wings together.
 
@@ -16,8 +16,8 @@
 
 mod collections;
 mod command;
+mod deadlines;
 mod demand;
-mod dues;
 mod event;
 mod execute;
 mod leases;
@@ -53,9 +53,9 @@ pub use reply::{BrokerSession, Grant, Reply, Settlement};
 pub use state::views::{HealthView, PoolView, QuotaView, SpendingOf};
 pub use supply::plain_book::PlainBook;
 
+use deadlines::Deadlines;
 use demand::brokers::Brokers;
 use demand::resting::Bids;
-use dues::Dues;
 use leases::open::Leases;
 use market::keys::Keys;
 use market::registry::Registry;
@@ -66,6 +66,8 @@ use turn::Turn;
 
 /// Number of the rules of the market that this engine has.
 pub const RULES: u32 = 1;
+/// Number of the rules of an empty market: a journal that does not activate others is replayed by these.
+const FIRST_RULES: u32 = 1;
 
 /// The whole state of the exchange.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,7 +88,7 @@ pub struct Engine {
     bids: Bids,
     brokers: Brokers,
     keys: Keys,
-    dues: Dues,
+    deadlines: Deadlines,
 }
 
 /// The result of a command.
@@ -107,11 +109,11 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// Makes an empty market by the present rules, with only the exchange's own accounts.
+    /// Makes an empty market by the first rules, with only the exchange's own accounts.
     pub fn new() -> Engine {
         Engine {
             run: 0,
-            rules: RULES,
+            rules: FIRST_RULES,
             sequence: 0,
             last_at: Time::default(),
             calendar: Calendar::default(),
@@ -123,7 +125,7 @@ impl Engine {
             bids: Bids::default(),
             brokers: Brokers::default(),
             keys: Keys::default(),
-            dues: Dues::default(),
+            deadlines: Deadlines::default(),
         }
     }
 
@@ -134,7 +136,7 @@ impl Engine {
     pub fn apply(&mut self, clock: Time, command: &Command, events: &mut Vec<Event>) -> Applied {
         let at = clock.max(self.last_at);
         self.calendar.go_to(at);
-        let mut turn = Turn::new(at, self.sequence + 1, std::mem::take(&mut self.dues), events);
+        let mut turn = Turn::new(at, self.sequence + 1, std::mem::take(&mut self.deadlines), events);
         let expired = self.expire(&mut turn);
         let reply = self.execute(&mut turn, command);
         // Its sequence names one lease or bid.
@@ -144,7 +146,7 @@ impl Engine {
             self.bids.finish_all();
         }
         let sequence = turn.sequence;
-        self.dues = turn.dues;
+        self.deadlines = turn.deadlines;
         let changed = expired || examined > 0 || (reply.is_ok() && *command != Command::Tick);
         if changed {
             self.last_at = at;

@@ -2,7 +2,7 @@
 
 use merit_terms::Time;
 
-use crate::dues::Dues;
+use crate::deadlines::Deadlines;
 use crate::event::Event;
 
 /// The turn of one command. Everything that executes a command is given it.
@@ -12,13 +12,13 @@ pub(crate) struct Turn<'a> {
     /// Sequence of the command, if it changes anything.
     pub(crate) sequence: u64,
     /// The engine's deadlines, for the length of the turn.
-    pub(crate) dues: Dues,
+    pub(crate) deadlines: Deadlines,
     events: &'a mut Vec<Event>,
 }
 
 impl<'a> Turn<'a> {
-    pub(crate) fn new(at: Time, sequence: u64, dues: Dues, events: &'a mut Vec<Event>) -> Turn<'a> {
-        Turn { at, sequence, dues, events }
+    pub(crate) fn new(at: Time, sequence: u64, deadlines: Deadlines, events: &'a mut Vec<Event>) -> Turn<'a> {
+        Turn { at, sequence, deadlines, events }
     }
 
     /// Tells an event.

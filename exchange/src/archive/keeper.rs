@@ -15,8 +15,8 @@ use redb::{Durability, Error};
 
 use super::feed::{Feed, Work};
 use super::store::{Checkpoint, Store};
-use crate::causes::chain;
 use crate::codec;
+use crate::error_chain::chain;
 use crate::history::{self, HistoryError};
 use crate::replay;
 use merit_journal::storage::Directory;

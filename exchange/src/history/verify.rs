@@ -8,7 +8,7 @@ use std::path::Path;
 use merit_engine::{Command, Engine, Event};
 
 use super::{HistoryError, Replayed, oldest, replay_from};
-use crate::causes::chain;
+use crate::error_chain::chain;
 use crate::snapshot::{self, Damage, Header, LoadError};
 use merit_journal::storage::{Directory, Storage};
 use merit_journal::{self as journal, Report};

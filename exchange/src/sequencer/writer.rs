@@ -11,8 +11,8 @@ use merit_journal::storage::Storage;
 use super::intake::Collected;
 use super::projection::Projection;
 use super::shared::{Shared, Writer, crash};
-use crate::causes::chain;
 use crate::clock;
+use crate::error_chain::chain;
 
 /// Ends the process if the journal's thread panics: without it nothing would ever be durable again.
 struct CrashOnPanic;

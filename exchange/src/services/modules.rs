@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::lookup::{unavailable, unknown};
 use crate::access::{Identity, caller};
-use crate::causes::chain;
+use crate::error_chain::chain;
 use crate::exchange::Exchange;
 use crate::messages::digest_from_proto;
 use crate::modules::ModuleError;

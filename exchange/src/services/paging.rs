@@ -8,7 +8,7 @@ use crate::archive::ArchiveError;
 
 /// Maps an archive's error to a status.
 pub(super) fn past(error: ArchiveError) -> Status {
-    let text = crate::causes::chain(&error);
+    let text = crate::error_chain::chain(&error);
     match error {
         ArchiveError::Behind { .. } | ArchiveError::Failed(_) => Status::aborted(text),
         ArchiveError::Read(_) => Status::internal(text),

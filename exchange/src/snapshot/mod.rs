@@ -16,10 +16,10 @@
 //! used.
 
 mod format;
-mod keep;
 mod make;
-mod maker;
 mod read;
+mod retention;
+mod thread;
 mod write;
 
 #[cfg(test)]
@@ -27,8 +27,8 @@ mod write;
 mod tests;
 
 pub use format::Header;
-pub use keep::{KeepError, keep};
 pub use make::{MakeError, Newest, make, newest, set_aside};
-pub use maker::{Made, Maker};
 pub use read::{Damage, Fault, LoadError, Loaded, header, list, load};
+pub use retention::{KeepError, keep};
+pub use thread::{Made, Maker};
 pub use write::{WriteError, write};

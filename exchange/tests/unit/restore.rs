@@ -207,7 +207,7 @@ fn a_journaled_change_to_unknown_rules_is_refused() {
     market.journal.append(&mut batch).unwrap();
     let ended = Ended::of(market);
     let error = ended.restore(&Told::default()).err().unwrap();
-    let told = crate::causes::chain(&error);
+    let told = crate::error_chain::chain(&error);
     assert!(told.contains("record 11") && told.contains("rules 9 of the market"), "{told}");
     assert!(told.contains("start the merit release that wrote it"), "{told}");
 }

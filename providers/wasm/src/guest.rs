@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-use crate::credit::Credit;
+use crate::cpu_share::Credit;
 use crate::execution::GuestOutcome;
 
 /// The state that the engine asks for while the guest runs.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-use crate::credit::Credit;
+use crate::cpu_share::Credit;
 use crate::execution::{GuestRun, HostFailure};
 use crate::job::Job;
 use crate::run;

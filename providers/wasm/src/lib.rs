@@ -10,7 +10,7 @@
 //! [`Seat::run`] runs it.
 
 mod capture;
-mod credit;
+mod cpu_share;
 mod execution;
 mod guest;
 mod host;

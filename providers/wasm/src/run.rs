@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
 
 use crate::capture::Capture;
-use crate::credit::{Credit, thread_cpu};
+use crate::cpu_share::{Credit, thread_cpu};
 use crate::execution::{GuestOutcome, GuestRun, GuestUsage, HostFailure};
 use crate::guest::{Guest, MemoryCap};
 use crate::job::Job;

@@ -8,7 +8,7 @@ use matchcore::{
     CancelCmd, Command, CommandKind, CommandMeta, LimitOrder, NewOrder, OrderFlags, OrderId, OrderKind, Price,
     Quantity, QuantityPolicy, SequenceNumber, Side, SubmitCmd, TimeInForce, Timestamp,
 };
-use merit_sim::plain_book::{Book, PRICES, Plain, QUANTITY, measure, ours};
+use merit_sim::plain_book_bench::{Book, PRICES, Plain, QUANTITY, measure, ours};
 
 /// Measures Merit's book, then each peer, for at least `longest` each. Returns them by name, Merit's first.
 pub fn run(seed: u64, longest: Duration) -> [(&'static str, Plain); 3] {

@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use merit_terms::{NameError, Refusal};
 use serde::Serialize;
 
-use crate::plain_book::{self, Plain};
+use crate::plain_book_bench::{self, Plain};
 
 pub use memory::MemoryError;
 
@@ -133,7 +133,7 @@ pub fn run(settings: &Settings) -> Result<Report, EngineBenchError> {
     let mixed = mix::run(settings)?;
     let matches = matches::run(settings, Duration::from_secs_f64(settings.seconds / 3.0))?;
     let deferred = deferred::run(settings, Duration::from_secs_f64(settings.seconds / 5.0))?;
-    let plain_book = plain_book::ours(settings.seed, Duration::from_secs_f64(settings.seconds / 5.0));
+    let plain_book = plain_book_bench::ours(settings.seed, Duration::from_secs_f64(settings.seconds / 5.0));
     Ok(Report {
         offers: settings.offers,
         providers: settings.providers,

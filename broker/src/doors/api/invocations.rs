@@ -17,7 +17,7 @@ use crate::doors::names::target;
 use crate::doors::request::{Path, Sent};
 use crate::error::ApiError;
 use crate::exchange::invocations::{AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer};
-use crate::exchange::lease::Qualifier;
+use crate::exchange::leases::lease::Qualifier;
 use crate::invocation::preferences::Preferences;
 use crate::json::{decimal, read};
 use crate::limits::PAYLOAD_MAX_BYTES;

@@ -8,7 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod market_terms;
 pub(crate) mod markets;
-mod past;
+mod past_query;
 pub(crate) mod providers;
 mod rows;
 pub(crate) mod statements;

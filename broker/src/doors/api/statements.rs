@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::past::PastQuery;
+use super::past_query::PastQuery;
 use super::rows::JsonAnswer;
 use crate::broker::Broker;
 use crate::caller::Caller;

@@ -9,7 +9,7 @@ use rust_decimal::Decimal as Exact;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::past::{PastQuery, check};
+use super::past_query::{PastQuery, check};
 use super::rows::{JsonAnswer, trade};
 use crate::broker::Broker;
 use crate::caller::SeenBy;

@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::doors::api::invocations::ask_quote;
 use crate::error::ApiError;
-use crate::exchange::lease::Qualifier;
+use crate::exchange::leases::lease::Qualifier;
 use crate::invocation::preferences::Preferences;
 use crate::json::decimal;
 

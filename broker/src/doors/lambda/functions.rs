@@ -14,11 +14,11 @@ use super::{QualifierQuery, names};
 use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::doors::api::functions::must_find;
+use crate::doors::error_shape::lambda as errors;
 use crate::doors::request::{Path, Query};
-use crate::doors::shape::lambda as errors;
 use crate::error::ApiError;
 use crate::exchange::functions::Function;
-use crate::exchange::lease::Qualifier;
+use crate::exchange::leases::lease::Qualifier;
 
 /// Most functions on a page, as at Lambda.
 const PAGE_MAX: usize = 50;

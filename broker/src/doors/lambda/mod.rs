@@ -23,11 +23,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call::{Ask, check, check_again, invocation};
+use super::error_shape::lambda as errors;
 use super::request::{Path, Query};
-use super::shape::lambda as errors;
 use crate::broker::Broker;
 use crate::caller::{Caller, holder};
-use crate::door::Door;
+use crate::door_names::Door;
 use crate::error::ApiError;
 use crate::invocation::repeats::{Begun, CallKey, FirstCall, KeptAnswer, answered};
 use crate::invocation::{Invocation, Told, WhenGone};

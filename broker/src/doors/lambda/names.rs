@@ -4,7 +4,7 @@ use merit_terms::Name;
 
 use crate::doors::names::target;
 use crate::error::ApiError;
-use crate::exchange::lease::Qualifier;
+use crate::exchange::leases::lease::Qualifier;
 
 /// Version that means the newest code; here the revision of `live`, as without a qualifier.
 const LATEST: &str = "$LATEST";

@@ -12,8 +12,8 @@ use super::{NAMESPACE, within_account};
 use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::doors::api::functions::must_find;
+use crate::doors::error_shape::openfaas as errors;
 use crate::doors::request::{Path, Query};
-use crate::doors::shape::openfaas as errors;
 use crate::error::ApiError;
 use crate::exchange::functions::Function;
 

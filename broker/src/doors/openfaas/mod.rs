@@ -14,13 +14,13 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 
 use super::call::{Ask, pass};
+use super::error_shape::openfaas as errors;
 use super::names::target;
 use super::native::passed_through;
 use super::request::Called;
-use super::shape::openfaas as errors;
 use crate::broker::Broker;
 use crate::caller::Caller;
-use crate::door::Door;
+use crate::door_names::Door;
 use crate::error::ApiError;
 use crate::invocation::WhenGone;
 use crate::limits::STREAMED_MAX_BYTES;

@@ -15,7 +15,7 @@ use merit_proto::v1::refused::Asked as About;
 use merit_terms::{LeaseId, RefusalCode};
 use tonic::Status;
 
-use crate::exchange::lease::{Grant, NotSent, Paid, Proof, grant_from_proto};
+use super::lease::{Grant, NotSent, Paid, Proof, grant_from_proto};
 
 /// Timeout of a bid.
 const GRANT_WITHIN: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 //! A request is written under one lock, so that no task stands between an invocation and the stream. One task reads the
 //! answers, opens streams and keeps the time.
 
+pub(crate) mod lease;
 pub(crate) mod machine;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
-use super::lease::{Bid, Bill, NotSent, Proof, settle_message};
+use lease::{Bid, Bill, NotSent, Proof, settle_message};
 use machine::{LeaseReply, Machine, StreamAction, StreamInput};
 
 /// Requests in the queue to the exchange; a full queue means that it does not read.

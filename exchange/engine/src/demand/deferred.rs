@@ -5,7 +5,7 @@ use merit_terms::{AccountId, LeaseId, MarketId, Money, NoOffer, Price, Refusal};
 
 use crate::Engine;
 use crate::command::{AtDeadline, Bid, Deferred, Qualifier};
-use crate::dues::Due;
+use crate::deadlines::Deadline;
 use crate::event::{BidEnding, Ending, Event, LeaseState, Resting};
 use crate::market::{invalid, within};
 use crate::reply::Reply;
@@ -103,7 +103,7 @@ impl Engine {
     /// Puts a bid into the books, with its hold and its deadline.
     fn rest(&mut self, turn: &mut Turn<'_>, resting: Resting) {
         self.hold_for(&resting);
-        turn.dues.insert(resting.deferred.deadline, Due::Bid(resting.id.sequence));
+        turn.deadlines.insert(resting.deferred.deadline, Deadline::Bid(resting.id.sequence));
         turn.tell(Event::BidRested(Box::new(resting.clone())));
         let at = resting.rested_at;
         self.bids.insert(resting);
@@ -116,7 +116,7 @@ impl Engine {
     pub(super) fn unrest(&mut self, turn: &mut Turn<'_>, sequence: u64) -> Option<Resting> {
         let resting = self.bids.remove(sequence)?;
         self.unhold_for(&resting);
-        turn.dues.remove(resting.deferred.deadline, Due::Bid(sequence));
+        turn.deadlines.remove(resting.deferred.deadline, Deadline::Bid(sequence));
         if self.bids.is_empty() {
             self.end_looking(turn);
         }

@@ -1,13 +1,13 @@
 //! Wakes: supply, time, the health of providers, and raised limits make resting bids look at the market again.
 //!
 //! A change of a seller wakes the bids of markets, from its price up; a change of a buyer wakes its bids alone. Time
-//! has one entry among the dues, and only while bids rest: the next midnight or end of a back-off.
+//! has one entry among the deadlines, and only while bids rest: the next midnight or end of a back-off.
 
 use merit_terms::{AccountId, MarketId, Period, Price, ProviderId, Time};
 
 use super::resting::Side;
 use crate::Engine;
-use crate::dues::Due;
+use crate::deadlines::Deadline;
 use crate::event::Lease;
 use crate::turn::Turn;
 
@@ -74,7 +74,7 @@ impl Engine {
         self.look_next(turn);
     }
 
-    /// Sets the next moment that may make a resting bid matchable among the dues; none, if none rests.
+    /// Sets the next moment that may make a resting bid matchable among the deadlines; none, if none rests.
     pub(crate) fn look_next(&mut self, turn: &mut Turn<'_>) {
         let next = self.shelf.is_watched().then(|| {
             let looked = self.bids.looked();
@@ -82,10 +82,10 @@ impl Engine {
             self.shelf.recoveries().after(looked).map_or(midnight, |end| end.min(midnight))
         });
         if let Some(before) = self.bids.set_look(next) {
-            turn.dues.remove(before, Due::Look);
+            turn.deadlines.remove(before, Deadline::Look);
         }
         if let Some(next) = next {
-            turn.dues.insert(next, Due::Look);
+            turn.deadlines.insert(next, Deadline::Look);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The deadlines that have come, run before a command.
 
 use crate::Engine;
-use crate::dues::Due;
+use crate::deadlines::Deadline;
 use crate::turn::Turn;
 
 /// Maximum expiries that run before one command; the rest run before the next ones.
@@ -13,16 +13,16 @@ impl Engine {
     pub(crate) fn expire(&mut self, turn: &mut Turn<'_>) -> bool {
         let mut ran = 0;
         while ran < EXPIRIES_MAX
-            && let Some((time, due)) = turn.dues.take(turn.at)
+            && let Some((time, deadline)) = turn.deadlines.take(turn.at)
         {
-            match due {
-                Due::Lease(sequence) => self.lease_due(turn, sequence),
-                Due::TakeUp(sequence) => self.not_taken_up(turn, sequence),
-                Due::Bid(sequence) => self.bid_due(turn, sequence),
-                Due::Offer(_, slot) => self.shelf.expire(turn, slot),
-                Due::Renewal(provider, quota) => self.renew(provider, quota),
-                Due::Late(lease) => self.leases.forget_late(lease),
-                Due::Look => self.look(turn, time),
+            match deadline {
+                Deadline::Lease(sequence) => self.lease_deadline(turn, sequence),
+                Deadline::TakeUp(sequence) => self.not_taken_up(turn, sequence),
+                Deadline::Bid(sequence) => self.bid_due(turn, sequence),
+                Deadline::Offer(_, slot) => self.shelf.expire(turn, slot),
+                Deadline::Renewal(provider, quota) => self.renew(provider, quota),
+                Deadline::Late(lease) => self.leases.forget_late(lease),
+                Deadline::Look => self.look(turn, time),
             }
             ran += 1;
         }

@@ -3,7 +3,7 @@
 use merit_terms::{LeaseId, Money, Outcome, Refusal, Time, Usage};
 
 use crate::Engine;
-use crate::dues::Due;
+use crate::deadlines::Deadline;
 use crate::event::{Event, Lease, LeaseState};
 use crate::reply::Reply;
 use crate::supply::quotas::energy_mb_ms;
@@ -28,7 +28,7 @@ impl Engine {
         if let Some(later) = self.answered_later(&lease) {
             if let Some(open) = self.leases.at_mut(sequence) {
                 open.lease.settle_by = later;
-                turn.dues.insert(later, Due::Lease(sequence));
+                turn.deadlines.insert(later, Deadline::Lease(sequence));
             }
             return;
         }

@@ -2,10 +2,10 @@
 
 use merit_terms::Money;
 
-use super::grant::take_up_due;
+use super::grant::take_up_deadline;
 use super::open::OpenLease;
 use crate::Engine;
-use crate::dues::{Due, OfferSlot};
+use crate::deadlines::{Deadline, OfferSlot};
 use crate::event::{Lease, LeaseState};
 use crate::turn::Turn;
 
@@ -21,10 +21,10 @@ impl Engine {
     ) -> Option<Lease> {
         let OpenLease { lease, slot, reserve, .. } = self.leases.remove(sequence)?;
         let due = if slot.is_some() { lease.capacity_until } else { lease.settle_by };
-        turn.dues.remove(due, Due::Lease(sequence));
+        turn.deadlines.remove(due, Deadline::Lease(sequence));
         if lease.state == LeaseState::Offered {
-            let (at, due) = take_up_due(&lease);
-            turn.dues.remove(at, due);
+            let (at, deadline) = take_up_deadline(&lease);
+            turn.deadlines.remove(at, deadline);
         }
         self.unhold(&lease, lease.hold);
         self.leave_hold(&lease, lease.hold.saturating_sub(cost));

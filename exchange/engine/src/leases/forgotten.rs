@@ -4,7 +4,7 @@ use merit_terms::{Execution, LeaseId, Money, OfferId, Outcome, Refusal, Usage};
 
 use crate::Engine;
 use crate::command::{Forgotten, LeaseTerms, ProviderKind};
-use crate::dues::Due;
+use crate::deadlines::Deadline;
 use crate::event::{Event, Lease, LeaseState};
 use crate::market::invalid;
 use crate::reply::Reply;
@@ -23,7 +23,7 @@ impl Engine {
         }
         self.check_terms(terms)?;
         self.leases.remember_late(terms.lease, terms.settle_by);
-        turn.dues.insert(terms.settle_by, Due::Late(terms.lease));
+        turn.deadlines.insert(terms.settle_by, Deadline::Late(terms.lease));
         if settle.execution != Execution::Executed {
             return Ok(Reply::Done);
         }

@@ -5,7 +5,7 @@ use merit_terms::{LeaseId, Money, Refusal, Time};
 use super::open::{Invocation, OpenLease};
 use crate::Engine;
 use crate::command::Bid;
-use crate::dues::Due;
+use crate::deadlines::Deadline;
 use crate::event::{Event, Lease, LeaseState, Resting};
 use crate::matching::merit_order::Match;
 use crate::reply::{Grant, Reply};
@@ -20,8 +20,8 @@ const CAPACITY_GRACE_MS: u64 = 5_000;
 const SETTLE_WITHIN_MS: u64 = 10 * 60 * 1000;
 
 /// Returns the deadline by which a match must be taken up.
-pub(super) fn take_up_due(lease: &Lease) -> (Time, Due) {
-    (lease.matched_at.after_millis(TAKE_UP_WITHIN_MS), Due::TakeUp(lease.id.sequence))
+pub(super) fn take_up_deadline(lease: &Lease) -> (Time, Deadline) {
+    (lease.matched_at.after_millis(TAKE_UP_WITHIN_MS), Deadline::TakeUp(lease.id.sequence))
 }
 
 impl Engine {
@@ -92,10 +92,10 @@ impl Engine {
         turn.tell(Event::Granted(Box::new(lease.clone())));
         self.shelf.take(turn, winner.slot, memory_mb);
         self.protect(turn, &lease);
-        turn.dues.insert(capacity_until, Due::Lease(id.sequence));
+        turn.deadlines.insert(capacity_until, Deadline::Lease(id.sequence));
         if lease.state == LeaseState::Offered {
-            let (at, due) = take_up_due(&lease);
-            turn.dues.insert(at, due);
+            let (at, deadline) = take_up_deadline(&lease);
+            turn.deadlines.insert(at, deadline);
         }
         self.leases.insert(OpenLease { lease, slot: Some(winner.slot), reserve, resting });
         grant
@@ -129,8 +129,8 @@ impl Engine {
         open.lease.hold = open.lease.worst_cost;
         let lease = open.lease.clone();
         self.unhold(&lease, rest);
-        let (at, due) = take_up_due(&lease);
-        turn.dues.remove(at, due);
+        let (at, deadline) = take_up_deadline(&lease);
+        turn.deadlines.remove(at, deadline);
         Some(lease)
     }
 

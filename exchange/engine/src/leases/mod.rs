@@ -5,7 +5,7 @@
 
 mod claim;
 mod close;
-mod due;
+mod deadline;
 mod forgotten;
 mod grant;
 mod holds;

@@ -8,7 +8,7 @@ use merit_terms::{AccountId, FunctionId, LeaseId, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Bid, BrokerRequest};
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 use crate::event::{Lease, Resting};
 use crate::supply::quotas::Reserve;
 

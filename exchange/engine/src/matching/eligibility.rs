@@ -8,7 +8,7 @@ use super::merit_order::Candidate;
 use super::resolved::ResolvedBid;
 use crate::Engine;
 use crate::command::{Audience, MarketState, ProviderKind};
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 use crate::market::providers::Provider;
 use crate::market::within;
 use crate::prediction::reference::Predicted;

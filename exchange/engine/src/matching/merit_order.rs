@@ -4,7 +4,7 @@ use merit_terms::{MarketId, Money, OfferId, Price, ProviderId, Reason, Refusal, 
 
 use crate::Engine;
 use crate::command::Bid;
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 use crate::supply::offers::Offer;
 
 /// An offer that may serve a bid, with the prediction for it.

@@ -76,7 +76,7 @@ impl Engine {
     /// Returns the time from which on a [`crate::Command::Tick`] does something: an expiry is due, or bids are
     /// examined.
     pub fn next_due(&self) -> Option<Time> {
-        if self.bids.is_pending() { Some(self.last_at) } else { self.dues.next() }
+        if self.bids.is_pending() { Some(self.last_at) } else { self.deadlines.next() }
     }
 
     /// Lists the resting bids, by id.

@@ -3,7 +3,7 @@
 use merit_terms::{MarketId, ProviderId, Tariff};
 
 use super::Shelf;
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 use crate::event::Event;
 use crate::turn::Turn;
 

@@ -9,7 +9,7 @@ use super::Shelf;
 use super::index::FormTerms;
 use super::ladders::{Front, Ladders, Room, Step};
 use super::pools::PoolSlot;
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 
 impl Shelf {
     /// Counts a live offer in its market and pool. Returns its form.

@@ -11,7 +11,7 @@ use merit_terms::{Price, ProviderId, Tariff};
 
 use super::offers::Offer;
 use crate::collections::ranks::Ranks;
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 
 /// Maximum forms whose cheapest rates are compared one by one.
 pub(crate) const FORMS_LOOKED_AT: usize = 8;

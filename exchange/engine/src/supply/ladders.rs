@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::index::RankedFront;
 use super::pools::PoolSlot;
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 
 /// A rung: its offer, and the facts that a search reads first.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ pub(crate) mod speeds;
 use merit_terms::{MarketId, Price, ProviderId};
 use serde::{Deserialize, Serialize};
 
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 use crate::event::{Event, OfferChange};
 use crate::prediction::estimate::Ratio;
 use crate::turn::Turn;

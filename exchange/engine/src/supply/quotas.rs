@@ -3,7 +3,7 @@
 use merit_terms::{Period, ProviderId, Quota, Refusal, Tariff, Time, Usage};
 use serde::{Deserialize, Serialize};
 
-use crate::dues::{Due, Dues};
+use crate::deadlines::{Deadline, Deadlines};
 use crate::money::spending::Calendar;
 
 /// Maximum quotas of a provider.
@@ -83,7 +83,7 @@ impl Allowance {
         (provider, quota): (ProviderId, u32),
         energy_mb_ms: u64,
         calendar: &Calendar,
-        dues: &mut Dues,
+        deadlines: &mut Deadlines,
     ) -> Reserve {
         self.roll(calendar);
         self.requests += 1;
@@ -91,7 +91,7 @@ impl Allowance {
         if let Some(period) = self.quota.renews.filter(|_| self.renewal.is_none()) {
             let renewal = next(period, calendar);
             self.renewal = Some(renewal);
-            dues.insert(renewal, Due::Renewal(provider, quota));
+            deadlines.insert(renewal, Deadline::Renewal(provider, quota));
         }
         Reserve { quota, generation: self.generation, since: self.since, energy_mb_ms }
     }
@@ -119,14 +119,19 @@ impl Allowance {
 }
 
 /// Takes in the quotas that a provider states. A known quota keeps its usage, unless its period changes.
-pub(super) fn state(provider: ProviderId, allowances: &mut Vec<Allowance>, quotas: &[Quota], dues: &mut Dues) {
+pub(super) fn state(
+    provider: ProviderId,
+    allowances: &mut Vec<Allowance>,
+    quotas: &[Quota],
+    deadlines: &mut Deadlines,
+) {
     for quota in quotas {
         let at = allowances.iter().position(|known| known.quota.name == quota.name);
         match at.map(|at| (at, &mut allowances[at])) {
             Some((_, known)) if known.quota.renews == quota.renews => known.quota = quota.clone(),
             Some((at, known)) => {
                 if let Some(renewal) = known.renewal {
-                    dues.remove(renewal, Due::Renewal(provider, at as u32));
+                    deadlines.remove(renewal, Deadline::Renewal(provider, at as u32));
                 }
                 *known = fresh(quota, known.generation + 1);
             }

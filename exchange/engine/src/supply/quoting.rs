@@ -11,7 +11,7 @@ use super::offers::{Extras, Offer};
 use super::pools::PoolSlot;
 use super::quotas::Allowance;
 use crate::command::{MarketTerms, Quote};
-use crate::dues::{Due, OfferSlot};
+use crate::deadlines::{Deadline, OfferSlot};
 use crate::turn::Turn;
 
 /// A quoted rung, with its names resolved.
@@ -133,10 +133,10 @@ impl Shelf {
         let (id, provider, expires) = (offer.id, offer.provider, posting.rung.expires);
         if offer.expires != expires {
             if let Some(before) = std::mem::replace(&mut offer.expires, expires) {
-                turn.dues.remove(before, Due::Offer(id, slot));
+                turn.deadlines.remove(before, Deadline::Offer(id, slot));
             }
             if let Some(expires) = expires {
-                turn.dues.insert(expires, Due::Offer(id, slot));
+                turn.deadlines.insert(expires, Deadline::Offer(id, slot));
             }
         }
         if offer.is_repeated_by(posting) {
@@ -169,7 +169,7 @@ impl Shelf {
         let id = OfferId(self.last_offer);
         let slot = self.post(posting.offer(id, quote, step.pool, turn.sequence));
         if let Some(expires) = posting.rung.expires {
-            turn.dues.insert(expires, Due::Offer(id, slot));
+            turn.deadlines.insert(expires, Deadline::Offer(id, slot));
         }
         (step.slot, step.form) = (slot, self.adopt(slot));
         self.wake(slot);

@@ -16,7 +16,7 @@ impl Engine {
         energy_mb_ms: u64,
     ) -> Reserve {
         let allowance = &mut self.shelf.sellers[provider.index()].quotas[quota as usize];
-        allowance.reserve((provider, quota), energy_mb_ms, &self.calendar, &mut turn.dues)
+        allowance.reserve((provider, quota), energy_mb_ms, &self.calendar, &mut turn.deadlines)
     }
 
     /// Returns the unused part of a reserve while its period lasts; all of it if the lease did not run.

@@ -7,7 +7,7 @@ use merit_terms::ProviderId;
 use super::Shelf;
 use super::ladders::{Ladders, Step};
 use super::offers::Offer;
-use crate::dues::{Due, OfferSlot};
+use crate::deadlines::{Deadline, OfferSlot};
 use crate::event::Event;
 use crate::turn::Turn;
 
@@ -21,7 +21,7 @@ impl Shelf {
         let (leases, id) = (offer.leases, offer.id);
         turn.tell(Event::OfferGone { market: offer.market, offer: id, provider: offer.provider, price: offer.price });
         if let Some(expires) = offer.expires {
-            turn.dues.remove(expires, Due::Offer(id, slot));
+            turn.deadlines.remove(expires, Deadline::Offer(id, slot));
         }
         if leases == 0 {
             self.clear(slot);

@@ -30,7 +30,7 @@ impl Engine {
         let provider = self.registry.provider_mut(id);
         provider.begin_session(logon);
         let (session, name) = (provider.session, provider.name.clone());
-        quotas::state(id, &mut self.shelf.sellers[id.index()].quotas, &logon.quotas, &mut turn.dues);
+        quotas::state(id, &mut self.shelf.sellers[id.index()].quotas, &logon.quotas, &mut turn.deadlines);
         self.registry.set_adapter(id, logon.adapter);
         self.shelf.state_pools(turn, id, &logon.pools);
         self.wake_bids();

@@ -8,7 +8,7 @@ use super::{Rested, Twin};
 
 /// A due entry; equal times run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+enum Deadline {
     Lease(u64),
     TakeUp(u64),
     Bid(u64),
@@ -19,39 +19,39 @@ enum Due {
 }
 
 impl Twin {
-    fn dues(&self) -> impl Iterator<Item = (Time, Due)> {
+    fn deadlines(&self) -> impl Iterator<Item = (Time, Deadline)> {
         let leases = self.leases.iter().map(|open| {
             let lease = &open.lease;
-            (if open.has_capacity { lease.capacity_until } else { lease.settle_by }, Due::Lease(lease.id.sequence))
+            (if open.has_capacity { lease.capacity_until } else { lease.settle_by }, Deadline::Lease(lease.id.sequence))
         });
         let offered = self.leases.iter().map(|open| &open.lease).filter(|lease| lease.state == LeaseState::Offered);
-        let offered = offered.map(|lease| (lease.matched_at.after_millis(1_000), Due::TakeUp(lease.id.sequence)));
+        let offered = offered.map(|lease| (lease.matched_at.after_millis(1_000), Deadline::TakeUp(lease.id.sequence)));
         let bids = self.resting.iter().filter(|rested| !rested.eager).map(|rested| &rested.resting);
-        let bids = bids.map(|bid| (bid.deferred.deadline, Due::Bid(bid.id.sequence)));
-        let offers = self.offers.iter().filter_map(|offer| Some((offer.rung.expires?, Due::Offer(offer.id))));
+        let bids = bids.map(|bid| (bid.deferred.deadline, Deadline::Bid(bid.id.sequence)));
+        let offers = self.offers.iter().filter_map(|offer| Some((offer.rung.expires?, Deadline::Offer(offer.id))));
         let renewals = self.providers.iter().zip(0..).flat_map(|(provider, id)| {
             let armed = |(state, index): (&super::quotas::QuotaState, usize)| Some((state.renewal?, index));
             let renewals = provider.quotas.iter().zip(0..).filter_map(armed);
-            renewals.map(move |(at, index)| (at, Due::Renewal(ProviderId::new(id), index)))
+            renewals.map(move |(at, index)| (at, Deadline::Renewal(ProviderId::new(id), index)))
         });
-        let late = self.late.iter().map(|(id, settle_by)| (*settle_by, Due::Late(*id)));
-        let look = self.next_look().map(|at| (at, Due::Look(at)));
+        let late = self.late.iter().map(|(id, settle_by)| (*settle_by, Deadline::Late(*id)));
+        let look = self.next_look().map(|at| (at, Deadline::Look(at)));
         leases.chain(offered).chain(bids).chain(offers).chain(renewals).chain(late).chain(look)
     }
 
     /// Returns the time of the next due entry; pending work is due now.
     pub(crate) fn next_due(&self) -> Option<Time> {
-        if self.has_pending() { Some(self.last_at) } else { self.dues().map(|(at, _)| at).min() }
+        if self.has_pending() { Some(self.last_at) } else { self.deadlines().map(|(at, _)| at).min() }
     }
 
     pub(crate) fn has_dues(&self, at: Time) -> bool {
-        self.dues().any(|(due_at, _)| due_at <= at)
+        self.deadlines().any(|(due_at, _)| due_at <= at)
     }
 
     /// Runs the due entries in order, at most 64. Returns whether there were any.
     pub(super) fn expire(&mut self, at: Time) -> bool {
         for ran in 0..64 {
-            let Some((_, due)) = self.dues().filter(|(due_at, _)| *due_at <= at).min() else {
+            let Some((_, due)) = self.deadlines().filter(|(due_at, _)| *due_at <= at).min() else {
                 return ran > 0;
             };
             self.run_due(at, due);
@@ -59,15 +59,15 @@ impl Twin {
         true
     }
 
-    fn run_due(&mut self, at: Time, due: Due) {
+    fn run_due(&mut self, at: Time, due: Deadline) {
         match due {
-            Due::Lease(sequence) => self.lease_due(at, sequence),
-            Due::TakeUp(sequence) => self.not_taken_up(at, sequence),
-            Due::Bid(sequence) => self.at_deadline(sequence),
-            Due::Offer(id) => self.offers.retain(|offer| offer.id != id),
-            Due::Renewal(provider, index) => self.renew(at, provider, index),
-            Due::Late(id) => self.late.retain(|(late, _)| *late != id),
-            Due::Look(time) => self.look(time),
+            Deadline::Lease(sequence) => self.lease_deadline(at, sequence),
+            Deadline::TakeUp(sequence) => self.not_taken_up(at, sequence),
+            Deadline::Bid(sequence) => self.at_deadline(sequence),
+            Deadline::Offer(id) => self.offers.retain(|offer| offer.id != id),
+            Deadline::Renewal(provider, index) => self.renew(at, provider, index),
+            Deadline::Late(id) => self.late.retain(|(late, _)| *late != id),
+            Deadline::Look(time) => self.look(time),
         }
     }
 
@@ -77,7 +77,7 @@ impl Twin {
     }
 
     /// Ends a lease in two steps: first its capacity returns, then its claim is paid or it closes.
-    fn lease_due(&mut self, at: Time, sequence: u64) {
+    fn lease_deadline(&mut self, at: Time, sequence: u64) {
         let index = self.index_of(sequence);
         let open = &mut self.leases[index];
         let is_unknown = open.lease.state == LeaseState::Unknown;

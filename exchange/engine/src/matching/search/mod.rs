@@ -17,7 +17,7 @@ use super::merit_order::Match;
 use super::resolved::ResolvedBid;
 use crate::Engine;
 use crate::command::{Bid, MarketState};
-use crate::dues::OfferSlot;
+use crate::deadlines::OfferSlot;
 use crate::market::within;
 use crate::prediction::reference::{Predicted, Reference};
 use crate::supply::index::{FORMS_LOOKED_AT, FormTerms};

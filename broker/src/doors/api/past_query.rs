@@ -41,5 +41,5 @@ pub(super) fn check(from: Option<Time>, to: Option<Time>, limit: Option<u32>, mo
 }
 
 #[cfg(test)]
-#[path = "../../../tests/unit/doors/api/past.rs"]
+#[path = "../../../tests/unit/doors/api/past_query.rs"]
 mod tests;

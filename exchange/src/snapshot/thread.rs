@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::format::Header;
-use super::keep::keep;
 use super::make::{MakeError, make};
-use crate::causes::chain;
+use super::retention::keep;
+use crate::error_chain::chain;
 use crate::sequencer::Progress;
 use merit_journal::storage::Storage;
 

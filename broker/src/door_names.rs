@@ -85,5 +85,5 @@ pub(crate) fn calls_by_link(path: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "../tests/unit/door.rs"]
+#[path = "../tests/unit/door_names.rs"]
 mod tests;

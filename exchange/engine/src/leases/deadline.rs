@@ -3,20 +3,20 @@
 use merit_terms::Money;
 
 use crate::Engine;
-use crate::dues::Due;
+use crate::deadlines::Deadline;
 use crate::event::{Ending, Event, LeaseState};
 use crate::turn::Turn;
 
 impl Engine {
     /// Runs the next deadline of a lease.
-    pub(crate) fn lease_due(&mut self, turn: &mut Turn<'_>, sequence: u64) {
+    pub(crate) fn lease_deadline(&mut self, turn: &mut Turn<'_>, sequence: u64) {
         let Some(open) = self.leases.at_mut(sequence) else { return };
         if let Some(slot) = open.slot.take() {
             if open.lease.state != LeaseState::Unknown {
                 open.lease.state = LeaseState::Overdue;
             }
             let lease = open.lease.clone();
-            turn.dues.insert(lease.settle_by, Due::Lease(sequence));
+            turn.deadlines.insert(lease.settle_by, Deadline::Lease(sequence));
             self.inconclusive(&lease);
             return self.return_capacity(turn, &lease, Some(slot));
         }

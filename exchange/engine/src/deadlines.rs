@@ -26,7 +26,7 @@ impl OfferSlot {
 
 /// A deadline. Those of one time run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Due {
+pub(crate) enum Deadline {
     /// The next deadline of the lease matched at this sequence.
     Lease(u64),
     /// The end of the time in which a broker may take up the lease of a deferred bid.
@@ -44,15 +44,15 @@ pub(crate) enum Due {
 
 /// All deadlines, in order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Dues(BTreeSet<(Time, Due)>);
+pub(crate) struct Deadlines(BTreeSet<(Time, Deadline)>);
 
-impl Dues {
-    pub(crate) fn insert(&mut self, at: Time, due: Due) {
-        self.0.insert((at, due));
+impl Deadlines {
+    pub(crate) fn insert(&mut self, at: Time, deadline: Deadline) {
+        self.0.insert((at, deadline));
     }
 
-    pub(crate) fn remove(&mut self, at: Time, due: Due) {
-        self.0.remove(&(at, due));
+    pub(crate) fn remove(&mut self, at: Time, deadline: Deadline) {
+        self.0.remove(&(at, deadline));
     }
 
     /// Returns the time of the next deadline.
@@ -61,7 +61,7 @@ impl Dues {
     }
 
     /// Takes out the next deadline, if it is not after `at`.
-    pub(crate) fn take(&mut self, at: Time) -> Option<(Time, Due)> {
+    pub(crate) fn take(&mut self, at: Time) -> Option<(Time, Deadline)> {
         let next = self.0.first().filter(|(time, _)| *time <= at).copied()?;
         self.0.remove(&next);
         Some(next)

@@ -81,5 +81,5 @@ fn surplus(snapshots: &[u64], segments: &[SegmentStart], checkpoint: u64) -> Sur
 }
 
 #[cfg(test)]
-#[path = "../../tests/unit/snapshot/keep.rs"]
+#[path = "../../tests/unit/snapshot/retention.rs"]
 mod tests;
