@@ -28,7 +28,8 @@ enum Format {
 /// Starts the log. A thread of its own writes it until the guard is dropped; lines are dropped when their reader is
 /// slow.
 pub(crate) fn start(arguments: &Arguments) -> WorkerGuard {
-    let filter = EnvFilter::new(&arguments.log);
+    // `wasmtime_wasi` opens a span for each call of a guest into its host.
+    let filter = EnvFilter::new(format!("wasmtime_wasi=warn,{}", arguments.log));
     let colours = std::io::stderr().is_terminal();
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).finish(std::io::stderr());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use merit_engine::{Command, Engine};
+use merit_engine::{Command, Engine, RULES};
 use merit_journal as journal;
 use merit_journal::storage::Directory;
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
@@ -76,6 +76,7 @@ impl Exchange {
         let key = master_key(&settings, &engine)?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
         let (run, identity) = (engine.run() + 1, journal.identity());
+        let rules = engine.rules();
         let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
         let sequencer = Sequencer::start(engine, journal, projections.clone()).map_err(OpenError::Thread)?;
         let started = projections.archive.start(&settings.data_dir, sequencer.progress(), opened_at);
@@ -100,6 +101,10 @@ impl Exchange {
             damaged,
         }));
         exchange.submit_durable(&Command::Start { run }).await?;
+        // An empty directory begins by the first rules; one of other rules was refused above.
+        if rules < RULES {
+            exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;
+        }
         // Only now: ids hold a run's number, so no run may begin twice.
         if exchange.0.settings.durability == Durability::Relaxed {
             exchange.0.sequencer.relax();

@@ -18,7 +18,7 @@ pub mod v1 {
 
 pub use convert::{FieldError, required};
 pub use proof::{check_proof, prove, read_proof, write_proof};
-pub use refuse::{code_of, refusal_status};
+pub use refuse::{code_of, read_code, refusal_status};
 pub use tls::{HandshakeError, ServerTls, TlsError, TlsFiles};
 pub use token::{TokenError, sign, verify};
 pub use transport::{

@@ -95,14 +95,14 @@ impl Exchange {
     ) -> Result<Function, ApiError> {
         let (code, settings) = (Some(code.into()), Some(settings.into()));
         let request = v1::PutFunctionRequest { account: account.to_owned(), name, code, settings };
-        answer(self.registry.clone().put_function(request)).await.map(Into::into)
+        answer(self.registry.clone().put_function(request)).await?.try_into()
     }
 
     /// Returns a function of the account; none if there is no such function.
     pub(crate) async fn find_function(&self, account: &str, name: &str) -> Result<Option<Function>, ApiError> {
         let request = v1::GetFunctionRequest { account: account.to_owned(), name: name.to_owned() };
         match answer(self.registry.clone().get_function(request)).await {
-            Ok(function) => Ok(Some(function.into())),
+            Ok(function) => function.try_into().map(Some),
             Err(error) if error.code == RefusalCode::NotFound.into() => Ok(None),
             Err(error) => Err(error),
         }
@@ -123,7 +123,7 @@ impl Exchange {
     pub(crate) async fn functions(&self, account: &str) -> Result<Vec<Function>, ApiError> {
         let request = v1::ListFunctionsRequest { account: account.to_owned() };
         let listed = answer(self.registry.clone().list_functions(request)).await?;
-        Ok(listed.functions.into_iter().map(Into::into).collect())
+        listed.functions.into_iter().map(Function::try_from).collect()
     }
 
     /// Deletes a function. Returns the sequence of the command.
@@ -142,7 +142,7 @@ impl Exchange {
     ) -> Result<Function, ApiError> {
         let canary = canary.map(|canary| v1::Canary { revision: canary.revision, weight: canary.weight });
         let request = v1::PutAliasRequest { account: account.to_owned(), name, alias, revision, canary };
-        answer(self.registry.clone().put_alias(request)).await.map(Into::into)
+        answer(self.registry.clone().put_alias(request)).await?.try_into()
     }
 
     /// Keeps a module for the account. Returns its SHA-256.
@@ -152,21 +152,26 @@ impl Exchange {
     }
 }
 
-impl From<v1::Function> for Function {
-    fn from(function: v1::Function) -> Function {
+impl TryFrom<v1::Function> for Function {
+    type Error = ApiError;
+    fn try_from(function: v1::Function) -> Result<Function, ApiError> {
         let canary = |canary: v1::Canary| Canary { revision: canary.revision, weight: canary.weight };
-        Function {
+        Ok(Function {
             account: function.account,
             name: function.name,
-            settings: function.settings.unwrap_or_default().into(),
+            settings: function.settings.unwrap_or_default().try_into()?,
             revisions: function.revisions.into_iter().map(Into::into).collect(),
             aliases: function.aliases,
             canaries: function.canaries.into_iter().map(|(alias, of_alias)| (alias, canary(of_alias))).collect(),
             live: function.live,
             running: function.running,
             spending: budget_uses(&function.spending),
-        }
+        })
     }
+}
+
+fn newer_exchange() -> ApiError {
+    ApiError::unavailable("the exchange is of a later release, and this broker cannot read the function; update it")
 }
 
 impl From<v1::Code> for Code {
@@ -183,12 +188,16 @@ impl From<Code> for v1::Code {
     }
 }
 
-impl From<v1::FunctionSettings> for FunctionSettings {
-    fn from(settings: v1::FunctionSettings) -> FunctionSettings {
+impl TryFrom<v1::FunctionSettings> for FunctionSettings {
+    type Error = ApiError;
+    /// Fails on a budget or an audience of a later exchange: written back without it, the function would lose it.
+    fn try_from(settings: v1::FunctionSettings) -> Result<FunctionSettings, ApiError> {
         let audience = settings.audience.unwrap_or_default();
-        FunctionSettings {
+        let kind = Kind::try_from(audience.kind).map_err(|_| newer_exchange())?;
+        let budgets: Result<Vec<Budget>, _> = settings.budgets.iter().map(Budget::try_from).collect();
+        Ok(FunctionSettings {
             idempotent: settings.idempotent,
-            audience: match audience.kind() {
+            audience: match kind {
                 Kind::Any => Audience::Any,
                 Kind::Listed => Audience::Listed(audience.providers),
                 Kind::Own | Kind::Unspecified => Audience::Own,
@@ -197,9 +206,9 @@ impl From<v1::FunctionSettings> for FunctionSettings {
             max_concurrency: settings.max_concurrency,
             labels: settings.labels,
             limits: settings.limits.map(Into::into),
-            budgets: settings.budgets.into_iter().filter_map(|budget| Budget::try_from(&budget).ok()).collect(),
+            budgets: budgets.map_err(|_| newer_exchange())?,
             public_per_second: settings.public_per_second,
-        }
+        })
     }
 }
 
@@ -238,3 +247,7 @@ impl From<FunctionLimits> for v1::Limits {
         v1::Limits { max_cost, max_price, max_latency_ms, only, ignore, markets, labels }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/exchange/functions.rs"]
+mod tests;

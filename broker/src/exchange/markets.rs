@@ -179,9 +179,10 @@ impl From<Option<v1::MarketTerms>> for MarketTerms {
         let terms = terms.unwrap_or_default();
         MarketTerms {
             state: match terms.state() {
-                v1::MarketState::Open | v1::MarketState::Unspecified => MarketState::Open,
+                v1::MarketState::Open => MarketState::Open,
                 v1::MarketState::CancelOnly => MarketState::CancelOnly,
-                v1::MarketState::Halted => MarketState::Halted,
+                // Also a state that a later exchange added: nothing is promised of it.
+                v1::MarketState::Halted | v1::MarketState::Unspecified => MarketState::Halted,
             },
             bands: terms.bands.map(|bands| Bands { low: bands.low, high: bands.high }),
             self_dealing: terms.self_dealing,

@@ -228,6 +228,14 @@ impl Dispatch {
         self.one_attempt = true;
     }
 
+    /// Returns the lease that is held now.
+    pub(crate) fn leased(&self) -> Option<&Leased> {
+        match &self.state {
+            State::Sending { leased, .. } | State::Settling { leased, .. } | State::Closing((leased, _)) => Some(leased),
+            State::Acquiring { .. } | State::Finished => None,
+        }
+    }
+
     /// Returns the number of attempts so far.
     pub(crate) fn attempts(&self) -> usize {
         self.tried.len()

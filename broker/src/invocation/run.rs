@@ -8,7 +8,7 @@ use merit_terms::{Execution, LeaseId, Outcome, RefusalCode};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::dispatch::{Action, Dispatch, End, Finished, Input, Leased};
+use super::dispatch::{Action, Dispatch, End, Finished, Input, Leased, Misplaced};
 use super::failure::{deadline, failed};
 use super::preferences::Preferences;
 use super::recipient::Recipient;
@@ -18,7 +18,7 @@ use crate::door_names::Door;
 use crate::error::{ApiError, ErrorCode};
 use crate::exchange::clients::unanswered;
 use crate::exchange::invocations::QuoteRequest;
-use crate::exchange::leases::lease::{Bid, Bill, NotSent, Qualifier};
+use crate::exchange::leases::lease::{Bid, Bill, Grant, NotSent, Qualifier};
 use crate::exchange::leases::machine::LeaseReply;
 use crate::metrics::ExecutedCall;
 use crate::provider::answer::{Attempted, FunctionAnswer, StreamedAnswer};
@@ -81,10 +81,7 @@ pub(super) async fn run(
         };
         action = match machine.step(input) {
             Ok(action) => action,
-            Err(misplaced) => {
-                tracing::error!(bug = %misplaced, "an invocation was given up");
-                return recipient.tell(Err(ApiError::internal("the broker failed; its log says why")));
-            }
+            Err(misplaced) => return running.give_up(&machine, &misplaced, recipient).await,
         };
     }
 }
@@ -192,6 +189,21 @@ impl Running {
         };
         self.note_failure(&grant.provider, &end);
         end
+    }
+
+    /// Ends an invocation that a bug stopped. A lease that it holds is closed as one whose call may have run.
+    async fn give_up(self, machine: &Dispatch, bug: &Misplaced, mut recipient: Recipient) {
+        let error = ApiError::internal("the broker failed; its log says why");
+        let Some(leased) = machine.leased() else {
+            tracing::error!(%bug, "an invocation was given up");
+            self.invocations.metrics.refused(self.door, error.code);
+            return recipient.tell(Err(error));
+        };
+        let (invocation, Grant { lease, market, provider, .. }) = (leased.invocation, &*leased.grant);
+        tracing::error!(%bug, %invocation, %lease, provider, "an invocation was given up");
+        self.invocations.metrics.failed(self.door, market, provider);
+        recipient.tell(Err(ApiError { execution: Execution::Unknown, ..error }.about(invocation)));
+        self.invocations.settle(&self.call.account, leased, &Bill::Unknown { fault: false }).await;
     }
 
     /// Settles a lease. If the deadline passes first, the caller gets 504 while the settlement goes on.

@@ -6,6 +6,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -14,7 +15,10 @@ use tokio::time::Sleep;
 
 use crate::error::ApiError;
 use crate::limits::BUFFERED_MAX_BYTES;
-use crate::quota::bodies::{BodyFault, Held, PAUSES_WITHIN, Room, read_beginning};
+use crate::quota::bodies::{BodyFault, Held, Room, read_beginning};
+
+/// Timeout of the caller's next part.
+const NEXT_WITHIN: Duration = Duration::from_secs(30);
 
 /// A payload. Clones share it.
 #[derive(Clone, Debug)]
@@ -100,7 +104,7 @@ pub(crate) struct Outgoing {
     first: Bytes,
     rest: Option<Arc<StreamedPayload>>,
     attempt: u32,
-    /// Timeout of the caller's next part.
+    /// Set while the caller's next part is awaited.
     slow: Option<Pin<Box<Sleep>>>,
 }
 
@@ -124,7 +128,7 @@ impl HttpBody for Outgoing {
         rest.touched = true;
         let polled = Pin::new(&mut rest.body).poll_frame(context);
         if polled.is_pending() {
-            let slow = self.slow.get_or_insert_with(|| Box::pin(tokio::time::sleep(PAUSES_WITHIN)));
+            let slow = self.slow.get_or_insert_with(|| Box::pin(tokio::time::sleep(NEXT_WITHIN)));
             ready!(slow.as_mut().poll(context));
             return Poll::Ready(Some(Err(streamed.blame(BodyFault::TooSlow))));
         }

@@ -15,7 +15,7 @@ use super::shares::{Holder, Share, Shares};
 use crate::error::{ApiError, ErrorCode};
 
 /// Rest in all that a body may take beyond the least pace.
-pub(crate) const PAUSES_WITHIN: Duration = Duration::from_secs(30);
+const PAUSES_WITHIN: Duration = Duration::from_secs(30);
 /// Least pace of a body, in bytes a second.
 const BYTES_A_SECOND_MIN: u64 = 16 << 10;
 

@@ -137,7 +137,7 @@ impl From<Bid> for v1::Acquire {
     }
 }
 
-/// Returns none for a grant that names no lease or no invocation: no exchange sends one.
+/// Returns none for a grant that names no lease or no invocation. No exchange sends one; its deadline would end it.
 pub(super) fn grant_from_proto(grant: v1::Grant) -> Option<Arc<Grant>> {
     let adapter = grant.adapter().into();
     Some(Arc::new(Grant {

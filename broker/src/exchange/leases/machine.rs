@@ -212,7 +212,10 @@ impl<W> Machine<W> {
     }
 
     fn granted(&mut self, now: Duration, number: u64, grant: v1::Grant) -> Vec<StreamAction<W>> {
-        let Some(grant) = grant_from_proto(grant) else { return Vec::new() };
+        let Some(grant) = grant_from_proto(grant) else {
+            let answer = |bid: Pending<_, W>| StreamAction::Answer(bid.waiting, LeaseReply::Unavailable);
+            return self.answered(number).map(answer).into_iter().collect();
+        };
         if let Some(bid) = self.answered(number) {
             return vec![StreamAction::Answer(bid.waiting, LeaseReply::Granted(grant))];
         }
@@ -224,7 +227,7 @@ impl<W> Machine<W> {
 
     fn refused(&mut self, asked: About, refusal: v1::Refusal) -> Vec<StreamAction<W>> {
         let refusal = LeaseReply::Refused {
-            code: refusal.code.parse().unwrap_or(RefusalCode::Invalid),
+            code: merit_proto::read_code(&refusal.code),
             message: refusal.message,
         };
         match asked {

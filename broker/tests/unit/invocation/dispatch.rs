@@ -1,9 +1,10 @@
 //! The dispatch machine by cases.
 
-use merit_terms::RefusalCode;
+use merit_proto::v1;
+use merit_terms::{Adapter, RefusalCode};
 
 use super::*;
-use merit_terms::Adapter;
+use crate::exchange::leases::lease::Proof;
 
 fn grant(provider: &str, sequence: u64, idempotent: bool) -> Input {
     let lease = LeaseId { run: 1, sequence };
@@ -23,8 +24,12 @@ fn grant(provider: &str, sequence: u64, idempotent: bool) -> Input {
         quoted_cost: 0,
         idempotent,
         token: String::new(),
-        proof: None,
+        proof: Some(proof(sequence)),
     }))
+}
+
+fn proof(sequence: u64) -> Proof {
+    v1::LeaseProof { terms: sequence.to_be_bytes().to_vec(), mac: Vec::new() }.into()
 }
 
 fn not_sent() -> Input {
@@ -81,6 +86,7 @@ fn an_unsent_lease_is_released_a_sent_one_settled() {
     let action = run(false, vec![grant("a", 7, false), unknown()]);
     let Action::Settle(leased, bill) = action else { panic!("{action:?}") };
     assert_eq!((leased.grant.lease, bill), (LeaseId { run: 1, sequence: 7 }, Bill::Unknown { fault: true }));
+    assert_eq!(leased.grant.proof, Some(proof(7)));
 }
 
 #[test]
@@ -141,6 +147,7 @@ fn attempts_are_bounded() {
 fn a_misplaced_input_is_refused_and_changes_nothing() {
     let settled = || Input::Settled(Paid { cost: 9, billed_ms: 1 });
     let refused = || Input::Refused { code: ErrorCode::Timeout, message: String::new() };
+    let unsettled = || Input::Unsettled { reason: String::new() };
     let mut dispatch = Dispatch::new(false, None);
     let check = |dispatch: &mut Dispatch, state: &str, inputs: Vec<Input>| {
         for input in inputs {
@@ -148,16 +155,19 @@ fn a_misplaced_input_is_refused_and_changes_nothing() {
             assert_eq!(misplaced.state, state, "{misplaced}");
         }
     };
-    check(&mut dispatch, "acquiring", vec![not_sent(), settled(), Input::Released]);
+    check(&mut dispatch, "acquiring", vec![not_sent(), settled(), unsettled(), Input::Released]);
     dispatch.step(grant("a", 1, true)).unwrap();
-    check(&mut dispatch, "sending", vec![grant("b", 2, true), refused(), settled(), Input::Released]);
+    check(&mut dispatch, "sending", vec![grant("b", 2, true), refused(), unsettled(), Input::Released]);
+    assert_eq!(dispatch.leased().unwrap().grant.provider, "a");
     dispatch.step(executed(Outcome::Ok)).unwrap();
     check(&mut dispatch, "settling", vec![grant("b", 2, true), refused(), unknown(), Input::Released]);
     let action = dispatch.step(settled()).unwrap();
     assert!(matches!(action, Action::Finish(_)), "{action:?}");
     check(&mut dispatch, "finished", vec![grant("b", 2, true), refused(), not_sent(), settled(), Input::Released]);
+    assert!(dispatch.leased().is_none());
     let mut dispatch = Dispatch::new(false, None);
     dispatch.step(grant("a", 1, true)).unwrap();
     dispatch.step(not_sent()).unwrap();
-    check(&mut dispatch, "closing", vec![grant("b", 2, true), refused(), executed(Outcome::Ok), settled()]);
+    check(&mut dispatch, "closing", vec![grant("b", 2, true), refused(), executed(Outcome::Ok), unsettled()]);
+    assert!(is_further_attempt(&dispatch.step(Input::Released).unwrap(), "a"), "it goes on");
 }

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::quota::bodies::of_callers;
-use crate::quota::shares::Holder;
+use crate::quota::shares::{Holder, Shares};
 
 fn body(parts: usize, bytes: usize) -> Body {
     let part = Bytes::from(vec![b'x'; bytes]);
@@ -26,6 +26,22 @@ async fn a_small_payload_may_be_sent_again_and_again() {
     let payload = read(body(3, 1000), 1 << 20).await.unwrap();
     for _ in 0..3 {
         assert_eq!((sent(&payload).await, payload.is_spent()), (Ok(3000), false));
+    }
+}
+
+#[tokio::test]
+async fn payloads_share_their_room_with_their_clones() {
+    for bytes in [200_000, 700_000] {
+        let quota = Shares::new(1_000_000, 1_000_000);
+        let read = async || Payload::read(body(1, bytes), 1 << 20, Room::new(&quota, Holder::Peer(None))).await;
+        let mut payloads = vec![read().await.unwrap()];
+        while let Ok(payload) = read().await {
+            payloads.push(payload);
+        }
+        let clone = payloads.pop().unwrap().clone();
+        assert!(read().await.is_err(), "a clone shares it");
+        drop(clone);
+        assert!(read().await.is_ok());
     }
 }
 

@@ -71,6 +71,7 @@ impl Engine {
     /// Ends the looks: no bid rests.
     pub(super) fn end_looking(&mut self, turn: &mut Turn<'_>) {
         self.shelf.set_watched(false);
+        self.bids.set_looked(Time::default());
         self.look_next(turn);
     }
 

@@ -53,6 +53,21 @@ fn an_expired_offer_sells_nothing_while_dues_are_behind() {
 }
 
 #[test]
+fn the_digest_is_of_offers_not_of_their_slots() {
+    let digest_after = |cancelled: [usize; 2]| {
+        let mut floor = Floor::new();
+        let seller = floor.newcomer("seller", 4);
+        let markets = [floor.market, floor.create_market("us-east/wasm")];
+        let (all, none) = (vec![rung(1, PRICE)], Vec::new());
+        for (market, rungs) in [(0, &all), (1, &all), (cancelled[0], &none), (cancelled[1], &none), (0, &all), (1, &all)] {
+            floor.quote_in(markets[market], seller, rungs.clone()).unwrap();
+        }
+        floor.engine.digest()
+    };
+    assert_eq!(digest_after([0, 1]), digest_after([1, 0]));
+}
+
+#[test]
 fn an_offer_leaves_the_book_when_it_expires() {
     let mut floor = Floor::new();
     let seller = floor.newcomer("seller", 4);

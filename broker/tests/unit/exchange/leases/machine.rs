@@ -99,6 +99,19 @@ fn bids_are_numbered_and_answered_in_any_order() {
 }
 
 #[test]
+fn an_answer_that_is_not_understood_is_an_answer() {
+    let mut machine = on();
+    for waiting in 1..=2 {
+        machine.step(ms(1), acquire(waiting));
+    }
+    let half = Told::Granted(v1::Granted { number: 1, grant: Some(v1::Grant { lease: None, ..grant(50, 1) }) });
+    let answer = StreamAction::Answer(1, LeaseReply::Unavailable);
+    assert_eq!(machine.step(ms(2), StreamInput::Heard(half)), [answer]);
+    let answer = LeaseReply::Refused { code: RefusalCode::Invalid, message: String::new() };
+    assert_eq!(machine.step(ms(3), refused(About::Number(2), "of_later")), [StreamAction::Answer(2, answer)]);
+}
+
+#[test]
 fn requests_before_the_welcome_are_sent_after_it() {
     let mut machine = Machine::new();
     machine.step(ms(0), StreamInput::Due);
