@@ -15,7 +15,7 @@ pub(crate) struct ExchangeArguments {
     /// The exchange
     #[arg(long, default_value = "http://127.0.0.1:7070", env = "MERIT_EXCHANGE", global = true)]
     pub(crate) exchange: String,
-    /// The key to show there, ID.SECRET; better given by the environment, where other users do not see it
+    /// Key, ID.SECRET; prefer MERIT_KEY, other users can see a command line
     // A text, because an error must not repeat a wrong key.
     #[arg(long, env = "MERIT_KEY", hide_env_values = true, global = true)]
     key: Option<String>,
@@ -56,7 +56,7 @@ impl ExchangeArguments {
 /// TLS of a listener.
 #[derive(clap::Args)]
 pub(crate) struct TlsArguments {
-    /// Listen by TLS: the PEM file of the certificate, followed by those that issued it; read again when it changes
+    /// TLS certificate chain, PEM; reloaded when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key", env = "MERIT_TLS_CERT")]
     tls_cert: Option<PathBuf>,
     /// The PEM file of the certificate's key
@@ -98,7 +98,7 @@ pub(crate) const HTTP_PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 /// Choice whether callers show keys.
 #[derive(clap::Args)]
 pub(crate) struct KeyArguments {
-    /// Ask for keys on a loopback address, too; elsewhere they are always asked for
+    /// Require keys on loopback, too; other addresses always do
     #[arg(long, env = "MERIT_REQUIRE_KEYS")]
     require_keys: bool,
 }

@@ -38,9 +38,9 @@ enum Command {
         /// In USD
         amount: Money,
     },
-    /// Put an account right by an entry from or to another one; it may take one below its credit limit
+    /// Correct a balance by an entry from or to another account, even below the credit limit
     Correct(Correct),
-    /// Let an account neither buy nor sell
+    /// Stop an account from buying and selling
     Freeze {
         id: Name,
         /// Let it buy and sell again
@@ -64,7 +64,7 @@ struct Correct {
     /// The reason, for the statements
     #[arg(long)]
     reason: String,
-    /// The invocation in question
+    /// The invocation that this corrects
     #[arg(long)]
     about: Option<LeaseId>,
     /// Give back a buyer's payment for the invocation
@@ -183,7 +183,7 @@ async fn show(client: &Client, id: &Name, output: Output) -> anyhow::Result<()> 
 
 async fn correct(client: &Client, asked: Correct, output: Output) -> anyhow::Result<()> {
     if asked.from.is_none() && asked.to.is_none() {
-        bail!("name the other account: --from, if the amount comes to {}, or --to, if it goes", asked.id);
+        bail!("name the other account: --from to credit {}, --to to debit it", asked.id);
     }
     let kind = if asked.refund { "refund" } else { "correction" };
     let about = asked.about.map(|id| id.to_string());

@@ -34,8 +34,8 @@ pub(crate) struct Arguments {
 /// Addresses that calls may go to.
 #[derive(clap::Args)]
 pub(crate) struct AddressArguments {
-    /// A network of sellers' endpoints and functions' targets, such as 10.1.0.0/16. Public addresses need no flag;
-    /// providers that the operator's own key logs on may be anywhere but at metadata services
+    /// Private network that calls may go to, such as 10.1.0.0/16. Public addresses are always allowed. A provider
+    /// logged on with the operator's key may be in any network; metadata services are never called
     #[arg(long = "allow-network", value_name = "CIDR", env = "MERIT_ALLOW_NETWORK", value_delimiter = ',')]
     allow_networks: Vec<Network>,
     /// The PEM file of CAs for the certificates of sellers' https endpoints, beside those that this machine trusts
@@ -57,7 +57,7 @@ impl AddressArguments {
 
 #[derive(clap::Args)]
 pub(crate) struct AccessLogArguments {
-    /// The share of requests in the access log, 0 to 1; above 0, every failure of this side is logged
+    /// Share of requests in the access log, 0 to 1; above 0, every 5xx is logged
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", env = "MERIT_ACCESS_LOG", value_parser = share)]
     access_log: f64,
 }

@@ -11,6 +11,7 @@ use crate::span;
 pub(crate) struct Arguments {
     /// The market, such as local/wasm
     market: MarketName,
+    /// Length of a candle
     #[arg(long, value_enum, default_value = "1m")]
     interval: Interval,
     #[command(flatten)]

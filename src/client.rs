@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// The broker's address
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "MERIT_BROKER", global = true)]
     broker: String,
-    /// The key to show there, ID.SECRET; better given by the environment, where other users do not see it
+    /// Key, ID.SECRET; prefer MERIT_KEY, other users can see a command line
     #[arg(long, env = "MERIT_KEY", hide_env_values = true, global = true)]
     key: Option<String>,
     /// The PEM file of the CA that issued the broker's certificate; without it, those that this machine trusts
@@ -53,7 +53,7 @@ impl Client {
         let key = arguments.key.as_deref().filter(|key| !key.is_empty()).map(credential).transpose()?;
         let base = arguments.broker.trim_end_matches('/').to_owned();
         if key.is_some() && !may_show_a_key(&base) {
-            bail!("a key is not sent in clear to {base}: name an https:// address, or one of this machine");
+            bail!("refusing to send a key unencrypted to {base}: use https:// or loopback");
         }
         Ok(Client { http: Http::builder(TokioExecutor::new()).build(connector), base, key })
     }
@@ -113,7 +113,7 @@ impl Client {
         body: impl Into<Bytes>,
     ) -> anyhow::Result<Value> {
         let answer = self.call(method, path, headers, body).await?;
-        serde_json::from_slice(&answer.body).context("the broker answered something else than JSON")
+        serde_json::from_slice(&answer.body).context("the broker's answer is not JSON")
     }
 }
 

@@ -17,14 +17,16 @@ pub(crate) struct Arguments {
     name: Name,
     /// A WebAssembly module: a WASI preview 1 command that reads standard input and writes standard output
     module: PathBuf,
+    /// Memory of each invocation, in MB
     #[arg(long, default_value_t = 128)]
     memory_mb: u32,
+    /// Timeout of each invocation, in ms
     #[arg(long, default_value_t = 3000)]
     timeout_ms: u32,
     /// Providers that may run it: any, own, or names separated by commas
     #[arg(long, default_value = "any")]
     providers: String,
-    /// It may run twice if the outcome of a call is unknown
+    /// Retry a call whose outcome is unknown; it may run twice
     #[arg(long)]
     idempotent: bool,
     /// An environment variable of the function
@@ -33,9 +35,10 @@ pub(crate) struct Arguments {
     /// Markets in which it may run, such as local/wasm or eu-*/wasm; all by default
     #[arg(long = "market")]
     markets: Vec<String>,
+    /// Most calls of this function at once; no limit by default
     #[arg(long)]
     max_concurrency: Option<u32>,
-    /// Let anybody call it, without a key too, this many times a second, at /function/NAME.ACCOUNT: your account pays
+    /// Make it public: anybody may call /function/NAME.ACCOUNT, RATE times a second, on your account
     #[arg(long, value_name = "RATE")]
     public: Option<u32>,
     #[command(flatten)]
@@ -72,7 +75,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let module = client.json(Method::PUT, &format!("{path}/module?revision=false"), &[], module).await?;
     definition.insert("module".to_owned(), module["module"].clone());
     let function = client.json(Method::PUT, &path, &[], Value::Object(definition).to_string()).await?;
-    let again = if before == function["revision"] { ", whose code is as it was," } else { "" };
+    let again = if before == function["revision"] { " (code unchanged)" } else { "" };
     let (name, revision) = (text(&function, "name"), text(&function, "revision"));
     // An alias that was set by hand stays there.
     let target = match function["aliases"]["live"] == function["revision"] {

@@ -53,9 +53,8 @@ pub(crate) struct DirectoryArguments {
     /// A market to create if it does not exist, such as eu-west/wasm
     #[arg(long = "market", default_value = "local/wasm")]
     pub(crate) markets: Vec<String>,
-    /// `durable`: answers wait until their commands are on the disk. `relaxed`: commands are written and synced without
-    /// a wait, and a crash may lose what was answered
-    #[arg(long, value_name = "PROMISE", value_parser = durability, default_value = "durable", env = "MERIT_DURABILITY")]
+    /// durable: answers wait for the disk; relaxed: they do not, and a crash may lose answered commands
+    #[arg(long, value_name = "LEVEL", value_parser = durability, default_value = "durable", env = "MERIT_DURABILITY")]
     pub(crate) durability: Durability,
 }
 
@@ -63,7 +62,7 @@ fn durability(text: &str) -> Result<Durability, &'static str> {
     match text {
         "durable" => Ok(Durability::Durable),
         "relaxed" => Ok(Durability::Relaxed),
-        _ => Err("it is durable or relaxed"),
+        _ => Err("durability is durable or relaxed"),
     }
 }
 
@@ -88,7 +87,7 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
         tracing::warn!("the journal's damaged end was cut off: {damage}");
     }
     for damage in exchange.damaged_snapshots() {
-        tracing::warn!("a damaged snapshot was set aside, and an older state and the journal used: {damage}");
+        tracing::warn!("a damaged snapshot was set aside; started from another state and the journal: {damage}");
     }
     for market in &arguments.markets {
         exchange.ensure_market(&market.parse().context("--market")?).await?;
@@ -103,6 +102,7 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let tls = arguments.tls.open(&GRPC_PROTOCOLS)?;
+    let scheme = if tls.is_some() { "grpcs" } else { "grpc" };
     let listener = bind(arguments.grpc, "--grpc").await?;
     let grpc = address(&listener)?;
     let exchange = open(&arguments.data, arguments.keys.keyless(&[grpc])).await?;
@@ -110,7 +110,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         exchange.close();
         return Err(refused.into());
     }
-    println!("ready grpc://{grpc}");
+    println!("ready {scheme}://{grpc}");
     let failure = tokio::select! {
         served = exchange.serve(listener, tls, stop.cancelled_owned(), EXCHANGE_DRAIN) => {
             served?;
@@ -120,7 +120,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     exchange.close();
     match failure {
-        Some(reason) => bail!("the journal failed, and nothing is accepted without it: {reason}"),
+        Some(reason) => bail!("the journal failed, so the exchange stops: {reason}"),
         None => Ok(()),
     }
 }

@@ -33,14 +33,14 @@ pub(crate) struct Arguments {
 struct At {
     #[command(flatten)]
     exchange: ExchangeArguments,
-    /// The directory of a stopped exchange, in place of a running one: so the first key is made
+    /// Data directory of a stopped exchange, instead of a running one; for the first key
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a key; its secret is printed this once
+    /// Make a key; its secret is shown only once
     Create {
         /// The role of its holder: client, provider, operator or broker
         #[arg(long)]
@@ -56,7 +56,7 @@ enum Command {
     List,
     /// Revoke a key: it is refused everywhere from now on
     Revoke { id: KeyId },
-    /// Make the next secret of a key; it is printed this once
+    /// Make the next secret of a key; it is shown only once
     Rotate {
         id: KeyId,
         /// Time for which the previous secret stays valid, such as 1h; at most 31d

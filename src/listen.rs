@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 /// Listens on a loopback address.
 pub(crate) async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     if !address.ip().is_loopback() {
-        bail!("{flag} {address}: only loopback is served here, without keys; use 127.0.0.1");
+        bail!("{flag} {address}: this listener takes loopback addresses only; use 127.0.0.1");
     }
     bind(address, flag).await
 }

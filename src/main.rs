@@ -74,7 +74,7 @@ enum Command {
     Keys(keys::Arguments),
     /// List markets, create one, or change its terms
     Markets(markets::Arguments),
-    /// List providers, open one, or stop one and let it come back
+    /// List, open, kill or revive providers
     Providers(providers::Arguments),
     /// Show a market's book
     Book(book::Arguments),
@@ -84,7 +84,7 @@ enum Command {
     Candles(candles::Arguments),
     /// Measure the engine, the journal, or an invocation beside a reverse proxy
     Bench(bench::Arguments),
-    /// Run a seeded world on a virtual clock over a real trace
+    /// Simulate a market over a real trace, by seed, on a virtual clock
     Sim(sim::Arguments),
     /// Explain the choice of an invocation's provider
     Why(why::Arguments),

@@ -36,7 +36,7 @@ struct Set {
     /// The least and the greatest price of an offer, in USD per GB-s, such as 0.000001..0.0001; or none
     #[arg(long, value_parser = bands)]
     bands: Option<Value>,
-    /// Permission to buy from one's own market provider
+    /// Let accounts buy from their own market providers
     #[arg(long)]
     self_dealing: Option<bool>,
 }

@@ -36,19 +36,19 @@ pub(crate) struct Arguments {
     /// Number of invocations at once
     #[arg(long, default_value_t = 4)]
     slots: u32,
-    /// The largest function accepted; the whole memory by default
+    /// Largest function, in MB [default: --memory-mb]
     #[arg(long)]
     largest_mb: Option<u32>,
     /// The longest timeout accepted
     #[arg(long, default_value_t = 900_000)]
     longest_ms: u32,
-    /// The runner of the functions
+    /// Way to run functions
     #[arg(long, value_enum, default_value = "agent")]
     adapter: AdapterName,
-    /// The part of a CPU that each invocation may use, above 0 and at most 1 [default: 1]
+    /// CPU share of each invocation, above 0 and at most 1 [default: 1]
     #[arg(long)]
     cpu_share: Option<f64>,
-    /// The virtual CPUs that one invocation gets of a function server, such as 0.5 [default: 1]
+    /// vCPUs of one invocation at the function server, such as 0.5 [default: 1]
     #[arg(long)]
     vcpus: Option<f64>,
     /// The pricing strategy
@@ -63,19 +63,19 @@ pub(crate) struct Arguments {
     /// USD per invocation
     #[arg(long, default_value = "0.0000001", allow_hyphen_values = true)]
     per_request: Price,
-    /// USD per millisecond of CPU time, which a function server does not report
+    /// USD per CPU millisecond; a function server reports no CPU time
     #[arg(long, default_value = "0", allow_hyphen_values = true)]
     per_cpu_ms: Price,
     /// USD per GB of answers
     #[arg(long, default_value = "0", allow_hyphen_values = true)]
     per_gb_egress: Price,
-    /// Billed memory is rounded up to this
+    /// Round billed memory up to a multiple of this, in MB
     #[arg(long, default_value_t = 1)]
     memory_step_mb: u32,
     /// Bill the time of a cold start
     #[arg(long)]
     bills_cold_start: bool,
-    /// Billed time is rounded up to this
+    /// Round billed time up to a multiple of this, in ms
     #[arg(long, default_value_t = 1)]
     increment_ms: u32,
     /// The least time billed
@@ -86,19 +86,19 @@ pub(crate) struct Arguments {
     /// An account to sell to; all accounts by default
     #[arg(long = "audience", value_name = "ACCOUNT")]
     audience: Vec<Name>,
-    /// A claim of this provider, such as energy=solar: told as claimed.energy, and satisfies no limit
+    /// Claimed label, such as energy=solar; shown as claimed.energy, never matched by Merit-Labels
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = claimed)]
     labels: Vec<(String, String)>,
-    /// Expire offers this many seconds after their last quote; they are quoted again in time
+    /// Seconds until an offer expires; the agent renews it
     #[arg(long, value_name = "SECONDS")]
     offer_expires_after: Option<u64>,
-    /// Cancel all offers for a moment after this many calls in this many milliseconds, such as 100/1000
+    /// Pull all offers after this many calls within this many ms, such as 100/1000
     #[arg(long, value_name = "CALLS/MS", value_parser = protection)]
     protect: Option<Protection>,
     /// The agent's listener for invocations [default: 127.0.0.1:0]
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// The agent's address for brokers, if it differs; or the function server's base URL
+    /// URL of the agent for brokers, if not --listen; with --adapter http, the server's base URL
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
 }
@@ -151,7 +151,7 @@ impl Arguments {
                 bail!("--cpu-share goes with --adapter agent; see --vcpus")
             }
             AdapterName::Http if self.strategy != StrategyName::Fixed => {
-                bail!("--adapter http goes with --strategy fixed")
+                bail!("--adapter http needs --strategy fixed")
             }
             _ => Ok(()),
         }

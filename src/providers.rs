@@ -22,14 +22,14 @@ pub(crate) struct Arguments {
 enum Command {
     /// List the providers
     List,
-    /// Let an account sell under a name; a key of the account with the role `provider` logs on with it
+    /// Register a provider; it logs on with a `provider` key of the account
     Open {
         name: Name,
         /// The account that is paid
         #[arg(long)]
         account: Name,
     },
-    /// Cancel a provider's offers and end its session; it comes back only once it is revived
+    /// Cancel a provider's offers and end its session, until `merit providers revive NAME`
     Kill {
         name: Name,
         /// The reason, which the provider is told
@@ -53,11 +53,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Kill { name, reason } => {
             let path = format!("/v1/providers/{name}/kill");
             let done = client.send(Method::POST, &path, &json!({"reason": reason})).await?;
-            print_done(
-                output,
-                &done,
-                &format!("{name} sells no more; merit providers revive {name} lets it come back"),
-            );
+            print_done(output, &done, &format!("{name} sells nothing until `merit providers revive {name}`"));
             Ok(())
         }
         Command::Revive { name } => {

@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 text(predicted, "billed_ms"),
                 text(predicted, "cost"),
                 text(offer, "worst_cost"),
-                if offer["prior"] == true { "no history: tried once".to_owned() } else { String::new() },
+                if offer["prior"] == true { "no history: one trial call".to_owned() } else { String::new() },
             ]
         }),
     );

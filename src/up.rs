@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Start no demo providers and deploy no sample functions
     #[arg(long)]
     no_demo: bool,
-    /// Calls a second of the demo to its own functions; 0 for none
+    /// Demo calls a second; 0 for none
     #[arg(long, default_value_t = 2.0, value_name = "RATE", value_parser = rate)]
     demo_traffic: f64,
     #[command(flatten)]
@@ -113,7 +113,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     tokio::select! {
         () = stop.cancelled() => {}
-        reason = exchange.stopped() => bail!("the journal failed, and nothing is accepted without it: {reason}"),
+        reason = exchange.stopped() => bail!("the journal failed, so the exchange stops: {reason}"),
         () = demo::warn_of_ends(&mut providers) => {}
     }
     broker.await.context("the broker's task failed")?.context("the broker failed")?;

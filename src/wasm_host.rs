@@ -9,7 +9,7 @@ pub(crate) const IS_BUILT: bool = cfg!(feature = "wasm");
 
 /// The way to a build with a host.
 pub(crate) const NOT_BUILT: &str = "this build has no WebAssembly host, so it runs no functions itself; \
-    build it with `cargo build --release` and its default features, or sell a function server by --adapter http";
+    build it with `cargo build --release` and its default features, or sell a function server with --adapter http";
 
 /// A runtime that the agents of this process share.
 #[cfg(feature = "wasm")]

@@ -127,7 +127,7 @@ fn print(decision: &Decision) {
         lease.id.sequence,
         decision.command
     );
-    let prior = if lease.on_prior { ", without a history of it" } else { "" };
+    let prior = if lease.on_prior { ", without history" } else { "" };
     println!(
         "won by {} in {} at {} USD/GB-s, predicted at {} USD{prior}",
         winner.provider, winner.market, lease.price, lease.quoted_cost
@@ -155,7 +155,7 @@ fn print(decision: &Decision) {
         print_table(&columns, decision.refused.iter().map(refused_row));
     }
     if !decision.agrees {
-        println!("\nResting bids were matched in the same command: the market was another one by then.");
+        println!("\nThis command also matched resting bids; the order above may differ from that at the match.");
     }
     println!();
 }
@@ -172,7 +172,7 @@ fn offer_row(rank: u32, offer: &Named<Candidate>) -> Vec<String> {
         candidate.billed_ms.to_string(),
         candidate.cost.to_string(),
         candidate.worst_cost.to_string(),
-        if candidate.on_prior { "no history: tried once".to_owned() } else { String::new() },
+        if candidate.on_prior { "no history: one trial call".to_owned() } else { String::new() },
     ]
 }
 

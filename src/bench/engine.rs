@@ -80,7 +80,7 @@ fn print(report: &Report) {
     let book = &report.plain_book;
     let rate = format!("{:.0}", book.operations_per_second);
     print_table(&columns, [vec!["Merit".to_owned(), book.operations.to_string(), rate]]);
-    println!("\nBeside published books, from Merit's sources: cargo run --release -p merit-peers");
+    println!("\nTo compare with published books, in Merit's source tree: cargo run --release -p merit-peers");
 }
 
 fn row(name: &str, count: u64, p50_ns: u64, p999_ns: u64) -> Vec<String> {

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     /// Rounds; a row shows its medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// The program that is measured as Merit, to compare builds; without it, this one
+    /// Build of merit to measure [default: this one]
     #[arg(long, value_name = "FILE")]
     merit: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "table")]

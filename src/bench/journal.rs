@@ -9,13 +9,13 @@ use crate::output::{Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder for a data directory that is removed afterwards, on the disk to be measured
+    /// Folder on the disk to measure; holds a temporary data directory
     #[arg(long, value_name = "DIR")]
     within: Option<PathBuf>,
     /// Threads that submit commands at once
     #[arg(long, default_value_t = 8)]
     submitters: u32,
-    /// Commands that each submits before it waits for all of them
+    /// Commands in flight per submitter
     #[arg(long, default_value_t = 512)]
     burst: u32,
     /// Seconds of each kind of command

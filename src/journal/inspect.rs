@@ -203,7 +203,7 @@ fn print(report: &Report, counted: &Counted, snapshots: &[Listed]) {
         |(kind, (count, bytes)): (&&str, &(u64, u64))| vec![(*kind).to_owned(), count.to_string(), bytes.to_string()];
     print_table(&columns, counted.kinds.iter().map(row));
     if report.in_use {
-        println!("\na process is writing this journal: what it has not finished may look like a damaged end");
+        println!("\na process is writing this journal: an unfinished batch may look like a damaged end");
     }
 }
 

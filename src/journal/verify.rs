@@ -66,7 +66,7 @@ fn snapshot(check: &SnapshotCheck) -> Value {
 fn told(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Sound => "equals the replay".to_owned(),
-        Verdict::Alone => "every byte is right; there is no replay up to it to compare it with".to_owned(),
+        Verdict::Alone => "checksums are good; no replay reaches it to compare it with".to_owned(),
         Verdict::Damaged(damage) => damage.to_string(),
         Verdict::Differs { replayed } => format!("the replay gives another digest, {replayed:032x}"),
         Verdict::OtherJournal => "it belongs to another journal".to_owned(),
@@ -98,7 +98,7 @@ fn print(verified: &Verified, trades: u64) {
     );
     println!("the balances sum to {}; digest {:032x}", engine.balance_sum(), engine.digest());
     if report.in_use {
-        println!("a process is writing this journal: what it has not finished may look like a damaged end");
+        println!("a process is writing this journal: an unfinished batch may look like a damaged end");
     }
 }
 
@@ -117,7 +117,8 @@ fn conclude(verified: &Verified) -> anyhow::Result<()> {
     match verified.snapshots.iter().find(|check| !check.verdict.is_good()) {
         None => Ok(()),
         Some(check) => bail!(
-            "snapshot of sequence {}: {}; a start uses another snapshot or the journal, where they reach back",
+            "snapshot of sequence {}: {}; a start falls back to another snapshot or the journal, if they reach far \
+             enough",
             check.sequence,
             told(&check.verdict)
         ),

@@ -124,7 +124,7 @@ pub(crate) fn keys() -> Operation {
 
 pub(crate) fn create_key() -> Operation {
     let role = one_of(["client", "provider", "operator", "broker"]);
-    Operation::new("create_key", "Keys", "Make a key; its secret is said this once")
+    Operation::new("create_key", "Keys", "Make a key; its secret is shown only once")
         .takes(object([("role", role), ("account", name())], [("expires", nullable(time()))]))
         .answers(named("NewKey"))
         .errors([404, 422, 429])
@@ -135,7 +135,7 @@ pub(crate) fn revoke_key() -> Operation {
 }
 
 pub(crate) fn rotate_key() -> Operation {
-    of_key("rotate_key", "Give a key a new secret, said this once")
+    of_key("rotate_key", "Give a key a new secret, shown only once")
         .may_take(object([], [("keep_previous_ms", range(0, 2_678_400_000))]))
         .answers(named("NewKey"))
         .errors([404, 409, 422])

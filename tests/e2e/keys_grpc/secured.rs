@@ -43,6 +43,18 @@ async fn an_exchange_serves_tls_while_other_handshakes_hang() {
     list(format!("http://127.0.0.1:{port}"), None).await.unwrap_err();
 }
 
+#[tokio::test]
+async fn an_exchange_with_a_certificate_is_ready_by_grpcs() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = certificate(&directory);
+    let [data, cert, key] =
+        [&directory.path().join("data"), &files.cert, &files.key].map(|path| path.display().to_string());
+    let start = ["exchange", "--data-dir", &data, "--grpc", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let exchange = Process::start(&start, &directory.path().join("exchange.log")).await;
+    assert!(exchange.ready.starts_with("ready grpcs://127.0.0.1:"), "{}", exchange.ready);
+    assert!(exchange.stop().await.success());
+}
+
 async fn run(arguments: &[&str]) -> (bool, String, String) {
     let output = merit().args(arguments).output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

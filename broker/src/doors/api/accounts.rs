@@ -115,9 +115,7 @@ pub(crate) async fn correct(
         (Some(from), None) => (from.to_string(), account),
         (None, Some(to)) => (account, to.to_string()),
         _ => {
-            let message = format!(
-                "name the other account, either `from` which the amount comes to {account} or `to` which it goes"
-            );
+            let message = format!("name the other account: `from` to credit {account}, or `to` to debit it");
             return Err(ApiError::malformed(message));
         }
     };
