@@ -10,7 +10,7 @@ use merit_proto::Transport;
 use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff};
 
 use crate::access::ExchangeArguments;
-use crate::free;
+use crate::free_tier;
 use crate::listen::{address, listen};
 use crate::shutdown::{self, DRAIN};
 use crate::wasm_host::WasmHost;

@@ -4,7 +4,7 @@ use merit_terms::MarketName;
 
 use crate::client::{self, Client};
 use crate::output::{Output, cells, objects, print_json, print_table};
-use crate::span;
+use crate::time_range;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -231,7 +231,9 @@ impl Dispatch {
     /// Returns the lease that is held now.
     pub(crate) fn leased(&self) -> Option<&Leased> {
         match &self.state {
-            State::Sending { leased, .. } | State::Settling { leased, .. } | State::Closing((leased, _)) => Some(leased),
+            State::Sending { leased, .. } | State::Settling { leased, .. } | State::Closing((leased, _)) => {
+                Some(leased)
+            }
             State::Acquiring { .. } | State::Finished => None,
         }
     }

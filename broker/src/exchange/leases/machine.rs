@@ -226,10 +226,7 @@ impl<W> Machine<W> {
     }
 
     fn refused(&mut self, asked: About, refusal: v1::Refusal) -> Vec<StreamAction<W>> {
-        let refusal = LeaseReply::Refused {
-            code: merit_proto::read_code(&refusal.code),
-            message: refusal.message,
-        };
+        let refusal = LeaseReply::Refused { code: merit_proto::read_code(&refusal.code), message: refusal.message };
         match asked {
             About::Number(number) => {
                 self.abandoned.remove(&number);

@@ -59,7 +59,9 @@ fn the_digest_is_of_offers_not_of_their_slots() {
         let seller = floor.newcomer("seller", 4);
         let markets = [floor.market, floor.create_market("us-east/wasm")];
         let (all, none) = (vec![rung(1, PRICE)], Vec::new());
-        for (market, rungs) in [(0, &all), (1, &all), (cancelled[0], &none), (cancelled[1], &none), (0, &all), (1, &all)] {
+        for (market, rungs) in
+            [(0, &all), (1, &all), (cancelled[0], &none), (cancelled[1], &none), (0, &all), (1, &all)]
+        {
             floor.quote_in(markets[market], seller, rungs.clone()).unwrap();
         }
         floor.engine.digest()
