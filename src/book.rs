@@ -23,10 +23,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     println!(
-        "{}: {}, spot price {} USD per GB-s, at sequence {}",
+        "{}: {}, spot price {}, last price {} USD per GB-s, at sequence {}",
         text(&book, "market"),
         text(&book, "state"),
         text(&book, "spot_price"),
+        text(&book, "last_price"),
         text(&book, "sequence")
     );
     if let Some(bands) = book.get("bands").filter(|bands| !bands.is_null()) {

@@ -91,6 +91,7 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
         ("market", false),
         ("state", false),
         ("spot price USD/GB-s", true),
+        ("last price", true),
         ("offers", true),
         ("capacity MB", true),
         ("free MB", true),
@@ -99,7 +100,8 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
         ("self-dealing", false),
     ];
     let row = |market: &Value| {
-        let mut row = cells(market, ["market", "state", "spot_price", "offers", "capacity_mb", "free_mb", "trades"]);
+        let facts = ["market", "state", "spot_price", "last_price", "offers", "capacity_mb", "free_mb", "trades"];
+        let mut row = cells(market, facts);
         let bands = &market["bands"];
         row.push(match (bands["low"].as_str(), bands["high"].as_str()) {
             (Some(low), Some(high)) => format!("{low}..{high}"),

@@ -40,7 +40,7 @@ fn summary(engine: &Engine, began_after: u64) -> serde_json::Value {
             "name": market.name.to_string(),
             "offers": engine.book(id).len(),
             "trades": market.trades,
-            "spot_price": market.spot_price.map(|price| price.to_string()),
+            "last_price": market.last_price.map(|price| price.to_string()),
         })
     });
     json!({

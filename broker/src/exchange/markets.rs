@@ -12,7 +12,10 @@ use crate::error::ApiError;
 pub(crate) struct Market {
     pub(crate) name: String,
     pub(crate) terms: MarketTerms,
+    /// Price of the cheapest public offer with room for the reference call.
     pub(crate) spot_price: Option<u64>,
+    /// Price of the latest public trade.
+    pub(crate) last_price: Option<u64>,
     pub(crate) offers: u32,
     pub(crate) capacity_mb: u64,
     pub(crate) free_mb: u64,
@@ -51,6 +54,7 @@ pub(crate) struct Book {
     pub(crate) checksum: u32,
     pub(crate) terms: MarketTerms,
     pub(crate) spot_price: Option<u64>,
+    pub(crate) last_price: Option<u64>,
     pub(crate) offers: Vec<Offer>,
     pub(crate) bids: Vec<BidLevel>,
     pub(crate) trades: Vec<Trade>,
@@ -84,7 +88,8 @@ pub(crate) struct Trade {
     pub(crate) price: u64,
     pub(crate) memory_mb: u32,
     pub(crate) billed_ms: u64,
-    pub(crate) spot_price: Option<u64>,
+    /// Last price of the market after it.
+    pub(crate) last_price: Option<u64>,
     /// Invocation and cost in picodollars, for the buyer's own account only.
     pub(crate) own: Option<(LeaseId, u64)>,
 }
@@ -165,6 +170,7 @@ impl From<v1::Market> for Market {
             name: market.name,
             terms: market.terms.into(),
             spot_price: market.spot_price,
+            last_price: market.last_price,
             offers: market.offers,
             capacity_mb: market.capacity_mb,
             free_mb: market.free_mb,
@@ -213,6 +219,7 @@ impl From<v1::BookSnapshot> for Book {
             checksum: book.checksum,
             terms: book.terms.into(),
             spot_price: book.spot_price,
+            last_price: book.last_price,
             offers: book.offers.into_iter().map(Into::into).collect(),
             bids: book.bids.into_iter().map(Into::into).collect(),
             trades: book.trades.into_iter().map(Into::into).collect(),
@@ -250,7 +257,7 @@ impl From<v1::Trade> for Trade {
             price: trade.price,
             memory_mb: trade.memory_mb,
             billed_ms: trade.billed_ms,
-            spot_price: trade.spot_price,
+            last_price: trade.last_price,
             own: trade.invocation.map(Into::into).zip(trade.cost),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) enum MarketChange {
         market: String,
         sequence: u64,
         terms: MarketTerms,
+        spot_price: Option<u64>,
+        at: Time,
     },
     /// Nothing changed for a while.
     Heartbeat(Time),
@@ -39,6 +41,9 @@ pub(crate) struct BookDelta {
     pub(crate) prev_seq: u64,
     pub(crate) seq: u64,
     pub(crate) checksum: u32,
+    pub(crate) spot_price: Option<u64>,
+    /// Time of the last change in it.
+    pub(crate) at: Time,
     pub(crate) offers: Vec<Offer>,
     pub(crate) bids: Vec<BidLevel>,
 }
@@ -70,13 +75,19 @@ impl From<Event> for MarketChange {
                 prev_seq: delta.prev_seq,
                 seq: delta.seq,
                 checksum: delta.checksum,
+                spot_price: delta.spot_price,
+                at: Time::from_micros(delta.at),
                 offers: delta.offers.into_iter().map(Into::into).collect(),
                 bids: delta.bids.into_iter().map(Into::into).collect(),
             }),
             Event::Trade(trade) => MarketChange::Trade(trade.into()),
-            Event::State(state) => {
-                MarketChange::State { market: state.market, sequence: state.sequence, terms: state.terms.into() }
-            }
+            Event::State(state) => MarketChange::State {
+                market: state.market,
+                sequence: state.sequence,
+                terms: state.terms.into(),
+                spot_price: state.spot_price,
+                at: Time::from_micros(state.at),
+            },
             Event::Heartbeat(heartbeat) => MarketChange::Heartbeat(Time::from_micros(heartbeat.at)),
         }
     }

@@ -176,6 +176,7 @@ fn market() -> Schema {
         [
             ("market", text()),
             ("spot_price", nullable(usd())),
+            ("last_price", nullable(usd())),
             ("offers", count()),
             ("capacity_mb", count()),
             ("free_mb", count()),
@@ -197,6 +198,7 @@ fn book() -> Schema {
             ("sequence", count()),
             ("checksum", count()),
             ("spot_price", nullable(usd())),
+            ("last_price", nullable(usd())),
             ("offers", list(level)),
             ("bids", list(named("BidLevel"))),
             ("state", market_state()),

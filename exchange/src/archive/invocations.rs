@@ -14,6 +14,7 @@ use redb::{Error, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDe
 
 use super::log::Keep;
 use super::rows::{Rows, read_row};
+use crate::sequencer::Happened;
 
 /// Run and sequence of an invocation's first lease.
 type InvocationKey = (u32, u64);
@@ -81,8 +82,9 @@ impl Rows for Invocations {
         }
     }
 
-    fn apply(&mut self, _sequence: u64, at: Time, events: &[Event]) {
-        for event in events {
+    fn apply(&mut self, one: &Happened) {
+        let at = one.at;
+        for event in &one.events {
             match event {
                 Event::BidRested(resting) => self.change(resting.id, Change::Rested(resting.clone())),
                 Event::BidGone { resting, how } => self.change(resting.id, Change::BidGone(at, *how)),

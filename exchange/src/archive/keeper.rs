@@ -15,10 +15,12 @@ use redb::{Durability, Error};
 
 use super::feed::{Feed, Work};
 use super::store::{Checkpoint, Store};
+use crate::books::Spots;
 use crate::codec;
 use crate::error_chain::chain;
 use crate::history::{self, HistoryError};
 use crate::replay;
+use crate::sequencer::Happened;
 use merit_journal::storage::Directory;
 use merit_journal::{self as journal, ReadError};
 
@@ -152,7 +154,7 @@ impl Keeper {
             self.catch_up(store, missing)?;
         }
         for one in work.happened {
-            store.apply(one.sequence, one.at, &one.events);
+            store.apply(&one);
             if store.pending() > PENDING_MAX {
                 self.commit(store, Durability::None)?;
             }
@@ -169,11 +171,12 @@ impl Keeper {
             *store = self.anew(&Unusable::Outrun { archive: from, oldest: engine.sequence() })?;
         }
         store.begin(&engine);
-        let mut events = Vec::new();
+        let mut spots = Spots::of(&engine);
         journal::read_span(&storage, engine.sequence(), until, |sequence, record| {
-            let step = replay::step(&mut engine, sequence, record, &mut events)?;
-            store.apply(sequence, step.at, &events);
-            events.clear();
+            let mut events = Vec::new();
+            let at = replay::step(&mut engine, sequence, record, &mut events)?.at;
+            events.iter().for_each(|event| spots.take(event));
+            store.apply(&Happened { sequence, at, events, spots: spots.changes() });
             if store.pending() > PENDING_MAX {
                 store.commit(Durability::None)?;
             }

@@ -2,10 +2,12 @@
 //!
 //! It never commits: the store does, for all kinds in one transaction.
 
-use merit_engine::{Engine, Event};
+use merit_engine::Engine;
 use merit_terms::Time;
 use prost::Message;
 use redb::{Error, ReadTransaction, WriteTransaction};
+
+use crate::sequencer::Happened;
 
 /// One kind of rows, made of durable events.
 pub(super) trait Rows {
@@ -22,8 +24,8 @@ pub(super) trait Rows {
         Ok(())
     }
 
-    /// Collects the rows of the command at `sequence`.
-    fn apply(&mut self, sequence: u64, at: Time, events: &[Event]);
+    /// Collects the rows of a command.
+    fn apply(&mut self, one: &Happened);
 
     /// Returns the number of collected rows.
     fn pending(&self) -> usize;

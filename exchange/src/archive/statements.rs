@@ -12,6 +12,7 @@ use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, WriteTransact
 
 use super::log::{Keep, Log, Span};
 use super::rows::{Rows, read_row};
+use crate::sequencer::Happened;
 
 /// Retention of lines: a year with a month to settle it, and somewhat more than a gigabyte.
 const KEEP: Keep = Keep { days: 400, rows: 10_000_000 };
@@ -131,15 +132,16 @@ impl Rows for Statements {
         Ok(())
     }
 
-    fn apply(&mut self, sequence: u64, at: Time, events: &[Event]) {
+    fn apply(&mut self, one: &Happened) {
+        let Happened { sequence, at, events, .. } = one;
         // Both lines of a move may be on one account, which buys from itself.
         for (position, event) in (0..).step_by(2).zip(events) {
             if let Event::Moved { from, to, amount, why } = event {
                 let amount = amount.picodollars();
                 let paid = self.line(*from, Side::Paid, *to, amount, why);
-                self.lines.push(from.number(), sequence, position, at, paid);
+                self.lines.push(from.number(), *sequence, position, *at, paid);
                 let received = self.line(*to, Side::Received, *from, amount, why);
-                self.lines.push(to.number(), sequence, position + 1, at, received);
+                self.lines.push(to.number(), *sequence, position + 1, *at, received);
             }
         }
     }

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use merit_engine::{Engine, Event};
+use merit_engine::Engine;
 use merit_terms::Time;
 use redb::{Database, Durability, Error, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
@@ -17,6 +17,7 @@ use super::invocations::Invocations;
 use super::rows::Rows;
 use super::statements::Statements;
 use super::tape::Tape;
+use crate::sequencer::Happened;
 
 /// Page cache in bytes, 32 MiB: the ends of the tables being written, and recent queries.
 const CACHE_BYTES: usize = 32 << 20;
@@ -116,11 +117,11 @@ impl Store {
         }
     }
 
-    /// Applies the events of the command at `sequence` to all rows that do not have them yet.
-    pub(super) fn apply(&mut self, sequence: u64, at: Time, events: &[Event]) {
-        for kept in self.projections.iter_mut().filter(|kept| kept.applied.sequence < sequence) {
-            kept.rows.apply(sequence, at, events);
-            kept.applied = Checkpoint { sequence, at };
+    /// Applies a command's events to all rows that do not have them yet.
+    pub(super) fn apply(&mut self, one: &Happened) {
+        for kept in self.projections.iter_mut().filter(|kept| kept.applied.sequence < one.sequence) {
+            kept.rows.apply(one);
+            kept.applied = Checkpoint { sequence: one.sequence, at: one.at };
         }
     }
 

@@ -10,6 +10,7 @@ use redb::{Error, ReadTransaction, WriteTransaction};
 
 use super::log::{Keep, Log, Span};
 use super::rows::{Rows, read_row};
+use crate::sequencer::Happened;
 
 /// Retention of trades: a quarter of a year, and half a gigabyte.
 const KEEP: Keep = Keep { days: 90, rows: 5_000_000 };
@@ -41,11 +42,11 @@ impl Rows for Tape {
         1
     }
 
-    fn apply(&mut self, sequence: u64, at: Time, events: &[Event]) {
-        for (position, event) in (0..).zip(events) {
-            if let Event::Settled { lease, settlement, spot_price, .. } = event {
-                let row = trade(lease, settlement, *spot_price).encode_to_vec();
-                self.0.push(lease.market.number(), sequence, position, at, row);
+    fn apply(&mut self, one: &Happened) {
+        for (position, event) in (0..).zip(&one.events) {
+            if let Event::Settled { lease, settlement, last_price, .. } = event {
+                let row = trade(lease, settlement, *last_price).encode_to_vec();
+                self.0.push(lease.market.number(), one.sequence, position, one.at, row);
             }
         }
     }
@@ -67,14 +68,14 @@ impl Rows for Tape {
     }
 }
 
-fn trade(lease: &Lease, settlement: &Settlement, spot_price: Option<Price>) -> v1::TradeRow {
+fn trade(lease: &Lease, settlement: &Settlement, last_price: Option<Price>) -> v1::TradeRow {
     v1::TradeRow {
         lease: Some(lease.id.into()),
         provider: lease.provider.number(),
         price: lease.price.picodollars(),
         memory_mb: lease.memory_mb,
         billed_ms: settlement.billed_ms,
-        spot_price: spot_price.map(Price::picodollars),
+        last_price: last_price.map(Price::picodollars),
         account: lease.account.number(),
         invocation: Some(lease.invocation.into()),
         cost: settlement.cost.picodollars(),

@@ -14,7 +14,7 @@ use super::pools::PoolKey;
 #[derive(Default)]
 pub(super) struct Book {
     pub(super) terms: MarketTerms,
-    pub(super) spot_price: Option<Price>,
+    pub(super) last_price: Option<Price>,
     /// The number of all trades ever.
     pub(super) trades: u64,
     /// The sequence of its last publication.

@@ -14,6 +14,7 @@ mod backlog;
 mod book;
 mod names;
 mod pools;
+mod spots;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use merit_engine::{Engine, Event, Resting};
 use merit_proto::v1;
 use merit_proto::v1::market_event::Event as Sent;
-use merit_terms::{MarketId, OfferId, Price};
+use merit_terms::{MarketId, OfferId, Price, Time};
 use tokio::sync::watch;
 
 use crate::sequencer::Happened;
@@ -30,6 +31,7 @@ pub(crate) use backlog::{Group, Missed};
 use book::{Book, BookChange};
 use names::Names;
 use pools::Pools;
+pub(crate) use spots::{Spot, Spots};
 
 /// The books of all markets, as far as they are durable. Clones share them.
 #[derive(Clone)]
@@ -45,6 +47,7 @@ struct Published {
 struct Mirror {
     markets: BTreeMap<MarketId, Book>,
     pools: Pools,
+    spots: Spots,
     names: Names,
     backlog: Backlog,
     /// Groups made since the last follower.
@@ -81,18 +84,22 @@ impl Books {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies durable events, and publishes the changes.
-    pub(crate) fn apply(&self, happened: &[Happened]) {
-        let Some(last) = happened.last() else { return };
+    /// Applies durable events, and publishes the changes. Notes the spot prices in each command's events.
+    pub(crate) fn apply(&self, happened: &mut [Happened]) {
+        let Some(last) = happened.last().map(|last| (last.sequence, last.at)) else { return };
         let mut state = self.lock();
         let mut events = Vec::new();
         for one in happened {
+            for event in &one.events {
+                state.spots.take(event);
+            }
+            one.spots = state.spots.changes();
             for event in &one.events {
                 state.take(one, event, &mut events);
             }
         }
         let followed = self.0.news.receiver_count() > 0;
-        if state.publish(last.sequence, events, followed) {
+        if state.publish(last, events, followed) {
             self.0.news.send_replace(state.backlog.end());
         }
     }
@@ -106,7 +113,7 @@ impl Books {
             Some(_) => Beginning::Resumed,
             None => {
                 let asked = state.markets.iter().filter(|(id, _)| asked(**id));
-                let snapshots = asked.map(|(id, book)| (*id, state.names.snapshot(*id, book)));
+                let snapshots = asked.map(|(id, book)| (*id, state.snapshot(*id, book)));
                 Beginning::Snapshots(state.backlog.latest(), snapshots.collect())
             }
         };
@@ -117,12 +124,12 @@ impl Books {
     /// Returns the book of a market, if there is such a market.
     pub(crate) fn snapshot(&self, market: MarketId) -> Option<v1::BookSnapshot> {
         let state = self.lock();
-        state.markets.get(&market).map(|book| state.names.snapshot(market, book))
+        state.markets.get(&market).map(|book| state.snapshot(market, book))
     }
 
     pub(crate) fn markets(&self) -> Vec<v1::Market> {
         let state = self.lock();
-        state.markets.iter().map(|(id, book)| state.names.summary(*id, book)).collect()
+        state.markets.iter().map(|(id, book)| state.names.summary(*id, book, state.spots.of_market(*id))).collect()
     }
 }
 
@@ -151,14 +158,15 @@ impl Follower {
 impl Mirror {
     fn of(engine: &Engine) -> Mirror {
         let sequence = engine.sequence();
-        let mut state = Mirror { backlog: Backlog::starting(0, sequence), ..Mirror::default() };
+        let (backlog, spots) = (Backlog::starting(0, sequence), Spots::of(engine));
+        let mut state = Mirror { backlog, spots, ..Mirror::default() };
         for (id, provider) in engine.providers() {
             state.names.name_provider(id, &provider.name);
         }
         for (id, market) in engine.markets() {
             state.names.name_market(id, &market.name);
             let mut book = Book::new(sequence);
-            (book.terms, book.spot_price, book.trades) = (market.terms, market.spot_price, market.trades);
+            (book.terms, book.last_price, book.trades) = (market.terms, market.last_price, market.trades);
             for offer in engine.book(id) {
                 state.pools.add(&offer);
                 book.post(&offer);
@@ -187,28 +195,33 @@ impl Mirror {
             Event::Pool { provider, pool, free_mb } => self.pools.set((*provider, *pool), *free_mb),
             Event::BidRested(resting) => self.with_books_of(resting, Book::rest),
             Event::BidGone { resting, .. } => self.with_books_of(resting, Book::unrest),
-            Event::Settled { lease, settlement, spot_price, .. } => {
+            Event::Settled { lease, settlement, last_price, .. } => {
                 self.with_book(lease.market, |book| {
-                    (book.spot_price, book.trades) = (*spot_price, book.trades + 1);
+                    (book.last_price, book.trades) = (*last_price, book.trades + 1);
                 });
-                let trade = self.names.trade(one, lease, settlement.billed_ms, *spot_price);
+                let trade = self.names.trade(one, lease, settlement.billed_ms, *last_price);
                 events.push((lease.market, Sent::Trade(trade)));
             }
             Event::MarketCreated { market, name } => {
                 self.names.name_market(*market, name);
                 let book = Book::new(one.sequence);
-                events.push((*market, Sent::Snapshot(self.names.snapshot(*market, &book))));
+                events.push((*market, Sent::Snapshot(self.snapshot(*market, &book))));
                 self.markets.insert(*market, book);
             }
             Event::MarketChanged { market, terms } => {
                 self.with_book(*market, |book| book.terms = *terms);
-                events.push((*market, Sent::State(self.names.state(*market, one.sequence, terms))));
+                events
+                    .push((*market, Sent::State(self.names.state(*market, one, terms, self.spots.of_market(*market)))));
             }
             Event::SessionBegan { provider, name, .. } | Event::ProviderRegistered { provider, name } => {
                 self.names.name_provider(*provider, name);
             }
             _ => {}
         }
+    }
+
+    fn snapshot(&self, market: MarketId, book: &Book) -> v1::BookSnapshot {
+        self.names.snapshot(market, book, self.spots.of_market(market))
     }
 
     fn with_book(&mut self, market: MarketId, change: impl FnOnce(&mut Book)) {
@@ -230,9 +243,9 @@ impl Mirror {
         }
     }
 
-    /// Makes a group of the changes up to `sequence`, if there is a follower or one may come back soon. Returns true if
+    /// Makes a group of the changes up to the command at `sequence`, if there is a follower or one may come back soon. Returns true if
     /// it did.
-    fn publish(&mut self, sequence: u64, mut events: Vec<(MarketId, Sent)>, followed: bool) -> bool {
+    fn publish(&mut self, (sequence, at): (u64, Time), mut events: Vec<(MarketId, Sent)>, followed: bool) -> bool {
         let changed = self.changed(sequence);
         self.unread = if followed { 0 } else { self.unread + 1 };
         if self.unread > backlog::UNREAD_MAX {
@@ -241,7 +254,10 @@ impl Mirror {
         }
         for (market, change) in changed {
             let checksum = self.markets.get(&market).map_or(0, Book::checksum);
-            events.push((market, Sent::Delta(self.names.delta(market, change, checksum))));
+            let spot_price = self.spots.of_market(market).map(Price::picodollars);
+            let delta = self.names.delta(market, change);
+            let delta = v1::BookDelta { checksum, spot_price, at: at.micros(), ..delta };
+            events.push((market, Sent::Delta(delta)));
         }
         self.backlog.push(sequence, events)
     }

@@ -46,35 +46,45 @@ impl Names {
     }
 
     /// Makes a snapshot of a book as it stands, without trades.
-    pub(super) fn snapshot(&self, market: MarketId, book: &Book) -> v1::BookSnapshot {
+    pub(super) fn snapshot(&self, market: MarketId, book: &Book, spot: Option<Price>) -> v1::BookSnapshot {
         v1::BookSnapshot {
             market: self.market(market),
             sequence: book.sequence,
             checksum: book.checksum(),
             terms: Some(market_terms_to_proto(&book.terms)),
-            spot_price: book.spot_price.map(Price::picodollars),
+            spot_price: spot.map(Price::picodollars),
+            last_price: book.last_price.map(Price::picodollars),
             offers: book.offers().map(|offer| self.offer(&offer)).collect(),
             trades: Vec::new(),
             bids: book.bids().collect(),
         }
     }
 
-    pub(super) fn delta(&self, market: MarketId, change: BookChange, checksum: u32) -> v1::BookDelta {
+    /// Makes a delta, without checksum, spot price and time.
+    pub(super) fn delta(&self, market: MarketId, change: BookChange) -> v1::BookDelta {
         v1::BookDelta {
             market: self.market(market),
             prev_seq: change.prev_seq,
             seq: change.seq,
             offers: change.offers.iter().map(|offer| self.offer(offer)).collect(),
             bids: change.bids,
-            checksum,
+            ..v1::BookDelta::default()
         }
     }
 
-    pub(super) fn state(&self, market: MarketId, sequence: u64, terms: &MarketTerms) -> market_event::State {
-        market_event::State { market: self.market(market), sequence, terms: Some(market_terms_to_proto(terms)) }
+    pub(super) fn state(
+        &self,
+        market: MarketId,
+        one: &Happened,
+        terms: &MarketTerms,
+        spot: Option<Price>,
+    ) -> market_event::State {
+        let (sequence, at) = (one.sequence, one.at.micros());
+        let (terms, spot_price) = (Some(market_terms_to_proto(terms)), spot.map(Price::picodollars));
+        market_event::State { market: self.market(market), sequence, terms, spot_price, at }
     }
 
-    pub(super) fn trade(&self, one: &Happened, lease: &Lease, billed_ms: u64, spot_price: Option<Price>) -> v1::Trade {
+    pub(super) fn trade(&self, one: &Happened, lease: &Lease, billed_ms: u64, last_price: Option<Price>) -> v1::Trade {
         v1::Trade {
             market: self.market(lease.market),
             sequence: one.sequence,
@@ -84,17 +94,18 @@ impl Names {
             price: lease.price.picodollars(),
             memory_mb: lease.memory_mb,
             billed_ms,
-            spot_price: spot_price.map(Price::picodollars),
+            last_price: last_price.map(Price::picodollars),
             ..v1::Trade::default()
         }
     }
 
     /// Makes the summary of a market.
-    pub(super) fn summary(&self, market: MarketId, book: &Book) -> v1::Market {
+    pub(super) fn summary(&self, market: MarketId, book: &Book, spot: Option<Price>) -> v1::Market {
         v1::Market {
             name: self.market(market),
             terms: Some(market_terms_to_proto(&book.terms)),
-            spot_price: book.spot_price.map(Price::picodollars),
+            spot_price: spot.map(Price::picodollars),
+            last_price: book.last_price.map(Price::picodollars),
             offers: book.offers().count() as u32,
             capacity_mb: book.offers().map(|offer| offer.capacity_mb).sum(),
             free_mb: book.offers().map(|offer| offer.free_mb).sum(),

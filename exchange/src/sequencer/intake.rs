@@ -6,6 +6,7 @@
 use merit_engine::{Applied, Command, Engine, Event};
 use merit_terms::Time;
 
+use crate::books::Spot;
 use crate::codec;
 use merit_journal::Batch;
 
@@ -15,6 +16,8 @@ pub struct Happened {
     pub sequence: u64,
     pub at: Time,
     pub events: Vec<Event>,
+    /// Spot prices after it, of the markets where they changed or that traded. The books note them.
+    pub spots: Vec<Spot>,
 }
 
 /// A batch, and the events of its commands.
@@ -89,7 +92,7 @@ impl Intake {
             self.time.clear();
             codec::encode_time(applied.at, &mut self.time);
             self.open.batch.push_parts([&self.time, &encoded.0]);
-            self.open.happened.push(Happened { sequence, at: applied.at, events });
+            self.open.happened.push(Happened { sequence, at: applied.at, events, spots: Vec::new() });
         }
         applied
     }

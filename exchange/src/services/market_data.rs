@@ -145,7 +145,7 @@ impl Exchange {
                     price: row.price,
                     memory_mb: row.memory_mb,
                     billed_ms: row.billed_ms,
-                    spot_price: row.spot_price,
+                    last_price: row.last_price,
                     invocation: row.invocation.filter(|_| own),
                     cost: own.then_some(row.cost),
                 }
@@ -156,13 +156,13 @@ impl Exchange {
 }
 
 fn candle_to_proto(at: Time, candle: &Candle) -> v1::Candle {
-    let price = |i: usize| candle.prices.map(|prices| prices[i]);
+    let price = |i: usize| candle.range.map(|range| range[i]);
     v1::Candle {
         at: at.micros(),
         open: price(0),
         high: price(1),
         low: price(2),
-        close: price(3),
+        close: candle.close,
         energy_mb_ms: candle.energy_mb_ms.to_string(),
         trades: candle.trades,
     }

@@ -1,10 +1,11 @@
 //! The mirror against the engine that it follows, and its stream against a reader that knows nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use merit_engine::{Engine, MarketState, OfferChange, ProviderKind};
 use merit_proto::v1;
 use merit_proto::v1::market_event::Event as Sent;
-use merit_terms::MarketId;
+use merit_terms::{MarketId, Price};
 
 use super::backlog::UNREAD_MAX;
 use super::{Beginning, Books, Follower};
@@ -22,23 +23,41 @@ fn standing(books: &Books) -> Vec<v1::BookSnapshot> {
     (0..).map_while(market).map(|snapshot| v1::BookSnapshot { sequence: 0, ..snapshot }).collect()
 }
 
+/// Returns the price of the cheapest public offer with room for the reference call.
+fn naive_spot(engine: &Engine, market: MarketId) -> Option<u64> {
+    let terms = engine.market(market)?.terms;
+    let is_market = |offer: &OfferChange| engine.provider(offer.provider).unwrap().kind == ProviderKind::Market;
+    let is_within = |price| price == Price::ZERO || terms.bands.is_none_or(|(low, high)| low <= price && price <= high);
+    let book = engine.book(market).into_iter().filter(|_| terms.state == MarketState::Open);
+    let priced = book.filter(|offer| {
+        offer.takes_reference_call && is_market(offer) && offer.free_mb >= 512 && is_within(offer.price)
+    });
+    priced.map(|offer| offer.price.picodollars()).min()
+}
+
 #[test]
 fn the_mirror_equals_the_engines_book_after_every_command() {
-    let (mut rested, mut closed) = (false, false);
+    let (mut rested, mut closed, mut spots) = (false, false, BTreeSet::new());
     for seed in 0..20 {
         let mut world = World::new(seed);
         let books = books_of(&world);
         for step in 0..1_500 {
-            books.apply(&world.run(1));
+            books.apply(&mut world.run(1));
             rested |= books.markets().iter().any(|market| market.bids > 0);
             closed |= books.markets().iter().any(|market| market.terms.unwrap().state() != v1::MarketState::Open);
             let fresh = books_of(&world);
             assert_eq!(standing(&books), standing(&fresh), "seed {seed}, step {step}");
             assert_eq!(books.markets(), fresh.markets(), "seed {seed}, step {step}");
+            for (market, snapshot) in (0..).map(MarketId::new).zip(standing(&books)) {
+                let spot = naive_spot(&world.engine, market);
+                assert_eq!(snapshot.spot_price, spot, "seed {seed}, step {step}");
+                spots.insert(spot);
+            }
         }
         assert!(books.markets().iter().any(|market| market.trades > 0), "seed {seed} traded nothing");
     }
     assert!(rested && closed, "no bid rested, or no market was ever closed");
+    assert!(spots.len() > 20 && spots.contains(&None), "{spots:?}");
 }
 
 /// A reader's book, built from what it was sent.
@@ -47,6 +66,7 @@ struct Reader {
     sequence: u64,
     terms: Option<v1::MarketTerms>,
     spot_price: Option<u64>,
+    last_price: Option<u64>,
     offers: BTreeMap<(u64, String), v1::Offer>,
     bids: BTreeMap<u64, v1::BidLevel>,
     trades: u64,
@@ -59,7 +79,7 @@ impl Reader {
                 let reader = readers.entry(snapshot.market.clone()).or_default();
                 *reader = Reader { trades: reader.trades, ..Reader::default() };
                 (reader.sequence, reader.terms) = (snapshot.sequence, snapshot.terms);
-                reader.spot_price = snapshot.spot_price;
+                (reader.spot_price, reader.last_price) = (snapshot.spot_price, snapshot.last_price);
                 reader.put(&snapshot.offers, &snapshot.bids);
                 assert_eq!(reader.checksum(), snapshot.checksum);
             }
@@ -67,16 +87,17 @@ impl Reader {
                 let reader = readers.get_mut(&delta.market).expect("a snapshot comes first");
                 assert_eq!(delta.prev_seq, reader.sequence, "{}", delta.market);
                 assert!(delta.seq > delta.prev_seq && !(delta.offers.is_empty() && delta.bids.is_empty()));
-                reader.sequence = delta.seq;
+                (reader.sequence, reader.spot_price) = (delta.seq, delta.spot_price);
                 reader.put(&delta.offers, &delta.bids);
                 assert_eq!(reader.checksum(), delta.checksum, "{} at {}", delta.market, delta.seq);
             }
             Sent::Trade(trade) => {
                 let reader = readers.get_mut(&trade.market).expect("a snapshot comes first");
-                (reader.spot_price, reader.trades) = (trade.spot_price, reader.trades + 1);
+                (reader.last_price, reader.trades) = (trade.last_price, reader.trades + 1);
             }
             Sent::State(state) => {
-                readers.get_mut(&state.market).expect("a snapshot comes first").terms = state.terms;
+                let reader = readers.get_mut(&state.market).expect("a snapshot comes first");
+                (reader.terms, reader.spot_price) = (state.terms, state.spot_price);
             }
             Sent::Heartbeat(_) => {}
         }
@@ -143,6 +164,7 @@ fn assert_knows(books: &Books, readers: &BTreeMap<String, Reader>) {
         assert_eq!(reader.offers, snapshot.offers.iter().map(by_key).collect());
         assert_eq!(reader.bids.values().rev().copied().collect::<Vec<_>>(), snapshot.bids);
         assert_eq!((reader.terms, reader.spot_price), (snapshot.terms, snapshot.spot_price));
+        assert_eq!(reader.last_price, snapshot.last_price);
         assert!(market.trades >= reader.trades);
     }
 }
@@ -157,7 +179,7 @@ fn a_reader_of_the_stream_has_book_and_checksum() {
         let mut readers = BTreeMap::new();
         begin(beginning, &mut readers);
         for batch in 1..200 {
-            books.apply(&world.run(batch % 17));
+            books.apply(&mut world.run(batch % 17));
             read(&mut follower, &mut readers);
             assert_knows(&books, &readers);
         }
@@ -169,16 +191,16 @@ fn a_reader_of_the_stream_has_book_and_checksum() {
 fn who_comes_back_goes_on_where_it_stopped() {
     let mut world = World::new(7);
     let books = books_of(&world);
-    books.apply(&world.run(500));
+    books.apply(&mut world.run(500));
     let (beginning, mut follower) = books.follow(|_| true, None);
     let mut readers = BTreeMap::new();
     begin(beginning, &mut readers);
     for _ in 0..20 {
-        books.apply(&world.run(10));
+        books.apply(&mut world.run(10));
         read(&mut follower, &mut readers);
         let told = follower.told().unwrap();
         drop(follower);
-        books.apply(&world.run(50));
+        books.apply(&mut world.run(50));
         let (beginning, again) = books.follow(|_| true, Some(told));
         assert!(matches!(beginning, Beginning::Resumed));
         follower = again;
@@ -191,18 +213,18 @@ fn who_comes_back_goes_on_where_it_stopped() {
 fn what_is_no_longer_kept_is_told_by_snapshots() {
     let mut world = World::new(8);
     let books = books_of(&world);
-    books.apply(&world.run(500));
+    books.apply(&mut world.run(500));
     let early = world.engine.sequence();
-    books.apply(&world.run(1));
+    books.apply(&mut world.run(1));
     let resumed = |after| matches!(books.follow(|_| true, Some(after)).0, Beginning::Resumed);
     assert!(resumed(early));
     assert!(!resumed(early - 1), "it lies within a batch, which is told whole");
     assert!(!resumed(u64::MAX), "of a run that the journal lost");
     let mut batches = 0;
     while batches <= UNREAD_MAX {
-        let happened = world.run(1);
+        let mut happened = world.run(1);
         batches += happened.len();
-        books.apply(&happened);
+        books.apply(&mut happened);
     }
     assert!(!resumed(early), "nobody followed for long");
 }
@@ -211,12 +233,12 @@ fn what_is_no_longer_kept_is_told_by_snapshots() {
 fn a_reader_that_is_too_far_behind_has_missed_changes() {
     let mut world = World::new(9);
     let books = books_of(&world);
-    books.apply(&world.run(300));
+    books.apply(&mut world.run(300));
     let (_, mut slow) = books.follow(|_| true, None);
     let (_, mut quick) = books.follow(|_| true, None);
     let mut missed = false;
     for _ in 0..2_000_000 {
-        books.apply(&world.run(1));
+        books.apply(&mut world.run(1));
         while quick.told().is_none() {
             let next = futures_util::FutureExt::now_or_never(quick.next());
             assert!(matches!(next, Some(Ok(_))), "the quick one reads all");

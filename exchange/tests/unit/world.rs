@@ -17,6 +17,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
 
+use crate::books::Spots;
 use crate::recorded::record;
 use crate::sequencer::Happened;
 
@@ -27,6 +28,7 @@ const FUNCTIONS: u32 = 4;
 
 pub(crate) struct World {
     pub(crate) engine: Engine,
+    spots: Spots,
     chance: Pcg32,
     now_us: u64,
     opening: Vec<Command>,
@@ -51,6 +53,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> World {
         let mut world = World {
             engine: Engine::new(),
+            spots: Spots::default(),
             chance: Pcg32::seed_from_u64(seed),
             now_us: 1_790_000_000_000_000,
             opening: Vec::new(),
@@ -102,7 +105,8 @@ impl World {
         }
         let sequence = applied.sequence?;
         self.records.push(record(applied.at, command));
-        Some(Happened { sequence, at: applied.at, events })
+        events.iter().for_each(|event| self.spots.take(event));
+        Some(Happened { sequence, at: applied.at, events, spots: self.spots.changes() })
     }
 
     fn definitions(&mut self) -> Vec<Command> {

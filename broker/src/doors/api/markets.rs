@@ -21,6 +21,7 @@ pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> JsonAnswer {
         let mut told = json!({
             "market": market.name,
             "spot_price": market.spot_price.map(decimal),
+            "last_price": market.last_price.map(decimal),
             "offers": market.offers,
             "capacity_mb": market.capacity_mb,
             "free_mb": market.free_mb,
@@ -65,6 +66,7 @@ fn book_json(book: &Book) -> Value {
         "sequence": book.sequence,
         "checksum": book.checksum,
         "spot_price": book.spot_price.map(decimal),
+        "last_price": book.last_price.map(decimal),
         "offers": levels.collect::<Vec<_>>(),
         "bids": book.bids.iter().map(bid_level).collect::<Vec<_>>(),
     });

@@ -65,11 +65,16 @@ fn sse(event: &MarketEvent) -> Result<Sse, axum::Error> {
         MarketChange::Trade(traded) => {
             let mut data = trade(traded);
             data["market"] = json!(traded.market);
-            data["spot_price"] = json!(traded.spot_price.map(decimal));
+            data["last_price"] = json!(traded.last_price.map(decimal));
             ("trade", data)
         }
-        MarketChange::State { market, sequence, terms } => {
-            let mut data = json!({"market": market, "sequence": sequence});
+        MarketChange::State { market, sequence, terms, spot_price, at } => {
+            let mut data = json!({
+                "market": market,
+                "sequence": sequence,
+                "at": at.to_string(),
+                "spot_price": spot_price.map(decimal),
+            });
             market_terms::tell(&mut data, *terms);
             ("state", data)
         }
@@ -88,6 +93,7 @@ fn snapshot_json(snapshot: &Book) -> Value {
         "sequence": snapshot.sequence,
         "checksum": snapshot.checksum,
         "spot_price": snapshot.spot_price.map(decimal),
+        "last_price": snapshot.last_price.map(decimal),
         "offers": snapshot.offers.iter().map(offer).collect::<Vec<_>>(),
         "bids": snapshot.bids.iter().map(bid_level).collect::<Vec<_>>(),
         "trades": snapshot.trades.iter().map(trade).collect::<Vec<_>>(),
@@ -102,6 +108,8 @@ fn delta_json(delta: &BookDelta) -> Value {
         "prev_seq": delta.prev_seq,
         "seq": delta.seq,
         "checksum": delta.checksum,
+        "spot_price": delta.spot_price.map(decimal),
+        "at": delta.at.to_string(),
         "offers": delta.offers.iter().map(offer).collect::<Vec<_>>(),
         "bids": delta.bids.iter().map(bid_level).collect::<Vec<_>>(),
     })

@@ -20,6 +20,8 @@ pub struct OfferChange {
     /// Free memory: the less of capacity - leased and the free memory of its pool.
     pub free_mb: u64,
     pub tariff: Tariff,
+    /// True if it is open to every account and takes the memory of the reference call.
+    pub takes_reference_call: bool,
 }
 
 /// A deferred bid in the books.

@@ -55,7 +55,7 @@ pub enum Event {
         lease: Box<Lease>,
         outcome: Outcome,
         settlement: Settlement,
-        spot_price: Option<Price>,
+        last_price: Option<Price>,
     },
     /// A lease ended without a settlement.
     Ended {
@@ -90,6 +90,7 @@ pub enum Event {
     ProviderRegistered {
         provider: ProviderId,
         name: Name,
+        kind: ProviderKind,
     },
     SessionBegan {
         provider: ProviderId,

@@ -19,7 +19,7 @@ impl Engine {
         self.ledger.known(command.account)?;
         let provider = self.registry.register_provider(command)?;
         self.shelf.add_seller();
-        turn.tell(Event::ProviderRegistered { provider, name: command.name.clone() });
+        turn.tell(Event::ProviderRegistered { provider, name: command.name.clone(), kind: command.kind });
         Ok(Reply::Provider(provider))
     }
 

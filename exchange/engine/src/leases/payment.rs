@@ -51,7 +51,7 @@ impl Engine {
         }
         self.count_spending(&lease, |spending, calendar| spending.spend(from_buyer, lease.matched_at, calendar));
         let makes_price = settlement.cost > Money::ZERO && seller != lease.account;
-        let spot_price = self.registry.market_mut(lease.market).trade(makes_price.then_some(lease.price));
-        turn.tell(Event::Settled { lease: Box::new(lease), outcome, settlement, spot_price });
+        let last_price = self.registry.market_mut(lease.market).trade(makes_price.then_some(lease.price));
+        turn.tell(Event::Settled { lease: Box::new(lease), outcome, settlement, last_price });
     }
 }

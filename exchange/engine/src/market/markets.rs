@@ -11,8 +11,8 @@ const MODULE_CLASS: &str = "wasm";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Market {
     pub name: MarketName,
-    /// The reference price of the latest trade with a cost above 0 and not on the buyer's own provider.
-    pub spot_price: Option<Price>,
+    /// Last price: the reference price of the latest trade with a cost above 0 and not on the buyer's own provider.
+    pub last_price: Option<Price>,
     pub trades: u64,
     pub terms: MarketTerms,
     by_module: bool,
@@ -22,7 +22,7 @@ impl Market {
     pub(super) fn new(name: &MarketName) -> Market {
         Market {
             name: name.clone(),
-            spot_price: None,
+            last_price: None,
             trades: 0,
             terms: MarketTerms::default(),
             by_module: name.class() == MODULE_CLASS,
@@ -38,10 +38,10 @@ impl Market {
         self.terms = terms;
     }
 
-    /// Counts a trade, at the price that it makes if it makes one. Returns the spot price after it.
+    /// Counts a trade, at the price that it makes if it makes one. Returns the last price after it.
     pub(crate) fn trade(&mut self, price: Option<Price>) -> Option<Price> {
         self.trades += 1;
-        self.spot_price = price.or(self.spot_price);
-        self.spot_price
+        self.last_price = price.or(self.last_price);
+        self.last_price
     }
 }

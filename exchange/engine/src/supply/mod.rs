@@ -209,6 +209,7 @@ impl Shelf {
             leased_mb: offer.leased_mb,
             free_mb: self.free_mb(offer),
             tariff: offer.tariff,
+            takes_reference_call: offer.takes_reference_call(),
         }
     }
 

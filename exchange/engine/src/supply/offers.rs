@@ -52,6 +52,11 @@ impl Offer {
         self.extras.as_ref().map_or(&[], |extras| &extras.audience)
     }
 
+    /// Returns whether it is open to every account and takes the memory of the reference call.
+    pub(super) fn takes_reference_call(&self) -> bool {
+        self.audience().is_empty() && (self.memory_min_mb..=self.memory_max_mb).contains(&Tariff::REFERENCE_MEMORY_MB)
+    }
+
     pub(super) fn labels(&self) -> Option<&BTreeMap<String, String>> {
         self.extras.as_ref().map(|extras| &extras.labels)
     }

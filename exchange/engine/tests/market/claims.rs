@@ -93,7 +93,7 @@ fn a_paid_claim_is_a_trade_and_teaches_nothing() {
     claim(&mut floor, lease, ran(1_000)).unwrap();
     floor.wait_s(SETTLED_BY_S);
     let market = floor.engine.market(floor.market).unwrap();
-    assert_eq!((market.trades, market.spot_price.map(|price| price.picodollars())), (1, Some(PRICE)));
+    assert_eq!((market.trades, market.last_price.map(|price| price.picodollars())), (1, Some(PRICE)));
     let quote = floor.engine.quote(&floor.bid(merit_terms::Limits::default())).unwrap();
     assert_eq!(quote.offers[0].wall_us, 100_000, "as before anybody ran it");
 }

@@ -58,7 +58,7 @@ fn the_fee_is_taken_from_the_sellers_revenue() {
 }
 
 #[test]
-fn own_providers_move_no_money_and_make_no_spot_price() {
+fn own_providers_move_no_money_and_make_no_last_price() {
     let mut floor = Floor::new();
     let buyer = floor.account("poor", 0);
     floor.buyer = buyer;
@@ -69,7 +69,7 @@ fn own_providers_move_no_money_and_make_no_spot_price() {
     let settlement = floor.settle(lease, 100);
     assert_eq!((settlement.cost, settlement.fee), (money(COST), money(0)));
     assert_eq!(floor.balance(buyer), 0);
-    assert_eq!(floor.engine.market(floor.market).unwrap().spot_price, None);
+    assert_eq!(floor.engine.market(floor.market).unwrap().last_price, None);
 }
 
 #[test]
@@ -81,15 +81,15 @@ fn an_own_provider_serves_nobody_else() {
 }
 
 #[test]
-fn the_spot_price_is_of_the_latest_trade_with_cost() {
+fn the_last_price_is_of_the_latest_trade_with_cost() {
     let mut floor = Floor::new();
-    let spot = |floor: &Floor| floor.engine.market(floor.market).unwrap().spot_price.map(|price| price.picodollars());
+    let last = |floor: &Floor| floor.engine.market(floor.market).unwrap().last_price.map(|price| price.picodollars());
     floor.seller("seller", 4, PRICE);
     floor.run_at("seller", 100);
-    assert_eq!(spot(&floor), Some(PRICE));
+    assert_eq!(last(&floor), Some(PRICE));
     floor.seller("free", 4, 0);
     floor.run_at("free", 100);
-    assert_eq!(spot(&floor), Some(PRICE));
+    assert_eq!(last(&floor), Some(PRICE));
 }
 
 #[test]

@@ -132,6 +132,9 @@ impl Twin {
                 leased_mb: self.leased_mb(offer),
                 free_mb: self.free_mb(offer),
                 tariff: offer.rung.tariff,
+                takes_reference_call: offer.rung.audience.is_empty()
+                    && offer.rung.memory_min_mb <= 512
+                    && offer.rung.memory_max_mb >= 512,
             })
             .collect();
         book.sort_by_key(|offer| (offer.price, offer.offer));

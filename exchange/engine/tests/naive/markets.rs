@@ -8,7 +8,7 @@ use super::{Twin, invalid, unknown};
 #[derive(Clone, Debug)]
 pub(crate) struct Market {
     pub(crate) name: MarketName,
-    pub(crate) spot_price: Option<Price>,
+    pub(crate) last_price: Option<Price>,
     pub(crate) trades: u64,
     pub(crate) terms: MarketTerms,
 }
@@ -30,7 +30,7 @@ impl Twin {
         if self.markets.iter().any(|market| market.name == *name) {
             return Err(Refusal::Exists { what: "market", name: name.to_string() });
         }
-        self.markets.push(Market { name: name.clone(), spot_price: None, trades: 0, terms: MarketTerms::default() });
+        self.markets.push(Market { name: name.clone(), last_price: None, trades: 0, terms: MarketTerms::default() });
         Ok(Reply::Market(MarketId::new(self.markets.len() as u32 - 1)))
     }
 

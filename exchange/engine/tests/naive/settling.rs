@@ -78,16 +78,16 @@ impl Twin {
         }
     }
 
-    /// Records a trade of an executed lease. It makes the spot price if it cost another account something.
+    /// Records a trade of an executed lease. It makes the last price if it cost another account something.
     pub(super) fn trade(&mut self, lease: &Lease, outcome: Outcome, settlement: Settlement) {
         let seller = self.providers[lease.provider.index()].account;
         let market = &mut self.markets[lease.market.index()];
         market.trades += 1;
         if settlement.cost > Money::ZERO && seller != lease.account {
-            market.spot_price = Some(lease.price);
+            market.last_price = Some(lease.price);
         }
-        let spot_price = market.spot_price;
-        self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, spot_price });
+        let last_price = market.last_price;
+        self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, last_price });
     }
 
     /// The hold stays for a claim; what was sent keeps its capacity until its deadline.

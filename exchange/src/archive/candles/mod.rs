@@ -1,7 +1,7 @@
 //! Candles: a market's spot price and volume over each second, minute, hour and day.
 //!
-//! The prices are the spot price after each trade, so a free tier or one's own provider moves none; volume and count
-//! are of all trades. Intervals begin at whole multiples of their length since 1970, UTC.
+//! The prices are the spot price after each command that changed it or traded; volume and count are of all trades. An
+//! interval in which nothing traded and the spot price stood still has no candle. Intervals begin at whole multiples of their length since 1970, UTC.
 
 mod candle;
 mod interval;
@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 
 use merit_engine::Event;
 use merit_proto::v1;
-use merit_terms::{MarketId, Time};
+use merit_terms::{MarketId, Price, Time};
 use prost::Message;
 use redb::{Error, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::log::Keep;
 use super::rows::{Rows, read_row};
+use crate::sequencer::Happened;
 
 pub(crate) use candle::Candle;
 pub(crate) use interval::Interval;
@@ -36,19 +37,23 @@ impl Rows for Candles {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
-    fn apply(&mut self, _sequence: u64, at: Time, events: &[Event]) {
-        for event in events {
-            if let Event::Settled { lease, settlement, spot_price, .. } = event {
-                let spot_price = spot_price.map(|price| price.picodollars());
-                let candle = Candle::of(lease.memory_mb, settlement.billed_ms, spot_price);
-                for interval in Interval::ALL {
-                    let key = (interval as u8, lease.market.number(), interval.start(at));
-                    let before = self.pending.entry(key).or_default();
-                    *before = before.then(candle);
+    fn apply(&mut self, one: &Happened) {
+        for (market, spot) in &one.spots {
+            let mut candle = Candle::at(spot.map(Price::picodollars));
+            for event in &one.events {
+                if let Event::Settled { lease, settlement, .. } = event
+                    && lease.market == *market
+                {
+                    candle.add_trade(lease.memory_mb, settlement.billed_ms);
                 }
+            }
+            for interval in Interval::ALL {
+                let key = (interval as u8, market.number(), interval.start(one.at));
+                let before = self.pending.entry(key).or_default();
+                *before = before.then(candle);
             }
         }
     }

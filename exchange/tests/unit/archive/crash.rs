@@ -40,7 +40,7 @@ fn the_file_of_a_killed_process_grows_the_same_rows() {
                 }
                 _ => {
                     let one = &happened[next];
-                    store.apply(one.sequence, one.at, &one.events);
+                    store.apply(one);
                     next += 1;
                 }
             }
@@ -73,7 +73,7 @@ fn a_projection_of_another_version_is_made_anew_alone() {
         let mut store = opened(&path);
         assert_eq!((store.applied().sequence, store.furthest().sequence), (0, world.engine.sequence()));
         for one in &happened {
-            store.apply(one.sequence, one.at, &one.events);
+            store.apply(one);
         }
         store.commit(Durability::Immediate).unwrap();
         assert!(dump(&store) == whole, "{name}");

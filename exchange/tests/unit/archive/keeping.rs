@@ -102,7 +102,12 @@ struct Running {
 
 /// Copies events, to be taken by an archive.
 fn again(happened: &[Happened]) -> Vec<Happened> {
-    let same = |one: &Happened| Happened { sequence: one.sequence, at: one.at, events: one.events.clone() };
+    let same = |one: &Happened| Happened {
+        sequence: one.sequence,
+        at: one.at,
+        events: one.events.clone(),
+        spots: one.spots.clone(),
+    };
     happened.iter().map(same).collect()
 }
 

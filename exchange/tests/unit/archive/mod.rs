@@ -25,7 +25,7 @@ fn opened(file: &Path) -> Store {
 fn stored(file: &Path, happened: &[Happened]) -> Store {
     let mut store = opened(file);
     for (i, one) in happened.iter().enumerate() {
-        store.apply(one.sequence, one.at, &one.events);
+        store.apply(one);
         if i % 97 == 0 {
             let durability = if i % 2 == 0 { Durability::None } else { Durability::Immediate };
             store.commit(durability).unwrap();

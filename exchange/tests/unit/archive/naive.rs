@@ -22,17 +22,17 @@ fn read(store: &Store) -> ReadTransaction {
     store.database().begin_read().unwrap()
 }
 
-/// The fields of a trade from its event: sequence, time, price, memory, billed time, spot price.
+/// The fields of a trade from its event: sequence, time, price, memory, billed time, last price.
 type Traded = (u64, Time, u64, u32, u64, Option<u64>);
 
 fn tape(happened: &[Happened]) -> BTreeMap<MarketId, Vec<Traded>> {
     let mut tape: BTreeMap<MarketId, Vec<Traded>> = BTreeMap::new();
     for one in happened {
         for event in &one.events {
-            if let Event::Settled { lease, settlement, spot_price, .. } = event {
-                let spot = spot_price.map(|price| price.picodollars());
+            if let Event::Settled { lease, settlement, last_price, .. } = event {
+                let last = last_price.map(|price| price.picodollars());
                 let price = lease.price.picodollars();
-                let traded = (one.sequence, one.at, price, lease.memory_mb, settlement.billed_ms, spot);
+                let traded = (one.sequence, one.at, price, lease.memory_mb, settlement.billed_ms, last);
                 tape.entry(lease.market).or_default().push(traded);
             }
         }
@@ -63,7 +63,7 @@ fn the_tape_is_every_settlement_by_sequence_and_by_time() {
                     .iter()
                     .map(|trade| {
                         let row = &trade.row;
-                        (trade.sequence, trade.at, row.price, row.memory_mb, row.billed_ms, row.spot_price)
+                        (trade.sequence, trade.at, row.price, row.memory_mb, row.billed_ms, row.last_price)
                     })
                     .collect()
             };
@@ -102,32 +102,42 @@ fn the_tape_is_every_settlement_by_sequence_and_by_time() {
     }
 }
 
+/// Spot prices, energy and trades of an interval.
+type OneInterval = (Vec<Option<u64>>, u128, u64);
+
 #[test]
-fn candles_are_those_of_the_tape() {
+fn candles_are_spot_prices_and_trades() {
     for seed in 10..15 {
         let dir = tempfile::tempdir().unwrap();
         let (_, happened) = world(seed);
         let store = stored(&dir.path().join("archive"), &happened);
         let transaction = read(&store);
-        for (market, traded) in tape(&happened) {
+        let tape = tape(&happened);
+        for market in (0..MARKETS).map(MarketId::new) {
             let lengths = [1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000];
             for (interval, length) in Interval::ALL.into_iter().zip(lengths) {
-                let mut by_start: BTreeMap<u64, Vec<Traded>> = BTreeMap::new();
-                for trade in &traded {
-                    by_start.entry(trade.1.micros() / length * length).or_default().push(*trade);
+                let start = |at: Time| at.micros() / length * length;
+                let mut by_start: BTreeMap<u64, OneInterval> = BTreeMap::new();
+                for one in &happened {
+                    for (_, spot) in one.spots.iter().filter(|(id, _)| *id == market) {
+                        by_start.entry(start(one.at)).or_default().0.push(spot.map(|price| price.picodollars()));
+                    }
+                }
+                for trade in tape.get(&market).into_iter().flatten() {
+                    let (_, energy, trades) = by_start.entry(start(trade.1)).or_default();
+                    *energy += u128::from(trade.3) * u128::from(trade.4);
+                    *trades += 1;
                 }
                 let found = candles(&transaction, market, interval, (None, None), ALL).unwrap();
                 let starts: Vec<u64> = found.iter().map(|(at, _)| at.micros()).collect();
                 assert_eq!(starts, by_start.keys().copied().collect::<Vec<_>>());
-                for ((_, candle), trades) in found.iter().zip(by_start.values()) {
-                    let prices: Vec<u64> = trades.iter().filter_map(|trade| trade.5).collect();
-                    let expected = prices.first().map(|open| {
-                        let (high, low) = (prices.iter().max().unwrap(), prices.iter().min().unwrap());
-                        [*open, *high, *low, *prices.last().unwrap()]
-                    });
-                    assert_eq!(candle.prices, expected);
-                    let energy: u128 = trades.iter().map(|trade| u128::from(trade.3) * u128::from(trade.4)).sum();
-                    assert_eq!((candle.energy_mb_ms, candle.trades), (energy, trades.len() as u64));
+                for ((_, candle), (spots, energy, trades)) in found.iter().zip(by_start.values()) {
+                    let prices: Vec<u64> = spots.iter().flatten().copied().collect();
+                    let range = prices
+                        .first()
+                        .map(|open| [*open, *prices.iter().max().unwrap(), *prices.iter().min().unwrap()]);
+                    assert_eq!((candle.range, candle.close), (range, *spots.last().unwrap()));
+                    assert_eq!((candle.energy_mb_ms, candle.trades), (*energy, *trades));
                 }
                 let (middle, end) = (Time::from_micros(starts[starts.len() / 2]), Time::MAX);
                 let later = candles(&transaction, market, interval, (Some(middle), Some(end)), ALL).unwrap();

@@ -81,8 +81,9 @@ fn what_still_goes_on_is_kept_beyond_its_age() {
             amount: Money::ZERO,
             why: merit_engine::Why::Deposit,
         }],
+        spots: Vec::new(),
     };
-    store.apply(later.sequence, later.at, &later.events);
+    store.apply(&later);
     store.retain(Durability::Immediate).unwrap();
     let after = super::dump(&store);
     let open = world.engine.open_leases().filter(|lease| lease.state != merit_engine::LeaseState::Unknown);
