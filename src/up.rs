@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
     /// Start no demo providers and deploy no sample functions
     #[arg(long)]
     no_demo: bool,
-    /// Demo calls a second; 0 for none
-    #[arg(long, default_value_t = 2.0, value_name = "RATE", value_parser = rate)]
+    /// Demo calls a second on average, rising and falling; 0 for none
+    #[arg(long, default_value_t = 12.0, value_name = "RATE", value_parser = rate)]
     demo_traffic: f64,
     #[command(flatten)]
     page: PageArguments,
@@ -89,14 +89,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     let demo = async {
         if !demo_wanted {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         demo::deploy_samples(&in_process).await?;
-        demo::start_providers(&in_process).await
+        demo::Sellers::start(&in_process).await.map(Some)
     };
-    let mut providers = tokio::select! {
+    let mut sellers = tokio::select! {
         started = demo => started?,
-        () = stop.cancelled() => Vec::new(),
+        () = stop.cancelled() => None,
     };
     if !stop.is_cancelled() {
         println!("ready {http_scheme}://{http} {grpc_scheme}://{grpc}");
@@ -106,19 +106,26 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             println!("{}", wasm_host::NOT_BUILT);
         }
         if demo_wanted && arguments.demo_traffic > 0.0 && http_scheme == "http" {
-            // Ends with `stop`.
-            tokio::spawn(demo::traffic(Client::at(&format!("http://{http}"))?, arguments.demo_traffic, stop.clone()));
+            let client = Client::at(&format!("http://{http}"))?;
+            // Both end with `stop`.
+            tokio::spawn(demo::demand::calls(client, arguments.demo_traffic, stop.clone()));
+            tokio::spawn(demo::demand::deferred_bids(in_process.clone(), stop.clone()));
         }
     }
 
     tokio::select! {
         () = stop.cancelled() => {}
         reason = exchange.stopped() => bail!("the journal failed, so the exchange stops: {reason}"),
-        () = demo::warn_of_ends(&mut providers) => {}
+        () = async {
+            match &mut sellers {
+                Some(sellers) => sellers.run(&stop).await,
+                None => std::future::pending().await,
+            }
+        } => {}
     }
     broker.await.context("the broker's task failed")?.context("the broker failed")?;
-    for provider in providers {
-        provider.stop(DRAIN).await.context("a demo provider did not stop cleanly")?;
+    if let Some(sellers) = sellers {
+        sellers.stop().await?;
     }
     stop_exchange.cancel();
     serving.await.context("the exchange's task failed")??;
