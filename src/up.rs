@@ -118,7 +118,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         reason = exchange.stopped() => bail!("the journal failed, so the exchange stops: {reason}"),
         () = async {
             match &mut sellers {
-                Some(sellers) => sellers.run(&stop).await,
+                Some(sellers) => sellers.run().await,
                 None => std::future::pending().await,
             }
         } => {}

@@ -50,7 +50,7 @@ pub(crate) async fn calls(client: Client, rate: f64, stop: CancellationToken) {
             continue;
         }
         let Ok(room) = room.clone().try_acquire_owned() else { continue };
-        let sample = pick(random.random_range(0..SAMPLES.iter().map(|sample| sample.weight).sum()));
+        let sample = pick(random.random_range(0..SAMPLES.iter().map(|sample| sample.weight).sum::<u32>()));
         let payload = match sample.payload {
             Some(payload) => payload.to_owned(),
             None => random.random_range(WAITS_MS).to_string(),

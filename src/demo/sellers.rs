@@ -8,7 +8,6 @@ use anyhow::Context;
 use merit_agent::{Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
 use merit_terms::{Adapter, PoolSize, Price, Tariff};
-use tokio_util::sync::CancellationToken;
 
 use crate::listen::listen;
 use crate::provider::{milli, quoted};
@@ -125,6 +124,7 @@ pub(crate) struct Sellers {
     host: WasmHost,
     exchange: Transport,
     staying: Vec<Provider>,
+    night: Option<Provider>,
 }
 
 impl Sellers {
@@ -132,65 +132,58 @@ impl Sellers {
     pub(crate) async fn start(exchange: &Transport) -> anyhow::Result<Sellers> {
         let threads = SELLERS.iter().chain([&NIGHT]).map(|seller| seller.slots).sum();
         let host = WasmHost::new(threads)?;
-        let mut sellers = Sellers { host, exchange: exchange.clone(), staying: Vec::new() };
+        let mut staying = Vec::new();
         for seller in &SELLERS {
-            let provider = sellers.log_on(seller).await?;
-            sellers.staying.push(provider);
+            staying.push(log_on(&host, exchange, seller).await?);
         }
-        Ok(sellers)
-    }
-
-    async fn log_on(&self, seller: &Seller) -> anyhow::Result<Provider> {
-        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "a demo provider").await?;
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let provider = self
-            .host
-            .start(seller.settings(cores)?, self.exchange.clone(), listener)
-            .await
-            .with_context(|| format!("the demo provider {} could not start", seller.name))?;
-        quoted(&provider, 1).await?;
-        Ok(provider)
+        Ok(Sellers { host, exchange: exchange.clone(), staying, night: None })
     }
 
     /// Lets the seller that comes and goes do so, and warns when another's session ends, as when somebody takes its
-    /// name. The market goes on; returns once `stop` is cancelled.
-    pub(crate) async fn run(&mut self, stop: &CancellationToken) {
-        let mut staying = std::mem::take(&mut self.staying);
+    /// name. The market goes on; never returns.
+    pub(crate) async fn run(&mut self) {
+        let Sellers { host, exchange, staying, night } = self;
         let watched = staying.iter_mut().map(|provider| async move {
             if let Err(reason) = provider.ended().await {
                 tracing::warn!(%reason, "a demo provider sells no more");
             }
         });
-        tokio::select! {
-            () = stop.cancelled() => {}
-            ((), _) = async { tokio::join!(self.shifts(stop), futures_util::future::join_all(watched)) } => {}
-        }
-        self.staying = staying;
-    }
-
-    async fn shifts(&self, stop: &CancellationToken) {
-        loop {
-            match self.log_on(&NIGHT).await {
-                Err(error) => tracing::warn!("a demo provider does not come back: {error:#}"),
-                Ok(provider) => {
-                    drop(tokio::time::timeout(SHIFT, stop.cancelled()).await);
-                    if let Err(error) = provider.stop(DRAIN).await {
-                        tracing::warn!(%error, "a demo provider did not leave cleanly");
-                    }
-                }
-            }
-            if stop.is_cancelled() {
-                return;
-            }
-            tokio::time::sleep(SHIFT).await;
-        }
+        tokio::join!(shifts(host, exchange, night), futures_util::future::join_all(watched));
     }
 
     /// Drains all.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        for provider in self.staying {
+        for provider in self.staying.into_iter().chain(self.night) {
             provider.stop(DRAIN).await.context("a demo provider did not stop cleanly")?;
         }
         Ok(())
+    }
+}
+
+async fn log_on(host: &WasmHost, exchange: &Transport, seller: &Seller) -> anyhow::Result<Provider> {
+    let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "a demo provider").await?;
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let provider = host
+        .start(seller.settings(cores)?, exchange.clone(), listener)
+        .await
+        .with_context(|| format!("the demo provider {} could not start", seller.name))?;
+    quoted(&provider, 1).await?;
+    Ok(provider)
+}
+
+/// Logs the seller that comes and goes on and off, without end.
+async fn shifts(host: &WasmHost, exchange: &Transport, night: &mut Option<Provider>) {
+    loop {
+        tokio::time::sleep(SHIFT).await;
+        match log_on(host, exchange, &NIGHT).await {
+            Err(error) => tracing::warn!("a demo provider does not come back: {error:#}"),
+            Ok(provider) => *night = Some(provider),
+        }
+        tokio::time::sleep(SHIFT).await;
+        if let Some(provider) = night.take()
+            && let Err(error) = provider.stop(DRAIN).await
+        {
+            tracing::warn!(%error, "a demo provider did not leave cleanly");
+        }
     }
 }
