@@ -166,7 +166,7 @@ async fn answers_have_the_promised_shapes() {
     ];
     check(&record["tariff"], &rates);
     let book = market.get("/v1/markets/local/wasm/book").await.json();
-    check(&book, &["market", "sequence", "checksum", "state", "spot_price", "offers", "bids"]);
+    check(&book, &["market", "sequence", "checksum", "state", "spot_price", "last_price", "offers", "bids"]);
     check(&book["offers"][0], &["price", "capacity_mb", "free_mb", "offers"]);
     check(&market.get("/v1/accounts/dev").await.json(), &["id", "balance", "held", "credit_limit", "budgets"]);
     let trades = market.get("/v1/markets/local/wasm/trades").await.json();

@@ -11,6 +11,7 @@ mod budgets;
 mod buyer;
 mod calls;
 mod crash;
+mod demo;
 mod doors;
 mod drain;
 mod events;

@@ -77,7 +77,7 @@ async fn a_stream_begins_with_a_snapshot_and_tells_every_change(shape: Shape) {
                 sequence = heard.data["seq"].clone();
             }
             "trade" => {
-                assert_eq!(heard.data["price"], heard.data["spot_price"]);
+                assert_eq!(heard.data["price"], heard.data["last_price"]);
                 break;
             }
             _ => panic!("{heard:?}"),
