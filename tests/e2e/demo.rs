@@ -56,7 +56,7 @@ async fn the_demo_s_price_moves_with_its_load() {
     let data = dir.path().join("data").display().to_string();
     let up = ["up", "--data-dir", &data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
     let up = Process::start(&up, &dir.path().join("up.log")).await;
-    let pid = up.pid();
+    let pid = up.id();
     let market = Market::of(vec![up], dir);
     let mut events = Events::open(&format!("{}/v1/stream?markets=local/wasm", market.http), None).await;
     let (began, cpu_before) = (Instant::now(), cpu_s(pid));
