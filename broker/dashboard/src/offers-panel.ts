@@ -3,6 +3,7 @@
 import { byId, create, numberCell, providerName, showEither } from "./dom";
 import { fixedDecimal } from "./decimal";
 import type { Step } from "./merit-order";
+import { NAME_IN_TABLE } from "./middle-cut";
 import { colourClass } from "./palette";
 import { parsePrice, perMillion } from "./price";
 
@@ -32,7 +33,7 @@ function row(step: Step): HTMLTableRowElement {
   const freeMb = fixedDecimal(BigInt(step.toMb - step.freeFromMb), 0, 0);
   const capacityMb = fixedDecimal(BigInt(offer.capacity_mb), 0, 0);
   const title = `offer ${offer.offer}${step.marginal ? ", the marginal offer" : ""}`;
-  const provider = providerName(offer.provider, colourClass(offer.provider));
+  const provider = providerName(offer.provider, colourClass(offer.provider), NAME_IN_TABLE);
   const name = create("th", { class: "name", title }, provider);
   name.scope = "row";
   const element = create(

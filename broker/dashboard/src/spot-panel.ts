@@ -5,6 +5,7 @@ import { timeOfDay, timeWithMs } from "./clock";
 import { byId, create, providerName } from "./dom";
 import { fixedDecimal } from "./decimal";
 import { type Step, capacityOf } from "./merit-order";
+import { NAME_IN_TABLE } from "./middle-cut";
 import { colourClass } from "./palette";
 import { type Picodollars, changeBetween, parsePrice, perMillion, splitLeadingZeros } from "./price";
 import type { Trade } from "./wire";
@@ -89,7 +90,7 @@ function renderFacts(steps: readonly Step[], lastTrade: Trade | undefined): void
   byId("fact-marginal").replaceChildren(
     ...(marginal === undefined
       ? [steps.length === 0 ? "–" : "none: all in use"]
-      : [perMillion(marginal.price), " ", providerName(marginal.offer.provider, colourClass(marginal.offer.provider))]),
+      : [perMillion(marginal.price), " ", providerName(marginal.offer.provider, colourClass(marginal.offer.provider), NAME_IN_TABLE)]),
   );
   byId("fact-free").textContent = `${megabytes(freeMb)} of ${megabytes(totalMb)} MB`;
   byId("fact-offers").textContent = String(steps.length);
