@@ -9,6 +9,7 @@ import { meritOrder } from "./merit-order";
 import { MeritOrderPanel } from "./merit-order-panel";
 import { OffersPanel } from "./offers-panel";
 import { PricePanel } from "./price-panel";
+import { sellersOf } from "./sellers";
 import { SpotPanel } from "./spot-panel";
 import { TapePanel } from "./tape-panel";
 import type { Watch } from "./watch";
@@ -58,7 +59,7 @@ export class Page {
     this.#spot.render(book, steps, log.latest);
     this.#price.render(log.trades);
     this.#meritOrder.render(steps);
-    this.#offers.render(steps);
+    this.#offers.render(sellersOf(steps));
     this.#bids.render(book);
     this.#tape.render(log.trades);
   }
