@@ -3,10 +3,11 @@
 import { timeWithMs } from "./clock";
 import { arrange, byId, create, numberCell, providerName, showEither } from "./dom";
 import { fixedDecimal, grouped, parseDecimal } from "./decimal";
+import { GB_SECONDS_SCALE } from "./fields";
 import { NAME_IN_TABLE } from "./middle-cut";
 import { colourClass } from "./palette";
 import { parsePrice, perMillion } from "./price";
-import { GB_SECONDS_SCALE, type Trade } from "./wire";
+import type { Trade } from "./wire";
 
 const ROWS = 50;
 const GB_SECONDS_DECIMALS = 6;
