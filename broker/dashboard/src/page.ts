@@ -10,6 +10,7 @@ import { MeritOrderPanel } from "./merit-order-panel";
 import { OffersPanel } from "./offers-panel";
 import { PricePanel } from "./price-panel";
 import { sellersOf } from "./sellers";
+import { clearFacts, renderFacts } from "./spot-facts";
 import { SpotPanel } from "./spot-panel";
 import { TapePanel } from "./tape-panel";
 import type { Watch } from "./watch";
@@ -50,6 +51,7 @@ export class Page {
   #clear(): void {
     const panels = [this.#spot, this.#price, this.#meritOrder, this.#offers, this.#bids, this.#tape];
     for (const panel of panels) panel.clear();
+    clearFacts();
     byId("market-state").hidden = true;
   }
 
@@ -60,7 +62,8 @@ export class Page {
     if (book === undefined) return;
     const steps = meritOrder(book.offers.values());
     renderState(book);
-    this.#spot.render(book, steps, log.latest);
+    this.#spot.render(book, steps);
+    renderFacts(book, steps, log.latest);
     this.#drawPrice();
     this.#meritOrder.render(steps);
     this.#offers.render(sellersOf(steps));
