@@ -2,7 +2,7 @@
 
 import { BidsPanel } from "./bids-panel";
 import type { Book } from "./book";
-import { renderConnection } from "./connection-panel";
+import { renderAge, renderConnection } from "./connection-panel";
 import { byId, create } from "./dom";
 import { stateWords } from "./market-list";
 import { meritOrder } from "./merit-order";
@@ -59,6 +59,7 @@ export class Page {
     if (this.#watch === undefined) return;
     const { book, link, log } = this.#watch;
     renderConnection(link);
+    renderAge(link, book === undefined ? undefined : this.#watch.knownUntilMs());
     if (book === undefined) return;
     const steps = meritOrder(book.offers.values());
     renderState(book);
