@@ -1,7 +1,7 @@
 // Owns the table of the bid side: resting deferred bids, best limit first.
 
 import { type Book, bidSide } from "./book";
-import { fixedDecimal } from "./decimal";
+import { grouped } from "./decimal";
 import { byId, create, numberCell } from "./dom";
 import { parsePrice, perMillion } from "./price";
 import type { BidLevel } from "./wire";
@@ -27,8 +27,8 @@ function row(level: BidLevel): HTMLTableRowElement {
     "tr",
     {},
     numberCell(perMillion(parsePrice(level.price)), `${level.price} USD per GB-s`),
-    numberCell(fixedDecimal(BigInt(level.memory_mb), 0, 0)),
-    numberCell(fixedDecimal(BigInt(level.bids), 0, 0)),
+    numberCell(grouped(level.memory_mb)),
+    numberCell(grouped(level.bids)),
   );
   element.dataset.limit = level.price;
   return element;

@@ -10,7 +10,10 @@ export interface Book {
   readonly bids: Map<string, BidLevel>;
   state: string;
   bands: Bands | null;
+  /** Null while no offer has room, or while the market is not open. */
   spotPrice: string | null;
+  /** Price of the latest public trade. */
+  lastPrice: string | null;
   sequence: number;
 }
 
@@ -22,11 +25,12 @@ export function bookFrom(snapshot: Snapshot): Book {
     state: snapshot.state,
     bands: snapshot.bands,
     spotPrice: snapshot.spot_price,
+    lastPrice: snapshot.last_price,
     sequence: snapshot.sequence,
   };
 }
 
-/** Replaces offers and bids by the delta's. Changes nothing after a gap: the book needs a new snapshot. */
+/** Replaces offers, bids and spot price by the delta's. Changes nothing after a gap: the book needs a new snapshot. */
 export function applyDelta(book: Book, delta: Delta): "applied" | "gap" {
   if (delta.prev_seq !== book.sequence) return "gap";
   for (const offer of delta.offers) {
@@ -37,6 +41,7 @@ export function applyDelta(book: Book, delta: Delta): "applied" | "gap" {
     if (hasBids(level)) book.bids.set(level.price, level);
     else book.bids.delete(level.price);
   }
+  book.spotPrice = delta.spot_price;
   book.sequence = delta.seq;
   return "applied";
 }

@@ -21,6 +21,11 @@ export function fixedDecimal(value: bigint, scale: number, decimals: number): st
   return decimals === 0 ? `${sign}${whole}` : `${sign}${whole}.${digits.slice(-decimals)}`;
 }
 
+/** Returns a whole number, thousands grouped by commas. */
+export function grouped(count: number): string {
+  return fixedDecimal(BigInt(count), 0, 0);
+}
+
 function rescale(magnitude: bigint, scale: number, decimals: number): bigint {
   if (decimals >= scale) return magnitude * 10n ** BigInt(decimals - scale);
   const divisor = 10n ** BigInt(scale - decimals);

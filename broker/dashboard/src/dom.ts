@@ -1,4 +1,6 @@
-// Owns the making and finding of elements for every panel. Knows no market.
+// Owns the making, finding and placing of elements for every panel. Knows no market.
+
+import { middleCut } from "./middle-cut";
 
 /** Returns the element of index.html with this id. */
 export function byId<E extends HTMLElement = HTMLElement>(id: string): E {
@@ -37,7 +39,22 @@ export function numberCell(text: string, exact?: string): HTMLTableCellElement {
   return create("td", { class: "number", text, ...(exact === undefined ? {} : { title: exact }) });
 }
 
-/** Makes a provider's name behind a swatch of its colour. */
-export function providerName(provider: string, colourClass: string): HTMLSpanElement {
-  return create("span", { class: `provider ${colourClass}`, title: provider }, provider);
+/** Makes a provider's name behind a swatch of its colour, the middle cut, whole on hover. */
+export function providerName(provider: string, colourClass: string, most: number): HTMLSpanElement {
+  return create("span", { class: `provider ${colourClass}`, title: provider }, middleCut(provider, most));
+}
+
+/** Puts elements in this order into their parent. Those in their place are not moved, and the focus stays. */
+export function arrange(parent: Element, elements: readonly Element[]): void {
+  const wanted = new Set(elements);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  const focused = document.activeElement;
+  let place = parent.firstElementChild;
+  for (const element of elements) {
+    if (element === place) place = place.nextElementSibling;
+    else parent.insertBefore(element, place);
+  }
+  if (focused instanceof HTMLElement && focused !== document.activeElement && parent.contains(focused)) {
+    focused.focus({ preventScroll: true });
+  }
 }

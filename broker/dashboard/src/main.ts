@@ -3,12 +3,14 @@
 import { byId } from "./dom";
 import { chosenMarket, fetchMarkets, renderMarketChoice } from "./market-list";
 import { Page } from "./page";
+import { ServerClock } from "./server-clock";
 import { type Watch, watchMarket } from "./watch";
 import type { MarketSummary } from "./wire";
 
 const REFRESH_MS = 15_000;
 const RETRY_MS = 3_000;
 
+const clock = new ServerClock();
 const page = new Page();
 let markets: MarketSummary[] = [];
 let watch: Watch | undefined;
@@ -22,7 +24,7 @@ void refreshMarkets();
 async function refreshMarkets(): Promise<void> {
   let again = REFRESH_MS;
   try {
-    markets = await fetchMarkets();
+    markets = await fetchMarkets(clock);
     notify(markets.length === 0 ? "No market is open yet. One opens when a provider quotes in it." : null);
     watchChosen();
   } catch (error) {
@@ -42,7 +44,7 @@ function watchChosen(): void {
   renderMarketChoice(markets, chosen);
   if (chosen === undefined || chosen === watch?.market) return;
   watch?.close();
-  watch = watchMarket(chosen, () => page.changed());
+  watch = watchMarket(chosen, clock, () => page.changed());
   page.show(watch);
 }
 

@@ -1,13 +1,16 @@
 // Owns the list of markets, the choice among them, and the choice's place in the URL's hash.
 
 import { byId, create } from "./dom";
+import type { ServerClock } from "./server-clock";
 import { type MarketSummary, parseMarkets } from "./wire";
 
 const FETCH_TIMEOUT_MS = 10_000;
 
-/** Fetches the markets. Throws if the broker does not answer with them. */
-export async function fetchMarkets(): Promise<MarketSummary[]> {
+/** Fetches the markets, and tells `clock` the time of the answer. Throws if the broker does not answer with them. */
+export async function fetchMarkets(clock: ServerClock): Promise<MarketSummary[]> {
   const answer = await fetch("v1/markets", { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+  const answeredMs = Date.parse(answer.headers.get("date") ?? "");
+  if (!Number.isNaN(answeredMs)) clock.answered(answeredMs, Date.now());
   if (!answer.ok) throw new Error(`the broker answered ${answer.status}`);
   return parseMarkets(await answer.json());
 }

@@ -5,6 +5,7 @@ import { type ScaleLinear, scaleLinear } from "d3-scale";
 import { type Selection, select } from "d3-selection";
 import { line } from "d3-shape";
 import type { Step } from "./merit-order";
+import { NAME_IN_TEXT, middleCut } from "./middle-cut";
 import { colourClass } from "./palette";
 import { PER_MILLION_DECIMALS, coordinate, perMillion } from "./price";
 
@@ -127,7 +128,7 @@ export class MeritOrderChart {
       .attr("x", at.x + (inRightHalf ? -6 : 6))
       .attr("y", MARGIN.top - 12)
       .attr("text-anchor", inRightHalf ? "end" : "start")
-      .text(`marginal: ${step.offer.provider} at ${perMillion(step.price)}`);
+      .text(`marginal: ${middleCut(step.offer.provider, NAME_IN_TEXT)} at ${perMillion(step.price)}`);
   }
 }
 

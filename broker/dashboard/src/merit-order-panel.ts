@@ -4,6 +4,7 @@ import { select } from "d3-selection";
 import { byId, create, providerName, showEither } from "./dom";
 import type { Step } from "./merit-order";
 import { MeritOrderChart, describeStep } from "./merit-order-chart";
+import { NAME_IN_TEXT } from "./middle-cut";
 import { colourClass } from "./palette";
 
 export class MeritOrderPanel {
@@ -56,7 +57,7 @@ export class MeritOrderPanel {
     if (joined === this.#providers) return;
     this.#providers = joined;
     this.#legend.replaceChildren(
-      ...providers.map((provider) => create("li", {}, providerName(provider, colourClass(provider)))),
+      ...providers.map((provider) => create("li", {}, providerName(provider, colourClass(provider), NAME_IN_TEXT))),
       create("li", { class: "key" }, create("span", { class: "key-used" }), "in use"),
       create("li", { class: "key" }, create("span", { class: "key-free" }), "free"),
     );

@@ -1,49 +1,35 @@
-// Owns the table of offers, in merit order.
+// Owns the table of offers: a group a seller, cheapest first.
 
-import { byId, create, numberCell, providerName, showEither } from "./dom";
-import { fixedDecimal } from "./decimal";
-import type { Step } from "./merit-order";
-import { colourClass } from "./palette";
-import { parsePrice, perMillion } from "./price";
+import { arrange, byId, showEither } from "./dom";
+import { SellerRows } from "./seller-rows";
+import type { Seller } from "./sellers";
 
 export class OffersPanel {
   readonly #scroll = byId("offers-scroll");
-  readonly #rows = byId("offers-rows");
+  readonly #groups = byId("offers-table");
+  readonly #heads = byId("offers-heads");
   readonly #empty = byId("offers-empty");
+  /** By their providers. They stay as long as a provider has offers, and with them what is expanded. */
+  #rows = new Map<string, SellerRows>();
 
   constructor(emptyWords: Node[]) {
     this.#empty.append(...emptyWords);
   }
 
-  render(steps: readonly Step[]): void {
-    showEither(this.#scroll, this.#empty, steps.length > 0);
-    this.#rows.replaceChildren(...steps.map(row));
+  render(sellers: readonly Seller[]): void {
+    showEither(this.#scroll, this.#empty, sellers.length > 0);
+    const rows = new Map(
+      sellers.map(({ provider }) => [provider, this.#rows.get(provider) ?? new SellerRows(provider)]),
+    );
+    for (const seller of sellers) rows.get(seller.provider)?.render(seller);
+    arrange(this.#groups, [this.#heads, ...[...rows.values()].flatMap(({ head, rungs }) => [head, rungs])]);
+    this.#rows = rows;
   }
 
   clear(): void {
+    this.#rows.clear();
     this.#scroll.hidden = true;
     this.#empty.hidden = true;
-    this.#rows.replaceChildren();
+    arrange(this.#groups, [this.#heads]);
   }
-}
-
-function row(step: Step): HTMLTableRowElement {
-  const { offer } = step;
-  const freeMb = fixedDecimal(BigInt(step.toMb - step.freeFromMb), 0, 0);
-  const capacityMb = fixedDecimal(BigInt(offer.capacity_mb), 0, 0);
-  const title = `offer ${offer.offer}${step.marginal ? ", the marginal offer" : ""}`;
-  const provider = providerName(offer.provider, colourClass(offer.provider));
-  const name = create("th", { class: "name", title }, provider);
-  name.scope = "row";
-  const element = create(
-    "tr",
-    { class: step.marginal ? "is-marginal" : "" },
-    name,
-    numberCell(perMillion(step.price), `${offer.price} USD per GB-s`),
-    numberCell(perMillion(parsePrice(offer.per_gb_second)), `${offer.per_gb_second} USD per GB-s`),
-    numberCell(perMillion(parsePrice(offer.per_request)), `${offer.per_request} USD per request`),
-    numberCell(`${freeMb} / ${capacityMb}`),
-  );
-  element.dataset.offer = offer.offer;
-  return element;
 }

@@ -1,13 +1,12 @@
-// Owns the spot price, its change since the page opened, and the facts beside it.
+// Owns the spot price: its amount, its change since the page opened, what it means, and its relation to the list price.
 
 import type { Book } from "./book";
-import { timeOfDay, timeWithMs } from "./clock";
-import { byId, create, providerName } from "./dom";
-import { fixedDecimal } from "./decimal";
-import { type Step, capacityOf } from "./merit-order";
-import { colourClass } from "./palette";
+import { timeOfDay } from "./clock";
+import { byId, create } from "./dom";
+import { LIST_PRICE_SOURCE, againstListPrice } from "./list-price";
+import type { Step } from "./merit-order";
 import { type Picodollars, changeBetween, parsePrice, perMillion, splitLeadingZeros } from "./price";
-import type { Trade } from "./wire";
+import { spotSentence } from "./spot-sentence";
 
 interface Opening {
   price: Picodollars;
@@ -18,23 +17,27 @@ export class SpotPanel {
   readonly #price = byId("spot-price");
   readonly #perMillion = byId("spot-per-million");
   readonly #change = byId("spot-change");
+  readonly #sentence = byId("spot-sentence");
+  readonly #listPrice = byId("spot-list-price");
   /** First price of each market while the page is open. */
   readonly #openings = new Map<string, Opening>();
   #shown: { market: string; spotPrice: string | null } | undefined;
 
-  render(book: Book, steps: readonly Step[], lastTrade: Trade | undefined): void {
+  constructor() {
+    this.#listPrice.title = LIST_PRICE_SOURCE;
+  }
+
+  render(book: Book, steps: readonly Step[]): void {
     this.#renderPrice(book);
-    renderFacts(steps, lastTrade);
+    this.#sentence.textContent = spotSentence(book.state, book.spotPrice, steps);
     const price = book.spotPrice === null ? "" : `${perMillion(parsePrice(book.spotPrice))} `;
     document.title = `${price}${book.market} · Merit`;
   }
 
   clear(): void {
     this.#shown = undefined;
-    this.#price.replaceChildren();
-    this.#perMillion.replaceChildren();
-    this.#change.replaceChildren();
-    for (const id of ["fact-marginal", "fact-free", "fact-offers", "fact-last-trade"]) byId(id).replaceChildren("–");
+    const parts = [this.#price, this.#perMillion, this.#change, this.#sentence, this.#listPrice];
+    for (const part of parts) part.replaceChildren();
   }
 
   #renderPrice({ market, spotPrice }: Book): void {
@@ -43,9 +46,8 @@ export class SpotPanel {
     this.#shown = { market, spotPrice };
     if (spotPrice === null) {
       this.#price.title = "";
-      this.#price.replaceChildren(create("span", { class: "none", text: "No price yet" }));
-      this.#perMillion.replaceChildren();
-      this.#change.textContent = "The first trade sets it.";
+      this.#price.replaceChildren(create("span", { class: "none", text: "No price now" }));
+      for (const part of [this.#perMillion, this.#change, this.#listPrice]) part.replaceChildren();
       return;
     }
     const price = parsePrice(spotPrice);
@@ -53,6 +55,7 @@ export class SpotPanel {
     this.#price.replaceChildren(...priceText(spotPrice));
     const unit = create("span", { class: "unit", text: " per million GB-s" });
     this.#perMillion.replaceChildren(`$${perMillion(price)}`, unit);
+    this.#listPrice.textContent = againstListPrice(price);
     this.#renderChange(market, price);
     if (before?.market === market && before.spotPrice !== null) {
       flash(this.#price, changeBetween(parsePrice(before.spotPrice), price).direction);
@@ -81,23 +84,6 @@ function priceText(spotPrice: string): Node[] {
     create("span", { class: "amount" }, create("span", { class: "zeros", text: `$${zeros}` }), digits),
     create("span", { class: "unit", text: " per GB-s" }),
   ];
-}
-
-function renderFacts(steps: readonly Step[], lastTrade: Trade | undefined): void {
-  const marginal = steps.find((step) => step.marginal);
-  const { freeMb, totalMb } = capacityOf(steps);
-  byId("fact-marginal").replaceChildren(
-    ...(marginal === undefined
-      ? [steps.length === 0 ? "–" : "none: all in use"]
-      : [perMillion(marginal.price), " ", providerName(marginal.offer.provider, colourClass(marginal.offer.provider))]),
-  );
-  byId("fact-free").textContent = `${megabytes(freeMb)} of ${megabytes(totalMb)} MB`;
-  byId("fact-offers").textContent = String(steps.length);
-  byId("fact-last-trade").textContent = lastTrade === undefined ? "–" : timeWithMs(lastTrade.at);
-}
-
-function megabytes(count: number): string {
-  return fixedDecimal(BigInt(count), 0, 0);
 }
 
 /** Restarts the short highlight, which the style sheet omits for reduced motion. */

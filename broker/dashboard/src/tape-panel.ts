@@ -1,11 +1,13 @@
 // Owns the tape: the latest trades, newest on top, new ones highlighted.
 
 import { timeWithMs } from "./clock";
-import { byId, create, numberCell, providerName, showEither } from "./dom";
-import { fixedDecimal, parseDecimal } from "./decimal";
+import { arrange, byId, create, numberCell, providerName, showEither } from "./dom";
+import { fixedDecimal, grouped, parseDecimal } from "./decimal";
+import { GB_SECONDS_SCALE } from "./fields";
+import { NAME_IN_TABLE } from "./middle-cut";
 import { colourClass } from "./palette";
 import { parsePrice, perMillion } from "./price";
-import { GB_SECONDS_SCALE, type Trade } from "./wire";
+import type { Trade } from "./wire";
 
 const ROWS = 50;
 const GB_SECONDS_DECIMALS = 6;
@@ -30,7 +32,9 @@ export class TapePanel {
       const fresh = this.#shown.size > 0 && trade.sequence > newestShown;
       rows.set(trade.sequence, this.#shown.get(trade.sequence) ?? row(trade, fresh));
     }
-    this.#replace(rows);
+    // A row that stays is not moved, which would restart its highlight.
+    arrange(this.#rows, [...rows.values()]);
+    this.#shown = rows;
   }
 
   clear(): void {
@@ -38,17 +42,6 @@ export class TapePanel {
     this.#scroll.hidden = true;
     this.#empty.hidden = true;
     this.#rows.replaceChildren();
-  }
-
-  /** Replaces the rows. A row that stays is not moved, which would restart its highlight. */
-  #replace(rows: Map<number, HTMLTableRowElement>): void {
-    for (const [sequence, element] of this.#shown) if (!rows.has(sequence)) element.remove();
-    let place: Element | null = this.#rows.firstElementChild;
-    for (const element of rows.values()) {
-      if (element === place) place = place.nextElementSibling;
-      else this.#rows.insertBefore(element, place);
-    }
-    this.#shown = rows;
   }
 }
 
@@ -61,9 +54,9 @@ function row(trade: Trade, fresh: boolean): HTMLTableRowElement {
     "tr",
     { class: fresh ? "fresh" : "" },
     create("td", { title: trade.at }, time),
-    create("td", { class: "name" }, providerName(trade.provider, colourClass(trade.provider))),
+    create("td", { class: "name" }, providerName(trade.provider, colourClass(trade.provider), NAME_IN_TABLE)),
     numberCell(perMillion(parsePrice(trade.price)), `${trade.price} USD per GB-s`),
-    numberCell(fixedDecimal(BigInt(trade.memory_mb), 0, 0)),
+    numberCell(grouped(trade.memory_mb)),
     numberCell(gbSeconds, `${trade.gb_seconds} GB-s`),
   );
   element.dataset.sequence = String(trade.sequence);

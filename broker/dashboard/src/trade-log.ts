@@ -2,8 +2,8 @@
 
 import type { Trade } from "./wire";
 
-/** Greatest number of trades: as many as the chart shows; the tape needs fewer. */
-const MOST_TRADES = 2_000;
+/** Greatest number of trades: as many as a snapshot carries, so that a known one is never new; the tape needs fewer. */
+const MOST_TRADES = 100;
 
 export class TradeLog {
   #trades: Trade[] = [];
@@ -17,14 +17,11 @@ export class TradeLog {
     return this.#trades.at(-1);
   }
 
-  /** Adds a trade in order of its sequence. A known one changes nothing. */
-  add(trade: Trade): void {
-    if (this.latest === undefined || trade.sequence > this.latest.sequence) {
-      this.#trades.push(trade);
-      if (this.#trades.length > MOST_TRADES) this.#trades.shift();
-    } else {
-      this.merge([trade]);
-    }
+  /** Adds a trade in order of its sequence. Returns false, and changes nothing, if it is known. */
+  add(trade: Trade): boolean {
+    if (this.#trades.some((known) => known.sequence === trade.sequence)) return false;
+    this.merge([trade]);
+    return true;
   }
 
   /** Adds trades in any order. */

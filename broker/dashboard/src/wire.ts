@@ -1,10 +1,6 @@
-// Owns the shapes of the broker's messages and the checks on them. Never keeps state.
+// Owns the shapes of the broker's messages and their reading. Never keeps state.
 
-import { parseDecimal } from "./decimal";
-import { parsePrice } from "./price";
-
-/** Greatest number of decimals of an amount of GB-s: 1 MB for 1 ms has 13. */
-export const GB_SECONDS_SCALE = 18;
+import { field, gbSeconds, integer, list, optionalPrice, price, text, time } from "./fields";
 
 export interface Offer {
   offer: string;
@@ -49,6 +45,7 @@ export interface Snapshot {
   state: string;
   bands: Bands | null;
   spot_price: string | null;
+  last_price: string | null;
   offers: Offer[];
   bids: BidLevel[];
   /** Newest first. */
@@ -59,6 +56,8 @@ export interface Delta {
   market: string;
   prev_seq: number;
   seq: number;
+  at: string;
+  spot_price: string | null;
   offers: Offer[];
   /** Levels as they are now; without bids: gone. */
   bids: BidLevel[];
@@ -66,21 +65,34 @@ export interface Delta {
 
 export interface TradeEvent extends Trade {
   market: string;
-  spot_price: string | null;
+  last_price: string | null;
 }
 
 export interface StateEvent {
   market: string;
+  at: string;
   state: string;
   bands: Bands | null;
+  spot_price: string | null;
+}
+
+/** Spot prices and volume of one interval. */
+export interface CandleRow {
+  at: string;
+  open: string | null;
+  high: string | null;
+  low: string | null;
+  /** Null if no offer had room at the end. */
+  close: string | null;
+  gb_seconds: string;
 }
 
 export function parseMarkets(body: unknown): MarketSummary[] {
   return list(body, "markets").map((market) => ({ market: text(market, "market"), state: text(market, "state") }));
 }
 
-export function parseTrades(body: unknown): Trade[] {
-  return list(body, "trades").map(trade);
+export function parseCandles(body: unknown): CandleRow[] {
+  return list(body, "candles").map(candle);
 }
 
 export function parseSnapshot(body: unknown): Snapshot {
@@ -90,6 +102,7 @@ export function parseSnapshot(body: unknown): Snapshot {
     state: text(body, "state"),
     bands: bands(body),
     spot_price: optionalPrice(body, "spot_price"),
+    last_price: optionalPrice(body, "last_price"),
     offers: list(body, "offers").map(offer),
     bids: list(body, "bids").map(bidLevel),
     trades: list(body, "trades").map(trade),
@@ -101,17 +114,30 @@ export function parseDelta(body: unknown): Delta {
     market: text(body, "market"),
     prev_seq: integer(body, "prev_seq"),
     seq: integer(body, "seq"),
+    at: time(body, "at"),
+    spot_price: optionalPrice(body, "spot_price"),
     offers: list(body, "offers").map(offer),
     bids: list(body, "bids").map(bidLevel),
   };
 }
 
 export function parseTradeEvent(body: unknown): TradeEvent {
-  return { ...trade(body), market: text(body, "market"), spot_price: optionalPrice(body, "spot_price") };
+  return { ...trade(body), market: text(body, "market"), last_price: optionalPrice(body, "last_price") };
 }
 
 export function parseStateEvent(body: unknown): StateEvent {
-  return { market: text(body, "market"), state: text(body, "state"), bands: bands(body) };
+  return {
+    market: text(body, "market"),
+    at: time(body, "at"),
+    state: text(body, "state"),
+    bands: bands(body),
+    spot_price: optionalPrice(body, "spot_price"),
+  };
+}
+
+/** Returns the broker's time in a heartbeat. */
+export function parseHeartbeat(body: unknown): string {
+  return time(body, "at");
 }
 
 function bidLevel(value: unknown): BidLevel {
@@ -136,11 +162,9 @@ function offer(value: unknown): Offer {
 }
 
 function trade(value: unknown): Trade {
-  const at = text(value, "at");
-  if (Number.isNaN(Date.parse(at))) throw wrong("at", "a time");
   return {
     sequence: integer(value, "sequence"),
-    at,
+    at: time(value, "at"),
     provider: text(value, "provider"),
     price: price(value, "price"),
     memory_mb: integer(value, "memory_mb"),
@@ -148,44 +172,13 @@ function trade(value: unknown): Trade {
   };
 }
 
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-}
-
-function text(value: unknown, name: string): string {
-  const found = field(value, name);
-  if (typeof found !== "string") throw wrong(name, "text");
-  return found;
-}
-
-function price(value: unknown, name: string): string {
-  const found = text(value, name);
-  parsePrice(found);
-  return found;
-}
-
-function optionalPrice(value: unknown, name: string): string | null {
-  return field(value, name) == null ? null : price(value, name);
-}
-
-function gbSeconds(value: unknown, name: string): string {
-  const found = text(value, name);
-  parseDecimal(found, GB_SECONDS_SCALE);
-  return found;
-}
-
-function integer(value: unknown, name: string): number {
-  const found = field(value, name);
-  if (!Number.isSafeInteger(found)) throw wrong(name, "an integer");
-  return found as number;
-}
-
-function list(value: unknown, name: string): unknown[] {
-  const found = field(value, name);
-  if (!Array.isArray(found)) throw wrong(name, "a list");
-  return found;
-}
-
-function wrong(name: string, expected: string): Error {
-  return new Error(`the broker sent a \`${name}\` that is not ${expected}`);
+function candle(value: unknown): CandleRow {
+  return {
+    at: time(value, "at"),
+    open: optionalPrice(value, "open"),
+    high: optionalPrice(value, "high"),
+    low: optionalPrice(value, "low"),
+    close: optionalPrice(value, "close"),
+    gb_seconds: gbSeconds(value, "gb_seconds"),
+  };
 }

@@ -1,6 +1,6 @@
-// Owns offers, bids and trades for the tests, which spell out only their own fields.
+// Owns offers, bids, trades, deltas and times for the tests, which spell out only their own fields.
 
-import type { BidLevel, Offer, Trade } from "../src/wire";
+import type { BidLevel, Delta, Offer, Trade } from "../src/wire";
 
 export function offer(fields: Partial<Offer>): Offer {
   return {
@@ -19,6 +19,19 @@ export function bid(fields: Partial<BidLevel>): BidLevel {
   return { price: "0.000008", memory_mb: 128, bids: 1, ...fields };
 }
 
+export function delta(fields: Partial<Delta>): Delta {
+  return {
+    market: "local/wasm",
+    prev_seq: 7,
+    seq: 9,
+    at: "2026-11-23T10:00:00.041123Z",
+    spot_price: null,
+    offers: [],
+    bids: [],
+    ...fields,
+  };
+}
+
 export function trade(fields: Partial<Trade>): Trade {
   return {
     sequence: 1,
@@ -29,4 +42,9 @@ export function trade(fields: Partial<Trade>): Trade {
     gb_seconds: "0.005125",
     ...fields,
   };
+}
+
+/** Returns the time of a clock like `10:00:00.5` on the day of the tests. */
+export function ms(clock: string): number {
+  return Date.parse(`2026-11-23T${clock}Z`);
 }
