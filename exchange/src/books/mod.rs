@@ -213,7 +213,7 @@ impl Mirror {
                 events
                     .push((*market, Sent::State(self.names.state(*market, one, terms, self.spots.of_market(*market)))));
             }
-            Event::SessionBegan { provider, name, .. } | Event::ProviderRegistered { provider, name } => {
+            Event::SessionBegan { provider, name, .. } | Event::ProviderRegistered { provider, name, .. } => {
                 self.names.name_provider(*provider, name);
             }
             _ => {}

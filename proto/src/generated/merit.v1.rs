@@ -3155,6 +3155,11 @@ pub mod market_event {
         pub sequence: u64,
         #[prost(message, optional, tag = "3")]
         pub terms: ::core::option::Option<super::MarketTerms>,
+        /// Spot price by these terms: absent in a market that is not open.
+        #[prost(uint64, optional, tag = "4")]
+        pub spot_price: ::core::option::Option<u64>,
+        #[prost(uint64, tag = "5")]
+        pub at: u64,
     }
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
@@ -3182,6 +3187,7 @@ pub struct BookSnapshot {
     pub checksum: u32,
     #[prost(message, optional, tag = "4")]
     pub terms: ::core::option::Option<MarketTerms>,
+    /// The price of the cheapest public offer with room for the reference call; absent if there is none.
     #[prost(uint64, optional, tag = "5")]
     pub spot_price: ::core::option::Option<u64>,
     /// Cheapest first.
@@ -3193,6 +3199,9 @@ pub struct BookSnapshot {
     /// Dearest first.
     #[prost(message, repeated, tag = "8")]
     pub bids: ::prost::alloc::vec::Vec<BidLevel>,
+    /// The price of the latest public trade with a cost above 0; absent before the first.
+    #[prost(uint64, optional, tag = "9")]
+    pub last_price: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BookDelta {
@@ -3208,9 +3217,14 @@ pub struct BookDelta {
     /// Changed levels in their new state; no bids means gone.
     #[prost(message, repeated, tag = "5")]
     pub bids: ::prost::alloc::vec::Vec<BidLevel>,
-    /// Checksum of the book after this delta.
+    /// Checksum and spot price of the book after this delta.
     #[prost(uint32, tag = "6")]
     pub checksum: u32,
+    #[prost(uint64, optional, tag = "7")]
+    pub spot_price: ::core::option::Option<u64>,
+    /// Time of the last command in it.
+    #[prost(uint64, tag = "8")]
+    pub at: u64,
 }
 /// The resting deferred bids of one limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3256,8 +3270,9 @@ pub struct Trade {
     pub memory_mb: u32,
     #[prost(uint64, tag = "8")]
     pub billed_ms: u64,
+    /// Last price of the market after this trade.
     #[prost(uint64, optional, tag = "9")]
-    pub spot_price: ::core::option::Option<u64>,
+    pub last_price: ::core::option::Option<u64>,
     /// Shown to the buyer's own account only.
     #[prost(message, optional, tag = "10")]
     pub invocation: ::core::option::Option<LeaseId>,
@@ -3290,6 +3305,8 @@ pub struct Market {
     /// Number of resting deferred bids.
     #[prost(uint32, tag = "8")]
     pub bids: u32,
+    #[prost(uint64, optional, tag = "9")]
+    pub last_price: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBookRequest {
@@ -3341,14 +3358,14 @@ pub struct ListCandlesResponse {
     #[prost(message, repeated, tag = "1")]
     pub candles: ::prost::alloc::vec::Vec<Candle>,
 }
-/// The spot price and the trades of one interval. An interval without a trade has no candle.
+/// The spot price and the trades of one interval. An interval in which nothing traded and the spot price stood still has no
+/// candle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Candle {
     /// Beginning in microseconds since 1970, UTC.
     #[prost(uint64, tag = "1")]
     pub at: u64,
-    /// Spot price after the first trade, its maximum, its minimum, and after the last trade; absent before the first spot
-    /// price of the market.
+    /// First, greatest, least and last spot price of the interval. Without a last one no offer had room at the end.
     #[prost(uint64, optional, tag = "2")]
     pub open: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "3")]
@@ -7542,7 +7559,7 @@ pub struct TradeRow {
     #[prost(uint64, tag = "5")]
     pub billed_ms: u64,
     #[prost(uint64, optional, tag = "6")]
-    pub spot_price: ::core::option::Option<u64>,
+    pub last_price: ::core::option::Option<u64>,
     #[prost(uint32, tag = "7")]
     pub account: u32,
     #[prost(message, optional, tag = "8")]

@@ -11,7 +11,7 @@ use merit_terms::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::command::MarketTerms;
+use crate::command::{MarketTerms, ProviderKind};
 use crate::reply::{Grant, Settlement};
 pub use book::{OfferChange, Resting};
 pub use lease::{Lease, LeaseState};
