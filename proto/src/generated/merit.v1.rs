@@ -3358,8 +3358,8 @@ pub struct ListCandlesResponse {
     #[prost(message, repeated, tag = "1")]
     pub candles: ::prost::alloc::vec::Vec<Candle>,
 }
-/// The spot price and the trades of one interval. An interval in which nothing traded and the spot price stood still has no
-/// candle.
+/// The spot price and the trades of one interval. An interval in which nothing traded and the spot price stood still has
+/// no candle.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Candle {
     /// Beginning in microseconds since 1970, UTC.
