@@ -243,8 +243,8 @@ impl Mirror {
         }
     }
 
-    /// Makes a group of the changes up to the command at `sequence`, if there is a follower or one may come back soon. Returns true if
-    /// it did.
+    /// Makes a group of the changes up to the command at `sequence`, if there is a follower or one may come back soon.
+    /// Returns true if it did.
     fn publish(&mut self, (sequence, at): (u64, Time), mut events: Vec<(MarketId, Sent)>, followed: bool) -> bool {
         let changed = self.changed(sequence);
         self.unread = if followed { 0 } else { self.unread + 1 };
