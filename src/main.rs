@@ -19,6 +19,7 @@ mod listen;
 mod logs;
 mod markets;
 mod output;
+mod piped;
 mod provider;
 mod providers;
 mod quote;
