@@ -45,6 +45,7 @@ fn described() -> Routes {
         .post("/v1/functions/{name}/quote", invocations::quote, calls::quote())
         .get("/v1/invocations/{id}", invocations::get, calls::invocation())
         .get("/v1/markets", markets::list, market::markets())
+        .post("/v1/markets", market_terms::create, operator::create_market())
         .put("/v1/markets/{region}/{class}", market_terms::put, operator::put_market())
         .get("/v1/markets/{region}/{class}/book", markets::book, market::book())
         .get("/v1/markets/{region}/{class}/trades", tape::trades, market::trades())
