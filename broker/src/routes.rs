@@ -37,6 +37,7 @@ fn described() -> Routes {
         .get("/v1/functions", functions::list, registry::list_all())
         .get("/v1/functions/{name}", functions::get, registry::get())
         .put("/v1/functions/{name}", functions::put, registry::put())
+        .patch("/v1/functions/{name}", functions::patch, registry::patch())
         .delete("/v1/functions/{name}", functions::delete, registry::delete())
         .get("/v1/functions/{name}/revisions", functions::revisions, registry::revisions())
         .put("/v1/functions/{name}/aliases/{alias}", functions::put_alias, registry::put_alias())
