@@ -7,6 +7,7 @@ use merit_terms::{LeaseId, Money, Name};
 use serde_json::{Map, Value, json};
 
 use crate::client::{self, Client};
+use crate::or_none::{OrNone, amount, number};
 use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
 use crate::statement;
 
@@ -88,30 +89,11 @@ struct Limits {
     #[arg(long, value_parser = number)]
     max_concurrency: Option<OrNone>,
     /// The most that calls may cost in a UTC day, in USD
-    #[arg(long, value_parser = amount)]
+    #[arg(long, alias = "budget-day", value_parser = amount)]
     day_budget: Option<OrNone>,
     /// The most that calls may cost in a UTC month, in USD
-    #[arg(long, value_parser = amount)]
+    #[arg(long, alias = "budget-month", value_parser = amount)]
     month_budget: Option<OrNone>,
-}
-
-/// JSON of a limit; `null` for none.
-#[derive(Clone)]
-struct OrNone(Value);
-
-fn number(text: &str) -> Result<OrNone, String> {
-    or_none(text, |number: u32| json!(number))
-}
-
-fn amount(text: &str) -> Result<OrNone, String> {
-    or_none(text, |amount: Money| json!(amount))
-}
-
-fn or_none<T: std::str::FromStr<Err: ToString>>(text: &str, json: impl Fn(T) -> Value) -> Result<OrNone, String> {
-    match text {
-        "none" => Ok(OrNone(Value::Null)),
-        text => text.parse().map(|limit| OrNone(json(limit))).map_err(|error: T::Err| error.to_string()),
-    }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::access::authorities;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// The broker's address
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "MERIT_BROKER", global = true)]

@@ -8,6 +8,7 @@ use merit_terms::{Period, Quota};
 const MB_MS_PER_GB_SECOND: u64 = 1_024_000;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// Number of calls to give away before anybody pays
     #[arg(long = "free-requests", value_name = "CALLS")]

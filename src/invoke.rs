@@ -7,15 +7,17 @@ use anyhow::{Context, bail};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::client::{self, Client};
+use crate::piped;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The function: name, name:alias or name:revision
     function: String,
-    /// The payload
+    /// The payload. Without it and --data-file the payload is standard input, if that is a pipe, a file or a socket;
+    /// a loop that reads standard input itself gives `--data ''` or `< /dev/null`
     #[arg(long, conflicts_with = "data_file")]
     data: Option<String>,
-    /// A file with the payload; `-` is standard input
+    /// A file with the payload; `-` is standard input, whatever it is
     #[arg(long)]
     data_file: Option<PathBuf>,
     /// A header, such as `Merit-Max-Cost: 0.00001`
@@ -59,7 +61,7 @@ fn payload(arguments: &Arguments) -> anyhow::Result<Vec<u8>> {
         (None, Some(path)) if path.as_os_str() == "-" => read_input(),
         (None, Some(path)) if path.is_dir() => bail!("{} is a directory", path.display()),
         (None, Some(path)) => std::fs::read(path).with_context(|| format!("could not read {}", path.display())),
-        (None, None) => Ok(Vec::new()),
+        (None, None) => piped::payload(&std::io::stdin()),
     }
 }
 

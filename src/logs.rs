@@ -13,6 +13,7 @@ use tracing_subscriber::{fmt, registry};
 const LINES_MAX: usize = 16_384;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// Format of the log lines
     #[arg(long, global = true, value_enum, default_value = "text", env = "MERIT_LOG_FORMAT")]

@@ -18,7 +18,9 @@ mod keys;
 mod listen;
 mod logs;
 mod markets;
+mod or_none;
 mod output;
+mod piped;
 mod provider;
 mod providers;
 mod quote;
@@ -64,15 +66,15 @@ enum Command {
     Invoke(invoke::Arguments),
     /// Show the providers that would serve a call now, cheapest first, and why others would not
     Quote(quote::Arguments),
-    /// List functions, or show one
+    /// List functions, show one, change its settings, or delete it
     Functions(functions::Arguments),
-    /// Upload a WebAssembly module and define its function
+    /// Upload a WebAssembly module and define its function; settings that are not named stay
     Deploy(deploy::Arguments),
     /// Show accounts, and change them as the operator
     Accounts(accounts::Arguments),
     /// Make, list, revoke and rotate keys
     Keys(keys::Arguments),
-    /// List markets, create one, or change its terms
+    /// List markets, create one, or change the terms of one
     Markets(markets::Arguments),
     /// List, open, kill or revive providers
     Providers(providers::Arguments),

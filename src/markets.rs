@@ -1,13 +1,13 @@
 //! `merit markets`: the markets, and their terms, set by the operator.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Subcommand, ValueEnum};
 use http::Method;
 use merit_terms::{MarketName, Price};
 use serde_json::{Value, json};
 
 use crate::client::{self, Client};
-use crate::output::{Output, cells, objects, print_done, print_json, print_table};
+use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -23,14 +23,18 @@ pub(crate) struct Arguments {
 enum Command {
     /// List the markets
     List,
-    /// Create a market, or change its terms; those not named stay
-    Set(Set),
+    /// Create a market
+    Create(NamedTerms),
+    /// Change the terms of a market; those not named stay
+    Set(NamedTerms),
 }
 
+/// A market and its terms.
 #[derive(clap::Args)]
-struct Set {
+struct NamedTerms {
     /// The market, such as eu-west/wasm
     market: MarketName,
+    /// The state; a new market is open
     #[arg(long, value_enum)]
     state: Option<State>,
     /// The least and the greatest price of an offer, in USD per GB-s, such as 0.000001..0.0001; or none
@@ -77,6 +81,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
     match arguments.command {
         Command::List => list(&client, output).await,
+        Command::Create(asked) => create(&client, asked, output).await,
         Command::Set(asked) => set(&client, asked, output).await,
     }
 }
@@ -102,11 +107,7 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
     let row = |market: &Value| {
         let facts = ["market", "state", "spot_price", "last_price", "offers", "capacity_mb", "free_mb", "trades"];
         let mut row = cells(market, facts);
-        let bands = &market["bands"];
-        row.push(match (bands["low"].as_str(), bands["high"].as_str()) {
-            (Some(low), Some(high)) => format!("{low}..{high}"),
-            _ => "-".to_owned(),
-        });
+        row.push(bands_text(market).unwrap_or_else(|| "-".to_owned()));
         row.extend(cells(market, ["self_dealing"]));
         row
     };
@@ -114,26 +115,56 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
+impl NamedTerms {
+    /// Puts the terms that were given into `terms`.
+    fn put_into(self, terms: &mut Value) {
+        if let Some(state) = self.state {
+            terms["state"] = json!(state.as_str());
+        }
+        if let Some(bands) = self.bands {
+            terms["bands"] = bands;
+        }
+        if let Some(self_dealing) = self.self_dealing {
+            terms["self_dealing"] = json!(self_dealing);
+        }
+    }
+}
+
+async fn create(client: &Client, asked: NamedTerms, output: Output) -> anyhow::Result<()> {
+    let name = asked.market.to_string();
+    let mut market = json!({"market": name});
+    asked.put_into(&mut market);
+    let done = client.send(Method::POST, "/v1/markets", &market).await?;
+    print_done(output, &done, &format!("the market {name} is made: {}", terms_text(&done)));
+    Ok(())
+}
+
 /// Reads the market's terms and sets those that were given.
-async fn set(client: &Client, asked: Set, output: Output) -> anyhow::Result<()> {
+async fn set(client: &Client, asked: NamedTerms, output: Output) -> anyhow::Result<()> {
     let name = asked.market.to_string();
     let listed = client.get("/v1/markets").await?;
     let mut terms = json!({});
     if let Some(now) = objects(&listed, "markets").iter().find(|market| market["market"] == name.as_str()) {
         terms = json!({"state": now["state"], "bands": now["bands"], "self_dealing": now["self_dealing"]});
     }
-    if let Some(state) = asked.state {
-        terms["state"] = json!(state.as_str());
-    }
-    if let Some(bands) = asked.bands {
-        terms["bands"] = bands;
-    }
-    if let Some(self_dealing) = asked.self_dealing {
-        terms["self_dealing"] = json!(self_dealing);
-    }
-    let done = client.send(Method::PUT, &format!("/v1/markets/{name}"), &terms).await?;
-    print_done(output, &done, &format!("the market {name} is set"));
+    asked.put_into(&mut terms);
+    let done = client.send(Method::PUT, &format!("/v1/markets/{name}"), &terms).await;
+    // The broker names its own way to make a market.
+    let done =
+        done.map_err(|error| anyhow!(format!("{error:#}").replace("POST /v1/markets", "merit markets create")))?;
+    print_done(output, &done, &format!("the market {name} is set: {}", terms_text(&done)));
     Ok(())
+}
+
+fn terms_text(market: &Value) -> String {
+    let self_dealing = if market["self_dealing"] == true { ", self-dealing" } else { "" };
+    format!("{}, bands {}{self_dealing}", text(market, "state"), bands_text(market).as_deref().unwrap_or("none"))
+}
+
+/// Returns the bands as they are typed.
+fn bands_text(market: &Value) -> Option<String> {
+    let bands = &market["bands"];
+    Some(format!("{}..{}", bands["low"].as_str()?, bands["high"].as_str()?))
 }
 
 #[cfg(test)]

@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
     /// Number of invocations at once
     #[arg(long, default_value_t = 4)]
     slots: u32,
-    /// Largest function, in MB [default: --memory-mb]
+    /// Largest function, in MB [default: --memory-mb; with --strategy utilisation a share of it, so that each slot
+    /// has a rung, up to 8]
     #[arg(long)]
     largest_mb: Option<u32>,
     /// The longest timeout accepted
@@ -157,6 +158,34 @@ impl Arguments {
         }
     }
 
+    /// Returns the largest function that leaves the ladder as many rungs as the strategy is to have.
+    fn default_largest_mb(&self) -> u32 {
+        let rungs = match self.strategy {
+            StrategyName::Fixed => 1,
+            StrategyName::Utilisation => self.slots.clamp(1, Strategy::DEFAULT_RUNGS),
+        };
+        let share = self.memory_mb / u64::from(rungs);
+        u32::try_from(share).unwrap_or(u32::MAX).clamp(1, merit_terms::MEMORY_MAX_MB)
+    }
+
+    /// Warns of a price that cannot rise: a ladder of one rung.
+    fn warn_of_one_rung(&self, settings: &ProviderSettings) {
+        let paid = settings.ladder().iter().filter(|rung| rung.quota.is_none()).count();
+        if self.strategy != StrategyName::Utilisation || paid > 1 {
+            return;
+        }
+        let (pool, largest) = (settings.pool.memory_mb, settings.memory_mb.end());
+        let way_out = match self.largest_mb {
+            Some(_) => format!("a --largest-mb of at most {} makes more", pool / 2),
+            None => "more --slots, or a smaller --largest-mb, make more".to_owned(),
+        };
+        eprintln!(
+            "merit: --strategy utilisation sells one rung, and its price stays at the floor of {} USD per GB-s: a pool \
+             of {pool} MB is one slice for functions of up to {largest} MB; {way_out}",
+            self.per_gb_second
+        );
+    }
+
     fn settings(&self) -> anyhow::Result<ProviderSettings> {
         self.check_adapter()?;
         let cpu_share = self.cpu_share.unwrap_or(1.0);
@@ -164,7 +193,6 @@ impl Arguments {
             AdapterName::Agent => (Adapter::Agent, cpu_share),
             AdapterName::Http => (Adapter::Http, self.vcpus.unwrap_or(1.0)),
         };
-        let all = u32::try_from(self.memory_mb).unwrap_or(u32::MAX).min(merit_terms::MEMORY_MAX_MB);
         Ok(ProviderSettings {
             name: self.name.clone(),
             markets: self.markets.clone(),
@@ -176,7 +204,7 @@ impl Arguments {
             labels: self.labels.iter().cloned().collect(),
             offers_expire_after: self.offer_expires_after.map(Duration::from_secs),
             vcpus_milli: milli(vcpus),
-            memory_mb: 1..=self.largest_mb.unwrap_or(all),
+            memory_mb: 1..=self.largest_mb.unwrap_or_else(|| self.default_largest_mb()),
             longest_ms: self.longest_ms,
             protection: self.protect,
             endpoint: self.endpoint.clone(),
@@ -235,6 +263,7 @@ async fn start(
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let settings = arguments.settings()?;
+    arguments.warn_of_one_rung(&settings);
     let exchange = arguments.exchange.connect()?;
     let started = tokio::select! {
         // An exchange that does not answer yet is waited for.

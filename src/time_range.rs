@@ -3,6 +3,7 @@
 use merit_terms::Time;
 
 #[derive(clap::Args)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// From this time on, such as 2026-11-23T10:00:00Z
     #[arg(long)]

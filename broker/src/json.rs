@@ -46,6 +46,25 @@ pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
     })
 }
 
+/// Merges a patch into a value, as RFC 7396 has it: objects field by field, `null` removes a field, all else replaces.
+pub(crate) fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(object) = target else { return };
+    for (name, field) in fields {
+        if field.is_null() {
+            object.remove(&name);
+        } else {
+            merge(object.entry(name).or_insert(Value::Null), field);
+        }
+    }
+}
+
 /// Refuses a field that is not `known`, with the nearest known name. `within` is the path of the object.
 pub(crate) fn check_fields(within: &str, object: &Map<String, Value>, known: &[&str]) -> Result<(), ApiError> {
     let Some(unknown) = object.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };

@@ -64,7 +64,8 @@ pub(super) const SAMPLES: [Sample; 5] = [
     },
 ];
 
-/// Deploys the sample functions for any provider. A function that is defined like this already is left alone.
+/// Deploys the sample functions for any provider. One that has the sample's code as a revision is left alone, however it
+/// was changed since; one of an earlier sample gets the code and keeps its settings.
 pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
     let mut modules = ModulesClient::new(exchange.clone());
     let mut registry = RegistryClient::new(exchange.clone());
@@ -79,14 +80,14 @@ pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
         };
         let known = v1::GetFunctionRequest { account: DEV.to_owned(), name: sample.name.to_owned() };
         let known = registry.get_function(known).await.map(tonic::Response::into_inner);
-        if known.is_ok_and(|function| function.revisions.last() == Some(&code)) {
+        if known.as_ref().is_ok_and(|function| function.revisions.contains(&code)) {
             continue;
         }
-        let settings = v1::FunctionSettings {
+        let settings = known.ok().and_then(|function| function.settings).unwrap_or_else(|| v1::FunctionSettings {
             idempotent: true,
             audience: Some(v1::Audience { kind: Kind::Any.into(), providers: Vec::new() }),
             ..v1::FunctionSettings::default()
-        };
+        });
         let request = v1::PutFunctionRequest {
             account: DEV.to_owned(),
             name: sample.name.to_owned(),

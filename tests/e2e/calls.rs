@@ -1,5 +1,7 @@
 //! A call and its traces: its answer, its receipt, its record, its money.
 
+use std::process::Stdio;
+
 use http::Method;
 use merit_terms::Money;
 use serde_json::{Value, json};
@@ -190,6 +192,32 @@ async fn a_stop_finishes_what_runs() {
     let (answer, status) = tokio::join!(call, stop);
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "waited 1500 ms\n"));
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn a_piped_payload_is_sent() {
+    let market = Market::start(Shape::AllInOne).await;
+    let _edge = market.provider("edge-1", &FIXED).await;
+    market.deploy("echo", json!({})).await;
+    let file = market.dir.path().join("payload");
+    std::fs::write(&file, "from a file").unwrap();
+    let (pipe, mut written) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut written, b"from a pipe").unwrap();
+    drop(written);
+    let (closed, _) = std::io::pipe().unwrap();
+    let inputs: [(Stdio, &[&str], &str); 5] = [
+        (pipe.into(), &[], "from a pipe"),
+        (std::fs::File::open(&file).unwrap().into(), &[], "from a file"),
+        (std::fs::File::open(&file).unwrap().into(), &["--data", "named"], "named"),
+        (closed.into(), &[], ""),
+        (Stdio::null(), &[], ""),
+    ];
+    for (input, more, expected) in inputs {
+        let mut invoke = crate::process::merit();
+        let output = invoke.args(["invoke", "echo", "--broker", &market.http]).args(more).stdin(input).output().await;
+        assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), expected);
+    }
+    market.stop().await;
 }
 
 /// Deploys by `merit deploy`: it makes one revision, and a refused one leaves the function as it was.

@@ -16,6 +16,7 @@ mod doors;
 mod drain;
 mod events;
 mod fixture;
+mod functions;
 mod health;
 mod http_adapter;
 mod journal;

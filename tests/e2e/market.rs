@@ -142,7 +142,8 @@ impl Market {
         assert_eq!(answer.status, 200, "{answer:?}");
         let mut definition = json!({"memory_mb": 128, "timeout_ms": 10_000, "providers": "any", "idempotent": true});
         definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let answer = self.call(Method::PUT, &format!("/v1/functions/{name}"), &[], definition.to_string()).await;
+        let path = format!("/v1/functions/{name}?reset=true");
+        let answer = self.call(Method::PUT, &path, &[], definition.to_string()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 

@@ -16,6 +16,7 @@ in_both_shapes! {
     a_free_tier_is_used_up_before_anybody_is_paid
     offers_for_another_account_are_not_bought
     offers_that_expire_are_quoted_again_in_time
+    a_rising_price_has_a_rung_for_each_slot
 }
 
 const FREE: [&str; 8] =
@@ -113,5 +114,26 @@ async fn offers_that_expire_are_quoted_again_in_time(shape: Shape) {
     let listed = market.get("/v1/providers").await.json();
     assert_eq!(listed["providers"][0]["offers"], 1, "{listed}");
     assert!(edge.stop().await.success());
+    market.stop().await;
+}
+
+async fn a_rising_price_has_a_rung_for_each_slot(shape: Shape) {
+    let market = Market::start(shape).await;
+    let rising = ["--strategy", "utilisation", "--per-gb-second", "0.00001", "--ceiling", "0.00003"];
+    for (name, more, rungs) in [
+        ("four", &[][..], 4),
+        ("many", &["--slots", "16"], 8),
+        ("one", &["--slots", "1"], 1),
+        ("large", &["--largest-mb", "2048"], 1),
+    ] {
+        let provider = market.provider(name, &[&rising[..], more].concat()).await;
+        let listed = market.get("/v1/providers").await.json();
+        let listed = listed["providers"].as_array().unwrap().iter().find(|listed| listed["name"] == name).unwrap();
+        assert_eq!(listed["offers"], rungs, "{name}");
+        let said = provider.log();
+        let is_warned =
+            said.contains("sells one rung, and its price stays at the floor") && said.contains("--largest-mb");
+        assert_eq!(is_warned, rungs == 1, "{name}: {said}");
+    }
     market.stop().await;
 }

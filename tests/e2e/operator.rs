@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::in_both_shapes;
 use crate::market::{Answer, Market, Shape};
-use crate::process::{eventually, merit};
+use crate::process::{assert_fails, eventually, merit};
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
@@ -125,7 +125,7 @@ async fn what_an_account_may_spend_is_limited(shape: Shape) {
 
 async fn a_market_is_made_halted_banded_and_opened_again(shape: Shape) {
     let market = Market::start(shape).await;
-    ask(&market, Method::PUT, "/v1/markets/eu-west/wasm", json!({})).await;
+    ask(&market, Method::POST, "/v1/markets", json!({"market": "eu-west/wasm"})).await;
     let mut seller = Seller::start(&market, "seller", 1024, 4).await;
     seller.quote("eu-west/wasm", vec![rung(1, 1024, 1_000_000)]).await;
     market.deploy("echo", json!({"markets": ["eu-west/wasm"]})).await;
@@ -242,6 +242,8 @@ async fn what_the_operator_asks_wrongly_is_refused_by_its_field(shape: Shape) {
         (&put, "/v1/accounts/dev/limits", json!({"credit": "1"}), "did you mean `credit_limit`?"),
         (&put, "/v1/accounts/dev/limits", json!({"budgets": [{"perod": "day"}]}), "`budgets.perod` is not known"),
         (&put, "/v1/markets/EU/wasm", json!({}), "the path's market"),
+        (&post, "/v1/markets", json!({"market": "EU/wasm"}), "market: `EU/wasm` is not a market"),
+        (&post, "/v1/markets", json!({}), "market: its name is missing"),
         (&put, "/v1/markets/local/wasm", json!({"state": "closed"}), "state: unknown variant `closed`"),
         (&put, "/v1/markets/local/wasm", json!({"bands": {"low": "1"}}), "bands: missing field `high`"),
         (&put, "/v1/markets/local/wasm", json!({"bands": {"lwo": "1"}}), "did you mean `low`?"),
@@ -260,6 +262,13 @@ async fn what_the_operator_asks_wrongly_is_refused_by_its_field(shape: Shape) {
         (&post, "/v1/providers", json!({"name": "p", "account": "nobody", "kind": "own"}), "nobody"),
         (&post, "/v1/providers/nobody/kill", json!({"reason": "r"}), "nobody"),
         (&post, "/v1/providers/nobody/revive", json!({}), "nobody"),
+        (
+            &put,
+            "/v1/markets/locale/wasm",
+            json!({}),
+            "`locale/wasm`; did you mean `local/wasm`? `POST /v1/markets` makes",
+        ),
+        (&put, "/v1/markets/eu-west/gpu", json!({}), "`eu-west/gpu`; `POST /v1/markets` makes one"),
     ];
     for (method, path, body, named) in absent {
         let answer = refuse(&market, method.clone(), path, body).await;
@@ -271,6 +280,7 @@ async fn what_the_operator_asks_wrongly_is_refused_by_its_field(shape: Shape) {
     assert_eq!(outside.status, 404, "{outside:?}");
     let unusable = [
         (&put, "/v1/markets/local/wasm", json!({"bands": {"low": "2", "high": "1"}}), "bands"),
+        (&post, "/v1/markets", json!({"market": "a/wasm", "bands": {"low": "2", "high": "1"}}), "bands"),
         (
             &put,
             "/v1/accounts/dev/limits",
@@ -290,6 +300,9 @@ async fn what_the_operator_asks_wrongly_is_refused_by_its_field(shape: Shape) {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "invalid"), "{path}: {answer:?}");
         assert!(answer.message().contains(named), "`{named}` is not in: {}", answer.message());
     }
+    let taken = refuse(&market, Method::POST, "/v1/markets", json!({"market": "local/wasm"})).await;
+    assert_eq!((taken.status.as_u16(), taken.code().as_str()), (409, "already_exists"), "{taken:?}");
+    assert_eq!(market.get("/v1/markets").await.json()["markets"].as_array().unwrap().len(), 1, "none was made");
     assert_sums_to_zero(&market).await;
     market.stop().await;
 }
@@ -324,8 +337,14 @@ async fn the_command_line_does_as_the_doors(shape: Shape) {
     let table = run(&["accounts", "list"]).await;
     assert!(table.contains("team-a") && table.contains("sum: 0 USD"), "{table}");
 
-    assert!(json(&["markets", "set", "eu-west/wasm", "--bands", "0.000001..0.0001"]).await["sequence"].is_u64());
-    run(&["markets", "set", "eu-west/wasm", "--state", "halted"]).await;
+    let made = json(&["markets", "create", "eu-west/wasm", "--bands", "0.000001..0.0001"]).await;
+    assert!(made["sequence"].is_u64() && made["state"] == "open", "{made}");
+    let set = run(&["markets", "set", "eu-west/wasm", "--state", "halted"]).await;
+    assert!(set.starts_with("the market eu-west/wasm is set: halted, bands 0.000001..0.0001 (sequence "), "{set}");
+    let typo = ["markets", "set", "eu-wst/wasm", "--state", "halted", "--broker", &market.http];
+    assert_fails(&typo, &["`eu-wst/wasm`; did you mean `eu-west/wasm`? `merit markets create` makes one"]).await;
+    let typo = ["providers", "kill", "egde-1", "--reason", "a test", "--broker", &market.http];
+    assert_fails(&typo, &["no provider `egde-1`; did you mean `edge-1`?"]).await;
     let listed = json(&["markets", "list"]).await;
     let eu = listed["markets"].as_array().unwrap().iter().find(|market| market["market"] == "eu-west/wasm").unwrap();
     assert_eq!(eu["bands"], json!({"low": "0.000001", "high": "0.0001"}), "{eu}");

@@ -6,6 +6,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName};
+use merit_terms::KeyId;
 use sha2::{Digest, Sha256};
 
 /// Largest difference between a client's clock and this one, in seconds.
@@ -118,6 +119,11 @@ impl Signed {
             signature: bytes,
             at: at.to_owned(),
         })
+    }
+
+    /// Returns whether the access key id has the form of a key of this market.
+    pub(crate) fn is_by_a_key(&self) -> bool {
+        self.key.parse::<KeyId>().is_ok()
     }
 
     /// Refuses a signature whose time is off from `now_s`, in seconds since 1970.

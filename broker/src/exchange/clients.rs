@@ -1,5 +1,6 @@
 //! The clients of the exchange's services, one each over whichever transport; and how their errors reach a caller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use merit_proto::v1::archive_client::ArchiveClient;
@@ -10,14 +11,18 @@ use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::v1::operator_client::OperatorClient;
 use merit_proto::v1::registry_client::RegistryClient;
 use merit_proto::{Transport, code_of, v1};
+use tokio::sync::Semaphore;
 use tonic::Code;
 
+use super::turns::Turns;
 use crate::error::{ApiError, ErrorCode};
 
 /// Timeout of a call of the exchange.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Timeout of the readiness check.
 const READY_WITHIN: Duration = Duration::from_secs(2);
+/// Lookups of a nearest name at once; an error beyond them goes out without one.
+const LOOKUPS_MAX: usize = 4;
 /// Largest message to the exchange, in bytes: a module with room around it.
 const MESSAGE_MAX_BYTES: usize = 33 << 20;
 
@@ -31,6 +36,8 @@ pub(crate) struct Exchange {
     pub(super) archive: ArchiveClient<Transport>,
     pub(super) modules: ModulesClient<Transport>,
     pub(super) keys: KeysClient<Transport>,
+    pub(super) turns: Arc<Turns>,
+    pub(super) lookups: Arc<Semaphore>,
 }
 
 impl Exchange {
@@ -43,6 +50,8 @@ impl Exchange {
             archive: ArchiveClient::new(transport.clone()),
             keys: KeysClient::new(transport.clone()),
             modules: ModulesClient::new(transport).max_encoding_message_size(MESSAGE_MAX_BYTES),
+            turns: Arc::default(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         }
     }
 

@@ -98,6 +98,19 @@ impl Exchange {
         answer(self.registry.clone().put_function(request)).await?.try_into()
     }
 
+    /// Defines a function by what `change` makes of the present one; none: there is no such function. Changes of an
+    /// account go one at a time at this broker.
+    pub(crate) async fn change_function(
+        &self,
+        account: &str,
+        name: String,
+        change: impl FnOnce(Option<Function>) -> Result<(Code, FunctionSettings), ApiError>,
+    ) -> Result<Function, ApiError> {
+        let _turn = self.turns.take(account).await?;
+        let (code, settings) = change(self.find_function(account, &name).await?)?;
+        self.put_function(account, name, code, settings).await
+    }
+
     /// Returns a function of the account; none if there is no such function.
     pub(crate) async fn find_function(&self, account: &str, name: &str) -> Result<Option<Function>, ApiError> {
         let request = v1::GetFunctionRequest { account: account.to_owned(), name: name.to_owned() };
@@ -128,8 +141,11 @@ impl Exchange {
 
     /// Deletes a function. Returns the sequence of the command.
     pub(crate) async fn delete_function(&self, account: &str, name: String) -> Result<u64, ApiError> {
-        let request = v1::DeleteFunctionRequest { account: account.to_owned(), name };
-        Ok(answer(self.registry.clone().delete_function(request)).await?.sequence)
+        let request = v1::DeleteFunctionRequest { account: account.to_owned(), name: name.clone() };
+        match answer(self.registry.clone().delete_function(request)).await {
+            Ok(deleted) => Ok(deleted.sequence),
+            Err(error) => Err(self.near_function(error, account, &name).await),
+        }
     }
 
     pub(crate) async fn put_alias(
@@ -141,8 +157,11 @@ impl Exchange {
         canary: Option<Canary>,
     ) -> Result<Function, ApiError> {
         let canary = canary.map(|canary| v1::Canary { revision: canary.revision, weight: canary.weight });
-        let request = v1::PutAliasRequest { account: account.to_owned(), name, alias, revision, canary };
-        answer(self.registry.clone().put_alias(request)).await?.try_into()
+        let request = v1::PutAliasRequest { account: account.to_owned(), name: name.clone(), alias, revision, canary };
+        match answer(self.registry.clone().put_alias(request)).await {
+            Ok(function) => function.try_into(),
+            Err(error) => Err(self.near_function(error, account, &name).await),
+        }
     }
 
     /// Keeps a module for the account. Returns its SHA-256.

@@ -113,6 +113,7 @@ const EXECUTED: &str = "executed";
 impl Exchange {
     /// Returns the merit order for a call now. Runs nothing.
     pub(crate) async fn quote(&self, call: QuoteRequest<'_>) -> Result<Quote, ApiError> {
+        let (account, function) = (call.account.clone(), call.function.clone());
         let request = v1::QuoteRequest {
             account: call.account.to_string(),
             function: call.function,
@@ -120,7 +121,10 @@ impl Exchange {
             answer_limit_bytes: call.answer_limit_bytes,
             limits: Some(call.limits.into()),
         };
-        answer(self.brokerage.clone().quote(request)).await.map(Into::into)
+        match answer(self.brokerage.clone().quote(request)).await {
+            Ok(quoted) => Ok(quoted.into()),
+            Err(error) => Err(self.near_function(error, &account, &function).await),
+        }
     }
 
     pub(crate) async fn invocation(&self, account: &str, id: LeaseId) -> Result<InvocationRecord, ApiError> {

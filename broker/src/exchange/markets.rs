@@ -122,20 +122,23 @@ impl Exchange {
     }
 
     pub(crate) async fn book(&self, market: String) -> Result<Book, ApiError> {
-        answer(self.market_data.clone().get_book(v1::GetBookRequest { market })).await.map(Into::into)
+        let request = v1::GetBookRequest { market: market.clone() };
+        let book = answer(self.market_data.clone().get_book(request)).await;
+        self.near_market(book, &market).await.map(Into::into)
     }
 
     /// Returns trades, newest first. Those of `account` come with invocation and cost.
     pub(crate) async fn trades(&self, market: String, account: &str, past: Past) -> Result<Vec<Trade>, ApiError> {
         let request = v1::ListTradesRequest {
-            market,
+            market: market.clone(),
             limit: past.limit.unwrap_or(0),
             account: account.to_owned(),
             from: micros(past.from),
             to: micros(past.to),
             before: past.before.unwrap_or(0),
         };
-        let listed = answer(self.market_data.clone().list_trades(request)).await?;
+        let listed = answer(self.market_data.clone().list_trades(request)).await;
+        let listed = self.near_market(listed, &market).await?;
         Ok(listed.trades.into_iter().map(Into::into).collect())
     }
 
@@ -153,13 +156,14 @@ impl Exchange {
             CandleInterval::Day => v1::Interval::Day,
         };
         let request = v1::ListCandlesRequest {
-            market,
+            market: market.clone(),
             interval: interval.into(),
             from: micros(past.from),
             to: micros(past.to),
             limit: past.limit.unwrap_or(0),
         };
-        let listed = answer(self.market_data.clone().list_candles(request)).await?;
+        let listed = answer(self.market_data.clone().list_candles(request)).await;
+        let listed = self.near_market(listed, &market).await?;
         Ok(listed.candles.into_iter().map(Into::into).collect())
     }
 }

@@ -31,7 +31,8 @@ impl Exchange {
     }
 
     pub(crate) async fn set_market(&self, name: String, terms: MarketTerms) -> Sequence {
-        accepted(self.operator.clone().set_market(v1::SetMarketRequest { name, terms: Some(terms.into()) })).await
+        let request = v1::SetMarketRequest { name: name.clone(), terms: Some(terms.into()) };
+        self.near_market(accepted(self.operator.clone().set_market(request)).await, &name).await
     }
 
     pub(crate) async fn open_account(&self, id: String) -> Sequence {
@@ -61,15 +62,18 @@ impl Exchange {
     }
 
     pub(crate) async fn kill_provider(&self, provider: String, reason: String) -> Sequence {
-        accepted(self.operator.clone().kill_provider(v1::KillProviderRequest { provider, reason })).await
+        let request = v1::KillProviderRequest { provider: provider.clone(), reason };
+        self.near_provider(accepted(self.operator.clone().kill_provider(request)).await, &provider).await
     }
 
     pub(crate) async fn revive_provider(&self, provider: String) -> Sequence {
-        accepted(self.operator.clone().revive_provider(v1::ReviveProviderRequest { provider })).await
+        let request = v1::ReviveProviderRequest { provider: provider.clone() };
+        self.near_provider(accepted(self.operator.clone().revive_provider(request)).await, &provider).await
     }
 
     pub(crate) async fn grant_labels(&self, provider: String, labels: BTreeMap<String, String>) -> Sequence {
-        accepted(self.operator.clone().grant_labels(v1::GrantLabelsRequest { provider, labels })).await
+        let request = v1::GrantLabelsRequest { provider: provider.clone(), labels };
+        self.near_provider(accepted(self.operator.clone().grant_labels(request)).await, &provider).await
     }
 
     pub(crate) async fn close_lease(&self, lease: LeaseId) -> Sequence {
@@ -100,7 +104,8 @@ impl Exchange {
     pub(crate) async fn limit_provider(&self, provider: String, limits: ProviderLimits) -> Sequence {
         let ProviderLimits { offers, quotes_per_second, exposure } = limits;
         let limits = Some(v1::ProviderLimits { offers, quotes_per_second, exposure });
-        accepted(self.operator.clone().set_provider_limits(v1::SetProviderLimitsRequest { provider, limits })).await
+        let request = v1::SetProviderLimitsRequest { provider: provider.clone(), limits };
+        self.near_provider(accepted(self.operator.clone().set_provider_limits(request)).await, &provider).await
     }
 }
 

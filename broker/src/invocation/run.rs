@@ -315,8 +315,12 @@ impl Running {
         self.explained(error).await
     }
 
-    /// Adds the reason of each offer to an error that no provider is eligible.
+    /// Adds the reason of each offer to an error that no provider is eligible, and the nearest name to one that there
+    /// is no such function.
     async fn explained(&self, error: ApiError) -> ApiError {
+        if error.code == RefusalCode::NotFound.into() {
+            return self.invocations.exchange.near_function(error, &self.call.account, &self.call.function).await;
+        }
         if error.code != RefusalCode::NoEligibleProvider.into() {
             return error;
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{MethodRouter, any, delete, get, post, put};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use bytes::Bytes;
 use http::header;
 use utoipa::openapi::security::{
@@ -38,6 +38,7 @@ pub(crate) struct Routes {
 const GET: &[HttpMethod] = &[HttpMethod::Get];
 const POST: &[HttpMethod] = &[HttpMethod::Post];
 const PUT: &[HttpMethod] = &[HttpMethod::Put];
+const PATCH: &[HttpMethod] = &[HttpMethod::Patch];
 const DELETE: &[HttpMethod] = &[HttpMethod::Delete];
 /// Methods of calls that are passed through. TRACE and CONNECT pass too, and no client sends them.
 const ANY: &[HttpMethod] = &[
@@ -61,6 +62,15 @@ impl Routes {
 
     pub(crate) fn put<T: 'static>(self, path: &str, handler: impl Handler<T, Arc<Broker>>, told: Operation) -> Routes {
         self.route(path, PUT, put(handler), told)
+    }
+
+    pub(crate) fn patch<T: 'static>(
+        self,
+        path: &str,
+        handler: impl Handler<T, Arc<Broker>>,
+        told: Operation,
+    ) -> Routes {
+        self.route(path, PATCH, patch(handler), told)
     }
 
     pub(crate) fn delete<T: 'static>(

@@ -21,16 +21,25 @@ fn of_provider(id: &'static str, summary: &str) -> Operation {
     command(id, summary).path("name", name(), "The provider.")
 }
 
-pub(crate) fn put_market() -> Operation {
+fn market_terms() -> [(&'static str, Schema); 3] {
     let bands = object([("low", amount()), ("high", amount())], []);
-    let terms = object(
-        [],
-        [("state", one_of(["open", "cancel_only", "halted"])), ("bands", nullable(bands)), ("self_dealing", flag())],
-    );
-    command("put_market", "Make a market, or replace its terms")
+    [("state", one_of(["open", "cancel_only", "halted"])), ("bands", nullable(bands)), ("self_dealing", flag())]
+}
+
+pub(crate) fn create_market() -> Operation {
+    let market = like("^[a-z0-9_-]{1,32}/[a-z0-9_-]{1,32}$", "eu-west/wasm");
+    command("create_market", "Make a market")
+        .takes(object([("market", market)], market_terms()))
+        .answers(named("MarketTerms"))
+}
+
+pub(crate) fn put_market() -> Operation {
+    command("put_market", "Replace the terms of a market")
+        .describe("A term that is left out is as in a new market. `POST /v1/markets` makes one.")
         .path("region", market_part(), "The region of the market.")
         .path("class", market_part(), "Its class, such as `wasm`.")
-        .may_take(terms)
+        .may_take(object([], market_terms()))
+        .answers(named("MarketTerms"))
 }
 
 pub(crate) fn close_lease() -> Operation {

@@ -28,9 +28,22 @@ pub(crate) fn get() -> Operation {
 pub(crate) fn put() -> Operation {
     of_function("put_function", "Define a function")
         .describe(
-            "A new revision where code, memory, timeout or environment differ. Without a module it keeps the last one.",
+            "A new revision where code, memory, timeout or environment differ. Without a module it keeps the last one. \
+             A field that is left out has its default; where it is set at present, the answer is 409 `would_reset`.",
         )
+        .query("reset", flag(), "`true`: reset the fields that are set and left out.")
         .takes(definition())
+        .answers(named("Function"))
+        .errors([409, 422])
+}
+
+pub(crate) fn patch() -> Operation {
+    of_function("patch_function", "Change some fields of a function's definition")
+        .describe(
+            "A JSON merge patch (RFC 7396) over the definition as PUT takes it: `null` sets a field's default, and what \
+             is left out stays. `module: null` keeps the module.",
+        )
+        .takes(definition_patch())
         .answers(named("Function"))
         .errors([409, 422])
 }
@@ -78,32 +91,45 @@ pub(super) fn deployment() -> Schema {
 }
 
 fn definition() -> Schema {
-    let limits = object(
-        [],
-        [
-            ("max_cost", nullable(amount())),
-            ("max_price", nullable(amount())),
-            ("max_latency_ms", nullable(small_count())),
-            ("only", list(name())),
-            ("ignore", list(name())),
-        ],
-    );
-    object(
-        [],
-        [
-            ("memory_mb", range(1, 10_240)),
-            ("timeout_ms", range(1, 900_000)),
-            ("idempotent", flag()),
-            ("providers", nullable(either([one_of(["own", "any"]), list(name())]))),
-            ("markets", list(text())),
-            ("max_concurrency", nullable(small_count())),
-            ("labels", map(text())),
-            ("environment", map(text())),
-            ("limits", nullable(limits)),
-            ("budgets", list(budget())),
-            ("deployments", list(deployment())),
-            ("module", nullable(text())),
-            ("public", nullable(object([("requests_per_second", range(1, 10_000))], []))),
-        ],
-    )
+    let limits = [
+        ("max_cost", nullable(amount())),
+        ("max_price", nullable(amount())),
+        ("max_latency_ms", nullable(small_count())),
+        ("only", list(name())),
+        ("ignore", list(name())),
+    ];
+    let may_be_null = ["providers", "max_concurrency", "limits", "module", "public"];
+    let fields = fields(limits, text());
+    object([], fields.map(|(name, shape)| (name, if may_be_null.contains(&name) { nullable(shape) } else { shape })))
+}
+
+fn definition_patch() -> Schema {
+    let limits = [
+        ("max_cost", amount()),
+        ("max_price", amount()),
+        ("max_latency_ms", small_count()),
+        ("only", list(name())),
+        ("ignore", list(name())),
+    ];
+    let fields = fields(limits.map(|(name, shape)| (name, nullable(shape))), nullable(text()));
+    object([], fields.map(|(name, shape)| (name, nullable(shape))))
+}
+
+/// Returns the fields of a definition with these limits, and such values of labels and variables.
+fn fields(limits: [(&'static str, Schema); 5], value: Schema) -> [(&'static str, Schema); 13] {
+    [
+        ("memory_mb", range(1, 10_240)),
+        ("timeout_ms", range(1, 900_000)),
+        ("idempotent", flag()),
+        ("providers", either([one_of(["own", "any"]), list(name())])),
+        ("markets", list(text())),
+        ("max_concurrency", small_count()),
+        ("labels", map(value.clone())),
+        ("environment", map(value)),
+        ("limits", object([], limits)),
+        ("budgets", list(budget())),
+        ("deployments", list(deployment())),
+        ("module", text()),
+        ("public", object([("requests_per_second", range(1, 10_000))], [])),
+    ]
 }

@@ -26,6 +26,7 @@ pub(super) fn all() -> ComponentsBuilder {
         ("Account", account()),
         ("StatementLine", statement_line()),
         ("Market", market()),
+        ("MarketTerms", market_terms()),
         ("Bands", nullable(object([("low", usd()), ("high", usd())], []))),
         ("Book", book()),
         ("BidLevel", object([("price", usd()), ("memory_mb", count()), ("bids", count())], [])),
@@ -182,6 +183,19 @@ fn market() -> Schema {
             ("free_mb", count()),
             ("bids", count()),
             ("trades", count()),
+            ("state", market_state()),
+            ("bands", named("Bands")),
+            ("self_dealing", flag()),
+        ],
+        [],
+    )
+}
+
+fn market_terms() -> Schema {
+    object(
+        [
+            ("sequence", count()),
+            ("market", text()),
             ("state", market_state()),
             ("bands", named("Bands")),
             ("self_dealing", flag()),

@@ -23,3 +23,26 @@ fn a_mistyped_field_is_answered_with_the_nearest() {
     assert!(read::<Value>(b"[1]", &[]).unwrap_err().message.contains("not a JSON object"));
     assert!(read::<Value>(b"{", &[]).unwrap_err().message.contains("not JSON"));
 }
+
+#[test]
+fn a_patch_merges_as_rfc_7396_has_it() {
+    // Appendix A of the RFC.
+    for (target, patch, expected) in [
+        (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+        (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+        (json!({"a": "b"}), json!({"a": null}), json!({})),
+        (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+        (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+        (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+        (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+        (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+        (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+        (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+        (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
+        (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+    ] {
+        let mut merged = target.clone();
+        merge(&mut merged, patch.clone());
+        assert_eq!(merged, expected, "{target} with {patch}");
+    }
+}

@@ -46,7 +46,11 @@ async fn what_the_command_line_names_must_be_there() {
     assert_fails(&["book", "eu-west/gpu", at[0], at[1]], &["no market `eu-west/gpu`"]).await;
     assert_fails(&["book", "gpu", at[0], at[1]], &["`gpu` is not a market", "region/class"]).await;
     assert_fails(&["trades", "gpu", at[0], at[1]], &["`gpu` is not a market"]).await;
-    assert_fails(&["invoke", "nope", at[0], at[1]], &["no function `nope`"]).await;
+    assert_fails(&["book", "locl/wasm", at[0], at[1]], &["`locl/wasm`; did you mean `local/wasm`?"]).await;
+    assert_fails(&["invoke", "nope", at[0], at[1]], &["no function `nope` (not_found)"]).await;
+    for command in [&["invoke"][..], &["quote"], &["functions"], &["functions", "delete"]] {
+        assert_fails(&[command, &["ehco", at[0], at[1]]].concat(), &["no function `ehco`; did you mean `echo`?"]).await;
+    }
     assert_fails(&["deploy", "f", "missing.wasm", at[0], at[1]], &["could not read missing.wasm"]).await;
     let source = format!("{}/functions/echo.c", env!("CARGO_MANIFEST_DIR"));
     assert_fails(&["deploy", "f", &source, at[0], at[1]], &["not a WebAssembly module"]).await;

@@ -11,6 +11,9 @@ in_both_shapes! {
     an_unusable_module_is_refused_and_the_function_stays
 }
 
+/// The way to put a definition that is whole.
+const ECHO: &str = "/v1/functions/echo?reset=true";
+
 async fn an_unusable_definition_is_refused_by_its_field(shape: Shape) {
     let (market, _edge) = market(shape).await;
     let before = market.get("/v1/functions/echo").await.json();
@@ -33,7 +36,7 @@ async fn an_unusable_definition_is_refused_by_its_field(shape: Shape) {
         (r#"{"module": "abcd"}"#, "module: a SHA-256 digest has 64"),
     ];
     for (body, named) in malformed {
-        assert_refused(&put(&market, "/v1/functions/echo", body).await, 400, "malformed", &[named]);
+        assert_refused(&put(&market, ECHO, body).await, 400, "malformed", &[named]);
     }
     let unusable = [
         (json!({"memory_mb": 0}), "invalid", "memory_mb: 0 is not within 1 to 65536"),
@@ -48,13 +51,13 @@ async fn an_unusable_definition_is_refused_by_its_field(shape: Shape) {
         (json!({"markets": ["EU/*"]}), "unusable_definition", "markets: `EU/*`"),
     ];
     for (body, code, named) in unusable {
-        assert_refused(&put(&market, "/v1/functions/echo", body.to_string()).await, 422, code, &[named]);
+        assert_refused(&put(&market, ECHO, body.to_string()).await, 422, code, &[named]);
     }
     let absent = "0".repeat(64);
-    let nowhere = put(&market, "/v1/functions/echo", json!({"module": absent}).to_string()).await;
+    let nowhere = put(&market, ECHO, json!({"module": absent}).to_string()).await;
     assert_refused(&nowhere, 404, "not_found", &["module", &absent]);
     let halfway = json!({"deployments": [{"provider": "a"}]});
-    let answer = put(&market, "/v1/functions/echo", halfway.to_string()).await;
+    let answer = put(&market, ECHO, halfway.to_string()).await;
     assert_refused(&answer, 400, "malformed", &["deployments", "target"]);
     assert_eq!(market.get("/v1/functions/echo").await.json(), before);
     assert_unharmed(&market).await;

@@ -36,11 +36,12 @@ const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
 /// Routes in the order of their calls; those that an operator's key really changes come last.
-const ROWS: [RouteRow; 57] = [
+const ROWS: [RouteRow; 59] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
     row("PUT", "/v1/functions/{function}/aliases/{alias}", r#"{"revision": 1}"#, CLIENTS),
+    row("PATCH", "/v1/functions/{function}", r#"{"memory_mb": 256}"#, CLIENTS),
     row("DELETE", "/v1/functions/{function}", "", CLIENTS),
     row("POST", "/v1/functions/{function}/invocations", "", CLIENTS),
     row("POST", "/v1/functions/{function}/quote", "", CLIENTS),
@@ -87,6 +88,7 @@ const ROWS: [RouteRow; 57] = [
     ),
     row("POST", "/v1/accounts/{account}/freeze", "", [401, 403, 403, 0]),
     row("PUT", "/v1/accounts/{account}/limits", "{}", [401, 403, 403, 0]),
+    row("POST", "/v1/markets", r#"{"market": "a/wasm"}"#, [401, 403, 403, 0]),
     row("PUT", "/v1/markets/local/wasm", "{}", [401, 403, 403, 0]),
     row("POST", "/v1/providers", r#"{"name": "n", "account": "{account}"}"#, [401, 403, 403, 0]),
     row("POST", "/v1/providers/{provider}/kill", r#"{"reason": "a test"}"#, [401, 403, 403, 0]),

@@ -34,7 +34,8 @@ async fn market() -> (Secured, Process, Key, Key) {
 async fn define(secured: &Secured, team: &Key, name: &str, more: Value) -> Value {
     let mut definition = json!({"timeout_ms": 10_000, "providers": "any"});
     definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let put = secured.call_as(team, Method::PUT, &format!("/v1/functions/{name}"), &[], definition.to_string()).await;
+    let path = format!("/v1/functions/{name}?reset=true");
+    let put = secured.call_as(team, Method::PUT, &path, &[], definition.to_string()).await;
     assert_eq!(put.status, 200, "{put:?}");
     put.json()
 }
@@ -257,7 +258,8 @@ async fn deploy_makes_a_sound_function_public() {
     };
     assert_eq!(deploy(&["--public", "3"]).await, json!({"requests_per_second": 3}));
     assert_eq!(keyless(&secured, "/function/hello.team", &[]).await.text(), "hello");
-    assert_eq!(deploy(&[]).await, Value::Null, "what is not said is private");
+    assert_eq!(deploy(&[]).await, json!({"requests_per_second": 3}), "what is not named stays");
+    assert_eq!(deploy(&["--public", "none"]).await, Value::Null);
     for (public, status, said) in [
         (json!({"requests_per_second": 0}), 422, "public.requests_per_second: 1 to 10000"),
         (json!({"requests_per_second": 10_001}), 422, "public.requests_per_second: 1 to 10000"),
@@ -267,7 +269,7 @@ async fn deploy_makes_a_sound_function_public() {
         (json!(true), 400, "public"),
     ] {
         let body = json!({"public": public}).to_string();
-        let refused = secured.call_as(&team, Method::PUT, "/v1/functions/hello", &[], body).await;
+        let refused = secured.call_as(&team, Method::PATCH, "/v1/functions/hello", &[], body).await;
         assert_eq!(refused.status.as_u16(), status, "{public}: {refused:?}");
         assert!(refused.message().contains(said), "{public}: {refused:?}");
     }

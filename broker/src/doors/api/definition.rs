@@ -18,7 +18,8 @@ const MEMORY_MB: u32 = 128;
 /// Default of a definition, in ms.
 const TIMEOUT_MS: u32 = 3000;
 
-const FIELDS: [&str; 13] = [
+/// Fields of a definition.
+pub(super) const FIELDS: [&str; 13] = [
     "memory_mb",
     "timeout_ms",
     "idempotent",
@@ -116,20 +117,26 @@ struct LimitsField {
     ignore: Vec<String>,
 }
 
+/// Reads the fields of a definition, or of a patch of one. Refuses unknown fields.
+pub(super) fn fields(body: &[u8]) -> Result<Value, ApiError> {
+    let value: Value = read(body, &FIELDS)?;
+    if let Some(Value::Object(limits)) = value.get("limits") {
+        check_fields("limits.", limits, &LIMIT_FIELDS)?;
+    }
+    if let Some(Value::Object(public)) = value.get("public") {
+        check_fields("public.", public, &PUBLIC_FIELDS)?;
+    }
+    check_budgets(&value)?;
+    let deployments = value.get("deployments").and_then(Value::as_array).into_iter().flatten();
+    let mut deployments = deployments.filter_map(Value::as_object);
+    deployments.try_for_each(|deployment| check_fields("deployments.", deployment, &DEPLOYMENT_FIELDS))?;
+    Ok(value)
+}
+
 impl Definition {
-    pub(super) fn read(body: &[u8]) -> Result<Definition, ApiError> {
-        let value: Value = read(body, &FIELDS)?;
-        if let Some(Value::Object(limits)) = value.get("limits") {
-            check_fields("limits.", limits, &LIMIT_FIELDS)?;
-        }
-        if let Some(Value::Object(public)) = value.get("public") {
-            check_fields("public.", public, &PUBLIC_FIELDS)?;
-        }
-        check_budgets(&value)?;
-        let deployments = value.get("deployments").and_then(Value::as_array).into_iter().flatten();
-        let mut deployments = deployments.filter_map(Value::as_object);
-        deployments.try_for_each(|deployment| check_fields("deployments.", deployment, &DEPLOYMENT_FIELDS))?;
-        typed(value)
+    /// Reads a definition of known fields.
+    pub(super) fn of(fields: Value) -> Result<Definition, ApiError> {
+        typed(fields)
     }
 
     pub(super) fn code(&self) -> Result<Code, ApiError> {

@@ -7,33 +7,59 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::definition::{AliasBody, Definition, new_code};
-use super::rows::{JsonAnswer, accepted, budget};
+use super::definition::{AliasBody, Definition, fields, new_code};
+use super::definition_change::{check_reset, patched};
+use super::function_rows::{deployments_json, function_json, module_json};
+use super::rows::{JsonAnswer, accepted};
 use crate::broker::Broker;
 use crate::caller::{Caller, Client};
 use crate::doors::names::path_name;
 use crate::doors::request::{Path, Query, Sent};
 use crate::error::ApiError;
-use crate::exchange::functions::{Audience, Canary, Code, Function, FunctionSettings};
-use crate::json::decimal;
+use crate::exchange::functions::{Code, Function, FunctionSettings};
 use crate::limits::MODULE_MAX_BYTES;
 
-fn deployments_json(code: &Code) -> Value {
-    let told = |(provider, target): (&String, &String)| json!({"provider": provider, "target": target});
-    code.deployments.iter().map(told).collect()
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutQuery {
+    /// `true` resets the fields that the definition does not name.
+    reset: Option<bool>,
 }
 
 pub(crate) async fn put(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
     Path(name): Path<String>,
+    Query(asked): Query<PutQuery>,
     Sent(body): Sent,
 ) -> JsonAnswer {
     let name = path_name(&name)?;
-    let definition = Definition::read(&body)?;
+    let named = fields(&body)?;
+    let definition = Definition::of(named.clone())?;
     let code = definition.code()?;
     let settings = definition.settings()?;
-    Ok(Json(function_json(&broker.exchange.put_function(&caller.account, name, code, settings).await?)))
+    let put = |present: Option<Function>| match present {
+        Some(present) if asked.reset != Some(true) => check_reset(&present, &named).map(|()| (code, settings)),
+        _ => Ok((code, settings)),
+    };
+    Ok(Json(function_json(&broker.exchange.change_function(&caller.account, name, put).await?)))
+}
+
+/// Changes the fields of a definition that a JSON merge patch names. `null` sets the default of a field.
+pub(crate) async fn patch(
+    State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
+    Path(name): Path<String>,
+    Sent(body): Sent,
+) -> JsonAnswer {
+    let name = path_name(&name)?;
+    let patch = fields(&body)?;
+    let absent = no_function(&name);
+    let change = |present: Option<Function>| patched(&present.ok_or(absent)?, patch);
+    match broker.exchange.change_function(&caller.account, name.clone(), change).await {
+        Ok(function) => Ok(Json(function_json(&function))),
+        Err(error) => Err(broker.exchange.near_function(error, &caller.account, &name).await),
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,19 +85,27 @@ pub(crate) async fn put_module(
     if upload.revision == Some(false) {
         return Ok(Json(json!({"module": hex::encode(digest)})));
     }
-    let (mut code, settings) = match broker.exchange.find_function(&caller.account, &name).await? {
-        Some(function) => (function.revisions.last().cloned().unwrap_or_default(), function.settings),
-        None => (new_code(), FunctionSettings::default()),
+    let with_module = |present: Option<Function>| {
+        let (code, settings) = match present {
+            Some(function) => (function.revisions.last().cloned().unwrap_or_default(), function.settings),
+            None => (new_code(), FunctionSettings::default()),
+        };
+        Ok((Code { module: digest, ..code }, settings))
     };
-    code.module = digest;
-    Ok(Json(function_json(&broker.exchange.put_function(&caller.account, name, code, settings).await?)))
+    Ok(Json(function_json(&broker.exchange.change_function(&caller.account, name, with_module).await?)))
+}
+
+fn no_function(name: &str) -> ApiError {
+    ApiError::not_found(format!("there is no function `{name}`"))
 }
 
 /// Returns a function of the caller's account. Refuses a name that it does not have.
 pub(in crate::doors) async fn must_find(broker: &Broker, caller: &Caller, name: &str) -> Result<Function, ApiError> {
     let name = path_name(name)?;
-    let found = broker.exchange.find_function(&caller.account, &name).await?;
-    found.ok_or_else(|| ApiError::not_found(format!("there is no function `{name}`")))
+    match broker.exchange.find_function(&caller.account, &name).await? {
+        Some(function) => Ok(function),
+        None => Err(broker.exchange.near_function(no_function(&name), &caller.account, &name).await),
+    }
 }
 
 pub(crate) async fn list(State(broker): State<Arc<Broker>>, Client(caller): Client) -> JsonAnswer {
@@ -115,15 +149,6 @@ pub(crate) async fn revisions(
     Ok(Json(json!({"revisions": revisions.collect::<Vec<_>>()})))
 }
 
-/// Returns the share of each alias's canary, by its revision.
-fn weights_json(function: &Function) -> Value {
-    let told = |(alias, canary): (&String, &Canary)| {
-        let part = f64::from(canary.weight) / 1000.0;
-        (alias.clone(), json!({canary.revision.to_string(): part}))
-    };
-    function.canaries.iter().map(told).collect()
-}
-
 pub(crate) async fn put_alias(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
@@ -136,51 +161,3 @@ pub(crate) async fn put_alias(
     let function = broker.exchange.put_alias(&caller.account, name, alias, put.revision, canary).await?;
     Ok(Json(function_json(&function)))
 }
-
-fn module_json(code: &Code) -> Value {
-    if code.module.is_empty() { Value::Null } else { json!(hex::encode(&code.module)) }
-}
-
-fn function_json(function: &Function) -> Value {
-    let settings = &function.settings;
-    let providers = match &settings.audience {
-        Audience::Any => json!("any"),
-        Audience::Listed(providers) => json!(providers),
-        Audience::Own => json!("own"),
-    };
-    let newest = function.revisions.last().cloned().unwrap_or_default();
-    let limits = settings.limits.clone().unwrap_or_default();
-    let mut aliases = function.aliases.clone();
-    aliases.insert("live".to_owned(), function.live);
-    json!({
-        "name": function.name,
-        "account": function.account,
-        "revision": function.revisions.len(),
-        "memory_mb": newest.memory_mb,
-        "timeout_ms": newest.timeout_ms,
-        "module": module_json(&newest),
-        "deployments": deployments_json(&newest),
-        "environment": newest.environment,
-        "idempotent": settings.idempotent,
-        "providers": providers,
-        "markets": settings.markets,
-        "max_concurrency": settings.max_concurrency,
-        "labels": settings.labels,
-        "limits": {
-            "max_cost": limits.max_cost.map(decimal),
-            "max_price": limits.max_price.map(decimal),
-            "max_latency_ms": limits.max_latency_ms,
-            "only": limits.only,
-            "ignore": limits.ignore,
-        },
-        "budgets": function.spending.iter().map(budget).collect::<Vec<_>>(),
-        "aliases": aliases,
-        "weights": weights_json(function),
-        "running": function.running,
-        "public": settings.public_per_second.map(|rate| json!({"requests_per_second": rate})),
-    })
-}
-
-#[cfg(test)]
-#[path = "../../../tests/unit/doors/api/functions.rs"]
-mod tests;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use merit_terms::{Price, RefusalCode};
+use merit_terms::{MarketName, Price, RefusalCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::rows::{JsonAnswer, accepted};
+use super::rows::JsonAnswer;
 use crate::broker::Broker;
 use crate::caller::Operator;
 use crate::doors::names::path_market;
@@ -16,8 +17,10 @@ use crate::error::ApiError;
 use crate::exchange::markets::{Bands, MarketState, MarketTerms};
 use crate::json::{check_fields, decimal, read_or_default, typed};
 
+/// Terms, and the name of a market that is to be made.
 #[derive(Deserialize)]
 struct TermsBody {
+    market: Option<MarketName>,
     #[serde(default)]
     state: StateField,
     bands: Option<BandsField>,
@@ -40,17 +43,23 @@ struct BandsField {
     high: Price,
 }
 
+const TERMS: [&str; 3] = ["state", "bands", "self_dealing"];
+
 impl TermsBody {
-    fn read(body: &[u8]) -> Result<TermsBody, ApiError> {
-        let object: Map<String, Value> = read_or_default(body, &["state", "bands", "self_dealing"])?;
+    fn read(body: &[u8], known: &[&str]) -> Result<TermsBody, ApiError> {
+        let object: Map<String, Value> = read_or_default(body, known)?;
         if let Some(Value::Object(bands)) = object.get("bands") {
             check_fields("bands.", bands, &["low", "high"])?;
         }
         typed(Value::Object(object))
     }
 
-    fn terms(&self) -> MarketTerms {
-        MarketTerms {
+    /// Returns the terms. Refuses bands that no price is within: a market would be made before they are refused.
+    fn terms(&self) -> Result<MarketTerms, ApiError> {
+        if let Some(BandsField { low, high }) = self.bands.as_ref().filter(|bands| bands.low > bands.high) {
+            return Err(ApiError::new(RefusalCode::Invalid, format!("bands: {low} is above {high}")));
+        }
+        Ok(MarketTerms {
             state: match self.state {
                 StateField::Open => MarketState::Open,
                 StateField::CancelOnly => MarketState::CancelOnly,
@@ -61,25 +70,46 @@ impl TermsBody {
                 .as_ref()
                 .map(|bands| Bands { low: bands.low.picodollars(), high: bands.high.picodollars() }),
             self_dealing: self.self_dealing,
-        }
+        })
     }
 }
 
-/// Makes a market, or replaces the terms of one that is there. A term that is left out is as in a new market.
+/// Makes a market. Refuses a name that is taken.
+pub(crate) async fn create(State(broker): State<Arc<Broker>>, _: Operator, Sent(body): Sent) -> JsonAnswer {
+    let asked = TermsBody::read(&body, &["market", "state", "bands", "self_dealing"])?;
+    let terms = asked.terms()?;
+    let name = asked.market.ok_or_else(|| ApiError::malformed("market: its name is missing, such as eu-west/wasm"))?;
+    let made = broker.exchange.create_market(name.to_string()).await?;
+    let sequence = match terms == MarketTerms::default() {
+        true => made,
+        false => broker.exchange.set_market(name.to_string(), terms).await?,
+    };
+    Ok(told(sequence, name.as_str(), terms))
+}
+
+/// Replaces the terms of a market. A term that is left out is as in a new market.
 pub(crate) async fn put(
     State(broker): State<Arc<Broker>>,
     _: Operator,
     Path((region, class)): Path<(String, String)>,
     Sent(body): Sent,
 ) -> JsonAnswer {
-    let (name, terms) = (path_market(&region, &class)?, TermsBody::read(&body)?.terms());
-    match broker.exchange.create_market(name.clone()).await {
-        Ok(sequence) if terms == MarketTerms::default() => return Ok(accepted(sequence)),
-        Ok(_) => {}
-        Err(error) if error.code == RefusalCode::AlreadyExists.into() => {}
-        Err(error) => return Err(error),
+    let (name, terms) = (path_market(&region, &class)?, TermsBody::read(&body, &TERMS)?.terms()?);
+    match broker.exchange.set_market(name.clone(), terms).await {
+        Ok(sequence) => Ok(told(sequence, &name, terms)),
+        Err(error) if error.code == RefusalCode::NotFound.into() => {
+            let after = if error.message.ends_with('?') { "" } else { ";" };
+            let message = format!("{}{after} `POST /v1/markets` makes one", error.message);
+            Err(ApiError { message, ..error })
+        }
+        Err(error) => Err(error),
     }
-    Ok(accepted(broker.exchange.set_market(name, terms).await?))
+}
+
+fn told(sequence: u64, market: &str, terms: MarketTerms) -> Json<Value> {
+    let mut told = json!({"sequence": sequence, "market": market});
+    tell(&mut told, terms);
+    Json(told)
 }
 
 /// Adds the terms to the JSON of a market.

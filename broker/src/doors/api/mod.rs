@@ -2,6 +2,8 @@
 
 pub(crate) mod accounts;
 mod definition;
+mod definition_change;
+mod function_rows;
 pub(crate) mod functions;
 pub(crate) mod invocations;
 pub(crate) mod keys;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 fn code(definition: Value) -> Result<Code, String> {
-    let read = Definition::read(definition.to_string().as_bytes());
+    let read = fields(definition.to_string().as_bytes()).and_then(Definition::of);
     read.and_then(|definition| definition.code()).map_err(|error| error.message)
 }
 
