@@ -164,8 +164,8 @@ impl Arguments {
             StrategyName::Fixed => 1,
             StrategyName::Utilisation => self.slots.clamp(1, Strategy::DEFAULT_RUNGS),
         };
-        let share = self.memory_mb / u64::from(rungs);
-        u32::try_from(share).unwrap_or(u32::MAX).clamp(1, merit_terms::MEMORY_MAX_MB)
+        let share = (self.memory_mb / u64::from(rungs)).max(self.memory_mb.min(1));
+        u32::try_from(share).unwrap_or(u32::MAX).min(merit_terms::MEMORY_MAX_MB)
     }
 
     /// Warns of a price that cannot rise: a ladder of one rung.

@@ -64,8 +64,8 @@ pub(super) const SAMPLES: [Sample; 5] = [
     },
 ];
 
-/// Deploys the sample functions for any provider. One that has the sample's code as a revision is left alone, however it
-/// was changed since; one of an earlier sample gets the code and keeps its settings.
+/// Deploys the sample functions for any provider. One that has the sample's code as a revision is left alone, however
+/// it was changed since; one of an earlier sample gets the code and keeps its settings.
 pub(crate) async fn deploy_samples(exchange: &Transport) -> anyhow::Result<()> {
     let mut modules = ModulesClient::new(exchange.clone());
     let mut registry = RegistryClient::new(exchange.clone());

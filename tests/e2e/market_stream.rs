@@ -37,7 +37,8 @@ async fn a_stream_begins_with_a_snapshot_and_tells_every_change(shape: Shape) {
     }
 
     // A market made while somebody watches all of them.
-    set(&market, "eu-west/wasm", json!({})).await;
+    let made = json!({"market": "eu-west/wasm"}).to_string();
+    assert_eq!(market.call(Method::POST, "/v1/markets", &[], made).await.status, 200);
     let made = all.next().await;
     assert_eq!((made.name.as_str(), &made.data["market"]), ("snapshot", &json!("eu-west/wasm")));
     let mut sequence = made.data["sequence"].clone();

@@ -40,8 +40,8 @@ pub(crate) fn put() -> Operation {
 pub(crate) fn patch() -> Operation {
     of_function("patch_function", "Change some fields of a function's definition")
         .describe(
-            "A JSON merge patch (RFC 7396) over the definition as PUT takes it: `null` sets a field's default, and what \
-             is left out stays. `module: null` keeps the module.",
+            "A JSON merge patch (RFC 7396) over the definition as PUT takes it: `null` sets a field's default, what is \
+             left out stays. `module: null` keeps the module.",
         )
         .takes(definition_patch())
         .answers(named("Function"))
