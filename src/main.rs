@@ -54,7 +54,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start everything in one process: exchange, broker, page, and three demo providers
+    /// Start everything in one process: exchange, broker, page, and a demo of sellers and calls
     Up(up::Arguments),
     /// Start the exchange alone
     Exchange(exchange::Arguments),
