@@ -48,9 +48,8 @@ fn levels(text: &str) -> Result<Targets, String> {
     let mut levels = Targets::new().with_target("wasmtime_wasi", LevelFilter::WARN);
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (target, level) = part.split_once('=').map_or((None, part), |(target, level)| (Some(target), level));
-        let level: LevelFilter = level
-            .parse()
-            .map_err(|_| format!("`{level}` is no level; error, warn, info, debug, trace or off"))?;
+        let level: LevelFilter =
+            level.parse().map_err(|_| format!("`{level}` is no level; error, warn, info, debug, trace or off"))?;
         levels = match target {
             Some(target) => levels.with_target(target, level),
             None => levels.with_default(level.min(LevelFilter::INFO)).with_target("merit", level),

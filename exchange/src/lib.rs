@@ -16,7 +16,7 @@
 //! snapshot                      the whole state in a file
 //! replay, sequencer             commands applied again; commands applied now
 //! codec, messages               commands as records; values as messages
-//! modules, causes, clock
+//! modules, spots, error_chain, clock
 //! ```
 
 mod access;
@@ -39,6 +39,7 @@ mod serve;
 mod services;
 mod sessions;
 pub mod snapshot;
+mod spots;
 
 #[cfg(test)]
 #[path = "../tests/unit/recorded.rs"]

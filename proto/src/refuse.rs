@@ -32,8 +32,8 @@ pub fn code_of(status: &Status) -> Option<RefusalCode> {
     status.metadata().get(CODE_KEY).map(|code| read_code(&String::from_utf8_lossy(code.as_bytes())))
 }
 
-/// Reads the code of a refusal. One that a later release added is `Invalid` here: nothing was done, and the same request
-/// is refused again.
+/// Reads the code of a refusal. One that a later release added is `Invalid` here: nothing was done, and the same
+/// request is refused again.
 pub fn read_code(text: &str) -> RefusalCode {
     text.parse().unwrap_or_else(|_| {
         tracing::warn!(code = text, "a refusal has a code that this merit does not know; update it");

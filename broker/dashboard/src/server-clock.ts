@@ -12,7 +12,7 @@ export class ServerClock {
     this.#aheadMs = Math.max(this.#aheadMs ?? aheadMs, aheadMs);
   }
 
-  /** Takes the time of an answer, in whole seconds: it also corrects a lead that was measured before a clock was set. */
+  /** Takes the time of an answer, in whole seconds: it corrects a lead measured before a clock was set. */
   answered(serverMs: number, nowMs: number): void {
     if (this.#aheadMs !== undefined && serverMs - nowMs < this.#aheadMs - SET_MS) this.#aheadMs = undefined;
     this.heard(serverMs, nowMs);

@@ -32,7 +32,7 @@ test("no candles make no bars", () => {
   expect(new Candles("1s").bars(ms("10:00:00"))).toEqual([]);
 });
 
-test("an interval without a candle repeats the last close, up to now", () => {
+test("intervals without a candle repeat the last close", () => {
   const candles = new Candles("1s");
   candles.load([past("10:00:00", [9, 12, 8, 10], 0.5), past("10:00:02", [11, 11, 11, 11])]);
   expect(seconds(candles, "10:00:03.9")).toEqual([
@@ -43,7 +43,7 @@ test("an interval without a candle repeats the last close, up to now", () => {
   ]);
 });
 
-test("intervals after a close of null are a gap until the next price", () => {
+test("a close of null is a gap until the next price", () => {
   const candles = new Candles("1s");
   candles.load([
     past("10:00:00", [9, 12, 8, null]),
@@ -100,7 +100,7 @@ test("a late trade adds to its own interval", () => {
   ]);
 });
 
-test("history comes before what the stream told, and is joined in the interval where it began", () => {
+test("history is joined where the stream began", () => {
   const candles = new Candles("1m");
   candles.begin(ms("10:01:30"), 10n);
   candles.spotAt(ms("10:01:40"), 30n);
@@ -115,7 +115,7 @@ test("history comes before what the stream told, and is joined in the interval w
   ]);
 });
 
-test("history after a break replaces what the page did not know", () => {
+test("history after a break fills what was missed", () => {
   const prices = new MarketPrices();
   prices.begin(ms("10:00:00"), 10n, "open");
   prices.lostAt(ms("10:00:01.5"));
@@ -151,7 +151,7 @@ test("every interval follows the stream, whichever is shown", () => {
   ]);
 });
 
-test("only the newest bars are kept, with the price that stood before them", () => {
+test("the newest bars are kept, from the price before them", () => {
   const candles = new Candles("1s");
   candles.begin(ms("10:00:00"), 10n);
   const bars = candles.bars(ms("12:00:00"));
@@ -162,7 +162,7 @@ test("only the newest bars are kept, with the price that stood before them", () 
   expect([first?.price?.close, rest.length]).toEqual([BigInt(MOST_BARS + 1), MOST_BARS - 1]);
 });
 
-test("a price of the broker that is ahead of the page's clock is drawn", () => {
+test("a price from a broker ahead of the page's clock is drawn", () => {
   const candles = new Candles("1s");
   candles.spotAt(ms("10:00:05"), 10n);
   expect(seconds(candles, "10:00:03")).toEqual(["10:00:05 10 10 10 10"]);

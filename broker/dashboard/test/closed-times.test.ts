@@ -5,7 +5,7 @@ function overlaps(closed: ClosedTimes): boolean[] {
   return [0, 10, 20, 30, 40].map((fromMs) => closed.overlap(fromMs, fromMs + 10));
 }
 
-test("a time that is not open reaches from its state to the next open one", () => {
+test("a closed time ends with the next open state", () => {
   const closed = new ClosedTimes();
   closed.stateAt(0, "open");
   closed.stateAt(15, "halted");
@@ -20,7 +20,7 @@ test("a halt lasts until the page hears otherwise", () => {
   expect(overlaps(closed)).toEqual([false, true, true, true, true]);
 });
 
-test("a halt ends, as far as the page knows, when the connection does", () => {
+test("a halt is known until the connection ends", () => {
   const closed = new ClosedTimes();
   closed.stateAt(5, "halted");
   closed.endAt(10);

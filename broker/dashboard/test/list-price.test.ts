@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { LIST_PRICE, againstListPrice, withListPrice } from "../src/list-price";
 import { parsePrice } from "../src/price";
 
-test("the list price is that of 512 MB for 100 ms, twenty times", () => {
+test("the list price is twenty times the reference call", () => {
   expect(LIST_PRICE).toBe(parsePrice("0.0000206667"));
 });
 

@@ -4,7 +4,7 @@ import { parsePrice } from "../src/price";
 import { sellersOf } from "../src/sellers";
 import { offer } from "./fixtures";
 
-test("offers are grouped by seller, the cheapest seller first, its rungs in merit order", () => {
+test("offers are grouped by seller, in merit order", () => {
   const sellers = sellersOf(
     meritOrder([
       offer({ offer: "o-1", provider: "dear", price: "0.00003", free_mb: 100, capacity_mb: 400 }),

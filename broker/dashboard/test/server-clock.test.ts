@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { ServerClock } from "../src/server-clock";
 
-test("without a word from the broker its time is the browser's", () => {
+test("before any word the time is the browser's", () => {
   expect(new ServerClock().at(5_000)).toBe(5_000);
 });
 
-test("a message that was long on its way does not set the clock back", () => {
+test("a late message does not set the clock back", () => {
   const clock = new ServerClock();
   clock.heard(61_000, 1_000);
   clock.heard(61_500, 4_000);

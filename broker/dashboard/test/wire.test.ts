@@ -26,7 +26,7 @@ test("a snapshot is read as sent, without unused fields", () => {
   expect(parseSnapshot({ ...snapshot, checksum: 7 })).toEqual(snapshot);
 });
 
-test("a delta is read as sent, with the spot price and the time of its last change", () => {
+test("a delta has a spot price and a time", () => {
   expect(parseDelta({ ...delta({ spot_price: "0.00002" }), checksum: 7 })).toEqual(delta({ spot_price: "0.00002" }));
 });
 

@@ -15,12 +15,12 @@ use redb::{Durability, Error};
 
 use super::feed::{Feed, Work};
 use super::store::{Checkpoint, Store};
-use crate::books::Spots;
 use crate::codec;
 use crate::error_chain::chain;
 use crate::history::{self, HistoryError};
 use crate::replay;
 use crate::sequencer::Happened;
+use crate::spots::Spots;
 use merit_journal::storage::Directory;
 use merit_journal::{self as journal, ReadError};
 

@@ -14,7 +14,6 @@ mod backlog;
 mod book;
 mod names;
 mod pools;
-mod spots;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,12 +25,12 @@ use merit_terms::{MarketId, OfferId, Price, Time};
 use tokio::sync::watch;
 
 use crate::sequencer::Happened;
+use crate::spots::Spots;
 use backlog::Backlog;
 pub(crate) use backlog::{Group, Missed};
 use book::{Book, BookChange};
 use names::Names;
 use pools::Pools;
-pub(crate) use spots::{Spot, Spots};
 
 /// The books of all markets, as far as they are durable. Clones share them.
 #[derive(Clone)]

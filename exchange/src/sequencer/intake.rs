@@ -6,8 +6,8 @@
 use merit_engine::{Applied, Command, Engine, Event};
 use merit_terms::Time;
 
-use crate::books::Spot;
 use crate::codec;
+use crate::spots::Spot;
 use merit_journal::Batch;
 
 /// One command's events, for the projections.

@@ -17,9 +17,9 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg32;
 
-use crate::books::Spots;
 use crate::recorded::record;
 use crate::sequencer::Happened;
+use crate::spots::Spots;
 
 pub(crate) const MARKETS: u32 = 3;
 const ACCOUNTS: u32 = 4;

@@ -1,14 +1,15 @@
 //! Spot prices: of each market, the reference price of the cheapest public offer with room for the reference call.
 //!
-//! What the next unit of demand pays, whatever function was called last. Follows the same events as the books, command
-//! by command. A change of a pool costs a look at its offers only where it begins or ceases to have room.
+//! The next unit of demand pays it, whatever function was called last. Follows the same events as the books, command by
+//! command. A change of a pool costs a look at its offers only where it begins or ceases to have room.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use merit_engine::{Engine, Event, MarketState, MarketTerms, OfferChange, ProviderKind};
 use merit_terms::{MarketId, OfferId, Price, ProviderId, Tariff};
 
-use super::pools::PoolKey;
+/// A pool of a provider, by its index.
+type PoolKey = (ProviderId, u32);
 
 /// Memory of the reference call.
 const REFERENCE_MB: u64 = Tariff::REFERENCE_MEMORY_MB as u64;
