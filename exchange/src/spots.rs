@@ -9,7 +9,7 @@ use merit_engine::{Engine, Event, MarketState, MarketTerms, OfferChange, Provide
 use merit_terms::{MarketId, OfferId, Price, ProviderId, Tariff};
 
 /// A pool of a provider, by its index.
-type PoolKey = (ProviderId, u32);
+pub(crate) type PoolKey = (ProviderId, u32);
 
 /// Memory of the reference call.
 const REFERENCE_MB: u64 = Tariff::REFERENCE_MEMORY_MB as u64;

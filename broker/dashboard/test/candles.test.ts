@@ -43,7 +43,7 @@ test("intervals without a candle repeat the last close", () => {
   ]);
 });
 
-test("a close of null is a gap until the next price", () => {
+test("without a close a gap lasts until the next price", () => {
   const candles = new Candles("1s");
   candles.load([
     past("10:00:00", [9, 12, 8, null]),

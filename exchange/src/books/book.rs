@@ -9,7 +9,7 @@ use merit_engine::{MarketTerms, OfferChange};
 use merit_proto::v1;
 use merit_terms::{OfferId, Price};
 
-use super::pools::PoolKey;
+use crate::spots::PoolKey;
 
 #[derive(Default)]
 pub(super) struct Book {

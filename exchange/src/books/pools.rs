@@ -7,9 +7,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use merit_engine::OfferChange;
-use merit_terms::{MarketId, OfferId, Price, ProviderId};
+use merit_terms::{MarketId, OfferId, Price};
 
-pub(super) type PoolKey = (ProviderId, u32);
+use crate::spots::PoolKey;
+
 /// The place of an offer: market, price and id.
 pub(super) type OfferKey = (MarketId, Price, OfferId);
 

@@ -18,8 +18,8 @@
 //!
 //! The body is the engine in MessagePack with named fields, its maps in order: equal states give equal bytes, live,
 //! replayed or loaded. (Offers keep their slots: states alike in meaning, with offers in other slots, have one digest
-//! and other bytes.) Every byte of a file is under a checksum, and its length follows from its header. It never reads or
-//! writes a file.
+//! and other bytes.) Every byte of a file is under a checksum, and its length follows from its header. It never reads
+//! or writes a file.
 
 use crc32c::{crc32c, crc32c_append};
 
