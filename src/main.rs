@@ -1,5 +1,11 @@
 //! `merit`: a spot market for function execution, and the broker that spends it.
 
+/// Prints a line, as the standard macro does. Ends the program if the reader is gone, as after `| head`.
+macro_rules! println {
+    () => { $crate::output::say("") };
+    ($($text:tt)+) => { $crate::output::say(&format!($($text)+)) };
+}
+
 mod access;
 mod accounts;
 mod bench;

@@ -39,7 +39,7 @@ pub(crate) fn print_json(value: &Value) {
 }
 
 /// Prints a line. Ends the program if the reader is gone, as after `| head`.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     if writeln!(std::io::stdout().lock(), "{line}").is_err() {
         std::process::exit(0);
     }

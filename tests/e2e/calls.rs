@@ -254,3 +254,19 @@ async fn a_deploy_is_one_step_or_none() {
     assert_eq!((&mine["labels"]["team"], &mine["limits"]["max_cost"]), (&json!("media"), &json!("0.5")), "{mine}");
     market.stop().await;
 }
+
+/// Checks that a reader that leaves, such as `head`, ends a command without a word.
+#[tokio::test]
+async fn a_command_whose_reader_leaves_ends_quietly() {
+    let market = Market::start(Shape::AllInOne).await;
+    market.deploy("echo", json!({})).await;
+    for arguments in [["quote", "echo"], ["book", "local/wasm"]] {
+        let mut command = crate::process::merit();
+        command.args(arguments).args(["--broker", &market.http]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().await.unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+    market.stop().await;
+}
