@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments, authorities};
 use crate::listen::{address, bind};
+use crate::output::announce;
 use crate::shutdown::{self, DRAIN};
 
 #[derive(clap::Args)]
@@ -127,6 +128,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             provider_authorities: arguments.addresses.authorities()?,
         },
     )?;
-    println!("ready {scheme}://{http}");
+    announce(&format!("ready {scheme}://{http}"));
     broker.serve(stop.cancelled_owned(), DRAIN).await.context("the broker failed")
 }

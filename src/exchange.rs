@@ -9,6 +9,7 @@ use merit_terms::{Money, Name};
 
 use crate::access::{KeyArguments, TlsArguments};
 use crate::listen::{address, bind};
+use crate::output::announce;
 use crate::shutdown::{self, EXCHANGE_DRAIN};
 
 /// Account of calls without credentials on loopback.
@@ -110,7 +111,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         exchange.close();
         return Err(refused.into());
     }
-    println!("ready {scheme}://{grpc}");
+    announce(&format!("ready {scheme}://{grpc}"));
     let failure = tokio::select! {
         served = exchange.serve(listener, tls, stop.cancelled_owned(), EXCHANGE_DRAIN) => {
             served?;

@@ -1,6 +1,7 @@
 //! `merit`: a spot market for function execution, and the broker that spends it.
 
-/// Prints a line, as the standard macro does. Ends the program if the reader is gone, as after `| head`.
+/// Prints a line, as the standard macro does. Ends the program if the reader is gone, as after `| head`. A server
+/// announces its lines instead.
 macro_rules! println {
     () => { $crate::output::say("") };
     ($($text:tt)+) => { $crate::output::say(&format!($($text)+)) };

@@ -1,6 +1,6 @@
 //! `merit markets`: the markets, and their terms, set by the operator.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use http::Method;
 use merit_terms::{MarketName, Price};
@@ -148,10 +148,7 @@ async fn set(client: &Client, asked: NamedTerms, output: Output) -> anyhow::Resu
         terms = json!({"state": now["state"], "bands": now["bands"], "self_dealing": now["self_dealing"]});
     }
     asked.put_into(&mut terms);
-    let done = client.send(Method::PUT, &format!("/v1/markets/{name}"), &terms).await;
-    // The broker names its own way to make a market.
-    let done =
-        done.map_err(|error| anyhow!(format!("{error:#}").replace("POST /v1/markets", "merit markets create")))?;
+    let done = client.send(Method::PUT, &format!("/v1/markets/{name}"), &terms).await?;
     print_done(output, &done, &format!("the market {name} is set: {}", terms_text(&done)));
     Ok(())
 }

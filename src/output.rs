@@ -1,6 +1,6 @@
 //! Tables for people, JSON for machines.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
@@ -38,11 +38,21 @@ pub(crate) fn print_json(value: &Value) {
     say(&format!("{value:#}"));
 }
 
-/// Prints a line. Ends the program if the reader is gone, as after `| head`.
+/// Prints a line. Ends the program if the reader is gone, as after `| head`, or if the line cannot be written.
 pub(crate) fn say(line: &str) {
-    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
-        std::process::exit(0);
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("merit: could not write the output: {error}");
+            std::process::exit(1);
+        }
     }
+}
+
+/// Prints a line of a server, which goes on if nobody reads it.
+pub(crate) fn announce(line: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
 
 /// Returns the value of a JSON object's `field` as plain text.

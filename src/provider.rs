@@ -12,6 +12,7 @@ use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff
 use crate::access::ExchangeArguments;
 use crate::free_tier;
 use crate::listen::{address, listen};
+use crate::output::announce;
 use crate::shutdown::{self, DRAIN};
 use crate::wasm_host::WasmHost;
 
@@ -280,7 +281,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Err(error);
     }
     if !stop.is_cancelled() {
-        println!("ready {ready}");
+        announce(&format!("ready {ready}"));
     }
     let ended = tokio::select! {
         () = stop.cancelled() => None,

@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::demo;
 use crate::exchange::{self, DirectoryArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
+use crate::output::announce;
 use crate::shutdown::{self, DRAIN, EXCHANGE_DRAIN};
 use crate::wasm_host;
 
@@ -99,11 +100,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         () = stop.cancelled() => None,
     };
     if !stop.is_cancelled() {
-        println!("ready {http_scheme}://{http} {grpc_scheme}://{grpc}");
+        announce(&format!("ready {http_scheme}://{http} {grpc_scheme}://{grpc}"));
         if demo_wanted {
             print_first_steps(http_scheme, http);
         } else if !wasm_host::IS_BUILT {
-            println!("{}", wasm_host::NOT_BUILT);
+            announce(wasm_host::NOT_BUILT);
         }
         if demo_wanted && arguments.demo_traffic > 0.0 && http_scheme == "http" {
             let client = Client::at(&format!("http://{http}"))?;
@@ -136,10 +137,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn print_first_steps(scheme: &str, http: SocketAddr) {
     // The path by which it was called: it need not be in PATH.
     let merit = std::env::args().next().unwrap_or_else(|| "merit".to_owned());
-    println!("the market: {scheme}://{http}/");
-    println!("try:");
-    println!("  curl -i --data hello {scheme}://{http}/v1/functions/echo/invocations");
+    announce(&format!("the market: {scheme}://{http}/\ntry:"));
+    announce(&format!("  curl -i --data hello {scheme}://{http}/v1/functions/echo/invocations"));
     let at = if http.port() == 8080 { String::new() } else { format!(" --broker {scheme}://{http}") };
-    println!("  {merit} quote mandelbrot{at}");
-    println!("  {merit} book local/wasm{at}");
+    announce(&format!("  {merit} quote mandelbrot{at}\n  {merit} book local/wasm{at}"));
 }

@@ -53,9 +53,18 @@ struct SpotPool {
 
 impl SpotMarket {
     fn spot(&self) -> Option<Price> {
-        let is_within = |(price, _): &&(Price, OfferId)| self.terms.bands_without(*price).is_none();
-        let is_open = self.terms.state == MarketState::Open;
-        self.with_room.iter().find(is_within).filter(|_| is_open).map(|(price, _)| *price)
+        if self.terms.state != MarketState::Open {
+            return None;
+        }
+        let first = self.with_room.first().map(|(price, _)| *price);
+        match self.terms.bands {
+            // A price of 0 is exempt from them.
+            Some((low, high)) if first != Some(Price::ZERO) => {
+                let within = self.with_room.range((low, OfferId(0))..).next().map(|(price, _)| *price);
+                within.filter(|price| *price <= high)
+            }
+            _ => first,
+        }
     }
 }
 

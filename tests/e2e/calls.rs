@@ -255,6 +255,19 @@ async fn a_deploy_is_one_step_or_none() {
     market.stop().await;
 }
 
+/// Checks that output which cannot be written is an error, and not half of an answer.
+#[tokio::test]
+async fn a_full_disk_under_the_output_is_said() {
+    let market = Market::start(Shape::AllInOne).await;
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = crate::process::merit();
+    command.args(["book", "local/wasm", "--broker", &market.http]).stdout(full).stderr(Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("could not write the output: No space left"), "{said}");
+    market.stop().await;
+}
+
 /// Checks that a reader that leaves, such as `head`, ends a command without a word.
 #[tokio::test]
 async fn a_command_whose_reader_leaves_ends_quietly() {

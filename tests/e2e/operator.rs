@@ -266,9 +266,14 @@ async fn what_the_operator_asks_wrongly_is_refused_by_its_field(shape: Shape) {
             &put,
             "/v1/markets/locale/wasm",
             json!({}),
-            "`locale/wasm`; did you mean `local/wasm`? `POST /v1/markets` makes",
+            "`locale/wasm`; did you mean `local/wasm`? `POST /v1/markets`, or `merit markets create`, makes one",
         ),
-        (&put, "/v1/markets/eu-west/gpu", json!({}), "`eu-west/gpu`; `POST /v1/markets` makes one"),
+        (
+            &put,
+            "/v1/markets/eu-west/gpu",
+            json!({}),
+            "`eu-west/gpu`; `POST /v1/markets`, or `merit markets create`, makes one",
+        ),
     ];
     for (method, path, body, named) in absent {
         let answer = refuse(&market, method.clone(), path, body).await;
@@ -342,7 +347,11 @@ async fn the_command_line_does_as_the_doors(shape: Shape) {
     let set = run(&["markets", "set", "eu-west/wasm", "--state", "halted"]).await;
     assert!(set.starts_with("the market eu-west/wasm is set: halted, bands 0.000001..0.0001 (sequence "), "{set}");
     let typo = ["markets", "set", "eu-wst/wasm", "--state", "halted", "--broker", &market.http];
-    assert_fails(&typo, &["`eu-wst/wasm`; did you mean `eu-west/wasm`? `merit markets create` makes one"]).await;
+    assert_fails(
+        &typo,
+        &["`eu-wst/wasm`; did you mean `eu-west/wasm`? `POST /v1/markets`, or `merit markets create`, makes one"],
+    )
+    .await;
     let typo = ["providers", "kill", "egde-1", "--reason", "a test", "--broker", &market.http];
     assert_fails(&typo, &["no provider `egde-1`; did you mean `edge-1`?"]).await;
     let listed = json(&["markets", "list"]).await;

@@ -99,7 +99,7 @@ pub(crate) async fn put(
         Ok(sequence) => Ok(told(sequence, &name, terms)),
         Err(error) if error.code == RefusalCode::NotFound.into() => {
             let after = if error.message.ends_with('?') { "" } else { ";" };
-            let message = format!("{}{after} `POST /v1/markets` makes one", error.message);
+            let message = format!("{}{after} `POST /v1/markets`, or `merit markets create`, makes one", error.message);
             Err(ApiError { message, ..error })
         }
         Err(error) => Err(error),

@@ -39,7 +39,7 @@ pub struct MarketTerms {
 
 impl MarketTerms {
     /// Returns the bands, if this price is outside of them.
-    pub fn bands_without(&self, price: Price) -> Option<(Price, Price)> {
+    pub(crate) fn bands_without(&self, price: Price) -> Option<(Price, Price)> {
         self.bands.filter(|(low, high)| price > Price::ZERO && !(*low..=*high).contains(&price))
     }
 }
