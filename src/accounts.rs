@@ -8,15 +8,16 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{self, Client};
 use crate::or_none::{OrNone, amount, number};
-use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
+use crate::output::Kind::{Number, Text, Usd};
+use crate::output::{Format, cells, objects, print_done, print_json, print_table, text};
 use crate::statement;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
-    #[arg(long, value_enum, default_value = "table", global = true)]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -97,34 +98,34 @@ struct Limits {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
+    let (client, format) = (Client::new(&arguments.broker)?, arguments.format);
     match arguments.command {
-        Command::List => list(&client, output).await,
-        Command::Show { id } => show(&client, &id, output).await,
-        Command::Statement(asked) => statement::run(&client, asked, output).await,
+        Command::List => list(&client, format).await,
+        Command::Show { id } => show(&client, &id, format).await,
+        Command::Statement(asked) => statement::run(&client, asked, format).await,
         Command::Open { id } => {
             let done = client.send(Method::POST, "/v1/accounts", &json!({"id": id})).await?;
-            print_done(output, &done, &format!("{id} is open"));
+            print_done(format, &done, &format!("{id} is open"));
             Ok(())
         }
         Command::Deposit { id, amount } => {
             let done = post(&client, &id, "deposits", &json!({"amount": amount})).await?;
-            print_done(output, &done, &format!("{amount} USD were paid in to {id}"));
+            print_done(format, &done, &format!("{amount} USD were paid in to {id}"));
             Ok(())
         }
         Command::Payout { id, amount } => {
             let done = post(&client, &id, "payouts", &json!({"amount": amount})).await?;
-            print_done(output, &done, &format!("{amount} USD were paid out of {id}"));
+            print_done(format, &done, &format!("{amount} USD were paid out of {id}"));
             Ok(())
         }
-        Command::Correct(asked) => correct(&client, asked, output).await,
+        Command::Correct(asked) => correct(&client, asked, format).await,
         Command::Freeze { id, undo } => {
             let done = post(&client, &id, "freeze", &json!({"frozen": !undo})).await?;
             let how = if undo { "buys and sells again" } else { "is frozen" };
-            print_done(output, &done, &format!("{id} {how}"));
+            print_done(format, &done, &format!("{id} {how}"));
             Ok(())
         }
-        Command::Limits(asked) => limits(&client, asked, output).await,
+        Command::Limits(asked) => limits(&client, asked, format).await,
     }
 }
 
@@ -132,38 +133,40 @@ async fn post(client: &Client, id: &Name, what: &str, body: &Value) -> anyhow::R
     client.send(Method::POST, &format!("/v1/accounts/{id}/{what}"), body).await
 }
 
-async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     let listed = client.get("/v1/accounts").await?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&listed);
         return Ok(());
     }
-    let columns =
-        [("id", false), ("balance USD", true), ("held USD", true), ("credit limit USD", true), ("frozen", false)];
+    let columns = [("id", Text), ("balance", Usd), ("held", Usd), ("credit limit", Usd), ("frozen", Text)];
     let row = |account| cells(account, ["id", "balance", "held", "credit_limit", "frozen"]);
-    print_table(&columns, objects(&listed, "accounts").iter().map(row));
+    format.print_table(&columns, objects(&listed, "accounts").iter().map(row));
     println!("sum: {} USD", text(&listed, "sum"));
     Ok(())
 }
 
-async fn show(client: &Client, id: &Name, output: Output) -> anyhow::Result<()> {
+async fn show(client: &Client, id: &Name, format: Format) -> anyhow::Result<()> {
     let account = client.get(&format!("/v1/accounts/{id}")).await?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&account);
         return Ok(());
     }
     let fields = ["balance", "held", "frozen", "credit_limit", "rate_per_second", "exposure", "max_concurrency"];
-    print_table(&[(id.as_str(), false), ("", true)], fields.map(|field| vec![field.to_owned(), text(&account, field)]));
+    print_table(
+        &[(id.as_str(), Text), ("", Number)],
+        fields.map(|field| vec![field.to_owned(), text(&account, field)]),
+    );
     let budgets = objects(&account, "budgets");
     if !budgets.is_empty() {
         println!();
-        let columns = [("budget", false), ("amount USD", true), ("spent USD", true), ("held USD", true)];
-        print_table(&columns, budgets.iter().map(|budget| cells(budget, ["period", "amount", "spent", "held"])));
+        let columns = [("budget", Text), ("amount", Usd), ("spent", Usd), ("held", Usd)];
+        format.print_table(&columns, budgets.iter().map(|budget| cells(budget, ["period", "amount", "spent", "held"])));
     }
     Ok(())
 }
 
-async fn correct(client: &Client, asked: Correct, output: Output) -> anyhow::Result<()> {
+async fn correct(client: &Client, asked: Correct, format: Format) -> anyhow::Result<()> {
     if asked.from.is_none() && asked.to.is_none() {
         bail!("name the other account: --from to credit {}, --to to debit it", asked.id);
     }
@@ -172,12 +175,12 @@ async fn correct(client: &Client, asked: Correct, output: Output) -> anyhow::Res
     let (from, to, amount, reason) = (asked.from, asked.to, asked.amount, asked.reason);
     let body = json!({"kind": kind, "from": from, "to": to, "amount": amount, "about": about, "reason": reason});
     let done = post(client, &asked.id, "corrections", &body).await?;
-    print_done(output, &done, &format!("a {kind} of {amount} USD is booked on {}", asked.id));
+    print_done(format, &done, &format!("a {kind} of {amount} USD is booked on {}", asked.id));
     Ok(())
 }
 
 /// Reads the account's limits and sets those that were given.
-async fn limits(client: &Client, asked: Limits, output: Output) -> anyhow::Result<()> {
+async fn limits(client: &Client, asked: Limits, format: Format) -> anyhow::Result<()> {
     let path = format!("/v1/accounts/{}", asked.id);
     let now = client.get(&path).await?;
     let mut changed = Map::new();
@@ -202,6 +205,6 @@ async fn limits(client: &Client, asked: Limits, output: Output) -> anyhow::Resul
     }
     changed.insert("budgets".to_owned(), Value::Array(budgets));
     let done = client.send(Method::PUT, &format!("{path}/limits"), &Value::Object(changed)).await?;
-    print_done(output, &done, &format!("the limits of {} are set", asked.id));
+    print_done(format, &done, &format!("the limits of {} are set", asked.id));
     Ok(())
 }

@@ -4,7 +4,8 @@ use clap::ValueEnum;
 use merit_terms::MarketName;
 
 use crate::client::{self, Client};
-use crate::output::{Output, cells, objects, print_json, print_table};
+use crate::output::Kind::{Number, Price, Time};
+use crate::output::{Format, cells, objects, print_json};
 use crate::time_range;
 
 #[derive(clap::Args)]
@@ -19,8 +20,8 @@ pub(crate) struct Arguments {
     /// Number of candles, the latest; at most 1500
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -53,20 +54,20 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (market, interval) = (&arguments.market, arguments.interval.as_str());
     let query = arguments.span.query(arguments.limit);
     let candles = client.get(&format!("/v1/markets/{market}/candles?interval={interval}&{query}")).await?;
-    if arguments.output == Output::Json {
+    if arguments.format.is_json() {
         print_json(&candles);
         return Ok(());
     }
     let columns = [
-        ("at", false),
-        ("open USD/GB-s", true),
-        ("high", true),
-        ("low", true),
-        ("close", true),
-        ("GB-s", true),
-        ("trades", true),
+        ("at", Time),
+        ("open", Price),
+        ("high", Price),
+        ("low", Price),
+        ("close", Price),
+        ("GB-s", Number),
+        ("trades", Number),
     ];
     let row = |candle| cells(candle, ["at", "open", "high", "low", "close", "gb_seconds", "trades"]);
-    print_table(&columns, objects(&candles, "candles").iter().map(row));
+    arguments.format.print_table(&columns, objects(&candles, "candles").iter().map(row));
     Ok(())
 }

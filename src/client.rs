@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -18,6 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::access::authorities;
+use crate::function_logs::in_clear;
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -41,10 +42,18 @@ pub(crate) struct Client {
     key: Option<HeaderValue>,
 }
 
-/// An answer of the broker that is not an error.
+/// An answer of the broker.
 pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// Fails with the broker's own sentence if it is an error.
+    pub(crate) fn success(self) -> anyhow::Result<Answer> {
+        if self.status.is_success() { Ok(self) } else { Err(anyhow!(error_text(self.status, &self.body))) }
+    }
 }
 
 impl Client {
@@ -64,7 +73,12 @@ impl Client {
         Client::new(&Arguments { broker: broker.to_owned(), key: None, broker_ca: None })
     }
 
-    /// Calls the broker. Fails with its own sentence if it answers with an error.
+    /// Returns the broker's address.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Calls the broker. Fails if there is no answer; an error is one.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -91,10 +105,7 @@ impl Client {
         })?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.context("the broker's answer broke off")?.to_bytes();
-        if !head.status.is_success() {
-            bail!(error_text(head.status, &body));
-        }
-        Ok(Answer { headers: head.headers, body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     /// Sends a JSON body.
@@ -113,7 +124,7 @@ impl Client {
         headers: &[(HeaderName, HeaderValue)],
         body: impl Into<Bytes>,
     ) -> anyhow::Result<Value> {
-        let answer = self.call(method, path, headers, body).await?;
+        let answer = self.call(method, path, headers, body).await?.success()?;
         serde_json::from_slice(&answer.body).context("the broker's answer is not JSON")
     }
 }
@@ -171,6 +182,10 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
         if !lines.contains(&line) {
             lines.push(line);
         }
+    }
+    if let Some(log) = error["details"]["log"].as_str() {
+        lines.push("it wrote to its standard error:".to_owned());
+        lines.extend(log.lines().map(|line| format!("  {}", in_clear(line))));
     }
     lines.join("\n")
 }

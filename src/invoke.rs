@@ -4,10 +4,32 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::{Map, Value, json};
 
-use crate::client::{self, Client};
+use crate::client::{self, Answer, Client};
+use crate::function_logs::in_clear;
+use crate::last_invocation;
+use crate::output::{Format, Kind, print_json};
 use crate::piped;
+
+const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
+const LOG_TYPE: HeaderName = HeaderName::from_static("merit-log-type");
+/// Fields of the receipt in JSON; its headers are named after them.
+const RECEIPT: [&str; 10] = [
+    "invocation_id",
+    "provider",
+    "market",
+    "revision",
+    "price",
+    "quoted_cost",
+    "cost",
+    "billed_ms",
+    "attempts",
+    "overhead_us",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -23,9 +45,11 @@ pub(crate) struct Arguments {
     /// A header, such as `Merit-Max-Cost: 0.00001`
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// Print the answer only
+    /// Print the answer only, without the receipt and what the function wrote to its standard error
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -41,13 +65,51 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let payload = payload(&arguments)?;
     let client = Client::new(&arguments.broker)?;
     let path = format!("/v1/functions/{}/invocations", arguments.function);
-    let answer = client.call(Method::POST, &path, &arguments.headers, payload).await?;
+    let mut headers = arguments.headers.clone();
+    if !headers.iter().any(|(name, _)| *name == LOG_TYPE) && !arguments.quiet {
+        headers.push((LOG_TYPE, HeaderValue::from_static("Tail")));
+    }
+    let answer = client.call(Method::POST, &path, &headers, payload).await?;
+    if let Some(id) = answer.headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()) {
+        last_invocation::remember(id);
+    }
+    let answer = answer.success()?;
+    if arguments.format.is_json() {
+        print_json(&to_json(&answer));
+        return Ok(());
+    }
     let mut output = std::io::stdout().lock();
     output.write_all(&answer.body).and_then(|()| output.flush()).context("could not write the answer")?;
     if !arguments.quiet {
-        print_receipt(&answer.headers, answer.body.ends_with(b"\n"));
+        if !answer.body.ends_with(b"\n") && std::io::stdout().is_terminal() {
+            eprintln!();
+        }
+        for line in log(&answer.headers).lines() {
+            eprintln!("{}", in_clear(line));
+        }
+        print_receipt(&answer.headers, arguments.format);
     }
     Ok(())
+}
+
+/// Returns the end of the function's log, if it wrote one.
+fn log(headers: &HeaderMap) -> String {
+    let decoded = headers.get("merit-log-result").and_then(|log| STANDARD.decode(log.as_bytes()).ok());
+    decoded.map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
+}
+
+fn to_json(answer: &Answer) -> Value {
+    let field = |name: &str| {
+        let header = format!("merit-{}", name.replace('_', "-"));
+        (name.to_owned(), json!(value(&answer.headers, &header)))
+    };
+    let receipt: Map<String, Value> = RECEIPT.into_iter().map(field).collect();
+    let mut told = json!({"receipt": receipt, "log": log(&answer.headers)});
+    match std::str::from_utf8(&answer.body) {
+        Ok(text) => told["answer"] = json!(text),
+        Err(_) => told["answer_base64"] = json!(STANDARD.encode(&answer.body)),
+    }
+    told
 }
 
 fn payload(arguments: &Arguments) -> anyhow::Result<Vec<u8>> {
@@ -65,20 +127,21 @@ fn payload(arguments: &Arguments) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-fn print_receipt(headers: &HeaderMap, on_new_line: bool) {
-    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
-    if !on_new_line && std::io::stdout().is_terminal() {
-        eprintln!();
-    }
+fn value(headers: &HeaderMap, name: &str) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned()
+}
+
+fn print_receipt(headers: &HeaderMap, format: Format) {
+    let value = |name: &str| value(headers, name);
     eprintln!(
-        "{} at {} in {}: {} USD for {} ms billed, at {} USD per GB-s (quoted {}), {} us by Merit",
+        "{} at {} in {}: {} for {} ms billed, at {} (quoted {}), {} us by Merit",
         value("merit-invocation-id"),
         value("merit-provider"),
         value("merit-market"),
-        value("merit-cost"),
+        format.said(Kind::Cost, &value("merit-cost")),
         value("merit-billed-ms"),
-        value("merit-price"),
-        value("merit-quoted-cost"),
+        format.said(Kind::Price, &value("merit-price")),
+        format.said(Kind::Cost, &value("merit-quoted-cost")),
         value("merit-overhead-us"),
     );
 }

@@ -16,14 +16,15 @@ use tonic::{Code, Status};
 
 use crate::access::ExchangeArguments;
 use crate::exchange;
-use crate::output::{Output, cells, objects, print_json, print_table};
+use crate::output::Kind::{self, Number, Text};
+use crate::output::{Format, Output, cells, objects, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
-    #[arg(long, value_enum, default_value = "table", global = true)]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     at: At,
 }
@@ -89,11 +90,11 @@ fn end(text: &str) -> Result<Time, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { command, output, at } = arguments;
+    let Arguments { command, format, at } = arguments;
     let Some(data_dir) = &at.data_dir else {
         let exchange = at.exchange.connect()?;
         let said = |status: Status| said(&status, &at.exchange.exchange);
-        return act(exchange, &command, output).await.map_err(said);
+        return act(exchange, &command, format).await.map_err(said);
     };
     // A key needs an account, and without a key nobody could have opened one.
     let exchange = open(data_dir.clone()).await?;
@@ -102,7 +103,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         if let Command::Create { account, .. } = &command {
             open_account(transport.clone(), account).await?;
         }
-        act(transport.clone(), &command, output).await
+        act(transport.clone(), &command, format).await
     };
     let acted = acted.await.map_err(|status| anyhow!(status.message().to_owned()));
     exchange.close();
@@ -130,7 +131,7 @@ async fn open_account(exchange: Transport, account: &Name) -> Result<(), Status>
     }
 }
 
-async fn act(exchange: Transport, command: &Command, output: Output) -> Result<(), Status> {
+async fn act(exchange: Transport, command: &Command, format: Format) -> Result<(), Status> {
     let mut keys = KeysClient::new(exchange);
     match command {
         Command::Create { role, account, expires } => {
@@ -139,12 +140,12 @@ async fn act(exchange: Transport, command: &Command, output: Output) -> Result<(
                 account: account.to_string(),
                 expires: expires.map_or(0, Time::micros),
             };
-            print_new(output, keys.create_key(request).await?.into_inner());
+            print_new(format, keys.create_key(request).await?.into_inner());
         }
-        Command::List => print_keys(output, keys.list_keys(v1::ListKeysRequest {}).await?.into_inner()),
+        Command::List => print_keys(format, keys.list_keys(v1::ListKeysRequest {}).await?.into_inner()),
         Command::Revoke { id } => {
             let key = keys.revoke_key(v1::RevokeKeyRequest { id: id.to_string() }).await?.into_inner();
-            match output {
+            match format.output {
                 Output::Json => print_json(&to_json(&key)),
                 Output::Table => println!("{id} is refused from now on"),
             }
@@ -152,16 +153,16 @@ async fn act(exchange: Transport, command: &Command, output: Output) -> Result<(
         Command::Rotate { id, keep_previous } => {
             let keep_previous_ms = keep_previous.as_secs() * 1_000;
             let request = v1::RotateKeyRequest { id: id.to_string(), keep_previous_ms };
-            print_new(output, keys.rotate_key(request).await?.into_inner());
+            print_new(format, keys.rotate_key(request).await?.into_inner());
         }
     }
     Ok(())
 }
 
 /// Prints a new key; its secret is never told again.
-fn print_new(output: Output, new: v1::NewKey) {
+fn print_new(format: Format, new: v1::NewKey) {
     let id = new.key.unwrap_or_default().id;
-    match output {
+    match format.output {
         Output::Json => print_json(&json!({"id": id, "secret": new.secret})),
         Output::Table => {
             println!("{id}.{}", new.secret);
@@ -170,22 +171,22 @@ fn print_new(output: Output, new: v1::NewKey) {
     }
 }
 
-fn print_keys(output: Output, listed: v1::ListKeysResponse) {
+fn print_keys(format: Format, listed: v1::ListKeysResponse) {
     let listed = json!({"keys": listed.keys.iter().map(to_json).collect::<Vec<_>>()});
-    match output {
+    match format.output {
         Output::Json => print_json(&listed),
         Output::Table => {
             let columns = [
-                ("KEY", false),
-                ("ROLE", false),
-                ("ACCOUNT", false),
-                ("VERSION", true),
-                ("CREATED", false),
-                ("EXPIRES", false),
-                ("REVOKED", false),
+                ("key", Text),
+                ("role", Text),
+                ("account", Text),
+                ("version", Number),
+                ("created", Kind::Time),
+                ("expires", Kind::Time),
+                ("revoked", Text),
             ];
             let fields = ["id", "role", "account", "version", "created_at", "expires", "revoked"];
-            print_table(&columns, objects(&listed, "keys").iter().map(|key| cells(key, fields)));
+            format.print_table(&columns, objects(&listed, "keys").iter().map(|key| cells(key, fields)));
         }
     }
 }

@@ -14,14 +14,18 @@ mod book;
 mod broker;
 mod candles;
 mod client;
+mod completion;
 mod demo;
 mod deploy;
 mod exchange;
 mod free_tier;
+mod function_logs;
 mod functions;
+mod invocations;
 mod invoke;
 mod journal;
 mod keys;
+mod last_invocation;
 mod listen;
 mod logs;
 mod markets;
@@ -34,6 +38,7 @@ mod quote;
 mod shutdown;
 mod sim;
 mod statement;
+mod status;
 mod time_range;
 mod trades;
 mod up;
@@ -73,6 +78,10 @@ enum Command {
     Invoke(invoke::Arguments),
     /// Show the providers that would serve a call now, cheapest first, and why others would not
     Quote(quote::Arguments),
+    /// List calls, or show the record of one
+    Invocations(invocations::Arguments),
+    /// Show what a function wrote to its standard error, call by call
+    Logs(function_logs::Arguments),
     /// List functions, show one, change its settings, or delete it
     Functions(functions::Arguments),
     /// Upload a WebAssembly module and define its function; settings that are not named stay
@@ -97,6 +106,10 @@ enum Command {
     Sim(sim::Arguments),
     /// Explain the choice of an invocation's provider
     Why(why::Arguments),
+    /// Show whether the broker serves calls, its markets, and its sellers
+    Status(status::Arguments),
+    /// Print the script by which a shell completes commands and flags
+    Completion(completion::Arguments),
     /// Inspect a data directory, and check every byte of it
     Journal(journal::Arguments),
 }
@@ -126,6 +139,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Provider(arguments) => provider::run(arguments).await,
         Command::Invoke(arguments) => invoke::run(arguments).await,
         Command::Quote(arguments) => quote::run(arguments).await,
+        Command::Invocations(arguments) => invocations::run(arguments).await,
+        Command::Logs(arguments) => function_logs::run(arguments).await,
         Command::Functions(arguments) => functions::run(arguments).await,
         Command::Deploy(arguments) => deploy::run(arguments).await,
         Command::Accounts(arguments) => accounts::run(arguments).await,
@@ -138,6 +153,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(arguments) => bench::run(arguments).await,
         Command::Sim(arguments) => sim::run(arguments),
         Command::Why(arguments) => why::run(&arguments),
+        Command::Status(arguments) => status::run(arguments).await,
+        Command::Completion(arguments) => {
+            completion::run::<Arguments>(&arguments);
+            Ok(())
+        }
         Command::Journal(arguments) => journal::run(arguments),
     }
 }

@@ -7,14 +7,15 @@ use merit_terms::{MarketName, Price};
 use serde_json::{Value, json};
 
 use crate::client::{self, Client};
-use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
+use crate::output::Kind::{self, Number, Text};
+use crate::output::{Format, cells, objects, print_done, print_json, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
-    #[arg(long, value_enum, default_value = "table", global = true)]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -78,40 +79,41 @@ fn bands(text: &str) -> anyhow::Result<Value> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
+    let (client, format) = (Client::new(&arguments.broker)?, arguments.format);
     match arguments.command {
-        Command::List => list(&client, output).await,
-        Command::Create(asked) => create(&client, asked, output).await,
-        Command::Set(asked) => set(&client, asked, output).await,
+        Command::List => list(&client, format).await,
+        Command::Create(asked) => create(&client, asked, format).await,
+        Command::Set(asked) => set(&client, asked, format).await,
     }
 }
 
-async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     let listed = client.get("/v1/markets").await?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&listed);
         return Ok(());
     }
     let columns = [
-        ("market", false),
-        ("state", false),
-        ("spot price USD/GB-s", true),
-        ("last price", true),
-        ("offers", true),
-        ("capacity MB", true),
-        ("free MB", true),
-        ("trades", true),
-        ("bands USD/GB-s", false),
-        ("self-dealing", false),
+        ("market", Text),
+        ("state", Text),
+        ("spot price", Kind::Price),
+        ("last price", Kind::Price),
+        ("offers", Number),
+        ("capacity MB", Number),
+        ("free MB", Number),
+        ("trades", Number),
+        ("bands from", Kind::Price),
+        ("to", Kind::Price),
+        ("self-dealing", Text),
     ];
     let row = |market: &Value| {
         let facts = ["market", "state", "spot_price", "last_price", "offers", "capacity_mb", "free_mb", "trades"];
         let mut row = cells(market, facts);
-        row.push(bands_text(market).unwrap_or_else(|| "-".to_owned()));
+        row.extend(cells(&market["bands"], ["low", "high"]));
         row.extend(cells(market, ["self_dealing"]));
         row
     };
-    print_table(&columns, objects(&listed, "markets").iter().map(row));
+    format.print_table(&columns, objects(&listed, "markets").iter().map(row));
     Ok(())
 }
 
@@ -130,17 +132,17 @@ impl NamedTerms {
     }
 }
 
-async fn create(client: &Client, asked: NamedTerms, output: Output) -> anyhow::Result<()> {
+async fn create(client: &Client, asked: NamedTerms, format: Format) -> anyhow::Result<()> {
     let name = asked.market.to_string();
     let mut market = json!({"market": name});
     asked.put_into(&mut market);
     let done = client.send(Method::POST, "/v1/markets", &market).await?;
-    print_done(output, &done, &format!("the market {name} is made: {}", terms_text(&done)));
+    print_done(format, &done, &format!("the market {name} is made: {}", terms_text(&done)));
     Ok(())
 }
 
 /// Reads the market's terms and sets those that were given.
-async fn set(client: &Client, asked: NamedTerms, output: Output) -> anyhow::Result<()> {
+async fn set(client: &Client, asked: NamedTerms, format: Format) -> anyhow::Result<()> {
     let name = asked.market.to_string();
     let listed = client.get("/v1/markets").await?;
     let mut terms = json!({});
@@ -149,7 +151,7 @@ async fn set(client: &Client, asked: NamedTerms, output: Output) -> anyhow::Resu
     }
     asked.put_into(&mut terms);
     let done = client.send(Method::PUT, &format!("/v1/markets/{name}"), &terms).await?;
-    print_done(output, &done, &format!("the market {name} is set: {}", terms_text(&done)));
+    print_done(format, &done, &format!("the market {name} is set: {}", terms_text(&done)));
     Ok(())
 }
 

@@ -6,14 +6,15 @@ use merit_terms::Name;
 use serde_json::{Value, json};
 
 use crate::client::{self, Client};
-use crate::output::{Output, cells, objects, print_done, print_json, print_table, text};
+use crate::output::Kind::{Number, Text, Usd};
+use crate::output::{Format, cells, objects, print_done, print_json, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
-    #[arg(long, value_enum, default_value = "table", global = true)]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -41,45 +42,45 @@ enum Command {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
+    let (client, format) = (Client::new(&arguments.broker)?, arguments.format);
     match arguments.command {
-        Command::List => list(&client, output).await,
+        Command::List => list(&client, format).await,
         Command::Open { name, account } => {
             let asked = json!({"name": name, "account": account, "kind": "market"});
             let done = client.send(Method::POST, "/v1/providers", &asked).await?;
-            print_done(output, &done, &format!("{name} may sell for {account}"));
+            print_done(format, &done, &format!("{name} may sell for {account}"));
             Ok(())
         }
         Command::Kill { name, reason } => {
             let path = format!("/v1/providers/{name}/kill");
             let done = client.send(Method::POST, &path, &json!({"reason": reason})).await?;
-            print_done(output, &done, &format!("{name} sells nothing until `merit providers revive {name}`"));
+            print_done(format, &done, &format!("{name} sells nothing until `merit providers revive {name}`"));
             Ok(())
         }
         Command::Revive { name } => {
             let done = client.send(Method::POST, &format!("/v1/providers/{name}/revive"), &json!({})).await?;
-            print_done(output, &done, &format!("{name} may sell again"));
+            print_done(format, &done, &format!("{name} may sell again"));
             Ok(())
         }
     }
 }
 
-async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     let listed = client.get("/v1/providers").await?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&listed);
         return Ok(());
     }
     let providers = objects(&listed, "providers");
     let columns = [
-        ("name", false),
-        ("account", false),
-        ("kind", false),
-        ("online", false),
-        ("offers", true),
-        ("leases", true),
-        ("exposure USD", true),
-        ("", false),
+        ("name", Text),
+        ("account", Text),
+        ("kind", Text),
+        ("online", Text),
+        ("offers", Number),
+        ("leases", Number),
+        ("exposure", Usd),
+        ("", Text),
     ];
     let row = |provider: &Value| {
         let mut row = cells(provider, ["name", "account", "kind", "online", "offers"]);
@@ -89,7 +90,7 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
         row.push(trouble(provider));
         row
     };
-    print_table(&columns, providers.iter().map(row));
+    format.print_table(&columns, providers.iter().map(row));
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::client::{self, Client};
-use crate::output::{Output, objects, print_json, print_table, text};
+use crate::output::Kind::{Cost, Number, Price, Text};
+use crate::output::{Format, objects, print_json, print_table, text};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -12,8 +13,8 @@ pub(crate) struct Arguments {
     /// A header, such as `Merit-Max-Cost: 0.00001`
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = crate::invoke::header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -22,7 +23,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = Client::new(&arguments.broker)?;
     let path = format!("/v1/functions/{}/quote", arguments.function);
     let quote = client.json(Method::POST, &path, &arguments.headers, "").await?;
-    if arguments.output == Output::Json {
+    if arguments.format.is_json() {
         print_json(&quote);
         return Ok(());
     }
@@ -33,15 +34,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         text(&quote, "sequence")
     );
     let columns = [
-        ("rank", true),
-        ("provider", false),
-        ("market", false),
-        ("price USD/GB-s", true),
-        ("predicted ms", true),
-        ("billed ms", true),
-        ("predicted cost USD", true),
-        ("worst cost USD", true),
-        ("", false),
+        ("rank", Number),
+        ("provider", Text),
+        ("market", Text),
+        ("price", Price),
+        ("predicted ms", Number),
+        ("billed ms", Number),
+        ("predicted cost", Cost),
+        ("worst cost", Cost),
+        ("", Text),
     ];
     print_table(
         &columns,
@@ -64,9 +65,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let refused = objects(&quote, "refused");
     if !refused.is_empty() {
         println!("\nrefused");
-        let columns = [("provider", false), ("market", false), ("offer", false), ("code", false), ("reason", false)];
+        let columns = [("provider", Text), ("market", Text), ("offer", Text), ("code", Text), ("reason", Text)];
         let row = |offer| ["provider", "market", "offer", "code", "message"].map(|field| text(offer, field)).to_vec();
-        print_table(&columns, refused.iter().map(row));
+        arguments.format.print_table(&columns, refused.iter().map(row));
     }
     Ok(())
 }

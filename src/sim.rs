@@ -3,7 +3,8 @@
 use merit_sim::world::{self, Timing, WorldReport};
 use serde_json::json;
 
-use crate::output::{Output, print_json, print_table};
+use crate::output::Kind::{Number, Price, Text, Usd};
+use crate::output::{Format, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -17,38 +18,38 @@ pub(crate) struct Arguments {
     /// Seed of the world; equal seeds give the same report and digest
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings = world::WorldSettings { seed: arguments.seed, minutes: arguments.minutes };
     let (report, timing) = world::run(settings)?;
-    if arguments.output == Output::Json {
+    if arguments.format.is_json() {
         print_json(&json!({"report": report, "timing": timing}));
     } else {
-        print(&report, &timing);
+        print(&report, &timing, arguments.format);
     }
     Ok(())
 }
 
-fn print(report: &WorldReport, timing: &Timing) {
+fn print(report: &WorldReport, timing: &Timing, format: Format) {
     println!(
         "{} minutes of the Azure Functions trace of 2019, {} functions of {} accounts, seed {}\n",
         report.minutes, report.functions, report.accounts, report.seed
     );
-    print_sellers(report);
+    print_sellers(report, format);
     let refused = report.total.refused.iter().map(|(code, count)| format!("{count} {code}")).collect::<Vec<_>>();
     let refused = if refused.is_empty() { "none".to_owned() } else { refused.join(", ") };
     println!("\ncalls {}, refused: {refused}\n", report.total.calls);
     println!(
         "The same executed calls at one platform alone (list price and speed as above, room for all, no free tier):"
     );
-    let columns = [("baseline", false), ("cost USD", true), ("market saves %", true)];
+    let columns = [("baseline", Text), ("cost", Usd), ("market saves %", Number)];
     let row = |alone: &world::Alone| {
         vec![alone.provider.clone(), alone.cost.to_string(), format!("{:.2}", alone.saving_percent)]
     };
-    print_table(&columns, report.alone.iter().map(row));
+    format.print_table(&columns, report.alone.iter().map(row));
     println!("\nbalances sum to {}, {} leases open, digest {}", report.balance_sum, report.open_leases, report.digest);
     println!(
         "{} commands in {:.2} s: {:.0} a second",
@@ -56,16 +57,16 @@ fn print(report: &WorldReport, timing: &Timing) {
     );
 }
 
-fn print_sellers(report: &WorldReport) {
+fn print_sellers(report: &WorldReport, format: Format) {
     let columns = [
-        ("provider", false),
-        ("pool MB", true),
-        ("speed", true),
-        ("invocations", true),
-        ("GB-s", true),
-        ("paid USD", true),
-        ("USD per GB-s", true),
-        ("price", false),
+        ("provider", Text),
+        ("pool MB", Number),
+        ("speed", Number),
+        ("invocations", Number),
+        ("GB-s", Number),
+        ("paid", Usd),
+        ("mean price", Price),
+        ("price", Text),
     ];
     let sold = |sold: &world::Sold| {
         let price = sold.price_list.as_ref().zip(sold.confidence.as_ref());
@@ -91,5 +92,5 @@ fn print_sellers(report: &WorldReport) {
         total.mean_price.to_string(),
         String::new(),
     ];
-    print_table(&columns, report.sellers.iter().map(sold).chain([sum]));
+    format.print_table(&columns, report.sellers.iter().map(sold).chain([sum]));
 }

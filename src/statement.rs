@@ -3,7 +3,8 @@
 use merit_terms::Name;
 
 use crate::client::Client;
-use crate::output::{Output, cells, objects, print_json, print_table};
+use crate::output::Kind::{Number, Text, Time, Usd};
+use crate::output::{Format, cells, objects, print_json};
 use crate::time_range;
 
 #[derive(clap::Args)]
@@ -16,23 +17,23 @@ pub(crate) struct Arguments {
     limit: u32,
 }
 
-pub(crate) async fn run(client: &Client, arguments: Arguments, output: Output) -> anyhow::Result<()> {
+pub(crate) async fn run(client: &Client, arguments: Arguments, format: Format) -> anyhow::Result<()> {
     let query = arguments.span.query(arguments.limit);
     let statement = client.get(&format!("/v1/accounts/{}/statement?{query}", arguments.id)).await?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&statement);
         return Ok(());
     }
     let columns = [
-        ("sequence", true),
-        ("at", false),
-        ("counter account", false),
-        ("amount USD", true),
-        ("balance USD", true),
-        ("why", false),
-        ("invocation", false),
+        ("sequence", Number),
+        ("at", Time),
+        ("counter account", Text),
+        ("amount", Usd),
+        ("balance", Usd),
+        ("why", Text),
+        ("invocation", Text),
     ];
     let fields = ["sequence", "at", "counter_account", "amount", "balance", "why", "invocation_id"];
-    print_table(&columns, objects(&statement, "lines").iter().map(|line| cells(line, fields)));
+    format.print_table(&columns, objects(&statement, "lines").iter().map(|line| cells(line, fields)));
     Ok(())
 }

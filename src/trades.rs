@@ -3,7 +3,8 @@
 use merit_terms::MarketName;
 
 use crate::client::{self, Client};
-use crate::output::{Output, cells, objects, print_json, print_table};
+use crate::output::Kind::{Number, Price, Text, Time};
+use crate::output::{Format, cells, objects, print_json};
 use crate::time_range;
 
 #[derive(clap::Args)]
@@ -15,8 +16,8 @@ pub(crate) struct Arguments {
     /// Number of trades, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -25,20 +26,20 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = Client::new(&arguments.broker)?;
     let query = arguments.span.query(arguments.limit);
     let tape = client.get(&format!("/v1/markets/{}/trades?{query}", arguments.market)).await?;
-    if arguments.output == Output::Json {
+    if arguments.format.is_json() {
         print_json(&tape);
         return Ok(());
     }
     let columns = [
-        ("sequence", true),
-        ("match", true),
-        ("at", false),
-        ("provider", false),
-        ("price USD/GB-s", true),
-        ("memory MB", true),
-        ("GB-s", true),
+        ("sequence", Number),
+        ("match", Number),
+        ("at", Time),
+        ("provider", Text),
+        ("price", Price),
+        ("memory MB", Number),
+        ("GB-s", Number),
     ];
     let fields = ["sequence", "match_sequence", "at", "provider", "price", "memory_mb", "gb_seconds"];
-    print_table(&columns, objects(&tape, "trades").iter().map(|trade| cells(trade, fields)));
+    arguments.format.print_table(&columns, objects(&tape, "trades").iter().map(|trade| cells(trade, fields)));
     Ok(())
 }

@@ -9,29 +9,36 @@ use merit_terms::{LeaseId, LeaseIdError};
 use serde_json::{Value, json};
 
 use crate::journal;
-use crate::output::{Output, print_json, print_table};
+use crate::last_invocation;
+use crate::output::Kind::{Cost, Number, Price, Text};
+use crate::output::{Format, Output, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The invocation, as in the answer's Merit-Invocation-Id; or the sequence of a match, as on the tape
-    #[arg(value_name = "INVOCATION|SEQUENCE")]
+    /// The invocation, as in the answer's Merit-Invocation-Id; the sequence of a match, as on the tape; or `last`, for
+    /// this user's last `merit invoke`
+    #[arg(value_name = "INVOCATION|SEQUENCE|last")]
     asked: Asked,
     /// The exchange's data directory; it may be in use
     #[arg(long, default_value = "./merit-data", env = "MERIT_DATA_DIR")]
     data_dir: PathBuf,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Clone, Copy)]
 enum Asked {
     Invocation(LeaseId),
     Sequence(u64),
+    Last,
 }
 
 impl FromStr for Asked {
     type Err = LeaseIdError;
     fn from_str(text: &str) -> Result<Asked, LeaseIdError> {
+        if text == "last" {
+            return Ok(Asked::Last);
+        }
         text.parse().map_or_else(|_| text.parse().map(Asked::Invocation), |sequence| Ok(Asked::Sequence(sequence)))
     }
 }
@@ -40,14 +47,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     journal::check(&arguments.data_dir, "merit why INVOCATION --data-dir DIR")?;
     let decisions = match arguments.asked {
         Asked::Invocation(invocation) => history::why(&arguments.data_dir, invocation)?,
+        Asked::Last => history::why(&arguments.data_dir, last_invocation::recall()?)?,
         Asked::Sequence(sequence) => vec![history::why_at(&arguments.data_dir, sequence)?],
     };
-    match arguments.output {
+    match arguments.format.output {
         Output::Json => print_json(&json!({
             "invocation": decisions.first().map(|decision| decision.lease.invocation.to_string()),
             "attempts": decisions.iter().map(to_json).collect::<Vec<_>>(),
         })),
-        Output::Table => decisions.iter().for_each(print),
+        Output::Table => decisions.iter().for_each(|decision| print(decision, arguments.format)),
     }
     Ok(())
 }
@@ -113,7 +121,7 @@ fn refused_json(refused: &Named<Refused>) -> Value {
     })
 }
 
-fn print(decision: &Decision) {
+fn print(decision: &Decision, format: Format) {
     let Decision { lease, winner, .. } = decision;
     println!(
         "{} {} revision {}, {} MB, at most {} ms: attempt {} was matched at {}, sequence {}, by {}",
@@ -129,30 +137,35 @@ fn print(decision: &Decision) {
     );
     let prior = if lease.on_prior { ", without history" } else { "" };
     println!(
-        "won by {} in {} at {} USD/GB-s, predicted at {} USD{prior}",
-        winner.provider, winner.market, lease.price, lease.quoted_cost
+        "won by {} in {} at {}, predicted at {}{prior}",
+        winner.provider,
+        winner.market,
+        format.said(Price, &lease.price.to_string()),
+        format.said(Cost, &lease.quoted_cost.to_string())
     );
     match &decision.runner_up {
-        Some((provider, cost)) => println!("runner-up {provider}, predicted at {cost} USD"),
+        Some((provider, cost)) => {
+            println!("runner-up {provider}, predicted at {}", format.said(Cost, &cost.to_string()))
+        }
         None => println!("nobody else could have served it"),
     }
     println!();
     let columns = [
-        ("rank", true),
-        ("provider", false),
-        ("market", false),
-        ("price USD/GB-s", true),
-        ("predicted ms", true),
-        ("billed ms", true),
-        ("predicted cost USD", true),
-        ("worst cost USD", true),
-        ("", false),
+        ("rank", Number),
+        ("provider", Text),
+        ("market", Text),
+        ("price", Price),
+        ("predicted ms", Number),
+        ("billed ms", Number),
+        ("predicted cost", Cost),
+        ("worst cost", Cost),
+        ("", Text),
     ];
-    print_table(&columns, (1_u32..).zip(&decision.offers).map(|(rank, offer)| offer_row(rank, offer)));
+    format.print_table(&columns, (1_u32..).zip(&decision.offers).map(|(rank, offer)| offer_row(rank, offer)));
     if !decision.refused.is_empty() {
         println!("\nrefused");
-        let columns = [("provider", false), ("market", false), ("offer", false), ("code", false), ("reason", false)];
-        print_table(&columns, decision.refused.iter().map(refused_row));
+        let columns = [("provider", Text), ("market", Text), ("offer", Text), ("code", Text), ("reason", Text)];
+        format.print_table(&columns, decision.refused.iter().map(refused_row));
     }
     if !decision.agrees {
         println!("\nThis command also matched resting bids; the order above may differ from that at the match.");

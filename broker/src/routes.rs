@@ -13,7 +13,7 @@ use http::StatusCode;
 use crate::broker::Broker;
 use crate::caller::Operator;
 use crate::doors::api::{
-    accounts, functions, invocations, keys, leases, market_terms, markets, providers, statements, stream, tape,
+    accounts, functions, invocations, keys, leases, logs, market_terms, markets, providers, statements, stream, tape,
 };
 use crate::doors::error_shape::Shape;
 use crate::doors::{lambda, native, openfaas};
@@ -44,6 +44,8 @@ fn described() -> Routes {
         .put("/v1/functions/{name}/module", functions::put_module, registry::put_module())
         .post("/v1/functions/{name}/invocations", native::invoke, calls::invoke())
         .post("/v1/functions/{name}/quote", invocations::quote, calls::quote())
+        .get("/v1/functions/{name}/logs", logs::list, calls::logs())
+        .get("/v1/invocations", invocations::list, calls::invocations())
         .get("/v1/invocations/{id}", invocations::get, calls::invocation())
         .get("/v1/markets", markets::list, market::markets())
         .post("/v1/markets", market_terms::create, operator::create_market())

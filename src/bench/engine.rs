@@ -3,7 +3,8 @@
 use merit_sim::engine_bench::{self, Kind, Latency, MATCH_OFFERS, MATCH_PROVIDERS, Report, Settings};
 use serde_json::to_value;
 
-use crate::output::{Output, print_json, print_table};
+use crate::output::Kind::{Number, Text};
+use crate::output::{Format, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -20,8 +21,8 @@ pub(crate) struct Arguments {
     seconds: f64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         match_offers: MATCH_OFFERS,
         match_providers: MATCH_PROVIDERS,
     })?;
-    if arguments.output == Output::Json {
+    if arguments.format.is_json() {
         print_json(&to_value(&report)?);
     } else {
         print(&report);
@@ -51,14 +52,14 @@ fn print(report: &Report) {
         "{} commands in {:.1} s inside the engine: {:.0} a second; {} bytes an offer\n",
         report.commands, report.seconds, report.commands_per_second, report.bytes_per_offer
     );
-    let columns = [("command", false), ("count", true), ("p50 ns", true), ("p99.9 ns", true)];
+    let columns = [("command", Text), ("count", Number), ("p50 ns", Number), ("p99.9 ns", Number)];
     let kind = |kind: &Kind| row(kind.name, kind.commands, kind.p50_ns, kind.p999_ns);
     let all = row("all", report.commands, report.p50_ns, report.p999_ns);
     print_table(&columns, report.kinds.iter().map(kind).chain([all]));
 
     let matches = &report.matches;
     println!("\nOne acquire among {} offers of {} providers:", matches.offers, matches.providers);
-    let columns = [("eligible", false), ("count", true), ("p50 ns", true), ("p99.9 ns", true)];
+    let columns = [("eligible", Text), ("count", Number), ("p50 ns", Number), ("p99.9 ns", Number)];
     let shape = |name, latency: &Latency| row(name, latency.matches, latency.p50_ns, latency.p999_ns);
     print_table(
         &columns,
@@ -71,12 +72,12 @@ fn print(report: &Report) {
 
     let deferred = &report.deferred;
     println!("\nA deferred bid's match, from the command that crosses it, with {} bids resting:", deferred.bids);
-    let columns = [("count", true), ("p50 ns", true), ("p99.9 ns", true), ("most commands", true)];
+    let columns = [("count", Number), ("p50 ns", Number), ("p99.9 ns", Number), ("most commands", Number)];
     let figures = [deferred.matches, deferred.p50_ns, deferred.p999_ns, deferred.commands_max.into()];
     print_table(&columns, [figures.map(|figure| figure.to_string()).to_vec()]);
 
     println!("\nThe plain book: adds, cancels and matches among 10000 offers, without ledger and prediction:");
-    let columns = [("book", false), ("operations", true), ("a second", true)];
+    let columns = [("book", Text), ("operations", Number), ("a second", Number)];
     let book = &report.plain_book;
     let rate = format!("{:.0}", book.operations_per_second);
     print_table(&columns, [vec!["Merit".to_owned(), book.operations.to_string(), rate]]);

@@ -6,7 +6,8 @@ use anyhow::Context;
 use merit_sim::invoke_bench::{self, InvokeBenchReport, InvokeBenchRow, InvokeBenchSettings, Target};
 use serde_json::to_value;
 
-use crate::output::{Output, print_json, print_table};
+use crate::output::Kind::{Number, Text};
+use crate::output::{Format, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,8 +23,8 @@ pub(crate) struct Arguments {
     /// Build of merit to measure [default: this one]
     #[arg(long, value_name = "FILE")]
     merit: Option<PathBuf>,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         seconds: arguments.seconds,
         rounds: arguments.rounds,
     })?;
-    if arguments.output == Output::Json {
+    if arguments.format.is_json() {
         print_json(&to_value(&report)?);
     } else {
         print(&report);
@@ -51,16 +52,16 @@ fn print(report: &InvokeBenchReport) {
     }
     println!("{} bytes each way, medians of {} rounds of {} s\n", report.payload_bytes, report.rounds, report.seconds);
     let columns = [
-        ("target", false),
-        ("connections", true),
-        ("requests/s", true),
-        ("least", true),
-        ("most", true),
-        ("p50 us", true),
-        ("p99 us", true),
-        ("CPU us/request", true),
-        ("CPU to nginx", true),
-        ("p50 to nginx", true),
+        ("target", Text),
+        ("connections", Number),
+        ("requests/s", Number),
+        ("least", Number),
+        ("most", Number),
+        ("p50 us", Number),
+        ("p99 us", Number),
+        ("CPU us/request", Number),
+        ("CPU to nginx", Number),
+        ("p50 to nginx", Number),
     ];
     print_table(&columns, report.rows.iter().map(row));
     for missing in &report.missing {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use merit_sim::journal_bench::{self, JournalBenchReport, JournalBenchSettings, Phase};
 use serde_json::to_value;
 
-use crate::output::{Output, print_json, print_table};
+use crate::output::Kind::{Number, Text};
+use crate::output::{Format, Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -27,8 +28,8 @@ pub(crate) struct Arguments {
     /// Make snapshots beside it, as in production
     #[arg(long)]
     snapshots: bool,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -41,7 +42,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         snapshots: arguments.snapshots,
     })
     .await?;
-    match arguments.output {
+    match arguments.format.output {
         Output::Json => print_json(&to_value(&report)?),
         Output::Table => print(&report),
     }
@@ -56,14 +57,14 @@ fn print(report: &JournalBenchReport) {
         if report.snapshots { ", snapshots beside it" } else { "" }
     );
     let columns = [
-        ("", false),
-        ("seconds", true),
-        ("records/s", true),
-        ("bytes a record", true),
-        ("records a sync", true),
-        ("syncs/s", true),
-        ("durable p50 us", true),
-        ("durable p99 us", true),
+        ("", Text),
+        ("seconds", Number),
+        ("records/s", Number),
+        ("bytes a record", Number),
+        ("records a sync", Number),
+        ("syncs/s", Number),
+        ("durable p50 us", Number),
+        ("durable p99 us", Number),
     ];
     let phase = |name: &str, phase: &Phase| {
         vec![

@@ -9,7 +9,8 @@ use merit_terms::Name;
 use serde_json::{Map, Value, json};
 
 use crate::client::{self, Client};
-use crate::output::{Output, objects, print_done, print_json, print_table, text};
+use crate::output::Kind::{Number, Text};
+use crate::output::{Format, objects, print_done, print_json, print_table, text};
 use settings::{SettingArguments, shown};
 
 #[derive(clap::Args)]
@@ -18,8 +19,8 @@ pub(crate) struct Arguments {
     command: Option<Command>,
     /// Show this one in full, as JSON; without a name all are listed
     name: Option<String>,
-    #[arg(long, value_enum, default_value = "table", global = true)]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -47,15 +48,15 @@ struct Change {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (client, output) = (Client::new(&arguments.broker)?, arguments.output);
+    let (client, format) = (Client::new(&arguments.broker)?, arguments.format);
     match (arguments.command, arguments.name) {
-        (None | Some(Command::List), None) => list(&client, output).await,
+        (None | Some(Command::List), None) => list(&client, format).await,
         (None, Some(name)) => show(&client, &name).await,
         (Some(Command::Show { name }), None) => show(&client, name.as_str()).await,
-        (Some(Command::Set(change)), None) => set(&client, &change, output).await,
+        (Some(Command::Set(change)), None) => set(&client, &change, format).await,
         (Some(Command::Delete { name }), None) => {
             let done = client.json(Method::DELETE, &format!("/v1/functions/{name}"), &[], "").await?;
-            print_done(output, &done, &format!("{name} is deleted"));
+            print_done(format, &done, &format!("{name} is deleted"));
             Ok(())
         }
         (Some(_), Some(name)) => bail!("the name `{name}` stands before the subcommand; it goes behind it"),
@@ -67,20 +68,20 @@ async fn show(client: &Client, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
+async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     let listed = client.get("/v1/functions").await?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&listed);
         return Ok(());
     }
     let columns = [
-        ("name", false),
-        ("revision", true),
-        ("memory MB", true),
-        ("timeout ms", true),
-        ("providers", false),
-        ("idempotent", false),
-        ("module", false),
+        ("name", Text),
+        ("revision", Number),
+        ("memory MB", Number),
+        ("timeout ms", Number),
+        ("providers", Text),
+        ("idempotent", Text),
+        ("module", Text),
     ];
     print_table(
         &columns,
@@ -96,7 +97,7 @@ async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
 }
 
 /// Sends a patch of the settings that are named, and prints them as they are then.
-async fn set(client: &Client, change: &Change, output: Output) -> anyhow::Result<()> {
+async fn set(client: &Client, change: &Change, format: Format) -> anyhow::Result<()> {
     let path = format!("/v1/functions/{}", change.name);
     let present = client.get(&path).await?;
     let mut patch = change.settings.patch(&present);
@@ -107,12 +108,12 @@ async fn set(client: &Client, change: &Change, output: Output) -> anyhow::Result
         bail!("name a setting to change, such as --budget-day 1.50; see `merit functions set --help`");
     }
     let function = client.send(Method::PATCH, &path, &Value::Object(patch.clone())).await?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&function);
         return Ok(());
     }
     let revision = format!("revision {}", text(&function, "revision"));
-    print_table(&[(change.name.as_str(), false), (&revision, false)], rows("", &patch, &function));
+    print_table(&[(change.name.as_str(), Text), (&revision, Text)], rows("", &patch, &function));
     Ok(())
 }
 

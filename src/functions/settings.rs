@@ -26,6 +26,9 @@ pub(crate) struct SettingArguments {
     /// Make it public: anybody may call /function/NAME.ACCOUNT, RATE times a second, on your account; or none
     #[arg(long, value_name = "RATE", value_parser = number)]
     public: Option<OrNone>,
+    /// Keep the end of what its calls write to their standard error, for `merit logs`
+    #[arg(long, value_name = "true|false")]
+    logs: Option<bool>,
     /// The most that its calls may cost in a UTC day, in USD; or none
     #[arg(long, alias = "day-budget", value_name = "USD", value_parser = amount)]
     budget_day: Option<OrNone>,
@@ -88,6 +91,7 @@ impl SettingArguments {
             ("markets", list(&self.markets, "any")),
             ("max_concurrency", limit(&self.max_concurrency)),
             ("public", public),
+            ("logs", self.logs.map(|logs| json!(logs))),
             ("budgets", self.budgets(present)),
             ("limits", some(limits)),
             ("labels", some(entries(&self.labels, &self.remove_label))),

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::DataDir;
 use super::readable::fields;
-use crate::output::{Output, print_json, print_table};
+use crate::output::Kind::{self, Number, Text};
+use crate::output::{Format, Output, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,30 +26,30 @@ pub(crate) struct Arguments {
     /// Print the commands up to this sequence
     #[arg(long, value_name = "SEQUENCE")]
     to: Option<u64>,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let data_dir = arguments.data.path()?;
     match (arguments.from, arguments.to) {
-        (None, None) => summary(data_dir, arguments.output),
-        (from, to) => commands(data_dir, from.unwrap_or(1), to.unwrap_or(u64::MAX), arguments.output),
+        (None, None) => summary(data_dir, arguments.format),
+        (from, to) => commands(data_dir, from.unwrap_or(1), to.unwrap_or(u64::MAX), arguments.format),
     }
 }
 
-fn commands(data_dir: &Path, from: u64, to: u64, output: Output) -> anyhow::Result<()> {
+fn commands(data_dir: &Path, from: u64, to: u64, format: Format) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     let report = history::commands(data_dir, from, to, |sequence, at, command, bytes| {
         let (kind, text) = (history::kind(command), fields(command));
-        match output {
+        match format.output {
             Output::Json => rows.push(json!({
                 "sequence": sequence, "at": at.to_string(), "kind": kind, "bytes": bytes, "fields": text,
             })),
             Output::Table => println!("{sequence} {at} {kind} {text}"),
         }
     })?;
-    if output == Output::Json {
+    if format.is_json() {
         print_json(&json!({"commands": rows, "damage": report.damage.as_ref().map(ToString::to_string)}));
     }
     conclude(&report)
@@ -93,7 +94,7 @@ impl Counted {
     }
 }
 
-fn summary(data_dir: &Path, output: Output) -> anyhow::Result<()> {
+fn summary(data_dir: &Path, format: Format) -> anyhow::Result<()> {
     let segments = journal::segments(&Directory::existing(data_dir))?;
     let starts = segments.iter().map(|segment| segment.first_sequence).collect();
     let mut counted = Counted { starts, ..Counted::default() };
@@ -101,9 +102,9 @@ fn summary(data_dir: &Path, output: Output) -> anyhow::Result<()> {
         counted.add(sequence, at, command, bytes);
     })?;
     let snapshots = history::snapshots(data_dir)?;
-    match output {
+    match format.output {
         Output::Json => print_json(&to_json(&report, &counted, &snapshots)),
-        Output::Table => print(&report, &counted, &snapshots),
+        Output::Table => print(&report, &counted, &snapshots, format),
     }
     conclude(&report)
 }
@@ -161,7 +162,7 @@ fn snapshot(listed: &Listed) -> Value {
     }
 }
 
-fn print(report: &Report, counted: &Counted, snapshots: &[Listed]) {
+fn print(report: &Report, counted: &Counted, snapshots: &[Listed], format: Format) {
     let contents = &report.contents;
     let text = |at: Option<Time>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
     println!(
@@ -173,15 +174,16 @@ fn print(report: &Report, counted: &Counted, snapshots: &[Listed]) {
         text(counted.last_at())
     );
     println!();
-    let columns = [("segment", false), ("from sequence", true), ("commands", true), ("bytes", true), ("from", false)];
+    let columns =
+        [("segment", Text), ("from sequence", Number), ("commands", Number), ("bytes", Number), ("from", Kind::Time)];
     let segment = |segment: &SegmentContents| {
         let first = counted.times.get(&segment.first_sequence).map(|(first, _)| *first);
         let numbers = [segment.first_sequence, segment.records, segment.bytes].map(|number| number.to_string());
         [vec![segment.file.clone()], numbers.to_vec(), vec![text(first)]].concat()
     };
-    print_table(&columns, contents.by_segment.iter().map(segment));
+    format.print_table(&columns, contents.by_segment.iter().map(segment));
     println!();
-    let columns = [("snapshot", true), ("run", true), ("rules", true), ("bytes", true), ("", false)];
+    let columns = [("snapshot", Number), ("run", Number), ("rules", Number), ("bytes", Number), ("", Text)];
     let row = |listed: &Listed| match &listed.header {
         Ok(header) => {
             let numbers = [listed.sequence, header.run.into(), header.rules.into(), header.body_bytes];
@@ -192,16 +194,16 @@ fn print(report: &Report, counted: &Counted, snapshots: &[Listed]) {
             vec![listed.sequence.to_string(), unknown(), unknown(), unknown(), error.to_string()]
         }
     };
-    print_table(&columns, snapshots.iter().map(row));
+    format.print_table(&columns, snapshots.iter().map(row));
     println!();
-    let columns = [("run", true), ("from sequence", true), ("from", false)];
+    let columns = [("run", Number), ("from sequence", Number), ("from", Kind::Time)];
     let row = |(run, sequence, at): &(u32, u64, Time)| vec![run.to_string(), sequence.to_string(), at.to_string()];
-    print_table(&columns, counted.runs.iter().map(row));
+    format.print_table(&columns, counted.runs.iter().map(row));
     println!();
-    let columns = [("kind", false), ("commands", true), ("bytes", true)];
+    let columns = [("kind", Text), ("commands", Number), ("bytes", Number)];
     let row =
         |(kind, (count, bytes)): (&&str, &(u64, u64))| vec![(*kind).to_owned(), count.to_string(), bytes.to_string()];
-    print_table(&columns, counted.kinds.iter().map(row));
+    format.print_table(&columns, counted.kinds.iter().map(row));
     if report.in_use {
         println!("\na process is writing this journal: an unfinished batch may look like a damaged end");
     }

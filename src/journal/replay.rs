@@ -5,7 +5,8 @@ use merit_exchange::history;
 use serde_json::json;
 
 use super::DataDir;
-use crate::output::{Output, print_json, print_table};
+use crate::output::Kind::{Number, Text, Usd};
+use crate::output::{Format, Output, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -14,13 +15,13 @@ pub(crate) struct Arguments {
     /// Sequence of the last command to replay
     #[arg(long, value_name = "SEQUENCE")]
     to: u64,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let replayed = history::replay_to(arguments.data.path()?, arguments.to)?;
-    match arguments.output {
+    match arguments.format.output {
         Output::Json => print_json(&summary(&replayed.engine, replayed.began_after)),
         Output::Table => print(&replayed.engine, replayed.began_after),
     }
@@ -73,10 +74,10 @@ fn print(engine: &Engine, began_after: u64) {
     );
     println!();
     let rows = engine.accounts().map(|(_, account)| vec![account.name.clone(), account.balance.to_string()]);
-    print_table(&[("account", false), ("balance USD", true)], rows);
+    print_table(&[("account", Text), ("balance", Usd)], rows);
     println!();
     let rows = engine.markets().map(|(id, market)| {
         vec![market.name.to_string(), engine.book(id).len().to_string(), market.trades.to_string()]
     });
-    print_table(&[("market", false), ("offers", true), ("trades", true)], rows);
+    print_table(&[("market", Text), ("offers", Number), ("trades", Number)], rows);
 }

@@ -6,14 +6,14 @@ use merit_exchange::history::{self, SnapshotCheck, Verdict, Verified};
 use serde_json::{Value, json};
 
 use super::DataDir;
-use crate::output::{Output, print_json};
+use crate::output::{Format, Output, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: DataDir,
-    #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         trades += events.iter().filter(|event| matches!(event, Event::Settled { .. })).count() as u64;
     })
     .with_context(|| format!("the journal in {} does not replay", data_dir.display()))?;
-    match arguments.output {
+    match arguments.format.output {
         Output::Json => print_json(&report(&verified, trades)),
         Output::Table => print(&verified, trades),
     }

@@ -31,7 +31,7 @@ pub use refusal::{NoOffer, Reason, Refusal};
 pub use refusal_code::{RefusalCode, RefusalCodeError};
 pub use tariff::{Tariff, TariffError};
 pub use time::{Period, Time, TimeError};
-pub use usage::{Metered, Usage};
+pub use usage::{LOG_MAX_BYTES, Metered, Usage};
 
 /// Maximum memory of a function, an offer or a rung, in MB: 64 GB.
 pub const MEMORY_MAX_MB: u32 = 65_536;

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Maximum length in bytes of the end of a function's log that is kept of a call.
+pub const LOG_MAX_BYTES: usize = 4096;
+
 /// The usage of one invocation. Wall time excludes the cold start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

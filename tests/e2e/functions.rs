@@ -22,7 +22,7 @@ async fn market(shape: Shape) -> (Market, Value) {
         "labels": {"team": "media"}, "environment": {"MODE": "fast"},
         "limits": {"max_cost": "0.5", "max_price": "0.00003", "max_latency_ms": 800, "only": ["edge-1"]},
         "budgets": [{"period": "day", "amount": "3"}, {"period": "month", "amount": "20"}],
-        "deployments": [{"provider": "edge-1", "target": "/f"}], "public": {"requests_per_second": 5},
+        "deployments": [{"provider": "edge-1", "target": "/f"}], "public": {"requests_per_second": 5}, "logs": false,
     });
     market.deploy("echo", definition).await;
     let echo = echo(&market).await;
@@ -116,7 +116,7 @@ async fn a_put_that_would_reset_is_refused(shape: Shape) {
         json!({"memory_mb": 256, "timeout_ms": 5000, "idempotent": true, "providers": "any", "limits": null});
     let refused = send(&market, Method::PUT, "/v1/functions/echo", definition.clone()).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "would_reset"), "{refused:?}");
-    let fields = ["markets", "max_concurrency", "labels", "environment", "budgets", "deployments", "public"];
+    let fields = ["markets", "max_concurrency", "labels", "environment", "budgets", "deployments", "public", "logs"];
     assert_eq!(refused.json()["error"]["details"]["fields"], json!(fields));
     assert!(refused.message().contains("budgets") && refused.message().contains("PATCH"), "{refused:?}");
     assert_eq!(echo(&market).await, before);

@@ -21,6 +21,7 @@ mod health;
 mod http_adapter;
 mod journal;
 mod keys_grpc;
+mod logs;
 mod lost_providers;
 mod market;
 mod market_stream;

@@ -35,7 +35,8 @@ impl Killed {
 
 pub(crate) fn merit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_merit"));
-    command.stdin(Stdio::null()).kill_on_drop(true);
+    // No test leaves anything in the home of the user.
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 

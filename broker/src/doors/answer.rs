@@ -2,11 +2,14 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
+use merit_adapters::Report;
 use merit_terms::Outcome;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -18,16 +21,21 @@ use crate::invocation::stream::{Part, Rest};
 use crate::invocation::{Answered, Receipt};
 use crate::json::decimal;
 
+/// The end of the function's log in base64, for a caller who asks for it.
+const LOG_RESULT: HeaderName = HeaderName::from_static("merit-log-result");
+
 /// Returns the function's own answer with the receipt in its headers, or the error of its failure.
 pub(super) fn respond(answered: Answered, asked: &HeaderMap) -> Response {
     let Answered { receipt, outcome, answer, rest } = answered;
     if outcome != Outcome::Ok {
-        let message = answer.report.and_then(|report| report.message);
-        let mut response = function_error(&receipt, outcome, message).into_response();
+        let mut response = function_error(&receipt, outcome, answer.report).into_response();
         write_receipt(response.headers_mut(), &receipt);
         return response;
     }
     let mut headers = headers::of_function(answer.headers);
+    if let Some(report) = answer.report.filter(|report| receipt.with_log && !report.log.is_empty()) {
+        write_log(&mut headers, &report.log);
+    }
     let body = match rest {
         None => Body::from(answer.body),
         Some(rest) => {
@@ -79,18 +87,32 @@ pub(super) fn write_receipt(headers: &mut HeaderMap, receipt: &Receipt) {
     }
 }
 
-/// Returns the error of a function that failed: it ran, and is charged.
-fn function_error(receipt: &Receipt, outcome: Outcome, message: Option<String>) -> ApiError {
+fn write_log(headers: &mut HeaderMap, log: &[u8]) {
+    if let Ok(log) = HeaderValue::from_str(&STANDARD.encode(log)) {
+        headers.insert(LOG_RESULT, log);
+    }
+}
+
+/// Returns the error of a function that failed: it ran, and is charged. Tells the end of its log.
+fn function_error(receipt: &Receipt, outcome: Outcome, report: Option<Report>) -> ApiError {
+    let (message, log) = report.map(|report| (report.message, report.log)).unwrap_or_default();
     let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+    let details = |reason: &str| {
+        let mut details = json!({"reason": reason});
+        if !log.is_empty() {
+            details["log"] = json!(String::from_utf8_lossy(&log));
+        }
+        details
+    };
     let error = match outcome {
         Outcome::Timeout => {
             let ms = receipt.grant.timeout_ms;
             let message = format!("the function did not end within {ms} ms; what ran is charged");
-            ApiError::new(ErrorCode::Timeout, message).with(json!({"reason": "function"}))
+            ApiError::new(ErrorCode::Timeout, message).with(details("function"))
         }
         outcome => {
             let message = format!("the function failed ({outcome}); what ran is charged{said}");
-            ApiError::new(ErrorCode::FunctionFailed, message).with(json!({"reason": outcome.as_str()}))
+            ApiError::new(ErrorCode::FunctionFailed, message).with(details(outcome.as_str()))
         }
     };
     error.about(receipt.invocation)

@@ -51,6 +51,8 @@ pub(crate) struct FunctionSettings {
     pub(crate) budgets: Vec<Budget>,
     /// Calls a second of a public function; none for one that is not public.
     pub(crate) public_per_second: Option<u32>,
+    /// Set where the log of the function is neither kept nor told.
+    pub(crate) logs_off: bool,
 }
 
 /// The providers that may run a function.
@@ -227,6 +229,7 @@ impl TryFrom<v1::FunctionSettings> for FunctionSettings {
             limits: settings.limits.map(Into::into),
             budgets: budgets.map_err(|_| newer_exchange())?,
             public_per_second: settings.public_per_second,
+            logs_off: settings.logs_off,
         })
     }
 }
@@ -247,6 +250,7 @@ impl From<FunctionSettings> for v1::FunctionSettings {
             limits: settings.limits.map(Into::into),
             budgets: settings.budgets.iter().map(Into::into).collect(),
             public_per_second: settings.public_per_second,
+            logs_off: settings.logs_off,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::clients::{Exchange, answer};
 use super::leases::lease::{Paid, Qualifier};
+use super::statements::{Past, micros};
 use crate::error::ApiError;
 
 /// A call that is to be quoted.
@@ -79,6 +80,25 @@ pub(crate) struct InvocationRecord {
     pub(crate) settlement: Option<SettlementRecord>,
     /// The next best provider and its predicted cost.
     pub(crate) runner_up: Option<(String, u64)>,
+    /// The end of the function's log; empty in a list.
+    pub(crate) log: Vec<u8>,
+}
+
+/// The invocations that a reader asks for. None sets no bound.
+#[derive(Debug, Default)]
+pub(crate) struct WantedInvocations {
+    pub(crate) function: Option<String>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) state: Option<String>,
+    pub(crate) past: Past,
+}
+
+/// A page of a list, newest first.
+#[derive(Debug)]
+pub(crate) struct Page<T> {
+    pub(crate) rows: Vec<T>,
+    /// The sequence before which the next page begins; none if there is none.
+    pub(crate) next: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -129,6 +149,38 @@ impl Exchange {
 
     pub(crate) async fn invocation(&self, account: &str, id: LeaseId) -> Result<InvocationRecord, ApiError> {
         answer(self.get_invocation(account, id)).await.map(Into::into)
+    }
+
+    pub(crate) async fn invocations(
+        &self,
+        account: &str,
+        wanted: WantedInvocations,
+    ) -> Result<Page<InvocationRecord>, ApiError> {
+        let request = v1::ListInvocationsRequest {
+            account: account.to_owned(),
+            function: wanted.function.clone().unwrap_or_default(),
+            outcome: wanted.outcome.map_or(v1::Outcome::Unspecified, Into::into).into(),
+            state: wanted.state.unwrap_or_default(),
+            from: micros(wanted.past.from),
+            to: micros(wanted.past.to),
+            limit: wanted.past.limit.unwrap_or(0),
+            before: wanted.past.before.unwrap_or(0),
+        };
+        match answer(self.archive.clone().list_invocations(request)).await {
+            Ok(listed) => Ok(Page {
+                rows: listed.invocations.into_iter().map(Into::into).collect(),
+                next: (listed.next > 0).then_some(listed.next),
+            }),
+            Err(error) => Err(self.near_wanted(error, account, wanted.function.as_deref()).await),
+        }
+    }
+
+    /// Adds the nearest name to an error that there is no such function.
+    pub(super) async fn near_wanted(&self, error: ApiError, account: &str, function: Option<&str>) -> ApiError {
+        match function {
+            Some(function) => self.near_function(error, account, function).await,
+            None => error,
+        }
     }
 
     /// Returns the price of an invocation if the attempt under this lease executed and was settled; none otherwise.
@@ -212,6 +264,7 @@ impl From<v1::Invocation> for InvocationRecord {
             quoted_cost: record.quoted_cost,
             settlement,
             runner_up,
+            log: record.log,
         }
     }
 }

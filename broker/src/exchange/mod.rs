@@ -9,6 +9,7 @@ pub(crate) mod functions;
 pub(crate) mod invocations;
 pub(crate) mod keys;
 pub(crate) mod leases;
+pub(crate) mod logs;
 pub(crate) mod markets;
 mod nearest;
 pub(crate) mod operator;

@@ -186,9 +186,9 @@ impl Dispatch {
 
     fn ended(&mut self, leased: Leased, before: Option<Failure>, end: AttemptEnd) -> Action {
         match end {
-            AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes } => {
+            AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes, log } => {
                 self.state = State::Settling { leased: leased.clone(), outcome };
-                Action::Settle(leased, Bill::Executed { outcome, usage, observed_us, egress_bytes })
+                Action::Settle(leased, Bill::Executed { outcome, usage, observed_us, egress_bytes, log })
             }
             AttemptEnd::NotSent { why, reason } => {
                 // An attempt before that may have run stays the worse news.

@@ -72,6 +72,8 @@ pub(crate) struct Receipt {
     pub(crate) paid: Option<Paid>,
     /// Time that Merit added to that of the providers.
     pub(crate) overhead: Duration,
+    /// Set where the caller asks for the end of the function's log.
+    pub(crate) with_log: bool,
 }
 
 /// An answer for a door, or an error.

@@ -22,10 +22,12 @@ pub(crate) struct Preferences {
     pub(crate) within: Option<Duration>,
     /// The caller's word for this call; none leaves it to the function's.
     pub(crate) idempotent: Option<bool>,
+    /// Set where the answer is to carry the end of the function's log.
+    pub(crate) with_log: bool,
 }
 
 /// Headers of requests.
-const ASKED: [&str; 11] = [
+const ASKED: [&str; 12] = [
     "merit-max-cost",
     "merit-max-price",
     "merit-only",
@@ -36,10 +38,11 @@ const ASKED: [&str; 11] = [
     "merit-allow-fallback",
     "merit-deadline",
     "merit-idempotent",
+    "merit-log-type",
     "merit-key",
 ];
 /// Headers of answers: dropped from requests, because clients copy headers.
-const ANSWERED: [&str; 10] = [
+const ANSWERED: [&str; 11] = [
     "merit-invocation-id",
     "merit-provider",
     "merit-market",
@@ -50,6 +53,7 @@ const ANSWERED: [&str; 10] = [
     "merit-billed-ms",
     "merit-attempts",
     "merit-overhead-us",
+    "merit-log-result",
 ];
 
 impl Preferences {
@@ -84,6 +88,7 @@ impl Preferences {
             "merit-max-latency-ms" => self.limits.max_latency_ms = Some(parse(name, value)?),
             "merit-allow-fallback" => self.one_attempt = !parse::<bool>(name, value)?,
             "merit-idempotent" => self.idempotent = Some(parse(name, value)?),
+            "merit-log-type" => self.with_log = log_type(name, value)?,
             "merit-deadline" => self.within = Some(deadline(name, value, now)?),
             // Checked before any door.
             "merit-key" => {}
@@ -112,6 +117,14 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: &str) 
     value
         .parse()
         .map_err(|error: T::Err| bad(name, format!("has the value `{value}`: {}", in_clear(&error.to_string()))))
+}
+
+fn log_type(name: &str, value: &str) -> Result<bool, ApiError> {
+    match value.to_ascii_lowercase().as_str() {
+        "tail" => Ok(true),
+        "none" => Ok(false),
+        _ => Err(bad(name, format!("has the value `{value}`; Tail or None"))),
+    }
 }
 
 /// Reads the items of a list. Refuses an empty one, which would ask for nothing.

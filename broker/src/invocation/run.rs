@@ -239,6 +239,7 @@ impl Running {
             attempts,
             paid: None,
             overhead: self.overhead(),
+            with_log: self.preferences.with_log,
         };
         let outcome = answer.report.as_ref().map_or(Outcome::Ok, |report| report.outcome);
         recipient.begin(Answered { receipt, outcome, answer, rest: None }, length);
@@ -291,7 +292,8 @@ impl Running {
         let (overhead, attempts) = (self.overhead(), finished.attempts);
         let told = match finished.end {
             End::Executed { leased: Leased { invocation, grant }, outcome, paid } => {
-                let receipt = Receipt { invocation, grant, attempts, paid: Some(paid), overhead };
+                let (paid, with_log) = (Some(paid), self.preferences.with_log);
+                let receipt = Receipt { invocation, grant, attempts, paid, overhead, with_log };
                 Ok(Answered { receipt, outcome, answer: self.answer, rest: None })
             }
             End::Refused { code, message } => {

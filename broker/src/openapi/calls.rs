@@ -5,8 +5,10 @@ use utoipa::openapi::{Required, Response, content::ContentBuilder};
 
 use super::operation::{Operation, said};
 use super::schema::{
-    any, bytes, count, flag, lease, like, list, name, named, object, one_of, open_object, range, small_count, text, usd,
+    any, bytes, count, flag, lease, like, list, name, named, object, one_of, open_object, range, small_count, text,
+    time, usd,
 };
+use super::shapes::{STATES, outcome};
 use crate::doors::error_shape::Shape;
 
 const INVOKE: &str = "Invoke";
@@ -48,6 +50,7 @@ impl Operation {
                 "The total time that the call has: RFC 3339, or so many ms, s, m.",
             )
             .header("Merit-Idempotent", flag(), "Whether this call may run twice; else the function's word counts.")
+            .header("Merit-Log-Type", one_of(["None", "Tail"]), "`Tail`: the end of the log in `Merit-Log-Result`.")
     }
 
     /// Adds the answer of the function itself: any status and content, with the receipt in its headers.
@@ -70,6 +73,8 @@ fn receipt(text_: &str, kind: &str) -> Response {
         ("merit-billed-ms", count()),
         ("merit-attempts", count()),
         ("merit-overhead-us", count()),
+        // Base64, for a caller who asks for it.
+        ("merit-log-result", text()),
     ];
     let response = ResponseBuilder::new().description(text_).content(kind, content);
     told.into_iter().fold(response, |response, (name, shape)| response.header(name, said(shape))).build()
@@ -120,6 +125,40 @@ pub(crate) fn invocation() -> Operation {
         .describe("State, attempts, usage, tariff, cost, and the decision.")
         .path("id", lease(), "The id, from `Merit-Invocation-Id`.")
         .answers(named("Invocation"))
+        .errors([404])
+}
+
+impl Operation {
+    /// Adds the query of a page, newest first.
+    fn with_page(self) -> Operation {
+        self.query("from", time(), "Nothing before.")
+            .query("to", time(), "Nothing at this time or after.")
+            .query("limit", range(1, 1_000), "At most so many, the newest; 100 by default.")
+            .query("cursor", text(), "`next` of the page before.")
+    }
+}
+
+pub(crate) fn invocations() -> Operation {
+    Operation::new("list_invocations", INVOKE, "List one's invocations")
+        .describe("Newest first. A page may have fewer than its limit, and still a `next`.")
+        .query("function", name(), "Only calls of this function.")
+        .query("outcome", outcome(), "Only calls that executed and ended like this.")
+        .query("state", one_of(STATES), "Only calls in this state.")
+        .with_page()
+        .answers(object([("invocations", list(named("Invocation")))], [("next", text())]))
+        .errors([404])
+}
+
+pub(crate) fn logs() -> Operation {
+    Operation::new("list_logs", INVOKE, "List the logs of a function")
+        .describe(
+            "The end of what each call wrote to its standard error, at most 4 KB, newest first; kept for a week, to the \
+             function's own account. A definition with `\"logs\": false` has none, nor have calls of function servers.",
+        )
+        .path("name", name(), "The function.")
+        .with_page()
+        .query("after", count(), "Only those of a later sequence.")
+        .answers(object([("logs", list(named("FunctionLog")))], [("next", text())]))
         .errors([404])
 }
 

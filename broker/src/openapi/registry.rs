@@ -116,7 +116,7 @@ fn definition_patch() -> Schema {
 }
 
 /// Returns the fields of a definition with these limits, and such values of labels and variables.
-fn fields(limits: [(&'static str, Schema); 5], value: Schema) -> [(&'static str, Schema); 13] {
+fn fields(limits: [(&'static str, Schema); 5], value: Schema) -> [(&'static str, Schema); 14] {
     [
         ("memory_mb", range(1, 10_240)),
         ("timeout_ms", range(1, 900_000)),
@@ -131,5 +131,6 @@ fn fields(limits: [(&'static str, Schema); 5], value: Schema) -> [(&'static str,
         ("deployments", list(deployment())),
         ("module", text()),
         ("public", object([("requests_per_second", range(1, 10_000))], [])),
+        ("logs", flag()),
     ]
 }

@@ -2,6 +2,7 @@
 //!
 //! A test compares real answers with them: no field may be missing here, and none too many.
 
+use merit_terms::Outcome;
 use utoipa::openapi::ComponentsBuilder;
 
 use super::registry::deployment;
@@ -40,6 +41,7 @@ pub(super) fn all() -> ComponentsBuilder {
         ("RefusedOffer", refused_offer()),
         ("Invocation", invocation()),
         ("Attempt", attempt()),
+        ("FunctionLog", function_log()),
         ("Tariff", tariff()),
         ("LambdaFunction", lambda_function()),
         ("OpenFaasFunction", openfaas_function()),
@@ -80,6 +82,7 @@ fn function() -> Schema {
             ("deployments", list(deployment())),
             ("running", count()),
             ("public", nullable(object([("requests_per_second", count())], []))),
+            ("logs", flag()),
         ],
         [],
     )
@@ -361,7 +364,7 @@ fn invocation() -> Schema {
             ("id", lease()),
             ("function", name()),
             ("revision", count()),
-            ("state", one_of(["waiting", "running", "settled", "failed", "expired", "cancelled"])),
+            ("state", one_of(STATES)),
             ("account", name()),
             ("submitted_at", time()),
             ("attempts", list(named("Attempt"))),
@@ -374,14 +377,37 @@ fn invocation() -> Schema {
             ("deadline", time()),
             ("decision_sequence", count()),
             ("settled_at", time()),
-            ("outcome", text()),
+            ("outcome", outcome()),
             ("usage", usage),
             ("egress_bytes", count()),
             ("cost", usd()),
             ("fee", usd()),
+            // The end of its log; not in lists.
+            ("log", text()),
             ("runner_up", object([("provider", text()), ("predicted_cost", usd())], [])),
         ],
     )
+}
+
+/// States of an invocation.
+pub(super) const STATES: [&str; 6] = ["waiting", "running", "settled", "failed", "expired", "cancelled"];
+
+/// Returns the outcome of a call that executed.
+pub(super) fn outcome() -> Schema {
+    one_of(Outcome::ALL.map(Outcome::as_str))
+}
+
+fn function_log() -> Schema {
+    let fields = [
+        ("sequence", count()),
+        ("at", time()),
+        ("function", text()),
+        ("invocation_id", lease()),
+        ("provider", text()),
+        ("outcome", outcome()),
+        ("log", text()),
+    ];
+    object(fields, [])
 }
 
 fn attempt() -> Schema {

@@ -156,9 +156,14 @@ impl StreamedAnswer {
 
     /// Returns the end of an answer that is cut here.
     fn ended(&self, outcome: Outcome) -> AttemptEnd {
-        let usage = self.answer.report.as_ref().and_then(|report| report.reading).map(|reading| reading.usage);
-        let (observed_us, egress_bytes) = (self.until.observed_us(), self.bytes as u64);
-        AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes }
+        let report = self.answer.report.as_ref();
+        AttemptEnd::Executed {
+            outcome,
+            usage: report.and_then(|report| report.reading).map(|reading| reading.usage),
+            observed_us: self.until.observed_us(),
+            egress_bytes: self.bytes as u64,
+            log: report.map(|report| report.log.clone()).unwrap_or_default(),
+        }
     }
 
     /// Returns the end as of now, also for a caller who went away: what ran is charged.
@@ -181,6 +186,7 @@ fn executed(report: &Report, until: TimeLimit, bytes: usize) -> AttemptEnd {
         usage: report.reading.map(|reading| reading.usage),
         observed_us: until.observed_us(),
         egress_bytes: bytes as u64,
+        log: report.log.clone(),
     }
 }
 

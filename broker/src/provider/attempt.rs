@@ -120,7 +120,10 @@ impl Providers {
         };
         let (head, body) = response.into_parts();
         match merit_adapters::answer(grant.adapter, &head) {
-            ProviderAnswer::Executed { report, status, headers } => {
+            ProviderAnswer::Executed { mut report, status, headers } => {
+                if grant.logs_off {
+                    report.log = Vec::new();
+                }
                 let payload = call.payload.clone();
                 read(AnswerHead { status, headers, report, until, payload, share }, body, call.wanted).await
             }

@@ -14,6 +14,8 @@ pub(crate) enum AttemptEnd {
         usage: Option<Usage>,
         observed_us: u64,
         egress_bytes: u64,
+        /// The end of the function's log.
+        log: Vec<u8>,
     },
     /// The provider got nothing, or took nothing.
     NotSent { why: NotSent, reason: String },

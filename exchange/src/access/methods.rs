@@ -23,7 +23,7 @@ enum Access {
     Brokers,
 }
 
-const TABLE: [(&str, Access); 42] = [
+const TABLE: [(&str, Access); 44] = [
     ("/merit.v1.MarketData/Subscribe", Access::Anybody),
     ("/merit.v1.MarketData/ListMarkets", Access::Anybody),
     ("/merit.v1.MarketData/GetBook", Access::Anybody),
@@ -41,6 +41,8 @@ const TABLE: [(&str, Access); 42] = [
     ("/merit.v1.Brokerage/Quote", Access::Clients),
     ("/merit.v1.Brokerage/GetInvocation", Access::Clients),
     ("/merit.v1.Archive/ListStatement", Access::Holders),
+    ("/merit.v1.Archive/ListInvocations", Access::Clients),
+    ("/merit.v1.Archive/ListLogs", Access::Clients),
     ("/merit.v1.Operator/CreateMarket", Access::Operators),
     ("/merit.v1.Operator/SetMarket", Access::Operators),
     ("/merit.v1.Operator/OpenAccount", Access::Operators),

@@ -17,6 +17,8 @@ use crate::sequencer::Happened;
 pub(super) const QUEUE_MAX: usize = 1 << 16;
 /// Queue length in commands at which the keeper is woken, so that it works in long strides under load.
 const STRIDE: usize = 1 << 13;
+/// Queue limit of functions' logs in bytes, 32 MiB; further ones are dropped.
+const LOGS_MAX_BYTES: usize = 32 << 20;
 /// Timeout of a query that waits for the archive to catch up with the market, 5 s.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,8 @@ pub(super) struct Feed {
 #[derive(Default)]
 struct Queue {
     happened: VecDeque<Happened>,
+    /// Bytes of the logs in the queue.
+    log_bytes: usize,
     /// The sequence of the last durable command.
     received: u64,
     /// A reader waits.
@@ -89,14 +93,19 @@ impl Feed {
     pub(super) fn take(&self, happened: impl IntoIterator<Item = Happened>) {
         let mut queue = self.lock();
         let before = queue.happened.len();
-        for one in happened {
+        for mut one in happened {
             queue.received = one.sequence;
+            if queue.log_bytes + one.log.len() > LOGS_MAX_BYTES {
+                one.log = Vec::new();
+            }
             if !queue.over {
+                queue.log_bytes += one.log.len();
                 queue.happened.push_back(one);
             }
         }
         while queue.happened.len() > self.capacity {
-            queue.happened.pop_front();
+            let dropped = queue.happened.pop_front();
+            queue.log_bytes -= dropped.map_or(0, |one| one.log.len());
         }
         if before < STRIDE && queue.happened.len() >= STRIDE {
             self.work.notify_one();
@@ -114,6 +123,7 @@ impl Feed {
             (queue, _) = self.work.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner);
         }
         let asked = std::mem::take(&mut queue.asked);
+        queue.log_bytes = 0;
         Work { happened: std::mem::take(&mut queue.happened), asked, closing: queue.closing }
     }
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use merit_engine::{BidEnding, Ending, Engine, Event, Lease, Resting, Settlement};
 use merit_proto::v1;
 use merit_proto::v1::{AttemptState, DeferredState};
-use merit_terms::{LeaseId, Outcome, Time, Usage};
+use merit_terms::{AccountId, FunctionId, LeaseId, Outcome, Time, Usage};
 use prost::Message;
 use redb::{Error, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
-use super::log::Keep;
+use super::log::{Keep, Log, Page, Span};
 use super::rows::{Rows, read_row};
 use crate::sequencer::Happened;
 
@@ -29,12 +29,24 @@ const INVOCATIONS: TableDefinition<InvocationKey, &[u8]> = TableDefinition::new(
 /// The invocation of each lease that has another id than it.
 const LATER_LEASES: TableDefinition<InvocationKey, InvocationKey> = TableDefinition::new("later_leases");
 
-#[derive(Default)]
+/// The invocations of each account, in the order in which their records begin.
+pub(super) const OF_ACCOUNT: Log = Log::new("invocations_of", "invocations_of_lengths");
+/// Invocations of an account that one query looks at.
+const LOOKED_AT_MAX: usize = 10_000;
+
 pub(super) struct Invocations {
-    pending: BTreeMap<InvocationKey, Vec<Change>>,
+    pending: BTreeMap<InvocationKey, Changes>,
+    of_account: Log,
     later: Vec<(InvocationKey, InvocationKey)>,
     /// Claims by lease, which may be of any invocation.
     claims: Vec<(InvocationKey, Usage)>,
+}
+
+/// The changes of an invocation since the last writing.
+struct Changes {
+    /// Sequence, position and time of the first.
+    began: (u64, u32, Time),
+    all: Vec<Change>,
 }
 
 /// A change of an invocation.
@@ -50,16 +62,24 @@ fn key(id: LeaseId) -> InvocationKey {
     (id.run, id.sequence)
 }
 
+impl Default for Invocations {
+    fn default() -> Invocations {
+        Invocations { pending: BTreeMap::new(), of_account: OF_ACCOUNT, later: Vec::new(), claims: Vec::new() }
+    }
+}
+
 impl Invocations {
-    fn change(&mut self, invocation: LeaseId, change: Change) {
-        self.pending.entry(key(invocation)).or_default().push(change);
+    /// Collects a change that came at this sequence, position and time.
+    fn change(&mut self, began: (u64, u32, Time), invocation: LeaseId, change: Change) {
+        let changes = self.pending.entry(key(invocation));
+        changes.or_insert_with(|| Changes { began, all: Vec::new() }).all.push(change);
     }
 
-    fn granted(&mut self, lease: &Lease) {
+    fn granted(&mut self, began: (u64, u32, Time), lease: &Lease) {
         if lease.id != lease.invocation {
             self.later.push((key(lease.id), key(lease.invocation)));
         }
-        self.change(lease.invocation, Change::Granted(Box::new(lease.clone())));
+        self.change(began, lease.invocation, Change::Granted(Box::new(lease.clone())));
     }
 }
 
@@ -69,32 +89,37 @@ impl Rows for Invocations {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     /// Begins records of the resting bids and open leases of that state.
     fn begin(&mut self, engine: &Engine) {
+        let (sequence, at) = (engine.sequence(), engine.last_at());
+        let mut positions = 0..;
+        let mut began = || (sequence, positions.next().unwrap_or(u32::MAX), at);
         for resting in engine.resting() {
-            self.change(resting.id, Change::Rested(Box::new(resting.clone())));
+            self.change(began(), resting.id, Change::Rested(Box::new(resting.clone())));
         }
         for lease in engine.open_leases() {
-            self.granted(lease);
+            self.granted(began(), lease);
         }
     }
 
     fn apply(&mut self, one: &Happened) {
         let at = one.at;
-        for event in &one.events {
+        for (position, event) in (0..).zip(&one.events) {
+            let began = (one.sequence, position, at);
             match event {
-                Event::BidRested(resting) => self.change(resting.id, Change::Rested(resting.clone())),
-                Event::BidGone { resting, how } => self.change(resting.id, Change::BidGone(at, *how)),
-                Event::Granted(lease) => self.granted(lease),
+                Event::BidRested(resting) => self.change(began, resting.id, Change::Rested(resting.clone())),
+                Event::BidGone { resting, how } => self.change(began, resting.id, Change::BidGone(at, *how)),
+                Event::Granted(lease) => self.granted(began, lease),
                 Event::Settled { lease, outcome, settlement, .. } => {
-                    let settled = settlement_row(at, *outcome, settlement);
-                    self.change(lease.invocation, Change::Settled(lease.clone(), settled));
+                    let log = if one.log.is_empty() { 0 } else { one.sequence };
+                    let settled = v1::SettlementRow { log, ..settlement_row(at, *outcome, settlement) };
+                    self.change(began, lease.invocation, Change::Settled(lease.clone(), settled));
                 }
                 Event::Ended { lease, how } => {
-                    self.change(lease.invocation, Change::Ended(lease.clone(), at, state_of(*how)));
+                    self.change(began, lease.invocation, Change::Ended(lease.clone(), at, state_of(*how)));
                 }
                 Event::Claimed { lease, usage, .. } => self.claims.push((key(*lease), *usage)),
                 _ => {}
@@ -112,12 +137,22 @@ impl Rows for Invocations {
         for (id, changes) in std::mem::take(&mut self.pending) {
             let before: Option<v1::InvocationRow> =
                 invocations.get(id)?.map(|row| read_row(row.value())).transpose()?;
+            let is_new = before.is_none();
             let mut row = before.unwrap_or_default();
-            for change in changes {
+            let Changes { began: (sequence, position, at), all } = changes;
+            for change in all {
                 apply(&mut row, change);
+            }
+            if is_new {
+                let entry = v1::AccountInvocationRow {
+                    id: Some(v1::LeaseId { run: id.0, sequence: id.1 }),
+                    function: row.function,
+                };
+                self.of_account.push(row.account, sequence, position, at, entry.encode_to_vec());
             }
             invocations.insert(id, row.encode_to_vec().as_slice())?;
         }
+        self.of_account.write(transaction)?;
         for (lease, invocation) in std::mem::take(&mut self.later) {
             later.insert(lease, invocation)?;
         }
@@ -137,6 +172,7 @@ impl Rows for Invocations {
 
     /// Removes records past their age, and the oldest where there are too many; never one that is unfinished.
     fn retain(&self, transaction: &WriteTransaction, now: Time) -> Result<(), Error> {
+        self.of_account.retain(transaction, now, KEEP)?;
         let mut invocations = transaction.open_table(INVOCATIONS)?;
         let mut later = transaction.open_table(LATER_LEASES)?;
         let horizon = KEEP.horizon(now).micros();
@@ -167,7 +203,7 @@ impl Rows for Invocations {
         *self = Invocations::default();
         transaction.delete_table(INVOCATIONS)?;
         transaction.delete_table(LATER_LEASES)?;
-        Ok(())
+        self.of_account.clear(transaction)
     }
 }
 
@@ -275,6 +311,7 @@ fn settlement_row(at: Time, outcome: Outcome, settlement: &Settlement) -> v1::Se
         usage: Some((&settlement.usage).into()),
         estimated: settlement.estimated,
         at: at.micros(),
+        log: 0,
     }
 }
 
@@ -298,4 +335,23 @@ fn goes_on(row: &v1::InvocationRow) -> bool {
 pub(super) fn invocation(transaction: &ReadTransaction, id: LeaseId) -> Result<Option<v1::InvocationRow>, Error> {
     let table = transaction.open_table(INVOCATIONS)?;
     table.get(key(id))?.map(|row| read_row(row.value())).transpose()
+}
+
+/// Reads the latest records of an account within `span`, or of one function, that are wanted, newest first. Those that
+/// are no longer kept are left out.
+pub(super) fn invocations(
+    transaction: &ReadTransaction,
+    (account, function): (AccountId, Option<FunctionId>),
+    span: Span,
+    limit: usize,
+    wanted: impl Fn(&v1::InvocationRow) -> bool,
+) -> Result<Page<(LeaseId, v1::InvocationRow)>, Error> {
+    let records = transaction.open_table(INVOCATIONS)?;
+    OF_ACCOUNT.select(transaction, account.number(), (span, LOOKED_AT_MAX), limit, |row| {
+        let entry: v1::AccountInvocationRow = read_row(row.bytes)?;
+        let is_of = function.is_none_or(|function| function.number() == entry.function);
+        let Some(id) = entry.id.filter(|_| is_of) else { return Ok(None) };
+        let record = records.get((id.run, id.sequence))?.map(|row| read_row(row.value())).transpose()?;
+        Ok(record.filter(&wanted).map(|record| (id.into(), record)))
+    })
 }

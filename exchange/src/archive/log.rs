@@ -33,6 +33,16 @@ pub(crate) struct Span {
     pub(crate) to: Option<Time>,
     /// The latest sequence, exclusive.
     pub(crate) before: Option<u64>,
+    /// The earliest sequence, exclusive.
+    pub(crate) after: Option<u64>,
+}
+
+/// Part of a log, newest first.
+#[derive(Clone, Debug)]
+pub(crate) struct Page<T> {
+    pub(crate) rows: Vec<T>,
+    /// The `before` of the next page; none if there is nothing further.
+    pub(crate) next: Option<u64>,
 }
 
 /// One row, still encoded.
@@ -41,6 +51,15 @@ pub(super) struct Entry {
     pub(super) sequence: u64,
     pub(super) at: Time,
     pub(super) row: Vec<u8>,
+}
+
+/// A row as it stands in its table.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) sequence: u64,
+    pub(super) position: u32,
+    pub(super) at: Time,
+    pub(super) bytes: &'a [u8],
 }
 
 /// The retention of rows: their age in days, and their number in all.
@@ -124,6 +143,12 @@ impl Log {
         Ok(())
     }
 
+    /// Reads one row, if it is kept.
+    pub(super) fn get(&self, transaction: &ReadTransaction, key: LogKey) -> Result<Option<Vec<u8>>, Error> {
+        let rows = transaction.open_table(self.rows)?;
+        Ok(rows.get(key)?.map(|row| row.value().1.to_vec()))
+    }
+
     /// Reads the latest rows of an owner within `span`. Returns them newest first: `limit` rows, and further ones of
     /// the same sequence, so that the next page begins before the sequence of the last one.
     pub(super) fn page(
@@ -133,26 +158,43 @@ impl Log {
         span: Span,
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
+        let entry = |row: Row<'_>| Ok(Some(Entry { sequence: row.sequence, at: row.at, row: row.bytes.to_vec() }));
+        Ok(self.select(transaction, owner, (span, usize::MAX), limit, entry)?.rows)
+    }
+
+    /// Reads the latest rows of an owner within `span` that `choose` makes something of, as [`Log::page`] does. Looks at
+    /// no more than `looked_at_max` rows, and at further ones of the same sequence.
+    pub(super) fn select<T>(
+        &self,
+        transaction: &ReadTransaction,
+        owner: u32,
+        (span, looked_at_max): (Span, usize),
+        limit: usize,
+        mut choose: impl FnMut(Row<'_>) -> Result<Option<T>, Error>,
+    ) -> Result<Page<T>, Error> {
         let rows = transaction.open_table(self.rows)?;
-        let first = match span.from {
-            Some(from) => first_at(&rows, owner, from)?,
-            None => 0,
-        };
+        let mut first = span.after.map_or(0, |after| after.saturating_add(1));
+        if let Some(from) = span.from {
+            first = first.max(first_at(&rows, owner, from)?);
+        }
         let mut end = span.before.unwrap_or(u64::MAX);
         if let Some(to) = span.to {
             end = end.min(first_at(&rows, owner, to)?);
         }
-        let mut page: Vec<Entry> = Vec::new();
+        let mut page = Page { rows: Vec::new(), next: None };
         if first >= end {
             return Ok(page);
         }
+        let (mut looked_at, mut last) = (0, u64::MAX);
         for row in rows.range((owner, first, 0)..(owner, end, 0))?.rev() {
             let (key, value) = row?;
-            let ((_, sequence, _), (at, row)) = (key.value(), value.value());
-            if page.len() >= limit && page.last().is_some_and(|entry| entry.sequence != sequence) {
+            let ((_, sequence, position), (at, bytes)) = (key.value(), value.value());
+            if sequence != last && (page.rows.len() >= limit || looked_at >= looked_at_max) {
+                page.next = Some(last);
                 break;
             }
-            page.push(Entry { sequence, at: Time::from_micros(at), row: row.to_vec() });
+            (looked_at, last) = (looked_at + 1, sequence);
+            page.rows.extend(choose(Row { sequence, position, at: Time::from_micros(at), bytes })?);
         }
         Ok(page)
     }

@@ -1,8 +1,9 @@
-//! The archive on disk: tape, candles, statements and invocation records, to be asked for by time.
+//! The archive on disk: tape, candles, statements, invocation records and functions' logs, to be asked for by time.
 //!
 //! A projection of durable events into one file beside the journal (see [`store`]), kept by a thread of its own (see
 //! [`keeper`]) from a queue that never holds the journal up (see [`feed`]). It can always be made again from the
-//! journal as far as that reaches back, so it is never repaired: an unusable file is set aside.
+//! journal as far as that reaches back, so it is never repaired: an unusable file is set aside. Functions' logs are the
+//! exception: they are in no journal, and those of the last seconds before a crash are lost.
 //!
 //! A reader finds everything that was answered before its query: the query waits for the commands that were durable
 //! then.
@@ -12,6 +13,7 @@ mod feed;
 mod invocations;
 mod keeper;
 mod log;
+mod logs;
 mod rows;
 mod statements;
 mod store;
@@ -22,14 +24,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use merit_proto::v1;
-use merit_terms::{AccountId, LeaseId, MarketId, Time};
+use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, Time};
 use redb::{ReadTransaction, ReadableDatabase};
 
 pub(crate) use candles::{Candle, Interval};
 pub(crate) use feed::ArchiveError;
 use feed::Feed;
 use keeper::Keeper;
-pub(crate) use log::Span;
+pub(crate) use log::{Page, Span};
+pub(crate) use logs::FunctionLog;
 pub(crate) use statements::Line;
 pub(crate) use store::Checkpoint;
 pub(crate) use tape::Trade;
@@ -99,9 +102,38 @@ impl Archive {
         self.read(move |transaction| statements::lines(transaction, account, span, limit)).await
     }
 
-    /// Reads the record of an invocation, if it is kept.
-    pub(crate) async fn invocation(&self, id: LeaseId) -> Result<Option<v1::InvocationRow>, ArchiveError> {
-        self.read(move |transaction| invocations::invocation(transaction, id)).await
+    /// Reads the record of an invocation, if it is kept, and the end of its log.
+    pub(crate) async fn invocation(&self, id: LeaseId) -> Result<Option<(v1::InvocationRow, Vec<u8>)>, ArchiveError> {
+        self.read(move |transaction| {
+            let Some(row) = invocations::invocation(transaction, id)? else { return Ok(None) };
+            let log = logs::of_invocation(transaction, &row)?;
+            Ok(Some((row, log)))
+        })
+        .await
+    }
+
+    /// Reads the latest records of an account within `span`, or of one function, that are wanted, newest first.
+    pub(crate) async fn invocations(
+        &self,
+        account: AccountId,
+        function: Option<FunctionId>,
+        span: Span,
+        limit: usize,
+        wanted: impl Fn(&v1::InvocationRow) -> bool + Send + 'static,
+    ) -> Result<Page<(LeaseId, v1::InvocationRow)>, ArchiveError> {
+        self.read(move |transaction| invocations::invocations(transaction, (account, function), span, limit, wanted))
+            .await
+    }
+
+    /// Reads the latest logs of an account's functions, or of one, within `span`, newest first.
+    pub(crate) async fn logs(
+        &self,
+        account: AccountId,
+        function: Option<FunctionId>,
+        span: Span,
+        limit: usize,
+    ) -> Result<Page<FunctionLog>, ArchiveError> {
+        self.read(move |transaction| logs::logs(transaction, account, function, span, limit)).await
     }
 
     async fn read<T: Send + 'static>(

@@ -1,4 +1,4 @@
-//! The file of the archive: four kinds of rows in one redb database, each with its checkpoint.
+//! The file of the archive: five kinds of rows in one redb database, each with its checkpoint.
 //!
 //! Rows and checkpoint are written in one transaction, so that after any crash the rows stand exactly where their
 //! checkpoint says, and the journal's later commands are applied to them once. Events are collected in memory and
@@ -14,6 +14,7 @@ use redb::{Database, Durability, Error, ReadableDatabase, ReadableTable, TableDe
 
 use super::candles::Candles;
 use super::invocations::Invocations;
+use super::logs::Logs;
 use super::rows::Rows;
 use super::statements::Statements;
 use super::tape::Tape;
@@ -49,11 +50,12 @@ impl Store {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
         let database = Arc::new(builder.create(path)?);
-        let all: [Box<dyn Rows + Send>; 4] = [
+        let all: [Box<dyn Rows + Send>; 5] = [
             Box::new(Tape::default()),
             Box::new(Candles::default()),
             Box::new(Statements::default()),
             Box::new(Invocations::default()),
+            Box::new(Logs::default()),
         ];
         let projections = all.into_iter().map(|rows| Kept { rows, applied: Checkpoint::default() }).collect();
         let mut store = Store { database, projections };

@@ -61,6 +61,7 @@ pub(crate) fn settings_to_proto(settings: &engine::FunctionSettings) -> v1::Func
         limits: Some((&settings.limits).into()),
         budgets: settings.budgets.iter().map(Into::into).collect(),
         public_per_second: settings.public_per_second,
+        logs_off: settings.logs_off,
     }
 }
 
@@ -81,5 +82,6 @@ pub(crate) fn settings_from_proto(settings: v1::FunctionSettings) -> Result<engi
         limits: settings.limits.as_ref().map(TryInto::try_into).transpose()?.unwrap_or_default(),
         budgets: settings.budgets.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         public_per_second: settings.public_per_second,
+        logs_off: settings.logs_off,
     })
 }

@@ -18,6 +18,8 @@ pub struct Happened {
     pub events: Vec<Event>,
     /// Spot prices after it, of the markets where they changed or that traded. The books note them.
     pub spots: Vec<Spot>,
+    /// End of the log of the call that it settles. Not in the journal, so that a replay has none.
+    pub log: Vec<u8>,
 }
 
 /// A batch, and the events of its commands.
@@ -34,6 +36,8 @@ pub struct Intake {
     open: Collected,
     time: Vec<u8>,
     encoded: Encoded,
+    /// Bytes of the logs in the batch's events.
+    log_bytes: usize,
 }
 
 /// A command as a journal record, but for the time at which it is applied. Encoded by the submitting thread, outside
@@ -67,6 +71,7 @@ impl Intake {
             open: Collected { batch, happened: Vec::new() },
             time: Vec::new(),
             encoded: Encoded::default(),
+            log_bytes: 0,
         }
     }
 
@@ -92,7 +97,19 @@ impl Intake {
             self.time.clear();
             codec::encode_time(applied.at, &mut self.time);
             self.open.batch.push_parts([&self.time, &encoded.0]);
-            self.open.happened.push(Happened { sequence, at: applied.at, events, spots: Vec::new() });
+            self.open.happened.push(Happened { sequence, at: applied.at, events, spots: Vec::new(), log: Vec::new() });
+        }
+        applied
+    }
+
+    /// Applies a settlement, as [`Intake::submit`] does, and passes the log of its call on to the projections.
+    pub fn submit_with_log(&mut self, clock: Time, command: &Command, log: Vec<u8>) -> Applied {
+        let applied = self.submit(clock, command);
+        if applied.sequence.is_some()
+            && let Some(happened) = self.open.happened.last_mut()
+        {
+            self.log_bytes += log.len();
+            happened.log = log;
         }
         applied
     }
@@ -110,10 +127,10 @@ impl Intake {
         self.open.batch.is_empty()
     }
 
-    /// Returns the number of bytes that wait to be written.
+    /// Returns the number of bytes that wait to be written, logs included.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.open.batch.bytes()
+        self.open.batch.bytes() + self.log_bytes
     }
 
     /// Swaps the batch into `collected` to be written, and begins the next one in its buffers. The caller clears the
@@ -122,5 +139,6 @@ impl Intake {
         debug_assert!(collected.happened.is_empty(), "the events must have been shown and dropped");
         collected.batch.restart_at(self.open.batch.next_sequence());
         std::mem::swap(&mut self.open, collected);
+        self.log_bytes = 0;
     }
 }

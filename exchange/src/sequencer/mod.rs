@@ -194,4 +194,9 @@ impl Turn<'_> {
     pub fn apply(&mut self, command: &Command) -> Applied {
         self.core.intake.submit(self.now, command)
     }
+
+    /// Applies a settlement, with the end of the call's log.
+    pub fn apply_with_log(&mut self, command: &Command, log: Vec<u8>) -> Applied {
+        self.core.intake.submit_with_log(self.now, command, log)
+    }
 }

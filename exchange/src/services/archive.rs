@@ -1,20 +1,24 @@
-//! `merit.v1.Archive`: statements; and the record of an invocation, for `merit.v1.Brokerage`.
+//! `merit.v1.Archive`: statements, invocations and logs; and the record of one invocation, for `merit.v1.Brokerage`.
 
 use merit_engine::Engine;
-use merit_proto::v1;
 use merit_proto::v1::archive_server::Archive;
 use merit_proto::v1::{AttemptState, DeferredState, EntryKind};
+use merit_proto::{FieldError, v1};
 use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId};
 use tonic::{Request, Response, Status};
 
 use super::lookup::{provider_name, unknown};
 use super::paging::{limit, past, stretch};
 use crate::access::caller;
-use crate::archive::{Line, Span};
+use crate::archive::{FunctionLog, Line, Span};
 use crate::exchange::Exchange;
 
 const LINES_DEFAULT: usize = 100;
 const LINES_MAX: usize = 1_000;
+const RECORDS_DEFAULT: usize = 100;
+const RECORDS_MAX: usize = 1_000;
+/// States of an invocation.
+const STATES: [&str; 6] = ["waiting", "running", "settled", "failed", "expired", "cancelled"];
 
 #[tonic::async_trait]
 impl Archive for Exchange {
@@ -28,22 +32,74 @@ impl Archive for Exchange {
         let find = |engine: &Engine| engine.find_account(&request.account).filter(|id| caller.reads_of(*id));
         let account = self.0.sequencer.read(find).ok_or_else(|| unknown("account", &request.account))?;
         let (from, to) = stretch(request.from, request.to)?;
-        let span = Span { from, to, before: (request.before > 0).then_some(request.before) };
+        let span = Span { from, to, before: sequence(request.before), after: None };
         let limit = limit(request.limit, LINES_DEFAULT, LINES_MAX)?;
         let lines = self.0.projections.archive.lines(account, span, limit).await.map_err(past)?;
         let lines = self.0.sequencer.read(|engine| lines.iter().map(|line| line_to_proto(engine, line)).collect());
         Ok(Response::new(v1::ListStatementResponse { lines }))
+    }
+
+    async fn list_invocations(
+        &self,
+        request: Request<v1::ListInvocationsRequest>,
+    ) -> Result<Response<v1::ListInvocationsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = self.own_account(caller, &request.account)?;
+        let function = self.named_function(account, &request.function)?;
+        let (from, to) = stretch(request.from, request.to)?;
+        let span = Span { from, to, before: sequence(request.before), after: None };
+        let limit = limit(request.limit, RECORDS_DEFAULT, RECORDS_MAX)?;
+        let outcome = request.outcome();
+        if !request.state.is_empty() && !STATES.contains(&request.state.as_str()) {
+            return Err(FieldError::new("state", format!("`{}` is not {}", request.state, STATES.join(", "))).into());
+        }
+        let wanted = move |row: &v1::InvocationRow| {
+            (outcome == v1::Outcome::Unspecified || outcome_of(row) == Some(outcome))
+                && (request.state.is_empty() || state(row) == request.state)
+        };
+        let page =
+            self.0.projections.archive.invocations(account, function, span, limit, wanted).await.map_err(past)?;
+        let invocations = self.0.sequencer.read(|engine| {
+            let record = |(id, row): &(LeaseId, v1::InvocationRow)| invocation_to_proto(engine, *id, row);
+            page.rows.iter().map(record).collect()
+        });
+        Ok(Response::new(v1::ListInvocationsResponse { invocations, next: page.next.unwrap_or(0) }))
+    }
+
+    async fn list_logs(&self, request: Request<v1::ListLogsRequest>) -> Result<Response<v1::ListLogsResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = self.own_account(caller, &request.account)?;
+        let function = self.named_function(account, &request.function)?;
+        let (from, to) = stretch(request.from, request.to)?;
+        let span = Span { from, to, before: sequence(request.before), after: sequence(request.after) };
+        let limit = limit(request.limit, RECORDS_DEFAULT, RECORDS_MAX)?;
+        let page = self.0.projections.archive.logs(account, function, span, limit).await.map_err(past)?;
+        let logs = self.0.sequencer.read(|engine| page.rows.iter().map(|log| log_to_proto(engine, log)).collect());
+        Ok(Response::new(v1::ListLogsResponse { logs, next: page.next.unwrap_or(0) }))
     }
 }
 
 impl Exchange {
     /// Reads the record of an invocation of an account.
     pub(super) async fn invocation(&self, account: AccountId, id: LeaseId) -> Result<v1::Invocation, Status> {
-        let row = self.0.projections.archive.invocation(id).await.map_err(past)?;
-        let own = row.filter(|row| row.account == account.number());
-        let row = own.ok_or_else(|| unknown("invocation", &id.to_string()))?;
-        Ok(self.0.sequencer.read(|engine| invocation_to_proto(engine, id, &row)))
+        let found = self.0.projections.archive.invocation(id).await.map_err(past)?;
+        let own = found.filter(|(row, _)| row.account == account.number());
+        let (row, log) = own.ok_or_else(|| unknown("invocation", &id.to_string()))?;
+        let record = self.0.sequencer.read(|engine| invocation_to_proto(engine, id, &row));
+        Ok(v1::Invocation { log, ..record })
     }
+
+    /// Finds a function by name; none for an empty name.
+    fn named_function(&self, account: AccountId, name: &str) -> Result<Option<FunctionId>, Status> {
+        if name.is_empty() { Ok(None) } else { self.function_id(account, name).map(Some) }
+    }
+}
+
+/// Reads the sequence that bounds a query; none for 0.
+fn sequence(sequence: u64) -> Option<u64> {
+    (sequence > 0).then_some(sequence)
 }
 
 fn account_name(engine: &Engine, number: u32) -> String {
@@ -136,6 +192,25 @@ fn attempt_to_proto(engine: &Engine, attempt: &v1::AttemptRow) -> v1::Attempt {
         matched_at: attempt.matched_at,
         prior: attempt.on_prior,
     }
+}
+
+fn log_to_proto(engine: &Engine, log: &FunctionLog) -> v1::FunctionLog {
+    let FunctionLog { sequence, at, row } = log;
+    let function = engine.function(FunctionId::new(row.function));
+    v1::FunctionLog {
+        sequence: *sequence,
+        at: at.micros(),
+        function: function.map_or_else(String::new, |function| function.name.to_string()),
+        invocation: row.invocation,
+        provider: provider_name(engine, ProviderId::new(row.provider)),
+        outcome: row.outcome,
+        log: row.log.clone(),
+    }
+}
+
+/// Returns the outcome of the attempt that executed, if one did.
+fn outcome_of(row: &v1::InvocationRow) -> Option<v1::Outcome> {
+    row.attempts.iter().find_map(|attempt| attempt.settlement.as_ref()).map(v1::SettlementRow::outcome)
 }
 
 /// Names the state: waiting, running, settled, failed, expired or cancelled.

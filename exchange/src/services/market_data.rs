@@ -76,7 +76,7 @@ impl MarketData for Exchange {
         let request = request.into_inner();
         let market = self.market_id(&request.market)?;
         let (from, to) = stretch(request.from, request.to)?;
-        let span = Span { from, to, before: (request.before > 0).then_some(request.before) };
+        let span = Span { from, to, before: (request.before > 0).then_some(request.before), after: None };
         let limit = limit(request.limit, TRADES_DEFAULT, TRADES_MAX)?;
         let viewer = match request.account.as_str() {
             "" => None,

@@ -145,6 +145,7 @@ fn put_function(audience: Audience) -> Command {
             limits: limits(),
             budgets: budgets(),
             public_per_second: Some(5),
+            logs_off: true,
         },
     }))
 }

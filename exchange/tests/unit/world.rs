@@ -106,7 +106,7 @@ impl World {
         let sequence = applied.sequence?;
         self.records.push(record(applied.at, command));
         events.iter().for_each(|event| self.spots.take(event));
-        Some(Happened { sequence, at: applied.at, events, spots: self.spots.changes() })
+        Some(Happened { sequence, at: applied.at, events, spots: self.spots.changes(), log: Vec::new() })
     }
 
     fn definitions(&mut self) -> Vec<Command> {
@@ -178,6 +178,7 @@ impl World {
                 limits: Limits::default(),
                 budgets: Vec::new(),
                 public_per_second: None,
+                logs_off: false,
             },
         }))
     }

@@ -195,6 +195,9 @@ pub struct FunctionSettings {
     /// account; 1 to 10,000. Absent if the function is not public.
     #[prost(uint32, optional, tag = "8")]
     pub public_per_second: ::core::option::Option<u32>,
+    /// True if what the function writes to its standard error is neither kept nor told.
+    #[prost(bool, tag = "9")]
+    pub logs_off: bool,
 }
 /// The providers that may run a function.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -597,358 +600,6 @@ impl AtDeadline {
         }
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListStatementRequest {
-    #[prost(string, tag = "1")]
-    pub account: ::prost::alloc::string::String,
-    /// First time (included) and last time (excluded), in microseconds since 1970; 0 for no bound.
-    #[prost(uint64, tag = "2")]
-    pub from: u64,
-    #[prost(uint64, tag = "3")]
-    pub to: u64,
-    /// Maximum number of lines, up to 1,000; 0 for 100.
-    #[prost(uint32, tag = "4")]
-    pub limit: u32,
-    /// Lists only lines of an earlier sequence; 0 for no bound.
-    #[prost(uint64, tag = "5")]
-    pub before: u64,
-}
-/// Lines of one sequence stay together, so there may be a few more than the limit.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListStatementResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub lines: ::prost::alloc::vec::Vec<StatementLine>,
-}
-/// One side of an entry.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct StatementLine {
-    #[prost(uint64, tag = "1")]
-    pub sequence: u64,
-    #[prost(uint64, tag = "2")]
-    pub at: u64,
-    /// The account on the other side.
-    #[prost(string, tag = "3")]
-    pub counter_account: ::prost::alloc::string::String,
-    /// Decimal picodollars; negative if the account paid.
-    #[prost(string, tag = "4")]
-    pub amount: ::prost::alloc::string::String,
-    /// Balance of the account after this line, in decimal picodollars.
-    #[prost(string, tag = "5")]
-    pub balance: ::prost::alloc::string::String,
-    /// deposit, payout, correction, refund, cost, fee or loss.
-    #[prost(string, tag = "6")]
-    pub why: ::prost::alloc::string::String,
-    /// The lease of a cost, fee or loss.
-    #[prost(message, optional, tag = "7")]
-    pub lease: ::core::option::Option<LeaseId>,
-    /// The invocation of the entry.
-    #[prost(message, optional, tag = "8")]
-    pub invocation: ::core::option::Option<LeaseId>,
-    /// The operator's reason for the entry.
-    #[prost(string, tag = "9")]
-    pub reason: ::prost::alloc::string::String,
-}
-/// Generated client implementations.
-pub mod archive_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    #[derive(Debug, Clone)]
-    pub struct ArchiveClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl ArchiveClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
-    }
-    impl<T> ArchiveClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> ArchiveClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            ArchiveClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Lists the double-entry lines of an account, newest first.
-        pub async fn list_statement(
-            &mut self,
-            request: impl tonic::IntoRequest<super::ListStatementRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListStatementResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/merit.v1.Archive/ListStatement",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("merit.v1.Archive", "ListStatement"));
-            self.inner.unary(req, path, codec).await
-        }
-    }
-}
-/// Generated server implementations.
-pub mod archive_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with ArchiveServer.
-    #[async_trait]
-    pub trait Archive: std::marker::Send + std::marker::Sync + 'static {
-        /// Lists the double-entry lines of an account, newest first.
-        async fn list_statement(
-            &self,
-            request: tonic::Request<super::ListStatementRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ListStatementResponse>,
-            tonic::Status,
-        >;
-    }
-    #[derive(Debug)]
-    pub struct ArchiveServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> ArchiveServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
-        }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
-            }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for ArchiveServer<T>
-    where
-        T: Archive,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/merit.v1.Archive/ListStatement" => {
-                    #[allow(non_camel_case_types)]
-                    struct ListStatementSvc<T: Archive>(pub Arc<T>);
-                    impl<
-                        T: Archive,
-                    > tonic::server::UnaryService<super::ListStatementRequest>
-                    for ListStatementSvc<T> {
-                        type Response = super::ListStatementResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListStatementRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Archive>::list_statement(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = ListStatementSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for ArchiveServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "merit.v1.Archive";
-    impl<T> tonic::server::NamedService for ArchiveServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
-    }
-}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BrokerMessage {
     #[prost(oneof = "broker_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
@@ -1018,7 +669,7 @@ pub struct Defer {
 }
 /// Settles a lease. Answered by Settled, even if the call got no answer, or by Refused: `closed` for a lease that was
 /// settled before, `forgotten` for one that a crash of the exchange forgot.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Settle {
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<LeaseId>,
@@ -1036,6 +687,9 @@ pub struct Settle {
     /// True if the provider is to blame for a missing answer, or for an answer that is its own error.
     #[prost(bool, tag = "7")]
     pub fault: bool,
+    /// End of the function's log, at most 4 KB: kept for its account for some days, and not in the journal.
+    #[prost(bytes = "vec", tag = "8")]
+    pub log: ::prost::alloc::vec::Vec<u8>,
 }
 /// Settles a lease that a crash of the exchange forgot, by its proof.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1246,6 +900,9 @@ pub struct Grant {
     /// True if the operator vouches for the endpoint, which then may be an address in the operator's network.
     #[prost(bool, tag = "19")]
     pub endpoint_trusted: bool,
+    /// True if the function's log is neither kept nor told.
+    #[prost(bool, tag = "20")]
+    pub logs_off: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QuoteRequest {
@@ -1378,6 +1035,9 @@ pub struct Invocation {
     /// Deadline of a deferred call in microseconds since 1970; 0 for any other call.
     #[prost(uint64, tag = "21")]
     pub deadline: u64,
+    /// End of the function's log; empty if it wrote none, or if it is no longer kept.
+    #[prost(bytes = "vec", tag = "22")]
+    pub log: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Attempt {
@@ -1916,6 +1576,593 @@ pub mod brokerage_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "merit.v1.Brokerage";
     impl<T> tonic::server::NamedService for BrokerageServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListStatementRequest {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    /// First time (included) and last time (excluded), in microseconds since 1970; 0 for no bound.
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    #[prost(uint64, tag = "3")]
+    pub to: u64,
+    /// Maximum number of lines, up to 1,000; 0 for 100.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+    /// Lists only lines of an earlier sequence; 0 for no bound.
+    #[prost(uint64, tag = "5")]
+    pub before: u64,
+}
+/// Lines of one sequence stay together, so there may be a few more than the limit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListStatementResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub lines: ::prost::alloc::vec::Vec<StatementLine>,
+}
+/// One side of an entry.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatementLine {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
+    /// The account on the other side.
+    #[prost(string, tag = "3")]
+    pub counter_account: ::prost::alloc::string::String,
+    /// Decimal picodollars; negative if the account paid.
+    #[prost(string, tag = "4")]
+    pub amount: ::prost::alloc::string::String,
+    /// Balance of the account after this line, in decimal picodollars.
+    #[prost(string, tag = "5")]
+    pub balance: ::prost::alloc::string::String,
+    /// deposit, payout, correction, refund, cost, fee or loss.
+    #[prost(string, tag = "6")]
+    pub why: ::prost::alloc::string::String,
+    /// The lease of a cost, fee or loss.
+    #[prost(message, optional, tag = "7")]
+    pub lease: ::core::option::Option<LeaseId>,
+    /// The invocation of the entry.
+    #[prost(message, optional, tag = "8")]
+    pub invocation: ::core::option::Option<LeaseId>,
+    /// The operator's reason for the entry.
+    #[prost(string, tag = "9")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInvocationsRequest {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    /// Lists only invocations of this function; empty for all.
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// Lists only invocations that ended like this; unspecified for all.
+    #[prost(enumeration = "Outcome", tag = "3")]
+    pub outcome: i32,
+    /// Lists only invocations in this state (see Invocation); empty for all.
+    #[prost(string, tag = "4")]
+    pub state: ::prost::alloc::string::String,
+    /// First time (included) and last time (excluded) of the first match, in microseconds since 1970; 0 for no bound.
+    #[prost(uint64, tag = "5")]
+    pub from: u64,
+    #[prost(uint64, tag = "6")]
+    pub to: u64,
+    /// Maximum number of invocations, up to 1,000; 0 for 100.
+    #[prost(uint32, tag = "7")]
+    pub limit: u32,
+    /// Lists only invocations that began before this sequence; 0 for no bound.
+    #[prost(uint64, tag = "8")]
+    pub before: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInvocationsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub invocations: ::prost::alloc::vec::Vec<Invocation>,
+    /// The `before` of the next page; 0 if there is none. A page may have fewer invocations than its limit.
+    #[prost(uint64, tag = "2")]
+    pub next: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLogsRequest {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    /// Lists only logs of this function; empty for all.
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// First time (included) and last time (excluded), in microseconds since 1970; 0 for no bound.
+    #[prost(uint64, tag = "3")]
+    pub from: u64,
+    #[prost(uint64, tag = "4")]
+    pub to: u64,
+    /// Maximum number of logs, up to 1,000; 0 for 100.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+    /// Lists only logs of an earlier sequence; 0 for no bound.
+    #[prost(uint64, tag = "6")]
+    pub before: u64,
+    /// Lists only logs of a later sequence; 0 for no bound.
+    #[prost(uint64, tag = "7")]
+    pub after: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLogsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub logs: ::prost::alloc::vec::Vec<FunctionLog>,
+    /// The `before` of the next page; 0 if there is none. A page may have fewer logs than its limit.
+    #[prost(uint64, tag = "2")]
+    pub next: u64,
+}
+/// The end of what a function wrote to its standard error in one attempt.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FunctionLog {
+    /// Sequence and time of the attempt's settlement.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
+    #[prost(string, tag = "3")]
+    pub function: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub invocation: ::core::option::Option<LeaseId>,
+    #[prost(string, tag = "5")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(enumeration = "Outcome", tag = "6")]
+    pub outcome: i32,
+    #[prost(bytes = "vec", tag = "7")]
+    pub log: ::prost::alloc::vec::Vec<u8>,
+}
+/// Generated client implementations.
+pub mod archive_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct ArchiveClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ArchiveClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ArchiveClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ArchiveClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ArchiveClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lists the double-entry lines of an account, newest first.
+        pub async fn list_statement(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListStatementRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStatementResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Archive/ListStatement",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.Archive", "ListStatement"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the invocations of an account, newest first.
+        pub async fn list_invocations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInvocationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvocationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Archive/ListInvocations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.Archive", "ListInvocations"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists what an account's functions wrote to their standard error, newest first.
+        pub async fn list_logs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLogsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLogsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Archive/ListLogs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("merit.v1.Archive", "ListLogs"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod archive_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ArchiveServer.
+    #[async_trait]
+    pub trait Archive: std::marker::Send + std::marker::Sync + 'static {
+        /// Lists the double-entry lines of an account, newest first.
+        async fn list_statement(
+            &self,
+            request: tonic::Request<super::ListStatementRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStatementResponse>,
+            tonic::Status,
+        >;
+        /// Lists the invocations of an account, newest first.
+        async fn list_invocations(
+            &self,
+            request: tonic::Request<super::ListInvocationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvocationsResponse>,
+            tonic::Status,
+        >;
+        /// Lists what an account's functions wrote to their standard error, newest first.
+        async fn list_logs(
+            &self,
+            request: tonic::Request<super::ListLogsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLogsResponse>,
+            tonic::Status,
+        >;
+    }
+    #[derive(Debug)]
+    pub struct ArchiveServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ArchiveServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ArchiveServer<T>
+    where
+        T: Archive,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/merit.v1.Archive/ListStatement" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListStatementSvc<T: Archive>(pub Arc<T>);
+                    impl<
+                        T: Archive,
+                    > tonic::server::UnaryService<super::ListStatementRequest>
+                    for ListStatementSvc<T> {
+                        type Response = super::ListStatementResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListStatementRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Archive>::list_statement(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListStatementSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Archive/ListInvocations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInvocationsSvc<T: Archive>(pub Arc<T>);
+                    impl<
+                        T: Archive,
+                    > tonic::server::UnaryService<super::ListInvocationsRequest>
+                    for ListInvocationsSvc<T> {
+                        type Response = super::ListInvocationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInvocationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Archive>::list_invocations(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInvocationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Archive/ListLogs" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLogsSvc<T: Archive>(pub Arc<T>);
+                    impl<T: Archive> tonic::server::UnaryService<super::ListLogsRequest>
+                    for ListLogsSvc<T> {
+                        type Response = super::ListLogsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLogsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Archive>::list_logs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLogsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ArchiveServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "merit.v1.Archive";
+    impl<T> tonic::server::NamedService for ArchiveServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
@@ -7627,6 +7874,14 @@ pub struct InvocationRow {
     #[prost(message, optional, tag = "8")]
     pub deferred: ::core::option::Option<DeferredRow>,
 }
+/// An invocation in the list of its account.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountInvocationRow {
+    #[prost(message, optional, tag = "1")]
+    pub id: ::core::option::Option<LeaseId>,
+    #[prost(uint32, tag = "2")]
+    pub function: u32,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AttemptRow {
     #[prost(message, optional, tag = "1")]
@@ -7680,6 +7935,23 @@ pub struct SettlementRow {
     pub estimated: bool,
     #[prost(uint64, tag = "7")]
     pub at: u64,
+    /// Sequence under which the function's log is kept; 0 for none.
+    #[prost(uint64, tag = "8")]
+    pub log: u64,
+}
+/// What a function wrote to its standard error in one attempt.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogRow {
+    #[prost(message, optional, tag = "1")]
+    pub invocation: ::core::option::Option<LeaseId>,
+    #[prost(uint32, tag = "2")]
+    pub function: u32,
+    #[prost(uint32, tag = "3")]
+    pub provider: u32,
+    #[prost(enumeration = "Outcome", tag = "4")]
+    pub outcome: i32,
+    #[prost(bytes = "vec", tag = "5")]
+    pub log: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeferredRow {

@@ -18,7 +18,7 @@ use merit_terms::Adapter;
 pub use answer::ProviderAnswer;
 pub use call::{INVOCATION_ID, Passed, ProviderCall, RequestError};
 pub use headers::{forwarded_answer_headers, forwarded_request_headers, is_merit_header};
-pub use report::{LOG_MAX_BYTES, MESSAGE_MAX_BYTES, MeterReading, Report};
+pub use report::{MESSAGE_MAX_BYTES, MeterReading, Report};
 
 /// Makes the request of a call with `body` as its payload, as the adapter shapes it.
 pub fn request<B>(adapter: Adapter, call: &ProviderCall<'_>, body: B) -> Result<Request<B>, RequestError> {

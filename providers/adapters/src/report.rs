@@ -6,15 +6,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use merit_terms::{Outcome, Usage};
+use merit_terms::{LOG_MAX_BYTES, Outcome, Usage};
 
 const OUTCOME: HeaderName = HeaderName::from_static("merit-outcome");
 const USAGE: HeaderName = HeaderName::from_static("merit-usage");
 const LOG: HeaderName = HeaderName::from_static("merit-log");
 const MESSAGE: HeaderName = HeaderName::from_static("merit-message");
 
-/// Maximum length in bytes of the end of a function's log in a report.
-pub const LOG_MAX_BYTES: usize = 4096;
 /// Maximum length in bytes of a message in a header; a longer one is cut.
 pub const MESSAGE_MAX_BYTES: usize = 512;
 

@@ -151,6 +151,7 @@ impl BenchMarket {
             limits: Limits::default(),
             budgets: budgets(),
             public_per_second: None,
+            logs_off: false,
         };
         let put = PutFunction { account: self.account, name: name.parse()?, code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {

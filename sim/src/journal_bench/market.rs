@@ -137,6 +137,7 @@ fn put_function(sequencer: &Sequencer, account: AccountId, number: u32) -> Resul
         limits: Limits::default(),
         budgets: Vec::new(),
         public_per_second: None,
+        logs_off: false,
     };
     let put = PutFunction { account, name: format!("function-{number}").parse()?, code, settings };
     match must(sequencer, &Command::PutFunction(Box::new(put)))? {

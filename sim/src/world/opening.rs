@@ -114,6 +114,7 @@ impl World {
             limits: Limits::default(),
             budgets: Vec::new(),
             public_per_second: None,
+            logs_off: false,
         };
         let put = PutFunction { account, name: function.name.clone(), code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {

@@ -32,6 +32,7 @@ pub fn settings() -> FunctionSettings {
         limits: Limits::default(),
         budgets: Vec::new(),
         public_per_second: None,
+        logs_off: false,
     }
 }
 

@@ -139,6 +139,7 @@ impl Traffic {
             max_concurrency: self.one_in(3).then_some(8),
             budgets,
             public_per_second: self.one_in(4).then_some(5),
+            logs_off: false,
             ..settings()
         };
         Some(put_function(account, name, code, settings))

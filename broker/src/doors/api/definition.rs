@@ -19,7 +19,7 @@ const MEMORY_MB: u32 = 128;
 const TIMEOUT_MS: u32 = 3000;
 
 /// Fields of a definition.
-pub(super) const FIELDS: [&str; 13] = [
+pub(super) const FIELDS: [&str; 14] = [
     "memory_mb",
     "timeout_ms",
     "idempotent",
@@ -33,6 +33,7 @@ pub(super) const FIELDS: [&str; 13] = [
     "deployments",
     "module",
     "public",
+    "logs",
 ];
 const PUBLIC_FIELDS: [&str; 1] = ["requests_per_second"];
 const DEPLOYMENT_FIELDS: [&str; 2] = ["provider", "target"];
@@ -72,6 +73,9 @@ pub(super) struct Definition {
     /// Set for a function that anybody may call, on the bill of its account.
     #[serde(default)]
     public: Option<PublicRate>,
+    /// `false` for a function whose log is neither kept nor told.
+    #[serde(default = "default_logs")]
+    logs: bool,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +90,10 @@ fn default_memory_mb() -> u32 {
 
 fn default_timeout_ms() -> u32 {
     TIMEOUT_MS
+}
+
+fn default_logs() -> bool {
+    true
 }
 
 /// A deployment of a revision, beside its module.
@@ -184,6 +192,7 @@ impl Definition {
             limits,
             budgets: self.budgets,
             public_per_second: self.public.map(|public| public.requests_per_second),
+            logs_off: !self.logs,
         })
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn definition_json(function: &Function) -> Value {
         },
         "budgets": settings.budgets,
         "public": settings.public_per_second.map(|rate| json!({"requests_per_second": rate})),
+        "logs": !settings.logs_off,
     })
 }
 

@@ -6,17 +6,20 @@ use std::time::SystemTime;
 use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
-use merit_terms::{LeaseId, LeaseIdError, Outcome};
+use merit_terms::{LeaseId, LeaseIdError, Outcome, Time};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::past_query::paged;
 use super::rows::{JsonAnswer, lease_id, tariff};
 use crate::broker::Broker;
 use crate::caller::{Caller, Client};
-use crate::doors::names::target;
-use crate::doors::request::{Path, Sent};
+use crate::doors::names::{path_name, target};
+use crate::doors::request::{Path, Query, Sent};
 use crate::error::ApiError;
-use crate::exchange::invocations::{AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer};
+use crate::exchange::invocations::{
+    AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer, WantedInvocations,
+};
 use crate::exchange::leases::lease::Qualifier;
 use crate::invocation::preferences::Preferences;
 use crate::json::{decimal, read};
@@ -106,6 +109,48 @@ pub(crate) async fn get(
     Ok(Json(invocation_json(&broker.exchange.invocation(&caller.account, id).await?)))
 }
 
+/// The query of a list. A part that is left out sets no bound.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    function: Option<String>,
+    outcome: Option<String>,
+    state: Option<String>,
+    from: Option<Time>,
+    to: Option<Time>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// Lists the invocations of the caller's account, newest first.
+pub(crate) async fn list(
+    State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
+    Query(asked): Query<ListQuery>,
+) -> JsonAnswer {
+    let ListQuery { function, outcome, state, from, to, limit, cursor } = asked;
+    let wanted = WantedInvocations {
+        function: function.map(|name| path_name(&name)).transpose()?,
+        outcome: outcome.as_deref().map(named_outcome).transpose()?,
+        state,
+        past: paged(from, to, limit, cursor.as_deref())?,
+    };
+    let page = broker.exchange.invocations(&caller.account, wanted).await?;
+    let mut told = json!({"invocations": page.rows.iter().map(invocation_json).collect::<Vec<_>>()});
+    if let Some(next) = page.next {
+        told["next"] = json!(next.to_string());
+    }
+    Ok(Json(told))
+}
+
+fn named_outcome(word: &str) -> Result<Outcome, ApiError> {
+    let unknown = || {
+        let known = Outcome::ALL.map(Outcome::as_str).join(", ");
+        ApiError::malformed(format!("outcome: `{word}` is not known; one of {known}"))
+    };
+    Outcome::parse(word).ok_or_else(unknown)
+}
+
 fn invocation_json(record: &InvocationRecord) -> Value {
     let mut told = json!({
         "id": lease_id(record.id),
@@ -141,6 +186,9 @@ fn invocation_json(record: &InvocationRecord) -> Value {
         told["egress_bytes"] = json!(usage.egress_bytes);
         told["cost"] = json!(decimal(settlement.cost));
         told["fee"] = json!(decimal(settlement.fee));
+    }
+    if !record.log.is_empty() {
+        told["log"] = json!(String::from_utf8_lossy(&record.log));
     }
     if let Some((provider, predicted_cost)) = &record.runner_up {
         told["runner_up"] = json!({"provider": provider, "predicted_cost": decimal(*predicted_cost)});

@@ -1,4 +1,4 @@
-//! The REST API beside the calls: functions, accounts, markets, providers, keys, quotes and records.
+//! The REST API beside the calls: functions, accounts, markets, providers, keys, quotes, records and logs.
 
 pub(crate) mod accounts;
 mod definition;
@@ -8,6 +8,7 @@ pub(crate) mod functions;
 pub(crate) mod invocations;
 pub(crate) mod keys;
 pub(crate) mod leases;
+pub(crate) mod logs;
 pub(crate) mod market_terms;
 pub(crate) mod markets;
 mod past_query;

@@ -25,6 +25,22 @@ impl PastQuery {
     }
 }
 
+/// Most records in one answer.
+const RECORDS_MAX: u32 = 1_000;
+
+/// Checks the query of a page. Its cursor is the `next` of the page before.
+pub(super) fn paged(
+    from: Option<Time>,
+    to: Option<Time>,
+    limit: Option<u32>,
+    cursor: Option<&str>,
+) -> Result<Past, ApiError> {
+    check(from, to, limit, RECORDS_MAX)?;
+    let wrong = |cursor| ApiError::malformed(format!("cursor: `{cursor}` is not the `next` of a page"));
+    let before = cursor.map(|cursor| cursor.parse().map_err(|_| wrong(cursor))).transpose()?;
+    Ok(Past { from, to, limit, before })
+}
+
 /// Refuses an empty stretch of time, and a limit that is not from 1 to `most`.
 pub(super) fn check(from: Option<Time>, to: Option<Time>, limit: Option<u32>, most: u32) -> Result<(), ApiError> {
     if let (Some(from), Some(to)) = (from, to)

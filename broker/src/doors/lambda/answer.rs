@@ -6,14 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use merit_terms::Outcome;
+use merit_terms::{LOG_MAX_BYTES, Outcome};
 use serde_json::{Value, json};
 
 use crate::doors::answer::write_receipt;
 use crate::invocation::Answered;
 
-/// Largest log in an answer, in bytes.
-const LOG_MAX_BYTES: usize = 4096;
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 pub(super) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 

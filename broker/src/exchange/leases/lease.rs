@@ -49,6 +49,8 @@ pub(crate) struct Grant {
     /// Predicted cost, in picodollars.
     pub(crate) quoted_cost: u64,
     pub(crate) idempotent: bool,
+    /// Set where the function's log is neither kept nor told.
+    pub(crate) logs_off: bool,
     /// MAC for the provider, by the key of its session.
     pub(crate) token: String,
     pub(crate) proof: Option<Proof>,
@@ -78,6 +80,8 @@ pub(crate) enum Bill {
         usage: Option<Usage>,
         observed_us: u64,
         egress_bytes: u64,
+        /// The end of the function's log.
+        log: Vec<u8>,
     },
     Unknown {
         /// Set where the provider is to blame.
@@ -155,6 +159,7 @@ pub(super) fn grant_from_proto(grant: v1::Grant) -> Option<Arc<Grant>> {
         price: grant.price,
         quoted_cost: grant.quoted_cost,
         idempotent: grant.idempotent,
+        logs_off: grant.logs_off,
         token: grant.token,
         proof: grant.proof.map(Proof),
     }))
@@ -173,12 +178,13 @@ impl From<NotSent> for v1::NotSent {
 pub(super) fn settle_message(lease: LeaseId, bill: &Bill) -> v1::Settle {
     let mut settle = v1::Settle { lease: Some(lease.into()), ..v1::Settle::default() };
     match bill {
-        Bill::Executed { outcome, usage, observed_us, egress_bytes } => {
+        Bill::Executed { outcome, usage, observed_us, egress_bytes, log } => {
             settle.set_execution(v1::Execution::Executed);
             settle.set_outcome((*outcome).into());
             settle.reported = usage.as_ref().map(Into::into);
             settle.observed_us = *observed_us;
             settle.egress_bytes = *egress_bytes;
+            settle.log.clone_from(log);
         }
         Bill::Unknown { fault } => {
             settle.set_execution(v1::Execution::Unknown);

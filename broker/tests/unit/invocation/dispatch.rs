@@ -23,6 +23,7 @@ fn grant(provider: &str, sequence: u64, idempotent: bool) -> Input {
         price: 0,
         quoted_cost: 0,
         idempotent,
+        logs_off: false,
         token: String::new(),
         proof: Some(proof(sequence)),
     }))
@@ -41,7 +42,7 @@ fn unknown() -> Input {
 }
 
 fn executed(outcome: Outcome) -> Input {
-    Input::Ended(AttemptEnd::Executed { outcome, usage: None, observed_us: 5, egress_bytes: 0 })
+    Input::Ended(AttemptEnd::Executed { outcome, usage: None, observed_us: 5, egress_bytes: 0, log: Vec::new() })
 }
 
 /// Feeds the inputs. Returns the last action.

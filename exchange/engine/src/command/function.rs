@@ -46,6 +46,9 @@ pub struct FunctionSettings {
     /// Rate limit, in calls a second, of callers without a key or of another account; its own account pays for them.
     /// None: such calls are refused. Brokers enforce it; the engine only keeps it.
     pub public_per_second: Option<u32>,
+    /// Set where the function's log is neither kept nor told. Brokers see to it; the engine only keeps it.
+    #[serde(default)]
+    pub logs_off: bool,
 }
 
 /// The providers that may run a function; only they get its module and payloads.

@@ -10,7 +10,7 @@ use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_message::Message as Told;
 use merit_proto::v1::refused::Asked as About;
 use merit_proto::{FieldError, required};
-use merit_terms::{Execution, LeaseId, Limits, Name, Outcome, Refusal, RefusalCode, Time};
+use merit_terms::{Execution, LOG_MAX_BYTES, LeaseId, Limits, Name, Outcome, Refusal, RefusalCode, Time};
 use tonic::Status;
 
 use super::grant::Dispatchable;
@@ -34,8 +34,8 @@ enum Wanted {
         deadline: Time,
         then: AtDeadline,
     },
-    Settle(Settle),
-    SettleForgotten(Box<LeaseTerms>, Settle),
+    Settle(Settle, CallLog),
+    SettleForgotten(Box<LeaseTerms>, Settle, CallLog),
     Release(LeaseId, NotSent),
     TakeUp(LeaseId),
     Cancel {
@@ -45,6 +45,9 @@ enum Wanted {
     /// The message is invalid or not allowed.
     Refused(v1::Refusal),
 }
+
+/// The end of the log of a settled call.
+type CallLog = Vec<u8>;
 
 /// A bid with names where the engine has numbers.
 struct NamedBid {
@@ -77,9 +80,10 @@ impl Exchange {
             Asked::Defer(defer) => {
                 (About::Number(defer.bid.as_ref().map_or(0, |bid| bid.number)), deferred(session, defer))
             }
-            Asked::Settle(settle) => {
-                (About::Settle(settle.lease.unwrap_or_default()), read_settle(settle).map(Wanted::Settle))
-            }
+            Asked::Settle(settle) => (
+                About::Settle(settle.lease.unwrap_or_default()),
+                read_settle(settle).map(|(settle, log)| Wanted::Settle(settle, log)),
+            ),
             Asked::SettleForgotten(forgotten) => {
                 let settle = forgotten.settle.unwrap_or_default();
                 (About::Settle(settle.lease.unwrap_or_default()), self.forgotten(forgotten.proof, settle))
@@ -100,9 +104,9 @@ impl Exchange {
     }
 
     fn forgotten(&self, proof: Option<v1::LeaseProof>, settle: v1::Settle) -> Result<Wanted, FieldError> {
-        let settle = read_settle(settle)?;
+        let (settle, log) = read_settle(settle)?;
         Ok(match self.proven(&required("proof", proof)?) {
-            Ok(terms) => Wanted::SettleForgotten(Box::new(terms), settle),
+            Ok(terms) => Wanted::SettleForgotten(Box::new(terms), settle, log),
             Err(status) => {
                 let code = merit_proto::code_of(&status).unwrap_or(RefusalCode::Invalid).to_string();
                 Wanted::Refused(v1::Refusal { code, message: status.message().to_owned() })
@@ -135,9 +139,12 @@ fn deferred(session: u64, defer: v1::Defer) -> Result<Wanted, FieldError> {
     Ok(Wanted::Defer { call, deadline: Time::from_micros(defer.deadline), then })
 }
 
-fn read_settle(settle: v1::Settle) -> Result<Settle, FieldError> {
+fn read_settle(mut settle: v1::Settle) -> Result<(Settle, CallLog), FieldError> {
     let execution: Execution = settle.execution().try_into()?;
-    Ok(Settle {
+    // A longer log must not keep a call from being settled.
+    let mut log = std::mem::take(&mut settle.log);
+    let log = log.split_off(log.len().saturating_sub(LOG_MAX_BYTES));
+    let settled = Settle {
         lease: lease(settle.lease)?,
         execution,
         outcome: match execution {
@@ -148,7 +155,8 @@ fn read_settle(settle: v1::Settle) -> Result<Settle, FieldError> {
         observed_us: settle.observed_us,
         egress_bytes: settle.egress_bytes,
         fault: settle.fault,
-    })
+    };
+    Ok((settled, log))
 }
 
 fn read_release(release: v1::Release) -> Result<Wanted, FieldError> {
@@ -192,6 +200,7 @@ impl Ask {
     /// Carries the ask out. Returns its answer.
     pub(super) fn answer(self, turn: &mut Turn<'_>) -> Result<Answer, Status> {
         let Ask { what, about } = self;
+        let mut log = CallLog::new();
         let command = match what {
             Wanted::Refused(refusal) => {
                 let (asked, refusal) = (Some(about), Some(refusal));
@@ -201,8 +210,12 @@ impl Ask {
             Wanted::Defer { call, deadline, then } => {
                 call.resolve(turn.engine()).map(|bid| Command::Defer(Box::new(Deferred { bid: *bid, deadline, then })))
             }
-            Wanted::Settle(settle) => Ok(Command::Settle(settle)),
-            Wanted::SettleForgotten(terms, settle) => {
+            Wanted::Settle(settle, called) => {
+                log = called;
+                Ok(Command::Settle(settle))
+            }
+            Wanted::SettleForgotten(terms, settle, called) => {
+                log = called;
                 Ok(Command::SettleForgotten(Box::new(Forgotten { terms: *terms, settle })))
             }
             Wanted::Release(lease, why) => Ok(Command::Release { lease, why }),
@@ -212,7 +225,7 @@ impl Ask {
                 None => Err(Refusal::Unknown { what: "account", name: account }),
             },
         };
-        let reply = command.and_then(|command| turn.apply(&command).reply);
+        let reply = command.and_then(|command| turn.apply_with_log(&command, log).reply);
         answer(turn.engine(), about, reply)
     }
 }

@@ -55,6 +55,7 @@ impl Dispatchable {
             adapter: v1::Adapter::from(provider.adapter).into(),
             target: revision.code.deployments.get(&provider.name).cloned().unwrap_or_default(),
             endpoint_trusted: provider.endpoint_trusted,
+            logs_off: function.settings.logs_off,
         };
         Some(Dispatchable { grant: told, claims, terms: lease_terms_to_proto(terms) })
     }

@@ -107,6 +107,7 @@ fn again(happened: &[Happened]) -> Vec<Happened> {
         at: one.at,
         events: one.events.clone(),
         spots: one.spots.clone(),
+        log: one.log.clone(),
     };
     happened.iter().map(same).collect()
 }

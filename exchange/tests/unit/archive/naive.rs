@@ -79,7 +79,7 @@ fn the_tape_is_every_settlement_by_sequence_and_by_time() {
             times.extend([Time::default(), Time::MAX]);
             for from in times.iter().copied().map(Some).chain([None]) {
                 for to in times.iter().copied().map(Some).chain([None]) {
-                    let span = Span { from, to, before: None };
+                    let span = Span { from, to, before: None, after: None };
                     assert_eq!(asked(span, ALL), naive(from, to, None), "seed {seed}, {from:?} to {to:?}");
                 }
             }

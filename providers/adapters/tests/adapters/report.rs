@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderValue};
-use merit_adapters::{LOG_MAX_BYTES, MESSAGE_MAX_BYTES, MeterReading, Report};
-use merit_terms::{Outcome, Usage};
+use merit_adapters::{MESSAGE_MAX_BYTES, MeterReading, Report};
+use merit_terms::{LOG_MAX_BYTES, Outcome, Usage};
 
 fn reading() -> MeterReading {
     let usage = Usage { wall_us: 40_312, cpu_us: 12_040, cold_us: 7, egress_bytes: 0 };

@@ -10,7 +10,7 @@ fn full() -> Function {
         "max_concurrency": 7, "labels": {"team": "media"}, "environment": {"MODE": "fast"},
         "limits": {"max_cost": "0.5", "max_price": "0.00003", "max_latency_ms": 800, "only": ["a"], "ignore": ["b"]},
         "budgets": [{"period": "day", "amount": "1.5"}], "module": "00".repeat(32),
-        "deployments": [{"provider": "a", "target": "/f"}], "public": {"requests_per_second": 5},
+        "deployments": [{"provider": "a", "target": "/f"}], "public": {"requests_per_second": 5}, "logs": false,
     });
     of(fields)
 }
@@ -38,6 +38,7 @@ fn a_patch_changes_what_it_names_alone() {
         (json!({"labels": {"team": "web"}}), "/labels/team", json!("web")),
         (json!({"providers": null}), "/providers", json!("own")),
         (json!({"public": null}), "/public", Value::Null),
+        (json!({"logs": true}), "/logs", json!(true)),
         (json!({"budgets": null}), "/budgets", json!([])),
     ] {
         let (code, settings) = patched(&full(), patch.clone()).unwrap();
