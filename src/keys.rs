@@ -93,8 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { command, format, at } = arguments;
     let Some(data_dir) = &at.data_dir else {
         let exchange = at.exchange.connect()?;
-        let said = |status: Status| said(&status, &at.exchange.exchange);
-        return act(exchange, &command, format).await.map_err(said);
+        return act(exchange, &command, format).await.map_err(|status| said(&status));
     };
     // A key needs an account, and without a key nobody could have opened one.
     let exchange = open(data_dir.clone()).await?;
@@ -202,15 +201,10 @@ fn to_json(key: &v1::Key) -> Value {
 }
 
 /// Turns the status of an exchange elsewhere into an error that says what to do.
-fn said(status: &Status, exchange: &str) -> anyhow::Error {
+fn said(status: &Status) -> anyhow::Error {
     let message = status.message();
-    // A status with a source is this side's own: the connection failed.
-    let is_unheard = status.code() == Code::Unavailable || std::error::Error::source(status).is_some();
     match status.code() {
-        _ if is_unheard => anyhow!(
-            "the exchange at {exchange} does not answer ({message}); start one with `merit exchange`, name it with \
-             --exchange (by https:// if it has a certificate), or use --data-dir where it is stopped"
-        ),
+        Code::Unavailable => anyhow!("{message}; or use --data-dir where the exchange is stopped"),
         Code::Unauthenticated => anyhow!("{message}; give an operator's key with --key or MERIT_KEY"),
         _ => anyhow!("{message}"),
     }

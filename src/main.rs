@@ -35,6 +35,7 @@ mod piped;
 mod provider;
 mod providers;
 mod quote;
+mod refused;
 mod shutdown;
 mod sim;
 mod statement;

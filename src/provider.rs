@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use merit_agent::{Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
 use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff};
+use tokio::net::TcpStream;
 
 use crate::access::ExchangeArguments;
 use crate::free_tier;
@@ -20,6 +21,8 @@ use crate::wasm_host::WasmHost;
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// Timeout of the exchange's answer to the first quotes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Timeout of the connection to a function server at the start.
+const PROBE_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -103,6 +106,9 @@ pub(crate) struct Arguments {
     /// URL of the agent for brokers, if not --listen; with --adapter http, the server's base URL
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    /// Sell a function server that this machine need not reach, only brokers
+    #[arg(long)]
+    no_probe: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -146,6 +152,7 @@ impl Arguments {
     /// Refuses options without an effect for the adapter: they would seem to be in force.
     fn check_adapter(&self) -> anyhow::Result<()> {
         match self.adapter {
+            AdapterName::Agent if self.no_probe => bail!("--no-probe goes with --adapter http"),
             AdapterName::Agent if self.vcpus.is_some() => bail!("--vcpus goes with --adapter http; see --cpu-share"),
             AdapterName::Http if self.endpoint.is_none() => bail!("--adapter http needs the --endpoint to call"),
             AdapterName::Http if self.listen.is_some() => bail!("--listen goes with --adapter agent"),
@@ -242,6 +249,23 @@ pub(crate) async fn quoted(provider: &Provider, markets: usize) -> anyhow::Resul
     }
 }
 
+/// Connects to the function server once, and sends nothing: a request could run a function.
+async fn probe(endpoint: &str) -> anyhow::Result<()> {
+    let uri: http::Uri = endpoint.parse().with_context(|| format!("--endpoint `{endpoint}` is not a URL"))?;
+    let host = uri.host().with_context(|| format!("--endpoint `{endpoint}` names no host"))?;
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connected = tokio::time::timeout(PROBE_WITHIN, TcpStream::connect((host, port))).await;
+    let advice = || {
+        format!(
+            "no function server answers at {endpoint}; start it first, name its URL with --endpoint, or give --no-probe \
+             if only brokers reach it"
+        )
+    };
+    connected.with_context(advice)?.with_context(advice)?;
+    Ok(())
+}
+
 /// Starts the provider. Returns it with the address of its invocations.
 async fn start(
     arguments: &Arguments,
@@ -250,6 +274,9 @@ async fn start(
 ) -> anyhow::Result<(Provider, String)> {
     let failed = || format!("the provider {} could not start at {}", arguments.name, arguments.exchange.exchange);
     if arguments.adapter == AdapterName::Http {
+        if let Some(endpoint) = settings.endpoint.as_deref().filter(|_| !arguments.no_probe) {
+            probe(endpoint).await?;
+        }
         let provider = Provider::start_gateway(settings, exchange).await.with_context(failed)?;
         let endpoint = provider.endpoint().to_owned();
         return Ok((provider, endpoint));

@@ -80,6 +80,7 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
         ("offers", Number),
         ("leases", Number),
         ("exposure", Usd),
+        ("labels", Text),
         ("", Text),
     ];
     let row = |provider: &Value| {
@@ -87,11 +88,20 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
         let leases = objects(provider, "pools").iter().filter_map(|pool| pool["leases"].as_u64());
         row.push(leases.sum::<u64>().to_string());
         row.push(text(provider, "exposure"));
+        row.push(labels(provider));
         row.push(trouble(provider));
         row
     };
     format.print_table(&columns, providers.iter().map(row));
     Ok(())
+}
+
+/// Returns the labels that the operator granted and those that it claims.
+fn labels(provider: &Value) -> String {
+    let fields = ["labels", "claimed_labels"].into_iter().filter_map(|field| provider[field].as_object());
+    let label = |(name, value): (&String, &Value)| format!("{name}={}", value.as_str().unwrap_or_default());
+    let all: Vec<String> = fields.flatten().map(label).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
 /// Returns the reason why it sells less than it could.

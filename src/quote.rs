@@ -1,10 +1,12 @@
 //! `merit quote`: the merit order of a call now, and the refused offers.
 
 use http::{HeaderName, HeaderValue, Method};
+use serde_json::Value;
 
 use crate::client::{self, Client};
 use crate::output::Kind::{Cost, Number, Price, Text};
 use crate::output::{Format, objects, print_json, print_table, text};
+use crate::refused::print_refused;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -62,12 +64,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             ]
         }),
     );
-    let refused = objects(&quote, "refused");
-    if !refused.is_empty() {
-        println!("\nrefused");
-        let columns = [("provider", Text), ("market", Text), ("offer", Text), ("code", Text), ("reason", Text)];
-        let row = |offer| ["provider", "market", "offer", "code", "message"].map(|field| text(offer, field)).to_vec();
-        arguments.format.print_table(&columns, refused.iter().map(row));
+    let row = |offer: &Value| ["provider", "market", "code", "message"].map(|field| text(offer, field));
+    print_refused(objects(&quote, "refused").iter().map(row));
+    for unknown in objects(&quote, "unknown_providers") {
+        println!("{}", unknown.as_str().unwrap_or_default());
     }
     Ok(())
 }

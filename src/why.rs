@@ -12,6 +12,7 @@ use crate::journal;
 use crate::last_invocation;
 use crate::output::Kind::{Cost, Number, Price, Text};
 use crate::output::{Format, Output, print_json};
+use crate::refused::print_refused;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -162,11 +163,7 @@ fn print(decision: &Decision, format: Format) {
         ("", Text),
     ];
     format.print_table(&columns, (1_u32..).zip(&decision.offers).map(|(rank, offer)| offer_row(rank, offer)));
-    if !decision.refused.is_empty() {
-        println!("\nrefused");
-        let columns = [("provider", Text), ("market", Text), ("offer", Text), ("code", Text), ("reason", Text)];
-        format.print_table(&columns, decision.refused.iter().map(refused_row));
-    }
+    print_refused(decision.refused.iter().map(refused_row));
     if !decision.agrees {
         println!("\nThis command also matched resting bids; the order above may differ from that at the match.");
     }
@@ -189,13 +186,7 @@ fn offer_row(rank: u32, offer: &Named<Candidate>) -> Vec<String> {
     ]
 }
 
-fn refused_row(refused: &Named<Refused>) -> Vec<String> {
+fn refused_row(refused: &Named<Refused>) -> [String; 4] {
     let reason = &refused.what.reason;
-    vec![
-        refused.provider.clone(),
-        refused.market.clone(),
-        refused.what.offer.to_string(),
-        reason.code().to_owned(),
-        reason.to_string(),
-    ]
+    [refused.provider.clone(), refused.market.clone(), reason.code().to_owned(), reason.to_string()]
 }

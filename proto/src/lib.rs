@@ -9,6 +9,7 @@ mod refuse;
 mod tls;
 mod token;
 mod transport;
+mod unreachable;
 
 /// Messages, clients and servers, generated from the .proto files by `tests/protocol/generated.rs`.
 #[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, unreachable_pub, unused_qualifications)]
@@ -21,9 +22,8 @@ pub use proof::{check_proof, prove, read_proof, write_proof};
 pub use refuse::{code_of, read_code, refusal_status};
 pub use tls::{HandshakeError, ServerTls, TlsError, TlsFiles};
 pub use token::{TokenError, sign, verify};
-pub use transport::{
-    BrokerAnswers, BrokerStreams, ConnectError, Connection, InProcess, Network, Transport, TransportError,
-};
+pub use transport::{BrokerAnswers, BrokerStreams, ConnectError, Connection, InProcess, Network, Transport};
+pub use unreachable::{TransportError, WaitLog};
 
 /// The compiled description of every service, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("generated/merit.v1.bin");

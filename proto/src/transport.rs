@@ -21,6 +21,7 @@ use tonic::service::Routes;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::Service;
 
+use crate::unreachable::{TransportError, check_answer, unreachable};
 use crate::v1::{BrokerMessage, BrokerageMessage};
 
 /// A client's way to the exchange.
@@ -77,19 +78,7 @@ impl InProcess {
 pub struct Network {
     channel: Channel,
     authorization: Option<HeaderValue>,
-    in_clear: bool,
-}
-
-impl Network {
-    /// Adds advice to the error of a port that does not answer with HTTP/2 in the clear.
-    fn explain(error: tonic::transport::Error, in_clear: bool) -> TransportError {
-        let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        if in_clear && causes.any(|cause| cause.downcast_ref().is_some_and(h2::Error::is_library)) {
-            let message = "it does not speak HTTP/2 in the clear; if it has a certificate, name it by https://";
-            return Status::unavailable(message).into();
-        }
-        error.into()
-    }
+    url: String,
 }
 
 /// The address of an exchange, and the TLS and key of calls to it.
@@ -125,9 +114,6 @@ pub enum ConnectError {
     Key(#[from] http::header::InvalidHeaderValue),
 }
 
-/// An error of either transport.
-pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
-
 impl Connection {
     /// Makes a connection to the exchange at `url`, without a key and by the CAs that this machine trusts.
     pub fn to(url: &str) -> Connection {
@@ -153,6 +139,14 @@ impl Transport {
         match self {
             Transport::InProcess(exchange) => exchange.broker_streams.as_ref(),
             Transport::Network(_) => None,
+        }
+    }
+
+    /// Returns the place of the exchange, for a sentence: `at URL`, or `in this process`.
+    pub fn place(&self) -> String {
+        match self {
+            Transport::InProcess(_) => "in this process".to_owned(),
+            Transport::Network(network) => format!("at {}", network.url),
         }
     }
 
@@ -182,7 +176,6 @@ impl Transport {
             Some("http") => endpoint,
             _ => return Err(ConnectError::Scheme { url: url() }),
         };
-        let in_clear = endpoint.uri().scheme_str() == Some("http");
         let channel = endpoint
             .connect_timeout(Duration::from_secs(3))
             .http2_keep_alive_interval(Duration::from_secs(5))
@@ -191,7 +184,7 @@ impl Transport {
             .tcp_nodelay(true)
             .connect_lazy();
         let authorization = connection.key.as_ref().map(bearer).transpose()?;
-        Ok(Transport::Network(Network { channel, authorization, in_clear }))
+        Ok(Transport::Network(Network { channel, authorization, url: url() }))
     }
 }
 
@@ -236,8 +229,11 @@ impl Service<Request<Body>> for Transport {
                 if let Some(authorization) = &network.authorization {
                     request.headers_mut().insert(AUTHORIZATION, authorization.clone());
                 }
-                let (answer, in_clear) = (network.channel.call(request), network.in_clear);
-                Box::pin(async move { answer.await.map_err(|error| Network::explain(error, in_clear)) })
+                let (answer, url) = (network.channel.call(request), network.url.clone());
+                Box::pin(async move {
+                    let answer = answer.await.map_err(|error| unreachable(&error, &url))?;
+                    check_answer(answer, &url)
+                })
             }
         }
     }

@@ -91,7 +91,7 @@ fn error_of(status: tonic::Status) -> ApiError {
         Code::Aborted => ApiError::unavailable(status.message()),
         Code::ResourceExhausted | Code::OutOfRange => ApiError::new(ErrorCode::TooLarge, status.message()),
         _ => {
-            tracing::warn!(code = ?status.code(), message = status.message(), "the exchange did not answer");
+            tracing::warn!(reason = status.message(), "the exchange did not answer");
             unanswered()
         }
     }

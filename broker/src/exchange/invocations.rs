@@ -127,6 +127,9 @@ pub(crate) struct AttemptRecord {
     pub(crate) claim: Option<Usage>,
 }
 
+/// States of an invocation.
+pub(crate) const STATES: [&str; 6] = ["waiting", "running", "settled", "failed", "expired", "cancelled"];
+
 /// Outcome of an attempt record whose provider answered.
 const EXECUTED: &str = "executed";
 

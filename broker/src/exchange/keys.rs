@@ -88,7 +88,7 @@ impl Exchange {
 
     /// Opens the watch of keys. The stream ends where it breaks; the log says why it did, or was not opened.
     pub(crate) async fn watch_keys(&self) -> Option<impl Stream<Item = KeyChange> + use<>> {
-        let ended = |status: tonic::Status| tracing::debug!(code = ?status.code(), "the watch of keys ended");
+        let ended = |status: tonic::Status| tracing::debug!(reason = status.message(), "the watch of keys ended");
         let opened = self.keys.clone().watch_keys(v1::WatchKeysRequest {}).await;
         let changes = opened.map_err(ended).ok()?.into_inner();
         Some(changes.filter_map(move |changed| {

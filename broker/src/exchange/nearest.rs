@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use merit_proto::v1;
-use merit_terms::RefusalCode;
+use merit_terms::{Name, RefusalCode};
 
 use super::clients::{Exchange, answer};
 use crate::error::ApiError;
@@ -37,6 +37,25 @@ impl Exchange {
             Ok(done) => Ok(done),
             Err(error) => Err(self.near(error, name, known).await),
         }
+    }
+
+    /// Returns a sentence for each asked provider that there is not, with the nearest name; none if that cannot be told.
+    pub(crate) async fn unknown_providers(&self, account: &str, asked: &[Name]) -> Vec<String> {
+        if asked.is_empty() {
+            return Vec::new();
+        }
+        let Ok(_permit) = self.lookups.try_acquire() else { return Vec::new() };
+        let request = v1::ListProvidersRequest { account: account.to_owned() };
+        let mut registry = self.registry.clone();
+        let listing = Box::pin(answer(registry.list_providers(request)));
+        let Ok(Ok(listed)) = tokio::time::timeout(LOOKUP_WITHIN, listing).await else { return Vec::new() };
+        let known: Vec<String> = listed.providers.into_iter().map(|provider| provider.name).collect();
+        let unknown = asked.iter().filter(|name| !known.iter().any(|known| known == name.as_str()));
+        let sentence = |name: &Name| {
+            let nearest = nearest(name.as_str(), &known).map(|near| format!("; did you mean `{near}`?"));
+            format!("there is no provider `{name}`{}", nearest.unwrap_or_default())
+        };
+        unknown.map(sentence).collect()
     }
 
     /// Adds the nearest market to the error that there is none of this name.

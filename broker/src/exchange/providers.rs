@@ -18,6 +18,8 @@ pub(crate) struct Provider {
     pub(crate) online: bool,
     pub(crate) offers: u32,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Labels that its live offers claim; nothing vouches for them.
+    pub(crate) claimed_labels: BTreeMap<String, String>,
     pub(crate) pools: Vec<Pool>,
     /// The reason for which the operator stopped it.
     pub(crate) killed: Option<String>,
@@ -96,6 +98,7 @@ impl From<v1::Provider> for Provider {
             online: provider.online,
             offers: provider.offers,
             labels: provider.labels,
+            claimed_labels: provider.claimed_labels,
             pools: provider.pools.iter().map(pool).collect(),
             killed: provider.killed,
             exposure: balance(&provider.exposure),

@@ -326,6 +326,9 @@ impl Running {
         if error.code != RefusalCode::NoEligibleProvider.into() {
             return error;
         }
+        let only = &self.preferences.limits.only;
+        let unknown = self.invocations.exchange.unknown_providers(&self.call.account, only).await;
+        let error = ApiError { message: [&[error.message][..], &unknown].concat().join("; "), ..error };
         let call = QuoteRequest {
             account: &self.call.account,
             function: self.call.function.clone(),

@@ -8,8 +8,9 @@ use super::schema::{
     any, bytes, count, flag, lease, like, list, name, named, object, one_of, open_object, range, small_count, text,
     time, usd,
 };
-use super::shapes::{STATES, outcome};
+use super::shapes::outcome;
 use crate::doors::error_shape::Shape;
+use crate::exchange::invocations::STATES;
 
 const INVOKE: &str = "Invoke";
 const LAMBDA: &str = "AWS Lambda";

@@ -10,6 +10,7 @@ use super::schema::{
     Schema, any, count, either, flag, gb_seconds, lease, list, map, name, named, nullable, object, one_of, open_object,
     text, time, usd,
 };
+use crate::exchange::invocations::STATES;
 
 /// Returns every shape that an operation names.
 pub(super) fn all() -> ComponentsBuilder {
@@ -270,7 +271,9 @@ fn provider() -> Schema {
             ("kind", one_of(["own", "market"])),
             ("online", flag()),
             ("offers", count()),
+            // The operator vouches for the first ones alone.
             ("labels", map(text())),
+            ("claimed_labels", map(text())),
             ("pools", list(pool)),
             // Why it was killed.
             ("killed", nullable(text())),
@@ -323,7 +326,7 @@ fn quote() -> Schema {
             ("offers", list(named("QuotedOffer"))),
             ("refused", list(named("RefusedOffer"))),
         ],
-        [("more_offers", count()), ("more_refused", map(count()))],
+        [("more_offers", count()), ("more_refused", map(count())), ("unknown_providers", list(text()))],
     )
 }
 
@@ -388,9 +391,6 @@ fn invocation() -> Schema {
         ],
     )
 }
-
-/// States of an invocation.
-pub(super) const STATES: [&str; 6] = ["waiting", "running", "settled", "failed", "expired", "cancelled"];
 
 /// Returns the outcome of a call that executed.
 pub(super) fn outcome() -> Schema {

@@ -1,5 +1,7 @@
 //! Accounts and providers as they stand, as messages of the registry.
 
+use std::collections::BTreeMap;
+
 use merit_engine::{Account, Engine, HealthView, Provider, ProviderKind, SpendingOf};
 use merit_proto::v1;
 use merit_terms::{AccountId, Budget, ProviderId};
@@ -27,21 +29,28 @@ pub(super) fn budgets_to_proto(engine: &Engine, of: SpendingOf, budgets: &[Budge
 
 /// Makes the messages of all providers that a viewer sees: own providers are seen by their account only.
 pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> Vec<v1::Provider> {
-    let mut offers = vec![0_u32; engine.providers().count()];
-    for (market, _) in engine.markets() {
-        for offer in engine.book(market) {
-            offers[offer.provider.index()] += 1;
-        }
+    let mut supply = vec![Supply::default(); engine.providers().count()];
+    for (provider, labels) in engine.offers_with_labels() {
+        let supply = &mut supply[provider.index()];
+        supply.offers += 1;
+        supply.claimed_labels.extend(labels.into_iter().flatten());
     }
     let visible = engine.providers().filter(|(_, p)| p.kind == ProviderKind::Market || Some(p.account) == viewer);
-    visible.map(|(id, provider)| provider_to_proto(engine, id, provider, offers[id.index()], viewer)).collect()
+    visible.map(|(id, provider)| provider_to_proto(engine, id, provider, &supply[id.index()], viewer)).collect()
+}
+
+/// The live offers of a provider.
+#[derive(Clone, Default)]
+struct Supply<'a> {
+    offers: u32,
+    claimed_labels: BTreeMap<&'a String, &'a String>,
 }
 
 fn provider_to_proto(
     engine: &Engine,
     id: ProviderId,
     provider: &Provider,
-    offers: u32,
+    supply: &Supply<'_>,
     viewer: Option<AccountId>,
 ) -> v1::Provider {
     let pools = engine.pools(id);
@@ -57,7 +66,8 @@ fn provider_to_proto(
             .iter()
             .map(|pool| v1::Pool { size: Some((&pool.size).into()), leased_mb: pool.leased_mb, leases: pool.leases })
             .collect(),
-        offers,
+        offers: supply.offers,
+        claimed_labels: supply.claimed_labels.iter().map(|(name, value)| ((*name).clone(), (*value).clone())).collect(),
         killed: provider.killed.clone(),
         exposure: provider.exposure.to_string(),
         limits: Some(provider_limits_to_proto(&provider.limits)),

@@ -6911,6 +6911,12 @@ pub struct Provider {
     pub quotas: ::prost::alloc::vec::Vec<QuotaUse>,
     #[prost(message, repeated, tag = "13")]
     pub health: ::prost::alloc::vec::Vec<Health>,
+    /// Labels that its live offers claim; nothing vouches for them.
+    #[prost(btree_map = "string, string", tag = "14")]
+    pub claimed_labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// A quota and its usage in the present period.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -18,7 +18,7 @@ use crate::doors::names::{path_name, target};
 use crate::doors::request::{Path, Query, Sent};
 use crate::error::ApiError;
 use crate::exchange::invocations::{
-    AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer, WantedInvocations,
+    AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer, STATES, WantedInvocations,
 };
 use crate::exchange::leases::lease::Qualifier;
 use crate::invocation::preferences::Preferences;
@@ -54,6 +54,12 @@ pub(crate) async fn quote(
         "offers": quoted.offers.iter().enumerate().map(|(i, offer)| quoted_offer(i + 1, offer)).collect::<Vec<_>>(),
         "refused": quoted.refused,
     });
+    if quoted.offers.is_empty() {
+        let unknown = broker.exchange.unknown_providers(&caller.account, &preferences.limits.only).await;
+        if !unknown.is_empty() {
+            answer["unknown_providers"] = json!(unknown);
+        }
+    }
     if quoted.more_offers > 0 {
         answer["more_offers"] = json!(quoted.more_offers);
     }
@@ -132,7 +138,7 @@ pub(crate) async fn list(
     let wanted = WantedInvocations {
         function: function.map(|name| path_name(&name)).transpose()?,
         outcome: outcome.as_deref().map(named_outcome).transpose()?,
-        state,
+        state: state.map(named_state).transpose()?,
         past: paged(from, to, limit, cursor.as_deref())?,
     };
     let page = broker.exchange.invocations(&caller.account, wanted).await?;
@@ -149,6 +155,13 @@ fn named_outcome(word: &str) -> Result<Outcome, ApiError> {
         ApiError::malformed(format!("outcome: `{word}` is not known; one of {known}"))
     };
     Outcome::parse(word).ok_or_else(unknown)
+}
+
+fn named_state(word: String) -> Result<String, ApiError> {
+    if STATES.contains(&word.as_str()) {
+        return Ok(word);
+    }
+    Err(ApiError::malformed(format!("state: `{word}` is not known; one of {}", STATES.join(", "))))
 }
 
 fn invocation_json(record: &InvocationRecord) -> Value {

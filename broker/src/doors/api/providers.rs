@@ -35,6 +35,7 @@ fn provider_json(provider: &Provider, seen_by: &SeenBy) -> Value {
         "online": provider.online,
         "offers": provider.offers,
         "labels": provider.labels,
+        "claimed_labels": provider.claimed_labels,
         "pools": pools.collect::<Vec<_>>(),
         "killed": provider.killed,
     });

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use futures_util::{FutureExt, Stream, StreamExt};
-use merit_proto::Transport;
 use merit_proto::v1;
 use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_client::BrokerageClient;
 use merit_proto::v1::brokerage_message::Message as Told;
+use merit_proto::{Transport, WaitLog};
 use merit_terms::LeaseId;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -156,6 +156,7 @@ impl LeaseShared {
 
     /// Opens streams and reads them, without end.
     async fn read(self: Arc<LeaseShared>, transport: Transport) {
+        let mut waits = WaitLog::default();
         loop {
             let Some(hello) = self.step([StreamInput::Due]) else {
                 self.until_due().await;
@@ -168,13 +169,16 @@ impl LeaseShared {
             self.lock().says = Some(says);
             let ended = tokio::select! {
                 opened = open(&transport, said) => match opened {
-                    Ok(hears) => self.hear(hears).await,
+                    Ok(hears) => {
+                        waits.answers();
+                        self.hear(hears).await
+                    }
                     Err(status) => Some(status),
                 },
                 () = self.until_closed() => None,
             };
             if let Some(status) = ended {
-                tracing::warn!(code = ?status.code(), reason = status.message(), "no stream with the exchange");
+                waits.waits(&transport.place(), status.message());
                 self.step([StreamInput::Ended(status)]);
             }
         }

@@ -1,5 +1,7 @@
 //! Views: the state as edges and tests may read it. Changes nothing.
 
+use std::collections::BTreeMap;
+
 use merit_terms::{
     AccountId, Balance, FunctionId, KeyId, LeaseId, MarketId, MarketName, Name, Period, PoolSize, ProviderId, Quota,
     Refusal, Time,
@@ -192,6 +194,11 @@ impl Engine {
     pub fn pools(&self, provider: ProviderId) -> Vec<PoolView> {
         let view = |pool: &Pool| PoolView { size: pool.size(), leased_mb: pool.leased_mb(), leases: pool.leases() };
         self.shelf.pools_of(provider).map(view).collect()
+    }
+
+    /// Lists the live offers of all markets: the provider of each, and the labels that it claims.
+    pub fn offers_with_labels(&self) -> impl Iterator<Item = (ProviderId, Option<&BTreeMap<String, String>>)> {
+        self.shelf.live_offers().map(|(_, offer)| (offer.provider, offer.labels()))
     }
 
     /// Lists a market's live offers, cheapest first, then oldest.

@@ -57,7 +57,7 @@ impl Offer {
         self.audience().is_empty() && (self.memory_min_mb..=self.memory_max_mb).contains(&Tariff::REFERENCE_MEMORY_MB)
     }
 
-    pub(super) fn labels(&self) -> Option<&BTreeMap<String, String>> {
+    pub(crate) fn labels(&self) -> Option<&BTreeMap<String, String>> {
         self.extras.as_ref().map(|extras| &extras.labels)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use merit_proto::v1::exchange_message::Message as FromExchange;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
 use merit_proto::v1::provider_message::Message as ToExchange;
-use merit_proto::{Transport, v1};
+use merit_proto::{Transport, WaitLog, v1};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -40,6 +40,7 @@ pub(crate) async fn run(
 ) -> Result<(), SessionError> {
     let started = Instant::now();
     let mut stream = ExchangeStream::Closed;
+    let mut waits = WaitLog::default();
     loop {
         let input = tokio::select! {
             biased; // A run is noted before its settlement.
@@ -49,7 +50,18 @@ pub(crate) async fn run(
             heard = stream.hear() => heard,
         };
         report(&provider, &input);
+        let lost = match &input {
+            Input::Ended(status) => Some(status.message().to_owned()),
+            _ => None,
+        };
+        if let Input::Received(..) = input {
+            waits.answers();
+        }
         let mut actions = machine.step(started.elapsed(), input);
+        let is_over = actions.iter().any(|action| matches!(action, Action::End(_)));
+        if let Some(reason) = lost.filter(|_| !is_over) {
+            waits.waits(&transport.place(), &reason);
+        }
         while !actions.is_empty() {
             let mut unsaid = None;
             for action in actions.drain(..) {
@@ -141,7 +153,7 @@ impl ExchangeStream {
         drop(says);
         let ended = timeout(CLOSE_TIMEOUT, async { while let Ok(Some(_)) = hears.message().await {} }).await;
         if ended.is_err() {
-            tracing::warn!("the exchange did not end the stream within {CLOSE_TIMEOUT:?}");
+            tracing::warn!("the exchange did not end the stream within {} ms", CLOSE_TIMEOUT.as_millis());
         }
     }
 }
@@ -157,18 +169,25 @@ fn report(provider: &str, input: &Input) {
             tracing::warn!(provider, "leased too fast: the offers were pulled")
         }
         Input::Received(_, FromExchange::ClaimAnswered(claim)) => {
-            let lease = claim.lease.map(merit_terms::LeaseId::from);
-            tracing::info!(provider, ?lease, code = claim.code, message = claim.message, "a claim was answered");
+            let lease = claim.lease.map(|id| merit_terms::LeaseId::from(id).to_string());
+            tracing::info!(provider, lease, code = claim.code, message = claim.message, "a claim was answered");
         }
         Input::Received(_, FromExchange::QuoteRefused(quote)) => {
-            let rungs: Vec<_> = quote.rungs.iter().map(|rung| (rung.id, rung.reason.as_str())).collect();
-            tracing::warn!(provider, code = quote.code, message = quote.message, ?rungs, "a ladder was refused");
+            let rungs = refused_rungs(&quote.rungs);
+            tracing::warn!(provider, code = quote.code, message = quote.message, rungs, "a ladder was refused");
         }
-        Input::Received(_, heard) => tracing::trace!(provider, ?heard, "heard"),
-        Input::Ended(status) => {
-            tracing::warn!(provider, code = ?status.code(), reason = status.message(), "no session with the exchange");
-        }
+        Input::Received(..) | Input::Ended(_) | Input::Ran(_) | Input::Due => {}
         Input::Stop => tracing::info!(provider, "the session is stopped"),
-        Input::Ran(_) | Input::Due => {}
     }
+}
+
+/// Returns the reasons of refused rungs, those of equal reason together: `1 to 4: price below the band`.
+fn refused_rungs(rungs: &[v1::RungRefused]) -> String {
+    let reason = |rung: &v1::RungRefused| rung.reason.clone();
+    let parts = rungs.chunk_by(|one, other| reason(one) == reason(other)).filter_map(|equal| {
+        let (first, last) = (equal.first()?, equal.last()?);
+        let ids = if first.id == last.id { first.id.to_string() } else { format!("{} to {}", first.id, last.id) };
+        Some(format!("{ids}: {}", first.reason))
+    });
+    parts.collect::<Vec<_>>().join("; ")
 }
