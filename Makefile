@@ -2,7 +2,7 @@
 CARGO ?= cargo
 DASHBOARD = broker/dashboard
 
-.PHONY: up test check fuzz deny soak page dist functions
+.PHONY: up test check fuzz deny soak page picture dist functions
 
 # Builds what is missing and starts the whole market on this machine. The page builds beside it and never holds it up.
 up:
@@ -34,6 +34,10 @@ soak:
 
 page:
 	@$(DASHBOARD)/build.sh
+
+# The picture of the README: a minute of the demo in Chromium.
+picture: dist
+	node $(DASHBOARD)/picture.mjs target/release/merit docs/page.png
 
 # One binary with the page inside: target/release/merit.
 dist: page

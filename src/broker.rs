@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Context;
 use merit_broker::addresses::{Network, Policy};
@@ -10,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments, authorities};
 use crate::listen::{address, bind};
-use crate::output::announce;
+use crate::output::announce_ready;
 use crate::shutdown::{self, DRAIN};
 
 #[derive(clap::Args)]
@@ -107,7 +108,7 @@ fn built_page() -> Page {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
+    let (stop, started) = (shutdown::on_signal()?, Instant::now());
     let exchange = arguments.exchange.connect()?;
     let listener = bind(arguments.http, "--http").await?;
     let http = address(&listener)?;
@@ -128,6 +129,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             provider_authorities: arguments.addresses.authorities()?,
         },
     )?;
-    announce(&format!("ready {scheme}://{http}"));
+    announce_ready(&format!("{scheme}://{http}"), started);
     broker.serve(stop.cancelled_owned(), DRAIN).await.context("the broker failed")
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use merit_exchange::{Durability, Exchange, MasterKey, ServeError, Settings};
@@ -9,7 +10,7 @@ use merit_terms::{Money, Name};
 
 use crate::access::{KeyArguments, TlsArguments};
 use crate::listen::{address, bind};
-use crate::output::announce;
+use crate::output::announce_ready;
 use crate::shutdown::{self, EXCHANGE_DRAIN};
 
 /// Account of calls without credentials on loopback.
@@ -101,7 +102,7 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
+    let (stop, started) = (shutdown::on_signal()?, Instant::now());
     let tls = arguments.tls.open(&GRPC_PROTOCOLS)?;
     let scheme = if tls.is_some() { "grpcs" } else { "grpc" };
     let listener = bind(arguments.grpc, "--grpc").await?;
@@ -111,7 +112,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         exchange.close();
         return Err(refused.into());
     }
-    announce(&format!("ready {scheme}://{grpc}"));
+    announce_ready(&format!("{scheme}://{grpc}"), started);
     let failure = tokio::select! {
         served = exchange.serve(listener, tls, stop.cancelled_owned(), EXCHANGE_DRAIN) => {
             served?;

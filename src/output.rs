@@ -1,6 +1,7 @@
 //! Tables for people, JSON for machines.
 
 use std::io::{ErrorKind, Write};
+use std::time::Instant;
 
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
@@ -191,6 +192,11 @@ pub(crate) fn say(line: &str) {
 /// Prints a line of a server, which goes on if nobody reads it.
 pub(crate) fn announce(line: &str) {
     drop(writeln!(std::io::stdout().lock(), "{line}"));
+}
+
+/// Prints the first line of a server: where it serves, and how long its start took.
+pub(crate) fn announce_ready(addresses: &str, started: Instant) {
+    announce(&format!("ready {addresses} in {:.1} s", started.elapsed().as_secs_f64()));
 }
 
 /// Returns the value of a JSON object's `field` as plain text.

@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ("worst cost", Cost),
         ("", Text),
     ];
-    print_table(
+    arguments.format.print_table(
         &columns,
         objects(&quote, "offers").iter().map(|offer| {
             let predicted = &offer["predicted"];

@@ -1,6 +1,7 @@
 //! `merit up`: everything in one process, with nothing to configure.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use merit_broker::{Access, Server, Settings};
@@ -12,7 +13,7 @@ use crate::client::Client;
 use crate::demo;
 use crate::exchange::{self, DirectoryArguments, GRPC_PROTOCOLS};
 use crate::listen::{address, bind};
-use crate::output::announce;
+use crate::output::{announce, announce_ready};
 use crate::shutdown::{self, DRAIN, EXCHANGE_DRAIN};
 use crate::wasm_host;
 
@@ -52,7 +53,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
+    let (stop, started) = (shutdown::on_signal()?, Instant::now());
     let http_listener = bind(arguments.http, "--http").await?;
     let grpc_listener = bind(arguments.grpc, "--grpc").await?;
     let (http, grpc) = (address(&http_listener)?, address(&grpc_listener)?);
@@ -100,7 +101,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         () = stop.cancelled() => None,
     };
     if !stop.is_cancelled() {
-        announce(&format!("ready {http_scheme}://{http} {grpc_scheme}://{grpc}"));
+        announce_ready(&format!("{http_scheme}://{http} {grpc_scheme}://{grpc}"), started);
         if demo_wanted {
             print_first_steps(http_scheme, http);
         } else if !wasm_host::IS_BUILT {

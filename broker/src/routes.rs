@@ -41,6 +41,7 @@ fn described() -> Routes {
         .delete("/v1/functions/{name}", functions::delete, registry::delete())
         .get("/v1/functions/{name}/revisions", functions::revisions, registry::revisions())
         .put("/v1/functions/{name}/aliases/{alias}", functions::put_alias, registry::put_alias())
+        .get("/v1/functions/{name}/module", functions::get_module, registry::get_module())
         .put("/v1/functions/{name}/module", functions::put_module, registry::put_module())
         .post("/v1/functions/{name}/invocations", native::invoke, calls::invoke())
         .post("/v1/functions/{name}/quote", invocations::quote, calls::quote())

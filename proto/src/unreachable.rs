@@ -78,7 +78,9 @@ fn sentence(error: &tonic::transport::Error, url: &str) -> String {
         ),
         _ => {
             let cause = causes.last().map_or_else(String::new, ToString::to_string);
-            format!("the connection to {url} failed: {cause}")
+            // As a server that awaits TLS hangs up.
+            let advice = if in_clear { "; if it has a certificate, name it by https://" } else { "" };
+            format!("the connection to {url} failed: {cause}{advice}")
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let replayed = history::replay_to(arguments.data.path()?, arguments.to)?;
     match arguments.format.output {
         Output::Json => print_json(&summary(&replayed.engine, replayed.began_after)),
-        Output::Table => print(&replayed.engine, replayed.began_after),
+        Output::Table => print(&replayed.engine, replayed.began_after, arguments.format),
     }
     Ok(())
 }
@@ -62,7 +62,7 @@ fn summary(engine: &Engine, began_after: u64) -> serde_json::Value {
     })
 }
 
-fn print(engine: &Engine, began_after: u64) {
+fn print(engine: &Engine, began_after: u64, format: Format) {
     println!("sequence {} at {}, run {}, rules {}", engine.sequence(), engine.last_at(), engine.run(), engine.rules());
     println!("digest {:032x}, replayed from sequence {began_after}", engine.digest());
     println!(
@@ -74,7 +74,7 @@ fn print(engine: &Engine, began_after: u64) {
     );
     println!();
     let rows = engine.accounts().map(|(_, account)| vec![account.name.clone(), account.balance.to_string()]);
-    print_table(&[("account", Text), ("balance", Usd)], rows);
+    format.print_table(&[("account", Text), ("balance", Usd)], rows);
     println!();
     let rows = engine.markets().map(|(id, market)| {
         vec![market.name.to_string(), engine.book(id).len().to_string(), market.trades.to_string()]

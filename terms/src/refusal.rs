@@ -327,7 +327,8 @@ impl fmt::Display for Refusal {
                 f.write_str("no provider offers anything in this call's markets; start one, or try again shortly")
             }
             Refusal::NoOffer { class: NoOffer::Eligible, offers, markets } => {
-                write!(f, "none of {offers} offers in {markets} markets may serve this call; the quote lists why")
+                let s = if *markets == 1 { "" } else { "s" };
+                write!(f, "none of {offers} offers in {markets} market{s} may serve this call; the quote lists why")
             }
             Refusal::Closed => f.write_str("the lease is closed; its invocation's record says what it cost"),
             Refusal::Forgotten => f.write_str("a crash forgot the lease; settle it again with its token"),

@@ -36,7 +36,8 @@ impl Killed {
 pub(crate) fn merit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_merit"));
     // No test leaves anything in the home of the user.
-    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null()).kill_on_drop(true);
+    let place = env!("CARGO_TARGET_TMPDIR");
+    command.env("XDG_STATE_HOME", place).env("XDG_RUNTIME_DIR", place).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 

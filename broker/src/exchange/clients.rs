@@ -80,7 +80,7 @@ pub(crate) fn unanswered() -> ApiError {
 }
 
 /// Returns the error that a caller reads of a status.
-fn error_of(status: tonic::Status) -> ApiError {
+pub(super) fn error_of(status: tonic::Status) -> ApiError {
     if let Some(code) = code_of(&status) {
         return ApiError::new(code, status.message());
     }

@@ -7,7 +7,7 @@ use merit_proto::v1::audience::Kind;
 use merit_terms::{Budget, RefusalCode};
 
 use super::accounts::{BudgetUse, budget_uses};
-use super::clients::{Exchange, answer};
+use super::clients::{Exchange, answer, error_of};
 use crate::error::ApiError;
 
 /// A function as the registry has it.
@@ -170,6 +170,17 @@ impl Exchange {
     pub(crate) async fn put_module(&self, account: &str, module: Vec<u8>) -> Result<Vec<u8>, ApiError> {
         let request = v1::PutModuleRequest { module, account: account.to_owned() };
         Ok(answer(self.modules.clone().put(request)).await?.digest)
+    }
+
+    /// Returns the module with this digest.
+    pub(crate) async fn module(&self, digest: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+        let mut modules = self.modules.clone();
+        let mut chunks = answer(modules.get(v1::GetModuleRequest { digest })).await?;
+        let mut module = Vec::new();
+        while let Some(chunk) = chunks.message().await.map_err(error_of)? {
+            module.extend_from_slice(&chunk.data);
+        }
+        Ok(module)
     }
 }
 

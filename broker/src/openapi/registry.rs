@@ -3,7 +3,7 @@
 use super::operation::Operation;
 use super::schema::Schema;
 use super::schema::{
-    amount, any, either, flag, list, map, name, named, nullable, object, one_of, range, small_count, text,
+    amount, any, bytes, count, either, flag, list, map, name, named, nullable, object, one_of, range, small_count, text,
 };
 
 const TAG: &str = "Functions";
@@ -78,6 +78,13 @@ pub(crate) fn put_module() -> Operation {
         .takes_module()
         .answers(either([named("Function"), named("Kept")]))
         .errors([409, 422])
+}
+
+pub(crate) fn get_module() -> Operation {
+    of_function("get_module", "Download a WebAssembly module")
+        .describe("That of the newest revision, or of another one.")
+        .query("revision", count(), "The number of the revision.")
+        .answers_content("application/wasm", bytes())
 }
 
 /// Returns the fields of a budget that is set.

@@ -31,7 +31,7 @@ mod strategy;
 #[cfg(feature = "wasm")]
 mod token;
 
-pub use provider::{Provider, SessionEnd, StartError, StopError};
+pub use provider::{ControlError, Controls, Provider, SessionEnd, StartError, StopError};
 pub use session::{RefusedLadder, SessionError, Standing};
 pub use settings::{ProviderSettings, SettingsError};
 pub use strategy::Strategy;

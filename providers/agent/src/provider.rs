@@ -7,12 +7,19 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use merit_proto::{Transport, v1};
-use tokio::sync::{mpsc, watch};
+use merit_terms::MarketName;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::call_server::CallServer;
-use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, Watches};
+use crate::session::{self, Credentials, Machine, Order, Ordered, RunEvent, SessionError, Standing, Watches};
 use crate::settings::{ProviderSettings, SettingsError};
+use crate::strategy::Strategy;
+
+/// Length of the queue of orders to a session.
+const ORDERS_MAX: usize = 16;
+/// Timeout of the exchange's answer to the quotes of an order.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A provider that did not start.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,19 @@ pub enum StartError {
     Host(#[source] Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     Session(#[from] SessionEnd),
+}
+
+/// An order that did not take effect in every market.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("the provider's session has ended")]
+    Over,
+    #[error("the exchange has not answered; the order holds as soon as it does")]
+    Unanswered,
+    #[error("the offers in {market} were refused: {message}")]
+    Refused { market: MarketName, message: String },
 }
 
 /// An end of a session other than by a stop.
@@ -56,6 +76,7 @@ pub struct Provider {
     endpoint: String,
     standing: watch::Receiver<Standing>,
     stop_session: watch::Sender<bool>,
+    controls: Controls,
     /// `None` after its end was returned.
     session: Option<JoinHandle<Result<(), SessionError>>>,
     /// `None` if a function server takes the calls.
@@ -94,13 +115,17 @@ impl Provider {
         let (stop_session, stop) = watch::channel(false);
         let machine = machine(settings, endpoint.clone());
         let told = Watches { credentials, standing };
-        let mut session = tokio::spawn(session::run(settings.name.to_string(), machine, transport, told, ran, stop));
+        let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+        let controls = Controls { settings: settings.clone(), orders, standing: standing_now.clone() };
+        let name = settings.name.to_string();
+        let mut session = tokio::spawn(session::run(name, machine, transport, told, ran, ordered, stop));
         tokio::select! {
             // Fails only after the session has ended, which the other branch reports.
             Ok(_) = trusted.wait_for(Option::is_some) => {}
             ended = &mut session => ended.map_err(SessionEnd::from)?.map_err(SessionEnd::from)?,
         }
-        Ok(Provider { endpoint, standing: standing_now, stop_session, session: Some(session), call_server })
+        let session = Some(session);
+        Ok(Provider { endpoint, standing: standing_now, stop_session, controls, session, call_server })
     }
 
     /// Returns the URL at which brokers reach it.
@@ -111,6 +136,11 @@ impl Provider {
     /// Returns a watch of its standing with the exchange.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
+    }
+
+    /// Returns the controls of what it sells.
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
     }
 
     /// Waits for the end of the session, which comes by itself only with an error, and returns it once. Safe to cancel,
@@ -147,8 +177,67 @@ fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
         protection: settings.protection.map(Into::into),
         ..v1::Logon::default()
     };
-    let rungs: Vec<v1::Rung> = settings.ladder().iter().map(Into::into).collect();
+    let rungs = rungs(settings);
     let ladders = settings.markets.iter().map(|market| (market.clone(), rungs.clone())).collect();
     // Without randomness all providers come back together, which is a burden and no fault.
     Machine::new(logon, ladders, settings.offers_expire_after, getrandom::u64().unwrap_or_default())
+}
+
+fn rungs(settings: &ProviderSettings) -> Vec<v1::Rung> {
+    settings.ladder().iter().map(Into::into).collect()
+}
+
+/// The controls of what a provider sells, while it runs. Clones control the same provider.
+#[derive(Clone)]
+pub struct Controls {
+    settings: ProviderSettings,
+    orders: mpsc::Sender<Ordered>,
+    standing: watch::Receiver<Standing>,
+}
+
+impl Controls {
+    /// Returns the settings that it started with.
+    pub fn settings(&self) -> &ProviderSettings {
+        &self.settings
+    }
+
+    /// Cancels all offers, and quotes none until [`Controls::resume`]. Leases that stand are served.
+    pub async fn pause(&self) -> Result<(), ControlError> {
+        self.order(Order::Pause).await
+    }
+
+    /// Quotes again. Returns when the exchange has answered in every market; a refused ladder is an error.
+    pub async fn resume(&self) -> Result<(), ControlError> {
+        self.order(Order::Resume).await?;
+        self.answered().await
+    }
+
+    /// Sells by another strategy from now on, as [`Controls::resume`] does; a paused provider by its next resumption.
+    pub async fn sell_by(&self, strategy: Strategy) -> Result<(), ControlError> {
+        let settings = ProviderSettings { strategy, ..self.settings.clone() };
+        settings.check()?;
+        self.order(Order::Sell(rungs(&settings))).await?;
+        if self.standing.borrow().paused { Ok(()) } else { self.answered().await }
+    }
+
+    async fn order(&self, order: Order) -> Result<(), ControlError> {
+        let (taken, done) = oneshot::channel();
+        self.orders.send((order, taken)).await.map_err(|_| ControlError::Over)?;
+        done.await.map_err(|_| ControlError::Over)
+    }
+
+    /// Waits until every market has answered the last quotes.
+    async fn answered(&self) -> Result<(), ControlError> {
+        let (mut standing, markets) = (self.standing.clone(), self.settings.markets.len());
+        let answered = standing.wait_for(|standing| standing.markets + standing.refused.len() >= markets);
+        let standing = match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+            Ok(Ok(standing)) => standing.clone(),
+            Ok(Err(_)) => return Err(ControlError::Over),
+            Err(_) => return Err(ControlError::Unanswered),
+        };
+        match standing.refused.into_iter().next() {
+            None => Ok(()),
+            Some(refused) => Err(ControlError::Refused { market: refused.market, message: refused.message }),
+        }
+    }
 }

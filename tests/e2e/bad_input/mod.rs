@@ -5,6 +5,7 @@ mod command_line;
 mod definitions;
 mod functions;
 mod limits;
+mod mistakes;
 
 use http::Method;
 use serde_json::json;

@@ -36,10 +36,12 @@ const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
 /// Routes in the order of their calls; those that an operator's key really changes come last.
-const ROWS: [RouteRow; 59] = [
+const ROWS: [RouteRow; 62] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
+    row("GET", "/v1/functions/{function}/module", "", CLIENTS),
+    row("GET", "/v1/functions/{function}/logs", "", CLIENTS),
     row("PUT", "/v1/functions/{function}/aliases/{alias}", r#"{"revision": 1}"#, CLIENTS),
     row("PATCH", "/v1/functions/{function}", r#"{"memory_mb": 256}"#, CLIENTS),
     row("DELETE", "/v1/functions/{function}", "", CLIENTS),
@@ -48,6 +50,7 @@ const ROWS: [RouteRow; 59] = [
     row("GET", "/fn/{function}", "", CLIENTS),
     row("GET", "/fn/{function}/", "", CLIENTS),
     row("GET", "/fn/{function}/path", "", CLIENTS),
+    row("GET", "/v1/invocations", "", [401, 200, 403, 200]),
     row("GET", "/v1/invocations/{invocation}", "", [401, 404, 403, 404]),
     row("POST", "/2015-03-31/functions/{function}/invocations", "", [403, 404, 403, 404]),
     row("POST", "/2021-11-15/functions/{function}/response-streaming-invocations", "", [403, 404, 403, 404]),

@@ -206,7 +206,8 @@ async fn forged_claims_of_a_caller_never_reach_a_function() {
 #[tokio::test]
 async fn metadata_services_and_other_networks_are_never_called() {
     let market = Market::start(Shape::AllInOne).await;
-    let _provider = market.provider("server", &["--adapter", "http", "--endpoint", "http://127.0.0.1:1"]).await;
+    let _provider =
+        market.provider("server", &["--adapter", "http", "--endpoint", "http://127.0.0.1:1", "--no-probe"]).await;
     // By IP literal, by number, by mapping and other embeddings; and networks that are not public.
     for target in [
         "http://169.254.169.254/latest/meta-data/",

@@ -167,6 +167,14 @@ fn of_accounts() -> Vec<MethodRow> {
             v1::ListStatementRequest { account: names.account, ..v1::ListStatementRequest::default() };
         "Archive/ListStatement" "unnyy" ArchiveClient.list_statement(_names)
             v1::ListStatementRequest { account: "merit-fees".to_owned(), ..v1::ListStatementRequest::default() };
+        "Archive/ListInvocations" "unddo" ArchiveClient.list_invocations(names)
+            v1::ListInvocationsRequest { account: names.account, ..v1::ListInvocationsRequest::default() };
+        "Archive/ListInvocations" "uoddo" ArchiveClient.list_invocations(_names)
+            v1::ListInvocationsRequest { account: "ours".to_owned(), ..v1::ListInvocationsRequest::default() };
+        "Archive/ListLogs" "unddo" ArchiveClient.list_logs(names)
+            v1::ListLogsRequest { account: names.account, ..v1::ListLogsRequest::default() };
+        "Archive/ListLogs" "uoddo" ArchiveClient.list_logs(_names)
+            v1::ListLogsRequest { account: "ours".to_owned(), ..v1::ListLogsRequest::default() };
         "Brokerage/Quote" "unddy" BrokerageClient.quote(names)
             v1::QuoteRequest {
                 account: names.account, function: names.function, ..v1::QuoteRequest::default()

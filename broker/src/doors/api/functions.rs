@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -93,6 +95,31 @@ pub(crate) async fn put_module(
         Ok((Code { module: digest, ..code }, settings))
     };
     Ok(Json(function_json(&broker.exchange.change_function(&caller.account, name, with_module).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModuleQuery {
+    revision: Option<usize>,
+}
+
+/// Answers with the module of a revision, the newest by default.
+pub(crate) async fn get_module(
+    State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
+    Path(name): Path<String>,
+    Query(asked): Query<ModuleQuery>,
+) -> Result<Response, ApiError> {
+    let function = must_find(&broker, &caller, &name).await?;
+    let number = asked.revision.unwrap_or(function.revisions.len());
+    let revision = number.checked_sub(1).and_then(|index| function.revisions.get(index));
+    let missing = |what: &str| ApiError::not_found(format!("revision {number} of `{name}` {what}"));
+    let digest = revision.ok_or_else(|| missing("does not exist"))?.module.clone();
+    if digest.is_empty() {
+        return Err(missing("has no module"));
+    }
+    let module = broker.exchange.module(digest).await?;
+    Ok(([(header::CONTENT_TYPE, "application/wasm")], module).into_response())
 }
 
 fn no_function(name: &str) -> ApiError {

@@ -47,7 +47,7 @@ pub struct FunctionSettings {
     /// None: such calls are refused. Brokers enforce it; the engine only keeps it.
     pub public_per_second: Option<u32>,
     /// Set where the function's log is neither kept nor told. Brokers see to it; the engine only keeps it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub logs_off: bool,
 }
 

@@ -59,8 +59,12 @@ fn dump(store: &Store) -> BTreeMap<String, String> {
         "balances": u32 => i128,
         "invocations": (u32, u64) => &[u8],
         "later_leases": (u32, u64) => (u32, u64),
+        "invocations_of": LogKey => (u64, &[u8]),
+        "invocations_of_lengths": u32 => u64,
+        "logs": LogKey => (u64, &[u8]),
+        "logs_lengths": u32 => u64,
     }
-    assert_eq!(transaction.list_tables().unwrap().count(), 9, "a table is not dumped");
+    assert_eq!(transaction.list_tables().unwrap().count(), 13, "a table is not dumped");
     rows
 }
 

@@ -7,8 +7,9 @@ use merit_terms::{AccountId, Balance, LeaseId, MarketId, Time};
 use redb::{ReadTransaction, ReadableDatabase};
 
 use super::super::candles::{Interval, candles};
-use super::super::invocations::invocation;
+use super::super::invocations::{invocation, invocations};
 use super::super::log::Span;
+use super::super::logs::logs;
 use super::super::statements::lines;
 use super::super::store::Store;
 use super::super::tape::trades;
@@ -265,4 +266,90 @@ fn records_tell_every_attempt_and_how_it_ended() {
     {
         assert!(kinds.contains_key(kind), "no {kind} in {kinds:?}");
     }
+}
+
+/// Returns the account and id of each invocation, in the order of their first events.
+fn begun(happened: &[Happened]) -> Vec<(AccountId, LeaseId)> {
+    let mut begun: Vec<(AccountId, LeaseId)> = Vec::new();
+    for event in happened.iter().flat_map(|one| &one.events) {
+        let one = match event {
+            Event::BidRested(resting) => (resting.deferred.bid.account, resting.id),
+            Event::Granted(lease) | Event::Settled { lease, .. } | Event::Ended { lease, .. } => {
+                (lease.account, lease.invocation)
+            }
+            _ => continue,
+        };
+        // The random world also settles forgotten leases by terms that no exchange would have proven.
+        if begun.iter().all(|(_, id)| *id != one.1) {
+            begun.push(one);
+        }
+    }
+    begun
+}
+
+#[test]
+fn invocations_are_listed_by_account_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, happened) = world(30);
+    let store = stored(&dir.path().join("archive"), &happened);
+    let transaction = read(&store);
+    let begun = begun(&happened);
+    let accounts: std::collections::BTreeSet<AccountId> = begun.iter().map(|(account, _)| *account).collect();
+    assert!(accounts.len() > 1 && begun.len() > 100);
+    for account in accounts {
+        let of_account = begun.iter().rev().filter(|(owner, _)| *owner == account);
+        let expected: Vec<LeaseId> = of_account.map(|(_, id)| *id).collect();
+        for limit in [1, 7, ALL] {
+            let (mut listed, mut before) = (Vec::new(), None);
+            loop {
+                let span = Span { before, ..Span::default() };
+                let page = invocations(&transaction, (account, None), span, limit, |_| true).unwrap();
+                listed.extend(page.rows.iter().map(|(id, _)| *id));
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+            // Those of one command come together, the last first.
+            assert_eq!(listed, expected, "{account:?}, pages of {limit}");
+        }
+        let functions: std::collections::BTreeSet<u32> =
+            expected.iter().map(|id| invocation(&transaction, *id).unwrap().unwrap().function).collect();
+        let of_functions = functions.iter().map(|function| {
+            let asked = (account, Some(merit_terms::FunctionId::new(*function)));
+            invocations(&transaction, asked, Span::default(), ALL, |row| row.function == *function).unwrap().rows.len()
+        });
+        assert_eq!(of_functions.sum::<usize>(), expected.len());
+    }
+}
+
+#[test]
+fn a_log_is_kept_beside_the_call_that_wrote_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, mut happened) = world(31);
+    let settled = |one: &&mut Happened| one.events.iter().any(|event| matches!(event, Event::Settled { .. }));
+    let mut logged = Vec::new();
+    for (number, one) in happened.iter_mut().filter(settled).enumerate().filter(|(number, _)| number % 3 == 0) {
+        one.log = format!("call {number}").into_bytes();
+        let leases = one.events.iter().find_map(|event| match event {
+            Event::Settled { lease, .. } => Some((lease.account, lease.function, lease.invocation)),
+            _ => None,
+        });
+        logged.push((leases.unwrap(), one.log.clone()));
+    }
+    let store = stored(&dir.path().join("archive"), &happened);
+    let transaction = read(&store);
+    assert!(logged.len() > 20);
+    for ((account, function, id), log) in &logged {
+        let page = logs(&transaction, *account, Some(*function), Span::default(), ALL).unwrap();
+        assert!(page.next.is_none());
+        let found = page.rows.iter().find(|row| row.row.log == *log).unwrap();
+        assert_eq!(found.row.invocation.map(LeaseId::from), Some(*id));
+        let record = invocation(&transaction, *id).unwrap().unwrap();
+        let of_record = super::super::logs::of_invocation(&transaction, &record).unwrap();
+        assert!(!of_record.is_empty() || record.account != account.number() || record.function != function.number());
+    }
+    let all = |account| logs(&transaction, account, None, Span::default(), ALL).unwrap().rows.len();
+    let accounts: std::collections::BTreeSet<AccountId> = logged.iter().map(|((account, ..), _)| *account).collect();
+    assert_eq!(accounts.into_iter().map(all).sum::<usize>(), logged.len());
 }

@@ -68,7 +68,7 @@ fn what_still_goes_on_is_kept_beyond_its_age() {
     let mut store = super::stored(&dir.path().join("archive"), &happened);
     let before = super::dump(&store);
     let records = |rows: &std::collections::BTreeMap<String, String>| {
-        rows.keys().filter(|key| key.starts_with("invocations")).count()
+        rows.keys().filter(|key| key.starts_with("invocations (")).count()
     };
     // A year on, one more thing happens: everything is past its age then, but for what had not ended.
     let last = happened.pop().unwrap();

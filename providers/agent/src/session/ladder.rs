@@ -36,6 +36,18 @@ impl Ladder {
         Ladder { market, rungs, number: 0, quoted: Quoted::Open, renew_at: None }
     }
 
+    /// Changes the rungs of the next quote. Whether they are accepted is open again.
+    pub(crate) fn change(&mut self, rungs: Vec<v1::Rung>) {
+        self.rungs = rungs;
+        self.quoted = Quoted::Open;
+    }
+
+    /// Forgets the last quote, whose offers are cancelled.
+    pub(crate) fn cancel(&mut self) {
+        self.quoted = Quoted::Open;
+        self.renew_at = None;
+    }
+
     /// Makes the next quote, with a number above the last.
     pub(crate) fn quote(&mut self, last_number: &mut u64, expiry: Option<Expiry>) -> v1::QuoteLadder {
         *last_number += 1;

@@ -2,7 +2,7 @@
 //! and claims. Never touches a stream, reads a clock or logs. `now` is the time since the machine began and never goes
 //! back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use merit_proto::v1;
@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use super::ladder::{Expiry, Ladder, Quoted};
 use super::unpaid::Unpaid;
-use super::{Credentials, RunEvent, SessionError, Standing};
+use super::{Credentials, Order, RunEvent, SessionError, Standing};
 
 /// Timeout of a welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +39,7 @@ pub(crate) enum Input {
     /// A message of the exchange, with its session sequence; 0 if it has none.
     Received(u64, FromExchange),
     Ran(RunEvent),
+    Ordered(Order),
     /// The stream has ended, or could not be opened.
     Ended(Status),
     Stop,
@@ -71,6 +72,10 @@ pub(crate) struct Machine {
     /// The last session sequence.
     last_heard: Option<u64>,
     unpaid: Unpaid,
+    /// Memory of the open leases, in MB.
+    open_mb: BTreeMap<LeaseId, u32>,
+    /// True while it quotes nothing.
+    paused: bool,
     granted: u64,
     settled: u64,
     claimed: u64,
@@ -119,6 +124,8 @@ impl Machine {
             last_number: 0,
             last_heard: None,
             unpaid: Unpaid::default(),
+            open_mb: BTreeMap::new(),
+            paused: false,
             granted: 0,
             settled: 0,
             claimed: 0,
@@ -131,7 +138,7 @@ impl Machine {
         match &self.state {
             SessionState::Waiting { until } | SessionState::LoggingOn { until } => Some(*until),
             SessionState::Live(on) => {
-                let requotes = self.ladders.iter().filter_map(Ladder::due);
+                let requotes = self.ladders.iter().filter(|_| !self.paused).filter_map(Ladder::due);
                 requotes.chain(self.unpaid.due()).chain([on.beat_at, on.silent_at]).min()
             }
             SessionState::Over => None,
@@ -152,6 +159,8 @@ impl Machine {
             settled: self.settled,
             claimed: self.claimed,
             revenue: self.revenue,
+            leased_mb: self.open_mb.values().copied().map(u64::from).sum(),
+            paused: self.paused,
         }
     }
 
@@ -173,6 +182,7 @@ impl Machine {
                 self.unpaid.unanswered(now, lease);
                 Vec::new()
             }
+            (Input::Ordered(order), _) => self.ordered(now, order),
             (Input::Due, SessionState::Waiting { until }) if *until <= now => {
                 self.state = SessionState::LoggingOn { until: now + WELCOME_TIMEOUT };
                 vec![Action::Open(v1::Logon { last_sequence: self.last_heard, ..self.logon.clone() })]
@@ -195,6 +205,8 @@ impl Machine {
             let open: BTreeSet<LeaseId> =
                 welcome.leases.iter().filter_map(|lease| lease.lease).map(LeaseId::from).collect();
             self.unpaid.keep(&open);
+            let memory = |granted: &v1::LeaseGranted| Some((granted.lease?.into(), granted.memory_mb));
+            self.open_mb = welcome.leases.iter().filter_map(memory).collect();
         }
         let clock = ExchangeClock { said: welcome.at, heard: now };
         self.state = SessionState::Live(LiveSession {
@@ -225,10 +237,16 @@ impl Machine {
             FromExchange::QuoteRefused(v1::QuoteRefused { number, code, message, .. }) => {
                 self.set_quoted(number, Quoted::Refused { again_at: now + REQUOTE_AFTER, code, message });
             }
-            FromExchange::LeaseGranted(_) => self.granted += 1,
+            FromExchange::LeaseGranted(granted) => {
+                self.granted += 1;
+                self.open_mb.extend(granted.lease.map(|lease| (lease.into(), granted.memory_mb)));
+            }
             FromExchange::LeaseSettled(lease) => {
                 self.settled += 1;
                 self.revenue.credit(Money::from_picodollars(lease.revenue).unwrap_or(Money::MAX));
+                if let Some(lease) = lease.lease {
+                    self.open_mb.remove(&lease.into());
+                }
                 self.over(lease.lease);
             }
             FromExchange::LeaseUnknown(lease) => {
@@ -268,8 +286,33 @@ impl Machine {
         self.quote(now, |ladder| ladder.market.as_str() == change.market && ladder.is_refused())
     }
 
-    /// Quotes the ladders that `asked` names.
+    /// Does an order: at once in a live session, else with the next welcome.
+    fn ordered(&mut self, now: Duration, order: Order) -> Vec<Action> {
+        match order {
+            Order::Pause => {
+                self.paused = true;
+                self.ladders.iter_mut().for_each(Ladder::cancel);
+                match &self.state {
+                    SessionState::Live(_) => vec![Action::Send(ToExchange::CancelAll(v1::CancelAllOffers {}))],
+                    _ => Vec::new(),
+                }
+            }
+            Order::Resume => {
+                self.paused = false;
+                self.quote(now, |_| true)
+            }
+            Order::Sell(rungs) => {
+                self.ladders.iter_mut().for_each(|ladder| ladder.change(rungs.clone()));
+                self.quote(now, |_| true)
+            }
+        }
+    }
+
+    /// Quotes the ladders that `asked` names; none while it is paused.
     fn quote(&mut self, now: Duration, asked: impl Fn(&Ladder) -> bool) -> Vec<Action> {
+        if self.paused {
+            return Vec::new();
+        }
         let SessionState::Live(on) = &self.state else { return Vec::new() };
         let expiry = self.expire_after.map(|after| Expiry { at: on.clock.at(now + after), renew_at: now + after / 2 });
         let asked = self.ladders.iter_mut().filter(|ladder| asked(ladder));

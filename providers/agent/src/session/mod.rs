@@ -8,9 +8,10 @@ mod machine;
 mod shell;
 mod unpaid;
 
+use merit_proto::v1;
 use merit_proto::v1::LeaseProof;
 use merit_terms::{Balance, LeaseId, MarketName, Usage};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use machine::Machine;
 pub(crate) use shell::{Watches, run};
@@ -31,6 +32,20 @@ pub(crate) enum RunEvent {
     /// The answer could not be delivered.
     Undelivered(LeaseId),
 }
+
+/// A change of what the session sells.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Cancels all offers, and quotes none.
+    Pause,
+    /// Quotes again.
+    Resume,
+    /// Sells by this ladder from now on, in every market.
+    Sell(Vec<v1::Rung>),
+}
+
+/// An order, and the signal that the session has taken it.
+pub(crate) type Ordered = (Order, oneshot::Sender<()>);
 
 /// The queue of run events to the session; a run that does not fit is not claimed.
 pub(crate) type RunEvents = mpsc::Sender<RunEvent>;
@@ -63,6 +78,10 @@ pub struct Standing {
     pub claimed: u64,
     /// Revenue of settled leases since the start, after the operator's fee.
     pub revenue: Balance,
+    /// Memory of the leases that are open now, in MB.
+    pub leased_mb: u64,
+    /// True while it sells nothing by its own order.
+    pub paused: bool,
 }
 
 /// A ladder that the exchange refused; it is quoted again every half minute.

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::machine::{Action, Input};
-use super::{Credentials, Machine, RunEvent, SessionError, Standing};
+use super::{Credentials, Machine, Order, Ordered, RunEvent, SessionError, Standing};
 
 /// Length of the queue of outgoing messages; when it is full, the exchange does not read.
 const OUTGOING_MAX: usize = 256;
@@ -36,16 +36,22 @@ pub(crate) async fn run(
     transport: Transport,
     told: Watches,
     mut runs: mpsc::Receiver<RunEvent>,
+    mut orders: mpsc::Receiver<Ordered>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), SessionError> {
     let started = Instant::now();
     let mut stream = ExchangeStream::Closed;
     let mut waits = WaitLog::default();
     loop {
+        let mut taken = None;
         let input = tokio::select! {
             biased; // A run is noted before its settlement.
             _ = stop.wait_for(|stop| *stop) => Input::Stop,
             Some(ran) = runs.recv() => Input::Ran(ran),
+            Some((order, done)) = orders.recv() => {
+                taken = Some(done);
+                Input::Ordered(order)
+            }
             () = until(machine.due().map(|due| started + due)) => Input::Due,
             heard = stream.hear() => heard,
         };
@@ -83,6 +89,10 @@ pub(crate) async fn run(
         }
         let standing = machine.standing();
         told.standing.send_if_modified(|told| std::mem::replace(told, standing.clone()) != standing);
+        if let Some(done) = taken {
+            // The sender of the order may be gone.
+            done.send(()).unwrap_or_default();
+        }
     }
 }
 
@@ -170,12 +180,15 @@ fn report(provider: &str, input: &Input) {
         }
         Input::Received(_, FromExchange::ClaimAnswered(claim)) => {
             let lease = claim.lease.map(|id| merit_terms::LeaseId::from(id).to_string());
-            tracing::info!(provider, lease, code = claim.code, message = claim.message, "a claim was answered");
+            tracing::info!(provider, lease, code = claim.code, reason = claim.message, "a claim was answered");
         }
         Input::Received(_, FromExchange::QuoteRefused(quote)) => {
             let rungs = refused_rungs(&quote.rungs);
-            tracing::warn!(provider, code = quote.code, message = quote.message, rungs, "a ladder was refused");
+            tracing::warn!(provider, code = quote.code, reason = quote.message, rungs, "a ladder was refused");
         }
+        Input::Ordered(Order::Pause) => tracing::info!(provider, "paused: the offers are cancelled"),
+        Input::Ordered(Order::Resume) => tracing::info!(provider, "resumed: it sells again"),
+        Input::Ordered(Order::Sell(_)) => tracing::info!(provider, "another ladder is quoted"),
         Input::Received(..) | Input::Ended(_) | Input::Ran(_) | Input::Due => {}
         Input::Stop => tracing::info!(provider, "the session is stopped"),
     }

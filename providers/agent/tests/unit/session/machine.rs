@@ -406,3 +406,54 @@ fn expiring_offers_are_quoted_again_by_the_exchange_s_clock() {
     machine.step(ms(4000), heartbeat());
     assert_eq!(numbers(&machine.step(ms(4000), Input::Due)), [0_u64; 0]);
 }
+
+#[test]
+fn a_paused_provider_quotes_nothing_until_it_resumes() {
+    let mut machine = machine(&["eu/a", "eu/b"]);
+    machine.step(ms(0), Input::Due);
+    assert_eq!(numbers(&machine.step(ms(1), welcome(1))), [1, 2]);
+    let cancelled = machine.step(ms(2), Input::Ordered(Order::Pause));
+    assert_eq!(cancelled, [Action::Send(ToExchange::CancelAll(v1::CancelAllOffers {}))]);
+    assert!(machine.standing().paused && machine.standing().markets == 0);
+    // Also in another session.
+    machine.step(ms(3), unavailable());
+    machine.step(machine.due().unwrap(), Input::Due);
+    assert!(numbers(&machine.step(ms(900), welcome(2))).is_empty());
+    assert_eq!(numbers(&machine.step(ms(901), Input::Ordered(Order::Resume))), [3, 4]);
+    assert!(!machine.standing().paused);
+}
+
+#[test]
+fn another_ladder_is_quoted_at_once_or_on_resumption() {
+    let mut machine = machine(&["eu/a"]);
+    machine.step(ms(0), Input::Due);
+    machine.step(ms(1), welcome(1));
+    machine.step(ms(2), Input::Received(0, FromExchange::QuoteAccepted(v1::QuoteAccepted { number: 1 })));
+    let ladder = |id| Input::Ordered(Order::Sell(vec![v1::Rung { id, ..v1::Rung::default() }]));
+    let quoted = |actions: &[Action]| match actions {
+        [Action::Send(ToExchange::Quote(quote))] => quote.rungs[0].id,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(quoted(&machine.step(ms(3), ladder(7))), 7);
+    assert_eq!(machine.standing().markets, 0, "the exchange has not answered yet");
+    machine.step(ms(4), Input::Ordered(Order::Pause));
+    assert_eq!(machine.step(ms(5), ladder(8)), []);
+    assert_eq!(quoted(&machine.step(ms(6), Input::Ordered(Order::Resume))), 8);
+}
+
+#[test]
+fn leased_memory_is_that_of_open_leases() {
+    let mut machine = machine(&["eu/a"]);
+    machine.step(ms(0), Input::Due);
+    machine.step(ms(1), welcome(1));
+    let id = |sequence| Some(v1::LeaseId { run: 1, sequence });
+    let granted = |sequence| {
+        Input::Received(1, FromExchange::LeaseGranted(v1::LeaseGranted { lease: id(sequence), memory_mb: 128 }))
+    };
+    machine.step(ms(2), granted(1));
+    machine.step(ms(2), granted(2));
+    assert_eq!(machine.standing().leased_mb, 256);
+    let settled = v1::LeaseSettled { lease: id(1), revenue: 5 };
+    machine.step(ms(3), Input::Received(2, FromExchange::LeaseSettled(settled)));
+    assert_eq!(machine.standing().leased_mb, 128);
+}

@@ -1,19 +1,24 @@
 //! `merit provider`: sells this machine's idle capacity at an exchange, or that of a function server.
 
+mod control;
+mod voice;
+
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use merit_agent::{Provider, ProviderSettings, Strategy};
+use merit_agent::{Controls, Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
 use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff};
 use tokio::net::TcpStream;
 
+use self::control::{Control, ControlSocket};
+use self::voice::Voice;
 use crate::access::ExchangeArguments;
 use crate::free_tier;
 use crate::listen::{address, listen};
-use crate::output::announce;
+use crate::output::{announce, announce_ready};
 use crate::shutdown::{self, DRAIN};
 use crate::wasm_host::WasmHost;
 
@@ -25,12 +30,22 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const PROBE_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    control: Option<Control>,
+    #[command(flatten)]
+    sale: SaleArguments,
+}
+
+/// What a provider sells, and where.
+#[derive(clap::Args)]
+struct SaleArguments {
     #[command(flatten)]
     exchange: ExchangeArguments,
     /// This provider's name, the same at every start
-    #[arg(long, env = "MERIT_PROVIDER")]
-    name: Name,
+    #[arg(long, env = "MERIT_PROVIDER", required = true)]
+    name: Option<Name>,
     /// A market to sell in
     #[arg(long = "market", default_value = "local/wasm")]
     markets: Vec<MarketName>,
@@ -127,7 +142,11 @@ enum StrategyName {
     Utilisation,
 }
 
-impl Arguments {
+impl SaleArguments {
+    fn name(&self) -> anyhow::Result<&Name> {
+        self.name.as_ref().context("--name is missing")
+    }
+
     fn strategy(&self) -> anyhow::Result<Strategy> {
         let tariff = Tariff {
             per_request: self.per_request,
@@ -202,7 +221,7 @@ impl Arguments {
             AdapterName::Http => (Adapter::Http, self.vcpus.unwrap_or(1.0)),
         };
         Ok(ProviderSettings {
-            name: self.name.clone(),
+            name: self.name()?.clone(),
             markets: self.markets.clone(),
             pool: PoolSize { memory_mb: self.memory_mb, slots: self.slots },
             cpu_share,
@@ -268,11 +287,12 @@ async fn probe(endpoint: &str) -> anyhow::Result<()> {
 
 /// Starts the provider. Returns it with the address of its invocations.
 async fn start(
-    arguments: &Arguments,
+    arguments: &SaleArguments,
     settings: ProviderSettings,
     exchange: Transport,
 ) -> anyhow::Result<(Provider, String)> {
-    let failed = || format!("the provider {} could not start at {}", arguments.name, arguments.exchange.exchange);
+    let settings_name = settings.name.clone();
+    let failed = || format!("the provider {} could not start at {}", settings_name, arguments.exchange.exchange);
     if arguments.adapter == AdapterName::Http {
         if let Some(endpoint) = settings.endpoint.as_deref().filter(|_| !arguments.no_probe) {
             probe(endpoint).await?;
@@ -288,10 +308,26 @@ async fn start(
     Ok((provider, format!("http://{http}")))
 }
 
+/// Does orders, if there is a socket; never returns.
+async fn obey(socket: Option<&ControlSocket>, controls: &Controls) {
+    match socket {
+        Some(socket) => socket.serve(controls).await,
+        None => std::future::pending().await,
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
+    match arguments.control {
+        Some(control) => control::order(&control).await,
+        None => sell(arguments.sale).await,
+    }
+}
+
+async fn sell(arguments: SaleArguments) -> anyhow::Result<()> {
+    let (stop, began) = (shutdown::on_signal()?, Instant::now());
     let settings = arguments.settings()?;
     arguments.warn_of_one_rung(&settings);
+    let (name, pool_mb) = (settings.name.clone(), settings.pool.memory_mb);
     let exchange = arguments.exchange.connect()?;
     let started = tokio::select! {
         // An exchange that does not answer yet is waited for.
@@ -308,14 +344,24 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Err(error);
     }
     if !stop.is_cancelled() {
-        announce(&format!("ready {ready}"));
+        announce_ready(&ready, began);
     }
+    let socket = ControlSocket::open(&name).await;
+    if let Err(error) = &socket {
+        tracing::warn!("`merit provider pause|resume|price {name}` cannot reach this provider: {error:#}");
+    }
+    let mut voice = Voice::new(name.to_string(), pool_mb, provider.standing());
+    let controls = provider.controls();
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         ended = provider.ended() => Some(ended),
+        () = obey(socket.as_ref().ok(), &controls) => None,
+        () = voice.run() => None,
     };
-    match ended {
+    let ended = match ended {
         None => provider.stop(DRAIN).await.context("the provider did not stop cleanly"),
         Some(ended) => ended.context("the session ended"),
-    }
+    };
+    announce(&voice.total());
+    ended
 }

@@ -1,0 +1,184 @@
+//! `merit provider pause|resume|price`: orders to a provider that runs on this machine, by a socket of its user.
+//!
+//! The order is one line, the answer is one line: `ok TEXT` or `error TEXT`. Never keeps an order: a provider that
+//! starts again sells as its flags say.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use merit_agent::{Controls, Strategy};
+use merit_terms::{Name, Price};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::output::say;
+
+/// Longest line in bytes.
+const LINE_MAX_BYTES: u64 = 256;
+/// Timeout of one order, in which the exchange answers new quotes.
+const ORDER_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Subcommand)]
+pub(super) enum Control {
+    /// Cancel the offers of a running provider of this machine and user; calls that run are served
+    Pause { name: Name },
+    /// Let it sell again
+    Resume { name: Name },
+    /// Change its price, without a restart
+    Price {
+        name: Name,
+        /// USD per GB-s; the floor of the utilisation strategy
+        #[arg(long)]
+        per_gb_second: Price,
+        /// USD per GB-s when the pool is nearly full, for the utilisation strategy; as it is by default
+        #[arg(long)]
+        ceiling: Option<Price>,
+    },
+}
+
+/// Returns the socket of a provider: below `$XDG_RUNTIME_DIR`, else below `$XDG_STATE_HOME` or `~/.local/state` (XDG
+/// Base Directory Specification 0.8).
+fn socket(name: &Name) -> anyhow::Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let dir = set("XDG_RUNTIME_DIR")
+        .or_else(|| set("XDG_STATE_HOME"))
+        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        .context("none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set")?;
+    Ok(dir.join("merit").join(format!("provider-{name}.socket")))
+}
+
+/// Sends an order, and prints what came of it.
+pub(super) async fn order(control: &Control) -> anyhow::Result<()> {
+    let (name, line) = match control {
+        Control::Pause { name } => (name, "pause".to_owned()),
+        Control::Resume { name } => (name, "resume".to_owned()),
+        Control::Price { name, per_gb_second, ceiling } => {
+            let ceiling = ceiling.map(|ceiling| format!(" {ceiling}")).unwrap_or_default();
+            (name, format!("price {per_gb_second}{ceiling}"))
+        }
+    };
+    let not_there = || format!("no provider `{name}` of this user runs on this machine; `merit provider` starts one");
+    let stream = UnixStream::connect(socket(name)?).await.with_context(not_there)?;
+    let asked = async {
+        let (reads, mut writes) = stream.into_split();
+        writes.write_all(format!("{line}\n").as_bytes()).await?;
+        let mut answer = String::new();
+        BufReader::new(reads).read_line(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = tokio::time::timeout(ORDER_WITHIN, asked).await.context("the provider does not answer")??;
+    match answer.trim_end().split_once(' ') {
+        Some(("ok", text)) => {
+            say(text);
+            Ok(())
+        }
+        Some(("error", text)) => bail!("{text}"),
+        _ => bail!("the provider ended"),
+    }
+}
+
+/// The socket of this provider; removed when it is dropped.
+pub(super) struct ControlSocket {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl ControlSocket {
+    /// Opens the socket. Refuses if another provider of this name listens there.
+    pub(super) async fn open(name: &Name) -> anyhow::Result<ControlSocket> {
+        let path = socket(name)?;
+        let dir = path.parent().context("the socket has no folder")?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| dir.display().to_string())?;
+        if UnixStream::connect(&path).await.is_ok() {
+            bail!("another provider `{name}` of this user runs on this machine");
+        }
+        // Of a provider that was killed, or nothing.
+        drop(std::fs::remove_file(&path));
+        let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
+        Ok(ControlSocket { path, listener })
+    }
+
+    /// Does orders, one at a time; never returns.
+    pub(super) async fn serve(&self, controls: &Controls) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => drop(tokio::time::timeout(ORDER_WITHIN, answer(stream, controls)).await),
+                Err(error) => {
+                    tracing::warn!(%error, "an order to this provider could not be taken");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+async fn answer(stream: UnixStream, controls: &Controls) -> std::io::Result<()> {
+    let (reads, mut writes) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(reads.take(LINE_MAX_BYTES)).read_line(&mut line).await?;
+    let answer = match obey(line.trim_end(), controls).await {
+        Ok(done) => format!("ok {done}\n"),
+        Err(error) => format!("error {error:#}\n"),
+    };
+    writes.write_all(answer.as_bytes()).await
+}
+
+/// Does the order of a line. Returns what was done.
+async fn obey(line: &str, controls: &Controls) -> anyhow::Result<String> {
+    let name = &controls.settings().name;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["pause"] => {
+            controls.pause().await?;
+            Ok(format!("{name} sells nothing until `merit provider resume {name}`"))
+        }
+        ["resume"] => {
+            controls.resume().await?;
+            Ok(format!("{name} sells again"))
+        }
+        ["price", per_gb_second, rest @ ..] => {
+            let ceiling = rest.first().map(|ceiling| ceiling.parse()).transpose()?;
+            let strategy = repriced(controls.settings().strategy, per_gb_second.parse()?, ceiling)?;
+            controls.sell_by(strategy).await?;
+            Ok(format!("{name} sells at {}", said(strategy)))
+        }
+        _ => bail!("the order `{line}` is not known; pause, resume or price"),
+    }
+}
+
+/// Returns the strategy with another price.
+fn repriced(strategy: Strategy, per_gb_second: Price, ceiling: Option<Price>) -> anyhow::Result<Strategy> {
+    match (strategy, ceiling) {
+        (Strategy::Fixed { .. }, Some(_)) => bail!("--ceiling is for a provider with --strategy utilisation"),
+        (Strategy::Fixed { mut tariff }, None) => {
+            tariff.per_gb_second = per_gb_second;
+            Ok(Strategy::Fixed { tariff })
+        }
+        (Strategy::Utilisation { mut tariff, ceiling: before, rungs }, ceiling) => {
+            tariff.per_gb_second = per_gb_second;
+            Ok(Strategy::Utilisation { tariff, ceiling: ceiling.unwrap_or(before), rungs })
+        }
+    }
+}
+
+fn said(strategy: Strategy) -> String {
+    match strategy {
+        Strategy::Fixed { tariff } => format!("{} USD per GB-s", tariff.per_gb_second),
+        Strategy::Utilisation { tariff, ceiling, .. } => {
+            format!("{} USD per GB-s, rising to {ceiling} as it fills", tariff.per_gb_second)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A seller's report: a line a minute on a terminal, and a total at the end.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use merit_agent::Standing;
+use merit_terms::Balance;
+use tokio::sync::watch;
+
+use crate::output::announce;
+
+/// Interval of the lines.
+const LINE_EVERY: Duration = Duration::from_secs(60);
+/// Interval at which the fill of the pool is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a seller has sold, between two lines and in all.
+pub(super) struct Voice {
+    name: String,
+    pool_mb: u64,
+    standing: watch::Receiver<Standing>,
+    started: Instant,
+    /// The figures at the last line.
+    last: Figures,
+    /// Looks at the pool since the last line, and the leased memory summed over them, in MB.
+    looks: u64,
+    leased_mb: u64,
+}
+
+/// Figures that only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Figures {
+    settled: u64,
+    revenue: Balance,
+}
+
+impl Figures {
+    fn of(standing: &Standing) -> Figures {
+        Figures { settled: standing.settled, revenue: standing.revenue }
+    }
+}
+
+impl Voice {
+    pub(super) fn new(name: String, pool_mb: u64, standing: watch::Receiver<Standing>) -> Voice {
+        let last = Figures::default();
+        Voice { name, pool_mb, standing, started: Instant::now(), last, looks: 0, leased_mb: 0 }
+    }
+
+    /// Prints a line a minute if standard output is a terminal; never returns.
+    pub(super) async fn run(&mut self) {
+        if !std::io::stdout().is_terminal() {
+            return std::future::pending().await;
+        }
+        let (mut looks, mut lines) = (tokio::time::interval(LOOK_EVERY), tokio::time::interval(LINE_EVERY));
+        lines.reset();
+        loop {
+            tokio::select! {
+                _ = looks.tick() => self.look(),
+                _ = lines.tick() => announce(&self.line()),
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        self.looks += 1;
+        self.leased_mb += self.standing.borrow().leased_mb;
+    }
+
+    /// Returns the line of the time since the last one.
+    fn line(&mut self) -> String {
+        let standing = self.standing.borrow().clone();
+        let now = Figures::of(&standing);
+        let (sold, earned) = (now.settled - self.last.settled, difference(now.revenue, self.last.revenue));
+        let fill = self.leased_mb * 100 / (self.looks * self.pool_mb).max(1);
+        (self.last, self.looks, self.leased_mb) = (now, 0, 0);
+        let name = &self.name;
+        format!(
+            "{name} sold {} for {earned} $, {fill} % of its memory leased on average{}",
+            calls(sold),
+            trouble(&standing)
+        )
+    }
+
+    /// Returns the line of all that was sold.
+    pub(super) fn total(&self) -> String {
+        let standing = self.standing.borrow();
+        let seconds = self.started.elapsed().as_secs();
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let claimed = match standing.claimed {
+            0 => String::new(),
+            claimed => format!(", {claimed} of them claimed because nobody settled"),
+        };
+        format!(
+            "{} sold {} for {} $ in {hours}:{minutes:02}:{seconds:02}{claimed}",
+            self.name,
+            calls(standing.settled),
+            standing.revenue
+        )
+    }
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".to_owned() } else { format!("{count} calls") }
+}
+
+/// Returns the reason for which it sells less than it could.
+fn trouble(standing: &Standing) -> String {
+    if standing.session.is_none() {
+        return "; not connected".to_owned();
+    }
+    if standing.paused {
+        return "; paused".to_owned();
+    }
+    let refused = standing.refused.iter().map(|ladder| format!("; refused in {}: {}", ladder.market, ladder.message));
+    refused.collect()
+}
+
+/// Returns what a balance that only grows has grown by.
+fn difference(now: Balance, before: Balance) -> Balance {
+    Balance::from_picodollars(now.picodollars() - before.picodollars())
+}
+
+#[cfg(test)]
+#[path = "../../tests/unit/provider/voice.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! Mistakes that people make on the command line, and the sentence that each gets: what was wrong, where, what to do.
+
+use std::process::Stdio;
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::market::{Market, Shape};
+use crate::process::{PATIENCE, assert_fails, merit};
+
+/// Commands and what they say. `BROKER`, `EXCHANGE` and `NOBODY` are addresses; nobody listens at the last.
+const MISTAKES: [(&str, &str); 36] = [
+    ("invoke ech --broker BROKER", "there is no function `ech`; did you mean `echo`? (not_found)"),
+    ("invoke echo:9 --broker BROKER", "there is no revision `echo:9` (not_found)"),
+    (
+        "invoke echo -H Merit-Max-Cots:1 --broker BROKER",
+        "the header merit-max-cots is not known; did you mean merit-max-cost? (malformed)",
+    ),
+    ("invoke echo -H Merit-Only:egde-1 --broker BROKER", "; there is no provider `egde-1`; did you mean `edge-1`?"),
+    ("invoke echo -H Merit-Max-Price:cheap --broker BROKER", "the header merit-max-price has the value `cheap`: "),
+    ("invoke echo -H Merit-Only --broker BROKER", "a header is `Name: value`"),
+    ("invoke echo --data-file nowhere --broker BROKER", "could not read nowhere: No such file or directory"),
+    ("invoke echo --broker NOBODY", "the broker at NOBODY does not answer; start one with `merit up`, or name it with"),
+    ("invoke echo --broker localhost", "`localhost` is not the address of a broker, such as http://127.0.0.1:8080"),
+    ("quote ech --broker BROKER", "there is no function `ech`; did you mean `echo`?"),
+    ("logs ech --broker BROKER", "there is no function `ech`; did you mean `echo`?"),
+    ("functions show ech --broker BROKER", "there is no function `ech`; did you mean `echo`?"),
+    ("functions set echo --broker BROKER", "name a setting to change, such as --budget-day 1.50; see"),
+    ("functions set echo --timeout-ms 0 --broker BROKER", "timeout_ms: 0 is not within 1 to 3600000 (invalid)"),
+    ("functions set echo --budget-day much --broker BROKER", "`much` is not a decimal amount in USD, such as 0.0005"),
+    ("functions delete ech --broker BROKER", "there is no function `ech`; did you mean `echo`?"),
+    ("deploy new nowhere.wasm --broker BROKER", "could not read nowhere.wasm: No such file or directory"),
+    (
+        "deploy new Cargo.toml --broker BROKER",
+        "not a WebAssembly module: it does not begin as one; name the compiled .wasm file",
+    ),
+    ("invocations --outcome bad --broker BROKER", "one of ok, exit, trap, out_of_memory, timeout, output_limit"),
+    ("invocations 7 --broker BROKER", "`7` is not an invocation id: run and sequence, such as 1-4711"),
+    ("markets set local/wams --state halted --broker BROKER", "did you mean `local/wasm`?"),
+    ("markets create local/wasm --broker BROKER", "the market `local/wasm` exists already (already_exists)"),
+    ("markets create wasm --broker BROKER", "`wasm` is not a market: region/class, such as eu-west/wasm"),
+    ("markets set local/wasm --bands 2..1 --broker BROKER", "bands: 2 is above 1 (invalid)"),
+    ("book local/wams --broker BROKER", "there is no market `local/wams`; did you mean `local/wasm`?"),
+    ("accounts show nobody --broker BROKER", "there is no account `nobody`"),
+    ("accounts payout dev 5000 --broker BROKER", "the account has 1000 USD beyond what is held"),
+    ("providers kill egde-1 --reason test --broker BROKER", "there is no provider `egde-1`; did you mean `edge-1`?"),
+    ("provider --name edge-2 --market local/wams --exchange EXCHANGE", "there is no market `local/wams`"),
+    ("provider --name edge-2 --strategy utilisation --exchange EXCHANGE", "--strategy utilisation needs a --ceiling"),
+    (
+        "provider --name edge-2 --adapter http --endpoint NOBODY --exchange EXCHANGE",
+        "no function server answers at NOBODY; start it first, name its URL with --endpoint, or give --no-probe",
+    ),
+    ("provider pause edge-9", "no provider `edge-9` of this user runs on this machine; `merit provider` starts one"),
+    ("keys list --exchange NOBODY", "nothing listens at NOBODY; start an exchange there with `merit exchange`"),
+    ("why 1-2 --data-dir nowhere", "there is no data directory nowhere; name it, as in `merit why INVOCATION"),
+    ("journal verify nowhere", "there is no data directory nowhere; name it, as in `merit journal verify DIR`"),
+    ("up --log loud", "`loud` is no level; error, warn, info, debug, trace or off"),
+];
+
+/// Exchanges that a provider waits for, and the reason that it gives once.
+const WAITS: [(&str, &str); 3] = [
+    (
+        "NOBODY",
+        "nothing listens at NOBODY; start an exchange there with `merit exchange`, or name another with --exchange",
+    ),
+    (
+        "BROKER",
+        "the server at BROKER is no exchange: it answers 404 by plain HTTP, as a broker's front door does; name the",
+    ),
+    ("SECURED", "the server at SECURED does not speak TLS; if it has no certificate, name it by http://"),
+];
+
+#[tokio::test]
+async fn each_mistake_gets_its_sentence() {
+    let market = Market::start(Shape::AllInOne).await;
+    market.deploy("echo", json!({})).await;
+    let _edge = market.provider("edge-1", &[]).await;
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let tls = market.grpc.replace("http:", "https:");
+    let places = [
+        ("BROKER", &market.http),
+        ("EXCHANGE", &market.grpc),
+        ("NOBODY", &format!("http://{free}")),
+        ("SECURED", &tls),
+    ];
+    let here = |text: &str| places.iter().fold(text.to_owned(), |text, (word, place)| text.replace(word, place));
+    for (command, said) in MISTAKES {
+        let command = here(command);
+        assert_fails(&command.split(' ').collect::<Vec<_>>(), &[&here(said)]).await;
+    }
+    for (exchange, said) in WAITS {
+        let mut command = merit();
+        command.args(["provider", "--name", "edge-2", "--exchange", &here(exchange)]);
+        let mut waiting = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        let first = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let expected = format!("waiting for the exchange at {}: {}", here(exchange), here(said));
+        assert!(first.contains(&expected), "{first}");
+        // It is said once, however often it is tried.
+        let more = tokio::time::timeout(std::time::Duration::from_secs(1), lines.next_line()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+    market.stop().await;
+}
