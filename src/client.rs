@@ -18,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::access::authorities;
-use crate::function_logs::in_clear;
+use crate::output::in_clear;
 
 #[derive(clap::Args)]
 #[group(skip)]

@@ -6,7 +6,7 @@ use merit_terms::Name;
 use serde_json::Value;
 
 use crate::client::{self, Client};
-use crate::output::{Format, Output, objects, print_json, say, text};
+use crate::output::{Format, Output, in_clear, objects, print_json, say, text};
 use crate::time_range;
 
 /// Interval at which `--follow` asks for more.
@@ -76,9 +76,4 @@ fn print(log: &Value) {
     for line in text(log, "log").lines() {
         say(&format!("{head}  {}", in_clear(line)));
     }
-}
-
-/// Returns a line without control characters: a function must not steer the terminal.
-pub(crate) fn in_clear(line: &str) -> String {
-    line.chars().filter(|character| *character == '\t' || !character.is_control()).collect()
 }

@@ -10,9 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value, json};
 
 use crate::client::{self, Answer, Client};
-use crate::function_logs::in_clear;
 use crate::last_invocation;
-use crate::output::{Format, Kind, print_json};
+use crate::output::{Format, Kind, in_clear, print_json};
 use crate::piped;
 
 const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");

@@ -15,16 +15,16 @@ const LINES_MAX: usize = 16_384;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Format of the log lines
+    /// LogFormat of the log lines
     #[arg(long, global = true, value_enum, default_value = "text", env = "MERIT_LOG_FORMAT")]
-    log_format: Format,
+    log_format: LogFormat,
     /// Level of the log: error, warn, info, debug, trace or off; or target=level pairs, such as info,h2=debug
     #[arg(long, global = true, default_value = "info", env = "MERIT_LOG", value_parser = levels)]
     log: Targets,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum LogFormat {
     Text,
     Json,
 }
@@ -36,8 +36,8 @@ pub(crate) fn start(arguments: &Arguments) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).finish(std::io::stderr());
     let (levels, lines) = (arguments.log.clone(), fmt::layer().with_writer(writer).with_ansi(colours));
     match arguments.log_format {
-        Format::Text => registry().with(levels).with(lines.with_target(false)).init(),
-        Format::Json => registry().with(levels).with(lines.json()).init(),
+        LogFormat::Text => registry().with(levels).with(lines.with_target(false)).init(),
+        LogFormat::Json => registry().with(levels).with(lines.json()).init(),
     }
     guard
 }

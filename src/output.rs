@@ -221,6 +221,11 @@ pub(crate) fn print_done(format: Format, answer: &Value, done: &str) {
     }
 }
 
+/// Returns a line without control characters: a function must not steer the terminal.
+pub(crate) fn in_clear(line: &str) -> String {
+    line.chars().filter(|character| *character == '\t' || !character.is_control()).collect()
+}
+
 /// Returns the objects of an array field.
 pub(crate) fn objects<'a>(value: &'a Value, field: &str) -> &'a [Value] {
     value[field].as_array().map_or(&[], Vec::as_slice)

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::client::{self, Client};
 use crate::output::Kind::{Cost, Number, Price, Text};
-use crate::output::{Format, objects, print_json, print_table, text};
+use crate::output::{Format, objects, print_json, text};
 use crate::refused::print_refused;
 
 #[derive(clap::Args)]

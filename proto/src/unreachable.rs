@@ -67,7 +67,8 @@ fn sentence(error: &tonic::transport::Error, url: &str) -> String {
     match system {
         Some(io::ErrorKind::ConnectionRefused) => {
             format!(
-                "nothing listens at {url}; start an exchange there with `merit exchange`, or name another with --exchange"
+                "nothing listens at {url}; start an exchange there with `merit exchange`, or name another with \
+                 --exchange"
             )
         }
         Some(io::ErrorKind::TimedOut) => format!("{url} does not answer; name the exchange with --exchange"),

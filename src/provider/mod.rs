@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     sale: SaleArguments,
 }
 
-/// What a provider sells, and where.
+/// The capacity that a provider sells, its price and its markets.
 #[derive(clap::Args)]
 struct SaleArguments {
     #[command(flatten)]
@@ -277,8 +277,8 @@ async fn probe(endpoint: &str) -> anyhow::Result<()> {
     let connected = tokio::time::timeout(PROBE_WITHIN, TcpStream::connect((host, port))).await;
     let advice = || {
         format!(
-            "no function server answers at {endpoint}; start it first, name its URL with --endpoint, or give --no-probe \
-             if only brokers reach it"
+            "no function server answers at {endpoint}; start it first, name its URL with --endpoint, or give \
+             --no-probe if only brokers reach it"
         )
     };
     connected.with_context(advice)?.with_context(advice)?;

@@ -14,7 +14,7 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 /// Interval at which the fill of the pool is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a seller has sold, between two lines and in all.
+/// The report of a seller, from line to line and in all.
 pub(super) struct Voice {
     name: String,
     pool_mb: u64,

@@ -95,7 +95,7 @@ pub(crate) struct WantedInvocations {
 
 /// A page of a list, newest first.
 #[derive(Debug)]
-pub(crate) struct Page<T> {
+pub(crate) struct ListPage<T> {
     pub(crate) rows: Vec<T>,
     /// The sequence before which the next page begins; none if there is none.
     pub(crate) next: Option<u64>,
@@ -158,7 +158,7 @@ impl Exchange {
         &self,
         account: &str,
         wanted: WantedInvocations,
-    ) -> Result<Page<InvocationRecord>, ApiError> {
+    ) -> Result<ListPage<InvocationRecord>, ApiError> {
         let request = v1::ListInvocationsRequest {
             account: account.to_owned(),
             function: wanted.function.clone().unwrap_or_default(),
@@ -170,7 +170,7 @@ impl Exchange {
             before: wanted.past.before.unwrap_or(0),
         };
         match answer(self.archive.clone().list_invocations(request)).await {
-            Ok(listed) => Ok(Page {
+            Ok(listed) => Ok(ListPage {
                 rows: listed.invocations.into_iter().map(Into::into).collect(),
                 next: (listed.next > 0).then_some(listed.next),
             }),

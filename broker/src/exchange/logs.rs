@@ -4,7 +4,7 @@ use merit_proto::v1;
 use merit_terms::{LeaseId, Outcome, Time};
 
 use super::clients::{Exchange, answer};
-use super::invocations::Page;
+use super::invocations::ListPage;
 use super::statements::{Past, micros};
 use crate::error::ApiError;
 
@@ -29,7 +29,7 @@ impl Exchange {
         function: String,
         past: Past,
         after: Option<u64>,
-    ) -> Result<Page<FunctionLog>, ApiError> {
+    ) -> Result<ListPage<FunctionLog>, ApiError> {
         let request = v1::ListLogsRequest {
             account: account.to_owned(),
             function: function.clone(),
@@ -40,7 +40,7 @@ impl Exchange {
             after: after.unwrap_or(0),
         };
         match answer(self.archive.clone().list_logs(request)).await {
-            Ok(listed) => Ok(Page {
+            Ok(listed) => Ok(ListPage {
                 rows: listed.logs.into_iter().map(Into::into).collect(),
                 next: (listed.next > 0).then_some(listed.next),
             }),

@@ -39,7 +39,8 @@ impl Exchange {
         }
     }
 
-    /// Returns a sentence for each asked provider that there is not, with the nearest name; none if that cannot be told.
+    /// Returns a sentence for each asked provider that there is not, with the nearest name. Returns none if the list of
+    /// providers does not come.
     pub(crate) async fn unknown_providers(&self, account: &str, asked: &[Name]) -> Vec<String> {
         if asked.is_empty() {
             return Vec::new();

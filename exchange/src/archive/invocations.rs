@@ -35,7 +35,7 @@ pub(super) const OF_ACCOUNT: Log = Log::new("invocations_of", "invocations_of_le
 const LOOKED_AT_MAX: usize = 10_000;
 
 pub(super) struct Invocations {
-    pending: BTreeMap<InvocationKey, Changes>,
+    pending: BTreeMap<InvocationKey, RecordChanges>,
     of_account: Log,
     later: Vec<(InvocationKey, InvocationKey)>,
     /// Claims by lease, which may be of any invocation.
@@ -43,7 +43,7 @@ pub(super) struct Invocations {
 }
 
 /// The changes of an invocation since the last writing.
-struct Changes {
+struct RecordChanges {
     /// Sequence, position and time of the first.
     began: (u64, u32, Time),
     all: Vec<Change>,
@@ -72,7 +72,7 @@ impl Invocations {
     /// Collects a change that came at this sequence, position and time.
     fn change(&mut self, began: (u64, u32, Time), invocation: LeaseId, change: Change) {
         let changes = self.pending.entry(key(invocation));
-        changes.or_insert_with(|| Changes { began, all: Vec::new() }).all.push(change);
+        changes.or_insert_with(|| RecordChanges { began, all: Vec::new() }).all.push(change);
     }
 
     fn granted(&mut self, began: (u64, u32, Time), lease: &Lease) {
@@ -139,7 +139,7 @@ impl Rows for Invocations {
                 invocations.get(id)?.map(|row| read_row(row.value())).transpose()?;
             let is_new = before.is_none();
             let mut row = before.unwrap_or_default();
-            let Changes { began: (sequence, position, at), all } = changes;
+            let RecordChanges { began: (sequence, position, at), all } = changes;
             for change in all {
                 apply(&mut row, change);
             }

@@ -162,8 +162,8 @@ impl Log {
         Ok(self.select(transaction, owner, (span, usize::MAX), limit, entry)?.rows)
     }
 
-    /// Reads the latest rows of an owner within `span` that `choose` makes something of, as [`Log::page`] does. Looks at
-    /// no more than `looked_at_max` rows, and at further ones of the same sequence.
+    /// Reads the latest rows of an owner within `span` that `choose` takes, as [`Log::page`] does. Reads at most
+    /// `looked_at_max` rows, and further ones of the same sequence.
     pub(super) fn select<T>(
         &self,
         transaction: &ReadTransaction,

@@ -29,7 +29,7 @@ pub(super) fn budgets_to_proto(engine: &Engine, of: SpendingOf, budgets: &[Budge
 
 /// Makes the messages of all providers that a viewer sees: own providers are seen by their account only.
 pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> Vec<v1::Provider> {
-    let mut supply = vec![Supply::default(); engine.providers().count()];
+    let mut supply = vec![LiveOffers::default(); engine.providers().count()];
     for (provider, labels) in engine.offers_with_labels() {
         let supply = &mut supply[provider.index()];
         supply.offers += 1;
@@ -41,7 +41,7 @@ pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> 
 
 /// The live offers of a provider.
 #[derive(Clone, Default)]
-struct Supply<'a> {
+struct LiveOffers<'a> {
     offers: u32,
     claimed_labels: BTreeMap<&'a String, &'a String>,
 }
@@ -50,7 +50,7 @@ fn provider_to_proto(
     engine: &Engine,
     id: ProviderId,
     provider: &Provider,
-    supply: &Supply<'_>,
+    supply: &LiveOffers<'_>,
     viewer: Option<AccountId>,
 ) -> v1::Provider {
     let pools = engine.pools(id);

@@ -7945,7 +7945,7 @@ pub struct SettlementRow {
     #[prost(uint64, tag = "8")]
     pub log: u64,
 }
-/// What a function wrote to its standard error in one attempt.
+/// The end of the log of one attempt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogRow {
     #[prost(message, optional, tag = "1")]
