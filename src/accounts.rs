@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{self, Client};
 use crate::or_none::{OrNone, amount, number};
-use crate::output::Kind::{Number, Text, Usd};
+use crate::output::Kind::{self, Number, Text, Usd};
 use crate::output::{Format, cells, objects, print_done, print_json, print_table, text};
 use crate::statement;
 
@@ -152,11 +152,10 @@ async fn show(client: &Client, id: &Name, format: Format) -> anyhow::Result<()> 
         print_json(&account);
         return Ok(());
     }
-    let fields = ["balance", "held", "frozen", "credit_limit", "rate_per_second", "exposure", "max_concurrency"];
-    print_table(
-        &[(id.as_str(), Text), ("", Number)],
-        fields.map(|field| vec![field.to_owned(), text(&account, field)]),
-    );
+    let money = ["balance", "held", "credit_limit", "exposure"].map(|field| (field, Usd));
+    let others = ["frozen", "rate_per_second", "max_concurrency"].map(|field| (field, Number));
+    let row = |(field, kind): (&str, Kind)| vec![field.to_owned(), format.said(kind, &text(&account, field))];
+    print_table(&[(id.as_str(), Text), ("", Number)], money.into_iter().chain(others).map(row));
     let budgets = objects(&account, "budgets");
     if !budgets.is_empty() {
         println!();

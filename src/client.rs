@@ -50,6 +50,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Returns the body of an error.
+    pub(crate) fn error_json(&self) -> Option<Value> {
+        if self.status.is_success() { None } else { serde_json::from_slice(&self.body).ok() }
+    }
+
     /// Fails with the broker's own sentence if it is an error.
     pub(crate) fn success(self) -> anyhow::Result<Answer> {
         if self.status.is_success() { Ok(self) } else { Err(anyhow!(error_text(self.status, &self.body))) }

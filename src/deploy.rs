@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::{self, Client};
 use crate::functions::settings::SettingArguments;
-use crate::output::{objects, text};
+use crate::output::{Format, objects, print_json, text};
 
 #[derive(clap::Args)]
 #[command(after_help = "A setting that is not named stays as it is. That of a new function is 128 MB, 3000 ms, any \
@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
     /// Retry a call whose outcome is unknown; it may run twice
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     idempotent: Option<bool>,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     broker: client::Arguments,
 }
@@ -47,6 +49,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         patch.entry("providers").or_insert(json!("any"));
         client.send(Method::PUT, &path, &without_nulls(Value::Object(patch))).await?
     };
+    if arguments.format.is_json() {
+        print_json(&function);
+        return Ok(());
+    }
     let is_unchanged = present.is_some_and(|present| present["revision"] == function["revision"]);
     let again = if is_unchanged { " (code unchanged)" } else { "" };
     let (name, revision) = (text(&function, "name"), text(&function, "revision"));

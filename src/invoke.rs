@@ -16,6 +16,8 @@ use crate::piped;
 
 const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
 const LOG_TYPE: HeaderName = HeaderName::from_static("merit-log-type");
+/// Fields of the receipt that are whole numbers.
+const COUNTS: [&str; 4] = ["revision", "billed_ms", "attempts", "overhead_us"];
 /// Fields of the receipt in JSON; its headers are named after them.
 const RECEIPT: [&str; 10] = [
     "invocation_id",
@@ -72,11 +74,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(id) = answer.headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()) {
         last_invocation::remember(id);
     }
-    let answer = answer.success()?;
-    if arguments.format.is_json() {
+    if arguments.format.is_json() && answer.status.is_success() {
         print_json(&to_json(&answer));
         return Ok(());
     }
+    if let Some(error) = answer.error_json().filter(|_| arguments.format.is_json()) {
+        print_json(&error);
+    }
+    let answer = answer.success()?;
     let mut output = std::io::stdout().lock();
     output.write_all(&answer.body).and_then(|()| output.flush()).context("could not write the answer")?;
     if !arguments.quiet {
@@ -100,10 +105,13 @@ fn log(headers: &HeaderMap) -> String {
 fn to_json(answer: &Answer) -> Value {
     let field = |name: &str| {
         let header = format!("merit-{}", name.replace('_', "-"));
-        (name.to_owned(), json!(value(&answer.headers, &header)))
+        let text = answer.headers.get(header).and_then(|value| value.to_str().ok());
+        // Amounts are text, so that nothing is lost of them.
+        let number = text.filter(|_| COUNTS.contains(&name)).and_then(|text| text.parse::<u64>().ok());
+        (name.to_owned(), number.map_or_else(|| json!(text), |number| json!(number)))
     };
     let receipt: Map<String, Value> = RECEIPT.into_iter().map(field).collect();
-    let mut told = json!({"receipt": receipt, "log": log(&answer.headers)});
+    let mut told = json!({"status": answer.status.as_u16(), "receipt": receipt, "log": log(&answer.headers)});
     match std::str::from_utf8(&answer.body) {
         Ok(text) => told["answer"] = json!(text),
         Err(_) => told["answer_base64"] = json!(STANDARD.encode(&answer.body)),

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use merit_terms::LeaseId;
 
-/// Returns the file: below `$XDG_STATE_HOME` (XDG Base Directory Specification 0.8), else below `~/.local/state`.
+use crate::user_dirs;
+
 fn file() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
-    Some(state.join("merit/last-invocation"))
+    Some(user_dirs::state()?.join("last-invocation"))
 }
 
 /// Remembers an invocation. A call does not fail if that is not possible.

@@ -15,7 +15,7 @@ const LINES_MAX: usize = 16_384;
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// LogFormat of the log lines
+    /// Format of the log lines
     #[arg(long, global = true, value_enum, default_value = "text", env = "MERIT_LOG_FORMAT")]
     log_format: LogFormat,
     /// Level of the log: error, warn, info, debug, trace or off; or target=level pairs, such as info,h2=debug

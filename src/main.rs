@@ -43,6 +43,7 @@ mod status;
 mod time_range;
 mod trades;
 mod up;
+mod user_dirs;
 mod wasm_host;
 mod why;
 
@@ -91,7 +92,7 @@ enum Command {
     Accounts(accounts::Arguments),
     /// Make, list, revoke and rotate keys
     Keys(keys::Arguments),
-    /// List markets, create one, or change the terms of one
+    /// List markets; create one, change its terms, or delete it
     Markets(markets::Arguments),
     /// List, open, kill or revive providers
     Providers(providers::Arguments),

@@ -28,6 +28,8 @@ enum Command {
     Create(NamedTerms),
     /// Change the terms of a market; those not named stay
     Set(NamedTerms),
+    /// Delete a market in which nobody sells
+    Delete { market: MarketName },
 }
 
 /// A market and its terms.
@@ -84,6 +86,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::List => list(&client, format).await,
         Command::Create(asked) => create(&client, asked, format).await,
         Command::Set(asked) => set(&client, asked, format).await,
+        Command::Delete { market } => {
+            let done = client.json(Method::DELETE, &format!("/v1/markets/{market}"), &[], "").await?;
+            print_done(format, &done, &format!("the market {market} is deleted"));
+            Ok(())
+        }
     }
 }
 

@@ -18,18 +18,29 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = Client::new(&arguments.broker)?;
     let ready = client.call(Method::GET, "/readyz", &[], "").await?;
-    let (markets, providers) = (client.get("/v1/markets").await?, client.get("/v1/providers").await?);
-    let (markets, providers) = (objects(&markets, "markets"), objects(&providers, "providers"));
     let is_ready = ready.status.is_success();
+    // Both come from the exchange, which may be what is missing.
+    let (markets, providers) = match is_ready {
+        true => (client.get("/v1/markets").await?, client.get("/v1/providers").await?),
+        false => (Value::Null, Value::Null),
+    };
+    let (markets, providers) = (objects(&markets, "markets"), objects(&providers, "providers"));
     let online = providers.iter().filter(|provider| provider["online"] == true).count();
+    let why = reason(&String::from_utf8_lossy(&ready.body));
     if arguments.format.is_json() {
         let sellers = json!({"online": online, "known": providers.len()});
-        print_json(&json!({"broker": client.base(), "ready": is_ready, "markets": markets, "providers": sellers}));
+        let mut told = json!({"broker": client.base(), "ready": is_ready, "markets": markets, "providers": sellers});
+        if !is_ready {
+            told["reason"] = json!(why);
+        }
+        print_json(&told);
         return Ok(());
     }
-    let why = String::from_utf8_lossy(&ready.body);
-    let state = if is_ready { "serves calls".to_owned() } else { format!("does not serve calls: {}", reason(&why)) };
-    println!("the broker at {} {state}", client.base());
+    if !is_ready {
+        println!("the broker at {} does not serve calls: {why}", client.base());
+        return Ok(());
+    }
+    println!("the broker at {} serves calls", client.base());
     println!("{online} of {} sellers are online", providers.len());
     if markets.is_empty() {
         println!("there is no market yet; `merit markets create REGION/CLASS` makes one");

@@ -35,7 +35,8 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Returns the gauges that are read only when Prometheus asks.
-    pub(crate) fn gauges(&self) -> Gauges {
-        Gauges { in_flight: self.admission.in_flight(), is_connected: self.invocations.is_connected() }
+    pub(crate) async fn gauges(&self) -> Gauges {
+        let markets = self.exchange.markets().await.unwrap_or_default();
+        Gauges { in_flight: self.admission.in_flight(), is_connected: self.invocations.is_connected(), markets }
     }
 }

@@ -51,6 +51,7 @@ fn described() -> Routes {
         .get("/v1/markets", markets::list, market::markets())
         .post("/v1/markets", market_terms::create, operator::create_market())
         .put("/v1/markets/{region}/{class}", market_terms::put, operator::put_market())
+        .delete("/v1/markets/{region}/{class}", market_terms::delete, operator::delete_market())
         .get("/v1/markets/{region}/{class}/book", markets::book, market::book())
         .get("/v1/markets/{region}/{class}/trades", tape::trades, market::trades())
         .get("/v1/markets/{region}/{class}/candles", tape::candles, market::candles())
@@ -131,7 +132,7 @@ async fn ready(State(broker): State<Arc<Broker>>) -> Result<&'static str, ApiErr
 
 /// Handles `GET /metrics`, for the operator: it shows the earnings of every market and provider.
 async fn metrics(_: Operator, State(broker): State<Arc<Broker>>) -> Response {
-    match broker.metrics.text(&broker.gauges()) {
+    match broker.metrics.text(&broker.gauges().await) {
         Ok(text) => ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");

@@ -58,6 +58,6 @@ pub use replay::ReplayError;
 pub use replay::rules::UnknownRules;
 pub use restore::{RestoreError, Restored, restore};
 pub use sequencer::{
-    Collected, Durable, Encoded, Happened, Intake, Progress, Projection, Sequencer, SubmitError, Submitted,
+    CallLog, Collected, Durable, Encoded, Happened, Intake, Progress, Projection, Sequencer, SubmitError, Submitted,
 };
 pub use serve::ServeError;

@@ -84,7 +84,7 @@ pub fn restore<S: Storage + Clone>(
         let mut events = Vec::new();
         let at = replay::step(&mut engine, sequence, record, &mut events).map_err(Box::<ReplayError>::from)?.at;
         replayed_bytes += record.len() as u64;
-        happened.push(Happened { sequence, at, events, spots: Vec::new(), log: Vec::new() });
+        happened.push(Happened { sequence, at, events, spots: Vec::new(), log: None });
         if happened.len() == STRIDE {
             projection.apply(&mut happened);
             happened.clear();

@@ -99,6 +99,7 @@ impl Spots {
         match event {
             Event::ProviderRegistered { provider, kind, .. } => self.know(*provider, *kind),
             Event::MarketCreated { market, .. } => drop(self.markets.insert(*market, SpotMarket::default())),
+            Event::MarketDeleted { market } => drop(self.markets.remove(market)),
             Event::MarketChanged { market, terms } => {
                 if let Some(market) = self.markets.get_mut(market) {
                     market.terms = *terms;

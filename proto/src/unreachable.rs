@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::io;
 
-use http::{Response, header};
+use http::{Response, StatusCode, header};
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use tonic::Status;
 
@@ -38,10 +38,11 @@ pub(crate) fn unreachable(error: &tonic::transport::Error, url: &str) -> Transpo
     Status::unavailable(sentence(error, url)).into()
 }
 
-/// Refuses the answer of a server that is no exchange.
+/// Refuses the answer of a server that is no exchange: it knows no such path, and says so by plain HTTP.
 pub(crate) fn check_answer<T>(answer: Response<T>, url: &str) -> Result<Response<T>, TransportError> {
     let is_grpc = |kind: &http::HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
-    if answer.headers().get(header::CONTENT_TYPE).is_some_and(is_grpc) {
+    let is_plain = !answer.headers().get(header::CONTENT_TYPE).is_some_and(is_grpc);
+    if !is_plain || !matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
         return Ok(answer);
     }
     let said = format!(
@@ -61,8 +62,9 @@ fn sentence(error: &tonic::transport::Error, url: &str) -> String {
     if let Some(tls) = tls {
         return of_tls(tls, url);
     }
+    let last = || causes.last().map_or_else(String::new, ToString::to_string);
     if causes.iter().any(|cause| cause.to_string().starts_with("dns error")) {
-        return format!("the name in {url} is of no known machine; name another with --exchange");
+        return format!("the name in {url} cannot be resolved: {}", last());
     }
     match system {
         Some(io::ErrorKind::ConnectionRefused) => {
@@ -78,7 +80,7 @@ fn sentence(error: &tonic::transport::Error, url: &str) -> String {
              if it is no exchange, name one with --exchange"
         ),
         _ => {
-            let cause = causes.last().map_or_else(String::new, ToString::to_string);
+            let cause = last();
             // As a server that awaits TLS hangs up.
             let advice = if in_clear { "; if it has a certificate, name it by https://" } else { "" };
             format!("the connection to {url} failed: {cause}{advice}")

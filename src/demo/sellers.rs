@@ -10,7 +10,7 @@ use merit_proto::Transport;
 use merit_terms::{Adapter, PoolSize, Price, Tariff};
 
 use crate::listen::listen;
-use crate::provider::{milli, quoted};
+use crate::provider::{ANSWER_WITHIN, milli};
 use crate::shutdown::DRAIN;
 use crate::wasm_host::WasmHost;
 
@@ -167,7 +167,7 @@ async fn log_on(host: &WasmHost, exchange: &Transport, seller: &Seller) -> anyho
         .start(seller.settings(cores)?, exchange.clone(), listener)
         .await
         .with_context(|| format!("the demo provider {} could not start", seller.name))?;
-    quoted(&provider, 1).await?;
+    provider.controls().answered(ANSWER_WITHIN).await?;
     Ok(provider)
 }
 

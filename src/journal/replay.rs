@@ -12,9 +12,9 @@ use crate::output::{Format, Output, print_json, print_table};
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: DataDir,
-    /// Sequence of the last command to replay
+    /// Sequence of the last command to replay [default: the last of all]
     #[arg(long, value_name = "SEQUENCE")]
-    to: u64,
+    to: Option<u64>,
     #[command(flatten)]
     format: Format,
 }

@@ -5,12 +5,17 @@ use merit_exchange::snapshot;
 use merit_journal as journal;
 use merit_journal::storage::{Directory, Storage};
 
+use serde_json::json;
+
 use super::DataDir;
+use crate::output::{Format, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: DataDir,
+    #[command(flatten)]
+    format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -25,7 +30,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(identity) = report.identity.filter(|_| upto > 0) else {
         bail!("there are too few commands in {storage} for a snapshot");
     };
-    match snapshot::make(&storage, identity, upto, || false)? {
+    let made = snapshot::make(&storage, identity, upto, || false)?;
+    if arguments.format.is_json() {
+        let digest = made.as_ref().map(|header| format!("{:032x}", header.digest));
+        print_json(&json!({"sequence": upto, "made": made.is_some(), "digest": digest}));
+        return Ok(());
+    }
+    match made {
         Some(header) => {
             println!("snapshot of sequence {upto}, {} bytes, digest {:032x}", header.body_bytes, header.digest)
         }

@@ -11,10 +11,12 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use merit_agent::{Controls, Strategy};
 use merit_terms::{Name, Price};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::output::say;
+use crate::output::{Format, Output, print_json, say};
+use crate::user_dirs;
 
 /// Longest line in bytes.
 const LINE_MAX_BYTES: u64 = 256;
@@ -39,19 +41,14 @@ pub(super) enum Control {
     },
 }
 
-/// Returns the socket of a provider: below `$XDG_RUNTIME_DIR`, else below `$XDG_STATE_HOME` or `~/.local/state` (XDG
-/// Base Directory Specification 0.8).
+/// Returns the socket of a provider of this user.
 fn socket(name: &Name) -> anyhow::Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let dir = set("XDG_RUNTIME_DIR")
-        .or_else(|| set("XDG_STATE_HOME"))
-        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
-        .context("none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set")?;
-    Ok(dir.join("merit").join(format!("provider-{name}.socket")))
+    let dir = user_dirs::runtime().context("none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set")?;
+    Ok(dir.join(format!("provider-{name}.socket")))
 }
 
 /// Sends an order, and prints what came of it.
-pub(super) async fn order(control: &Control) -> anyhow::Result<()> {
+pub(super) async fn order(control: &Control, format: Format) -> anyhow::Result<()> {
     let (name, line) = match control {
         Control::Pause { name } => (name, "pause".to_owned()),
         Control::Resume { name } => (name, "resume".to_owned()),
@@ -72,7 +69,10 @@ pub(super) async fn order(control: &Control) -> anyhow::Result<()> {
     let answer = tokio::time::timeout(ORDER_WITHIN, asked).await.context("the provider does not answer")??;
     match answer.trim_end().split_once(' ') {
         Some(("ok", text)) => {
-            say(text);
+            match format.output {
+                Output::Json => print_json(&json!({"provider": name, "done": text})),
+                Output::Table => say(text),
+            }
             Ok(())
         }
         Some(("error", text)) => bail!("{text}"),
@@ -151,9 +151,11 @@ async fn obey(line: &str, controls: &Controls) -> anyhow::Result<String> {
         }
         ["price", per_gb_second, rest @ ..] => {
             let ceiling = rest.first().map(|ceiling| ceiling.parse()).transpose()?;
-            let strategy = repriced(controls.settings().strategy, per_gb_second.parse()?, ceiling)?;
-            controls.sell_by(strategy).await?;
-            Ok(format!("{name} sells at {}", said(strategy)))
+            let price = per_gb_second.parse()?;
+            let strategy = controls.reprice(|strategy| repriced(strategy, price, ceiling)).await;
+            let strategy = strategy.context("the price stays as it was")?;
+            let how = if controls.is_paused() { "will sell, once it resumes," } else { "sells" };
+            Ok(format!("{name} {how} at {}", said(strategy)))
         }
         _ => bail!("the order `{line}` is not known; pause, resume or price"),
     }

@@ -18,14 +18,14 @@ use self::voice::Voice;
 use crate::access::ExchangeArguments;
 use crate::free_tier;
 use crate::listen::{address, listen};
-use crate::output::{announce, announce_ready};
+use crate::output::{Format, announce, announce_ready};
 use crate::shutdown::{self, DRAIN};
 use crate::wasm_host::WasmHost;
 
 /// Any free port of this machine.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// Timeout of the exchange's answer to the first quotes.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Timeout of the connection to a function server at the start.
 const PROBE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -34,6 +34,8 @@ const PROBE_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Arguments {
     #[command(subcommand)]
     control: Option<Control>,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     sale: SaleArguments,
 }
@@ -256,18 +258,6 @@ pub(crate) fn milli(cpu_share: f64) -> u32 {
     ((cpu_share * 1000.0).round() as u32).max(1)
 }
 
-/// Waits until the exchange has answered the ladder in each of `markets`; a refused one is an error.
-pub(crate) async fn quoted(provider: &Provider, markets: usize) -> anyhow::Result<()> {
-    let mut standing = provider.standing();
-    let answered = standing.wait_for(|standing| standing.markets + standing.refused.len() >= markets);
-    let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
-    let standing = answered.context("the exchange did not answer the quotes")?.context("the session ended")?;
-    match standing.refused.first() {
-        None => Ok(()),
-        Some(refused) => bail!("the offers in {} were refused: {} ({})", refused.market, refused.message, refused.code),
-    }
-}
-
 /// Connects to the function server once, and sends nothing: a request could run a function.
 async fn probe(endpoint: &str) -> anyhow::Result<()> {
     let uri: http::Uri = endpoint.parse().with_context(|| format!("--endpoint `{endpoint}` is not a URL"))?;
@@ -318,7 +308,7 @@ async fn obey(socket: Option<&ControlSocket>, controls: &Controls) {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.control {
-        Some(control) => control::order(&control).await,
+        Some(control) => control::order(&control, arguments.format).await,
         None => sell(arguments.sale).await,
     }
 }
@@ -335,13 +325,14 @@ async fn sell(arguments: SaleArguments) -> anyhow::Result<()> {
         started = start(&arguments, settings, exchange) => started,
     };
     let (mut provider, ready) = started?;
+    let controls = provider.controls();
     let quoted = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        quoted = quoted(&provider, arguments.markets.len()) => quoted,
+        answered = controls.answered(ANSWER_WITHIN) => answered,
     };
     if let Err(error) = quoted {
         provider.stop(DRAIN).await.context("the provider did not stop cleanly")?;
-        return Err(error);
+        return Err(error.into());
     }
     if !stop.is_cancelled() {
         announce_ready(&ready, began);
@@ -351,7 +342,6 @@ async fn sell(arguments: SaleArguments) -> anyhow::Result<()> {
         tracing::warn!("`merit provider pause|resume|price {name}` cannot reach this provider: {error:#}");
     }
     let mut voice = Voice::new(name.to_string(), pool_mb, provider.standing());
-    let controls = provider.controls();
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         ended = provider.ended() => Some(ended),

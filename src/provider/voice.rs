@@ -30,13 +30,13 @@ pub(super) struct Voice {
 /// Figures that only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Figures {
-    settled: u64,
+    sold: u64,
     revenue: Balance,
 }
 
 impl Figures {
     fn of(standing: &Standing) -> Figures {
-        Figures { settled: standing.settled, revenue: standing.revenue }
+        Figures { sold: standing.sold, revenue: standing.revenue }
     }
 }
 
@@ -70,7 +70,7 @@ impl Voice {
     fn line(&mut self) -> String {
         let standing = self.standing.borrow().clone();
         let now = Figures::of(&standing);
-        let (sold, earned) = (now.settled - self.last.settled, difference(now.revenue, self.last.revenue));
+        let (sold, earned) = (now.sold - self.last.sold, difference(now.revenue, self.last.revenue));
         let fill = self.leased_mb * 100 / (self.looks * self.pool_mb).max(1);
         (self.last, self.looks, self.leased_mb) = (now, 0, 0);
         let name = &self.name;
@@ -93,7 +93,7 @@ impl Voice {
         format!(
             "{} sold {} for {} $ in {hours}:{minutes:02}:{seconds:02}{claimed}",
             self.name,
-            calls(standing.settled),
+            calls(standing.sold),
             standing.revenue
         )
     }

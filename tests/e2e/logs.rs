@@ -14,9 +14,8 @@ in_both_shapes! {
     why_last_explains_the_last_invoke
 }
 
-/// Returns a module that writes its payload's length of the text to its standard error and then ends with code 3, where
-/// the payload is not empty.
-fn noisy(text: &str) -> Vec<u8> {
+/// Returns a module that writes the text to its standard error, and exits with 3 if there is a payload.
+pub(crate) fn noisy(text: &str) -> Vec<u8> {
     let text = text.as_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
     let length = text.len() / 3;
     let module = format!(
@@ -169,8 +168,11 @@ async fn invocations_are_listed_by_function_outcome_and_page(shape: Shape) {
     assert_eq!(first, of(&[3, 2, 1]));
     assert_eq!(listed(&format!("limit=3&cursor={}", next.unwrap())).await, (of(&[0]), None));
 
-    // A call without an offer is in no list; one that fails at its provider is.
+    // A call without an offer is in no list.
     seller.kill().await;
+    market.until_offers_of("edge-1", false).await;
+    assert_eq!(market.invoke("echo", "c").await.code(), "no_eligible_provider");
+    assert_eq!(listed("").await, (of(&[3, 2, 1, 0]), None));
     let table = merit().args(["invocations", "--outcome", "exit", "--broker", &market.http]).output().await.unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("$ per million calls") && table.contains(&ids[1]) && !table.contains(&ids[0]), "{table}");

@@ -188,7 +188,7 @@ impl Shell {
     /// Runs a command to its end. Returns its output.
     async fn run(&mut self, command: &str) -> Vec<String> {
         // A command reads nothing of what is typed after it.
-        let typed = format!("{{ {command}\n}} < /dev/null; echo; echo {ENDED}$?\n");
+        let typed = format!("{{ {command}\n}} < /dev/null; status=$?; echo; echo {ENDED}$status\n");
         self.types.write_all(typed.as_bytes()).await.unwrap();
         let mut output = Vec::new();
         loop {

@@ -47,7 +47,7 @@ impl Exchange {
             registry: RegistryClient::new(transport.clone()),
             operator: OperatorClient::new(transport.clone()),
             market_data: MarketDataClient::new(transport.clone()),
-            archive: ArchiveClient::new(transport.clone()),
+            archive: ArchiveClient::new(transport.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES),
             keys: KeysClient::new(transport.clone()),
             modules: ModulesClient::new(transport).max_encoding_message_size(MESSAGE_MAX_BYTES),
             turns: Arc::default(),
@@ -80,7 +80,7 @@ pub(crate) fn unanswered() -> ApiError {
 }
 
 /// Returns the error that a caller reads of a status.
-pub(super) fn error_of(status: tonic::Status) -> ApiError {
+fn error_of(status: tonic::Status) -> ApiError {
     if let Some(code) = code_of(&status) {
         return ApiError::new(code, status.message());
     }
@@ -91,7 +91,8 @@ pub(super) fn error_of(status: tonic::Status) -> ApiError {
         Code::Aborted => ApiError::unavailable(status.message()),
         Code::ResourceExhausted | Code::OutOfRange => ApiError::new(ErrorCode::TooLarge, status.message()),
         _ => {
-            tracing::warn!(reason = status.message(), "the exchange did not answer");
+            // The broker's stream warns once.
+            tracing::debug!(reason = status.message(), "the exchange did not answer");
             unanswered()
         }
     }

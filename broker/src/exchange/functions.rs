@@ -1,14 +1,25 @@
 //! Functions in the registry: definitions, revisions, aliases and modules.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use bytes::Bytes;
 use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
 use merit_terms::{Budget, RefusalCode};
+use tokio_stream::{Stream, StreamExt};
 
 use super::accounts::{BudgetUse, budget_uses};
-use super::clients::{Exchange, answer, error_of};
+use super::clients::{Exchange, answer};
 use crate::error::ApiError;
+
+/// Timeout of each part of a module.
+const CHUNK_WITHIN: Duration = Duration::from_secs(10);
+
+/// A module whose next part did not come.
+#[derive(Debug, thiserror::Error)]
+#[error("the module broke off")]
+pub(crate) struct ModuleBroke;
 
 /// A function as the registry has it.
 #[derive(Debug, Default)]
@@ -172,15 +183,17 @@ impl Exchange {
         Ok(answer(self.modules.clone().put(request)).await?.digest)
     }
 
-    /// Returns the module with this digest.
-    pub(crate) async fn module(&self, digest: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+    /// Returns the parts of the module with this digest, as they come; an error is the end.
+    pub(crate) async fn module(
+        &self,
+        digest: Vec<u8>,
+    ) -> Result<impl Stream<Item = Result<Bytes, ModuleBroke>> + use<>, ApiError> {
         let mut modules = self.modules.clone();
-        let mut chunks = answer(modules.get(v1::GetModuleRequest { digest })).await?;
-        let mut module = Vec::new();
-        while let Some(chunk) = chunks.message().await.map_err(error_of)? {
-            module.extend_from_slice(&chunk.data);
-        }
-        Ok(module)
+        let chunks = answer(modules.get(v1::GetModuleRequest { digest })).await?;
+        Ok(chunks.timeout(CHUNK_WITHIN).map(|chunk| match chunk {
+            Ok(Ok(chunk)) => Ok(chunk.data),
+            Ok(Err(_)) | Err(_) => Err(ModuleBroke),
+        }))
     }
 }
 

@@ -30,6 +30,11 @@ impl Exchange {
         accepted(self.operator.clone().create_market(v1::CreateMarketRequest { name })).await
     }
 
+    pub(crate) async fn delete_market(&self, name: String) -> Sequence {
+        let request = v1::DeleteMarketRequest { name: name.clone() };
+        self.near_market(accepted(self.operator.clone().delete_market(request)).await, &name).await
+    }
+
     pub(crate) async fn set_market(&self, name: String, terms: MarketTerms) -> Sequence {
         let request = v1::SetMarketRequest { name: name.clone(), terms: Some(terms.into()) };
         self.near_market(accepted(self.operator.clone().set_market(request)).await, &name).await

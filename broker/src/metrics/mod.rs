@@ -4,6 +4,7 @@
 //! in accounting: the exchange's accounts and statements are the books, exact to the picodollar.
 
 mod http;
+mod markets;
 mod process;
 mod sellers;
 
@@ -13,15 +14,17 @@ use std::time::Duration;
 use merit_terms::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, CounterVec, Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::door_names::Door;
 use crate::error::ErrorCode;
+use crate::exchange::markets::Market;
 
 use http::HttpRequests;
 pub(crate) use http::measure;
+use markets::MarketGauges;
 use process::ProcessMetrics;
 use sellers::Sellers;
 
@@ -38,6 +41,7 @@ pub(crate) struct Metrics {
     shed: IntCounter,
     in_flight: IntGauge,
     connected: IntGauge,
+    markets: MarketGauges,
     /// Locked for one reading at a time, so that each is counted once.
     process: Mutex<ProcessMetrics>,
 }
@@ -57,6 +61,8 @@ pub(crate) struct ExecutedCall<'a> {
 pub(crate) struct Gauges {
     pub(crate) in_flight: usize,
     pub(crate) is_connected: bool,
+    /// Empty while the exchange does not answer.
+    pub(crate) markets: Vec<Market>,
 }
 
 impl Metrics {
@@ -93,6 +99,7 @@ impl Metrics {
             shed: made.counter("merit_shed_total", "Invocations turned away because too many were under way.")?,
             in_flight: made.gauge("merit_invocations_in_flight", "Invocations under way.")?,
             connected: made.gauge("merit_exchange_connected", "1 while the stream with the exchange stands.")?,
+            markets: MarketGauges::new(&made)?,
             process: Mutex::new(ProcessMetrics::new(&made)?),
             registry,
         })
@@ -145,6 +152,7 @@ impl Metrics {
         process.read();
         self.in_flight.set(i64::try_from(now.in_flight).unwrap_or(i64::MAX));
         self.connected.set(i64::from(now.is_connected));
+        self.markets.show(&now.markets);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -183,6 +191,11 @@ impl Maker<'_> {
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
         self.known(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// Makes a gauge of prices, which need no whole numbers.
+    fn levels(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+        self.known(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn histograms(

@@ -153,9 +153,9 @@ pub(crate) fn invocations() -> Operation {
 pub(crate) fn logs() -> Operation {
     Operation::new("list_logs", INVOKE, "List the logs of a function")
         .describe(
-            "The end of what each call wrote to its standard error, at most 4 KB, newest first; kept for a week, for \
-             the function's own account. A definition with `\"logs\": false` has none, nor have calls of function \
-             servers.",
+            "The end of what each call wrote to its standard error, at most 4 KB, newest first; for the \
+             function's own account. Kept for a week, as long as there are fewer than 100,000 logs in all. A \
+             definition with `\"logs\": false` adds none, nor do calls of function servers.",
         )
         .path("name", name(), "The function.")
         .with_page()

@@ -42,6 +42,12 @@ pub(crate) fn put_market() -> Operation {
         .answers(named("MarketTerms"))
 }
 
+pub(crate) fn delete_market() -> Operation {
+    command("delete_market", "Delete a market without offers")
+        .path("region", market_part(), "The region of the market.")
+        .path("class", market_part(), "Its class, such as `wasm`.")
+}
+
 pub(crate) fn close_lease() -> Operation {
     command("close_lease", "Close an open lease at cost 0").path("id", lease(), "The lease.")
 }

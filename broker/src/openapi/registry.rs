@@ -82,9 +82,10 @@ pub(crate) fn put_module() -> Operation {
 
 pub(crate) fn get_module() -> Operation {
     of_function("get_module", "Download a WebAssembly module")
-        .describe("That of the newest revision, or of another one.")
+        .describe("That of the newest revision, or of another one. Counts as a call of the account's rate.")
         .query("revision", count(), "The number of the revision.")
         .answers_content("application/wasm", bytes())
+        .errors([429])
 }
 
 /// Returns the fields of a budget that is set.

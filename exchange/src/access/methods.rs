@@ -23,7 +23,7 @@ enum Access {
     Brokers,
 }
 
-const TABLE: [(&str, Access); 44] = [
+const TABLE: [(&str, Access); 45] = [
     ("/merit.v1.MarketData/Subscribe", Access::Anybody),
     ("/merit.v1.MarketData/ListMarkets", Access::Anybody),
     ("/merit.v1.MarketData/GetBook", Access::Anybody),
@@ -45,6 +45,7 @@ const TABLE: [(&str, Access); 44] = [
     ("/merit.v1.Archive/ListLogs", Access::Clients),
     ("/merit.v1.Operator/CreateMarket", Access::Operators),
     ("/merit.v1.Operator/SetMarket", Access::Operators),
+    ("/merit.v1.Operator/DeleteMarket", Access::Operators),
     ("/merit.v1.Operator/OpenAccount", Access::Operators),
     ("/merit.v1.Operator/Deposit", Access::Operators),
     ("/merit.v1.Operator/Payout", Access::Operators),

@@ -95,17 +95,17 @@ impl Feed {
         let before = queue.happened.len();
         for mut one in happened {
             queue.received = one.sequence;
-            if queue.log_bytes + one.log.len() > LOGS_MAX_BYTES {
-                one.log = Vec::new();
+            if queue.log_bytes + one.log_bytes() > LOGS_MAX_BYTES {
+                one.log = None;
             }
             if !queue.over {
-                queue.log_bytes += one.log.len();
+                queue.log_bytes += one.log_bytes();
                 queue.happened.push_back(one);
             }
         }
         while queue.happened.len() > self.capacity {
             let dropped = queue.happened.pop_front();
-            queue.log_bytes -= dropped.map_or(0, |one| one.log.len());
+            queue.log_bytes -= dropped.map_or(0, |one| one.log_bytes());
         }
         if before < STRIDE && queue.happened.len() >= STRIDE {
             self.work.notify_one();

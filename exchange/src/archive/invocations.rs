@@ -114,7 +114,7 @@ impl Rows for Invocations {
                 Event::BidGone { resting, how } => self.change(began, resting.id, Change::BidGone(at, *how)),
                 Event::Granted(lease) => self.granted(began, lease),
                 Event::Settled { lease, outcome, settlement, .. } => {
-                    let log = if one.log.is_empty() { 0 } else { one.sequence };
+                    let log = if one.log_of(lease.id).is_empty() { 0 } else { one.sequence };
                     let settled = v1::SettlementRow { log, ..settlement_row(at, *outcome, settlement) };
                     self.change(began, lease.invocation, Change::Settled(lease.clone(), settled));
                 }

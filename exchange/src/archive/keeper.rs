@@ -176,7 +176,7 @@ impl Keeper {
             let mut events = Vec::new();
             let at = replay::step(&mut engine, sequence, record, &mut events)?.at;
             events.iter().for_each(|event| spots.take(event));
-            store.apply(&Happened { sequence, at, events, spots: spots.changes(), log: Vec::new() });
+            store.apply(&Happened { sequence, at, events, spots: spots.changes(), log: None });
             if store.pending() > PENDING_MAX {
                 store.commit(Durability::None)?;
             }

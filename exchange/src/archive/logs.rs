@@ -1,6 +1,8 @@
 //! Functions' logs: the end of what each attempt wrote to its standard error, an account at a time.
 //!
-//! Owns their retention. They come beside the events and not from the journal.
+//! Owns their retention, and the most that is taken in a minute. They come beside the events and not from the journal.
+
+use std::cell::Cell;
 
 use merit_engine::Event;
 use merit_proto::v1;
@@ -14,13 +16,21 @@ use crate::sequencer::Happened;
 
 /// Retention of logs: a week, and at most 400 MB.
 const KEEP: Keep = Keep { days: 7, rows: 100_000 };
+/// Logs kept between two passes of the retention at most, which removes more at once; further ones are dropped.
+const BETWEEN_MAX: u32 = 50_000;
+/// Number of other rows that one log weighs.
+const WEIGHT: usize = 10;
 /// Logs of an account that a query for one function looks at.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// The position of a row is the number of its function: a command settles one call at most.
+/// The position of a row is the number of its function: a command has the log of one call at most.
 pub(super) const LOGS: Log = Log::new("logs", "logs_lengths");
 
-pub(super) struct Logs(Log);
+pub(super) struct Logs {
+    rows: Log,
+    /// Logs taken since the last pass of the retention.
+    since: Cell<u32>,
+}
 
 /// The end of the log of one attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +42,7 @@ pub(crate) struct FunctionLog {
 
 impl Default for Logs {
     fn default() -> Logs {
-        Logs(LOGS)
+        Logs { rows: LOGS, since: Cell::new(0) }
     }
 }
 
@@ -46,38 +56,40 @@ impl Rows for Logs {
     }
 
     fn apply(&mut self, one: &Happened) {
-        if one.log.is_empty() {
-            return;
-        }
         for event in &one.events {
-            if let Event::Settled { lease, outcome, .. } = event {
-                let row = v1::LogRow {
-                    invocation: Some(lease.invocation.into()),
-                    function: lease.function.number(),
-                    provider: lease.provider.number(),
-                    outcome: v1::Outcome::from(*outcome).into(),
-                    log: one.log.clone(),
-                };
-                let (account, function) = (lease.account.number(), lease.function.number());
-                self.0.push(account, one.sequence, function, one.at, row.encode_to_vec());
+            let Event::Settled { lease, outcome, .. } = event else { continue };
+            let log = one.log_of(lease.id);
+            if log.is_empty() || self.since.get() == BETWEEN_MAX {
+                continue;
             }
+            self.since.set(self.since.get() + 1);
+            let row = v1::LogRow {
+                invocation: Some(lease.invocation.into()),
+                function: lease.function.number(),
+                provider: lease.provider.number(),
+                outcome: v1::Outcome::from(*outcome).into(),
+                log: log.to_vec(),
+            };
+            let (account, function) = (lease.account.number(), lease.function.number());
+            self.rows.push(account, one.sequence, function, one.at, row.encode_to_vec());
         }
     }
 
     fn pending(&self) -> usize {
-        self.0.pending()
+        self.rows.pending() * WEIGHT
     }
 
     fn write(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
-        self.0.write(transaction)
+        self.rows.write(transaction)
     }
 
     fn retain(&self, transaction: &WriteTransaction, now: Time) -> Result<(), Error> {
-        self.0.retain(transaction, now, KEEP)
+        self.since.set(0);
+        self.rows.retain(transaction, now, KEEP)
     }
 
     fn clear(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
-        self.0.clear(transaction)
+        self.rows.clear(transaction)
     }
 }
 

@@ -212,6 +212,8 @@ impl Mirror {
                 events
                     .push((*market, Sent::State(self.names.state(*market, one, terms, self.spots.of_market(*market)))));
             }
+            // Its followers hear nothing more of it.
+            Event::MarketDeleted { market } => drop(self.markets.remove(market)),
             Event::SessionBegan { provider, name, .. } | Event::ProviderRegistered { provider, name, .. } => {
                 self.names.name_provider(*provider, name);
             }

@@ -74,6 +74,11 @@ commands! {
         },
     }
 
+    "delete_market" DeleteMarket {
+        Command::DeleteMarket { market } => record::DeleteMarket { market: market.number() },
+        r => Command::DeleteMarket { market: MarketId::new(r.market) },
+    }
+
     "open_account" OpenAccount {
         Command::OpenAccount { name } => record::OpenAccount { name: name.to_string() },
         r => Command::OpenAccount { name: parse("name", &r.name)? },

@@ -63,8 +63,10 @@ pub fn replay(data_dir: &Path, mut visit: impl FnMut(u64, &Command, &[Event])) -
     replay_from(&storage, engine, u64::MAX, |_, sequence, command, events| visit(sequence, command, events))
 }
 
-/// Replays a data directory up to and with the command at `upto`, from the snapshot nearest before it.
-pub fn replay_to(data_dir: &Path, upto: u64) -> Result<Replayed, HistoryError> {
+/// Replays a data directory up to and with the command at `upto`, or to its end, from the snapshot nearest before it.
+pub fn replay_to(data_dir: &Path, upto: impl Into<Option<u64>>) -> Result<Replayed, HistoryError> {
+    let asked = upto.into();
+    let upto = asked.unwrap_or(u64::MAX);
     let storage = Directory::existing(data_dir);
     let snapshot = snapshot::newest(&storage, upto)?.loaded;
     let first = first_sequence(&storage)?;
@@ -78,7 +80,7 @@ pub fn replay_to(data_dir: &Path, upto: u64) -> Result<Replayed, HistoryError> {
     };
     let replayed = replay_from(&storage, engine, upto, |_, _, _, _| {})?;
     match replayed.engine.sequence() {
-        last if last < upto => {
+        last if asked.is_some() && last < upto => {
             Err(HistoryError::TooNew { place: storage.to_string(), asked: upto, last, damage: replayed.report.damage })
         }
         _ => Ok(replayed),

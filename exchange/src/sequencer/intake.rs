@@ -4,7 +4,7 @@
 //! simulator can be another.
 
 use merit_engine::{Applied, Command, Engine, Event};
-use merit_terms::Time;
+use merit_terms::{LeaseId, Time};
 
 use crate::codec;
 use crate::spots::Spot;
@@ -18,8 +18,31 @@ pub struct Happened {
     pub events: Vec<Event>,
     /// Spot prices after it, of the markets where they changed or that traded. The books note them.
     pub spots: Vec<Spot>,
-    /// End of the log of the call that it settles. Not in the journal, so that a replay has none.
-    pub log: Vec<u8>,
+    /// The log of the call that it settled. Not in the journal, so that a replay has none.
+    pub log: Option<CallLog>,
+}
+
+/// The end of a call's log, and the lease of the call: the command may settle others beside it, such as claims that are
+/// due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallLog {
+    pub lease: LeaseId,
+    pub text: Vec<u8>,
+}
+
+impl Happened {
+    /// Returns the log of the call under a lease; empty if there is none.
+    #[must_use]
+    pub fn log_of(&self, lease: LeaseId) -> &[u8] {
+        let of_lease = self.log.as_ref().filter(|log| log.lease == lease);
+        of_lease.map_or(&[][..], |log| &log.text)
+    }
+
+    /// Returns the size of the log in bytes.
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        self.log.as_ref().map_or(0, |log| log.text.len())
+    }
 }
 
 /// A batch, and the events of its commands.
@@ -97,19 +120,21 @@ impl Intake {
             self.time.clear();
             codec::encode_time(applied.at, &mut self.time);
             self.open.batch.push_parts([&self.time, &encoded.0]);
-            self.open.happened.push(Happened { sequence, at: applied.at, events, spots: Vec::new(), log: Vec::new() });
+            self.open.happened.push(Happened { sequence, at: applied.at, events, spots: Vec::new(), log: None });
         }
         applied
     }
 
-    /// Applies a settlement, as [`Intake::submit`] does, and passes the log of its call on to the projections.
-    pub fn submit_with_log(&mut self, clock: Time, command: &Command, log: Vec<u8>) -> Applied {
+    /// Applies a settlement, as [`Intake::submit`] does, and passes the log of its call on to the projections. A refused
+    /// one has none.
+    pub fn submit_with_log(&mut self, clock: Time, command: &Command, log: Option<CallLog>) -> Applied {
         let applied = self.submit(clock, command);
-        if applied.sequence.is_some()
+        if applied.reply.is_ok()
+            && applied.sequence.is_some()
             && let Some(happened) = self.open.happened.last_mut()
         {
-            self.log_bytes += log.len();
             happened.log = log;
+            self.log_bytes += happened.log_bytes();
         }
         applied
     }

@@ -34,7 +34,7 @@ use merit_terms::Time;
 
 use crate::clock;
 
-pub use intake::{Collected, Encoded, Happened, Intake};
+pub use intake::{CallLog, Collected, Encoded, Happened, Intake};
 pub use projection::{Progress, Projection};
 use shared::{Check, Core, Shared};
 pub use shared::{Durable, SubmitError};
@@ -196,7 +196,7 @@ impl Turn<'_> {
     }
 
     /// Applies a settlement, with the end of the call's log.
-    pub fn apply_with_log(&mut self, command: &Command, log: Vec<u8>) -> Applied {
+    pub fn apply_with_log(&mut self, command: &Command, log: Option<CallLog>) -> Applied {
         self.core.intake.submit_with_log(self.now, command, log)
     }
 }

@@ -31,6 +31,11 @@ impl Operator for Exchange {
         self.accept(Command::SetMarket { market, terms }).await
     }
 
+    async fn delete_market(&self, request: Request<v1::DeleteMarketRequest>) -> Accepted {
+        let market = self.market_id(&request.into_inner().name)?;
+        self.accept(Command::DeleteMarket { market }).await
+    }
+
     async fn open_account(&self, request: Request<v1::OpenAccountRequest>) -> Accepted {
         let name = parse("id", &request.into_inner().id)?;
         self.accept(Command::OpenAccount { name }).await

@@ -30,6 +30,8 @@ pub(crate) enum ProviderNote {
     Settled {
         lease: LeaseId,
         revenue: Money,
+        /// Set if the call executed.
+        sold: bool,
     },
     /// The broker had no answer: a claim decides.
     Unknown {
@@ -172,12 +174,16 @@ impl Rings {
             }
             Event::Settled { lease, settlement, .. } => {
                 let revenue = settlement.cost.saturating_sub(settlement.fee);
-                tell(self.of(lease.provider), lease.provider, ProviderNote::Settled { lease: lease.id, revenue });
+                tell(
+                    self.of(lease.provider),
+                    lease.provider,
+                    ProviderNote::Settled { lease: lease.id, revenue, sold: true },
+                );
             }
             Event::Ended { lease, how } => {
                 let note = match how {
                     Ending::Unknown => ProviderNote::Unknown { lease: lease.id },
-                    _ => ProviderNote::Settled { lease: lease.id, revenue: Money::ZERO },
+                    _ => ProviderNote::Settled { lease: lease.id, revenue: Money::ZERO, sold: false },
                 };
                 tell(self.of(lease.provider), lease.provider, note);
             }

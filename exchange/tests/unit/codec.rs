@@ -164,6 +164,7 @@ fn market_commands() -> Vec<Command> {
         Command::SetMarket { market, terms: open },
         Command::SetMarket { market, terms: halted },
         Command::SetMarket { market, terms: cancel_only },
+        Command::DeleteMarket { market },
         Command::SetFee { basis_points: 250 },
     ]
 }

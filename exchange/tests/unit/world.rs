@@ -106,7 +106,7 @@ impl World {
         let sequence = applied.sequence?;
         self.records.push(record(applied.at, command));
         events.iter().for_each(|event| self.spots.take(event));
-        Some(Happened { sequence, at: applied.at, events, spots: self.spots.changes(), log: Vec::new() })
+        Some(Happened { sequence, at: applied.at, events, spots: self.spots.changes(), log: None })
     }
 
     fn definitions(&mut self) -> Vec<Command> {

@@ -195,7 +195,7 @@ pub struct FunctionSettings {
     /// account; 1 to 10,000. Absent if the function is not public.
     #[prost(uint32, optional, tag = "8")]
     pub public_per_second: ::core::option::Option<u32>,
-    /// True if what the function writes to its standard error is neither kept nor told.
+    /// True if the logs of further calls are neither kept nor told.
     #[prost(bool, tag = "9")]
     pub logs_off: bool,
 }
@@ -2939,7 +2939,7 @@ pub struct JournalRecord {
     pub at: u64,
     #[prost(
         oneof = "journal_record::Command",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43"
     )]
     pub command: ::core::option::Option<journal_record::Command>,
 }
@@ -3134,6 +3134,11 @@ pub mod journal_record {
         pub market: u32,
         #[prost(message, optional, tag = "2")]
         pub terms: ::core::option::Option<super::MarketTerms>,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct DeleteMarket {
+        #[prost(uint32, tag = "1")]
+        pub market: u32,
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Payout {
@@ -3367,6 +3372,8 @@ pub mod journal_record {
         RevokeKey(RevokeKey),
         #[prost(message, tag = "42")]
         RotateKey(RotateKey),
+        #[prost(message, tag = "43")]
+        DeleteMarket(DeleteMarket),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4784,6 +4791,11 @@ pub struct SetMarketRequest {
     pub terms: ::core::option::Option<MarketTerms>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteMarketRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenAccountRequest {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
@@ -5025,6 +5037,31 @@ pub mod operator_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("merit.v1.Operator", "SetMarket"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a market without offers.
+        pub async fn delete_market(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteMarketRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CommandAccepted>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Operator/DeleteMarket",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.Operator", "DeleteMarket"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn open_account(
@@ -5363,6 +5400,11 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::SetMarketRequest>,
         ) -> std::result::Result<tonic::Response<super::CommandAccepted>, tonic::Status>;
+        /// Deletes a market without offers.
+        async fn delete_market(
+            &self,
+            request: tonic::Request<super::DeleteMarketRequest>,
+        ) -> std::result::Result<tonic::Response<super::CommandAccepted>, tonic::Status>;
         async fn open_account(
             &self,
             request: tonic::Request<super::OpenAccountRequest>,
@@ -5575,6 +5617,51 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetMarketSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Operator/DeleteMarket" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteMarketSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::DeleteMarketRequest>
+                    for DeleteMarketSvc<T> {
+                        type Response = super::CommandAccepted;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteMarketRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::delete_market(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteMarketSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -6397,6 +6484,9 @@ pub struct LeaseSettled {
     pub lease: ::core::option::Option<LeaseId>,
     #[prost(uint64, tag = "2")]
     pub revenue: u64,
+    /// True if its call executed; false if it was given back or expired.
+    #[prost(bool, tag = "3")]
+    pub sold: bool,
 }
 /// The broker got no answer for a lease, which is paid only if it is claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

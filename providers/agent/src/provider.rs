@@ -3,16 +3,19 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use merit_proto::{Transport, v1};
 use merit_terms::MarketName;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::call_server::CallServer;
-use crate::session::{self, Credentials, Machine, Order, Ordered, RunEvent, SessionError, Standing, Watches};
+use crate::session::{
+    self, Credentials, Machine, Order, Ordered, RefusedLadder, RunEvent, SessionError, Standing, Watches,
+};
 use crate::settings::{ProviderSettings, SettingsError};
 use crate::strategy::Strategy;
 
@@ -47,10 +50,10 @@ pub enum ControlError {
     Settings(#[from] SettingsError),
     #[error("the provider's session has ended")]
     Over,
-    #[error("the exchange has not answered; the order holds as soon as it does")]
+    #[error("the exchange did not answer the quotes")]
     Unanswered,
-    #[error("the offers in {market} were refused: {message}")]
-    Refused { market: MarketName, message: String },
+    #[error("the offers in {market} were refused: {message} ({code})")]
+    Refused { market: MarketName, code: String, message: String },
 }
 
 /// An end of a session other than by a stop.
@@ -116,7 +119,12 @@ impl Provider {
         let machine = machine(settings, endpoint.clone());
         let told = Watches { credentials, standing };
         let (orders, ordered) = mpsc::channel(ORDERS_MAX);
-        let controls = Controls { settings: settings.clone(), orders, standing: standing_now.clone() };
+        let controls = Controls {
+            settings: settings.clone(),
+            strategy: Arc::new(Mutex::new(settings.strategy)),
+            orders,
+            standing: standing_now.clone(),
+        };
         let name = settings.name.to_string();
         let mut session = tokio::spawn(session::run(name, machine, transport, told, ran, ordered, stop));
         tokio::select! {
@@ -191,6 +199,8 @@ fn rungs(settings: &ProviderSettings) -> Vec<v1::Rung> {
 #[derive(Clone)]
 pub struct Controls {
     settings: ProviderSettings,
+    /// The present strategy. Locked for a whole order, so that orders do not mix.
+    strategy: Arc<Mutex<Strategy>>,
     orders: mpsc::Sender<Ordered>,
     standing: watch::Receiver<Standing>,
 }
@@ -209,15 +219,39 @@ impl Controls {
     /// Quotes again. Returns when the exchange has answered in every market; a refused ladder is an error.
     pub async fn resume(&self) -> Result<(), ControlError> {
         self.order(Order::Resume).await?;
-        self.answered().await
+        self.answered(ANSWER_WITHIN).await
     }
 
-    /// Sells by another strategy from now on, as [`Controls::resume`] does; a paused provider by its next resumption.
-    pub async fn sell_by(&self, strategy: Strategy) -> Result<(), ControlError> {
-        let settings = ProviderSettings { strategy, ..self.settings.clone() };
-        settings.check()?;
-        self.order(Order::Sell(rungs(&settings))).await?;
-        if self.standing.borrow().paused { Ok(()) } else { self.answered().await }
+    /// Sells by another strategy from now on, which `change` makes of the present one; a paused provider does so when it
+    /// resumes. Returns the strategy. If a market refuses its offers, the present strategy and its offers stay.
+    pub async fn reprice<E>(&self, change: impl FnOnce(Strategy) -> Result<Strategy, E>) -> Result<Strategy, E>
+    where
+        E: From<ControlError>,
+    {
+        let mut present = self.strategy.lock().await;
+        let strategy = change(*present)?;
+        self.sell_by(strategy, *present).await?;
+        *present = strategy;
+        Ok(strategy)
+    }
+
+    async fn sell_by(&self, strategy: Strategy, before: Strategy) -> Result<(), ControlError> {
+        let rungs_by = |strategy| rungs(&ProviderSettings { strategy, ..self.settings.clone() });
+        ProviderSettings { strategy, ..self.settings.clone() }.check()?;
+        self.order(Order::Sell(rungs_by(strategy))).await?;
+        if self.is_paused() {
+            return Ok(());
+        }
+        let answered = self.answered(ANSWER_WITHIN).await;
+        if let Err(ControlError::Refused { .. }) = answered {
+            self.order(Order::Sell(rungs_by(before))).await?;
+        }
+        answered
+    }
+
+    /// Returns true while it sells nothing by its own order.
+    pub fn is_paused(&self) -> bool {
+        self.standing.borrow().paused
     }
 
     async fn order(&self, order: Order) -> Result<(), ControlError> {
@@ -226,18 +260,18 @@ impl Controls {
         done.await.map_err(|_| ControlError::Over)
     }
 
-    /// Waits until every market has answered the last quotes.
-    async fn answered(&self) -> Result<(), ControlError> {
+    /// Waits until the exchange has answered the last quotes in every market; a refused ladder is an error.
+    pub async fn answered(&self, within: Duration) -> Result<(), ControlError> {
         let (mut standing, markets) = (self.standing.clone(), self.settings.markets.len());
         let answered = standing.wait_for(|standing| standing.markets + standing.refused.len() >= markets);
-        let standing = match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+        let standing = match tokio::time::timeout(within, answered).await {
             Ok(Ok(standing)) => standing.clone(),
             Ok(Err(_)) => return Err(ControlError::Over),
             Err(_) => return Err(ControlError::Unanswered),
         };
         match standing.refused.into_iter().next() {
             None => Ok(()),
-            Some(refused) => Err(ControlError::Refused { market: refused.market, message: refused.message }),
+            Some(RefusedLadder { market, code, message }) => Err(ControlError::Refused { market, code, message }),
         }
     }
 }

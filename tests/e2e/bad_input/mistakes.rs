@@ -5,8 +5,9 @@ use std::process::Stdio;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::keys_grpc::secured::certificate;
 use crate::market::{Market, Shape};
-use crate::process::{PATIENCE, assert_fails, merit};
+use crate::process::{PATIENCE, Process, assert_fails, merit};
 
 /// Commands and what they say. `BROKER`, `EXCHANGE` and `NOBODY` are addresses; nobody listens at the last.
 const MISTAKES: [(&str, &str); 36] = [
@@ -89,16 +90,34 @@ async fn each_mistake_gets_its_sentence() {
         assert_fails(&command.split(' ').collect::<Vec<_>>(), &[&here(said)]).await;
     }
     for (exchange, said) in WAITS {
-        let mut command = merit();
-        command.args(["provider", "--name", "edge-2", "--exchange", &here(exchange)]);
-        let mut waiting = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
-        let first = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
-        let expected = format!("waiting for the exchange at {}: {}", here(exchange), here(said));
-        assert!(first.contains(&expected), "{first}");
-        // It is said once, however often it is tried.
-        let more = tokio::time::timeout(std::time::Duration::from_secs(1), lines.next_line()).await;
-        assert!(more.is_err(), "{more:?}");
+        assert_waits(&here(exchange), &here(said)).await;
     }
     market.stop().await;
+}
+
+#[tokio::test]
+async fn an_exchange_with_a_certificate_is_waited_for_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = certificate(&dir);
+    let [data, cert, key] = [&dir.path().join("data"), &files.cert, &files.key].map(|path| path.display().to_string());
+    let start = ["exchange", "--data-dir", &data, "--grpc", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let exchange = Process::start(&start, &dir.path().join("exchange.log")).await;
+    let port = exchange.url("grpc").rsplit(':').next().unwrap().to_owned();
+    let (plain, by_name) = (format!("http://localhost:{port}"), format!("https://localhost:{port}"));
+    assert_waits(&plain, "if it has a certificate, name it by https://").await;
+    let unknown =
+        format!("the certificate of {by_name} is of a CA that this machine does not trust; name the CA's PEM");
+    assert_waits(&by_name, &unknown).await;
+}
+
+/// Asserts that a provider waits for an exchange for this reason, and says so once, however often it tries.
+async fn assert_waits(exchange: &str, said: &str) {
+    let mut command = merit();
+    command.args(["provider", "--name", "edge-2", "--exchange", exchange]);
+    let mut waiting = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    let first = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    assert!(first.contains(&format!("waiting for the exchange at {exchange}: ")) && first.contains(said), "{first}");
+    let more = tokio::time::timeout(std::time::Duration::from_secs(1), lines.next_line()).await;
+    assert!(more.is_err(), "{more:?}");
 }

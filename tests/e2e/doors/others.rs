@@ -36,7 +36,7 @@ const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
 /// Routes in the order of their calls; those that an operator's key really changes come last.
-const ROWS: [RouteRow; 62] = [
+const ROWS: [RouteRow; 63] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
@@ -93,6 +93,7 @@ const ROWS: [RouteRow; 62] = [
     row("PUT", "/v1/accounts/{account}/limits", "{}", [401, 403, 403, 0]),
     row("POST", "/v1/markets", r#"{"market": "a/wasm"}"#, [401, 403, 403, 0]),
     row("PUT", "/v1/markets/local/wasm", "{}", [401, 403, 403, 0]),
+    row("DELETE", "/v1/markets/a/wasm", "", [401, 403, 403, 0]),
     row("POST", "/v1/providers", r#"{"name": "n", "account": "{account}"}"#, [401, 403, 403, 0]),
     row("POST", "/v1/providers/{provider}/kill", r#"{"reason": "a test"}"#, [401, 403, 403, 0]),
     row("POST", "/v1/providers/{provider}/revive", "", [401, 403, 403, 0]),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{Key, Secured, exit_3, succeeds};
+use crate::logs::noisy;
 use crate::market::{Answer, sample};
 use crate::process::{Process, eventually, merit};
 
@@ -177,6 +178,7 @@ async fn visitors_neither_steer_nor_see_the_owners_money() {
         ("merit-idempotent", "true"),
         ("merit-allow-fallback", "false"),
         ("merit-deadline", "+30s"),
+        ("merit-log-type", "Tail"),
         ("merit-unknown", "1"),
     ] {
         let answer = keyless(&secured, "/function/echo.team", &[preference]).await;
@@ -193,6 +195,21 @@ async fn visitors_neither_steer_nor_see_the_owners_money() {
     let failed = keyless(&secured, "/function/exit.team", &[]).await;
     assert_eq!((failed.status.as_u16(), failed.text()), (500, "the function failed\n"));
     assert_tells_nothing(&failed);
+
+    // Nor what it wrote to its standard error, and neither does another account.
+    secured.deploy(&team, "noisy", noisy("a secret")).await;
+    define(&secured, &team, "noisy", public(500)).await;
+    let failed = keyless(&secured, "/function/noisy.team", &[]).await;
+    assert_eq!((failed.status.as_u16(), failed.text()), (500, "the function failed\n"));
+    let id = failed.header("merit-invocation-id").to_owned();
+    let read = async |key: &Key, path: &str| secured.call_as(key, Method::GET, path, &[], "").await;
+    for path in [format!("/v1/invocations/{id}"), "/v1/functions/noisy/logs".to_owned()] {
+        assert_eq!(read(&other, &path).await.status, 404, "{path}");
+        let own = read(&team, &path).await;
+        assert!(own.status == 200 && own.text().contains("a secret"), "{path}: {own:?}");
+    }
+    let others = read(&other, "/v1/invocations").await.json();
+    assert_eq!(others["invocations"], json!([]));
 
     // Others cannot tell whether its owner cannot pay, will not pay, or nobody sells.
     let poor =

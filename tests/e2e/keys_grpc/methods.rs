@@ -203,6 +203,8 @@ fn of_the_operator() -> Vec<MethodRow> {
                 name: "local/wasm".to_owned(),
                 terms: Some(v1::MarketTerms { state: v1::MarketState::Open.into(), ..v1::MarketTerms::default() }),
             };
+        "Operator/DeleteMarket" "uddyy" OperatorClient.delete_market(_names)
+            v1::DeleteMarketRequest { name: "eu-west/wasm".to_owned() };
         "Operator/OpenAccount" "uddyy" OperatorClient.open_account(_names)
             v1::OpenAccountRequest { id: "newcomer".to_owned() };
         "Operator/Deposit" "uddyy" OperatorClient.deposit(names)

@@ -3,7 +3,7 @@
 //! `methods` holds the table of every method and role; here are the exchange for it, and the tests about time.
 
 mod methods;
-mod secured;
+pub(crate) mod secured;
 
 use std::net::SocketAddr;
 use std::time::Duration;

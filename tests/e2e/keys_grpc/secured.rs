@@ -13,7 +13,7 @@ use super::Served;
 use crate::process::{Process, merit};
 
 /// Writes a certificate for `localhost` that is its own CA.
-fn certificate(directory: &TempDir) -> TlsFiles {
+pub(crate) fn certificate(directory: &TempDir) -> TlsFiles {
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let files =

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
@@ -118,7 +119,8 @@ pub(crate) async fn get_module(
     if digest.is_empty() {
         return Err(missing("has no module"));
     }
-    let module = broker.exchange.module(digest).await?;
+    broker.rates.count(&caller.account).await?;
+    let module = Body::from_stream(broker.exchange.module(digest).await?);
     Ok(([(header::CONTENT_TYPE, "application/wasm")], module).into_response())
 }
 

@@ -54,11 +54,9 @@ pub(crate) async fn quote(
         "offers": quoted.offers.iter().enumerate().map(|(i, offer)| quoted_offer(i + 1, offer)).collect::<Vec<_>>(),
         "refused": quoted.refused,
     });
-    if quoted.offers.is_empty() {
-        let unknown = broker.exchange.unknown_providers(&caller.account, &preferences.limits.only).await;
-        if !unknown.is_empty() {
-            answer["unknown_providers"] = json!(unknown);
-        }
+    let unknown = broker.exchange.unknown_providers(&caller.account, &preferences.limits.only).await;
+    if !unknown.is_empty() {
+        answer["unknown_providers"] = json!(unknown);
     }
     if quoted.more_offers > 0 {
         answer["more_offers"] = json!(quoted.more_offers);

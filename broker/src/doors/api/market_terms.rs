@@ -8,7 +8,7 @@ use merit_terms::{MarketName, Price, RefusalCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::rows::JsonAnswer;
+use super::rows::{JsonAnswer, accepted};
 use crate::broker::Broker;
 use crate::caller::Operator;
 use crate::doors::names::path_market;
@@ -104,6 +104,15 @@ pub(crate) async fn put(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Deletes a market without offers.
+pub(crate) async fn delete(
+    State(broker): State<Arc<Broker>>,
+    _: Operator,
+    Path((region, class)): Path<(String, String)>,
+) -> JsonAnswer {
+    Ok(accepted(broker.exchange.delete_market(path_market(&region, &class)?).await?))
 }
 
 fn told(sequence: u64, market: &str, terms: MarketTerms) -> Json<Value> {

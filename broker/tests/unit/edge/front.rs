@@ -35,19 +35,19 @@ async fn a_full_broker_turns_calls_away_at_once_everywhere() {
     let broker = &front.broker;
     let all_but_one = take_all_but_one(&broker.admission);
     let last = broker.admission.invocation(&DEV.into()).unwrap();
-    assert_eq!(broker.gauges().in_flight, 8_192);
+    assert_eq!(broker.gauges().await.in_flight, 8_192);
     check_shed(&front, "/v1/functions/f/invocations", 503, ("content-type", "application/json"));
     check_shed(&front, "/fn/f/path", 503, ("content-type", "application/json"));
     check_shed(&front, "/function/f", 503, ("x-merit-error", "overloaded"));
     check_shed(&front, "/2015-03-31/functions/f/invocations", 500, ("x-amzn-errortype", "ServiceException"));
     let health = answered_at_once(&front, Method::GET, "/healthz");
     assert_eq!(health.status(), 200, "what is no call is answered");
-    let metrics = String::from_utf8(broker.metrics.text(&broker.gauges()).unwrap()).unwrap();
+    let metrics = String::from_utf8(broker.metrics.text(&broker.gauges().await).unwrap()).unwrap();
     assert!(metrics.contains("merit_shed_total 4"), "{metrics}");
     drop(last);
     assert!(broker.admission.invocation(&DEV.into()).is_ok(), "room that is free is given");
     drop(all_but_one);
-    assert_eq!(broker.gauges().in_flight, 0);
+    assert_eq!(broker.gauges().await.in_flight, 0);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ pub struct FunctionSettings {
     /// Rate limit, in calls a second, of callers without a key or of another account; its own account pays for them.
     /// None: such calls are refused. Brokers enforce it; the engine only keeps it.
     pub public_per_second: Option<u32>,
-    /// Set where the function's log is neither kept nor told. Brokers see to it; the engine only keeps it.
+    /// Set where the logs of further calls are neither kept nor told. Brokers see to it; the engine only keeps it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub logs_off: bool,
 }

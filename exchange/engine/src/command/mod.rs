@@ -43,6 +43,10 @@ pub enum Command {
         market: MarketId,
         terms: MarketTerms,
     },
+    /// Deletes a market without offers. Its name is free again, for another market.
+    DeleteMarket {
+        market: MarketId,
+    },
     OpenAccount {
         name: Name,
     },

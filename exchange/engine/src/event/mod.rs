@@ -87,6 +87,9 @@ pub enum Event {
         market: MarketId,
         terms: MarketTerms,
     },
+    MarketDeleted {
+        market: MarketId,
+    },
     ProviderRegistered {
         provider: ProviderId,
         name: Name,

@@ -23,7 +23,7 @@ impl Engine {
         market: MarketId,
         terms: MarketTerms,
     ) -> Result<Reply, Refusal> {
-        self.registry.known_market(market)?;
+        self.registry.live_market(market)?;
         if let Some((low, high)) = terms.bands.filter(|(low, high)| low > high) {
             return Err(invalid("bands", format!("{low} is above {high}")));
         }
@@ -32,6 +32,19 @@ impl Engine {
         if terms.state == MarketState::Open {
             self.wake_markets([market]);
         }
+        Ok(Reply::Done)
+    }
+
+    /// Deletes a market that nobody sells in, not even by a lease.
+    pub(super) fn delete_market(&mut self, turn: &mut Turn<'_>, market: MarketId) -> Result<Reply, Refusal> {
+        let name = self.registry.live_market(market)?.name.clone();
+        let offers = self.shelf.offers().filter(|offer| offer.market == market).count();
+        if offers > 0 {
+            let message = format!("{name} has {offers} offers; it can be deleted when its sellers are gone");
+            return Err(invalid("market", message));
+        }
+        self.registry.delete_market(market);
+        turn.tell(Event::MarketDeleted { market });
         Ok(Reply::Done)
     }
 }

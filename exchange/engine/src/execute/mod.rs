@@ -26,6 +26,7 @@ impl Engine {
             Command::ActivateRules { version } => self.activate_rules(*version),
             Command::CreateMarket { name } => self.create_market(turn, name),
             Command::SetMarket { market, terms } => self.set_market(turn, *market, *terms),
+            Command::DeleteMarket { market } => self.delete_market(turn, *market),
             Command::OpenAccount { name } => self.open_account(turn, name),
             Command::Deposit { account, amount } => self.deposit(turn, *account, *amount),
             Command::Payout { account, amount } => self.payout(turn, *account, *amount),

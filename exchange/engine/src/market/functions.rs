@@ -137,6 +137,10 @@ impl Function {
         self.markets.push(market);
     }
 
+    pub(super) fn remove_market(&mut self, market: MarketId) {
+        self.markets.retain(|of_function| *of_function != market);
+    }
+
     /// Counts a lease that begins to run; one on a prior probes its provider.
     pub(crate) fn begin_lease(&mut self, revision: u32, provider: ProviderId, on_prior: bool) {
         self.running += 1;

@@ -15,6 +15,9 @@ pub struct Market {
     pub last_price: Option<Price>,
     pub trades: u64,
     pub terms: MarketTerms,
+    /// A deleted market has no offers and no name to be found by; its trades keep its number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) deleted: bool,
     by_module: bool,
 }
 
@@ -25,6 +28,7 @@ impl Market {
             last_price: None,
             trades: 0,
             terms: MarketTerms::default(),
+            deleted: false,
             by_module: name.class() == MODULE_CLASS,
         }
     }

@@ -45,8 +45,7 @@ impl Registry {
     /// Builds anew what is computed from the records.
     pub(crate) fn rebuild(&mut self) {
         self.classes = Classes::default();
-        let markets = (0..).map(MarketId::new).zip(&self.markets);
-        self.markets_by_name = markets.map(|(id, market)| (market.name.clone(), id)).collect();
+        self.markets_by_name = self.live_markets().map(|(id, market)| (market.name.clone(), id)).collect();
         for id in (0..self.providers.len() as u32).map(ProviderId::new) {
             self.providers_by_name.insert(self.providers[id.index()].name.clone(), id);
             self.admit(id, &[]);
@@ -79,8 +78,21 @@ impl Registry {
         Ok(id)
     }
 
+    /// Deletes a market that is known to exist.
+    pub(crate) fn delete_market(&mut self, id: MarketId) {
+        let market = &mut self.markets[id.index()];
+        market.deleted = true;
+        self.markets_by_name.remove(&market.name);
+        self.functions.iter_mut().for_each(|function| function.remove_market(id));
+    }
+
+    /// Lists all markets, deleted ones too, by number.
     pub(crate) fn markets(&self) -> &[Market] {
         &self.markets
+    }
+
+    pub(crate) fn live_markets(&self) -> impl Iterator<Item = (MarketId, &Market)> {
+        (0..).map(MarketId::new).zip(&self.markets).filter(|(_, market)| !market.deleted)
     }
 
     /// Returns a market that is known to exist.
@@ -93,9 +105,14 @@ impl Registry {
         &mut self.markets[id.index()]
     }
 
-    /// Returns the market, or refuses an id that none has.
+    /// Returns the market, deleted or not, or refuses an id that none has.
     pub(crate) fn known_market(&self, id: MarketId) -> Result<&Market, Refusal> {
         self.markets.get(id.index()).ok_or_else(|| unknown_market(id))
+    }
+
+    /// Returns the market, or refuses one that is deleted or unknown.
+    pub(crate) fn live_market(&self, id: MarketId) -> Result<&Market, Refusal> {
+        self.known_market(id).and_then(|market| if market.deleted { Err(unknown_market(id)) } else { Ok(market) })
     }
 
     pub(crate) fn find_market(&self, name: &MarketName) -> Option<MarketId> {
@@ -211,8 +228,8 @@ impl Registry {
     /// Sets the markets of a function, and the class of each of its revisions after the first `known`.
     fn classify(&mut self, id: FunctionId, known: usize) {
         let function = &mut self.functions[id.index()];
-        let named = (0..).map(MarketId::new).zip(&self.markets);
-        let allowed = named.filter(|(_, market)| within(&function.settings.markets, &market.name));
+        let live = (0..).map(MarketId::new).zip(&self.markets).filter(|(_, market)| !market.deleted);
+        let allowed = live.filter(|(_, market)| within(&function.settings.markets, &market.name));
         function.set_markets(allowed.map(|(id, _)| id).collect());
         for revision in &mut function.revisions[known..] {
             let settings = &function.settings;

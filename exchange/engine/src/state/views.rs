@@ -139,10 +139,12 @@ impl Engine {
         self.ledger.sum()
     }
 
+    /// Lists the markets that are not deleted, by number.
     pub fn markets(&self) -> impl Iterator<Item = (MarketId, &Market)> {
-        (0..).map(MarketId::new).zip(self.registry.markets())
+        self.registry.live_markets()
     }
 
+    /// Returns a market, deleted or not.
     pub fn market(&self, id: MarketId) -> Option<&Market> {
         self.registry.markets().get(id.index())
     }

@@ -115,7 +115,7 @@ impl Engine {
     pub(crate) fn quote_ladder(&mut self, turn: &mut Turn<'_>, quote: &Quote) -> Result<Reply, Refusal> {
         let provider = self.registry.in_session(quote.provider, quote.session)?;
         provider.check_number(quote.number)?;
-        let terms = self.registry.known_market(quote.market)?.terms;
+        let terms = self.registry.live_market(quote.market)?.terms;
         if terms.state == MarketState::CancelOnly && !quote.rungs.is_empty() {
             return Err(Refusal::MarketClosed { state: terms.state.as_str() });
         }

@@ -40,6 +40,7 @@ fn fact(event: &Event) -> Option<String> {
         | Event::SessionBegan { .. }
         | Event::SessionEnded { .. }
         | Event::MarketChanged { .. }
+        | Event::MarketDeleted { .. }
         | Event::KeyChanged { .. } => Some(format!("{event:?}")),
         Event::Offer(_)
         | Event::OfferGone { .. }

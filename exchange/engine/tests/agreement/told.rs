@@ -71,6 +71,9 @@ impl Told {
             Event::MarketChanged { market, terms } => {
                 self.markets.insert(*market, *terms);
             }
+            Event::MarketDeleted { market } => {
+                self.markets.remove(market);
+            }
             _ => {}
         }
     }

@@ -70,3 +70,29 @@ fn nobody_buys_from_itself_unless_the_market_allows_it() {
     assert_eq!(dealing(false), Some(NoOffer::Eligible));
     assert_eq!(dealing(true), None);
 }
+
+#[test]
+fn an_empty_market_is_deleted_and_its_name_is_free() {
+    let mut floor = Floor::new();
+    let typo = floor.create_market("eu-wset/wasm");
+    let seller = floor.seller("seller", 4, PRICE);
+    let delete = |floor: &mut Floor, market| floor.apply(Command::DeleteMarket { market });
+    let open = floor.market;
+    let refused = delete(&mut floor, open);
+    assert!(matches!(&refused, Err(Refusal::Invalid { field, .. }) if field == "market"), "{refused:?}");
+    delete(&mut floor, typo).unwrap();
+    assert_eq!(floor.engine.find_market(&"eu-wset/wasm".parse().unwrap()), None);
+    assert_eq!(floor.engine.markets().count(), 1);
+    for command in
+        [Command::DeleteMarket { market: typo }, Command::SetMarket { market: typo, terms: MarketTerms::default() }]
+    {
+        assert!(matches!(floor.apply(command), Err(Refusal::Unknown { what: "market", .. })));
+    }
+    let again = floor.create_market("eu-wset/wasm");
+    assert_ne!(again, typo);
+    floor.call();
+    // A lease still sells there.
+    let lease = floor.call();
+    floor.quote(seller, Vec::new()).unwrap();
+    assert!(delete(&mut floor, open).is_err(), "{lease:?} runs");
+}

@@ -4,6 +4,7 @@ use merit_engine::{Bid, BidEnding, Deferred, Event, Qualifier, Reply, Resting};
 use merit_terms::{AccountId, LeaseId, Limits, MarketId, MarketPattern, Money, NoOffer, Price, Refusal, Time};
 
 use super::accounts::{money, picodollars};
+use super::markets::Market;
 use super::spending::exceeded;
 use super::{Function, Twin, invalid};
 
@@ -89,7 +90,10 @@ impl Twin {
     fn markets_of(&self, bid: &Bid, function: &Function) -> Vec<MarketId> {
         let patterns = [&function.settings.markets, &bid.limits.markets, &function.settings.limits.markets];
         let allows = |patterns: &Vec<MarketPattern>, market: MarketId| {
-            let name = &self.markets[market.index()].name;
+            let Market { name, deleted, .. } = &self.markets[market.index()];
+            if *deleted {
+                return false;
+            }
             patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
         };
         self.every_market().filter(|market| patterns.iter().all(|patterns| allows(patterns, *market))).collect()

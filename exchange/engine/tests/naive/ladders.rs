@@ -70,7 +70,8 @@ impl Twin {
         if quote.number <= provider.last_quote {
             return Err(Refusal::StaleQuote { last: provider.last_quote });
         }
-        let market = self.markets.get(quote.market.index()).ok_or_else(|| unknown("market", quote.market.number()))?;
+        let market = self.markets.get(quote.market.index()).filter(|market| !market.deleted);
+        let market = market.ok_or_else(|| unknown("market", quote.market.number()))?;
         if market.terms.state == MarketState::CancelOnly && !quote.rungs.is_empty() {
             return Err(Refusal::MarketClosed { state: market.terms.state.as_str() });
         }

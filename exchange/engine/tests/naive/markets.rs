@@ -11,6 +11,7 @@ pub(crate) struct Market {
     pub(crate) last_price: Option<Price>,
     pub(crate) trades: u64,
     pub(crate) terms: MarketTerms,
+    pub(crate) deleted: bool,
 }
 
 impl Market {
@@ -27,15 +28,17 @@ impl Twin {
     }
 
     pub(super) fn create_market(&mut self, name: &MarketName) -> Result<Reply, Refusal> {
-        if self.markets.iter().any(|market| market.name == *name) {
+        if self.markets.iter().any(|market| market.name == *name && !market.deleted) {
             return Err(Refusal::Exists { what: "market", name: name.to_string() });
         }
-        self.markets.push(Market { name: name.clone(), last_price: None, trades: 0, terms: MarketTerms::default() });
+        let (name, terms) = (name.clone(), MarketTerms::default());
+        self.markets.push(Market { name, last_price: None, trades: 0, terms, deleted: false });
         Ok(Reply::Market(MarketId::new(self.markets.len() as u32 - 1)))
     }
 
     pub(super) fn set_market(&mut self, id: MarketId, terms: MarketTerms) -> Result<(), Refusal> {
-        let market = self.markets.get_mut(id.index()).ok_or_else(|| unknown("market", id.number()))?;
+        let market = self.markets.get_mut(id.index()).filter(|market| !market.deleted);
+        let market = market.ok_or_else(|| unknown("market", id.number()))?;
         if terms.bands.is_some_and(|(low, high)| low > high) {
             return Err(invalid("bands"));
         }
@@ -44,6 +47,19 @@ impl Twin {
         if terms.state == MarketState::Open {
             self.trigger(id, Price::ZERO);
         }
+        Ok(())
+    }
+
+    pub(super) fn delete_market(&mut self, id: MarketId) -> Result<(), Refusal> {
+        let market = self.markets.get_mut(id.index()).filter(|market| !market.deleted);
+        let market = market.ok_or_else(|| unknown("market", id.number()))?;
+        let sells = self.offers.iter().any(|offer| offer.market == id);
+        let runs = self.leases.iter().any(|open| open.has_capacity && open.lease.market == id);
+        if sells || runs {
+            return Err(invalid("market"));
+        }
+        market.deleted = true;
+        self.events.push(Event::MarketDeleted { market: id });
         Ok(())
     }
 }

@@ -161,6 +161,7 @@ impl Twin {
             Command::ActivateRules { version } => self.activate_rules(*version)?,
             Command::CreateMarket { name } => return self.create_market(name),
             Command::SetMarket { market, terms } => self.set_market(*market, *terms)?,
+            Command::DeleteMarket { market } => self.delete_market(*market)?,
             Command::OpenAccount { name } => return self.open_account(name),
             Command::Deposit { account, amount } => self.deposit(*account, *amount)?,
             Command::Payout { account, amount } => self.payout(*account, *amount)?,

@@ -16,7 +16,7 @@ use tonic::Status;
 use super::grant::Dispatchable;
 use crate::exchange::Exchange;
 use crate::messages::{at_deadline_from_proto, qualifier_from_proto};
-use crate::sequencer::Turn;
+use crate::sequencer::{CallLog, Turn};
 
 /// Limit of tried providers in a bid: more attempts than any broker makes.
 const TRIED_MAX: usize = 64;
@@ -34,8 +34,8 @@ enum Wanted {
         deadline: Time,
         then: AtDeadline,
     },
-    Settle(Settle, CallLog),
-    SettleForgotten(Box<LeaseTerms>, Settle, CallLog),
+    Settle(Settle, Option<CallLog>),
+    SettleForgotten(Box<LeaseTerms>, Settle, Option<CallLog>),
     Release(LeaseId, NotSent),
     TakeUp(LeaseId),
     Cancel {
@@ -45,9 +45,6 @@ enum Wanted {
     /// The message is invalid or not allowed.
     Refused(v1::Refusal),
 }
-
-/// The end of the log of a settled call.
-type CallLog = Vec<u8>;
 
 /// A bid with names where the engine has numbers.
 struct NamedBid {
@@ -139,11 +136,11 @@ fn deferred(session: u64, defer: v1::Defer) -> Result<Wanted, FieldError> {
     Ok(Wanted::Defer { call, deadline: Time::from_micros(defer.deadline), then })
 }
 
-fn read_settle(mut settle: v1::Settle) -> Result<(Settle, CallLog), FieldError> {
+fn read_settle(mut settle: v1::Settle) -> Result<(Settle, Option<CallLog>), FieldError> {
     let execution: Execution = settle.execution().try_into()?;
     // A longer log must not keep a call from being settled.
     let mut log = std::mem::take(&mut settle.log);
-    let log = log.split_off(log.len().saturating_sub(LOG_MAX_BYTES));
+    let text = log.split_off(log.len().saturating_sub(LOG_MAX_BYTES));
     let settled = Settle {
         lease: lease(settle.lease)?,
         execution,
@@ -156,6 +153,7 @@ fn read_settle(mut settle: v1::Settle) -> Result<(Settle, CallLog), FieldError> 
         egress_bytes: settle.egress_bytes,
         fault: settle.fault,
     };
+    let log = (!text.is_empty()).then_some(CallLog { lease: settled.lease, text });
     Ok((settled, log))
 }
 
@@ -200,7 +198,7 @@ impl Ask {
     /// Carries the ask out. Returns its answer.
     pub(super) fn answer(self, turn: &mut Turn<'_>) -> Result<Answer, Status> {
         let Ask { what, about } = self;
-        let mut log = CallLog::new();
+        let mut log = None;
         let command = match what {
             Wanted::Refused(refusal) => {
                 let (asked, refusal) = (Some(about), Some(refusal));

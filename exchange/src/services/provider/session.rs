@@ -123,8 +123,9 @@ impl Exchange {
     fn told(&self, note: &ProviderNote) -> Told {
         match *note {
             ProviderNote::Granted { lease, memory_mb } => Told::LeaseGranted(granted(lease, memory_mb)),
-            ProviderNote::Settled { lease, revenue } => {
-                Told::LeaseSettled(v1::LeaseSettled { lease: Some(lease.into()), revenue: revenue.picodollars() })
+            ProviderNote::Settled { lease, revenue, sold } => {
+                let revenue = revenue.picodollars();
+                Told::LeaseSettled(v1::LeaseSettled { lease: Some(lease.into()), revenue, sold })
             }
             ProviderNote::Unknown { lease } => Told::LeaseUnknown(v1::LeaseUnknown { lease: Some(lease.into()) }),
             ProviderNote::Market { market, terms } => {

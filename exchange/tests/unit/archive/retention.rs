@@ -82,7 +82,7 @@ fn what_still_goes_on_is_kept_beyond_its_age() {
             why: merit_engine::Why::Deposit,
         }],
         spots: Vec::new(),
-        log: Vec::new(),
+        log: None,
     };
     store.apply(&later);
     store.retain(Durability::Immediate).unwrap();

@@ -8,7 +8,7 @@ use super::*;
 const SELLER: ProviderId = ProviderId::new(4);
 
 fn happen(sessions: &Sessions, sequence: u64, events: Vec<Event>) {
-    sessions.apply(&[Happened { sequence, at: Time::default(), events, spots: Vec::new(), log: Vec::new() }]);
+    sessions.apply(&[Happened { sequence, at: Time::default(), events, spots: Vec::new(), log: None }]);
 }
 
 /// Applies a command that concerns the seller.

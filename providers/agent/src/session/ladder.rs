@@ -39,13 +39,12 @@ impl Ladder {
     /// Changes the rungs of the next quote. Whether they are accepted is open again.
     pub(crate) fn change(&mut self, rungs: Vec<v1::Rung>) {
         self.rungs = rungs;
-        self.quoted = Quoted::Open;
+        self.cancel();
     }
 
-    /// Forgets the last quote, whose offers are cancelled.
+    /// Forgets the last quote: a later answer to it says nothing.
     pub(crate) fn cancel(&mut self) {
-        self.quoted = Quoted::Open;
-        self.renew_at = None;
+        (self.number, self.quoted, self.renew_at) = (0, Quoted::Open, None);
     }
 
     /// Makes the next quote, with a number above the last.

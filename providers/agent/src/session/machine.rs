@@ -72,14 +72,42 @@ pub(crate) struct Machine {
     /// The last session sequence.
     last_heard: Option<u64>,
     unpaid: Unpaid,
-    /// Memory of the open leases, in MB.
-    open_mb: BTreeMap<LeaseId, u32>,
+    open: OpenLeases,
     /// True while it quotes nothing.
     paused: bool,
     granted: u64,
     settled: u64,
+    sold: u64,
     claimed: u64,
     revenue: Balance,
+}
+
+/// The memory of each open lease, in MB, and their sum.
+#[derive(Default)]
+struct OpenLeases {
+    memory_mb: BTreeMap<LeaseId, u32>,
+    sum_mb: u64,
+}
+
+impl OpenLeases {
+    fn of(granted: &[v1::LeaseGranted]) -> OpenLeases {
+        let mut open = OpenLeases::default();
+        granted.iter().for_each(|granted| open.begin(granted));
+        open
+    }
+
+    fn begin(&mut self, granted: &v1::LeaseGranted) {
+        if let Some(lease) = granted.lease {
+            self.end(granted.lease);
+            self.memory_mb.insert(lease.into(), granted.memory_mb);
+            self.sum_mb += u64::from(granted.memory_mb);
+        }
+    }
+
+    fn end(&mut self, lease: Option<v1::LeaseId>) {
+        let ended = lease.and_then(|lease| self.memory_mb.remove(&lease.into()));
+        self.sum_mb -= ended.map_or(0, u64::from);
+    }
 }
 
 enum SessionState {
@@ -124,10 +152,11 @@ impl Machine {
             last_number: 0,
             last_heard: None,
             unpaid: Unpaid::default(),
-            open_mb: BTreeMap::new(),
+            open: OpenLeases::default(),
             paused: false,
             granted: 0,
             settled: 0,
+            sold: 0,
             claimed: 0,
             revenue: Balance::ZERO,
         }
@@ -157,9 +186,10 @@ impl Machine {
             refused: self.ladders.iter().filter_map(Ladder::refused).collect(),
             granted: self.granted,
             settled: self.settled,
+            sold: self.sold,
             claimed: self.claimed,
             revenue: self.revenue,
-            leased_mb: self.open_mb.values().copied().map(u64::from).sum(),
+            leased_mb: self.open.sum_mb,
             paused: self.paused,
         }
     }
@@ -205,8 +235,7 @@ impl Machine {
             let open: BTreeSet<LeaseId> =
                 welcome.leases.iter().filter_map(|lease| lease.lease).map(LeaseId::from).collect();
             self.unpaid.keep(&open);
-            let memory = |granted: &v1::LeaseGranted| Some((granted.lease?.into(), granted.memory_mb));
-            self.open_mb = welcome.leases.iter().filter_map(memory).collect();
+            self.open = OpenLeases::of(&welcome.leases);
         }
         let clock = ExchangeClock { said: welcome.at, heard: now };
         self.state = SessionState::Live(LiveSession {
@@ -239,22 +268,26 @@ impl Machine {
             }
             FromExchange::LeaseGranted(granted) => {
                 self.granted += 1;
-                self.open_mb.extend(granted.lease.map(|lease| (lease.into(), granted.memory_mb)));
+                self.open.begin(&granted);
             }
             FromExchange::LeaseSettled(lease) => {
                 self.settled += 1;
                 self.revenue.credit(Money::from_picodollars(lease.revenue).unwrap_or(Money::MAX));
-                if let Some(lease) = lease.lease {
-                    self.open_mb.remove(&lease.into());
-                }
+                self.sold += u64::from(lease.sold);
+                self.open.end(lease.lease);
                 self.over(lease.lease);
             }
             FromExchange::LeaseUnknown(lease) => {
+                // Nothing more is heard of it if it is not claimed.
+                self.open.end(lease.lease);
                 if let Some(lease) = lease.lease {
                     self.unpaid.unanswered(now, lease.into());
                 }
             }
-            FromExchange::ClaimAnswered(claim) => self.over(claim.lease),
+            FromExchange::ClaimAnswered(claim) => {
+                self.claimed += u64::from(claim.code.is_empty());
+                self.over(claim.lease);
+            }
             FromExchange::Protected(_) => self.pulled(now + PROTECTED_FOR),
             FromExchange::MarketState(change) => return self.market_changed(now, &change),
             FromExchange::Heartbeat(heartbeat) => {
@@ -299,6 +332,7 @@ impl Machine {
             }
             Order::Resume => {
                 self.paused = false;
+                self.ladders.iter_mut().for_each(Ladder::cancel);
                 self.quote(now, |_| true)
             }
             Order::Sell(rungs) => {
@@ -338,7 +372,6 @@ impl Machine {
         }
         actions.extend(self.quote(now, |ladder| ladder.due().is_some_and(|due| due <= now)));
         let claims = self.unpaid.claims(now);
-        self.claimed += claims.len() as u64;
         actions.extend(claims.into_iter().map(|claim| Action::Send(ToExchange::Claim(claim))));
         actions
     }

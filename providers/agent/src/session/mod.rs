@@ -74,7 +74,9 @@ pub struct Standing {
     pub granted: u64,
     /// Leases that are over, at any revenue.
     pub settled: u64,
-    /// Claims of leases that nobody settled.
+    /// Calls that executed, of the leases that are over.
+    pub sold: u64,
+    /// Claims of leases that nobody settled, as far as the exchange took them.
     pub claimed: u64,
     /// Revenue of settled leases since the start, after the operator's fee.
     pub revenue: Balance,

@@ -194,13 +194,15 @@ fn report(provider: &str, input: &Input) {
     }
 }
 
-/// Returns the reasons of refused rungs, those of equal reason together: `1 to 4: price below the band`.
+/// Returns the reasons of refused rungs, each with all rungs that it is about: `1, 2, 4: price below the band`.
 fn refused_rungs(rungs: &[v1::RungRefused]) -> String {
-    let reason = |rung: &v1::RungRefused| rung.reason.clone();
-    let parts = rungs.chunk_by(|one, other| reason(one) == reason(other)).filter_map(|equal| {
-        let (first, last) = (equal.first()?, equal.last()?);
-        let ids = if first.id == last.id { first.id.to_string() } else { format!("{} to {}", first.id, last.id) };
-        Some(format!("{ids}: {}", first.reason))
-    });
-    parts.collect::<Vec<_>>().join("; ")
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for rung in rungs {
+        match reasons.iter_mut().find(|(reason, _)| *reason == rung.reason) {
+            Some((_, ids)) => ids.push(rung.id.to_string()),
+            None => reasons.push((&rung.reason, vec![rung.id.to_string()])),
+        }
+    }
+    let parts: Vec<String> = reasons.iter().map(|(reason, ids)| format!("{}: {reason}", ids.join(", "))).collect();
+    parts.join("; ")
 }

@@ -63,6 +63,9 @@ impl World {
     }
 
     fn set_market(&mut self, engine: &Engine) -> Command {
+        if self.one_in(16) {
+            return Command::DeleteMarket { market: self.market() };
+        }
         let is_set = |market: &(MarketId, &merit_engine::Market)| market.1.terms != MarketTerms::default();
         let set = engine.markets().find(is_set).map(|(id, _)| id);
         if let Some(market) = set.filter(|_| !self.one_in(3)) {

@@ -245,12 +245,15 @@ fn leases_and_revenue_are_summed_over_sessions() {
     machine.step(ms(1), Input::Received(0, FromExchange::LeaseGranted(v1::LeaseGranted::default())));
     machine.step(
         ms(2),
-        Input::Received(0, FromExchange::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 285_417 })),
+        Input::Received(0, FromExchange::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 285_417, sold: true })),
     );
     let now = ms(3) + pause(&mut machine, ms(3));
     machine.step(now, Input::Due);
     machine.step(now, welcome(2));
-    machine.step(now, Input::Received(0, FromExchange::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 3 })));
+    machine.step(
+        now,
+        Input::Received(0, FromExchange::LeaseSettled(v1::LeaseSettled { lease: None, revenue: 3, sold: false })),
+    );
     let standing = machine.standing();
     assert_eq!((standing.granted, standing.settled), (1, 2));
     assert_eq!(standing.revenue, Balance::from_picodollars(285_420));
@@ -273,7 +276,7 @@ fn ran(sequence: u64) -> Input {
 }
 
 fn settled(sequence: u64) -> FromExchange {
-    FromExchange::LeaseSettled(v1::LeaseSettled { lease: Some(lease(sequence)), revenue: 1 })
+    FromExchange::LeaseSettled(v1::LeaseSettled { lease: Some(lease(sequence)), revenue: 1, sold: true })
 }
 
 fn claims(actions: &[Action]) -> Vec<u8> {
@@ -320,11 +323,11 @@ fn an_unsettled_run_is_claimed_over_the_next_stream() {
     machine.step(now, Input::Due);
     machine.step(now, welcome(2).resumed());
     assert_eq!(claims(&machine.step(machine.due().unwrap(), Input::Due)), [1]);
-    assert_eq!(machine.standing().claimed, 2);
     for sequence in [1, 3] {
         let answered = v1::ClaimAnswered { lease: Some(lease(sequence)), ..v1::ClaimAnswered::default() };
         machine.step(now, Input::Received(0, FromExchange::ClaimAnswered(answered)));
     }
+    assert_eq!(machine.standing().claimed, 2);
     machine.step(now + ms(60_000), heartbeat());
     assert_eq!(claims(&machine.step(now + ms(60_000), Input::Due)), [0_u8; 0]);
 }
@@ -453,7 +456,10 @@ fn leased_memory_is_that_of_open_leases() {
     machine.step(ms(2), granted(1));
     machine.step(ms(2), granted(2));
     assert_eq!(machine.standing().leased_mb, 256);
-    let settled = v1::LeaseSettled { lease: id(1), revenue: 5 };
-    machine.step(ms(3), Input::Received(2, FromExchange::LeaseSettled(settled)));
+    let unknown = v1::LeaseUnknown { lease: id(2) };
+    machine.step(ms(3), Input::Received(2, FromExchange::LeaseUnknown(unknown)));
     assert_eq!(machine.standing().leased_mb, 128);
+    let settled = v1::LeaseSettled { lease: id(1), revenue: 5, sold: true };
+    machine.step(ms(3), Input::Received(2, FromExchange::LeaseSettled(settled)));
+    assert_eq!((machine.standing().leased_mb, machine.standing().sold), (0, 1));
 }

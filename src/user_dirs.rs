@@ -1,0 +1,18 @@
+//! Folders of the user, by the XDG Base Directory Specification 0.8, with a folder `merit` in each.
+
+use std::path::PathBuf;
+
+fn set(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the folder of what a later command may want to know: below `$XDG_STATE_HOME`, else below `~/.local/state`.
+pub(crate) fn state() -> Option<PathBuf> {
+    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join("merit"))
+}
+
+/// Returns the folder of sockets: below `$XDG_RUNTIME_DIR`, else that of [`state`].
+pub(crate) fn runtime() -> Option<PathBuf> {
+    set("XDG_RUNTIME_DIR").map(|runtime| runtime.join("merit")).or_else(state)
+}
