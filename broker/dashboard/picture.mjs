@@ -16,7 +16,8 @@ const TRADES_MS = 75_000;
 
 const [merit, file] = process.argv.slice(2).map((path) => resolve(path));
 const dir = await mkdtemp(join(tmpdir(), "merit-picture-"));
-const market = spawn(merit, ["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], {
+const page = new URL("dist", import.meta.url).pathname;
+const market = spawn(merit, ["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--page", page], {
   cwd: dir,
   stdio: ["ignore", "pipe", "inherit"],
 });
@@ -28,11 +29,11 @@ try {
     chromiumSandbox: false,
     args: ["--disable-gpu", "--no-first-run", "--disable-background-networking"],
   });
-  const page = await browser.newPage({ viewport: { width: 1440, height: 1000 }, colorScheme: "light" });
-  await page.goto(broker);
-  await page.waitForSelector("[data-testid=connection][data-state=live]");
-  await page.waitForTimeout(TRADES_MS);
-  await page.screenshot({ path: file });
+  const tab = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
+  await tab.goto(broker);
+  await tab.waitForSelector("[data-testid=connection][data-state=live]");
+  await tab.waitForTimeout(TRADES_MS);
+  await tab.screenshot({ path: file });
   await browser.close();
 } finally {
   market.kill("SIGTERM");

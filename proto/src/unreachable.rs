@@ -75,17 +75,22 @@ fn sentence(error: &tonic::transport::Error, url: &str) -> String {
         }
         Some(io::ErrorKind::TimedOut) => format!("{url} does not answer; name the exchange with --exchange"),
         Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) if !in_clear => no_tls(url),
-        _ if in_clear && causes.iter().any(|cause| cause.downcast_ref().is_some_and(h2::Error::is_library)) => format!(
-            "the server at {url} does not speak HTTP/2 in the clear; if it has a certificate, name it by https://, and \
-             if it is no exchange, name one with --exchange"
+        // A server that awaits TLS or HTTP/1.1 does either.
+        _ if in_clear && (hangs_up(system) || causes.iter().any(is_http2)) => format!(
+            "the server at {url} hangs up, or does not speak HTTP/2 in the clear; if it has a certificate, name it by \
+             https://, and if it is no exchange, name one with --exchange"
         ),
-        _ => {
-            let cause = last();
-            // As a server that awaits TLS hangs up.
-            let advice = if in_clear { "; if it has a certificate, name it by https://" } else { "" };
-            format!("the connection to {url} failed: {cause}{advice}")
-        }
+        _ => format!("the connection to {url} failed: {}", last()),
     }
+}
+
+fn hangs_up(system: Option<io::ErrorKind>) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(system, Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
+}
+
+fn is_http2(cause: &&(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_library() || error.is_io())
 }
 
 /// Returns the TLS error that an error of the system carries.
@@ -110,6 +115,13 @@ fn of_tls(error: &TlsError, url: &str) -> String {
         TlsError::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => format!("the certificate of {url} is not for this name; name the exchange as its certificate does"),
+        // What `webpki` says of a certificate that is its own CA.
+        TlsError::InvalidCertificate(CertificateError::Other(why)) if why.to_string().contains("CaUsedAsEndEntity") => {
+            format!(
+                "the certificate of {url} is that of a CA; give the exchange one that the CA issued, and name the CA's \
+                 PEM file with --exchange-ca"
+            )
+        }
         TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
             format!("{url} asks for a certificate of this side; name one with --exchange-cert and --exchange-cert-key")
         }

@@ -51,7 +51,7 @@ async fn a_function_servers_calls_are_billed_by_observed_time(shape: Shape) {
     let endpoint = function_server(&mut tasks).await;
     let flags = ["--adapter", "http", "--endpoint", &endpoint, "--vcpus", "0.5", "--memory-step-mb", "128"];
     let provider = market.provider("faas", &[&flags[..], &FEE[..]].concat()).await;
-    assert!(provider.ready.ends_with(&endpoint), "{}", provider.ready);
+    assert!(provider.ready.starts_with(&format!("ready {endpoint} in ")), "{}", provider.ready);
     define(&market, "shout", "/shout").await;
 
     let answer = market.invoke("shout", "hello").await;

@@ -166,7 +166,7 @@ async fn quote(market: &Market, function: &str) -> Value {
 
 /// Checks that `merit quote` shows both, the winner first, with the costs that decide.
 async fn check_table(market: &Market, function: &str, winner: &str, loser: &str) {
-    let output = merit().args(["quote", function, "--broker", &market.http]).output().await.unwrap();
+    let output = merit().args(["quote", function, "--exact", "--broker", &market.http]).output().await.unwrap();
     let table = String::from_utf8(output.stdout).unwrap();
     let at = |text: &str| table.find(text).unwrap_or_else(|| panic!("no {text} in\n{table}"));
     assert!(output.status.success() && at(winner) < at(loser), "{table}");

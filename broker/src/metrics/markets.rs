@@ -7,11 +7,12 @@ use crate::exchange::markets::Market;
 
 /// Picodollars in a dollar.
 const PICODOLLARS: f64 = 1e12;
+const BYTES_PER_MB: u64 = 1 << 20;
 
 pub(super) struct MarketGauges {
     spot_price: GaugeVec,
     last_price: GaugeVec,
-    free_mb: IntGaugeVec,
+    free_bytes: IntGaugeVec,
 }
 
 impl MarketGauges {
@@ -28,9 +29,9 @@ impl MarketGauges {
                 &format!("{price} the latest public trade."),
                 &["market"],
             )?,
-            free_mb: made.gauges(
-                "merit_market_free_mb",
-                "Memory that is offered and not leased, in MB.",
+            free_bytes: made.gauges(
+                "merit_market_free_bytes",
+                "Memory that is offered and not leased.",
                 &["market"],
             )?,
         })
@@ -40,7 +41,7 @@ impl MarketGauges {
     pub(super) fn show(&self, markets: &[Market]) {
         self.spot_price.reset();
         self.last_price.reset();
-        self.free_mb.reset();
+        self.free_bytes.reset();
         for market in markets {
             let labels = [market.name.as_str()];
             let usd = |price: u64| price as f64 / PICODOLLARS;
@@ -50,7 +51,8 @@ impl MarketGauges {
             if let Some(price) = market.last_price {
                 self.last_price.with_label_values(&labels).set(usd(price));
             }
-            self.free_mb.with_label_values(&labels).set(i64::try_from(market.free_mb).unwrap_or(i64::MAX));
+            let bytes = market.free_mb.saturating_mul(BYTES_PER_MB);
+            self.free_bytes.with_label_values(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
     }
 }

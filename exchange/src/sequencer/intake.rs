@@ -125,8 +125,8 @@ impl Intake {
         applied
     }
 
-    /// Applies a settlement, as [`Intake::submit`] does, and passes the log of its call on to the projections. A refused
-    /// one has none.
+    /// Applies a settlement, as [`Intake::submit`] does, and passes the log of its call on to the projections.
+    /// A refused one has none.
     pub fn submit_with_log(&mut self, clock: Time, command: &Command, log: Option<CallLog>) -> Applied {
         let applied = self.submit(clock, command);
         if applied.reply.is_ok()

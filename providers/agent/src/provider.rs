@@ -222,8 +222,8 @@ impl Controls {
         self.answered(ANSWER_WITHIN).await
     }
 
-    /// Sells by another strategy from now on, which `change` makes of the present one; a paused provider does so when it
-    /// resumes. Returns the strategy. If a market refuses its offers, the present strategy and its offers stay.
+    /// Sells by another strategy from now on, which `change` makes of the present one; a paused provider does so when
+    /// it resumes. Returns the strategy. If a market refuses its offers, the present strategy and its offers stay.
     pub async fn reprice<E>(&self, change: impl FnOnce(Strategy) -> Result<Strategy, E>) -> Result<Strategy, E>
     where
         E: From<ControlError>,

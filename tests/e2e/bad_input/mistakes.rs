@@ -96,7 +96,7 @@ async fn each_mistake_gets_its_sentence() {
 }
 
 #[tokio::test]
-async fn an_exchange_with_a_certificate_is_waited_for_by_its_name() {
+async fn a_provider_names_what_is_wrong_with_tls() {
     let dir = tempfile::tempdir().unwrap();
     let files = certificate(&dir);
     let [data, cert, key] = [&dir.path().join("data"), &files.cert, &files.key].map(|path| path.display().to_string());
@@ -104,7 +104,7 @@ async fn an_exchange_with_a_certificate_is_waited_for_by_its_name() {
     let exchange = Process::start(&start, &dir.path().join("exchange.log")).await;
     let port = exchange.url("grpc").rsplit(':').next().unwrap().to_owned();
     let (plain, by_name) = (format!("http://localhost:{port}"), format!("https://localhost:{port}"));
-    assert_waits(&plain, "if it has a certificate, name it by https://").await;
+    assert_waits(&plain, "or does not speak HTTP/2 in the clear; if it has a certificate, name it by https://").await;
     let unknown =
         format!("the certificate of {by_name} is of a CA that this machine does not trust; name the CA's PEM");
     assert_waits(&by_name, &unknown).await;

@@ -93,7 +93,7 @@ const ROWS: [RouteRow; 63] = [
     row("PUT", "/v1/accounts/{account}/limits", "{}", [401, 403, 403, 0]),
     row("POST", "/v1/markets", r#"{"market": "a/wasm"}"#, [401, 403, 403, 0]),
     row("PUT", "/v1/markets/local/wasm", "{}", [401, 403, 403, 0]),
-    row("DELETE", "/v1/markets/a/wasm", "", [401, 403, 403, 0]),
+    row("DELETE", "/v1/markets/local/wasm", "", [401, 403, 403, 0]),
     row("POST", "/v1/providers", r#"{"name": "n", "account": "{account}"}"#, [401, 403, 403, 0]),
     row("POST", "/v1/providers/{provider}/kill", r#"{"reason": "a test"}"#, [401, 403, 403, 0]),
     row("POST", "/v1/providers/{provider}/revive", "", [401, 403, 403, 0]),
