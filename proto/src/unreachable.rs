@@ -76,7 +76,7 @@ fn sentence(error: &tonic::transport::Error, url: &str) -> String {
         Some(io::ErrorKind::TimedOut) => format!("{url} does not answer; name the exchange with --exchange"),
         Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) if !in_clear => no_tls(url),
         // A server that awaits TLS or HTTP/1.1 does either.
-        _ if in_clear && (hangs_up(system) || causes.iter().any(is_http2)) => format!(
+        _ if in_clear && hangs_up(system) => format!(
             "the server at {url} hangs up, or does not speak HTTP/2 in the clear; if it has a certificate, name it by \
              https://, and if it is no exchange, name one with --exchange"
         ),
@@ -84,13 +84,10 @@ fn sentence(error: &tonic::transport::Error, url: &str) -> String {
     }
 }
 
+/// Returns true for an error after the connection was made: the system knows none, or the other side has ended it.
 fn hangs_up(system: Option<io::ErrorKind>) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(system, Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
-}
-
-fn is_http2(cause: &&(dyn Error + 'static)) -> bool {
-    cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_library() || error.is_io())
+    matches!(system, None | Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
 }
 
 /// Returns the TLS error that an error of the system carries.
