@@ -10,7 +10,7 @@ use merit_broker::{Access, Page, Server, Settings};
 use rustls::pki_types::CertificateDer;
 
 use crate::access::{ExchangeArguments, HTTP_PROTOCOLS, KeyArguments, TlsArguments, authorities};
-use crate::listen::{address, bind};
+use crate::listen::{address, bind, socket};
 use crate::output::announce_ready;
 use crate::shutdown::{self, DRAIN};
 
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     exchange: ExchangeArguments,
     /// Address of the front doors
-    #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
+    #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP", value_parser = socket)]
     http: SocketAddr,
     #[command(flatten)]
     page: PageArguments,

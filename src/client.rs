@@ -18,7 +18,8 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::access::authorities;
-use crate::output::in_clear;
+use crate::output::{in_clear, objects, text};
+use crate::refused::grouped;
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -179,14 +180,14 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
     let (Some(code), Some(message)) = (error["code"].as_str(), error["message"].as_str()) else {
         return format!("the broker answered {status}: {}", String::from_utf8_lossy(body));
     };
-    // Most rungs of a ladder are refused for one reason, which is told once.
     let mut lines = vec![format!("{message} ({code})")];
-    for refused in error["details"]["refused"].as_array().into_iter().flatten() {
-        let part = |field| refused[field].as_str().unwrap_or_default();
-        let line = format!("  {} in {}: {}", part("provider"), part("market"), part("message"));
-        if !lines.contains(&line) {
-            lines.push(line);
-        }
+    if status == StatusCode::UNAUTHORIZED {
+        lines[0].push_str("; the command line shows the key of --key or MERIT_KEY");
+    }
+    let offer = |refused: &Value| ["provider", "market", "code", "message"].map(|field| text(refused, field));
+    for ([provider, market, _, message], count) in grouped(objects(&error["details"], "refused").iter().map(offer)) {
+        let more = if count > 1 { format!(", and {} more of its offers", count - 1) } else { String::new() };
+        lines.push(format!("  {provider} in {market}: {message}{more}"));
     }
     if let Some(log) = error["details"]["log"].as_str() {
         lines.push("it wrote to its standard error:".to_owned());

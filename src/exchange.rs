@@ -9,7 +9,7 @@ use merit_exchange::{Durability, Exchange, MasterKey, ServeError, Settings};
 use merit_terms::{Money, Name};
 
 use crate::access::{KeyArguments, TlsArguments};
-use crate::listen::{address, bind};
+use crate::listen::{address, bind, socket};
 use crate::output::announce_ready;
 use crate::shutdown::{self, EXCHANGE_DRAIN};
 
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     data: DirectoryArguments,
     /// Address for brokers and providers
-    #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
+    #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC", value_parser = socket)]
     grpc: SocketAddr,
     #[command(flatten)]
     keys: KeyArguments,

@@ -1,6 +1,6 @@
 //! `merit invoke`: the function's answer on standard output, the receipt on standard error.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -83,7 +83,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let answer = answer.success()?;
     let mut output = std::io::stdout().lock();
-    output.write_all(&answer.body).and_then(|()| output.flush()).context("could not write the answer")?;
+    match output.write_all(&answer.body).and_then(|()| output.flush()) {
+        // As after `| head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+        written => written.context("could not write the answer")?,
+    }
     if !arguments.quiet {
         if !answer.body.ends_with(b"\n") && std::io::stdout().is_terminal() {
             eprintln!();

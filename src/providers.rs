@@ -81,7 +81,7 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
         ("leases", Number),
         ("exposure", Usd),
         ("labels", Text),
-        ("", Text),
+        ("trouble", Text),
     ];
     let row = |provider: &Value| {
         let mut row = cells(provider, ["name", "account", "kind", "online", "offers"]);

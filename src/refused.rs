@@ -1,4 +1,4 @@
-//! The refused offers of a call, in a table: those of one seller for one reason are one line.
+//! The refused offers of a call, in a table: those of one seller that are refused alike are one line.
 
 use crate::output::Kind::{Number, Text};
 use crate::output::print_table;
@@ -17,11 +17,11 @@ pub(crate) fn print_refused(refused: impl IntoIterator<Item = [String; 4]>) {
     print_table(&columns, lines.into_iter().map(row));
 }
 
-/// Counts equal offers, in the order of the first of each.
-fn grouped(refused: impl IntoIterator<Item = [String; 4]>) -> Vec<([String; 4], usize)> {
+/// Counts the offers of one provider, market and code, with the reason of the first, in the order of the first of each.
+pub(crate) fn grouped(refused: impl IntoIterator<Item = [String; 4]>) -> Vec<([String; 4], usize)> {
     let mut lines: Vec<([String; 4], usize)> = Vec::new();
     for offer in refused {
-        match lines.iter_mut().find(|(line, _)| *line == offer) {
+        match lines.iter_mut().find(|(line, _)| line[..3] == offer[..3]) {
             Some((_, count)) => *count += 1,
             None => lines.push((offer, 1)),
         }

@@ -12,7 +12,7 @@ use crate::broker::{AccessLogArguments, AddressArguments, PageArguments};
 use crate::client::Client;
 use crate::demo;
 use crate::exchange::{self, DirectoryArguments, GRPC_PROTOCOLS};
-use crate::listen::{address, bind};
+use crate::listen::{address, bind, socket};
 use crate::output::{announce, announce_ready};
 use crate::shutdown::{self, DRAIN, EXCHANGE_DRAIN};
 use crate::wasm_host;
@@ -22,10 +22,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     data: DirectoryArguments,
     /// Address of the front doors and the page
-    #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP")]
+    #[arg(long, default_value = "127.0.0.1:8080", env = "MERIT_HTTP", value_parser = socket)]
     http: SocketAddr,
     /// Address for providers and other brokers
-    #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC")]
+    #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC", value_parser = socket)]
     grpc: SocketAddr,
     /// Start no demo providers and deploy no sample functions
     #[arg(long)]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
-use merit_agent::{Provider, ProviderSettings, Strategy};
+use merit_agent::{Provider, ProviderSettings, StopError, Strategy};
 use merit_proto::Transport;
 use merit_terms::{Adapter, PoolSize, Price, Tariff};
 
@@ -16,6 +16,8 @@ use crate::wasm_host::WasmHost;
 
 /// Memory of a slot: that of the reference call, so that each call of that size takes one rung.
 const SLOT_MB: u32 = 512;
+/// Timeout of calls whose caller is gone, at the end.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// Time for which the seller that comes and goes is there, and is away.
 const SHIFT: Duration = Duration::from_secs(20);
 
@@ -151,10 +153,15 @@ impl Sellers {
         tokio::join!(shifts(host, exchange, night), futures_util::future::join_all(watched));
     }
 
-    /// Drains all.
+    /// Stops all at once. The broker has drained before, so that nobody waits for calls that still run.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        for provider in self.staying.into_iter().chain(self.night) {
-            provider.stop(DRAIN).await.context("a demo provider did not stop cleanly")?;
+        let all = self.staying.into_iter().chain(self.night).map(|provider| provider.stop(LEFT_BEHIND));
+        for stopped in futures_util::future::join_all(all).await {
+            match stopped {
+                Ok(()) => {}
+                Err(StopError::CutOff) => tracing::info!("calls that nobody waits for were cut off"),
+                Err(error) => return Err(error).context("a demo provider did not stop cleanly"),
+            }
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use self::control::{Control, ControlSocket};
 use self::voice::Voice;
 use crate::access::ExchangeArguments;
 use crate::free_tier;
-use crate::listen::{address, listen};
+use crate::listen::{address, listen, socket};
 use crate::output::{Format, announce, announce_ready};
 use crate::shutdown::{self, DRAIN};
 use crate::wasm_host::WasmHost;
@@ -118,7 +118,7 @@ struct SaleArguments {
     #[arg(long, value_name = "CALLS/MS", value_parser = protection)]
     protect: Option<Protection>,
     /// The agent's listener for invocations [default: 127.0.0.1:0]
-    #[arg(long)]
+    #[arg(long, value_parser = socket)]
     listen: Option<SocketAddr>,
     /// URL of the agent for brokers, if not --listen; with --adapter http, the server's base URL
     #[arg(long, value_name = "URL")]

@@ -4,8 +4,13 @@ use super::grouped;
 
 #[test]
 fn equal_refusals_of_one_seller_are_one_line() {
-    let offer = |provider: &str, reason: &str| [provider, "local/wasm", "full", reason].map(str::to_owned);
-    let refused = [offer("a", "no room"), offer("b", "no room"), offer("a", "no room"), offer("a", "too slow")];
-    let expected = [(offer("a", "no room"), 2), (offer("b", "no room"), 1), (offer("a", "too slow"), 1)];
+    let offer = |provider: &str, code: &str, reason: &str| [provider, "local/wasm", code, reason].map(str::to_owned);
+    let refused = [
+        offer("a", "cost", "costs up to 3"),
+        offer("b", "cost", "costs up to 3"),
+        offer("a", "cost", "costs up to 4"),
+        offer("a", "region", "not there"),
+    ];
+    let expected = [(refused[0].clone(), 2), (refused[1].clone(), 1), (refused[3].clone(), 1)];
     assert_eq!(grouped(refused), expected);
 }

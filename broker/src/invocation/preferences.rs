@@ -103,7 +103,7 @@ fn bad(name: &str, message: impl std::fmt::Display) -> ApiError {
 }
 
 /// Largest edit distance at which a known name is suggested.
-const NEAR: usize = 3;
+const NEAR: usize = 2;
 
 fn unknown_header(name: &str) -> ApiError {
     let distance = |known: &&str| strsim::damerau_levenshtein(known, name);
