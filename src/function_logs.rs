@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// The function
     function: Name,
     /// Go on as further calls end
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with = "to")]
     follow: bool,
     #[command(flatten)]
     span: time_range::Arguments,
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         print_json(&json!({"logs": first}));
         return Ok(());
     }
-    let mut logs = first;
+    let (mut logs, mut trouble) = (first, String::new());
     loop {
         for log in logs.iter().rev() {
             following = format!("after={}", log["sequence"]);
@@ -58,7 +58,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             return Ok(());
         }
         tokio::time::sleep(EVERY).await;
-        logs = latest(&client, &path, &format!("limit={PAGE_MAX}&{following}"), CATCH_UP_MAX).await?;
+        logs = match latest(&client, &path, &format!("limit={PAGE_MAX}&{following}"), CATCH_UP_MAX).await {
+            Ok(logs) => {
+                trouble.clear();
+                logs
+            }
+            // A broker or an exchange that starts again is waited for.
+            Err(error) => {
+                let error = format!("{error:#}");
+                if trouble != error {
+                    tracing::warn!("asking again: {error}");
+                }
+                trouble = error;
+                Vec::new()
+            }
+        };
     }
 }
 

@@ -221,9 +221,10 @@ pub(crate) fn print_done(format: Format, answer: &Value, done: &str) {
     }
 }
 
-/// Returns a line without control characters: a function must not steer the terminal.
+/// Returns a line without control characters and those that turn or break a line: a function must not steer the terminal.
 pub(crate) fn in_clear(line: &str) -> String {
-    line.chars().filter(|character| *character == '\t' || !character.is_control()).collect()
+    let steers = |character: char| matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    line.chars().filter(|it| *it == '\t' || !it.is_control() && !steers(*it)).collect()
 }
 
 /// Returns the objects of an array field.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 fn set(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    // A relative path is to be ignored, by the specification.
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Returns the folder of what a later command may want to know: below `$XDG_STATE_HOME`, else below `~/.local/state`.

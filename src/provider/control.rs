@@ -3,23 +3,30 @@
 //! The order is one line, the answer is one line: `ok TEXT` or `error TEXT`. Never keeps an order: a provider that
 //! starts again sells as its flags say.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use merit_agent::{Controls, Strategy};
 use merit_terms::{Name, Price};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
 
 use crate::output::{Format, Output, print_json, say};
 use crate::user_dirs;
 
 /// Longest line in bytes.
 const LINE_MAX_BYTES: u64 = 256;
+/// Timeout of the line of an order.
+const LINE_WITHIN: Duration = Duration::from_secs(1);
+/// Orders at once at most.
+const ORDERS_MAX: usize = 16;
 /// Timeout of one order, in which the exchange answers new quotes.
 const ORDER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -58,7 +65,10 @@ pub(super) async fn order(control: &Control, format: Format) -> anyhow::Result<(
         }
     };
     let not_there = || format!("no provider `{name}` of this user runs on this machine; `merit provider` starts one");
-    let stream = UnixStream::connect(socket(name)?).await.with_context(not_there)?;
+    let stream = UnixStream::connect(socket(name)?).await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(not_there()),
+        _ => anyhow!("the provider `{name}` cannot be asked: {error}"),
+    })?;
     let asked = async {
         let (reads, mut writes) = stream.into_split();
         writes.write_all(format!("{line}\n").as_bytes()).await?;
@@ -99,21 +109,32 @@ impl ControlSocket {
         if UnixStream::connect(&path).await.is_ok() {
             bail!("another provider `{name}` of this user runs on this machine");
         }
-        // Of a provider that was killed, or nothing.
-        drop(std::fs::remove_file(&path));
+        // Of a provider that was killed, or nothing; any other file is somebody's.
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket()) {
+            drop(std::fs::remove_file(&path));
+        }
         let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(ControlSocket { path, listener })
     }
 
-    /// Does orders, one at a time; never returns.
+    /// Takes orders; never returns. One that is not there in time, or whose sender is gone, is dropped.
     pub(super) async fn serve(&self, controls: &Controls) {
+        let mut answering = JoinSet::new();
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => drop(tokio::time::timeout(ORDER_WITHIN, answer(stream, controls)).await),
-                Err(error) => {
-                    tracing::warn!(%error, "an order to this provider could not be taken");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) if answering.len() < ORDERS_MAX => {
+                        let controls = controls.clone();
+                        answering.spawn(async move { tokio::time::timeout(ORDER_WITHIN, answer(stream, &controls)).await });
+                    }
+                    Ok(_) => tracing::warn!("too many orders to this provider at once; one is dropped"),
+                    Err(error) => {
+                        tracing::warn!(%error, "an order to this provider could not be taken");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                },
+                Some(_) = answering.join_next() => {}
             }
         }
     }
@@ -125,15 +146,22 @@ impl Drop for ControlSocket {
     }
 }
 
-async fn answer(stream: UnixStream, controls: &Controls) -> std::io::Result<()> {
-    let (reads, mut writes) = stream.into_split();
+async fn answer(mut stream: UnixStream, controls: &Controls) -> std::io::Result<()> {
     let mut line = String::new();
-    BufReader::new(reads.take(LINE_MAX_BYTES)).read_line(&mut line).await?;
+    let mut reader = BufReader::new((&mut stream).take(LINE_MAX_BYTES));
+    let is_read = tokio::time::timeout(LINE_WITHIN, reader.read_line(&mut line)).await;
+    if !matches!(is_read, Ok(Ok(_))) || !line.ends_with('\n') {
+        return stream.write_all(b"error an order is one line\n").await;
+    }
+    // The sender may have given up while the order waited.
+    if matches!(stream.try_read(&mut [0]), Ok(0)) {
+        return Ok(());
+    }
     let answer = match obey(line.trim_end(), controls).await {
         Ok(done) => format!("ok {done}\n"),
         Err(error) => format!("error {error:#}\n"),
     };
-    writes.write_all(answer.as_bytes()).await
+    stream.write_all(answer.as_bytes()).await
 }
 
 /// Does the order of a line. Returns what was done.
@@ -146,7 +174,7 @@ async fn obey(line: &str, controls: &Controls) -> anyhow::Result<String> {
             Ok(format!("{name} sells nothing until `merit provider resume {name}`"))
         }
         ["resume"] => {
-            controls.resume().await?;
+            controls.resume().await.context("it is resumed")?;
             Ok(format!("{name} sells again"))
         }
         ["price", per_gb_second, rest @ ..] => {

@@ -59,6 +59,8 @@ async fn traded(shape: Shape, calls: usize) -> (Market, Vec<(String, Money)>) {
         assert_eq!(field(&newest[0], "invocation_id"), answered.last().unwrap().0);
     }
     assert!(provider.stop().await.success());
+    // Without an offer the candle closes without a price.
+    market.until_offers_of("edge-1", false).await;
     (market, answered)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use merit_proto::{Transport, v1};
-use merit_terms::MarketName;
+use merit_terms::{MarketName, RefusalCode};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 
@@ -219,7 +219,7 @@ impl Controls {
     /// Quotes again. Returns when the exchange has answered in every market; a refused ladder is an error.
     pub async fn resume(&self) -> Result<(), ControlError> {
         self.order(Order::Resume).await?;
-        self.answered(ANSWER_WITHIN).await
+        self.answered_where_known().await
     }
 
     /// Sells by another strategy from now on, which `change` makes of the present one; a paused provider does so when
@@ -242,11 +242,25 @@ impl Controls {
         if self.is_paused() {
             return Ok(());
         }
-        let answered = self.answered(ANSWER_WITHIN).await;
-        if let Err(ControlError::Refused { .. }) = answered {
+        let answered = self.answered_where_known().await;
+        if answered.is_err() {
             self.order(Order::Sell(rungs_by(before))).await?;
         }
         answered
+    }
+
+    /// Waits as [`Controls::answered`] does. A market that is there no longer holds up no other.
+    async fn answered_where_known(&self) -> Result<(), ControlError> {
+        match self.answered(ANSWER_WITHIN).await {
+            Err(ControlError::Refused { code, .. })
+                if code == RefusalCode::NotFound.as_str() && self.standing.borrow().markets > 0 =>
+            {
+                let standing = self.standing.borrow();
+                let other = standing.refused.iter().find(|refused| refused.code != RefusalCode::NotFound.as_str());
+                other.map_or(Ok(()), |refused| Err(refused.clone().into()))
+            }
+            answered => answered,
+        }
     }
 
     /// Returns true while it sells nothing by its own order.
@@ -271,7 +285,14 @@ impl Controls {
         };
         match standing.refused.into_iter().next() {
             None => Ok(()),
-            Some(RefusedLadder { market, code, message }) => Err(ControlError::Refused { market, code, message }),
+            Some(refused) => Err(refused.into()),
         }
+    }
+}
+
+impl From<RefusedLadder> for ControlError {
+    fn from(refused: RefusedLadder) -> ControlError {
+        let RefusedLadder { market, code, message } = refused;
+        ControlError::Refused { market, code, message }
     }
 }

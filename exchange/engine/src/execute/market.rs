@@ -35,13 +35,13 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// Deletes a market that nobody sells in, not even by a lease.
+    /// Deletes a market in which nobody sells, not even by a lease, and no bid rests.
     pub(super) fn delete_market(&mut self, turn: &mut Turn<'_>, market: MarketId) -> Result<Reply, Refusal> {
         let name = self.registry.live_market(market)?.name.clone();
-        let offers = self.shelf.offers().filter(|offer| offer.market == market).count();
-        if offers > 0 {
-            let message = format!("{name} has {offers} offers; it can be deleted when its sellers are gone");
-            return Err(invalid("market", message));
+        let sells = self.shelf.offers().any(|offer| offer.market == market);
+        if sells || self.bids.all().any(|resting| resting.markets.contains(&market)) {
+            let what = if sells { "offers or running calls" } else { "deferred bids" };
+            return Err(invalid("market", format!("{name} has {what}; it can be deleted when they are gone")));
         }
         self.registry.delete_market(market);
         turn.tell(Event::MarketDeleted { market });

@@ -55,7 +55,8 @@ impl Twin {
         let market = market.ok_or_else(|| unknown("market", id.number()))?;
         let sells = self.offers.iter().any(|offer| offer.market == id);
         let runs = self.leases.iter().any(|open| open.has_capacity && open.lease.market == id);
-        if sells || runs {
+        let rests = self.resting.iter().any(|rested| rested.resting.markets.contains(&id));
+        if sells || runs || rests {
             return Err(invalid("market"));
         }
         market.deleted = true;

@@ -65,6 +65,9 @@ pub(crate) async fn run(
         }
         let mut actions = machine.step(started.elapsed(), input);
         let is_over = actions.iter().any(|action| matches!(action, Action::End(_)));
+        // The machine gave the stream up by itself: nothing was heard of the exchange in time.
+        let is_silent = lost.is_none() && !is_over && actions.iter().any(|action| matches!(action, Action::Close));
+        let lost = lost.or_else(|| is_silent.then(|| "it does not answer".to_owned()));
         if let Some(reason) = lost.filter(|_| !is_over) {
             waits.waits(&transport.place(), &reason);
         }
