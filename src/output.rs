@@ -1,6 +1,7 @@
 //! Tables for people, JSON for machines.
 
 use std::io::{ErrorKind, Write};
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -221,10 +222,13 @@ pub(crate) fn print_done(format: Format, answer: &Value, done: &str) {
     }
 }
 
-/// Returns a line without control characters and those that turn or break a line: a function must not steer the terminal.
+/// Returns a line without control characters, and without those that turn or break a line: a function must not steer
+/// the terminal.
 pub(crate) fn in_clear(line: &str) -> String {
-    let steers = |character: char| matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    line.chars().filter(|it| *it == '\t' || !it.is_control() && !steers(*it)).collect()
+    const STEERING: [RangeInclusive<char>; 3] =
+        ['\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    let steers = |it: &char| STEERING.iter().any(|range| range.contains(it));
+    line.chars().filter(|it| *it == '\t' || !(it.is_control() || steers(it))).collect()
 }
 
 /// Returns the objects of an array field.

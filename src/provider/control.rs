@@ -126,7 +126,8 @@ impl ControlSocket {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) if answering.len() < ORDERS_MAX => {
                         let controls = controls.clone();
-                        answering.spawn(async move { tokio::time::timeout(ORDER_WITHIN, answer(stream, &controls)).await });
+                        let answered = async move { answer(stream, &controls).await };
+                        answering.spawn(tokio::time::timeout(ORDER_WITHIN, answered));
                     }
                     Ok(_) => tracing::warn!("too many orders to this provider at once; one is dropped"),
                     Err(error) => {
