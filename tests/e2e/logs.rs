@@ -8,7 +8,7 @@ use crate::market::{Answer, Market, Shape};
 use crate::process::{assert_fails, eventually, merit};
 
 in_both_shapes! {
-    a_log_is_in_the_error_the_record_and_the_list
+    a_log_is_in_error_record_and_list
     invoke_and_logs_print_what_a_function_wrote
     invocations_are_listed_by_function_outcome_and_page
     why_last_explains_the_last_invoke
@@ -51,7 +51,7 @@ async fn failing(market: &Market) -> Answer {
     market.invoke("noisy", "fail").await
 }
 
-async fn a_log_is_in_the_error_the_record_and_the_list(shape: Shape) {
+async fn a_log_is_in_error_record_and_list(shape: Shape) {
     let market = market(shape).await;
     let _seller = market.provider("edge-1", &[]).await;
     let failed = failing(&market).await;
