@@ -18,8 +18,8 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::access::authorities;
+use crate::decision::grouped;
 use crate::output::{in_clear, objects, text};
-use crate::refused::grouped;
 
 #[derive(clap::Args)]
 #[group(skip)]

@@ -4,9 +4,8 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use crate::client::{self, Client};
-use crate::output::Kind::{Cost, Number, Price, Text};
+use crate::decision::{OFFERS, millis, print_refused, remark};
 use crate::output::{Format, objects, print_json, text};
-use crate::refused::print_refused;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -35,19 +34,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         text(&quote, "revision"),
         text(&quote, "sequence")
     );
-    let columns = [
-        ("rank", Number),
-        ("provider", Text),
-        ("market", Text),
-        ("price", Price),
-        ("predicted ms", Number),
-        ("billed ms", Number),
-        ("predicted cost", Cost),
-        ("worst cost", Cost),
-        ("", Text),
-    ];
     arguments.format.print_table(
-        &columns,
+        &OFFERS,
         objects(&quote, "offers").iter().map(|offer| {
             let predicted = &offer["predicted"];
             let wall_us = predicted["wall_us"].as_u64().unwrap_or_default();
@@ -56,11 +44,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 text(offer, "provider"),
                 text(offer, "market"),
                 text(offer, "price"),
-                format!("{}.{:03}", wall_us / 1000, wall_us % 1000),
+                millis(wall_us),
                 text(predicted, "billed_ms"),
                 text(predicted, "cost"),
                 text(offer, "worst_cost"),
-                if offer["prior"] == true { "no history: one trial call".to_owned() } else { String::new() },
+                remark(offer["prior"] == true),
             ]
         }),
     );

@@ -8,11 +8,11 @@ use merit_exchange::history::{self, Decision, Named};
 use merit_terms::{LeaseId, LeaseIdError};
 use serde_json::{Value, json};
 
+use crate::decision::{OFFERS, millis, print_refused, remark};
 use crate::journal;
 use crate::last_invocation;
-use crate::output::Kind::{Cost, Number, Price, Text};
+use crate::output::Kind::{Cost, Price};
 use crate::output::{Format, Output, print_json};
-use crate::refused::print_refused;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -151,18 +151,7 @@ fn print(decision: &Decision, format: Format) {
         None => println!("nobody else could have served it"),
     }
     println!();
-    let columns = [
-        ("rank", Number),
-        ("provider", Text),
-        ("market", Text),
-        ("price", Price),
-        ("predicted ms", Number),
-        ("billed ms", Number),
-        ("predicted cost", Cost),
-        ("worst cost", Cost),
-        ("", Text),
-    ];
-    format.print_table(&columns, (1_u32..).zip(&decision.offers).map(|(rank, offer)| offer_row(rank, offer)));
+    format.print_table(&OFFERS, (1_u32..).zip(&decision.offers).map(|(rank, offer)| offer_row(rank, offer)));
     print_refused(decision.refused.iter().map(refused_row));
     if !decision.agrees {
         println!("\nThis command also matched resting bids; the order above may differ from that at the match.");
@@ -172,17 +161,16 @@ fn print(decision: &Decision, format: Format) {
 
 fn offer_row(rank: u32, offer: &Named<Candidate>) -> Vec<String> {
     let candidate = &offer.what;
-    let predicted_us = candidate.wall_us + candidate.cold_us;
     vec![
         rank.to_string(),
         offer.provider.clone(),
         offer.market.clone(),
         candidate.price.to_string(),
-        format!("{}.{:03}", predicted_us / 1000, predicted_us % 1000),
+        millis(candidate.wall_us + candidate.cold_us),
         candidate.billed_ms.to_string(),
         candidate.cost.to_string(),
         candidate.worst_cost.to_string(),
-        if candidate.on_prior { "no history: one trial call".to_owned() } else { String::new() },
+        remark(candidate.on_prior),
     ]
 }
 

@@ -5039,7 +5039,7 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("merit.v1.Operator", "SetMarket"));
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes a market without offers.
+        /// Deletes a market without offers, running calls, or bids that can be matched nowhere else.
         pub async fn delete_market(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteMarketRequest>,
@@ -5400,7 +5400,7 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::SetMarketRequest>,
         ) -> std::result::Result<tonic::Response<super::CommandAccepted>, tonic::Status>;
-        /// Deletes a market without offers.
+        /// Deletes a market without offers, running calls, or bids that can be matched nowhere else.
         async fn delete_market(
             &self,
             request: tonic::Request<super::DeleteMarketRequest>,

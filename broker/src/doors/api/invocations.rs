@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::past_query::paged;
-use super::rows::{JsonAnswer, lease_id, tariff};
+use super::rows::{JsonAnswer, lease_id, page_of, tariff};
 use crate::broker::Broker;
 use crate::caller::{Caller, Client};
 use crate::doors::names::{path_name, target};
@@ -140,11 +140,7 @@ pub(crate) async fn list(
         past: paged(from, to, limit, cursor.as_deref())?,
     };
     let page = broker.exchange.invocations(&caller.account, wanted).await?;
-    let mut told = json!({"invocations": page.rows.iter().map(invocation_json).collect::<Vec<_>>()});
-    if let Some(next) = page.next {
-        told["next"] = json!(next.to_string());
-    }
-    Ok(Json(told))
+    Ok(page_of("invocations", &page, invocation_json))
 }
 
 fn named_outcome(word: &str) -> Result<Outcome, ApiError> {

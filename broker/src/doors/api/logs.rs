@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use merit_terms::{Outcome, Time};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::past_query::paged;
-use super::rows::{JsonAnswer, lease_id};
+use super::rows::{JsonAnswer, lease_id, page_of};
 use crate::broker::Broker;
 use crate::caller::Client;
 use crate::doors::names::path_name;
@@ -36,11 +35,7 @@ pub(crate) async fn list(
 ) -> JsonAnswer {
     let past = paged(asked.from, asked.to, asked.limit, asked.cursor.as_deref())?;
     let page = broker.exchange.logs(&caller.account, path_name(&name)?, past, asked.after).await?;
-    let mut told = json!({"logs": page.rows.iter().map(log_json).collect::<Vec<_>>()});
-    if let Some(next) = page.next {
-        told["next"] = json!(next.to_string());
-    }
-    Ok(Json(told))
+    Ok(page_of("logs", &page, log_json))
 }
 
 fn log_json(log: &FunctionLog) -> Value {

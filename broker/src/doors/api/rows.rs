@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::exchange::accounts::BudgetUse;
+use crate::exchange::invocations::ListPage;
 use crate::exchange::markets::{BidLevel, Offer, Trade};
 use crate::json::{decimal, gb_seconds};
 
@@ -15,6 +16,15 @@ pub(super) type JsonAnswer = Result<Json<Value>, ApiError>;
 /// Returns the answer to an operator's command: its sequence.
 pub(super) fn accepted(sequence: u64) -> Json<Value> {
     Json(json!({"sequence": sequence}))
+}
+
+/// Returns a page of rows under their name, with the cursor of the page after it.
+pub(super) fn page_of<T>(name: &str, page: &ListPage<T>, row: impl Fn(&T) -> Value) -> Json<Value> {
+    let mut told = json!({name: page.rows.iter().map(row).collect::<Vec<_>>()});
+    if let Some(next) = page.next {
+        told["next"] = json!(next.to_string());
+    }
+    Json(told)
 }
 
 pub(super) fn budget(budget: &BudgetUse) -> Value {

@@ -43,7 +43,7 @@ pub enum Command {
         market: MarketId,
         terms: MarketTerms,
     },
-    /// Deletes a market without offers and bids. Its name is free again, for another market.
+    /// Deletes a market without offers that is no resting bid's last. Its name is free again, for another market.
     DeleteMarket {
         market: MarketId,
     },

@@ -4,7 +4,7 @@ use merit_terms::{MarketId, MarketName, Refusal};
 
 use crate::Engine;
 use crate::command::{MarketState, MarketTerms};
-use crate::event::Event;
+use crate::event::{Event, Resting};
 use crate::market::invalid;
 use crate::reply::Reply;
 use crate::turn::Turn;
@@ -35,16 +35,22 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// Deletes a market in which nobody sells, not even by a lease, and no bid rests.
+    /// Deletes a market in which nobody sells, not even by a lease, and that is no resting bid's last.
     pub(super) fn delete_market(&mut self, turn: &mut Turn<'_>, market: MarketId) -> Result<Reply, Refusal> {
         let name = self.registry.live_market(market)?.name.clone();
         let sells = self.shelf.offers().any(|offer| offer.market == market);
-        if sells || self.bids.all().any(|resting| resting.markets.contains(&market)) {
-            let what = if sells { "offers or running calls" } else { "deferred bids" };
+        if sells || self.bids.all().any(|resting| self.is_last_market(resting, market)) {
+            let what = if sells { "offers or running calls" } else { "deferred bids that can be matched nowhere else" };
             return Err(invalid("market", format!("{name} has {what}; it can be deleted when they are gone")));
         }
         self.registry.delete_market(market);
         turn.tell(Event::MarketDeleted { market });
         Ok(Reply::Done)
+    }
+
+    /// Returns whether a resting bid has this market and no other that is not deleted.
+    fn is_last_market(&self, resting: &Resting, market: MarketId) -> bool {
+        let is_left = |other: &MarketId| *other != market && self.registry.live_market(*other).is_ok();
+        resting.markets.contains(&market) && !resting.markets.iter().any(is_left)
     }
 }

@@ -227,10 +227,11 @@ impl Registry {
 
     /// Sets the markets of a function, and the class of each of its revisions after the first `known`.
     fn classify(&mut self, id: FunctionId, known: usize) {
+        let patterns = &self.functions[id.index()].settings.markets;
+        let allowed = self.live_markets().filter(|(_, market)| within(patterns, &market.name));
+        let markets = allowed.map(|(id, _)| id).collect();
         let function = &mut self.functions[id.index()];
-        let live = (0..).map(MarketId::new).zip(&self.markets).filter(|(_, market)| !market.deleted);
-        let allowed = live.filter(|(_, market)| within(&function.settings.markets, &market.name));
-        function.set_markets(allowed.map(|(id, _)| id).collect());
+        function.set_markets(markets);
         for revision in &mut function.revisions[known..] {
             let settings = &function.settings;
             let class = self.classes.enter(function.account, &revision.code, settings, &self.providers);

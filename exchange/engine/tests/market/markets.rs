@@ -96,3 +96,15 @@ fn an_empty_market_is_deleted_and_its_name_is_free() {
     floor.quote(seller, Vec::new()).unwrap();
     assert!(delete(&mut floor, open).is_err(), "{lease:?} runs");
 }
+
+#[test]
+fn a_market_is_deleted_though_bids_could_be_matched_there() {
+    let mut floor = Floor::new();
+    let (open, typo) = (floor.market, floor.create_market("eu-wset/wasm"));
+    let bid = floor.rest(PRICE);
+    floor.apply(Command::DeleteMarket { market: typo }).unwrap();
+    let refused = floor.apply(Command::DeleteMarket { market: open });
+    assert!(matches!(refused, Err(Refusal::Invalid { .. })), "{bid:?} would wait for ever");
+    floor.seller("seller", 1, PRICE);
+    assert_eq!(floor.offered().map(|offered| offered.invocation), Some(bid));
+}

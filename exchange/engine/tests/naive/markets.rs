@@ -51,15 +51,18 @@ impl Twin {
     }
 
     pub(super) fn delete_market(&mut self, id: MarketId) -> Result<(), Refusal> {
-        let market = self.markets.get_mut(id.index()).filter(|market| !market.deleted);
-        let market = market.ok_or_else(|| unknown("market", id.number()))?;
+        let is_live = |id: MarketId| self.markets.get(id.index()).is_some_and(|market| !market.deleted);
+        if !is_live(id) {
+            return Err(unknown("market", id.number()));
+        }
         let sells = self.offers.iter().any(|offer| offer.market == id);
         let runs = self.leases.iter().any(|open| open.has_capacity && open.lease.market == id);
-        let rests = self.resting.iter().any(|rested| rested.resting.markets.contains(&id));
+        let is_last = |markets: &[MarketId]| markets.iter().filter(|market| is_live(**market)).eq([&id]);
+        let rests = self.resting.iter().any(|rested| is_last(&rested.resting.markets));
         if sells || runs || rests {
             return Err(invalid("market"));
         }
-        market.deleted = true;
+        self.markets[id.index()].deleted = true;
         self.events.push(Event::MarketDeleted { market: id });
         Ok(())
     }
