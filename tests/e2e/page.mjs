@@ -4,11 +4,12 @@
 // deferred bid that rests.
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-const { chromium } = createRequire(new URL("../../broker/dashboard/package.json", import.meta.url))("playwright-core");
+const require = createRequire(new URL("../../broker/dashboard/package.json", import.meta.url));
+const { chromium } = require("playwright-core");
 
 const [broker, screenshots, scratch] = process.argv.slice(2);
 const VIEWPORTS = [
@@ -18,6 +19,7 @@ const VIEWPORTS = [
 /** Timeout between a call's answer and its price on the page. */
 const SHOWN_WITHIN_MS = 1000;
 const PATIENCE_MS = 30_000;
+const AXE = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
 
 await mkdir(screenshots, { recursive: true });
 const context = await chromium.launchPersistentContext(join(scratch, "chromium"), {
@@ -140,6 +142,23 @@ async function checkLayout(page, viewport) {
     return { scrollWidth, clientWidth };
   });
   assert.ok(scrollWidth <= clientWidth, `the page scrolls sideways at ${name}: ${scrollWidth} px of ${clientWidth}`);
+  await checkAccess(page, name);
+}
+
+/** Checks the page by the rules of axe: light and dark, with all rungs unfolded, live and dimmed. */
+async function checkAccess(page, name) {
+  await page.evaluate(AXE);
+  const folded = page.locator("[aria-expanded=false]");
+  while ((await folded.count()) > 0) await folded.first().click();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const state of ["live", "old"]) {
+      await page.evaluate((isOld) => document.body.toggleAttribute("data-old", isOld), state === "old");
+      const { violations } = await page.evaluate(() => axe.run());
+      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`);
+      assert.deepEqual(found, [], `${name}, ${colorScheme}, ${state}`);
+    }
+  }
 }
 
 async function getJson(path) {
