@@ -1,7 +1,7 @@
-//! `merit provider pause|resume|price`: orders to a provider that runs on this machine, by a socket of its user.
+//! `merit provider pause|resume|price`: requests to a provider that runs on this machine, by a socket of its user.
 //!
-//! The order is one line, the answer is one line: `ok TEXT` or `error TEXT`. Never keeps an order: a provider that
-//! starts again sells as its flags say.
+//! A request is one line, its answer is one line: `ok TEXT` or `error TEXT`. Nothing is kept: a provider that starts
+//! again sells as its flags say.
 
 use std::fs::Permissions;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
-use merit_agent::{Controls, Strategy};
+use merit_agent::{Controls, LockedControls, Strategy};
 use merit_terms::{Name, Price};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -23,12 +23,14 @@ use crate::user_dirs;
 
 /// Longest line in bytes.
 const LINE_MAX_BYTES: u64 = 256;
-/// Timeout of the line of an order.
+/// Timeout of the line of a request.
 const LINE_WITHIN: Duration = Duration::from_secs(1);
-/// Orders at once at most.
-const ORDERS_MAX: usize = 16;
-/// Timeout of one order, in which the exchange answers new quotes.
-const ORDER_WITHIN: Duration = Duration::from_secs(10);
+/// Maximum number of requests at once.
+const REQUESTS_MAX: usize = 16;
+/// Timeout of the change before it.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
+/// Timeout of the answer: longer than the line, the turn, and the 5 s in which the exchange answers new quotes.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Subcommand)]
 pub(super) enum Control {
@@ -42,7 +44,7 @@ pub(super) enum Control {
         /// USD per GB-s; the floor of the utilisation strategy
         #[arg(long)]
         per_gb_second: Price,
-        /// USD per GB-s when the pool is nearly full, for the utilisation strategy; as it is by default
+        /// USD per GB-s when the pool is nearly full, for the utilisation strategy [default: unchanged]
         #[arg(long)]
         ceiling: Option<Price>,
     },
@@ -54,8 +56,8 @@ fn socket(name: &Name) -> anyhow::Result<PathBuf> {
     Ok(dir.join(format!("provider-{name}.socket")))
 }
 
-/// Sends an order, and prints what came of it.
-pub(super) async fn order(control: &Control, format: Format) -> anyhow::Result<()> {
+/// Sends a request, and prints its answer.
+pub(super) async fn request(control: &Control, format: Format) -> anyhow::Result<()> {
     let (name, line) = match control {
         Control::Pause { name } => (name, "pause".to_owned()),
         Control::Resume { name } => (name, "resume".to_owned()),
@@ -76,7 +78,7 @@ pub(super) async fn order(control: &Control, format: Format) -> anyhow::Result<(
         BufReader::new(reads).read_line(&mut answer).await?;
         anyhow::Ok(answer)
     };
-    let answer = tokio::time::timeout(ORDER_WITHIN, asked).await.context("the provider does not answer")??;
+    let answer = tokio::time::timeout(ANSWER_WITHIN, asked).await.context("the provider does not answer")??;
     match answer.trim_end().split_once(' ') {
         Some(("ok", text)) => {
             match format.output {
@@ -109,7 +111,7 @@ impl ControlSocket {
         if UnixStream::connect(&path).await.is_ok() {
             bail!("another provider `{name}` of this user runs on this machine");
         }
-        // Of a provider that was killed, or nothing; any other file is somebody's.
+        // Removes the socket of a killed provider; never another kind of file.
         if std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket()) {
             drop(std::fs::remove_file(&path));
         }
@@ -118,20 +120,19 @@ impl ControlSocket {
         Ok(ControlSocket { path, listener })
     }
 
-    /// Takes orders; never returns. One that is not there in time, or whose sender is gone, is dropped.
+    /// Answers requests; never returns. Drops one that is late or whose sender has left.
     pub(super) async fn serve(&self, controls: &Controls) {
         let mut answering = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) if answering.len() < ORDERS_MAX => {
+                    Ok((stream, _)) if answering.len() < REQUESTS_MAX => {
                         let controls = controls.clone();
-                        let answered = async move { answer(stream, &controls).await };
-                        answering.spawn(tokio::time::timeout(ORDER_WITHIN, answered));
+                        answering.spawn(async move { answer(stream, &controls).await });
                     }
-                    Ok(_) => tracing::warn!("too many orders to this provider at once; one is dropped"),
+                    Ok((stream, _)) => drop(stream.try_write(b"error too many requests at once; try again\n")),
                     Err(error) => {
-                        tracing::warn!(%error, "an order to this provider could not be taken");
+                        tracing::warn!(%error, "a request to this provider could not be taken");
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                 },
@@ -152,41 +153,44 @@ async fn answer(mut stream: UnixStream, controls: &Controls) -> std::io::Result<
     let mut reader = BufReader::new((&mut stream).take(LINE_MAX_BYTES));
     let is_read = tokio::time::timeout(LINE_WITHIN, reader.read_line(&mut line)).await;
     if !matches!(is_read, Ok(Ok(_))) || !line.ends_with('\n') {
-        return stream.write_all(b"error an order is one line\n").await;
+        return stream.write_all(b"error a request is one line\n").await;
     }
-    // The sender may have given up while the order waited.
+    let Ok(locked) = tokio::time::timeout(TURN_WITHIN, controls.lock()).await else {
+        return stream.write_all(b"error another change is being made; try again\n").await;
+    };
+    // The sender may have given up while the request waited.
     if matches!(stream.try_read(&mut [0]), Ok(0)) {
         return Ok(());
     }
-    let answer = match obey(line.trim_end(), controls).await {
+    let answer = match obey(line.trim_end(), controls, locked).await {
         Ok(done) => format!("ok {done}\n"),
         Err(error) => format!("error {error:#}\n"),
     };
     stream.write_all(answer.as_bytes()).await
 }
 
-/// Does the order of a line. Returns what was done.
-async fn obey(line: &str, controls: &Controls) -> anyhow::Result<String> {
+/// Makes the change that a line asks for. Returns what was done.
+async fn obey(line: &str, controls: &Controls, mut locked: LockedControls<'_>) -> anyhow::Result<String> {
     let name = &controls.settings().name;
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["pause"] => {
-            controls.pause().await?;
+            locked.pause().await?;
             Ok(format!("{name} sells nothing until `merit provider resume {name}`"))
         }
         ["resume"] => {
-            controls.resume().await.context("it is resumed")?;
+            locked.resume().await.context("it is resumed")?;
             Ok(format!("{name} sells again"))
         }
         ["price", per_gb_second, rest @ ..] => {
             let ceiling = rest.first().map(|ceiling| ceiling.parse()).transpose()?;
             let price = per_gb_second.parse()?;
-            let strategy = controls.reprice(|strategy| repriced(strategy, price, ceiling)).await;
+            let strategy = locked.reprice(|strategy| repriced(strategy, price, ceiling)).await;
             let strategy = strategy.context("the price stays as it was")?;
             let how = if controls.is_paused() { "will sell, once it resumes," } else { "sells" };
-            Ok(format!("{name} {how} at {}", said(strategy)))
+            Ok(format!("{name} {how} at {}", description(strategy)))
         }
-        _ => bail!("the order `{line}` is not known; pause, resume or price"),
+        _ => bail!("the request `{line}` is not known; pause, resume or price"),
     }
 }
 
@@ -205,7 +209,7 @@ fn repriced(strategy: Strategy, per_gb_second: Price, ceiling: Option<Price>) ->
     }
 }
 
-fn said(strategy: Strategy) -> String {
+fn description(strategy: Strategy) -> String {
     match strategy {
         Strategy::Fixed { tariff } => format!("{} USD per GB-s", tariff.per_gb_second),
         Strategy::Utilisation { tariff, ceiling, .. } => {

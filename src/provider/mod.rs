@@ -1,7 +1,7 @@
 //! `merit provider`: sells this machine's idle capacity at an exchange, or that of a function server.
 
 mod control;
-mod voice;
+mod sales_report;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff
 use tokio::net::TcpStream;
 
 use self::control::{Control, ControlSocket};
-use self::voice::Voice;
+use self::sales_report::SalesReport;
 use crate::access::ExchangeArguments;
 use crate::free_tier;
 use crate::listen::{address, listen, socket};
@@ -298,8 +298,8 @@ async fn start(
     Ok((provider, format!("http://{http}")))
 }
 
-/// Does orders, if there is a socket; never returns.
-async fn obey(socket: Option<&ControlSocket>, controls: &Controls) {
+/// Answers requests, if there is a socket; never returns.
+async fn answer_requests(socket: Option<&ControlSocket>, controls: &Controls) {
     match socket {
         Some(socket) => socket.serve(controls).await,
         None => std::future::pending().await,
@@ -308,7 +308,7 @@ async fn obey(socket: Option<&ControlSocket>, controls: &Controls) {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.control {
-        Some(control) => control::order(&control, arguments.format).await,
+        Some(control) => control::request(&control, arguments.format).await,
         None => sell(arguments.sale).await,
     }
 }
@@ -334,24 +334,24 @@ async fn sell(arguments: SaleArguments) -> anyhow::Result<()> {
         provider.stop(DRAIN).await.context("the provider did not stop cleanly")?;
         return Err(error.into());
     }
-    if !stop.is_cancelled() {
-        announce_ready(&ready, began);
-    }
     let socket = ControlSocket::open(&name).await;
     if let Err(error) = &socket {
         tracing::warn!("`merit provider pause|resume|price {name}` cannot reach this provider: {error:#}");
     }
-    let mut voice = Voice::new(name.to_string(), pool_mb, provider.standing());
+    if !stop.is_cancelled() {
+        announce_ready(&ready, began);
+    }
+    let mut report = SalesReport::new(name.to_string(), pool_mb, provider.standing());
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         ended = provider.ended() => Some(ended),
-        () = obey(socket.as_ref().ok(), &controls) => None,
-        () = voice.run() => None,
+        () = answer_requests(socket.as_ref().ok(), &controls) => None,
+        () = report.run() => None,
     };
     let ended = match ended {
         None => provider.stop(DRAIN).await.context("the provider did not stop cleanly"),
         Some(ended) => ended.context("the session ended"),
     };
-    announce(&voice.total());
+    announce(&report.total());
     ended
 }

@@ -1,4 +1,4 @@
-//! Orders to a running provider, and its total at the end.
+//! Requests to a running provider, and its total at the end.
 
 use std::process::Stdio;
 
@@ -29,25 +29,21 @@ async fn a_provider_pauses_resumes_reprices_and_tells_its_total(shape: Shape) {
     let mut selling = selling.spawn().unwrap();
     market.until_offers_of(&name, true).await;
     market.invoke("echo", "a").await;
-    let order = async |arguments: &[&str]| {
+    let ask = async |arguments: &[&str]| {
         let output = merit().arg("provider").args(arguments).output().await.unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
     let spot = async || market.get("/v1/markets").await.json()["markets"][0]["spot_price"].clone();
-    // The order can come before the socket.
-    eventually("it takes orders", || async {
-        merit().args(["provider", "resume", &name]).output().await.unwrap().status.success().then_some(())
-    })
-    .await;
-    let paused = order(&["pause", &name]).await;
+    eventually("it says that it is ready", || async { std::fs::read_to_string(&printed).unwrap().find("ready") }).await;
+    let paused = ask(&["pause", &name]).await;
     assert_eq!(paused, format!("{name} sells nothing until `merit provider resume {name}`\n"));
     market.until_offers_of(&name, false).await;
-    order(&["price", &name, "--per-gb-second", "0.00002"]).await;
-    assert!(order(&["resume", &name]).await.contains("sells again"));
+    ask(&["price", &name, "--per-gb-second", "0.00002"]).await;
+    assert!(ask(&["resume", &name]).await.contains("sells again"));
     let dear = spot().await;
     assert_eq!(
-        order(&["price", &name, "--per-gb-second", "0.00001"]).await,
+        ask(&["price", &name, "--per-gb-second", "0.00001"]).await,
         format!("{name} sells at 0.00001 USD per GB-s\n")
     );
     let (dear, cheap) = (dear.as_str().unwrap().to_owned(), spot().await.as_str().unwrap().to_owned());

@@ -6474,6 +6474,7 @@ pub struct RungRefused {
 pub struct LeaseGranted {
     #[prost(message, optional, tag = "1")]
     pub lease: ::core::option::Option<LeaseId>,
+    /// Memory that it holds. In a welcome, 0 if it is over its timeout, or if its broker got no answer.
     #[prost(uint32, tag = "2")]
     pub memory_mb: u32,
 }

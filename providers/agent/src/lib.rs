@@ -14,6 +14,7 @@ mod agent;
 mod call_server;
 #[cfg(feature = "wasm")]
 mod cgi;
+mod controls;
 #[cfg(feature = "wasm")]
 mod delivery;
 #[cfg(feature = "wasm")]
@@ -31,7 +32,8 @@ mod strategy;
 #[cfg(feature = "wasm")]
 mod token;
 
-pub use provider::{ControlError, Controls, Provider, SessionEnd, StartError, StopError};
+pub use controls::{ControlError, Controls, LockedControls};
+pub use provider::{Provider, SessionEnd, StartError, StopError};
 pub use session::{RefusedLadder, SessionError, Standing};
 pub use settings::{ProviderSettings, SettingsError};
 pub use strategy::Strategy;

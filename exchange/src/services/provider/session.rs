@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use merit_engine::{Command, Engine, MarketTerms, Quote, SessionEnding};
+use merit_engine::{Command, Engine, Lease, LeaseState, MarketTerms, Quote, SessionEnding};
 use merit_proto::v1;
 use merit_proto::v1::exchange_message::Message as Told;
 use merit_proto::v1::provider_message::Message as Heard;
@@ -104,7 +104,7 @@ impl Exchange {
                 heartbeat_ms: self.0.settings.heartbeat_ms,
                 resumed: on.listening.resumed,
                 last_sequence: on.listening.after,
-                leases: leases.map(|lease| granted(lease.id, lease.memory_mb)).collect(),
+                leases: leases.map(|lease| granted(lease.id, held_mb(lease))).collect(),
                 limits: engine.provider(on.provider).map(|provider| provider_limits_to_proto(&provider.limits)),
                 markets: markets.map(|(id, market)| market_change(engine, id, &market.terms)).collect(),
                 at: clock::now().micros(),
@@ -248,6 +248,14 @@ impl Exchange {
 /// Makes a message to a provider; number 0 of this session only.
 fn numbered(session_sequence: u64, told: Told) -> v1::ExchangeMessage {
     v1::ExchangeMessage { session_sequence, message: Some(told) }
+}
+
+/// Returns the memory that a lease holds; none if it is over its timeout, or if its broker got no answer.
+fn held_mb(lease: &Lease) -> u32 {
+    match lease.state {
+        LeaseState::Offered | LeaseState::Running => lease.memory_mb,
+        LeaseState::Overdue | LeaseState::Unknown => 0,
+    }
 }
 
 fn granted(lease: LeaseId, memory_mb: u32) -> v1::LeaseGranted {

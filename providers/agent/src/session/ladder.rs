@@ -36,13 +36,13 @@ impl Ladder {
         Ladder { market, rungs, number: 0, quoted: Quoted::Open, renew_at: None }
     }
 
-    /// Changes the rungs of the next quote. Whether they are accepted is open again.
-    pub(crate) fn change(&mut self, rungs: Vec<v1::Rung>) {
+    /// Replaces the rungs, and forgets the last quote.
+    pub(crate) fn replace(&mut self, rungs: Vec<v1::Rung>) {
         self.rungs = rungs;
         self.cancel();
     }
 
-    /// Forgets the last quote: a later answer to it says nothing.
+    /// Forgets the last quote; a late answer to it is ignored.
     pub(crate) fn cancel(&mut self) {
         (self.number, self.quoted, self.renew_at) = (0, Quoted::Open, None);
     }

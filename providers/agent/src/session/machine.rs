@@ -1,8 +1,8 @@
-//! The machine of a session: `(now, input) -> actions`. Owns heartbeats, deadlines, back-off, quote numbers, expiries
-//! and claims. Never touches a stream, reads a clock or logs. `now` is the time since the machine began and never goes
+//! The machine of a session: `(now, input) -> actions`. Owns heartbeats, deadlines, back-off, quote numbers, expiries,
+//! pauses and claims. Never touches a stream, reads a clock or logs. `now` is the time since the machine began and never goes
 //! back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use merit_proto::v1;
@@ -14,8 +14,9 @@ use rand_pcg::Pcg32;
 use tonic::{Code, Status};
 
 use super::ladder::{Expiry, Ladder, Quoted};
+use super::open_leases::OpenLeases;
 use super::unpaid::Unpaid;
-use super::{Credentials, Order, RunEvent, SessionError, Standing};
+use super::{Credentials, RunEvent, SaleChange, SessionError, Standing};
 
 /// Timeout of a welcome.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +40,7 @@ pub(crate) enum Input {
     /// A message of the exchange, with its session sequence; 0 if it has none.
     Received(u64, FromExchange),
     Ran(RunEvent),
-    Ordered(Order),
+    Change(SaleChange),
     /// The stream has ended, or could not be opened.
     Ended(Status),
     Stop,
@@ -78,36 +79,9 @@ pub(crate) struct Machine {
     granted: u64,
     settled: u64,
     sold: u64,
-    claimed: u64,
+    /// Leases whose claim was accepted and that are not over yet.
+    claimed: BTreeSet<LeaseId>,
     revenue: Balance,
-}
-
-/// The memory of each open lease, in MB, and their sum.
-#[derive(Default)]
-struct OpenLeases {
-    memory_mb: BTreeMap<LeaseId, u32>,
-    sum_mb: u64,
-}
-
-impl OpenLeases {
-    fn of(granted: &[v1::LeaseGranted]) -> OpenLeases {
-        let mut open = OpenLeases::default();
-        granted.iter().for_each(|granted| open.begin(granted));
-        open
-    }
-
-    fn begin(&mut self, granted: &v1::LeaseGranted) {
-        if let Some(lease) = granted.lease {
-            self.end(granted.lease);
-            self.memory_mb.insert(lease.into(), granted.memory_mb);
-            self.sum_mb += u64::from(granted.memory_mb);
-        }
-    }
-
-    fn end(&mut self, lease: Option<v1::LeaseId>) {
-        let ended = lease.and_then(|lease| self.memory_mb.remove(&lease.into()));
-        self.sum_mb -= ended.map_or(0, u64::from);
-    }
 }
 
 enum SessionState {
@@ -157,7 +131,7 @@ impl Machine {
             granted: 0,
             settled: 0,
             sold: 0,
-            claimed: 0,
+            claimed: BTreeSet::new(),
             revenue: Balance::ZERO,
         }
     }
@@ -187,9 +161,9 @@ impl Machine {
             granted: self.granted,
             settled: self.settled,
             sold: self.sold,
-            claimed: self.claimed,
+            claimed: self.claimed.len(),
             revenue: self.revenue,
-            leased_mb: self.open.sum_mb,
+            leased_mb: self.open.sum_mb(),
             paused: self.paused,
         }
     }
@@ -212,7 +186,7 @@ impl Machine {
                 self.unpaid.unanswered(now, lease);
                 Vec::new()
             }
-            (Input::Ordered(order), _) => self.ordered(now, order),
+            (Input::Change(change), _) => self.change(now, change),
             (Input::Due, SessionState::Waiting { until }) if *until <= now => {
                 self.state = SessionState::LoggingOn { until: now + WELCOME_TIMEOUT };
                 vec![Action::Open(v1::Logon { last_sequence: self.last_heard, ..self.logon.clone() })]
@@ -235,6 +209,7 @@ impl Machine {
             let open: BTreeSet<LeaseId> =
                 welcome.leases.iter().filter_map(|lease| lease.lease).map(LeaseId::from).collect();
             self.unpaid.keep(&open);
+            self.claimed.retain(|lease| open.contains(lease));
             self.open = OpenLeases::of(&welcome.leases);
         }
         let clock = ExchangeClock { said: welcome.at, heard: now };
@@ -285,8 +260,10 @@ impl Machine {
                 }
             }
             FromExchange::ClaimAnswered(claim) => {
-                self.claimed += u64::from(claim.code.is_empty());
                 self.over(claim.lease);
+                if claim.code.is_empty() {
+                    self.claimed.extend(claim.lease.map(LeaseId::from));
+                }
             }
             FromExchange::Protected(_) => self.pulled(now + PROTECTED_FOR),
             FromExchange::MarketState(change) => return self.market_changed(now, &change),
@@ -301,8 +278,9 @@ impl Machine {
     }
 
     fn over(&mut self, lease: Option<v1::LeaseId>) {
-        if let Some(lease) = lease {
-            self.unpaid.over(lease.into());
+        if let Some(lease) = lease.map(LeaseId::from) {
+            self.unpaid.over(lease);
+            self.claimed.remove(&lease);
         }
     }
 
@@ -319,10 +297,10 @@ impl Machine {
         self.quote(now, |ladder| ladder.market.as_str() == change.market && ladder.is_refused())
     }
 
-    /// Does an order: at once in a live session, else with the next welcome.
-    fn ordered(&mut self, now: Duration, order: Order) -> Vec<Action> {
-        match order {
-            Order::Pause => {
+    /// Makes a change of what is sold: at once in a live session, else with the next welcome.
+    fn change(&mut self, now: Duration, change: SaleChange) -> Vec<Action> {
+        match change {
+            SaleChange::Pause => {
                 self.paused = true;
                 self.ladders.iter_mut().for_each(Ladder::cancel);
                 match &self.state {
@@ -330,13 +308,13 @@ impl Machine {
                     _ => Vec::new(),
                 }
             }
-            Order::Resume => {
+            SaleChange::Resume => {
                 self.paused = false;
                 self.ladders.iter_mut().for_each(Ladder::cancel);
                 self.quote(now, |_| true)
             }
-            Order::Sell(rungs) => {
-                self.ladders.iter_mut().for_each(|ladder| ladder.change(rungs.clone()));
+            SaleChange::Reprice(rungs) => {
+                self.ladders.iter_mut().for_each(|ladder| ladder.replace(rungs.clone()));
                 self.quote(now, |_| true)
             }
         }

@@ -5,6 +5,7 @@
 
 mod ladder;
 mod machine;
+mod open_leases;
 mod shell;
 mod unpaid;
 
@@ -35,17 +36,20 @@ pub(crate) enum RunEvent {
 
 /// A change of what the session sells.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum SaleChange {
     /// Cancels all offers, and quotes none.
     Pause,
     /// Quotes again.
     Resume,
     /// Sells by this ladder from now on, in every market.
-    Sell(Vec<v1::Rung>),
+    Reprice(Vec<v1::Rung>),
 }
 
-/// An order, and the signal that the session has taken it.
-pub(crate) type Ordered = (Order, oneshot::Sender<()>);
+/// A change, and the signal that the session has made it.
+pub(crate) struct RequestedChange {
+    pub(crate) change: SaleChange,
+    pub(crate) taken: oneshot::Sender<()>,
+}
 
 /// The queue of run events to the session; a run that does not fit is not claimed.
 pub(crate) type RunEvents = mpsc::Sender<RunEvent>;
@@ -74,15 +78,15 @@ pub struct Standing {
     pub granted: u64,
     /// Leases that are over, at any revenue.
     pub settled: u64,
-    /// Calls that executed, of the leases that are over.
+    /// Leases that are over and whose call executed.
     pub sold: u64,
-    /// Claims of leases that nobody settled, as far as the exchange took them.
-    pub claimed: u64,
+    /// Leases whose claim the exchange accepted and that are not over yet.
+    pub claimed: usize,
     /// Revenue of settled leases since the start, after the operator's fee.
     pub revenue: Balance,
     /// Memory of the leases that are open now, in MB.
     pub leased_mb: u64,
-    /// True while it sells nothing by its own order.
+    /// True while it is paused.
     pub paused: bool,
 }
 

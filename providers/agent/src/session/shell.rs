@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::machine::{Action, Input};
-use super::{Credentials, Machine, Order, Ordered, RunEvent, SessionError, Standing};
+use super::{Credentials, Machine, RequestedChange, RunEvent, SaleChange, SessionError, Standing};
 
 /// Length of the queue of outgoing messages; when it is full, the exchange does not read.
 const OUTGOING_MAX: usize = 256;
@@ -36,7 +36,7 @@ pub(crate) async fn run(
     transport: Transport,
     told: Watches,
     mut runs: mpsc::Receiver<RunEvent>,
-    mut orders: mpsc::Receiver<Ordered>,
+    mut changes: mpsc::Receiver<RequestedChange>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), SessionError> {
     let started = Instant::now();
@@ -48,9 +48,9 @@ pub(crate) async fn run(
             biased; // A run is noted before its settlement.
             _ = stop.wait_for(|stop| *stop) => Input::Stop,
             Some(ran) = runs.recv() => Input::Ran(ran),
-            Some((order, done)) = orders.recv() => {
-                taken = Some(done);
-                Input::Ordered(order)
+            Some(requested) = changes.recv() => {
+                taken = Some(requested.taken);
+                Input::Change(requested.change)
             }
             () = until(machine.due().map(|due| started + due)) => Input::Due,
             heard = stream.hear() => heard,
@@ -189,9 +189,9 @@ fn report(provider: &str, input: &Input) {
             let rungs = refused_rungs(&quote.rungs);
             tracing::warn!(provider, code = quote.code, reason = quote.message, rungs, "a ladder was refused");
         }
-        Input::Ordered(Order::Pause) => tracing::info!(provider, "paused: the offers are cancelled"),
-        Input::Ordered(Order::Resume) => tracing::info!(provider, "resumed: it sells again"),
-        Input::Ordered(Order::Sell(_)) => tracing::info!(provider, "another ladder is quoted"),
+        Input::Change(SaleChange::Pause) => tracing::info!(provider, "paused: the offers are cancelled"),
+        Input::Change(SaleChange::Resume) => tracing::info!(provider, "resumed: it sells again"),
+        Input::Change(SaleChange::Reprice(_)) => tracing::info!(provider, "another ladder is quoted"),
         Input::Received(..) | Input::Ended(_) | Input::Ran(_) | Input::Due => {}
         Input::Stop => tracing::info!(provider, "the session is stopped"),
     }

@@ -328,6 +328,8 @@ fn an_unsettled_run_is_claimed_over_the_next_stream() {
         machine.step(now, Input::Received(0, FromExchange::ClaimAnswered(answered)));
     }
     assert_eq!(machine.standing().claimed, 2);
+    machine.step(now, Input::Received(3, settled(1)));
+    assert_eq!(machine.standing().claimed, 1);
     machine.step(now + ms(60_000), heartbeat());
     assert_eq!(claims(&machine.step(now + ms(60_000), Input::Due)), [0_u8; 0]);
 }
@@ -415,14 +417,14 @@ fn a_paused_provider_quotes_nothing_until_it_resumes() {
     let mut machine = machine(&["eu/a", "eu/b"]);
     machine.step(ms(0), Input::Due);
     assert_eq!(numbers(&machine.step(ms(1), welcome(1))), [1, 2]);
-    let cancelled = machine.step(ms(2), Input::Ordered(Order::Pause));
+    let cancelled = machine.step(ms(2), Input::Change(SaleChange::Pause));
     assert_eq!(cancelled, [Action::Send(ToExchange::CancelAll(v1::CancelAllOffers {}))]);
     assert!(machine.standing().paused && machine.standing().markets == 0);
     // Also in another session.
     machine.step(ms(3), unavailable());
     machine.step(machine.due().unwrap(), Input::Due);
     assert!(numbers(&machine.step(ms(900), welcome(2))).is_empty());
-    assert_eq!(numbers(&machine.step(ms(901), Input::Ordered(Order::Resume))), [3, 4]);
+    assert_eq!(numbers(&machine.step(ms(901), Input::Change(SaleChange::Resume))), [3, 4]);
     assert!(!machine.standing().paused);
 }
 
@@ -432,16 +434,16 @@ fn another_ladder_is_quoted_at_once_or_on_resumption() {
     machine.step(ms(0), Input::Due);
     machine.step(ms(1), welcome(1));
     machine.step(ms(2), Input::Received(0, FromExchange::QuoteAccepted(v1::QuoteAccepted { number: 1 })));
-    let ladder = |id| Input::Ordered(Order::Sell(vec![v1::Rung { id, ..v1::Rung::default() }]));
+    let ladder = |id| Input::Change(SaleChange::Reprice(vec![v1::Rung { id, ..v1::Rung::default() }]));
     let quoted = |actions: &[Action]| match actions {
         [Action::Send(ToExchange::Quote(quote))] => quote.rungs[0].id,
         other => panic!("{other:?}"),
     };
     assert_eq!(quoted(&machine.step(ms(3), ladder(7))), 7);
     assert_eq!(machine.standing().markets, 0, "the exchange has not answered yet");
-    machine.step(ms(4), Input::Ordered(Order::Pause));
+    machine.step(ms(4), Input::Change(SaleChange::Pause));
     assert_eq!(machine.step(ms(5), ladder(8)), []);
-    assert_eq!(quoted(&machine.step(ms(6), Input::Ordered(Order::Resume))), 8);
+    assert_eq!(quoted(&machine.step(ms(6), Input::Change(SaleChange::Resume))), 8);
 }
 
 #[test]

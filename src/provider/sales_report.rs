@@ -11,19 +11,19 @@ use crate::output::announce;
 
 /// Interval of the lines.
 const LINE_EVERY: Duration = Duration::from_secs(60);
-/// Interval at which the fill of the pool is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Sampling interval of the pool's utilisation.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// The report of a seller, from line to line and in all.
-pub(super) struct Voice {
+/// Sales since the last line and since the start.
+pub(super) struct SalesReport {
     name: String,
     pool_mb: u64,
     standing: watch::Receiver<Standing>,
     started: Instant,
     /// The figures at the last line.
     last: Figures,
-    /// Looks at the pool since the last line, and the leased memory summed over them, in MB.
-    looks: u64,
+    /// Samples of the pool since the last line, and their sum in MB.
+    samples: u64,
     leased_mb: u64,
 }
 
@@ -40,10 +40,10 @@ impl Figures {
     }
 }
 
-impl Voice {
-    pub(super) fn new(name: String, pool_mb: u64, standing: watch::Receiver<Standing>) -> Voice {
+impl SalesReport {
+    pub(super) fn new(name: String, pool_mb: u64, standing: watch::Receiver<Standing>) -> SalesReport {
         let last = Figures::default();
-        Voice { name, pool_mb, standing, started: Instant::now(), last, looks: 0, leased_mb: 0 }
+        SalesReport { name, pool_mb, standing, started: Instant::now(), last, samples: 0, leased_mb: 0 }
     }
 
     /// Prints a line a minute if standard output is a terminal; never returns.
@@ -51,28 +51,28 @@ impl Voice {
         if !std::io::stdout().is_terminal() {
             return std::future::pending().await;
         }
-        let (mut looks, mut lines) = (tokio::time::interval(LOOK_EVERY), tokio::time::interval(LINE_EVERY));
+        let (mut samples, mut lines) = (tokio::time::interval(SAMPLE_EVERY), tokio::time::interval(LINE_EVERY));
         lines.reset();
         loop {
             tokio::select! {
-                _ = looks.tick() => self.look(),
+                _ = samples.tick() => self.sample(),
                 _ = lines.tick() => announce(&self.line()),
             }
         }
     }
 
-    fn look(&mut self) {
-        self.looks += 1;
+    fn sample(&mut self) {
+        self.samples += 1;
         self.leased_mb += self.standing.borrow().leased_mb;
     }
 
-    /// Returns the line of the time since the last one.
+    /// Returns the line of the sales since the last one.
     fn line(&mut self) -> String {
         let standing = self.standing.borrow().clone();
         let now = Figures::of(&standing);
         let (sold, earned) = (now.sold - self.last.sold, difference(now.revenue, self.last.revenue));
-        let fill = self.leased_mb * 100 / (self.looks * self.pool_mb).max(1);
-        (self.last, self.looks, self.leased_mb) = (now, 0, 0);
+        let fill = self.leased_mb * 100 / (self.samples * self.pool_mb).max(1);
+        (self.last, self.samples, self.leased_mb) = (now, 0, 0);
         let name = &self.name;
         format!(
             "{name} sold {} for {earned} $, {fill} % of its memory leased on average{}",
@@ -81,14 +81,14 @@ impl Voice {
         )
     }
 
-    /// Returns the line of all that was sold.
+    /// Returns the line of all sales.
     pub(super) fn total(&self) -> String {
         let standing = self.standing.borrow();
         let seconds = self.started.elapsed().as_secs();
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         let claimed = match standing.claimed {
             0 => String::new(),
-            claimed => format!(", {claimed} of them claimed because nobody settled"),
+            claimed => format!("; {} claimed and not settled yet", calls(claimed as u64)),
         };
         format!(
             "{} sold {} for {} $ in {hours}:{minutes:02}:{seconds:02}{claimed}",
@@ -121,5 +121,5 @@ fn difference(now: Balance, before: Balance) -> Balance {
 }
 
 #[cfg(test)]
-#[path = "../../tests/unit/provider/voice.rs"]
+#[path = "../../tests/unit/provider/sales_report.rs"]
 mod tests;
