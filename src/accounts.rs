@@ -142,7 +142,7 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     let columns = [("id", Text), ("balance", Usd), ("held", Usd), ("credit limit", Usd), ("frozen", Text)];
     let row = |account| cells(account, ["id", "balance", "held", "credit_limit", "frozen"]);
     format.print_table(&columns, objects(&listed, "accounts").iter().map(row));
-    println!("sum: {} USD", text(&listed, "sum"));
+    println!("sum: {}", format.with_unit(Usd, &text(&listed, "sum")));
     Ok(())
 }
 
@@ -154,7 +154,7 @@ async fn show(client: &Client, id: &Name, format: Format) -> anyhow::Result<()> 
     }
     let money = ["balance", "held", "credit_limit", "exposure"].map(|field| (field, Usd));
     let others = ["frozen", "rate_per_second", "max_concurrency"].map(|field| (field, Number));
-    let row = |(field, kind): (&str, Kind)| vec![field.to_owned(), format.said(kind, &text(&account, field))];
+    let row = |(field, kind): (&str, Kind)| vec![field.to_owned(), format.with_unit(kind, &text(&account, field))];
     print_table(&[(id.as_str(), Text), ("", Number)], money.into_iter().chain(others).map(row));
     let budgets = objects(&account, "budgets");
     if !budgets.is_empty() {

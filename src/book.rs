@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         print_json(&book);
         return Ok(());
     }
-    let price = |value: &Value, field| arguments.format.said(Price, &text(value, field));
+    let price = |value: &Value, field| arguments.format.with_unit(Price, &text(value, field));
     println!(
         "{}: {}, spot price {}, last price {}, at sequence {}",
         text(&book, "market"),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -56,11 +56,29 @@ impl Answer {
         if self.status.is_success() { None } else { serde_json::from_slice(&self.body).ok() }
     }
 
-    /// Fails with the broker's own sentence if it is an error.
+    /// Fails with a [`BrokerError`] if it is an error.
     pub(crate) fn success(self) -> anyhow::Result<Answer> {
-        if self.status.is_success() { Ok(self) } else { Err(anyhow!(error_text(self.status, &self.body))) }
+        match self.status.is_success() {
+            true => Ok(self),
+            false => Err(BrokerError { status: self.status, text: error_text(self.status, &self.body) }.into()),
+        }
     }
 }
+
+/// An error that the broker answered, in its own sentence.
+#[derive(Debug)]
+pub(crate) struct BrokerError {
+    pub(crate) status: StatusCode,
+    text: String,
+}
+
+impl std::fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for BrokerError {}
 
 impl Client {
     pub(crate) fn new(arguments: &Arguments) -> anyhow::Result<Client> {
@@ -84,7 +102,7 @@ impl Client {
         &self.base
     }
 
-    /// Calls the broker. Fails if there is no answer; an error is one.
+    /// Calls the broker. Returns its answer, also one with an error status. Fails if none arrives.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -178,7 +196,7 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
     let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = &parsed["error"];
     let (Some(code), Some(message)) = (error["code"].as_str(), error["message"].as_str()) else {
-        return format!("the broker answered {status}: {}", String::from_utf8_lossy(body));
+        return format!("the broker answered {status}: {}", in_clear(&String::from_utf8_lossy(body)));
     };
     let mut lines = vec![format!("{message} ({code})")];
     if status == StatusCode::UNAUTHORIZED {
@@ -191,7 +209,7 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
     }
     if let Some(log) = error["details"]["log"].as_str() {
         lines.push("it wrote to its standard error:".to_owned());
-        lines.extend(log.lines().map(|line| format!("  {}", in_clear(line))));
+        lines.extend(log.lines().map(|line| format!("  {line}")));
     }
-    lines.join("\n")
+    lines.iter().map(|line| in_clear(line)).collect::<Vec<_>>().join("\n")
 }

@@ -41,7 +41,7 @@ pub(crate) fn print_refused(refused: impl IntoIterator<Item = [String; 4]>) {
     print_table(&columns, lines.into_iter().map(row));
 }
 
-/// Counts the offers of one provider, market and code, with the reason of the first, in the order of the first of each.
+/// Groups refused offers by provider, market and code, in order of appearance. Each group keeps its first reason.
 pub(crate) fn grouped(refused: impl IntoIterator<Item = [String; 4]>) -> Vec<([String; 4], usize)> {
     let mut lines: Vec<([String; 4], usize)> = Vec::new();
     for offer in refused {

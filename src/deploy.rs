@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::{self, Client};
 use crate::functions::settings::SettingArguments;
-use crate::output::{Format, objects, print_json, text};
+use crate::output::{OutputArgument, objects, print_json, text};
 
 #[derive(clap::Args)]
 #[command(after_help = "A setting that is not named stays as it is. That of a new function is 128 MB, 3000 ms, any \
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     idempotent: Option<bool>,
     #[command(flatten)]
-    format: Format,
+    format: OutputArgument,
     #[command(flatten)]
     broker: client::Arguments,
 }

@@ -4,6 +4,7 @@ use merit_terms::{LeaseId, Name, Outcome};
 use serde_json::Value;
 
 use crate::client::{self, Client};
+use crate::decision::millis;
 use crate::output::Kind::{Cost, Number, Text, Time};
 use crate::output::{Format, cells, objects, print_json, text};
 use crate::time_range;
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
     /// Number of calls, newest first; at most 1000
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// Go on where the list before ended, as it says
+    /// Cursor of the next page, as the last one printed it
     #[arg(long)]
     cursor: Option<u64>,
     #[command(flatten)]
@@ -82,7 +83,7 @@ fn print_list(listed: &Value, format: Format) {
         let executed = attempts.iter().find(|attempt| attempt["outcome"] == "executed");
         let provider = executed.or(attempts.last()).map_or("-".to_owned(), |attempt| text(attempt, "provider"));
         let usage = &record["usage"];
-        let wall_ms = usage["wall_us"].as_u64().map_or("-".to_owned(), |us| format!("{}.{:03}", us / 1000, us % 1000));
+        let wall_ms = usage["wall_us"].as_u64().map_or("-".to_owned(), millis);
         let mut row = cells(record, ["id", "submitted_at", "function"]);
         row.push(provider);
         row.extend(cells(record, ["state", "outcome"]));

@@ -71,9 +71,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         headers.push((LOG_TYPE, HeaderValue::from_static("Tail")));
     }
     let answer = client.call(Method::POST, &path, &headers, payload).await?;
-    if let Some(id) = answer.headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()) {
-        last_invocation::remember(id);
-    }
+    let id = answer.headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok());
+    last_invocation::remember(id, client.base());
     if arguments.format.is_json() && answer.status.is_success() {
         print_json(&to_json(&answer));
         return Ok(());
@@ -149,10 +148,10 @@ fn print_receipt(headers: &HeaderMap, format: Format) {
         value("merit-invocation-id"),
         value("merit-provider"),
         value("merit-market"),
-        format.said(Kind::Cost, &value("merit-cost")),
+        format.with_unit(Kind::Cost, &value("merit-cost")),
         value("merit-billed-ms"),
-        format.said(Kind::Price, &value("merit-price")),
-        format.said(Kind::Cost, &value("merit-quoted-cost")),
+        format.with_unit(Kind::Price, &value("merit-price")),
+        format.with_unit(Kind::Cost, &value("merit-quoted-cost")),
         value("merit-overhead-us"),
     );
 }

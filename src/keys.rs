@@ -93,7 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { command, format, at } = arguments;
     let Some(data_dir) = &at.data_dir else {
         let exchange = at.exchange.connect()?;
-        return act(exchange, &command, format).await.map_err(|status| said(&status));
+        return act(exchange, &command, format).await.map_err(|status| advice(&status));
     };
     // A key needs an account, and without a key nobody could have opened one.
     let exchange = open(data_dir.clone()).await?;
@@ -201,7 +201,7 @@ fn to_json(key: &v1::Key) -> Value {
 }
 
 /// Turns the status of an exchange elsewhere into an error that says what to do.
-fn said(status: &Status) -> anyhow::Error {
+fn advice(status: &Status) -> anyhow::Error {
     let message = status.message();
     match status.code() {
         Code::Unavailable => anyhow!("{message}; or use --data-dir where the exchange is stopped"),

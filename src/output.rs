@@ -1,7 +1,6 @@
 //! Tables for people, JSON for machines.
 
 use std::io::{ErrorKind, Write};
-use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -16,6 +15,21 @@ pub(crate) enum Output {
     #[default]
     Table,
     Json,
+}
+
+/// The form of an answer without amounts, prices and times.
+#[derive(Clone, Copy, Default, clap::Args)]
+#[group(skip)]
+pub(crate) struct OutputArgument {
+    /// A table to read, or JSON with every field
+    #[arg(long, value_enum, default_value = "table", global = true)]
+    pub(crate) output: Output,
+}
+
+impl OutputArgument {
+    pub(crate) fn is_json(self) -> bool {
+        self.output == Output::Json
+    }
 }
 
 /// The form of a command's answer.
@@ -71,7 +85,7 @@ impl Format {
     }
 
     /// Returns a price or an amount with its unit, for a sentence.
-    pub(crate) fn said(self, kind: Kind, exact: &str) -> String {
+    pub(crate) fn with_unit(self, kind: Kind, exact: &str) -> String {
         let mut value = exact.to_owned();
         if !self.exact {
             make_readable(kind, vec![&mut value]);
@@ -84,7 +98,7 @@ impl Format {
         }
     }
 
-    /// Returns the titles, each first one of a kind with its unit in a second line.
+    /// Returns the titles. The first of adjacent columns of one kind has the unit in a second line.
     fn heads(self, columns: &[Column<'_>]) -> Vec<String> {
         let mut before = Kind::Text;
         let head = |(title, kind): &Column<'_>| {
@@ -116,7 +130,7 @@ fn print_rows(heads: &[String], columns: &[Column<'_>], rows: Vec<Vec<String>>) 
     table.load_style(NOTHING);
     table.set_header(heads.iter().zip(columns).map(|(head, (_, kind))| cell(head, *kind)));
     for row in rows {
-        table.add_row(row.iter().zip(columns).map(|(text, (_, kind))| cell(text, *kind)));
+        table.add_row(row.iter().zip(columns).map(|(text, (_, kind))| cell(&in_clear(text), *kind)));
     }
     for line in table.lines() {
         say(line.trim_end());
@@ -146,8 +160,7 @@ fn make_readable(kind: Kind, mut values: Vec<&mut String>) {
     }
 }
 
-/// Returns the decimal places at which the least of these amounts keeps its first digits; at least 2, so that it reads
-/// as money, and at most 12, as exact as they are.
+/// Returns the decimal places that show three significant digits of the least amount: 2 to 12.
 fn amount_places(amounts: impl Iterator<Item = Decimal>) -> u32 {
     let Some(least) = amounts.map(|amount| amount.abs()).filter(|amount| !amount.is_zero()).min() else { return 2 };
     let mut places = 2;
@@ -157,7 +170,7 @@ fn amount_places(amounts: impl Iterator<Item = Decimal>) -> u32 {
     places
 }
 
-/// Rounds a value to so many places. One that would read as 0 and is not says that it is less than the least.
+/// Rounds to `places` decimal places. A non-zero value that rounds to 0 becomes `<0.0001`, or the like.
 fn rounded(value: Decimal, places: u32) -> String {
     let mut shown = value.round_dp(places);
     if shown.is_zero() && !value.is_zero() {
@@ -175,7 +188,24 @@ fn short_time(time: Time) -> String {
 }
 
 pub(crate) fn print_json(value: &Value) {
-    say(&format!("{value:#}"));
+    say(&escaped(&format!("{value:#}")));
+}
+
+/// Prints JSON in one line.
+pub(crate) fn print_json_line(value: &Value) {
+    say(&escaped(&value.to_string()));
+}
+
+/// Escapes the characters of JSON that control a terminal; they can only be in its strings.
+fn escaped(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut escaped, it| {
+        if it != '\n' && controls_terminal(it) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(it)));
+        } else {
+            escaped.push(it);
+        }
+        escaped
+    })
 }
 
 /// Prints a line. Ends the program if the reader is gone, as after `| head`, or if the line cannot be written.
@@ -222,13 +252,14 @@ pub(crate) fn print_done(format: Format, answer: &Value, done: &str) {
     }
 }
 
-/// Returns a line without control characters, and without those that turn or break a line: a function must not steer
-/// the terminal.
+/// Removes the characters that control a terminal, so that neither a function nor a provider does.
 pub(crate) fn in_clear(line: &str) -> String {
-    const STEERING: [RangeInclusive<char>; 3] =
-        ['\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
-    let steers = |it: &char| STEERING.iter().any(|range| range.contains(it));
-    line.chars().filter(|it| *it == '\t' || !(it.is_control() || steers(it))).collect()
+    line.chars().filter(|it| *it == '\t' || !controls_terminal(*it)).collect()
+}
+
+/// Returns true for control characters, line separators and bidirectional controls.
+fn controls_terminal(it: char) -> bool {
+    it.is_control() || matches!(it, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns the objects of an array field.

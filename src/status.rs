@@ -1,11 +1,12 @@
-//! `merit status`: whether the broker serves calls, its markets, and its sellers.
+//! `merit status`: the readiness of the broker, its markets, and its sellers. Fails if the broker does not serve calls.
 
+use anyhow::bail;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::client::{self, Client};
+use crate::client::{self, Answer, Client};
 use crate::output::Kind::{Number, Price, Text};
-use crate::output::{Format, cells, objects, print_json, text};
+use crate::output::{Format, cells, objects, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,7 +27,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let (markets, providers) = (objects(&markets, "markets"), objects(&providers, "providers"));
     let online = providers.iter().filter(|provider| provider["online"] == true).count();
-    let why = reason(&String::from_utf8_lossy(&ready.body));
+    let why = reason(&ready);
     if arguments.format.is_json() {
         let sellers = json!({"online": online, "known": providers.len()});
         let mut told = json!({"broker": client.base(), "ready": is_ready, "markets": markets, "providers": sellers});
@@ -34,10 +35,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             told["reason"] = json!(why);
         }
         print_json(&told);
-        return Ok(());
     }
     if !is_ready {
-        println!("the broker at {} does not serve calls: {why}", client.base());
+        bail!("the broker at {} does not serve calls: {why}", client.base());
+    }
+    if arguments.format.is_json() {
         return Ok(());
     }
     println!("the broker at {} serves calls", client.base());
@@ -53,8 +55,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the sentence of an error answer.
-fn reason(body: &str) -> String {
-    let error: Value = serde_json::from_str(body).unwrap_or_default();
-    text(&error["error"], "message")
+/// Returns the sentence of an error, or its status where it has none.
+fn reason(answer: &Answer) -> String {
+    let error = answer.error_json().unwrap_or_default();
+    error["error"]["message"].as_str().map_or_else(|| answer.status.to_string(), str::to_owned)
 }

@@ -7,13 +7,13 @@ fn set(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// Returns the folder of what a later command may want to know: below `$XDG_STATE_HOME`, else below `~/.local/state`.
+/// Returns the state folder: `$XDG_STATE_HOME/merit`, else `~/.local/state/merit`.
 pub(crate) fn state() -> Option<PathBuf> {
     let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("merit"))
 }
 
-/// Returns the folder of sockets: below `$XDG_RUNTIME_DIR`, else that of [`state`].
+/// Returns the folder of sockets: `$XDG_RUNTIME_DIR/merit`, else that of [`state`].
 pub(crate) fn runtime() -> Option<PathBuf> {
     set("XDG_RUNTIME_DIR").map(|runtime| runtime.join("merit")).or_else(state)
 }

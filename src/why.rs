@@ -48,7 +48,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     journal::check(&arguments.data_dir, "merit why INVOCATION --data-dir DIR")?;
     let decisions = match arguments.asked {
         Asked::Invocation(invocation) => history::why(&arguments.data_dir, invocation)?,
-        Asked::Last => history::why(&arguments.data_dir, last_invocation::recall()?)?,
+        Asked::Last => {
+            let (invocation, broker) = last_invocation::recall()?;
+            eprintln!("{invocation}, the last call by `merit invoke`, at {broker}");
+            history::why(&arguments.data_dir, invocation)?
+        }
         Asked::Sequence(sequence) => vec![history::why_at(&arguments.data_dir, sequence)?],
     };
     match arguments.format.output {
@@ -141,12 +145,12 @@ fn print(decision: &Decision, format: Format) {
         "won by {} in {} at {}, predicted at {}{prior}",
         winner.provider,
         winner.market,
-        format.said(Price, &lease.price.to_string()),
-        format.said(Cost, &lease.quoted_cost.to_string())
+        format.with_unit(Price, &lease.price.to_string()),
+        format.with_unit(Cost, &lease.quoted_cost.to_string())
     );
     match &decision.runner_up {
         Some((provider, cost)) => {
-            println!("runner-up {provider}, predicted at {}", format.said(Cost, &cost.to_string()))
+            println!("runner-up {provider}, predicted at {}", format.with_unit(Cost, &cost.to_string()))
         }
         None => println!("nobody else could have served it"),
     }

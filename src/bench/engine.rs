@@ -4,7 +4,7 @@ use merit_sim::engine_bench::{self, Kind, Latency, MATCH_OFFERS, MATCH_PROVIDERS
 use serde_json::to_value;
 
 use crate::output::Kind::{Number, Text};
-use crate::output::{Format, print_json, print_table};
+use crate::output::{OutputArgument, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
-    format: Format,
+    format: OutputArgument,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use merit_sim::invoke_bench::{self, InvokeBenchReport, InvokeBenchRow, InvokeBen
 use serde_json::to_value;
 
 use crate::output::Kind::{Number, Text};
-use crate::output::{Format, print_json, print_table};
+use crate::output::{OutputArgument, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     merit: Option<PathBuf>,
     #[command(flatten)]
-    format: Format,
+    format: OutputArgument,
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {

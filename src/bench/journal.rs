@@ -6,7 +6,7 @@ use merit_sim::journal_bench::{self, JournalBenchReport, JournalBenchSettings, P
 use serde_json::to_value;
 
 use crate::output::Kind::{Number, Text};
-use crate::output::{Format, Output, print_json, print_table};
+use crate::output::{Output, OutputArgument, print_json, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     snapshots: bool,
     #[command(flatten)]
-    format: Format,
+    format: OutputArgument,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -8,14 +8,14 @@ use merit_journal::storage::{Directory, Storage};
 use serde_json::json;
 
 use super::DataDir;
-use crate::output::{Format, print_json};
+use crate::output::{OutputArgument, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: DataDir,
     #[command(flatten)]
-    format: Format,
+    format: OutputArgument,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -6,14 +6,14 @@ use merit_exchange::history::{self, SnapshotCheck, Verdict, Verified};
 use serde_json::{Value, json};
 
 use super::DataDir;
-use crate::output::{Format, Output, print_json};
+use crate::output::{Output, OutputArgument, print_json};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: DataDir,
     #[command(flatten)]
-    format: Format,
+    format: OutputArgument,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {

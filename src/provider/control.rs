@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use crate::output::{Format, Output, print_json, say};
+use crate::output::{OutputArgument, print_json, say};
 use crate::user_dirs;
 
 /// Longest line in bytes.
@@ -35,12 +35,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Subcommand)]
 pub(super) enum Control {
     /// Cancel the offers of a running provider of this machine and user; calls that run are served
-    Pause { name: Name },
+    Pause(Target),
     /// Let it sell again
-    Resume { name: Name },
+    Resume(Target),
     /// Change its price, without a restart
     Price {
-        name: Name,
+        #[command(flatten)]
+        target: Target,
         /// USD per GB-s; the floor of the utilisation strategy
         #[arg(long)]
         per_gb_second: Price,
@@ -50,6 +51,13 @@ pub(super) enum Control {
     },
 }
 
+#[derive(clap::Args)]
+pub(super) struct Target {
+    name: Name,
+    #[command(flatten)]
+    format: OutputArgument,
+}
+
 /// Returns the socket of a provider of this user.
 fn socket(name: &Name) -> anyhow::Result<PathBuf> {
     let dir = user_dirs::runtime().context("none of XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME is set")?;
@@ -57,15 +65,16 @@ fn socket(name: &Name) -> anyhow::Result<PathBuf> {
 }
 
 /// Sends a request, and prints its answer.
-pub(super) async fn request(control: &Control, format: Format) -> anyhow::Result<()> {
-    let (name, line) = match control {
-        Control::Pause { name } => (name, "pause".to_owned()),
-        Control::Resume { name } => (name, "resume".to_owned()),
-        Control::Price { name, per_gb_second, ceiling } => {
+pub(super) async fn request(control: &Control) -> anyhow::Result<()> {
+    let (target, line) = match control {
+        Control::Pause(target) => (target, "pause".to_owned()),
+        Control::Resume(target) => (target, "resume".to_owned()),
+        Control::Price { target, per_gb_second, ceiling } => {
             let ceiling = ceiling.map(|ceiling| format!(" {ceiling}")).unwrap_or_default();
-            (name, format!("price {per_gb_second}{ceiling}"))
+            (target, format!("price {per_gb_second}{ceiling}"))
         }
     };
+    let name = &target.name;
     let not_there = || format!("no provider `{name}` of this user runs on this machine; `merit provider` starts one");
     let stream = UnixStream::connect(socket(name)?).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(not_there()),
@@ -81,9 +90,9 @@ pub(super) async fn request(control: &Control, format: Format) -> anyhow::Result
     let answer = tokio::time::timeout(ANSWER_WITHIN, asked).await.context("the provider does not answer")??;
     match answer.trim_end().split_once(' ') {
         Some(("ok", text)) => {
-            match format.output {
-                Output::Json => print_json(&json!({"provider": name, "done": text})),
-                Output::Table => say(text),
+            match target.format.is_json() {
+                true => print_json(&json!({"provider": name, "done": text})),
+                false => say(text),
             }
             Ok(())
         }

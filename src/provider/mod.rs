@@ -18,7 +18,7 @@ use self::sales_report::SalesReport;
 use crate::access::ExchangeArguments;
 use crate::free_tier;
 use crate::listen::{address, listen, socket};
-use crate::output::{Format, announce, announce_ready};
+use crate::output::{announce, announce_ready};
 use crate::shutdown::{self, DRAIN};
 use crate::wasm_host::WasmHost;
 
@@ -34,8 +34,6 @@ const PROBE_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Arguments {
     #[command(subcommand)]
     control: Option<Control>,
-    #[command(flatten)]
-    format: Format,
     #[command(flatten)]
     sale: SaleArguments,
 }
@@ -123,7 +121,7 @@ struct SaleArguments {
     /// URL of the agent for brokers, if not --listen; with --adapter http, the server's base URL
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// Sell a function server that this machine need not reach, only brokers
+    /// Skip the check that this machine reaches the function server
     #[arg(long)]
     no_probe: bool,
 }
@@ -308,7 +306,7 @@ async fn answer_requests(socket: Option<&ControlSocket>, controls: &Controls) {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.control {
-        Some(control) => control::request(&control, arguments.format).await,
+        Some(control) => control::request(&control).await,
         None => sell(arguments.sale).await,
     }
 }

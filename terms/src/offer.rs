@@ -72,7 +72,7 @@ pub enum RungError {
     Tariff(#[from] TariffError),
     #[error("{field} is {value}; {least} to {most}")]
     Field { field: &'static str, value: u64, least: u64, most: u64 },
-    #[error("labels.{name}: a provider's own claims are named claimed.*, of at most {most} bytes")]
+    #[error("labels.{name:?}: a claim is named claimed.*, of at most {most} bytes without control characters")]
     Label { name: String, most: usize },
     #[error("{field} has {count} entries; at most {most}")]
     Entries { field: &'static str, count: usize, most: usize },
@@ -110,7 +110,10 @@ impl Rung {
             }
         }
         let most = Rung::MAX_LABEL_BYTES;
-        let own = |name: &str, value: &str| name.starts_with("claimed.") && name.len() + value.len() <= most;
+        let is_plain = |text: &str| !text.contains(char::is_control);
+        let own = |name: &str, value: &str| {
+            name.starts_with("claimed.") && name.len() + value.len() <= most && is_plain(name) && is_plain(value)
+        };
         match self.labels.iter().find(|(name, value)| !own(name, value)) {
             Some((name, _)) => Err(RungError::Label { name: name.clone(), most }),
             None => Ok(()),

@@ -208,5 +208,9 @@ async fn why_last_explains_the_last_invoke(shape: Shape) {
     let why = run(&["why", "last", "--data-dir", &data, "--output", "json"]).await;
     let why: Value = serde_json::from_slice(&why.stdout).unwrap();
     assert_eq!(why["invocation"], newest);
+    let refused = run(&["invoke", "noisy", "-H", "Merit-Max-Price: 0", "--data", "", "--broker", &market.http]).await;
+    assert!(!refused.status.success());
+    let nothing = run(&["why", "last", "--data-dir", &data]).await;
+    assert!(String::from_utf8(nothing.stderr).unwrap().contains("refused before it was matched"));
     market.stop().await;
 }

@@ -7,6 +7,7 @@
 mod access_log;
 mod archive;
 mod bad_input;
+mod bench;
 mod budgets;
 mod buyer;
 mod calls;
@@ -40,6 +41,7 @@ mod raw_session;
 mod resumption;
 mod seller;
 mod sessions;
+mod status;
 mod streams;
 mod tokens;
 

@@ -60,8 +60,11 @@ fn is_path(tree: &Tree, word: &str) -> bool {
 /// Finds a path from the root, or as the end of one: `doors/headers.rs` is enough where the page says whose it is.
 fn exists(tree: &Tree, word: &str) -> bool {
     let word = word.trim_end_matches('/');
+    let first = word.split('/').next().unwrap_or(word);
+    // A path that begins with a folder of the root begins there.
+    let is_from_root = first != word && tree.all_paths.iter().any(|path| path == first);
     let end = format!("/{word}");
-    tree.all_paths.iter().any(|path| path == word || path.ends_with(&end))
+    tree.all_paths.iter().any(|path| path == word || !is_from_root && path.ends_with(&end))
 }
 
 fn exists_from(tree: &Tree, document: &str, link: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Readable numbers: one scale a column, aligned; and the exact ones.
 
 use super::Kind::{Cost, Price, Text, Time, Usd};
-use super::{Format, in_clear, make_readable};
+use super::{Format, escaped, in_clear, make_readable};
 
 fn column(kind: super::Kind, values: &[&str]) -> Vec<String> {
     let mut values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
@@ -40,12 +40,17 @@ fn a_unit_stands_under_the_first_title_of_its_kind() {
     assert_eq!(heads, ["at", "open\n$ per million GB-s", "close", "name", "cost\n$ per million calls"]);
     let exact = Format { exact: true, ..Format::default() };
     assert_eq!(exact.heads(&columns)[1], "open\n$ per GB-s");
-    assert_eq!(exact.said(Price, "0.0000166667"), "0.0000166667 $ per GB-s");
-    assert_eq!(Format::default().said(Price, "0.0000166667"), "16.6667 $ per million GB-s");
-    assert_eq!(Format::default().said(Price, "-"), "-");
+    assert_eq!(exact.with_unit(Price, "0.0000166667"), "0.0000166667 $ per GB-s");
+    assert_eq!(Format::default().with_unit(Price, "0.0000166667"), "16.6667 $ per million GB-s");
+    assert_eq!(Format::default().with_unit(Price, "-"), "-");
 }
 
 #[test]
 fn a_line_of_a_function_does_not_steer_the_terminal() {
     assert_eq!(in_clear("a\tb\u{1b}[2J\u{7}\0 \u{202e}c\u{2028}d é"), "a\tb[2J cd é");
+}
+
+#[test]
+fn json_does_not_steer_the_terminal() {
+    assert_eq!(escaped("{\n \"a\": \"\u{9b}2J\u{202e}é\u{7f}\"}"), "{\n \"a\": \"\\u009b2J\\u202eé\\u007f\"}");
 }

@@ -120,10 +120,11 @@ fn key_of(made: &Value) -> Option<String> {
     Some(format!("{}.{}", made["id"].as_str()?, made["secret"].as_str()?))
 }
 
-/// Parses `ready http://ADDRESS grpc://ADDRESS`.
+/// Parses `ready http://ADDRESS grpc://ADDRESS in 0.1 s`.
 fn parse_ready(line: &str) -> Option<(SocketAddr, String)> {
-    let (http, grpc) = line.strip_prefix("ready http://")?.split_once(" grpc://")?;
-    Some((http.parse().ok()?, format!("http://{}", grpc.trim())))
+    let (http, rest) = line.strip_prefix("ready http://")?.split_once(" grpc://")?;
+    let grpc = rest.split_whitespace().next()?;
+    Some((http.parse().ok()?, format!("http://{grpc}")))
 }
 
 /// Logs the backend on as a provider and posts its offer. Returns after the offer rests.

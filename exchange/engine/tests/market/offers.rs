@@ -101,6 +101,10 @@ fn what_a_provider_claims_of_itself_satisfies_no_limit() {
     let label = ("claimed.residency".to_owned(), "moon".to_owned());
     floor.quote(seller, vec![Rung { labels: BTreeMap::from([label.clone()]), ..rung(1, PRICE) }]).unwrap();
     assert!(floor.try_call(Limits { labels: vec![label], ..Limits::default() }).is_err());
+    for (name, value) in [("residency", "moon"), ("claimed.x", "\u{1b}[2J"), ("claimed.\n", "moon")] {
+        let labels = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert!(floor.quote(seller, vec![Rung { labels, ..rung(2, PRICE) }]).is_err(), "{name:?}: {value:?}");
+    }
 }
 
 #[test]

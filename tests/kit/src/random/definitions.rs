@@ -106,7 +106,7 @@ impl World {
             limits: if self.one_in(8) { self.limits() } else { Limits::default() },
             budgets: if self.one_in(4) { self.budgets() } else { Vec::new() },
             public_per_second: self.one_in(4).then(|| self.one_of(&[1, 7, 10_000])),
-            logs_off: false,
+            logs_off: self.one_in(4),
             ..settings()
         }
     }
