@@ -107,8 +107,7 @@ fn log(headers: &HeaderMap) -> String {
 
 fn to_json(answer: &Answer) -> Value {
     let field = |name: &str| {
-        let header = format!("merit-{}", name.replace('_', "-"));
-        let text = answer.headers.get(header).and_then(|value| value.to_str().ok());
+        let text = receipt_field(&answer.headers, name);
         // Amounts are text, so that nothing is lost of them.
         let number = text.filter(|_| COUNTS.contains(&name)).and_then(|text| text.parse::<u64>().ok());
         (name.to_owned(), number.map_or_else(|| json!(text), |number| json!(number)))
@@ -137,21 +136,22 @@ fn payload(arguments: &Arguments) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-fn value(headers: &HeaderMap, name: &str) -> String {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned()
+/// Returns a field of the receipt: `billed_ms` is the header `Merit-Billed-Ms`.
+fn receipt_field<'a>(headers: &'a HeaderMap, field: &str) -> Option<&'a str> {
+    headers.get(format!("merit-{}", field.replace('_', "-")))?.to_str().ok()
 }
 
 fn print_receipt(headers: &HeaderMap, format: Format) {
-    let value = |name: &str| value(headers, name);
+    let value = |field: &str| receipt_field(headers, field).unwrap_or("-");
     eprintln!(
         "{} at {} in {}: {} for {} ms billed, at {} (quoted {}), {} us by Merit",
-        value("merit-invocation-id"),
-        value("merit-provider"),
-        value("merit-market"),
-        format.with_unit(Kind::Cost, &value("merit-cost")),
-        value("merit-billed-ms"),
-        format.with_unit(Kind::Price, &value("merit-price")),
-        format.with_unit(Kind::Cost, &value("merit-quoted-cost")),
-        value("merit-overhead-us"),
+        value("invocation_id"),
+        value("provider"),
+        value("market"),
+        format.with_unit(Kind::Cost, value("cost")),
+        value("billed_ms"),
+        format.with_unit(Kind::Price, value("price")),
+        format.with_unit(Kind::Cost, value("quoted_cost")),
+        value("overhead_us"),
     );
 }

@@ -55,7 +55,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let row = |offer: &Value| ["provider", "market", "code", "message"].map(|field| text(offer, field));
     print_refused(objects(&quote, "refused").iter().map(row));
     for unknown in objects(&quote, "unknown_providers") {
-        println!("{}", unknown.as_str().unwrap_or_default());
+        let nearest = unknown["nearest"].as_str().map(|nearest| format!("; did you mean `{nearest}`?"));
+        println!("there is no provider `{}`{}", text(unknown, "name"), nearest.unwrap_or_default());
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The broker: the parts that doors use. Decides nothing itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,9 @@ use crate::page::Page;
 use crate::quota::admission::Admission;
 use crate::quota::rates::Rates;
 use crate::quota::shares::{Holder, Shares};
+
+/// Timeout of the markets' prices in a scrape, which goes on without them.
+const MARKETS_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Broker {
     pub(crate) exchange: Exchange,
@@ -36,7 +40,8 @@ pub(crate) struct Broker {
 impl Broker {
     /// Returns the gauges that are read only when Prometheus asks.
     pub(crate) async fn gauges(&self) -> Gauges {
-        let markets = self.exchange.markets().await.unwrap_or_default();
+        let markets = tokio::time::timeout(MARKETS_WITHIN, self.exchange.markets()).await;
+        let markets = markets.ok().and_then(Result::ok).unwrap_or_default();
         Gauges { in_flight: self.admission.in_flight(), is_connected: self.invocations.is_connected(), markets }
     }
 }

@@ -10,6 +10,7 @@ mod tls;
 mod token;
 mod transport;
 mod unreachable;
+mod wait_log;
 
 /// Messages, clients and servers, generated from the .proto files by `tests/protocol/generated.rs`.
 #[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, unreachable_pub, unused_qualifications)]
@@ -23,7 +24,8 @@ pub use refuse::{code_of, read_code, refusal_status};
 pub use tls::{HandshakeError, ServerTls, TlsError, TlsFiles};
 pub use token::{TokenError, sign, verify};
 pub use transport::{BrokerAnswers, BrokerStreams, ConnectError, Connection, InProcess, Network, Transport};
-pub use unreachable::{TransportError, WaitLog};
+pub use unreachable::TransportError;
+pub use wait_log::WaitLog;
 
 /// The compiled description of every service, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("generated/merit.v1.bin");

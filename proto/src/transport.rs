@@ -21,7 +21,7 @@ use tonic::service::Routes;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::Service;
 
-use crate::unreachable::{TransportError, check_answer, unreachable};
+use crate::unreachable::{ExchangeAddress, TransportError};
 use crate::v1::{BrokerMessage, BrokerageMessage};
 
 /// A client's way to the exchange.
@@ -78,7 +78,7 @@ impl InProcess {
 pub struct Network {
     channel: Channel,
     authorization: Option<HeaderValue>,
-    url: String,
+    address: Arc<ExchangeAddress>,
 }
 
 /// The address of an exchange, and the TLS and key of calls to it.
@@ -146,7 +146,7 @@ impl Transport {
     pub fn place(&self) -> String {
         match self {
             Transport::InProcess(_) => "in this process".to_owned(),
-            Transport::Network(network) => format!("at {}", network.url),
+            Transport::Network(network) => format!("at {}", network.address.url),
         }
     }
 
@@ -176,6 +176,7 @@ impl Transport {
             Some("http") => endpoint,
             _ => return Err(ConnectError::Scheme { url: url() }),
         };
+        let address = Arc::new(ExchangeAddress::new(url(), endpoint.uri().scheme_str() == Some("https")));
         let channel = endpoint
             .connect_timeout(Duration::from_secs(3))
             .http2_keep_alive_interval(Duration::from_secs(5))
@@ -184,7 +185,7 @@ impl Transport {
             .tcp_nodelay(true)
             .connect_lazy();
         let authorization = connection.key.as_ref().map(bearer).transpose()?;
-        Ok(Transport::Network(Network { channel, authorization, url: url() }))
+        Ok(Transport::Network(Network { channel, authorization, address }))
     }
 }
 
@@ -229,10 +230,10 @@ impl Service<Request<Body>> for Transport {
                 if let Some(authorization) = &network.authorization {
                     request.headers_mut().insert(AUTHORIZATION, authorization.clone());
                 }
-                let (answer, url) = (network.channel.call(request), network.url.clone());
+                let (answer, address) = (network.channel.call(request), network.address.clone());
                 Box::pin(async move {
-                    let answer = answer.await.map_err(|error| unreachable(&error, &url))?;
-                    check_answer(answer, &url)
+                    let answer = answer.await.map_err(|error| address.unreachable(&error))?;
+                    address.check(answer)
                 })
             }
         }

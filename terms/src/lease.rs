@@ -28,6 +28,46 @@ pub enum Outcome {
     OutputLimit,
 }
 
+/// The state of an invocation, over all its attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvocationState {
+    /// Its deferred bid rests.
+    Waiting,
+    Running,
+    /// It executed, and is paid.
+    Settled,
+    Failed,
+    /// Its bid was not matched by its deadline, or nobody settled it.
+    Expired,
+    Cancelled,
+}
+
+impl InvocationState {
+    pub const ALL: [InvocationState; 6] = [
+        InvocationState::Waiting,
+        InvocationState::Running,
+        InvocationState::Settled,
+        InvocationState::Failed,
+        InvocationState::Expired,
+        InvocationState::Cancelled,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            InvocationState::Waiting => "waiting",
+            InvocationState::Running => "running",
+            InvocationState::Settled => "settled",
+            InvocationState::Failed => "failed",
+            InvocationState::Expired => "expired",
+            InvocationState::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<InvocationState> {
+        InvocationState::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
 impl Execution {
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -23,7 +23,7 @@ pub use bid::{Limits, LimitsError};
 pub use budget::Budget;
 pub use ids::{AccountId, FunctionId, LeaseId, LeaseIdError, MarketId, OfferId, ProviderId};
 pub use key::{Credential, CredentialError, KeyId, KeyIdError, Role, RoleError};
-pub use lease::{Execution, Outcome};
+pub use lease::{Execution, InvocationState, Outcome};
 pub use money::{Balance, Money, MoneyError, Price};
 pub use name::{MarketName, MarketPattern, Name, NameError};
 pub use offer::{PoolSize, Protection, Quota, Rung, RungError};

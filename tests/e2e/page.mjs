@@ -136,6 +136,9 @@ async function checkLayout(page, viewport) {
     assert.ok(box.x >= 0 && box.x + box.width <= viewport.width, `${id} sticks out at ${name}: ${JSON.stringify(box)}`);
   }
   assert.ok((await page.locator("[data-testid=merit-order] g.step").first().boundingBox()).width > 0);
+  const chart = await page.locator("#merit-order-chart svg").boundingBox();
+  const label = await page.locator("#merit-order-chart .marginal text").boundingBox();
+  assert.ok(label.x >= chart.x && label.x + label.width <= chart.x + chart.width, `${JSON.stringify(label)} at ${name}`);
   await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
   const { scrollWidth, clientWidth } = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement;

@@ -123,12 +123,11 @@ export class MeritOrderChart {
     this.#marginal.append("line").attr("x1", MARGIN.left).attr("x2", at.x).attr("y1", at.y).attr("y2", at.y);
     this.#marginal.append("line").attr("x1", at.x).attr("x2", at.x).attr("y1", MARGIN.top - 8).attr("y2", y(0));
     this.#marginal.append("circle").attr("cx", at.x).attr("cy", at.y).attr("r", 4.5);
-    this.#marginal
-      .append("text")
-      .attr("x", at.x + (inRightHalf ? -6 : 6))
-      .attr("y", MARGIN.top - 12)
-      .attr("text-anchor", inRightHalf ? "end" : "start")
-      .text(`marginal: ${middleCut(step.offer.provider, NAME_IN_TEXT)} at ${perMillion(step.price)}`);
+    const label = this.#marginal.append("text").attr("y", MARGIN.top - 12);
+    label.text(`marginal: ${middleCut(step.offer.provider, NAME_IN_TEXT)} at ${perMillion(step.price)}`);
+    const length = label.node()?.getComputedTextLength() ?? 0;
+    const left = inRightHalf ? at.x - 6 - length : at.x + 6;
+    label.attr("x", Math.max(0, Math.min(left, width - length)));
   }
 }
 

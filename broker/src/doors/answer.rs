@@ -33,9 +33,7 @@ pub(super) fn respond(answered: Answered, asked: &HeaderMap) -> Response {
         return response;
     }
     let mut headers = headers::of_function(answer.headers);
-    if let Some(report) = answer.report.filter(|report| receipt.with_log && !report.log.is_empty()) {
-        write_log(&mut headers, &report.log);
-    }
+    write_log(&mut headers, &receipt, answer.report.as_ref());
     let body = match rest {
         None => Body::from(answer.body),
         Some(rest) => {
@@ -87,8 +85,10 @@ pub(super) fn write_receipt(headers: &mut HeaderMap, receipt: &Receipt) {
     }
 }
 
-fn write_log(headers: &mut HeaderMap, log: &[u8]) {
-    if let Ok(log) = HeaderValue::from_str(&STANDARD.encode(log)) {
+/// Writes the end of the log, if the caller asks for it and there is one.
+pub(super) fn write_log(headers: &mut HeaderMap, receipt: &Receipt, report: Option<&Report>) {
+    let asked = report.filter(|report| receipt.with_log && !report.log.is_empty());
+    if let Some(log) = asked.and_then(|report| HeaderValue::from_str(&STANDARD.encode(&report.log)).ok()) {
         headers.insert(LOG_RESULT, log);
     }
 }

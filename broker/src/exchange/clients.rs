@@ -23,7 +23,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const READY_WITHIN: Duration = Duration::from_secs(2);
 /// Lookups of a nearest name at once; an error beyond them goes out without one.
 const LOOKUPS_MAX: usize = 4;
-/// Largest message to the exchange, in bytes: a module with room around it.
+/// Maximum message in bytes: a module to the exchange, or a page of 1,000 logs from it.
 const MESSAGE_MAX_BYTES: usize = 33 << 20;
 
 /// The clients. Cheap to clone.
@@ -90,9 +90,13 @@ fn error_of(status: tonic::Status) -> ApiError {
         // The exchange says why it cannot do this now.
         Code::Aborted => ApiError::unavailable(status.message()),
         Code::ResourceExhausted | Code::OutOfRange => ApiError::new(ErrorCode::TooLarge, status.message()),
-        _ => {
-            // The broker's stream warns once.
+        // Of an exchange that is away, the broker's stream warns.
+        Code::Unavailable => {
             tracing::debug!(reason = status.message(), "the exchange did not answer");
+            unanswered()
+        }
+        code => {
+            tracing::warn!(code = %code, reason = status.message(), "the exchange failed to answer");
             unanswered()
         }
     }

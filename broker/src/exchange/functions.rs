@@ -1,9 +1,11 @@
 //! Functions in the registry: definitions, revisions, aliases and modules.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use merit_proto::v1;
 use merit_proto::v1::audience::Kind;
 use merit_terms::{Budget, RefusalCode};
@@ -16,10 +18,14 @@ use crate::error::ApiError;
 /// Timeout of each part of a module.
 const CHUNK_WITHIN: Duration = Duration::from_secs(10);
 
-/// A module whose next part did not come.
+/// A module that could not be read to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("the module broke off")]
-pub(crate) struct ModuleBroke;
+pub(crate) enum ModuleReadError {
+    #[error("the next part of the module did not come in time")]
+    Timeout,
+    #[error("the exchange could not send the module")]
+    Exchange(#[source] Box<tonic::Status>),
+}
 
 /// A function as the registry has it.
 #[derive(Debug, Default)]
@@ -187,13 +193,15 @@ impl Exchange {
     pub(crate) async fn module(
         &self,
         digest: Vec<u8>,
-    ) -> Result<impl Stream<Item = Result<Bytes, ModuleBroke>> + use<>, ApiError> {
+    ) -> Result<impl Stream<Item = Result<Bytes, ModuleReadError>> + use<>, ApiError> {
         let mut modules = self.modules.clone();
         let chunks = answer(modules.get(v1::GetModuleRequest { digest })).await?;
-        Ok(chunks.timeout(CHUNK_WITHIN).map(|chunk| match chunk {
+        let read = chunks.timeout(CHUNK_WITHIN).map(|chunk| match chunk {
             Ok(Ok(chunk)) => Ok(chunk.data),
-            Ok(Err(_)) | Err(_) => Err(ModuleBroke),
-        }))
+            Ok(Err(status)) => Err(ModuleReadError::Exchange(Box::new(status))),
+            Err(_) => Err(ModuleReadError::Timeout),
+        });
+        Ok(read.inspect_err(|error| tracing::warn!(error = error as &dyn Error, "a module broke off for its reader")))
     }
 }
 

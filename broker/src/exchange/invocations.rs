@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use merit_proto::v1;
-use merit_terms::{LeaseId, Limits, Outcome, Tariff, Time, Usage};
+use merit_terms::{InvocationState, LeaseId, Limits, Outcome, Tariff, Time, Usage};
 use serde::Serialize;
 
 use super::clients::{Exchange, answer};
 use super::leases::lease::{Paid, Qualifier};
-use super::statements::{Past, micros};
+use super::past::{ListPage, Past, micros};
 use crate::error::ApiError;
 
 /// A call that is to be quoted.
@@ -89,16 +89,8 @@ pub(crate) struct InvocationRecord {
 pub(crate) struct WantedInvocations {
     pub(crate) function: Option<String>,
     pub(crate) outcome: Option<Outcome>,
-    pub(crate) state: Option<String>,
+    pub(crate) state: Option<InvocationState>,
     pub(crate) past: Past,
-}
-
-/// A page of a list, newest first.
-#[derive(Debug)]
-pub(crate) struct ListPage<T> {
-    pub(crate) rows: Vec<T>,
-    /// The sequence before which the next page begins; none if there is none.
-    pub(crate) next: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -126,9 +118,6 @@ pub(crate) struct AttemptRecord {
     pub(crate) cost: Option<u64>,
     pub(crate) claim: Option<Usage>,
 }
-
-/// States of an invocation.
-pub(crate) const STATES: [&str; 6] = ["waiting", "running", "settled", "failed", "expired", "cancelled"];
 
 /// Outcome of an attempt record whose provider answered.
 const EXECUTED: &str = "executed";
@@ -163,17 +152,14 @@ impl Exchange {
             account: account.to_owned(),
             function: wanted.function.clone().unwrap_or_default(),
             outcome: wanted.outcome.map_or(v1::Outcome::Unspecified, Into::into).into(),
-            state: wanted.state.unwrap_or_default(),
+            state: wanted.state.map_or("", InvocationState::as_str).to_owned(),
             from: micros(wanted.past.from),
             to: micros(wanted.past.to),
             limit: wanted.past.limit.unwrap_or(0),
             before: wanted.past.before.unwrap_or(0),
         };
         match answer(self.archive.clone().list_invocations(request)).await {
-            Ok(listed) => Ok(ListPage {
-                rows: listed.invocations.into_iter().map(Into::into).collect(),
-                next: (listed.next > 0).then_some(listed.next),
-            }),
+            Ok(listed) => Ok(ListPage::of(listed.invocations, listed.next)),
             Err(error) => Err(self.near_wanted(error, account, wanted.function.as_deref()).await),
         }
     }

@@ -4,8 +4,7 @@ use merit_proto::v1;
 use merit_terms::{LeaseId, Outcome, Time};
 
 use super::clients::{Exchange, answer};
-use super::invocations::ListPage;
-use super::statements::{Past, micros};
+use super::past::{ListPage, Past, micros};
 use crate::error::ApiError;
 
 /// The end of what a function wrote to its standard error in one attempt.
@@ -40,10 +39,7 @@ impl Exchange {
             after: after.unwrap_or(0),
         };
         match answer(self.archive.clone().list_logs(request)).await {
-            Ok(listed) => Ok(ListPage {
-                rows: listed.logs.into_iter().map(Into::into).collect(),
-                next: (listed.next > 0).then_some(listed.next),
-            }),
+            Ok(listed) => Ok(ListPage::of(listed.logs, listed.next)),
             Err(error) => Err(self.near_function(error, account, &function).await),
         }
     }

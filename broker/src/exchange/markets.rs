@@ -4,7 +4,7 @@ use merit_proto::v1;
 use merit_terms::{LeaseId, Tariff, Time};
 
 use super::clients::{Exchange, answer};
-use super::statements::{Past, micros};
+use super::past::{Past, micros};
 use crate::error::ApiError;
 
 /// A market as it stands. Prices are picodollars per GB-s.

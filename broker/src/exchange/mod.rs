@@ -13,6 +13,7 @@ pub(crate) mod logs;
 pub(crate) mod markets;
 mod nearest;
 pub(crate) mod operator;
+pub(crate) mod past;
 pub(crate) mod providers;
 pub(crate) mod statements;
 pub(crate) mod stream;

@@ -2,10 +2,12 @@
 //!
 //! Asks only after something was not found, and only for names that the caller may see.
 
+use std::fmt;
 use std::time::Duration;
 
 use merit_proto::v1;
 use merit_terms::{Name, RefusalCode};
+use serde::Serialize;
 
 use super::clients::{Exchange, answer};
 use crate::error::ApiError;
@@ -14,6 +16,20 @@ use crate::error::ApiError;
 const DISTANCE_MAX: usize = 2;
 /// Timeout of a lookup.
 const LOOKUP_WITHIN: Duration = Duration::from_millis(500);
+
+/// A name that no provider has.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnknownProvider {
+    name: String,
+    nearest: Option<String>,
+}
+
+impl fmt::Display for UnknownProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no provider `{}`", self.name)?;
+        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean `{nearest}`?"))
+    }
+}
 
 impl Exchange {
     /// Adds the account's nearest function to the error that it has none of this name.
@@ -28,35 +44,41 @@ impl Exchange {
 
     /// Adds the nearest provider to the error that there is none of this name.
     pub(super) async fn near_provider<T>(&self, done: Result<T, ApiError>, name: &str) -> Result<T, ApiError> {
-        let known = async {
-            let request = v1::ListProvidersRequest { account: String::new() };
-            let listed = answer(self.registry.clone().list_providers(request)).await?;
-            Ok(listed.providers.into_iter().map(|provider| provider.name).collect())
-        };
         match done {
             Ok(done) => Ok(done),
-            Err(error) => Err(self.near(error, name, known).await),
+            Err(error) => Err(self.near(error, name, self.provider_names("")).await),
         }
     }
 
-    /// Returns a sentence for each asked provider that there is not, with the nearest name. Returns none if the list of
-    /// providers does not come.
-    pub(crate) async fn unknown_providers(&self, account: &str, asked: &[Name]) -> Vec<String> {
-        if asked.is_empty() {
+    /// Returns each name in `asked` that no provider has, with the nearest name. Names in `seen` have one. Returns none
+    /// if the list does not come in time, or if too many lookups run.
+    pub(crate) async fn unknown_providers<'a>(
+        &self,
+        account: &str,
+        asked: &[Name],
+        seen: impl Iterator<Item = &'a str> + Clone,
+    ) -> Vec<UnknownProvider> {
+        let unseen = asked.iter().filter(|name| !seen.clone().any(|seen| seen == name.as_str()));
+        let unseen: Vec<&Name> = unseen.collect();
+        if unseen.is_empty() {
             return Vec::new();
         }
         let Ok(_permit) = self.lookups.try_acquire() else { return Vec::new() };
-        let request = v1::ListProvidersRequest { account: account.to_owned() };
-        let mut registry = self.registry.clone();
-        let listing = Box::pin(answer(registry.list_providers(request)));
-        let Ok(Ok(listed)) = tokio::time::timeout(LOOKUP_WITHIN, listing).await else { return Vec::new() };
-        let known: Vec<String> = listed.providers.into_iter().map(|provider| provider.name).collect();
-        let unknown = asked.iter().filter(|name| !known.iter().any(|known| known == name.as_str()));
-        let sentence = |name: &Name| {
-            let nearest = nearest(name.as_str(), &known).map(|near| format!("; did you mean `{near}`?"));
-            format!("there is no provider `{name}`{}", nearest.unwrap_or_default())
+        let listing = Box::pin(self.provider_names(account));
+        let Ok(Ok(known)) = tokio::time::timeout(LOOKUP_WITHIN, listing).await else { return Vec::new() };
+        let unknown = unseen.into_iter().filter(|name| !known.iter().any(|known| known == name.as_str()));
+        let of_name = |name: &Name| UnknownProvider {
+            name: name.to_string(),
+            nearest: nearest(name.as_str(), &known).map(str::to_owned),
         };
-        unknown.map(sentence).collect()
+        unknown.map(of_name).collect()
+    }
+
+    /// Returns the names of the providers that an account sees; of the public ones, if it is empty.
+    async fn provider_names(&self, account: &str) -> Result<Vec<String>, ApiError> {
+        let request = v1::ListProvidersRequest { account: account.to_owned(), names_only: true };
+        let listed = answer(self.registry.clone().list_providers(request)).await?;
+        Ok(listed.providers.into_iter().map(|provider| provider.name).collect())
     }
 
     /// Adds the nearest market to the error that there is none of this name.

@@ -78,7 +78,7 @@ pub(crate) struct Health {
 impl Exchange {
     /// Returns the providers that the account may see; an empty account sees the public ones.
     pub(crate) async fn providers(&self, account: &str) -> Result<Vec<Provider>, ApiError> {
-        let request = v1::ListProvidersRequest { account: account.to_owned() };
+        let request = v1::ListProvidersRequest { account: account.to_owned(), names_only: false };
         let listed = answer(self.registry.clone().list_providers(request)).await?;
         Ok(listed.providers.into_iter().map(Into::into).collect())
     }

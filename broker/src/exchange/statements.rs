@@ -5,17 +5,8 @@ use merit_terms::{Balance, LeaseId, Time};
 
 use super::accounts::balance;
 use super::clients::{Exchange, answer};
+use super::past::{Past, micros};
 use crate::error::ApiError;
-
-/// The part of the past that a reader asks for; none sets no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Past {
-    pub(crate) from: Option<Time>,
-    pub(crate) to: Option<Time>,
-    pub(crate) limit: Option<u32>,
-    /// Only rows of a lower sequence.
-    pub(crate) before: Option<u64>,
-}
 
 /// One side of an entry.
 #[derive(Debug)]
@@ -30,11 +21,6 @@ pub(crate) struct StatementLine {
     pub(crate) invocation: Option<LeaseId>,
     /// The operator's reason; may be empty.
     pub(crate) reason: String,
-}
-
-/// Returns microseconds since 1970; 0 for no bound.
-pub(super) fn micros(time: Option<Time>) -> u64 {
-    time.map_or(0, Time::micros)
 }
 
 impl Exchange {

@@ -314,21 +314,23 @@ impl Running {
             return fault;
         }
         let error = if late { deadline(ran) } else { error };
-        self.explained(error).await
+        let explained = self.explained(error.clone());
+        match self.left() {
+            None => explained.await,
+            // The deadline comes before the explanation.
+            Some(left) => tokio::time::timeout(left, explained).await.unwrap_or(error),
+        }
     }
 
     /// Adds the reason of each offer to an error that no provider is eligible, and the nearest name to one that there
     /// is no such function.
-    async fn explained(&self, error: ApiError) -> ApiError {
+    async fn explained(&self, mut error: ApiError) -> ApiError {
         if error.code == RefusalCode::NotFound.into() {
             return self.invocations.exchange.near_function(error, &self.call.account, &self.call.function).await;
         }
         if error.code != RefusalCode::NoEligibleProvider.into() {
             return error;
         }
-        let only = &self.preferences.limits.only;
-        let unknown = self.invocations.exchange.unknown_providers(&self.call.account, only).await;
-        let error = ApiError { message: [&[error.message][..], &unknown].concat().join("; "), ..error };
         let call = QuoteRequest {
             account: &self.call.account,
             function: self.call.function.clone(),
@@ -336,9 +338,11 @@ impl Running {
             answer_limit_bytes: self.call.wanted.answer_max_bytes() as u64,
             limits: &self.preferences.limits,
         };
-        match self.invocations.exchange.quote(call).await {
-            Ok(quote) => error.with(json!({"refused": quote.refused})),
-            Err(_) => error,
+        let refused = self.invocations.exchange.quote(call).await.map(|quote| quote.refused).unwrap_or_default();
+        let (only, seen) = (&self.preferences.limits.only, refused.iter().map(|offer| offer.provider.as_str()));
+        for unknown in self.invocations.exchange.unknown_providers(&self.call.account, only, seen).await {
+            error.message.push_str(&format!("; {unknown}"));
         }
+        if refused.is_empty() { error } else { error.with(json!({"refused": refused})) }
     }
 }

@@ -19,12 +19,12 @@ impl MarketGauges {
     pub(super) fn new(made: &Maker<'_>) -> Result<MarketGauges, prometheus::Error> {
         let price = "Price in USD per GB-s of";
         Ok(MarketGauges {
-            spot_price: made.levels(
+            spot_price: made.float_gauges(
                 "merit_spot_price_usd",
                 &format!("{price} the cheapest live public offer with room for the reference call."),
                 &["market"],
             )?,
-            last_price: made.levels(
+            last_price: made.float_gauges(
                 "merit_last_price_usd",
                 &format!("{price} the latest public trade."),
                 &["market"],

@@ -193,8 +193,8 @@ impl Maker<'_> {
         self.known(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
-    /// Makes a gauge of prices, which need no whole numbers.
-    fn levels(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
+    /// Makes a gauge of fractional values, such as prices.
+    fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
         self.known(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 

@@ -1,5 +1,6 @@
 //! The doors that call functions: native, pass-through, Lambda, OpenFaaS.
 
+use merit_terms::InvocationState;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Required, Response, content::ContentBuilder};
 
@@ -10,7 +11,6 @@ use super::schema::{
 };
 use super::shapes::outcome;
 use crate::doors::error_shape::Shape;
-use crate::exchange::invocations::STATES;
 
 const INVOKE: &str = "Invoke";
 const LAMBDA: &str = "AWS Lambda";
@@ -51,7 +51,15 @@ impl Operation {
                 "The total time that the call has: RFC 3339, or so many ms, s, m.",
             )
             .header("Merit-Idempotent", flag(), "Whether this call may run twice; else the function's word counts.")
-            .header("Merit-Log-Type", one_of(["None", "Tail"]), "`Tail`: the end of the log in `Merit-Log-Result`.")
+    }
+
+    /// Adds the wish for the end of the log.
+    fn with_log_type(self) -> Operation {
+        self.header(
+            "Merit-Log-Type",
+            one_of(["None", "Tail"]),
+            "`Tail`: the end of the log in `Merit-Log-Result`, if the answer does not stream.",
+        )
     }
 
     /// Adds the answer of the function itself: any status and content, with the receipt in its headers.
@@ -89,6 +97,7 @@ pub(crate) fn invoke() -> Operation {
         .header("Prefer", text(), "`respond-async` is not in this version.")
         .header("Idempotency-Key", text(), "Not in this version.")
         .with_preferences()
+        .with_log_type()
         .takes_payload()
         .answers_of_function()
         .errors(ENDS)
@@ -99,6 +108,7 @@ pub(crate) fn pass_through() -> Operation {
         .describe("Method, path, query, headers and body reach the function; both ways stream.")
         .path("name", text(), FUNCTION)
         .with_preferences()
+        .with_log_type()
         .takes_payload()
         .answers_of_function()
         .errors(ENDS)
@@ -144,7 +154,7 @@ pub(crate) fn invocations() -> Operation {
         .describe("Newest first. A page may have fewer than its limit, and still a `next`.")
         .query("function", name(), "Only calls of this function.")
         .query("outcome", outcome(), "Only calls that executed and ended like this.")
-        .query("state", one_of(STATES), "Only calls in this state.")
+        .query("state", one_of(InvocationState::ALL.map(InvocationState::as_str)), "Only calls in this state.")
         .with_page()
         .answers(object([("invocations", list(named("Invocation")))], [("next", text())]))
         .errors([404])
@@ -202,6 +212,7 @@ fn lambda_call(id: &'static str, summary: &str) -> Operation {
         .header("X-Amz-Log-Type", one_of(["None", "Tail"]), "`Tail`: the end of the log in `X-Amz-Log-Result`.")
         .header("X-Amz-Client-Context", text(), "Passed on to the function.")
         .with_preferences()
+        .with_log_type()
         .takes_payload()
         .response(
             "204",
@@ -234,6 +245,7 @@ pub(crate) fn openfaas_invoke() -> Operation {
         )
         .header("X-Call-Id", like(CALL_ID, "7f3c"), "Made if absent, and told.")
         .with_preferences()
+        .with_log_type()
         .takes_payload()
         .answers_of_function()
         .errors(ENDS)

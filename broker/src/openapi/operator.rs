@@ -43,7 +43,7 @@ pub(crate) fn put_market() -> Operation {
 }
 
 pub(crate) fn delete_market() -> Operation {
-    command("delete_market", "Delete a market without offers and running calls")
+    command("delete_market", "Delete a market without offers, running calls, and bids that wait there alone")
         .path("region", market_part(), "The region of the market.")
         .path("class", market_part(), "Its class, such as `wasm`.")
 }

@@ -2,7 +2,7 @@
 //!
 //! A test compares real answers with them: no field may be missing here, and none too many.
 
-use merit_terms::Outcome;
+use merit_terms::{InvocationState, Outcome};
 use utoipa::openapi::ComponentsBuilder;
 
 use super::registry::deployment;
@@ -10,7 +10,6 @@ use super::schema::{
     Schema, any, count, either, flag, gb_seconds, lease, list, map, name, named, nullable, object, one_of, open_object,
     text, time, usd,
 };
-use crate::exchange::invocations::STATES;
 
 /// Returns every shape that an operation names.
 pub(super) fn all() -> ComponentsBuilder {
@@ -271,7 +270,7 @@ fn provider() -> Schema {
             ("kind", one_of(["own", "market"])),
             ("online", flag()),
             ("offers", count()),
-            // The operator vouches for the first ones alone.
+            // `labels` are the operator's; `claimed_labels` are the provider's own claims.
             ("labels", map(text())),
             ("claimed_labels", map(text())),
             ("pools", list(pool)),
@@ -326,8 +325,12 @@ fn quote() -> Schema {
             ("offers", list(named("QuotedOffer"))),
             ("refused", list(named("RefusedOffer"))),
         ],
-        [("more_offers", count()), ("more_refused", map(count())), ("unknown_providers", list(text()))],
+        [("more_offers", count()), ("more_refused", map(count())), ("unknown_providers", list(unknown_provider()))],
     )
+}
+
+fn unknown_provider() -> Schema {
+    object([("name", name()), ("nearest", nullable(name()))], [])
 }
 
 fn quoted_offer() -> Schema {
@@ -367,7 +370,7 @@ fn invocation() -> Schema {
             ("id", lease()),
             ("function", name()),
             ("revision", count()),
-            ("state", one_of(STATES)),
+            ("state", one_of(InvocationState::ALL.map(InvocationState::as_str))),
             ("account", name()),
             ("submitted_at", time()),
             ("attempts", list(named("Attempt"))),

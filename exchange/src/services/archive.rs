@@ -4,7 +4,7 @@ use merit_engine::Engine;
 use merit_proto::v1::archive_server::Archive;
 use merit_proto::v1::{AttemptState, DeferredState, EntryKind};
 use merit_proto::{FieldError, v1};
-use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId};
+use merit_terms::{AccountId, FunctionId, InvocationState, LeaseId, MarketId, ProviderId};
 use tonic::{Request, Response, Status};
 
 use super::lookup::{provider_name, unknown};
@@ -17,8 +17,6 @@ const LINES_DEFAULT: usize = 100;
 const LINES_MAX: usize = 1_000;
 const RECORDS_DEFAULT: usize = 100;
 const RECORDS_MAX: usize = 1_000;
-/// States of an invocation.
-const STATES: [&str; 6] = ["waiting", "running", "settled", "failed", "expired", "cancelled"];
 
 #[tonic::async_trait]
 impl Archive for Exchange {
@@ -51,12 +49,10 @@ impl Archive for Exchange {
         let span = Span { from, to, before: sequence(request.before), after: None };
         let limit = limit(request.limit, RECORDS_DEFAULT, RECORDS_MAX)?;
         let outcome = request.outcome();
-        if !request.state.is_empty() && !STATES.contains(&request.state.as_str()) {
-            return Err(FieldError::new("state", format!("`{}` is not {}", request.state, STATES.join(", "))).into());
-        }
+        let wanted_state = named_state(&request.state)?;
         let wanted = move |row: &v1::InvocationRow| {
             (outcome == v1::Outcome::Unspecified || outcome_of(row) == Some(outcome))
-                && (request.state.is_empty() || state(row) == request.state)
+                && wanted_state.is_none_or(|wanted| state(row) == wanted)
         };
         let page =
             self.0.projections.archive.invocations(account, function, span, limit, wanted).await.map_err(past)?;
@@ -137,7 +133,7 @@ fn invocation_to_proto(engine: &Engine, id: LeaseId, row: &v1::InvocationRow) ->
         account: account_name(engine, row.account),
         function: function.map_or_else(String::new, |function| function.name.to_string()),
         revision: row.revision,
-        state: state(row).to_owned(),
+        state: state(row).as_str().to_owned(),
         submitted_at: row.submitted_at,
         attempts: row.attempts.iter().map(|attempt| attempt_to_proto(engine, attempt)).collect(),
         memory_mb: row.memory_mb,
@@ -213,17 +209,23 @@ fn outcome_of(row: &v1::InvocationRow) -> Option<v1::Outcome> {
     row.attempts.iter().find_map(|attempt| attempt.settlement.as_ref()).map(v1::SettlementRow::outcome)
 }
 
-/// Names the state: waiting, running, settled, failed, expired or cancelled.
-fn state(row: &v1::InvocationRow) -> &'static str {
+/// Parses the name of a state; none for an empty one.
+fn named_state(name: &str) -> Result<Option<InvocationState>, FieldError> {
+    let states = InvocationState::ALL.map(InvocationState::as_str);
+    let unknown = || FieldError::new("state", format!("`{name}` is not one of {}", states.join(", ")));
+    (!name.is_empty()).then(|| InvocationState::parse(name).ok_or_else(unknown)).transpose()
+}
+
+fn state(row: &v1::InvocationRow) -> InvocationState {
     let any = |state| row.attempts.iter().any(|attempt| attempt.state() == state);
     let deferred = row.deferred.as_ref().map(v1::DeferredRow::state);
     let last = row.attempts.last().map(v1::AttemptRow::state);
     match (deferred, last) {
-        _ if any(AttemptState::Executed) => "settled",
-        (Some(DeferredState::Resting), _) => "waiting",
-        _ if any(AttemptState::Running) => "running",
-        (Some(DeferredState::Cancelled), _) => "cancelled",
-        (Some(DeferredState::Expired), _) | (_, Some(AttemptState::Expired)) => "expired",
-        _ => "failed",
+        _ if any(AttemptState::Executed) => InvocationState::Settled,
+        (Some(DeferredState::Resting), _) => InvocationState::Waiting,
+        _ if any(AttemptState::Running) => InvocationState::Running,
+        (Some(DeferredState::Cancelled), _) => InvocationState::Cancelled,
+        (Some(DeferredState::Expired), _) | (_, Some(AttemptState::Expired)) => InvocationState::Expired,
+        _ => InvocationState::Failed,
     }
 }

@@ -10,7 +10,7 @@ use merit_terms::{AccountId, FunctionId, Name};
 use tonic::{Request, Response, Status};
 
 use super::lookup::{parse, unavailable, unknown};
-use super::standing::{account_to_proto, budgets_to_proto, providers_to_proto};
+use super::standing::{account_to_proto, budgets_to_proto, provider_names_to_proto, providers_to_proto};
 use crate::access::caller;
 use crate::exchange::Exchange;
 use crate::messages::{
@@ -97,11 +97,15 @@ impl Registry for Exchange {
         request: Request<v1::ListProvidersRequest>,
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
         let caller = caller(&request)?;
-        let viewer = match request.into_inner().account.as_str() {
+        let request = request.into_inner();
+        let viewer = match request.account.as_str() {
             "" => None,
             account => Some(self.readable_account(caller, account)?),
         };
-        let list = |engine: &Engine| providers_to_proto(engine, viewer);
+        let list = |engine: &Engine| match request.names_only {
+            true => provider_names_to_proto(engine, viewer),
+            false => providers_to_proto(engine, viewer),
+        };
         let providers = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
         Ok(Response::new(v1::ListProvidersResponse { providers }))
     }

@@ -35,8 +35,25 @@ pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> 
         supply.offers += 1;
         supply.claimed_labels.extend(labels.into_iter().flatten());
     }
-    let visible = engine.providers().filter(|(_, p)| p.kind == ProviderKind::Market || Some(p.account) == viewer);
-    visible.map(|(id, provider)| provider_to_proto(engine, id, provider, &supply[id.index()], viewer)).collect()
+    let to_proto =
+        |(id, provider): (ProviderId, &Provider)| provider_to_proto(engine, id, provider, &supply[id.index()], viewer);
+    visible(engine, viewer).map(to_proto).collect()
+}
+
+/// Lists the providers by their names alone.
+pub(super) fn provider_names_to_proto(engine: &Engine, viewer: Option<AccountId>) -> Vec<v1::Provider> {
+    let named = |(_, provider): (ProviderId, &Provider)| v1::Provider {
+        name: provider.name.to_string(),
+        ..v1::Provider::default()
+    };
+    visible(engine, viewer).map(named).collect()
+}
+
+/// Lists the providers of the market, and the viewer's own.
+fn visible(engine: &Engine, viewer: Option<AccountId>) -> impl Iterator<Item = (ProviderId, &Provider)> {
+    let is_visible =
+        move |provider: &Provider| provider.kind == ProviderKind::Market || Some(provider.account) == viewer;
+    engine.providers().filter(move |(_, provider)| is_visible(provider))
 }
 
 /// The live offers of a provider.

@@ -6963,6 +6963,9 @@ pub struct ListProvidersRequest {
     /// Own providers, and failures of a single function, are listed to their account only. Empty for the public list.
     #[prost(string, tag = "1")]
     pub account: ::prost::alloc::string::String,
+    /// Leaves out all but the names.
+    #[prost(bool, tag = "2")]
+    pub names_only: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListProvidersResponse {

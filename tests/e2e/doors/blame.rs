@@ -134,7 +134,7 @@ async fn server(server: Server, tasks: &mut JoinSet<()>) -> (String, Arc<Request
 /// Opens a request by hand with a payload of unknown length.
 async fn open(market: &Market) -> TcpStream {
     let mut connection = TcpStream::connect(market.http.trim_start_matches("http://")).await.unwrap();
-    let head = "POST /fn/blamed HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = format!("POST /fn/{FUNCTION} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     connection.write_all(head.as_bytes()).await.unwrap();
     connection
 }
@@ -145,8 +145,10 @@ fn megabyte() -> Vec<u8> {
 
 async fn call(market: &Market, caller: Caller, seen: &Requests) {
     match caller {
-        Caller::Waits => drop(market.call(Method::POST, "/fn/blamed", &[], "1").await),
-        Caller::GivesUp => drop(market.call(Method::POST, "/fn/blamed", &[("merit-deadline", "+300ms")], "1").await),
+        Caller::Waits => drop(market.call(Method::POST, &format!("/fn/{FUNCTION}"), &[], "1").await),
+        Caller::GivesUp => {
+            drop(market.call(Method::POST, &format!("/fn/{FUNCTION}"), &[("merit-deadline", "+300ms")], "1").await)
+        }
         Caller::HangsUp => {
             let mut connection = open(market).await;
             connection.write_all(b"0\r\n\r\n").await.unwrap();
@@ -184,9 +186,9 @@ async fn check((adapter, kind, caller, is_blamed): (v1::Adapter, Server, Caller,
     let mut session = RawSession::start(&market, v1::Logon { endpoint, adapter: adapter.into(), ..logon("bad") }).await;
     session.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
     // A short timeout, so that an unknown call soon gives its capacity back.
-    let deployments = json!([{"provider": "bad", "target": "/blamed"}]);
+    let deployments = json!([{"provider": "bad", "target": format!("/{FUNCTION}")}]);
     let definition = json!({"providers": "any", "timeout_ms": 2000, "deployments": deployments}).to_string();
-    let put = market.call(Method::PUT, "/v1/functions/blamed", &[], definition).await;
+    let put = market.call(Method::PUT, &format!("/v1/functions/{FUNCTION}"), &[], definition).await;
     assert_eq!(put.status, 200, "{put:?}");
     call(&market, caller, &seen).await;
     let health = health(&market).await;

@@ -145,9 +145,9 @@ fn of_accounts() -> Vec<MethodRow> {
         "Registry/ListFunctions" "uodyy" RegistryClient.list_functions(_names)
             v1::ListFunctionsRequest { account: "ours".to_owned() };
         "Registry/ListProviders" "unnyy" RegistryClient.list_providers(names)
-            v1::ListProvidersRequest { account: names.account };
+            v1::ListProvidersRequest { account: names.account, ..v1::ListProvidersRequest::default() };
         "Registry/ListProviders" "uooyy" RegistryClient.list_providers(_names)
-            v1::ListProvidersRequest { account: "ours".to_owned() };
+            v1::ListProvidersRequest { account: "ours".to_owned(), ..v1::ListProvidersRequest::default() };
         "Registry/GetAccount" "unnyy" RegistryClient.get_account(names) v1::GetAccountRequest { id: names.account };
         "Registry/ListAccounts" "uddyy" RegistryClient.list_accounts(_names) v1::ListAccountsRequest {};
         "Registry/PutFunction" "undny" RegistryClient.put_function(names)

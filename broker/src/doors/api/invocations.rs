@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
-use merit_terms::{LeaseId, LeaseIdError, Outcome, Time};
+use merit_terms::{InvocationState, LeaseId, LeaseIdError, Outcome, Time};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::doors::names::{path_name, target};
 use crate::doors::request::{Path, Query, Sent};
 use crate::error::ApiError;
 use crate::exchange::invocations::{
-    AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer, STATES, WantedInvocations,
+    AttemptRecord, InvocationRecord, Quote, QuoteRequest, QuotedOffer, WantedInvocations,
 };
 use crate::exchange::leases::lease::Qualifier;
 use crate::invocation::preferences::Preferences;
@@ -54,7 +54,9 @@ pub(crate) async fn quote(
         "offers": quoted.offers.iter().enumerate().map(|(i, offer)| quoted_offer(i + 1, offer)).collect::<Vec<_>>(),
         "refused": quoted.refused,
     });
-    let unknown = broker.exchange.unknown_providers(&caller.account, &preferences.limits.only).await;
+    let seen = quoted.offers.iter().map(|offer| offer.provider.as_str());
+    let seen = seen.chain(quoted.refused.iter().map(|offer| offer.provider.as_str()));
+    let unknown = broker.exchange.unknown_providers(&caller.account, &preferences.limits.only, seen).await;
     if !unknown.is_empty() {
         answer["unknown_providers"] = json!(unknown);
     }
@@ -136,7 +138,7 @@ pub(crate) async fn list(
     let wanted = WantedInvocations {
         function: function.map(|name| path_name(&name)).transpose()?,
         outcome: outcome.as_deref().map(named_outcome).transpose()?,
-        state: state.map(named_state).transpose()?,
+        state: state.as_deref().map(named_state).transpose()?,
         past: paged(from, to, limit, cursor.as_deref())?,
     };
     let page = broker.exchange.invocations(&caller.account, wanted).await?;
@@ -151,11 +153,10 @@ fn named_outcome(word: &str) -> Result<Outcome, ApiError> {
     Outcome::parse(word).ok_or_else(unknown)
 }
 
-fn named_state(word: String) -> Result<String, ApiError> {
-    if STATES.contains(&word.as_str()) {
-        return Ok(word);
-    }
-    Err(ApiError::malformed(format!("state: `{word}` is not known; one of {}", STATES.join(", "))))
+fn named_state(word: &str) -> Result<InvocationState, ApiError> {
+    let states = InvocationState::ALL.map(InvocationState::as_str);
+    let unknown = || ApiError::malformed(format!("state: `{word}` is not known; one of {}", states.join(", ")));
+    InvocationState::parse(word).ok_or_else(unknown)
 }
 
 fn invocation_json(record: &InvocationRecord) -> Value {

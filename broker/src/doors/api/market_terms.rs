@@ -1,4 +1,4 @@
-//! The terms of a market, as the operator sets them: state, price bands, self-dealing.
+//! Markets as the operator makes, changes and deletes them: state, price bands, self-dealing.
 
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ pub(crate) async fn put(
     }
 }
 
-/// Deletes a market without offers.
+/// Deletes a market. Refuses while it has offers, running calls, or deferred bids that can be matched nowhere else.
 pub(crate) async fn delete(
     State(broker): State<Arc<Broker>>,
     _: Operator,

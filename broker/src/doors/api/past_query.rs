@@ -4,7 +4,7 @@ use merit_terms::Time;
 use serde::Deserialize;
 
 use crate::error::ApiError;
-use crate::exchange::statements::Past;
+use crate::exchange::past::Past;
 
 /// A query as it was sent. A part that is left out sets no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::exchange::accounts::BudgetUse;
-use crate::exchange::invocations::ListPage;
 use crate::exchange::markets::{BidLevel, Offer, Trade};
+use crate::exchange::past::ListPage;
 use crate::json::{decimal, gb_seconds};
 
 /// The answer of most handlers.

@@ -16,7 +16,7 @@ use crate::caller::SeenBy;
 use crate::doors::names::path_market;
 use crate::doors::request::{Path, Query};
 use crate::exchange::markets::{Candle, CandleInterval};
-use crate::exchange::statements::Past;
+use crate::exchange::past::Past;
 use crate::json::{decimal, energy};
 
 /// Most trades in one answer.

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use merit_terms::{LOG_MAX_BYTES, Outcome};
 use serde_json::{Value, json};
 
-use crate::doors::answer::write_receipt;
+use crate::doors::answer::{write_log, write_receipt};
 use crate::invocation::Answered;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -27,6 +27,7 @@ pub(super) fn respond_whole(answered: Answered, tail: bool) -> Response {
         headers.insert(REQUEST_ID, id);
     }
     write_receipt(&mut headers, &receipt);
+    write_log(&mut headers, &receipt, answer.report.as_ref());
     if let Some(log) = log.and_then(|log| HeaderValue::from_str(&STANDARD.encode(log)).ok()) {
         headers.insert("x-amz-log-result", log);
     }

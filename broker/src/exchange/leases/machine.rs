@@ -50,8 +50,8 @@ pub(crate) enum StreamAction<W> {
     Open(v1::BrokerHello),
     Say(Box<Asked>),
     Answer(W, LeaseReply),
-    /// Drop the stream.
-    Close,
+    /// Drop the stream, for this reason.
+    Close(String),
 }
 
 /// The answer to a bid or a settlement.
@@ -290,7 +290,7 @@ impl<W> Machine<W> {
             {
                 self.session = None;
                 self.state = StreamState::Waiting { until: now };
-                return vec![StreamAction::Close];
+                return vec![StreamAction::Close(status.message().to_owned())];
             }
             StreamState::Opening { .. } => {}
             StreamState::On => self.lost_at = Some(now),
@@ -298,7 +298,7 @@ impl<W> Machine<W> {
         let pause = (BACKOFF_MIN * (1 << self.failures.min(16))).min(BACKOFF_MAX);
         self.failures += 1;
         self.state = StreamState::Waiting { until: now + pause };
-        vec![StreamAction::Close]
+        vec![StreamAction::Close(status.message().to_owned())]
     }
 
     fn pass(&mut self, now: Duration) -> Vec<StreamAction<W>> {
@@ -309,7 +309,9 @@ impl<W> Machine<W> {
                 actions.push(StreamAction::Open(v1::BrokerHello { resumes: self.session }));
             }
             StreamState::Opening { until, .. } if until <= now => {
-                actions.extend(self.ended(now, &Status::deadline_exceeded("no welcome")));
+                actions.extend(
+                    self.ended(now, &Status::deadline_exceeded("it takes the stream, and does not answer on it")),
+                );
             }
             _ => {}
         }

@@ -54,6 +54,8 @@ struct LeaseShared {
 struct Core {
     machine: Machine<Waiting>,
     says: Option<mpsc::Sender<v1::BrokerMessage>>,
+    /// Reason of the last loss, until it is logged.
+    lost: Option<String>,
 }
 
 impl Leases {
@@ -61,7 +63,7 @@ impl Leases {
     pub(crate) fn start(transport: Transport) -> Leases {
         let shared = Arc::new(LeaseShared {
             started: Instant::now(),
-            core: Mutex::new(Core { machine: Machine::new(), says: None }),
+            core: Mutex::new(Core { machine: Machine::new(), says: None, lost: None }),
             changed: Notify::new(),
         });
         let end = CancellationToken::new();
@@ -142,8 +144,8 @@ impl LeaseShared {
                         StreamAction::Open(opening) => hello = Some(opening),
                         StreamAction::Say(said) => further.extend(core.say(*said).err().map(StreamInput::Ended)),
                         StreamAction::Answer(waiting, answer) => further.extend(unheard(waiting.send(answer))),
-                        StreamAction::Close => {
-                            core.says = None;
+                        StreamAction::Close(reason) => {
+                            (core.says, core.lost) = (None, Some(reason));
                             self.changed.notify_one();
                         }
                     }
@@ -169,23 +171,20 @@ impl LeaseShared {
             self.lock().says = Some(says);
             let ended = tokio::select! {
                 opened = open(&transport, said) => match opened {
-                    Ok(hears) => {
-                        waits.answers();
-                        self.hear(hears).await
-                    }
+                    Ok(hears) => self.hear(hears, &mut waits).await,
                     Err(status) => Some(status),
                 },
                 () = self.until_closed() => None,
             };
-            if let Some(status) = ended {
-                waits.waits(&transport.place(), status.message());
-                self.step([StreamInput::Ended(status)]);
+            self.step(ended.map(StreamInput::Ended));
+            if let Some(reason) = self.lock().lost.take() {
+                waits.waits(&transport.place(), &reason);
             }
         }
     }
 
     /// Reads a stream until it ends or is no longer written to. Returns the reason if it ended.
-    async fn hear(&self, mut hears: impl Hears) -> Option<Status> {
+    async fn hear(&self, mut hears: impl Hears, waits: &mut WaitLog) -> Option<Status> {
         loop {
             tokio::select! {
                 heard = all_that_is_there(&mut hears) => match heard {
@@ -195,7 +194,11 @@ impl LeaseShared {
                 () = self.until_due() => drop(self.step([StreamInput::Due])),
                 () = self.changed.notified() => {}
             }
-            self.lock().says.as_ref()?;
+            let core = self.lock();
+            core.says.as_ref()?;
+            if core.machine.is_on() {
+                waits.answers();
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The machine of a session: `(now, input) -> actions`. Owns heartbeats, deadlines, back-off, quote numbers, expiries,
-//! pauses and claims. Never touches a stream, reads a clock or logs. `now` is the time since the machine began and never
-//! goes back.
+//! pauses and claims. Never touches a stream, reads a clock or logs. `now` is the time since the machine began; it
+//! never goes back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

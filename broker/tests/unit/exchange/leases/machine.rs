@@ -80,7 +80,7 @@ fn on() -> Machine<u32> {
 
 /// Loses the stream and opens the next one, which resumes the session.
 fn again(machine: &mut Machine<u32>, now: Duration) {
-    assert_eq!(machine.step(now, lost()), [StreamAction::Close]);
+    assert_eq!(machine.step(now, lost()), [StreamAction::Close("reset".to_owned())]);
     let until = machine.due().unwrap();
     let opened = machine.step(until, StreamInput::Due);
     assert_eq!(opened, [StreamAction::Open(v1::BrokerHello { resumes: Some(9) })]);
@@ -193,7 +193,7 @@ fn a_release_that_is_answered_has_no_deadline_left() {
 #[test]
 fn without_a_stream_calls_wait_a_moment_then_are_refused() {
     let mut machine = on();
-    assert_eq!(machine.step(ms(1000), lost()), [StreamAction::Close]);
+    assert_eq!(machine.step(ms(1000), lost()), [StreamAction::Close("reset".to_owned())]);
     assert_eq!(machine.step(ms(1001), acquire(1)), []);
     machine.step(ms(1020), StreamInput::Due);
     machine.step(ms(1021), lost());
@@ -240,7 +240,7 @@ fn an_unknown_session_begins_anew_at_once() {
     again(&mut machine, ms(2));
     let unknown =
         merit_proto::refusal_status(&merit_terms::Refusal::Unknown { what: "broker session", name: "9".into() });
-    assert_eq!(machine.step(ms(30), StreamInput::Ended(unknown)), [StreamAction::Close]);
+    assert!(matches!(machine.step(ms(30), StreamInput::Ended(unknown))[..], [StreamAction::Close(_)]));
     assert_eq!(machine.step(ms(30), StreamInput::Due), [StreamAction::Open(v1::BrokerHello { resumes: None })]);
     assert_eq!(bids(&machine.step(ms(31), welcome(12, Vec::new()))), [1]);
 }
@@ -266,5 +266,6 @@ fn a_missing_welcome_times_out() {
     let mut machine = Machine::<u32>::new();
     machine.step(ms(0), StreamInput::Due);
     assert_eq!(machine.due(), Some(WELCOME_WITHIN));
-    assert_eq!(machine.step(WELCOME_WITHIN, StreamInput::Due), [StreamAction::Close]);
+    let given_up = machine.step(WELCOME_WITHIN, StreamInput::Due);
+    assert_eq!(given_up, [StreamAction::Close("it takes the stream, and does not answer on it".to_owned())]);
 }
