@@ -49,6 +49,9 @@ impl ExchangeArguments {
             identity,
             key: key.context("--key (or MERIT_KEY)")?,
         };
+        if let Some(ca) = &self.exchange_ca {
+            authorities(ca, "--exchange-ca")?;
+        }
         Transport::connect(&connection).context("--exchange")
     }
 }

@@ -73,12 +73,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let answer = client.call(Method::POST, &path, &headers, payload).await?;
     let id = answer.headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok());
     last_invocation::remember(id, client.base());
-    if arguments.format.is_json() && answer.status.is_success() {
-        print_json(&to_json(&answer));
-        return Ok(());
+    let is_answer = answer.status.is_success() || is_functions_own(&answer);
+    if arguments.format.is_json() {
+        print_json(&if is_answer { to_json(&answer) } else { answer.error_json().unwrap_or_default() });
+        if answer.status.is_success() {
+            return Ok(());
+        }
     }
-    if let Some(error) = answer.error_json().filter(|_| arguments.format.is_json()) {
-        print_json(&error);
+    if is_answer && !answer.status.is_success() {
+        if !arguments.quiet && !arguments.format.is_json() {
+            print_receipt(&answer.headers, arguments.format);
+        }
+        let said = in_clear(&String::from_utf8_lossy(&answer.body));
+        bail!("the function answered {}{}{said}", answer.status, if said.is_empty() { "" } else { ": " });
     }
     let answer = answer.success()?;
     let mut output = std::io::stdout().lock();
@@ -97,6 +104,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         print_receipt(&answer.headers, arguments.format);
     }
     Ok(())
+}
+
+/// Returns whether an error is the function's own answer: it has a receipt, and not the shape of Merit's errors.
+fn is_functions_own(answer: &Answer) -> bool {
+    let is_merits = answer.error_json().is_some_and(|body| body["error"]["code"].is_string());
+    receipt_field(&answer.headers, "provider").is_some() && !is_merits
 }
 
 /// Returns the end of the function's log, if it wrote one.

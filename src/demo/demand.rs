@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::samples::{SAMPLES, Sample};
+use super::sellers;
 use crate::client::{Answer, Client};
 use crate::exchange::DEV;
 
@@ -22,10 +23,10 @@ use crate::exchange::DEV;
 const PERIOD: Duration = Duration::from_secs(24);
 /// Length of a wait, in milliseconds.
 const WAITS_MS: std::ops::Range<u32> = 400..1500;
-/// Calls under way at once; above, one is left out.
-const CALLS_MAX: usize = 64;
+/// Maximum calls under way; above, one is left out. Two of the slots that stay are left to the calls of others.
+const CALLS_MAX: usize = 16;
 
-/// Limits of the deferred bids, in picodollars per GB-s: below every seller, so that they rest.
+/// Limits of the deferred bids, in picodollars per GB-s: below every seller of the demo, so that they rest.
 const BID_LIMITS: [u64; 6] = [2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000, 5_000_000];
 /// Time for which a deferred bid rests.
 const BID_RESTS: Duration = Duration::from_secs(30);
@@ -97,6 +98,7 @@ async fn rest_bids(exchange: Transport) -> Result<(), tonic::Status> {
     // A full queue means that the exchange does not read: the stream is about to end.
     drop(says.try_send(say(Said::Hello(v1::BrokerHello { resumes: None }))));
     let mut hears = BrokerageClient::new(exchange).stream(ReceiverStream::new(said)).await?.into_inner();
+    let sellers: Vec<String> = sellers::names().map(str::to_owned).collect();
     let mut turn = tokio::time::interval(BID_RESTS / BID_LIMITS.len() as u32);
     for number in 1_u64.. {
         loop {
@@ -110,7 +112,8 @@ async fn rest_bids(exchange: Transport) -> Result<(), tonic::Status> {
             number,
             account: DEV.to_owned(),
             function: "wait".to_owned(),
-            limits: Some(v1::Limits { max_price: Some(limit), ..v1::Limits::default() }),
+            // Only there: the demo takes up no match, which would keep another seller's capacity.
+            limits: Some(v1::Limits { max_price: Some(limit), only: sellers.clone(), ..v1::Limits::default() }),
             ..v1::Acquire::default()
         };
         let deadline = SystemTime::now() + BID_RESTS;

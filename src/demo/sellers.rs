@@ -83,6 +83,11 @@ const NIGHT: Seller = Seller {
     increment_ms: 1,
 };
 
+/// Lists the names of all sellers.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SELLERS.iter().chain([&NIGHT]).map(|seller| seller.name)
+}
+
 impl Seller {
     fn settings(&self, cores: usize) -> anyhow::Result<ProviderSettings> {
         let tariff = Tariff {

@@ -15,6 +15,7 @@ in_both_shapes! {
 async fn a_provider_pauses_resumes_reprices_and_tells_its_total(shape: Shape) {
     let market = Market::start(shape).await;
     market.deploy("echo", json!({})).await;
+    market.deploy("wait", json!({})).await;
     let name = format!("seller-{shape:?}").to_lowercase();
     let printed = market.dir.path().join("printed");
     let runtime = market.dir.path().join("runtime");
@@ -57,12 +58,18 @@ async fn a_provider_pauses_resumes_reprices_and_tells_its_total(shape: Shape) {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && error.contains(said), "{wrong:?}: {error}");
     }
+    // A call that runs at the stop is served, and in the total.
     let stop = ["-TERM".to_owned(), selling.id().unwrap().to_string()];
-    assert!(tokio::process::Command::new("kill").args(stop).status().await.unwrap().success());
+    let stopping = async {
+        market.until_leases_of(&name, |leases| leases == 1).await;
+        assert!(tokio::process::Command::new("kill").args(stop).status().await.unwrap().success());
+    };
+    let (answer, ()) = tokio::join!(market.invoke("wait", "1000"), stopping);
+    assert_eq!(answer.status, 200, "{answer:?}");
     assert!(selling.wait().await.unwrap().success());
     let printed = std::fs::read_to_string(&printed).unwrap();
     let total = printed.lines().last().unwrap();
-    assert!(total.starts_with(&format!("{name} sold 1 call for 0.0000")), "{printed}");
+    assert!(total.starts_with(&format!("{name} sold 2 calls for 0.0000")), "{printed}");
     let missing = format!("no provider `{name}` of this user runs");
     assert_fails(&["provider", "pause", &name], &[&missing, "`merit provider`"]).await;
     market.stop().await;

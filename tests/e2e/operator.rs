@@ -340,7 +340,7 @@ async fn the_command_line_does_as_the_doors(shape: Shape) {
     let amounts: Vec<&Value> = shown["budgets"].as_array().unwrap().iter().map(|budget| &budget["amount"]).collect();
     assert_eq!(amounts, ["5", "50"]);
     let table = run(&["accounts", "list"]).await;
-    assert!(table.contains("team-a") && table.contains("sum: 0 USD"), "{table}");
+    assert!(table.contains("team-a") && table.contains("sum: 0.00 $"), "{table}");
 
     let made = json(&["markets", "create", "eu-west/wasm", "--bands", "0.000001..0.0001"]).await;
     assert!(made["sequence"].is_u64() && made["state"] == "open", "{made}");

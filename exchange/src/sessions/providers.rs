@@ -7,8 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use merit_engine::{Ending, Engine, Event, MarketTerms, SessionEnding};
-use merit_terms::{LeaseId, MarketId, Money, ProviderId};
+use merit_engine::{Ending, Engine, Event, Lease, MarketTerms, SessionEnding};
+use merit_terms::{LeaseId, MarketId, Money, ProviderId, Time};
 use tokio::sync::watch;
 
 use crate::sequencer::Happened;
@@ -26,6 +26,8 @@ pub(crate) enum ProviderNote {
     Granted {
         lease: LeaseId,
         memory_mb: u32,
+        /// Time at which its memory returns at the latest.
+        capacity_until: Time,
     },
     Settled {
         lease: LeaseId,
@@ -169,7 +171,8 @@ impl Rings {
         match event {
             Event::ProviderRegistered { provider, .. } => drop(self.of(*provider)),
             Event::Granted(lease) => {
-                let note = ProviderNote::Granted { lease: lease.id, memory_mb: lease.memory_mb };
+                let Lease { id, memory_mb, capacity_until, .. } = **lease;
+                let note = ProviderNote::Granted { lease: id, memory_mb, capacity_until };
                 tell(self.of(lease.provider), lease.provider, note);
             }
             Event::Settled { lease, settlement, .. } => {

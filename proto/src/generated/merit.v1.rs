@@ -6477,6 +6477,9 @@ pub struct LeaseGranted {
     /// Memory that it holds. In a welcome, 0 if it is over its timeout, or if its broker got no answer.
     #[prost(uint32, tag = "2")]
     pub memory_mb: u32,
+    /// Time at which its memory returns at the latest, in microseconds since 1970.
+    #[prost(uint64, tag = "3")]
+    pub capacity_until: u64,
 }
 /// A lease is over; `revenue` is after the operator's fee.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -15,6 +15,11 @@ use crate::controls::{Controls, rungs};
 use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, Watches};
 use crate::settings::{ProviderSettings, SettingsError};
 
+/// Timeout of the cancellation of the offers at a stop.
+const PAUSE_WITHIN: Duration = Duration::from_secs(1);
+/// Timeout of the last settlements at a stop: a broker settles within moments of an answer.
+const SETTLED_WITHIN: Duration = Duration::from_secs(1);
+
 /// A provider that did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -134,16 +139,29 @@ impl Provider {
         Ok(ended??)
     }
 
-    /// Ends the session, so that the offers are cancelled; then drains the running calls for at most `within`.
+    /// Cancels the offers and drains the running calls for at most `within`; then ends the session, once it has heard
+    /// of their settlements.
     pub async fn stop(mut self, within: Duration) -> Result<(), StopError> {
+        let drained = match self.call_server.take() {
+            Some(server) => self.drain(server, within).await,
+            None => true,
+        };
         self.stop_session.send_replace(true);
         let ended = self.ended().await;
-        if let Some(server) = self.call_server.take()
-            && !server.stop(within).await
-        {
+        if !drained {
             return Err(StopError::CutOff);
         }
         Ok(ended?)
+    }
+
+    async fn drain(&mut self, server: CallServer, within: Duration) -> bool {
+        let paused = async { self.controls.lock().await.pause().await };
+        // Without a session no offer stands.
+        drop(tokio::time::timeout(PAUSE_WITHIN, paused).await);
+        let drained = server.stop(within).await;
+        let is_paid = |standing: &Standing| standing.leased_mb == 0 || standing.session.is_none();
+        drop(tokio::time::timeout(SETTLED_WITHIN, self.standing.wait_for(is_paid)).await);
+        drained
     }
 }
 

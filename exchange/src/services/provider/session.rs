@@ -8,7 +8,7 @@ use merit_proto::v1;
 use merit_proto::v1::exchange_message::Message as Told;
 use merit_proto::v1::provider_message::Message as Heard;
 use merit_proto::{FieldError, refusal_status, required};
-use merit_terms::{LeaseId, MarketId, PoolSize, ProviderId, Refusal, Rung};
+use merit_terms::{LeaseId, MarketId, PoolSize, ProviderId, Refusal, Rung, Time};
 use prost::Message;
 use tonic::{Status, Streaming};
 
@@ -104,7 +104,7 @@ impl Exchange {
                 heartbeat_ms: self.0.settings.heartbeat_ms,
                 resumed: on.listening.resumed,
                 last_sequence: on.listening.after,
-                leases: leases.map(|lease| granted(lease.id, held_mb(lease))).collect(),
+                leases: leases.map(|lease| granted(lease.id, held_mb(lease), lease.capacity_until)).collect(),
                 limits: engine.provider(on.provider).map(|provider| provider_limits_to_proto(&provider.limits)),
                 markets: markets.map(|(id, market)| market_change(engine, id, &market.terms)).collect(),
                 at: clock::now().micros(),
@@ -122,7 +122,9 @@ impl Exchange {
 
     fn told(&self, note: &ProviderNote) -> Told {
         match *note {
-            ProviderNote::Granted { lease, memory_mb } => Told::LeaseGranted(granted(lease, memory_mb)),
+            ProviderNote::Granted { lease, memory_mb, capacity_until } => {
+                Told::LeaseGranted(granted(lease, memory_mb, capacity_until))
+            }
             ProviderNote::Settled { lease, revenue, sold } => {
                 let revenue = revenue.picodollars();
                 Told::LeaseSettled(v1::LeaseSettled { lease: Some(lease.into()), revenue, sold })
@@ -258,8 +260,8 @@ fn held_mb(lease: &Lease) -> u32 {
     }
 }
 
-fn granted(lease: LeaseId, memory_mb: u32) -> v1::LeaseGranted {
-    v1::LeaseGranted { lease: Some(lease.into()), memory_mb }
+fn granted(lease: LeaseId, memory_mb: u32, capacity_until: Time) -> v1::LeaseGranted {
+    v1::LeaseGranted { lease: Some(lease.into()), memory_mb, capacity_until: capacity_until.micros() }
 }
 
 fn market_change(engine: &Engine, market: MarketId, terms: &MarketTerms) -> v1::MarketChange {

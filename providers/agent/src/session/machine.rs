@@ -249,14 +249,13 @@ impl Machine {
                 self.settled += 1;
                 self.revenue.credit(Money::from_picodollars(lease.revenue).unwrap_or(Money::MAX));
                 self.sold += u64::from(lease.sold);
-                self.open.end(lease.lease);
                 self.over(lease.lease);
             }
             FromExchange::LeaseUnknown(lease) => {
-                // Nothing more is heard of it if it is not claimed.
-                self.open.end(lease.lease);
-                if let Some(lease) = lease.lease {
-                    self.unpaid.unanswered(now, lease.into());
+                if let Some(lease) = lease.lease.map(LeaseId::from) {
+                    // Nothing more is heard of it if it is not claimed.
+                    self.open.end(lease);
+                    self.unpaid.unanswered(now, lease);
                 }
             }
             FromExchange::ClaimAnswered(claim) => {
@@ -279,6 +278,7 @@ impl Machine {
 
     fn over(&mut self, lease: Option<v1::LeaseId>) {
         if let Some(lease) = lease.map(LeaseId::from) {
+            self.open.end(lease);
             self.unpaid.over(lease);
             self.claimed.remove(&lease);
         }
@@ -345,6 +345,7 @@ impl Machine {
             && on.beat_at <= now
         {
             on.beat_at = now + on.heartbeat;
+            self.open.expire(on.clock.at(now));
             actions
                 .push(Action::Send(ToExchange::Heartbeat(v1::ProviderHeartbeat { pools: self.logon.pools.clone() })));
         }

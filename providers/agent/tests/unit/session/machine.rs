@@ -19,6 +19,9 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// A time that does not come.
+const FAR: u64 = u64::MAX;
+
 fn welcome(session: u32) -> Input {
     let session_key = vec![session as u8; 32];
     Input::Received(
@@ -342,7 +345,7 @@ fn a_new_session_claims_only_open_leases() {
     let now = ms(3) + pause(&mut machine, ms(3));
     machine.step(now, Input::Due);
     let Input::Received(_, FromExchange::Welcome(mut welcome)) = welcome(2) else { panic!() };
-    welcome.leases = vec![v1::LeaseGranted { lease: Some(lease(2)), memory_mb: 128 }];
+    welcome.leases = vec![v1::LeaseGranted { lease: Some(lease(2)), memory_mb: 128, capacity_until: FAR }];
     machine.step(now, Input::Received(0, FromExchange::Welcome(welcome)));
     machine.step(now + ms(60_000), heartbeat());
     assert_eq!(claims(&machine.step(now + ms(60_000), Input::Due)), [2]);
@@ -453,7 +456,10 @@ fn leased_memory_is_that_of_open_leases() {
     machine.step(ms(1), welcome(1));
     let id = |sequence| Some(v1::LeaseId { run: 1, sequence });
     let granted = |sequence| {
-        Input::Received(1, FromExchange::LeaseGranted(v1::LeaseGranted { lease: id(sequence), memory_mb: 128 }))
+        Input::Received(
+            1,
+            FromExchange::LeaseGranted(v1::LeaseGranted { lease: id(sequence), memory_mb: 128, capacity_until: FAR }),
+        )
     };
     machine.step(ms(2), granted(1));
     machine.step(ms(2), granted(2));
