@@ -69,7 +69,7 @@ pub enum Reason {
     SelfDealing,
     /// The provider's open leases have reached the exposure limit that the operator set.
     Exposure,
-    /// The provider failed and is left out until then.
+    /// The provider failed: others go before it until then. Where no other serves: the end of its pause.
     BackingOff {
         until: Time,
     },
@@ -258,7 +258,7 @@ impl fmt::Display for Reason {
             Reason::Barred => f.write_str("the operator has stopped the provider or frozen its account"),
             Reason::SelfDealing => f.write_str("the buyer would buy from itself, which this market does not allow"),
             Reason::Exposure => f.write_str("the provider's open leases are worth as much as the operator allows"),
-            Reason::BackingOff { until } => write!(f, "the provider failed and is left out until {until}"),
+            Reason::BackingOff { until } => write!(f, "the provider failed, and others go before it until {until}"),
             Reason::OnTrial => f.write_str("the provider failed and one call is trying whether it is back"),
         }
     }

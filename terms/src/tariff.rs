@@ -65,8 +65,8 @@ impl Tariff {
     pub const MAX_STEP_MS: u32 = 60_000;
     /// Memory of the reference call, in MB.
     pub const REFERENCE_MEMORY_MB: u32 = 512;
-    /// Usage of the reference call: 100 ms of wall and of CPU time, no cold start, no egress.
-    pub const REFERENCE_USAGE: Usage = Usage { wall_us: 100_000, cpu_us: 100_000, cold_us: 0, egress_bytes: 0 };
+    /// Usage of the reference call: 100 ms of wall and of CPU time, 1,000 bytes of egress, no cold start.
+    pub const REFERENCE_USAGE: Usage = Usage { wall_us: 100_000, cpu_us: 100_000, cold_us: 0, egress_bytes: 1_000 };
     /// Reference calls in one GB-s: each uses 0.05 GB-s.
     pub const REFERENCE_CALLS_PER_GB_SECOND: u64 = 20;
     /// Denominator of [`Tariff::numerator`].
@@ -174,7 +174,7 @@ impl Tariff {
     }
 
     /// Computes the *price* of books, charts and limits: the cost of the reference call (512 MB, 100 ms of wall and of
-    /// CPU time, no cold start, no egress) per GB-s. Always an integer.
+    /// CPU time, 1,000 bytes of egress, no cold start) per GB-s. Always an integer; 0 only if every rate is 0.
     pub fn reference_price(&self) -> Price {
         let cost = self.cost(Tariff::REFERENCE_MEMORY_MB, VCPUS_MAX_MILLI, &Tariff::REFERENCE_USAGE);
         Price::from_picodollars(cost.picodollars() * Tariff::REFERENCE_CALLS_PER_GB_SECOND)

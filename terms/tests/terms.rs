@@ -39,6 +39,24 @@ fn the_worst_case_of_the_worked_example_bills_three_seconds() {
 #[test]
 fn the_reference_price_of_lambda_is_everything_included() {
     assert_eq!(lambda().reference_price().to_string(), "0.0000206667");
+    // 0.09 USD per GB of 1,000 bytes of answer, 20 calls per GB-s.
+    let with_egress = Tariff { per_gb_egress: "0.09".parse().unwrap(), ..lambda() };
+    assert_eq!(with_egress.reference_price().to_string(), "0.0000223431");
+}
+
+#[test]
+fn only_a_tariff_without_any_rate_has_price_0() {
+    let free = Tariff { per_request: Price::ZERO, per_gb_second: Price::ZERO, ..lambda() };
+    assert_eq!(free.reference_price(), Price::ZERO);
+    let least = Price::from_picodollars(1);
+    for tariff in [
+        Tariff { per_request: least, ..free },
+        Tariff { per_gb_second: least, ..free },
+        Tariff { per_cpu_ms: least, ..free },
+        Tariff { per_gb_egress: least, ..free },
+    ] {
+        assert!(tariff.reference_price() > Price::ZERO, "{tariff:?}");
+    }
 }
 
 #[test]

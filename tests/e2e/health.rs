@@ -1,4 +1,5 @@
-//! Health: a provider's own failures keep calls away from it for a while, seen by all; other failures do not.
+//! Health: a provider's own failures in a row send it behind the others for a while, seen by all; other failures do
+//! not.
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -10,8 +11,9 @@ use crate::raw_session::{RawSession, logon};
 use crate::seller::{Seller, rung};
 
 in_both_shapes! {
-    a_provider_that_does_not_accept_connections_is_left_out
-    a_provider_that_breaks_connections_is_left_out
+    a_provider_that_does_not_accept_connections_goes_behind
+    a_broken_connection_only_moves_the_call_elsewhere
+    one_that_is_behind_is_used_where_no_other_is
     failing_three_functions_takes_a_provider_out_until_a_trial
     a_provider_that_is_full_is_not_left_out
     a_caller_that_gives_up_says_nothing_of_the_provider
@@ -36,23 +38,31 @@ async fn market_with(shape: Shape, endpoint: String) -> (Market, Seller, RawSess
     (market, dear, cheap)
 }
 
-async fn check_left_out(market: &Market) {
-    let answer = market.invoke("echo", "1").await;
-    let said = ["merit-provider", "merit-attempts"].map(|name| answer.header(name));
-    assert_eq!(said, ["dear", "2"], "{answer:?}");
+/// Calls a function. Returns who served it, at which attempt.
+async fn served(market: &Market, function: &str) -> [String; 2] {
+    let answer = market.invoke(function, "1").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    ["merit-provider", "merit-attempts"].map(|name| answer.header(name).to_owned())
+}
+
+/// Checks that one failure or two move the call elsewhere, and that after the third no call goes there first.
+async fn check_goes_behind(market: &Market) {
+    for attempts in ["2", "2", "2", "1"] {
+        assert_eq!(served(market, "echo").await, ["dear", attempts]);
+    }
     let health = health(market, "cheap").await;
     assert_eq!((&health[0]["function"], &health[0]["revision"]), (&json!("echo"), &json!(2)), "{health:?}");
-    assert_eq!(health[0]["failures"], 1);
+    assert_eq!(health[0]["failures"], 3);
     assert!(health[0]["until"].as_str().unwrap().ends_with('Z'), "{health:?}");
 }
 
-async fn a_provider_that_does_not_accept_connections_is_left_out(shape: Shape) {
+async fn a_provider_that_does_not_accept_connections_goes_behind(shape: Shape) {
     let (market, _dear, _cheap) = market_with(shape, "http://127.0.0.1:1".to_owned()).await;
-    check_left_out(&market).await;
+    check_goes_behind(&market).await;
     market.stop().await;
 }
 
-async fn a_provider_that_breaks_connections_is_left_out(shape: Shape) {
+async fn a_broken_connection_only_moves_the_call_elsewhere(shape: Shape) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -62,7 +72,23 @@ async fn a_provider_that_breaks_connections_is_left_out(shape: Shape) {
         }
     });
     let (market, _dear, _cheap) = market_with(shape, endpoint).await;
-    check_left_out(&market).await;
+    assert_eq!(served(&market, "echo").await, ["dear", "2"]);
+    assert_eq!(health(&market, "cheap").await, [] as [Value; 0]);
+    market.stop().await;
+}
+
+async fn one_that_is_behind_is_used_where_no_other_is(shape: Shape) {
+    let (market, dear, cheap) = market_with(shape, "http://127.0.0.1:1".to_owned()).await;
+    check_goes_behind(&market).await;
+    drop(dear);
+    market.until_offers_of("dear", false).await;
+    eventually("it is tried", || async { (market.invoke("echo", "1").await.status == 502).then_some(()) }).await;
+    drop(cheap);
+    market.until_offers_of("cheap", false).await;
+    let mut cheap = Seller::start(&market, "cheap", 1024, 4).await;
+    cheap.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    eventually("it serves again", || async { (market.invoke("echo", "1").await.status == 200).then_some(()) }).await;
+    assert_eq!(health(&market, "cheap").await, [] as [Value; 0]);
     market.stop().await;
 }
 
@@ -72,12 +98,12 @@ async fn failing_three_functions_takes_a_provider_out_until_a_trial(shape: Shape
         market.deploy(function, json!({})).await;
     }
     let check_served = async |function: &str, provider: &str, attempts: &str| {
-        let answer = market.invoke(function, "1").await;
-        let said = ["merit-provider", "merit-attempts"].map(|name| answer.header(name));
-        assert_eq!(said, [provider, attempts], "{function}: {answer:?}");
+        assert_eq!(served(&market, function).await, [provider, attempts], "{function}");
     };
     for function in ["echo", "sha256", "wordcount"] {
-        check_served(function, "dear", "2").await;
+        for _ in 0..3 {
+            check_served(function, "dear", "2").await;
+        }
     }
     // It gets no call of a fourth function.
     check_served("wait", "dear", "1").await;

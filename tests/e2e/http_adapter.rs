@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
@@ -16,7 +17,7 @@ use crate::process::merit;
 
 in_both_shapes! {
     a_function_servers_calls_are_billed_by_observed_time
-    a_full_function_server_is_unpaid_and_runs_no_module
+    a_function_servers_own_errors_reach_the_caller
 }
 
 /// Tariff of a fee for each call and nothing else.
@@ -28,10 +29,12 @@ async fn shout(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     ([("x-invocation", id)], String::from_utf8_lossy(&body).to_uppercase())
 }
 
-/// Starts a function server: `/shout` answers, `/full` never has room.
+/// Starts a function server: `/shout` answers, `/status/NUMBER` answers with this status.
 async fn function_server(tasks: &mut JoinSet<()>) -> String {
-    let router =
-        Router::new().route("/shout", post(shout)).route("/full", post(async || StatusCode::TOO_MANY_REQUESTS));
+    let own = async |Path(status): Path<u16>| {
+        (StatusCode::from_u16(status).unwrap(), [("retry-after", "120")], "until 10:00")
+    };
+    let router = Router::new().route("/shout", post(shout)).route("/status/{number}", post(own));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -72,15 +75,22 @@ async fn a_function_servers_calls_are_billed_by_observed_time(shape: Shape) {
     market.stop().await;
 }
 
-async fn a_full_function_server_is_unpaid_and_runs_no_module(shape: Shape) {
+async fn a_function_servers_own_errors_reach_the_caller(shape: Shape) {
     let (market, mut tasks) = (Market::start(shape).await, JoinSet::new());
     let endpoint = function_server(&mut tasks).await;
     let _provider =
         market.provider("faas", &[&["--adapter", "http", "--endpoint", &endpoint][..], &FEE[..]].concat()).await;
-    define(&market, "full", "/full").await;
-    let full = market.invoke("full", "").await;
-    assert_eq!((full.status.as_u16(), &full.json()["error"]["details"]["execution"]), (502, &json!("unknown")));
-    assert_eq!(market.get("/v1/accounts/dev").await.json()["balance"], "1000");
+    for status in [404_u16, 429, 500, 502, 503, 504] {
+        define(&market, "own", &format!("/status/{status}")).await;
+        for _ in 0..4 {
+            let answer = market.invoke("own", "").await;
+            let said = (answer.status.as_u16(), answer.header("retry-after"), answer.text());
+            assert_eq!(said, (status, "120", "until 10:00"), "{answer:?}");
+            assert_eq!((answer.header("merit-provider"), answer.header("merit-cost")), ("faas", "0.000001"));
+        }
+    }
+    let listed = market.get("/v1/providers").await.json();
+    assert_eq!(listed["providers"][0]["health"], json!([]), "a status is the function's");
     market.deploy("echo", json!({})).await;
     let refused = market.invoke("echo", "hello").await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "no_eligible_provider"), "{refused:?}");

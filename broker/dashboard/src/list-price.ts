@@ -1,8 +1,8 @@
 // Owns the list price that the spot price is compared with, and its source. Never draws.
 //
 // AWS Lambda pricing (https://aws.amazon.com/lambda/pricing/), x86 in us-east-1, first tier (up to 6e9 GB-s a month),
-// without the free tier, as of 2025-2026: 0.0000166667 USD per GB-s, 0.20 USD per million requests. The same figures
-// stand in data/prices/serverless_list_prices.csv, with where they were read.
+// without the free tier and without egress, as of 2025-2026: 0.0000166667 USD per GB-s, 0.20 USD per million requests.
+// These figures stand in data/prices/serverless_list_prices.csv, with where they were read.
 
 import { fixedDecimal } from "./decimal";
 import { type Picodollars, comparePrices, coordinate, parsePrice, perMillion } from "./price";
@@ -19,7 +19,8 @@ export const LIST_PRICE_NAME = "AWS Lambda list price";
 
 export const LIST_PRICE_SOURCE =
   `${perMillion(LIST_PRICE)} dollars per million GB-s for calls of 512 MB and 100 ms: AWS Lambda pricing, us-east-1, ` +
-  "x86, 2025-2026, first tier without the free tier: 0.0000166667 USD per GB-s and 0.20 USD per million requests";
+  "x86, 2025-2026, first tier without the free tier and egress: 0.0000166667 USD per GB-s and 0.20 USD per million " +
+  "requests";
 
 /** Greatest ratio between the prices of a chart and the list price at which the chart still reaches to it. */
 const REACH = 4;

@@ -1,8 +1,9 @@
 //! The way of an invocation through the market as a pure machine: acquire, send, settle, and on a failure elsewhere.
 //!
 //! `step(input) -> action`: the shell does the action and feeds back what came of it. Only whether the last attempt may
-//! have run decides about a further one. An input that does not belong in the present state is refused and changes
-//! nothing.
+//! have run decides about a further one. The gateway error of an idempotent call is kept while the call is tried
+//! elsewhere; the last answer is passed on and paid, the others are not. An input that does not belong in the present
+//! state is refused and changes nothing.
 
 use std::sync::Arc;
 
@@ -116,16 +117,31 @@ pub(crate) struct Dispatch {
 /// The last attempt that failed, and its lease.
 type Failed = (Leased, Failure);
 
+/// An answer that is not settled yet.
+#[derive(Debug)]
+struct Kept {
+    leased: Leased,
+    outcome: Outcome,
+    bill: Bill,
+}
+
 #[derive(Debug)]
 enum State {
     /// Waits for a lease.
     Acquiring {
         failed: Option<Failed>,
+        kept: Option<Box<Kept>>,
     },
     /// Waits for the end of an attempt.
     Sending {
         leased: Leased,
         before: Option<Failure>,
+        kept: Option<Box<Kept>>,
+    },
+    /// Waits until the lease of the answer before is closed, then settles this one, or tries elsewhere first.
+    Replacing {
+        kept: Box<Kept>,
+        elsewhere: bool,
     },
     /// Waits for the settlement of an executed attempt.
     Settling {
@@ -133,13 +149,13 @@ enum State {
         outcome: Outcome,
     },
     /// Waits until the lease of a failed attempt is closed.
-    Closing(Failed),
+    Closing(Failed, Option<Box<Kept>>),
     Finished,
 }
 
 impl Dispatch {
     pub(crate) fn new(one_attempt: bool, idempotent: Option<bool>) -> Dispatch {
-        Dispatch { one_attempt, idempotent, tried: Vec::new(), state: State::Acquiring { failed: None } }
+        Dispatch { one_attempt, idempotent, tried: Vec::new(), state: State::Acquiring { failed: None, kept: None } }
     }
 
     /// Returns the first action.
@@ -150,15 +166,19 @@ impl Dispatch {
     /// Takes the result of the last action. Returns the next one.
     pub(crate) fn step(&mut self, input: Input) -> Result<Action, Misplaced> {
         match (std::mem::replace(&mut self.state, State::Finished), input) {
-            (State::Acquiring { failed }, Input::Granted(grant)) => Ok(self.granted(failed, grant)),
-            (State::Acquiring { failed: None }, Input::Refused { code, message }) => {
+            (State::Acquiring { failed, kept }, Input::Granted(grant)) => Ok(self.granted(failed, kept, grant)),
+            // Nothing better comes.
+            (State::Acquiring { kept: Some(kept), .. }, Input::Refused { .. }) => Ok(self.settle(*kept)),
+            (State::Acquiring { failed: None, .. }, Input::Refused { code, message }) => {
                 Ok(self.finish(End::Refused { code, message }))
             }
             // The failure before is the worse news.
-            (State::Acquiring { failed: Some((leased, failure)) }, Input::Refused { .. }) => {
+            (State::Acquiring { failed: Some((leased, failure)), .. }, Input::Refused { .. }) => {
                 Ok(self.finish(End::Failed { leased, failure }))
             }
-            (State::Sending { leased, before }, Input::Ended(end)) => Ok(self.ended(leased, before, end)),
+            (State::Sending { leased, before, kept }, Input::Ended(end)) => Ok(self.ended(leased, before, kept, end)),
+            (State::Replacing { kept, elsewhere: true }, Input::Released) => Ok(self.keep(kept)),
+            (State::Replacing { kept, elsewhere: false }, Input::Released) => Ok(self.settle(*kept)),
             (State::Settling { leased, outcome }, Input::Settled(paid)) => {
                 Ok(self.finish(End::Executed { leased, outcome, paid }))
             }
@@ -166,7 +186,7 @@ impl Dispatch {
                 let failure = Failure { ran: Execution::Executed, busy: false, reason };
                 Ok(self.finish(End::Failed { leased, failure }))
             }
-            (State::Closing((leased, failure)), Input::Released) => Ok(self.again(leased, failure)),
+            (State::Closing((leased, failure), kept), Input::Released) => Ok(self.again(leased, failure, kept)),
             (state, input) => {
                 let misplaced = Misplaced { state: state.name(), input: input.name() };
                 self.state = state;
@@ -175,47 +195,85 @@ impl Dispatch {
         }
     }
 
-    fn granted(&mut self, failed: Option<Failed>, grant: Arc<Grant>) -> Action {
+    fn granted(&mut self, failed: Option<Failed>, kept: Option<Box<Kept>>, grant: Arc<Grant>) -> Action {
         self.tried.push(grant.provider.clone());
         // The invocation keeps the id of its first lease.
-        let invocation = failed.as_ref().map_or(grant.lease, |(leased, _)| leased.invocation);
+        let first = failed.as_ref().map(|(leased, _)| leased).or(kept.as_ref().map(|kept| &kept.leased));
+        let invocation = first.map_or(grant.lease, |leased| leased.invocation);
         let leased = Leased { invocation, grant };
-        self.state = State::Sending { leased: leased.clone(), before: failed.map(|(_, failure)| failure) };
+        self.state = State::Sending { leased: leased.clone(), before: failed.map(|(_, failure)| failure), kept };
         Action::Send(leased)
     }
 
-    fn ended(&mut self, leased: Leased, before: Option<Failure>, end: AttemptEnd) -> Action {
+    fn ended(&mut self, leased: Leased, before: Option<Failure>, kept: Option<Box<Kept>>, end: AttemptEnd) -> Action {
         match end {
-            AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes, log } => {
-                self.state = State::Settling { leased: leased.clone(), outcome };
-                Action::Settle(leased, Bill::Executed { outcome, usage, observed_us, egress_bytes, log })
+            AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes, log, gateway_error } => {
+                let bill = Bill::Executed { outcome, usage, observed_us, egress_bytes, log };
+                let elsewhere = gateway_error && self.may_repeat(&leased.grant);
+                self.executed(Box::new(Kept { leased, outcome, bill }), kept, elsewhere)
             }
             AttemptEnd::NotSent { why, reason } => {
                 // An attempt before that may have run stays the worse news.
                 let ran = before.map_or(Execution::NotSent, |before| before.ran);
                 let lease = leased.grant.lease;
-                self.state = State::Closing((leased, Failure { ran, busy: why == NotSent::Busy, reason }));
+                let failure = Failure { ran, busy: why == NotSent::Busy, reason };
+                self.state = State::Closing((leased, failure), kept);
                 Action::Release { lease, why }
             }
             AttemptEnd::Unknown { fault, reason } => {
                 let failure = Failure { ran: Execution::Unknown, busy: false, reason };
-                self.state = State::Closing((leased.clone(), failure));
+                self.state = State::Closing((leased.clone(), failure), kept);
                 Action::Settle(leased, Bill::Unknown { fault })
             }
         }
     }
 
-    /// Tries again if no attempt may have run, or if the call may run twice.
-    fn again(&mut self, leased: Leased, failure: Failure) -> Action {
-        let idempotent = self.idempotent.unwrap_or(leased.grant.idempotent);
-        let may = failure.ran == Execution::NotSent || idempotent;
-        if may && !self.one_attempt && self.tried.len() < ATTEMPTS_MAX {
-            let invocation = Some(leased.invocation);
-            self.state = State::Acquiring { failed: Some((leased, failure)) };
-            Action::Acquire { tried: self.tried.clone(), invocation }
-        } else {
-            self.finish(End::Failed { leased, failure })
+    /// Takes an answer in place of the one before, whose lease is closed unpaid.
+    fn executed(&mut self, answer: Box<Kept>, before: Option<Box<Kept>>, elsewhere: bool) -> Action {
+        match before {
+            Some(before) => {
+                self.state = State::Replacing { kept: answer, elsewhere };
+                Action::Settle(before.leased, Bill::Unknown { fault: false })
+            }
+            None if elsewhere => self.keep(answer),
+            None => self.settle(*answer),
         }
+    }
+
+    /// Keeps an answer, and tries elsewhere.
+    fn keep(&mut self, kept: Box<Kept>) -> Action {
+        let invocation = Some(kept.leased.invocation);
+        self.state = State::Acquiring { failed: None, kept: Some(kept) };
+        Action::Acquire { tried: self.tried.clone(), invocation }
+    }
+
+    fn settle(&mut self, Kept { leased, outcome, bill }: Kept) -> Action {
+        self.state = State::Settling { leased: leased.clone(), outcome };
+        Action::Settle(leased, bill)
+    }
+
+    /// Tries again if no attempt may have run, or if the call may run twice.
+    fn again(&mut self, leased: Leased, failure: Failure, kept: Option<Box<Kept>>) -> Action {
+        let may = failure.ran == Execution::NotSent && kept.is_none() && self.may_go_on();
+        if may || self.may_repeat(&leased.grant) {
+            let invocation = Some(leased.invocation);
+            self.state = State::Acquiring { failed: Some((leased, failure)), kept };
+            return Action::Acquire { tried: self.tried.clone(), invocation };
+        }
+        match kept {
+            Some(kept) => self.settle(*kept),
+            None => self.finish(End::Failed { leased, failure }),
+        }
+    }
+
+    /// Returns whether a further attempt is allowed.
+    fn may_go_on(&self) -> bool {
+        !self.one_attempt && self.tried.len() < ATTEMPTS_MAX
+    }
+
+    /// Returns whether a call that may have run is allowed a further attempt.
+    pub(crate) fn may_repeat(&self, grant: &Grant) -> bool {
+        self.idempotent.unwrap_or(grant.idempotent) && self.may_go_on()
     }
 
     fn finish(&mut self, end: End) -> Action {
@@ -231,9 +289,10 @@ impl Dispatch {
     /// Returns the lease that is held now.
     pub(crate) fn leased(&self) -> Option<&Leased> {
         match &self.state {
-            State::Sending { leased, .. } | State::Settling { leased, .. } | State::Closing((leased, _)) => {
+            State::Sending { leased, .. } | State::Settling { leased, .. } | State::Closing((leased, _), _) => {
                 Some(leased)
             }
+            State::Replacing { kept, .. } | State::Acquiring { kept: Some(kept), .. } => Some(&kept.leased),
             State::Acquiring { .. } | State::Finished => None,
         }
     }
@@ -250,7 +309,8 @@ impl State {
             State::Acquiring { .. } => "acquiring",
             State::Sending { .. } => "sending",
             State::Settling { .. } => "settling",
-            State::Closing(_) => "closing",
+            State::Replacing { .. } => "replacing",
+            State::Closing(..) => "closing",
             State::Finished => "finished",
         }
     }

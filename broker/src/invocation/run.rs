@@ -158,10 +158,11 @@ impl Running {
             machine.no_more();
             return AttemptEnd::NotSent { why: NotSent::Withdrawn, reason: "the caller went away".to_owned() };
         }
+        let may_go_elsewhere = machine.may_repeat(grant) && !self.call.payload.is_spent();
         let started = Instant::now();
         let attempted = tokio::select! {
             biased;
-            attempted = self.invocations.providers.send(grant, &self.call, self.left()) => attempted,
+            attempted = self.invocations.providers.send(grant, &self.call, self.left(), may_go_elsewhere) => attempted,
             () = recipient.gone() => {
                 machine.no_more();
                 Attempted::Nothing(AttemptEnd::Unknown { fault: false, reason: "the caller went away".to_owned() })

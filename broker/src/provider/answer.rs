@@ -39,6 +39,7 @@ pub(super) struct AnswerHead {
     pub(super) until: TimeLimit,
     pub(super) payload: Payload,
     pub(super) share: Option<StreamShare>,
+    pub(super) gateway_error: bool,
 }
 
 /// An answer that streams: the beginning is there, the rest comes part by part.
@@ -118,9 +119,9 @@ pub(super) async fn read(head: AnswerHead, mut body: Incoming, wanted: Wanted) -
         };
     let first = if more.is_empty() { first } else { more.freeze() };
     let bytes = first.len();
-    let AnswerHead { status, headers, report, until, payload, share } = head;
+    let AnswerHead { status, headers, report, until, payload, share, gateway_error } = head;
     if is_whole {
-        let input = executed(&report, until, bytes);
+        let input = executed(&report, until, bytes, gateway_error);
         let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
         return Attempted::Whole(input, Box::new(answer));
     }
@@ -163,13 +164,14 @@ impl StreamedAnswer {
             observed_us: self.until.observed_us(),
             egress_bytes: self.bytes as u64,
             log: report.map(|report| report.log.clone()).unwrap_or_default(),
+            gateway_error: false,
         }
     }
 
     /// Returns the end as of now, also for a caller who went away: what ran is charged.
     pub(crate) fn executed(&self) -> AttemptEnd {
         match &self.answer.report {
-            Some(report) => executed(report, self.until, self.bytes),
+            Some(report) => executed(report, self.until, self.bytes, false),
             None => AttemptEnd::Unknown { fault: false, reason: "the caller went away".to_owned() },
         }
     }
@@ -180,20 +182,21 @@ impl StreamedAnswer {
     }
 }
 
-fn executed(report: &Report, until: TimeLimit, bytes: usize) -> AttemptEnd {
+fn executed(report: &Report, until: TimeLimit, bytes: usize, gateway_error: bool) -> AttemptEnd {
     AttemptEnd::Executed {
         outcome: report.outcome,
         usage: report.reading.map(|reading| reading.usage),
         observed_us: until.observed_us(),
         egress_bytes: bytes as u64,
         log: report.log.clone(),
+        gateway_error,
     }
 }
 
 /// Returns the end of a function that answered more than the limit.
 fn too_long(head: AnswerHead, bytes: usize) -> Attempted {
     let AnswerHead { status, headers, report, until, .. } = head;
-    let input = executed(&Report { outcome: Outcome::OutputLimit, ..report.clone() }, until, bytes);
+    let input = executed(&Report { outcome: Outcome::OutputLimit, ..report.clone() }, until, bytes, false);
     let answer = FunctionAnswer { status, headers, body: Bytes::new(), report: Some(report) };
     Attempted::Whole(input, Box::new(answer))
 }

@@ -13,12 +13,12 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use merit_adapters::{ProviderAnswer, ProviderCall, http as plain};
-use merit_terms::Time;
+use merit_terms::{Adapter, Time};
 use rustls::pki_types::CertificateDer;
 
 use super::addresses::{Connector, Policy, Trust, connector};
 use super::answer::{AnswerHead, Attempted, read};
-use super::call::{FunctionCall, PassedThrough};
+use super::call::{FunctionCall, PassedThrough, Wanted};
 use super::end::AttemptEnd;
 use super::http2::{SharedConnections, StreamShare, Unprocessed, unprocessed};
 use super::payload::Outgoing;
@@ -92,15 +92,22 @@ impl Providers {
         if is_vouched_for { &self.trusted } else { &self.others }
     }
 
-    /// Sends one attempt and waits for its answer or the beginning of it, at most `within` and the lease's timeout.
-    /// Dropping the future closes the connection or the HTTP/2 stream, which tells the provider that nobody waits.
-    pub(crate) async fn send(&self, grant: &Grant, call: &FunctionCall, within: Option<Duration>) -> Attempted {
+    /// Sends one attempt and waits for its answer or the beginning of it, at most `within` and the lease's timeout. A
+    /// gateway error is read whole if the call may be tried elsewhere. Dropping the future closes the connection or the
+    /// HTTP/2 stream, which tells the provider that nobody waits.
+    pub(crate) async fn send(
+        &self,
+        grant: &Grant,
+        call: &FunctionCall,
+        within: Option<Duration>,
+        may_go_elsewhere: bool,
+    ) -> Attempted {
         if within == Some(Duration::ZERO) {
             let reason = "the deadline has passed".to_owned();
             return Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Withdrawn, reason });
         }
         let until = TimeLimit::start(grant.timeout_ms, within);
-        match tokio::time::timeout(until.limit, self.attempt(grant, call, until)).await {
+        match tokio::time::timeout(until.limit, self.attempt(grant, call, until, may_go_elsewhere)).await {
             Ok(attempted) => attempted,
             Err(_) => {
                 // An agent enforces the timeout; at a function server the function hangs. The caller's deadline says
@@ -112,7 +119,7 @@ impl Providers {
         }
     }
 
-    async fn attempt(&self, grant: &Grant, call: &FunctionCall, until: TimeLimit) -> Attempted {
+    async fn attempt(&self, grant: &Grant, call: &FunctionCall, until: TimeLimit, may_go_elsewhere: bool) -> Attempted {
         let blame = Blame::of(grant);
         let (response, share) = match self.request(grant, call, until, blame).await {
             Ok(responded) => responded,
@@ -125,7 +132,9 @@ impl Providers {
                     report.log = Vec::new();
                 }
                 let payload = call.payload.clone();
-                read(AnswerHead { status, headers, report, until, payload, share }, body, call.wanted).await
+                let gateway_error = grant.adapter == Adapter::Http && plain::is_gateway_error(status);
+                let wanted = if gateway_error && may_go_elsewhere { Wanted::Whole } else { call.wanted };
+                read(AnswerHead { status, headers, report, until, payload, share, gateway_error }, body, wanted).await
             }
             ProviderAnswer::NotSent { busy: true, reason } => {
                 Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Busy, reason })

@@ -16,6 +16,8 @@ pub(crate) enum AttemptEnd {
         egress_bytes: u64,
         /// The end of the function's log.
         log: Vec<u8>,
+        /// True for a gateway error of a function server: an idempotent call is tried elsewhere before it is passed on.
+        gateway_error: bool,
     },
     /// The provider got nothing, or took nothing.
     NotSent { why: NotSent, reason: String },

@@ -106,11 +106,11 @@ fn health_to_proto(engine: &Engine, health: &HealthView, viewer: Option<AccountI
     let failures = health.failures;
     let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
     let (function, revision, reason) = match health.revision {
-        None => (String::new(), 0, format!("several functions failed there, {times}; no call is sent to it")),
+        None => (String::new(), 0, format!("several functions failed there, {times}; others go before it")),
         Some((function, revision)) => {
             let function = engine.function(function).filter(|function| Some(function.account) == viewer)?;
             let name = function.name.to_string();
-            let reason = format!("revision {revision} of {name} failed there {times}; its calls go elsewhere");
+            let reason = format!("revision {revision} of {name} failed there {times}; others go before it");
             (name, revision, reason)
         }
     };

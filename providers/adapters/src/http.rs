@@ -1,8 +1,7 @@
 //! A plain function server at a URL: any HTTP server that answers a request. It knows nothing of Merit.
 //!
 //! A call goes to the deployment's target at the provider's endpoint; the caller's path only leads further down from
-//! there. A function's answer is its own with every status but those by which servers and gateways say that they did
-//! not reach it. Never sends a token.
+//! there. Every answer is the function's, whatever its status. Never sends a token.
 
 mod target;
 
@@ -42,17 +41,18 @@ pub fn request<B>(call: &ProviderCall<'_>, body: B) -> Result<Request<B>, Reques
 /// Reads the head of an answer. A function server never reports usage.
 pub fn answer(head: &Parts) -> ProviderAnswer {
     let status = head.status;
-    match status {
-        // A server that is full, or the function's own word: only an idempotent call is tried elsewhere.
-        StatusCode::TOO_MANY_REQUESTS => ProviderAnswer::Unknown { fault: false, reason: status.to_string() },
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            ProviderAnswer::Unknown { fault: true, reason: status.to_string() }
-        }
-        _ if (200..600).contains(&status.as_u16()) => ProviderAnswer::Executed {
-            report: Report { outcome: Outcome::Ok, reading: None, message: None, log: Vec::new() },
-            status,
-            headers: forwarded_answer_headers(&head.headers),
-        },
-        _ => ProviderAnswer::Unknown { fault: true, reason: format!("{} is no answer", status.as_u16()) },
+    if !(200..600).contains(&status.as_u16()) {
+        return ProviderAnswer::Unknown { fault: true, reason: format!("{} is no answer", status.as_u16()) };
     }
+    ProviderAnswer::Executed {
+        report: Report { outcome: Outcome::Ok, reading: None, message: None, log: Vec::new() },
+        status,
+        headers: forwarded_answer_headers(&head.headers),
+    }
+}
+
+/// Returns true for a status by which a gateway says that it did not reach the function, or the function itself that it
+/// cannot answer now: another place may do better.
+pub fn is_gateway_error(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }

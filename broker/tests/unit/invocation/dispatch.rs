@@ -42,7 +42,16 @@ fn unknown() -> Input {
 }
 
 fn executed(outcome: Outcome) -> Input {
-    Input::Ended(AttemptEnd::Executed { outcome, usage: None, observed_us: 5, egress_bytes: 0, log: Vec::new() })
+    answered(outcome, false)
+}
+
+fn gateway_error() -> Input {
+    answered(Outcome::Ok, true)
+}
+
+fn answered(outcome: Outcome, gateway_error: bool) -> Input {
+    let log = Vec::new();
+    Input::Ended(AttemptEnd::Executed { outcome, usage: None, observed_us: 5, egress_bytes: 0, log, gateway_error })
 }
 
 /// Feeds the inputs. Returns the last action.
@@ -171,4 +180,41 @@ fn a_misplaced_input_is_refused_and_changes_nothing() {
     dispatch.step(not_sent()).unwrap();
     check(&mut dispatch, "closing", vec![grant("b", 2, true), refused(), executed(Outcome::Ok), unsettled()]);
     assert!(is_further_attempt(&dispatch.step(Input::Released).unwrap(), "a"), "it goes on");
+}
+
+/// Returns the number of the lease that an action settles, and whether it is paid.
+fn settles(action: &Action) -> (u64, bool) {
+    let Action::Settle(leased, bill) = action else { panic!("{action:?}") };
+    (leased.grant.lease.sequence, matches!(bill, Bill::Executed { .. }))
+}
+
+#[test]
+fn a_gateway_error_of_an_idempotent_call_is_tried_elsewhere() {
+    let mut dispatch = Dispatch::new(false, None);
+    dispatch.step(grant("a", 1, true)).unwrap();
+    let action = dispatch.step(gateway_error()).unwrap();
+    assert!(is_further_attempt(&action, "a"), "{action:?}");
+    dispatch.step(grant("b", 2, true)).unwrap();
+    assert_eq!(settles(&dispatch.step(executed(Outcome::Ok)).unwrap()), (1, false), "only the last answer is paid");
+    assert_eq!(settles(&dispatch.step(Input::Released).unwrap()), (2, true));
+    assert_eq!(settles(&run(false, vec![grant("a", 1, false), gateway_error()])), (1, true), "not idempotent");
+}
+
+#[test]
+fn the_last_gateway_error_is_passed_on_without_a_better() {
+    let refused = || Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new() };
+    let first = || vec![grant("a", 1, true), gateway_error()];
+    let settled = |more: Vec<Input>| settles(&run(false, first().into_iter().chain(more).collect()));
+    assert_eq!(settled(vec![refused()]), (1, true));
+    assert_eq!(settled(vec![grant("b", 2, true), not_sent(), Input::Released, refused()]), (1, true));
+    let second = vec![grant("b", 2, true), gateway_error(), Input::Released, refused()];
+    assert_eq!(settled(second), (2, true));
+}
+
+#[test]
+fn a_bug_between_attempts_closes_the_kept_lease() {
+    let mut dispatch = Dispatch::new(false, None);
+    dispatch.step(grant("a", 1, true)).unwrap();
+    dispatch.step(gateway_error()).unwrap();
+    assert_eq!(dispatch.leased().map(|leased| leased.grant.lease.sequence), Some(1));
 }

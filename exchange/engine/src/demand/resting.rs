@@ -32,7 +32,7 @@ pub(crate) struct Bids {
     /// Bids past their deadline, to be matched at any price or to expire.
     eager: BTreeSet<(Time, u64)>,
     sweeps: BTreeMap<Side, Sweep>,
-    /// Time up to which ends of back-offs and midnights have been looked at, while bids rest.
+    /// Time up to which ends of pauses and midnights have been looked at, while bids rest.
     looked: Time,
     /// Time of the next look, while bids rest.
     look: Option<Time>,
@@ -112,7 +112,7 @@ impl Bids {
         self.sweeps.keys().copied().collect()
     }
 
-    /// Returns the time up to which ends of back-offs and midnights have been looked at.
+    /// Returns the time up to which ends of pauses and midnights have been looked at.
     pub(super) fn looked(&self) -> Time {
         self.looked
     }

@@ -1,7 +1,7 @@
 //! Wakes: supply, time, the health of providers, and raised limits make resting bids look at the market again.
 //!
 //! A change of a seller wakes the bids of markets, from its price up; a change of a buyer wakes its bids alone. Time
-//! has one entry among the deadlines, and only while bids rest: the next midnight or end of a back-off.
+//! has one entry among the deadlines, and only while bids rest: the next midnight or end of a pause.
 
 use merit_terms::{AccountId, MarketId, Period, Price, ProviderId, Time};
 
@@ -80,7 +80,7 @@ impl Engine {
         let next = self.shelf.is_watched().then(|| {
             let looked = self.bids.looked();
             let midnight = Time::start_of(Period::Day, looked.period(Period::Day) + 1);
-            self.shelf.recoveries().after(looked).map_or(midnight, |end| end.min(midnight))
+            self.shelf.pauses().after(looked).map_or(midnight, |end| end.min(midnight))
         });
         if let Some(before) = self.bids.set_look(next) {
             turn.deadlines.remove(before, Deadline::Look);
@@ -90,10 +90,10 @@ impl Engine {
         }
     }
 
-    /// Wakes the bids that this moment may serve: the end of a back-off, or midnight.
+    /// Wakes the bids that this moment may serve: the end of a pause, or midnight.
     pub(crate) fn look(&mut self, turn: &mut Turn<'_>, time: Time) {
         self.bids.set_looked(time);
-        for provider in self.shelf.recoveries().at(time) {
+        for provider in self.shelf.pauses().at(time) {
             self.wake_provider(provider);
         }
         if time == Time::start_of(Period::Day, time.period(Period::Day)) {

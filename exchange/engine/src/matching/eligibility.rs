@@ -121,7 +121,8 @@ impl Engine {
     ) -> Result<(), Reason> {
         let seller = self.shelf.seller(offer.provider);
         if !seller.health().is_well()
-            && let Some(reason) = seller.health().refuses((resolved.bid.function, resolved.number), resolved.at)
+            && let Some(reason) =
+                seller.health().refuses((resolved.bid.function, resolved.number), resolved.at, resolved.behind)
         {
             return Err(reason);
         }

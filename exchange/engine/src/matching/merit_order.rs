@@ -2,9 +2,11 @@
 
 use merit_terms::{MarketId, Money, OfferId, Price, ProviderId, Reason, Refusal, Tariff};
 
+use super::resolved::ResolvedBid;
 use crate::Engine;
 use crate::command::Bid;
 use crate::deadlines::OfferSlot;
+use crate::supply::health::Behind;
 use crate::supply::offers::Offer;
 
 /// An offer that may serve a bid, with the prediction for it.
@@ -65,12 +67,21 @@ impl Candidate {
 impl Engine {
     /// Returns the merit order for `bid` as of the last command, with the reasons of the other offers. Changes nothing.
     pub fn quote(&self, bid: &Bid) -> Result<MeritOrder, Refusal> {
-        let resolved = self.resolve(bid, self.last_at)?;
+        let mut resolved = self.resolve(bid, self.last_at)?;
+        let order = self.merit_order(&resolved);
+        if !order.offers.is_empty() || !self.shelf.is_any_behind() {
+            return Ok(order);
+        }
+        resolved.behind = Behind::Allowed;
+        Ok(self.merit_order(&resolved))
+    }
+
+    fn merit_order(&self, resolved: &ResolvedBid<'_>) -> MeritOrder {
         let (mut offers, mut refused) = (Vec::new(), Vec::new());
         let mut slots: Vec<(OfferSlot, &Offer)> = self.shelf.live_offers().collect();
         slots.sort_unstable_by_key(|(_, offer)| (offer.market, offer.price, offer.id));
         for (slot, offer) in slots {
-            match self.consider(&resolved, slot, offer) {
+            match self.consider(resolved, slot, offer) {
                 Ok(candidate) => offers.push(candidate),
                 Err(reason) => {
                     refused.push(Refused { offer: offer.id, provider: offer.provider, market: offer.market, reason });
@@ -89,6 +100,6 @@ impl Engine {
             offers.retain(|candidate| !probing(candidate));
         }
         offers.sort_by_key(Candidate::rank);
-        Ok(MeritOrder { revision: resolved.number, offers, refused })
+        MeritOrder { revision: resolved.number, offers, refused }
     }
 }

@@ -11,6 +11,7 @@ use crate::market::revisions::Revision;
 use crate::market::{invalid, unknown_function};
 use crate::money::ledger::Account;
 use crate::prediction::reference::Reference;
+use crate::supply::health::Behind;
 
 /// A bid with its names resolved, before any offer is looked at.
 pub(crate) struct ResolvedBid<'a> {
@@ -37,6 +38,8 @@ pub(crate) struct ResolvedBid<'a> {
     /// The rest of each budget, and its period.
     pub(super) budgets: Vec<(Period, i128)>,
     shared: Vec<SharedHold>,
+    /// Permission for providers that are behind.
+    pub(super) behind: Behind,
 }
 
 /// The hold of an earlier attempt of the invocation, which a further one takes over.
@@ -148,6 +151,7 @@ impl Engine {
             hold: Money::ZERO,
             budgets: self.budgets_left(function, buyer).collect(),
             shared: self.held_by_siblings(bid),
+            behind: Behind::Refused,
         };
         for (kind, other) in [(ProviderKind::Own, ProviderKind::Market), (ProviderKind::Market, ProviderKind::Own)] {
             let taken = resolved.shared(other);

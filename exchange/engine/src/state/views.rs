@@ -111,7 +111,7 @@ impl Engine {
         let view = |(revision, back_off): (_, BackOff)| HealthView {
             revision,
             failures: back_off.failures,
-            until: back_off.until,
+            until: back_off.until.unwrap_or_default(),
             trial: back_off.trial,
         };
         self.shelf.back_offs(provider).map(view).collect()

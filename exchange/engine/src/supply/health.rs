@@ -1,6 +1,8 @@
-//! Health: the back-offs of a revision at a provider, and of a whole provider once several functions agree.
+//! Health: a provider that fails a revision several times in a row goes behind all others, and the whole provider once
+//! several functions agree.
 //!
-//! Owns the back-offs: each grows with every failure, and one trial call ends it. A function's own errors never count.
+//! Owns the failures and back-offs: a back-off grows with every failure, and one trial call ends it. What is behind is
+//! still used where nothing else is left, by one call at a time and with pauses. A function's own errors never count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +14,10 @@ use crate::command::ProviderKind;
 use crate::event::{Event, Lease};
 use crate::turn::Turn;
 
+/// Failures in a row, without an answer between them, that send a revision's calls elsewhere first.
+const IN_A_ROW: u32 = 3;
+/// Time after a failure in which what is behind is not used at all, in milliseconds.
+const PAUSE_MS: u64 = 100;
 /// First back-off, in milliseconds; each failure doubles it.
 const FIRST_MS: u64 = 1_000;
 /// Longest back-off, in milliseconds.
@@ -30,14 +36,23 @@ const REMEMBERED_MS: u64 = 3_600_000;
 /// A revision of a function.
 pub(crate) type RevisionKey = (FunctionId, u32);
 
-/// One back-off.
+/// Failures in a row, and the back-off that they make once they are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BackOff {
     pub(crate) failures: u32,
     failed_at: Time,
-    pub(crate) until: Time,
+    /// End of the back-off. None while the failures are too few for one.
+    pub(crate) until: Option<Time>,
     /// The lease of the trial call.
     pub(crate) trial: Option<LeaseId>,
+}
+
+/// Permission for calls to a provider that is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Refused,
+    /// Nothing else is left.
+    Allowed,
 }
 
 /// The back-offs of one provider.
@@ -49,18 +64,23 @@ pub(crate) struct ProviderHealth {
     users: [Option<(AccountId, Time)>; 2],
 }
 
-/// The ends of all back-offs, in order of time.
+/// The ends of the pauses after the last failure of all that is behind, in order of time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Recoveries(BTreeSet<(Time, ProviderId, Option<RevisionKey>)>);
+pub(crate) struct Pauses(BTreeSet<(Time, ProviderId, Option<RevisionKey>)>);
 
-impl Recoveries {
+impl Pauses {
     /// Returns the first end after `time`.
     pub(crate) fn after(&self, time: Time) -> Option<Time> {
         let from = (Time::from_micros(time.micros() + 1), ProviderId::new(0), None);
         self.0.range(from..).next().map(|(end, ..)| *end)
     }
 
-    /// Lists the providers with a back-off that ends at `time`.
+    /// Returns true if a provider is behind.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Lists the providers with a pause that ends at `time`.
     pub(crate) fn at(&self, time: Time) -> Vec<ProviderId> {
         let ends = self.0.range((time, ProviderId::new(0), None)..).take_while(|(end, ..)| *end == time);
         let mut providers: Vec<ProviderId> = ends.map(|(_, provider, _)| *provider).collect();
@@ -70,7 +90,9 @@ impl Recoveries {
 
     /// Enters the back-offs of a provider.
     pub(crate) fn enter(&mut self, provider: ProviderId, health: &ProviderHealth) {
-        self.0.extend(health.back_offs().map(|(revision, back_off)| (back_off.until, provider, revision)));
+        for (revision, back_off) in health.back_offs() {
+            self.replace((provider, revision), None, Some(back_off));
+        }
     }
 
     fn replace(
@@ -79,31 +101,42 @@ impl Recoveries {
         before: Option<BackOff>,
         after: Option<BackOff>,
     ) {
-        if let Some(before) = before {
-            self.0.remove(&(before.until, provider, revision));
+        if let Some(time) = before.and_then(|before| before.pause()) {
+            self.0.remove(&(time, provider, revision));
         }
-        if let Some(after) = after {
-            self.0.insert((after.until, provider, revision));
-        }
+        self.0.extend(after.and_then(|after| after.pause()).map(|time| (time, provider, revision)));
     }
 }
 
 impl BackOff {
-    /// Counts a failure, unless it belongs to those that began the back-off. Returns whether it counted.
-    fn fail(entry: &mut Option<BackOff>, at: Time, lease: LeaseId) -> bool {
+    /// Counts a failure, unless it belongs to those that began the back-off. `enough` in a row make or extend one.
+    /// Returns its end if this failure did.
+    fn fail(entry: &mut Option<BackOff>, at: Time, lease: LeaseId, enough: u32) -> Option<Time> {
         let failures = match entry {
-            Some(back_off) if at < back_off.until && back_off.trial != Some(lease) => return false,
+            Some(back_off) if back_off.until.is_some_and(|until| at < until) && back_off.trial != Some(lease) => {
+                return None;
+            }
             Some(back_off) => back_off.failures.saturating_add(1),
             None => 1,
         };
-        let wait_ms = (FIRST_MS << (failures - 1).min(DOUBLINGS_MAX)).min(LONGEST_MS);
-        *entry = Some(BackOff { failures, failed_at: at, until: at.after_millis(wait_ms), trial: None });
-        true
+        let wait_ms = |further: u32| (FIRST_MS << further.min(DOUBLINGS_MAX)).min(LONGEST_MS);
+        let until = failures.checked_sub(enough).map(|further| at.after_millis(wait_ms(further)));
+        *entry = Some(BackOff { failures, failed_at: at, until, trial: None });
+        until
     }
 
-    fn refuses(&self, at: Time) -> Option<Reason> {
-        if at < self.until {
-            return Some(Reason::BackingOff { until: self.until });
+    /// Returns the end of the pause after the last failure, if it is a back-off.
+    fn pause(&self) -> Option<Time> {
+        self.until.map(|_| self.failed_at.after_millis(PAUSE_MS))
+    }
+
+    fn refuses(&self, at: Time, behind: Behind) -> Option<Reason> {
+        let until = match behind {
+            Behind::Refused => self.until?,
+            Behind::Allowed => self.pause()?,
+        };
+        if at < until {
+            return Some(Reason::BackingOff { until });
         }
         self.trial.map(|_| Reason::OnTrial)
     }
@@ -115,16 +148,21 @@ impl ProviderHealth {
     }
 
     /// Returns the reason why the provider takes no call of a revision now, if there is one.
-    pub(crate) fn refuses(&self, revision: RevisionKey, at: Time) -> Option<Reason> {
+    pub(crate) fn refuses(&self, revision: RevisionKey, at: Time, behind: Behind) -> Option<Reason> {
         let back_offs = self.whole.iter().chain(self.revisions.get(&revision));
-        back_offs.filter_map(|back_off| back_off.refuses(at)).next()
+        back_offs.filter_map(|back_off| back_off.refuses(at, behind)).next()
+    }
+
+    /// Returns true if the provider is behind for every revision at `at`.
+    pub(crate) fn is_behind(&self, at: Time) -> bool {
+        self.whole.is_some_and(|whole| whole.until.is_some_and(|until| at < until))
     }
 
     /// Notes a granted lease: it is the trial call of all back-offs that it meets.
     fn grant(&mut self, lease: &Lease) {
         self.use_by(lease.account, lease.matched_at);
         let revision = self.revisions.get_mut(&(lease.function, lease.revision));
-        for back_off in self.whole.iter_mut().chain(revision) {
+        for back_off in self.whole.iter_mut().chain(revision).filter(|back_off| back_off.until.is_some()) {
             back_off.trial = Some(lease.id);
         }
     }
@@ -147,12 +185,13 @@ impl ProviderHealth {
     pub(super) fn back_offs(&self) -> impl Iterator<Item = (Option<RevisionKey>, BackOff)> {
         let whole = self.whole.map(|back_off| (None, back_off));
         let revisions = self.revisions.iter().map(|(key, back_off)| (Some(*key), *back_off));
-        whole.into_iter().chain(revisions)
+        whole.into_iter().chain(revisions).filter(|(_, back_off)| back_off.until.is_some())
     }
 
     /// Returns whether enough functions, of enough accounts, failed lately for the whole provider to back off.
     fn agree(&self, at: Time, kind: ProviderKind, account_of: impl Fn(FunctionId) -> AccountId) -> bool {
-        let recent = |back_off: &BackOff| back_off.failed_at.after_millis(AGREE_WITHIN_MS) >= at;
+        let recent =
+            |back_off: &BackOff| back_off.until.is_some() && back_off.failed_at.after_millis(AGREE_WITHIN_MS) >= at;
         let mut functions: Vec<FunctionId> = self
             .revisions
             .iter()
@@ -184,42 +223,66 @@ impl Shelf {
         account_of: impl Fn(FunctionId) -> AccountId,
     ) -> bool {
         let (id, at) = (lease.provider, turn.at);
-        let (health, recoveries) = (&mut self.sellers[id.index()].health, &mut self.recoveries);
+        let may_go_behind = self.may_go_behind(id, at);
+        let (health, pauses) = (&mut self.sellers[id.index()].health, &mut self.pauses);
         let mut freed = false;
         health.revisions.retain(|key, back_off| {
             let remembered = back_off.failed_at.after_millis(REMEMBERED_MS) >= at;
             if !remembered {
-                recoveries.replace((id, Some(*key)), Some(*back_off), None);
-                turn.tell(ended(id, Some(*key)));
-                freed = true;
+                pauses.replace((id, Some(*key)), Some(*back_off), None);
+                if back_off.until.is_some() {
+                    turn.tell(ended(id, Some(*key)));
+                    freed = true;
+                }
             }
             remembered
         });
         let key = (lease.function, lease.revision);
         if health.whole.is_some_and(|whole| whole.failed_at.after_millis(REMEMBERED_MS) < at) {
-            recoveries.replace((id, None), health.whole.take(), None);
+            pauses.replace((id, None), health.whole.take(), None);
             turn.tell(ended(id, None));
             freed = true;
         }
         let before = health.revisions.remove(&key);
         let mut entry = before;
-        let counted = BackOff::fail(&mut entry, at, lease.id);
+        let until = BackOff::fail(&mut entry, at, lease.id, IN_A_ROW);
         health.revisions.extend(entry.map(|back_off| (key, back_off)));
-        recoveries.replace((id, Some(key)), before, entry);
-        if let Some(back_off) = entry.filter(|_| counted) {
-            turn.tell(Event::Health { provider: id, revision: Some(key), until: back_off.until });
+        pauses.replace((id, Some(key)), before, entry);
+        if let Some(until) = until {
+            turn.tell(Event::Health { provider: id, revision: Some(key), until });
         }
         let before = health.whole;
         let on_trial = before.is_some_and(|whole| whole.trial == Some(lease.id));
-        if (on_trial || health.agree(at, kind, account_of))
-            && BackOff::fail(&mut health.whole, at, lease.id)
-            && let Some(whole) = health.whole
+        if (on_trial || may_go_behind && health.agree(at, kind, account_of))
+            && let Some(until) = BackOff::fail(&mut health.whole, at, lease.id, 1)
         {
-            recoveries.replace((id, None), before, health.whole);
-            turn.tell(Event::Health { provider: id, revision: None, until: whole.until });
+            pauses.replace((id, None), before, health.whole);
+            turn.tell(Event::Health { provider: id, revision: None, until });
         }
         freed |= health.inconclusive(lease);
         freed
+    }
+
+    /// Returns whether at most half of the memory in each of a provider's markets is behind with it.
+    fn may_go_behind(&self, id: ProviderId, at: Time) -> bool {
+        let markets = self.sellers[id.index()].ladders.markets();
+        markets.into_iter().all(|market| {
+            let (mut behind_mb, mut sum_mb) = (0, 0);
+            for (other, seller) in (0..).map(ProviderId::new).zip(&self.sellers) {
+                if seller.ladders.of(market).is_empty() {
+                    continue;
+                }
+                let memory_mb: u64 = seller.pools(self).map(|pool| pool.size().memory_mb).sum();
+                sum_mb += memory_mb;
+                behind_mb += if other == id || seller.health.is_behind(at) { memory_mb } else { 0 };
+            }
+            behind_mb * 2 <= sum_mb
+        })
+    }
+
+    /// Returns true if any provider is behind for any revision.
+    pub(crate) fn is_any_behind(&self) -> bool {
+        self.pauses.is_any()
     }
 
     /// Ends the trials of a lease that says nothing about its provider. Returns whether it was a trial.
@@ -231,7 +294,7 @@ impl Shelf {
     /// whether any ended; none if there was nothing to end.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Option<bool> {
         let id = lease.provider;
-        let (health, recoveries) = (&mut self.sellers[id.index()].health, &mut self.recoveries);
+        let (health, pauses) = (&mut self.sellers[id.index()].health, &mut self.pauses);
         if health.is_well() {
             return None;
         }
@@ -242,10 +305,11 @@ impl Shelf {
             well.extend(all.back_offs());
         } else {
             let key = (lease.function, lease.revision);
-            well.extend(health.revisions.remove(&key).map(|back_off| (Some(key), back_off)));
+            let counted = health.revisions.remove(&key).filter(|back_off| back_off.until.is_some());
+            well.extend(counted.map(|back_off| (Some(key), back_off)));
         }
         for (revision, back_off) in &well {
-            recoveries.replace((id, *revision), Some(*back_off), None);
+            pauses.replace((id, *revision), Some(*back_off), None);
             turn.tell(ended(id, *revision));
         }
         Some(!well.is_empty())

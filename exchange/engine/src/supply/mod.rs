@@ -27,7 +27,7 @@ use crate::deadlines::OfferSlot;
 use crate::event::{Event, OfferChange};
 use crate::prediction::estimate::Ratio;
 use crate::turn::Turn;
-use health::{ProviderHealth, Recoveries};
+use health::{Pauses, ProviderHealth};
 use index::Index;
 use ladders::Ladders;
 use offers::Offer;
@@ -61,7 +61,7 @@ pub(crate) struct Shelf {
     #[serde(skip)]
     speeds: Speeds,
     #[serde(skip)]
-    recoveries: Recoveries,
+    pauses: Pauses,
     /// True if bids rest that more supply may serve.
     #[serde(skip)]
     watched: bool,
@@ -110,7 +110,7 @@ impl Shelf {
             self.sellers[id.index()].ladders = ladders;
             self.speeds.compare(id, ratio);
             self.arrange_all(id);
-            self.recoveries.enter(id, &self.sellers[id.index()].health);
+            self.pauses.enter(id, &self.sellers[id.index()].health);
         }
     }
 
@@ -188,8 +188,8 @@ impl Shelf {
         self.speeds.compare(provider, ratio);
     }
 
-    pub(crate) fn recoveries(&self) -> &Recoveries {
-        &self.recoveries
+    pub(crate) fn pauses(&self) -> &Pauses {
+        &self.pauses
     }
 
     /// Returns the memory that one more lease could take now; 0 without a free slot.

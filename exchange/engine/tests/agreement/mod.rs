@@ -107,7 +107,7 @@ fn health(engine: &Engine, id: ProviderId) -> Health {
 
 fn health_of(twin: &Twin, id: ProviderId) -> Health {
     let is_open = |id: &LeaseId| twin.leases.iter().any(|open| open.lease.id == *id);
-    let backs = twin.backs.iter().filter(|back| back.provider == id);
+    let backs = twin.backs.iter().filter(|back| back.provider == id && back.is_behind());
     let mut health: Health =
         backs.map(|back| (back.revision, back.failures, back.until, back.trial.filter(is_open))).collect();
     health.sort();

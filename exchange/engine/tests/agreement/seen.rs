@@ -97,7 +97,7 @@ const REQUIRED: [&str; 107] = [
     "not taken up",
     "taken up",
     "64 bids examined",
-    "woken by the end of a back-off",
+    "woken by the end of a pause",
     "woken by the end of a trial",
     "woken by a provider that is well",
     "woken by a new day",

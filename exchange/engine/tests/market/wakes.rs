@@ -16,10 +16,12 @@ fn is_matched(floor: &Floor) -> bool {
     floor.offered().is_some()
 }
 
-/// Makes one call that the provider fails.
+/// Makes as many calls that the provider fails as send it behind.
 fn fail(floor: &mut Floor) {
-    let lease = floor.call().lease;
-    floor.release(lease, NotSent::Failed);
+    for _ in 0..3 {
+        let lease = floor.call_at("seller").lease;
+        floor.release(lease, NotSent::Failed);
+    }
 }
 
 fn limit_provider(floor: &mut Floor, seller: Seller, exposure: Option<u64>) {
@@ -46,22 +48,23 @@ fn rest_for_days(floor: &mut Floor, days: u64) {
 }
 
 #[test]
-fn the_end_of_a_revisions_back_off_wakes_a_bid() {
+fn the_end_of_a_pause_after_failures_wakes_a_bid() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
     fail(&mut floor);
     floor.rest(PRICE);
-    assert_eq!(floor.engine.next_due(), Some(floor.now.after_millis(1_000)));
-    floor.wait_ms(999);
+    assert_eq!(floor.engine.next_due(), Some(floor.now.after_millis(100)));
+    floor.wait_ms(99);
     assert!(!is_matched(&floor));
     floor.wait_ms(1);
-    assert!(is_matched(&floor));
+    assert!(is_matched(&floor), "it is behind, but nothing else is left");
 }
 
 #[test]
 fn a_provider_back_for_all_wakes_a_bid() {
     let mut floor = Floor::new();
     floor.seller("seller", 4, PRICE);
+    floor.seller("dear", 4, DEAR);
     for function in ["first", "second", "third", "untouched"] {
         floor.function = floor.put(function, code(), settings());
         if function != "untouched" {
@@ -69,7 +72,9 @@ fn a_provider_back_for_all_wakes_a_bid() {
         }
     }
     floor.rest(PRICE);
-    floor.wait_s(1);
+    floor.wait_ms(99);
+    assert!(!is_matched(&floor));
+    floor.wait_ms(1);
     assert!(is_matched(&floor));
 }
 
@@ -301,7 +306,7 @@ fn time_is_looked_at_only_while_bids_rest() {
     fail(&mut floor);
     assert_eq!(floor.engine.next_due(), None);
     rest_for_days(&mut floor, 2);
-    assert_eq!(floor.engine.next_due(), Some(floor.now.after_millis(1_000)));
+    assert_eq!(floor.engine.next_due(), Some(floor.now.after_millis(100)));
     let bid = floor.engine.resting().next().unwrap().id;
     floor.apply(Command::CancelBid { account: floor.buyer, bid }).unwrap();
     assert_eq!(floor.engine.next_due(), None);

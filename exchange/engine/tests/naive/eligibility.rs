@@ -52,7 +52,7 @@ fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 }
 
 impl Twin {
-    pub(super) fn judge(&self, asked: &Asked<'_>, offer: &Offer) -> Result<Ranked, Vec<Reason>> {
+    pub(super) fn judge(&self, asked: &Asked<'_>, offer: &Offer, nobody_else: bool) -> Result<Ranked, Vec<Reason>> {
         let provider = &self.providers[offer.provider.index()];
         let revision = &asked.function.revisions[asked.revision as usize - 1];
         let (code, rung, tariff) = (&revision.code, &offer.rung, &offer.rung.tariff);
@@ -80,6 +80,8 @@ impl Twin {
             reasons.push(Reason::TooLong { asked_ms: timeout_ms, longest_ms: rung.longest_ms });
         }
         reasons.extend(self.without_room(asked, offer, timeout_ms, worst_cost));
+        let revision_of = (asked.bid.function, asked.revision);
+        reasons.extend(self.unhealthy(asked.at, offer.provider, revision_of, nobody_else));
         reasons.extend(not_covered(asked, provider.kind, worst_cost));
         if !reasons.is_empty() {
             return Err(reasons);
@@ -126,7 +128,6 @@ impl Twin {
         if provider.limits.exposure.is_some_and(|most| exposed > picodollars(most)) {
             reasons.push(Reason::Exposure);
         }
-        reasons.extend(self.unhealthy(asked.at, offer.provider, (asked.bid.function, asked.revision)));
         reasons
     }
 

@@ -1,4 +1,4 @@
-//! Health: a failing provider is left out for a while, for one revision or for all, until one good call.
+//! Health: a failing provider is behind all others for a while, for one revision or for all, until one good call.
 
 use merit_engine::{Event, Lease, ProviderKind};
 use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
@@ -11,16 +11,32 @@ const AGREE_WITHIN_MS: u64 = 300_000;
 const AGREEING_FUNCTIONS: usize = 3;
 const AGREEING_ACCOUNTS: usize = 2;
 const LONGEST_S: u64 = 300;
+/// Failures without an answer between them that send a provider behind for a revision.
+const TOO_MANY: u32 = 3;
+/// Time after a failure in which a provider that is behind gets nothing, in milliseconds.
+const PAUSE_MS: u64 = 100;
 
-/// A back-off of a provider for one revision; without a revision: for all.
+/// The failures of a provider with one revision; without a revision: with all. Too many are a back-off.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Back {
     pub(crate) provider: ProviderId,
     pub(crate) revision: Option<(FunctionId, u32)>,
     pub(crate) failures: u32,
     failed_at: Time,
+    /// End of the back-off; the beginning of time if the failures are not too many.
     pub(crate) until: Time,
     pub(crate) trial: Option<LeaseId>,
+}
+
+impl Back {
+    pub(crate) fn is_behind(&self) -> bool {
+        self.until > Time::default()
+    }
+
+    /// Returns the end of the moment after its last failure in which it gets nothing.
+    pub(super) fn pause_ends(&self) -> Time {
+        self.failed_at.after_millis(PAUSE_MS)
+    }
 }
 
 fn pair(lease: &Lease) -> Option<(FunctionId, u32)> {
@@ -32,13 +48,24 @@ impl Twin {
         self.backs.iter_mut().find(|back| back.provider == provider && back.revision == revision)
     }
 
-    /// Lists the reasons to leave the provider out for this revision now.
-    pub(super) fn unhealthy(&self, at: Time, provider: ProviderId, revision: (FunctionId, u32)) -> Vec<Reason> {
-        let concerns =
-            |back: &&Back| back.provider == provider && (back.revision.is_none() || back.revision == Some(revision));
+    /// Lists the reasons to leave the provider out for this revision now. Where nobody else is left, a provider that is
+    /// behind rests only for a moment after each failure.
+    pub(super) fn unhealthy(
+        &self,
+        at: Time,
+        provider: ProviderId,
+        revision: (FunctionId, u32),
+        nobody_else: bool,
+    ) -> Vec<Reason> {
+        let concerns = |back: &&Back| {
+            back.is_behind()
+                && back.provider == provider
+                && (back.revision.is_none() || back.revision == Some(revision))
+        };
         let is_open = |id: LeaseId| self.leases.iter().any(|open| open.lease.id == id);
+        let until = |back: &Back| if nobody_else { back.pause_ends() } else { back.until };
         let reason = |back: &Back| match back.trial {
-            _ if at < back.until => Some(Reason::BackingOff { until: back.until }),
+            _ if at < until(back) => Some(Reason::BackingOff { until: until(back) }),
             Some(trial) if is_open(trial) => Some(Reason::OnTrial),
             _ => None,
         };
@@ -48,7 +75,7 @@ impl Twin {
     /// Makes the match a trial if the provider's back-off is over.
     pub(super) fn begin_trial(&mut self, lease: &Lease) {
         for revision in [None, pair(lease)] {
-            if let Some(back) = self.back(lease.provider, revision) {
+            if let Some(back) = self.back(lease.provider, revision).filter(|back| back.is_behind()) {
                 back.trial = Some(lease.id);
             }
         }
@@ -68,34 +95,59 @@ impl Twin {
     pub(super) fn fault(&mut self, at: Time, lease: &Lease) {
         let forgotten = |back: &Back| back.provider == lease.provider && back.failed_at.after_millis(HOUR_MS) < at;
         self.remove_backs(forgotten);
-        self.fail(at, lease, pair(lease));
+        self.fail(at, lease, pair(lease), TOO_MANY);
         let own = self.back(lease.provider, None).cloned();
         let is_trial = own.as_ref().is_some_and(|back| back.trial == Some(lease.id));
         let is_out = own.is_some_and(|back| at < back.until);
-        if is_trial || (!is_out && self.enough_agree(at, lease.provider)) {
-            self.fail(at, lease, None);
+        let judged = !is_out && self.enough_agree(at, lease.provider) && self.leaves_half(at, lease.provider);
+        if is_trial || judged {
+            self.fail(at, lease, None, 1);
         }
     }
 
-    /// Begins or extends a back-off. Calls that ran when it began count once.
-    fn fail(&mut self, at: Time, lease: &Lease, revision: Option<(FunctionId, u32)>) {
+    /// Returns whether at least half of the memory in each market of a provider is not behind without it.
+    fn leaves_half(&self, at: Time, id: ProviderId) -> bool {
+        let sells = |provider: ProviderId, market| {
+            self.offers.iter().any(|offer| (offer.provider, offer.market) == (provider, market))
+        };
+        let memory_mb = |provider: ProviderId| -> u64 {
+            self.providers[provider.index()].pools.iter().map(|pool| pool.memory_mb).sum()
+        };
+        let is_out = |provider: ProviderId| {
+            provider == id
+                || self.backs.iter().any(|back| back.provider == provider && back.revision.is_none() && at < back.until)
+        };
+        self.every_market().filter(|market| sells(id, *market)).all(|market| {
+            let all = (0..self.providers.len() as u32).map(ProviderId::new).filter(|other| sells(*other, market));
+            let (out, left): (Vec<ProviderId>, Vec<ProviderId>) = all.partition(|other| is_out(*other));
+            out.into_iter().map(memory_mb).sum::<u64>() <= left.into_iter().map(memory_mb).sum()
+        })
+    }
+
+    /// Counts a failure; `too_many` in a row begin or extend a back-off. Calls that ran when it began count once.
+    fn fail(&mut self, at: Time, lease: &Lease, revision: Option<(FunctionId, u32)>, too_many: u32) {
         let provider = lease.provider;
         let known = self.back(provider, revision).cloned();
         if known.as_ref().is_some_and(|back| at < back.until && back.trial != Some(lease.id)) {
             return;
         }
         let failures = known.map_or(0, |back| back.failures) + 1;
-        let seconds = LONGEST_S.min(1 << (failures - 1).min(10));
-        let until = at.after_millis(seconds * 1000);
+        let mut until = Time::default();
+        if failures >= too_many {
+            let seconds = LONGEST_S.min(1 << (failures - too_many).min(10));
+            until = at.after_millis(seconds * 1000);
+            self.events.push(Event::Health { provider, revision, until });
+        }
         self.backs.retain(|back| back.provider != provider || back.revision != revision);
         self.backs.push(Back { provider, revision, failures, failed_at: at, until, trial: None });
-        self.events.push(Event::Health { provider, revision, until });
     }
 
     /// Returns whether three functions of two accounts agree; of one account, if it owns the provider or alone used it
     /// lately.
     fn enough_agree(&self, at: Time, id: ProviderId) -> bool {
-        let lately = |back: &&Back| back.provider == id && back.failed_at.after_millis(AGREE_WITHIN_MS) >= at;
+        let lately = |back: &&Back| {
+            back.is_behind() && back.provider == id && back.failed_at.after_millis(AGREE_WITHIN_MS) >= at
+        };
         let mut functions: Vec<FunctionId> =
             self.backs.iter().filter(lately).filter_map(|back| back.revision).map(|(function, _)| function).collect();
         functions.sort();
@@ -120,7 +172,7 @@ impl Twin {
     fn remove_backs(&mut self, gone: impl Fn(&Back) -> bool) {
         let (gone, left): (Vec<Back>, Vec<Back>) = self.backs.drain(..).partition(gone);
         self.backs = left;
-        for Back { provider, revision, .. } in gone {
+        for Back { provider, revision, .. } in gone.into_iter().filter(Back::is_behind) {
             self.events.push(Event::Health { provider, revision, until: Time::default() });
             self.wake_provider(provider, "woken by a provider that is well");
         }

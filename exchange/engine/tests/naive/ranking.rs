@@ -6,6 +6,9 @@ use merit_terms::{FunctionId, NoOffer, OfferId, ProviderId, Reason, Refusal, Tim
 use super::eligibility::{Asked, Ranked};
 use super::{Function, Twin, invalid, unknown};
 
+/// The reasons against an offer.
+type Reasons = (OfferId, Vec<Reason>);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) revision: u32,
@@ -47,12 +50,9 @@ impl Twin {
             available: self.available(bid.account),
             budgets_left: self.budgets_left(bid.account, bid.function, at),
         };
-        let (mut ranked, mut refused) = (Vec::new(), Vec::new());
-        for offer in &self.offers {
-            match self.judge(&asked, offer) {
-                Ok(candidate) => ranked.push((offer.place, candidate)),
-                Err(reasons) => refused.push((offer.id, reasons)),
-            }
+        let (mut ranked, mut refused) = self.judge_all(&asked, false);
+        if ranked.is_empty() {
+            (ranked, refused) = self.judge_all(&asked, true);
         }
         if ranked.iter().any(|(_, candidate)| !candidate.on_prior) {
             ranked.retain(|(_, candidate)| {
@@ -72,6 +72,18 @@ impl Twin {
             refused,
             lacks: nearest,
         })
+    }
+
+    /// Judges every offer. Providers that are behind may serve where nobody else is left.
+    fn judge_all(&self, asked: &Asked<'_>, nobody_else: bool) -> (Vec<(u64, Ranked)>, Vec<Reasons>) {
+        let (mut ranked, mut refused) = (Vec::new(), Vec::new());
+        for offer in &self.offers {
+            match self.judge(asked, offer, nobody_else) {
+                Ok(candidate) => ranked.push((offer.place, candidate)),
+                Err(reasons) => refused.push((offer.id, reasons)),
+            }
+        }
+        (ranked, refused)
     }
 
     /// Returns whether a running lease of the revision tries the provider without history.

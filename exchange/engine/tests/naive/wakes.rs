@@ -4,6 +4,7 @@ use merit_engine::{Lease, Resting};
 use merit_terms::{AccountId, Period, ProviderId, Reason, Time};
 
 use super::deferred::as_matched;
+use super::health::Back;
 use super::{Offer, Twin};
 
 impl Twin {
@@ -24,19 +25,20 @@ impl Twin {
         self.woken.extend(concerned.then_some(why));
     }
 
-    /// Returns the next midnight or end of a back-off that was not looked at yet, while bids rest.
+    /// Returns the next midnight or end of a pause that was not looked at yet, while bids rest.
     pub(super) fn next_look(&self) -> Option<Time> {
         let midnight = Time::start_of(Period::Day, self.looked.period(Period::Day) + 1);
-        let ends = self.backs.iter().map(|back| back.until).filter(|until| *until > self.looked);
+        let behind = self.backs.iter().filter(|back| back.is_behind());
+        let ends = behind.map(Back::pause_ends).filter(|end| *end > self.looked);
         ends.chain([midnight]).min().filter(|_| !self.resting.is_empty())
     }
 
     /// Wakes the bids that time alone may have made matchable.
     pub(super) fn look(&mut self, time: Time) {
         self.looked = time;
-        let ended: Vec<ProviderId> =
-            self.backs.iter().filter(|back| back.until == time).map(|back| back.provider).collect();
-        ended.into_iter().for_each(|provider| self.wake_provider(provider, "woken by the end of a back-off"));
+        let is_over = |back: &&Back| back.is_behind() && back.pause_ends() == time;
+        let ended: Vec<ProviderId> = self.backs.iter().filter(is_over).map(|back| back.provider).collect();
+        ended.into_iter().for_each(|provider| self.wake_provider(provider, "woken by the end of a pause"));
         if time == Time::start_of(Period::Day, time.period(Period::Day)) {
             let concerned = self.every_market().filter(|market| self.trigger(*market, Default::default())).count();
             self.note(concerned > 0, "woken by a new day");

@@ -28,6 +28,7 @@ pub(crate) enum Seen {
     Quote { session: u32, quote: v1::QuoteLadder },
     Heartbeat(Vec<v1::PoolSize>),
     Claim(v1::UsageClaim),
+    CancelledAll,
     Ended { session: u32 },
     ModuleAsked,
 }
@@ -152,6 +153,7 @@ impl Peer {
                 }
                 Some(ToExchange::Claim(claim)) => self.0.seen.send(Seen::Claim(claim)).ok()?,
                 Some(ToExchange::Heartbeat(heartbeat)) => self.0.seen.send(Seen::Heartbeat(heartbeat.pools)).ok()?,
+                Some(ToExchange::CancelAll(_)) => self.0.seen.send(Seen::CancelledAll).ok()?,
                 Some(_) => {}
                 None => return self.0.seen.send(Seen::Ended { session }).ok(),
             }

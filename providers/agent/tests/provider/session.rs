@@ -108,7 +108,7 @@ async fn another_session_of_the_provider_ends_this_one_for_good() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_the_session_then_drains_running_calls() {
+async fn a_stop_cancels_offers_drains_calls_and_ends_the_session() {
     let World { peer, mut seen, provider, broker } = World::new(sample("echo"), 1).await;
     peer.hold_modules_back();
     let running = tokio::spawn({
@@ -117,13 +117,18 @@ async fn a_stop_ends_the_session_then_drains_running_calls() {
     });
     sees(&mut seen, |seen| matches!(seen, Seen::ModuleAsked).then_some(())).await;
     let stopping = tokio::spawn(provider.stop(Duration::from_secs(20)));
+    sees(&mut seen, |seen| {
+        assert!(!matches!(seen, Seen::Ended { .. }), "the session hears of the last settlements");
+        matches!(seen, Seen::CancelledAll).then_some(())
+    })
+    .await;
+    peer.let_modules_go();
+    assert_eq!(running.await.unwrap().body, "last");
     let session = sees(&mut seen, |seen| match seen {
         Seen::Ended { session } => Some(session),
         _ => None,
     });
     assert_eq!(session.await, 1);
-    peer.let_modules_go();
-    assert_eq!(running.await.unwrap().body, "last");
     assert!(stopping.await.unwrap().is_ok());
 }
 

@@ -31,11 +31,12 @@ impl World {
         }
     }
 
-    /// Returns whether the call fails: one provider at a time fails most of its calls.
+    /// Returns whether the call fails: one provider at a time fails nearly all of its calls, long enough for several
+    /// functions to agree.
     fn is_sick(&mut self, engine: &Engine, id: LeaseId) -> bool {
-        let sick = ProviderId::new((self.step / 700) as u32 % self.size.providers);
+        let sick = ProviderId::new((self.step / 3_000) as u32 % self.size.providers);
         let is_its = engine.open_leases().any(|lease| lease.id == id && lease.provider == sick);
-        if is_its { self.chance.random_ratio(3, 4) } else { self.one_in(50) }
+        if is_its { self.chance.random_ratio(19, 20) } else { self.one_in(50) }
     }
 
     /// Draws a usage. Providers differ in speed only by chance here, which is enough to give them different histories.
@@ -62,7 +63,7 @@ impl World {
     fn settle_of(&mut self, engine: &Engine, lease: LeaseId) -> Settle {
         let is_sick = self.is_sick(engine, lease);
         let execution = match self.chance.random_range(0..20) {
-            _ if is_sick && self.one_in(2) => Execution::Unknown,
+            _ if is_sick && !self.one_in(8) => Execution::Unknown,
             0 => Execution::NotSent,
             1..4 => Execution::Unknown,
             _ => Execution::Executed,

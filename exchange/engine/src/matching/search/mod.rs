@@ -20,6 +20,7 @@ use crate::command::{Bid, MarketState};
 use crate::deadlines::OfferSlot;
 use crate::market::within;
 use crate::prediction::reference::{Predicted, Reference};
+use crate::supply::health::Behind;
 use crate::supply::index::{FORMS_LOOKED_AT, FormTerms};
 use crate::supply::ladders::Room;
 use cohort::Cohort;
@@ -38,19 +39,29 @@ const CLOSED_LOOKED_AT: usize = 256;
 impl Engine {
     /// Finds the offer that serves `bid`, and the next provider's best. Refuses with the nearest miss.
     pub(crate) fn best(&self, bid: &Bid, at: Time) -> Result<Match, Refusal> {
-        let resolved = self.resolve_now(bid, at)?;
-        self.search(&resolved).map_err(|lacks| self.lacking(&resolved, lacks))
+        let mut resolved = self.resolve_now(bid, at)?;
+        self.search(&mut resolved).map_err(|lacks| self.lacking(&resolved, lacks))
     }
 
     /// Finds the offer that serves a resting bid, which goes on holding `hold` even if the worst case is less.
     pub(crate) fn best_for_resting(&self, bid: &Bid, at: Time, hold: Money) -> Option<Match> {
         let mut resolved = self.resolve_now(bid, at).ok()?;
         resolved.hold = hold;
-        self.search(&resolved).ok()
+        self.search(&mut resolved).ok()
     }
 
-    /// Finds the best two offers, or the nearest miss of those with room.
-    fn search(&self, resolved: &ResolvedBid<'_>) -> Result<Match, NoOffer> {
+    /// Finds the best two offers, or the nearest miss of those with room. Providers that are behind serve where no
+    /// other does.
+    fn search(&self, resolved: &mut ResolvedBid<'_>) -> Result<Match, NoOffer> {
+        let found = self.search_once(resolved);
+        if found.is_ok() || !self.shelf.is_any_behind() {
+            return found;
+        }
+        resolved.behind = Behind::Allowed;
+        self.search_once(resolved)
+    }
+
+    fn search_once(&self, resolved: &ResolvedBid<'_>) -> Result<Match, NoOffer> {
         let mut search = Search::new(self, resolved);
         search.run();
         let winner = search.top.first.ok_or(search.lacks)?;
