@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::access::authorities;
 use crate::decision::grouped;
-use crate::output::{in_clear, objects, text};
+use crate::output::{lines_in_clear, objects, text};
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -196,7 +196,7 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
     let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = &parsed["error"];
     let (Some(code), Some(message)) = (error["code"].as_str(), error["message"].as_str()) else {
-        return format!("the broker answered {status}: {}", in_clear(&String::from_utf8_lossy(body)));
+        return format!("the broker answered {status}: {}", lines_in_clear(&String::from_utf8_lossy(body)));
     };
     let mut lines = vec![format!("{message} ({code})")];
     if status == StatusCode::UNAUTHORIZED {
@@ -211,5 +211,5 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
         lines.push("it wrote to its standard error:".to_owned());
         lines.extend(log.lines().map(|line| format!("  {line}")));
     }
-    lines.iter().map(|line| in_clear(line)).collect::<Vec<_>>().join("\n")
+    lines_in_clear(&lines.join("\n"))
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{self, Answer, Client};
 use crate::last_invocation;
-use crate::output::{Format, Kind, in_clear, print_json};
+use crate::output::{Format, Kind, in_clear, lines_in_clear, print_json};
 use crate::piped;
 
 const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
@@ -84,7 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         if !arguments.quiet && !arguments.format.is_json() {
             print_receipt(&answer.headers, arguments.format);
         }
-        let said = in_clear(&String::from_utf8_lossy(&answer.body));
+        let said = lines_in_clear(&String::from_utf8_lossy(&answer.body));
         bail!("the function answered {}{}{said}", answer.status, if said.is_empty() { "" } else { ": " });
     }
     let answer = answer.success()?;

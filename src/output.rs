@@ -257,6 +257,11 @@ pub(crate) fn in_clear(line: &str) -> String {
     line.chars().filter(|it| *it == '\t' || !controls_terminal(*it)).collect()
 }
 
+/// Does the same with a text of several lines.
+pub(crate) fn lines_in_clear(text: &str) -> String {
+    text.lines().map(in_clear).collect::<Vec<_>>().join("\n")
+}
+
 /// Returns true for control characters, line separators and bidirectional controls.
 fn controls_terminal(it: char) -> bool {
     it.is_control() || matches!(it, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

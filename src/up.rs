@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "127.0.0.1:7070", env = "MERIT_GRPC", value_parser = socket)]
     grpc: SocketAddr,
     /// Start no demo providers and deploy no sample functions
-    #[arg(long, conflicts_with = "demo_traffic")]
+    #[arg(long)]
     no_demo: bool,
     /// Demo calls a second on average, rising and falling; 0 for none
     #[arg(long, default_value_t = 12.0, value_name = "RATE", value_parser = rate)]

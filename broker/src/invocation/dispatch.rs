@@ -2,8 +2,8 @@
 //!
 //! `step(input) -> action`: the shell does the action and feeds back what came of it. Only whether the last attempt may
 //! have run decides about a further one. The gateway error of an idempotent call is kept while the call is tried
-//! elsewhere; the last answer is passed on and paid, the others are not. An input that does not belong in the present
-//! state is refused and changes nothing.
+//! elsewhere; the last answer is passed on and paid, the others are given back. An input that does not belong in the
+//! present state is refused and changes nothing.
 
 use std::sync::Arc;
 
@@ -228,12 +228,12 @@ impl Dispatch {
         }
     }
 
-    /// Takes an answer in place of the one before, whose lease is closed unpaid.
+    /// Takes an answer in place of the one before, whose lease is given back unpaid.
     fn executed(&mut self, answer: Box<Kept>, before: Option<Box<Kept>>, elsewhere: bool) -> Action {
         match before {
             Some(before) => {
                 self.state = State::Replacing { kept: answer, elsewhere };
-                Action::Settle(before.leased, Bill::Unknown { fault: false })
+                Action::Release { lease: before.leased.grant.lease, why: NotSent::Withdrawn }
             }
             None if elsewhere => self.keep(answer),
             None => self.settle(*answer),
@@ -254,8 +254,13 @@ impl Dispatch {
 
     /// Tries again if no attempt may have run, or if the call may run twice.
     fn again(&mut self, leased: Leased, failure: Failure, kept: Option<Box<Kept>>) -> Action {
-        let may = failure.ran == Execution::NotSent && kept.is_none() && self.may_go_on();
-        if may || self.may_repeat(&leased.grant) {
+        // A kept answer is settled before its lease is over: no second attempt may take its whole timeout.
+        let may = match (&kept, failure.ran) {
+            (None, Execution::NotSent) => self.may_go_on(),
+            (Some(_), Execution::Unknown) => false,
+            _ => self.may_repeat(&leased.grant),
+        };
+        if may {
             let invocation = Some(leased.invocation);
             self.state = State::Acquiring { failed: Some((leased, failure)), kept };
             return Action::Acquire { tried: self.tried.clone(), invocation };
@@ -281,9 +286,18 @@ impl Dispatch {
         Action::Finish(Box::new(Finished { attempts: self.tried.len(), end }))
     }
 
-    /// Allows no further attempt: the payload is gone, or the caller is, or an answer has begun.
+    /// Allows no further attempt: the payload is gone, or the caller is.
     pub(crate) fn no_more(&mut self) {
         self.one_attempt = true;
+    }
+
+    /// Notes that an answer begins to go out: it is the only one. Returns the lease of a kept answer, to be given back.
+    pub(crate) fn begun(&mut self) -> Option<LeaseId> {
+        self.no_more();
+        match &mut self.state {
+            State::Sending { kept, .. } => kept.take().map(|kept| kept.leased.grant.lease),
+            _ => None,
+        }
     }
 
     /// Returns the lease that is held now.

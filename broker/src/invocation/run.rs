@@ -158,11 +158,11 @@ impl Running {
             machine.no_more();
             return AttemptEnd::NotSent { why: NotSent::Withdrawn, reason: "the caller went away".to_owned() };
         }
-        let may_go_elsewhere = machine.may_repeat(grant) && !self.call.payload.is_spent();
+        let may_repeat = machine.may_repeat(grant) && !self.call.payload.is_spent();
         let started = Instant::now();
         let attempted = tokio::select! {
             biased;
-            attempted = self.invocations.providers.send(grant, &self.call, self.left(), may_go_elsewhere) => attempted,
+            attempted = self.invocations.providers.send(grant, &self.call, self.left(), may_repeat) => attempted,
             () = recipient.gone() => {
                 machine.no_more();
                 Attempted::Nothing(AttemptEnd::Unknown { fault: false, reason: "the caller went away".to_owned() })
@@ -179,7 +179,9 @@ impl Running {
                 end
             }
             Attempted::Streams(answer) => {
-                machine.no_more();
+                if let Some(kept) = machine.begun() {
+                    self.invocations.leases.release(kept, NotSent::Withdrawn);
+                }
                 let mut answer = self.begin(machine.attempts(), leased, *answer, recipient);
                 let started = Instant::now();
                 let (end, is_whole) = pass_on(&mut answer, recipient.parts(), recipient.when_gone).await;
@@ -270,13 +272,14 @@ impl Running {
     }
 
     fn note_failure(&self, provider: &str, end: &AttemptEnd) {
-        let (execution, reason) = match end {
+        let (how, reason) = match end {
+            AttemptEnd::Executed { gateway_error: true, .. } => ("gateway_error", "a 502, 503 or 504"),
             AttemptEnd::Executed { .. } => return,
-            AttemptEnd::NotSent { reason, .. } => (Execution::NotSent, reason),
-            AttemptEnd::Unknown { reason, .. } => (Execution::Unknown, reason),
+            AttemptEnd::NotSent { reason, .. } => (Execution::NotSent.as_str(), reason.as_str()),
+            AttemptEnd::Unknown { reason, .. } => (Execution::Unknown.as_str(), reason.as_str()),
         };
-        self.invocations.metrics.attempt_failed(provider, execution.as_str());
-        tracing::debug!(provider, %execution, reason, "an attempt failed");
+        self.invocations.metrics.attempt_failed(provider, how);
+        tracing::debug!(provider, how, reason, "an attempt failed");
     }
 
     async fn finish(self, finished: Finished, mut recipient: Recipient) {

@@ -27,8 +27,10 @@ use crate::exchange::leases::lease::{Grant, NotSent, Proof};
 
 /// Timeout of a connection to a provider.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// Keep-alive of an unused connection: shorter than that of agents.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Keep-alive of an unused connection to an agent: shorter than the agent's.
+const AGENT_IDLE_MAX: Duration = Duration::from_secs(60);
+/// Keep-alive of an unused connection to a function server: not longer than that of common servers.
+const SERVER_IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// HTTP/2 keep-alive: ping after 10 s of silence.
 const SILENT_MAX: Duration = Duration::from_secs(10);
@@ -41,22 +43,42 @@ const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// holds up no other.
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
+/// Maximum unused connections to one endpoint.
+const IDLE_CONNECTIONS_MAX: usize = 1024;
+
 type Connections = Client<HttpsConnector<Connector>, Outgoing>;
 
 /// Connections to providers, kept open and shared.
 #[derive(Clone)]
 pub(crate) struct Providers {
     /// Connections to endpoints that the operator vouches for, and to no others.
-    trusted: Connections,
-    others: Connections,
+    trusted: Pools,
+    others: Pools,
     shared: SharedConnections,
+}
+
+#[derive(Clone)]
+struct Pools {
+    agents: Connections,
+    servers: Connections,
+    /// Makes a connection for each request.
+    fresh: Connections,
+}
+
+impl Pools {
+    fn kept(&self, adapter: Adapter) -> &Connections {
+        match adapter {
+            Adapter::Agent => &self.agents,
+            Adapter::Http => &self.servers,
+        }
+    }
 }
 
 impl Providers {
     /// Makes the connections: addresses by the policy, TLS by the machine's roots and `authorities`.
     pub(crate) fn new(policy: Policy, authorities: Vec<CertificateDer<'static>>) -> Result<Providers, rustls::Error> {
         let (policy, tls) = (Arc::new(policy), super::tls::client(authorities)?);
-        let connections = |trust| {
+        let connections = |trust, (idle, idle_max): (Duration, usize)| {
             let connector = connector(policy.clone(), trust, |http| {
                 http.enforce_http(false);
                 http.set_nodelay(true);
@@ -69,8 +91,8 @@ impl Providers {
                 .wrap_connector(connector);
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE_MAX)
-                .pool_max_idle_per_host(1024)
+                .pool_idle_timeout(idle)
+                .pool_max_idle_per_host(idle_max)
                 .timer(TokioTimer::new())
                 .http2_keep_alive_interval(SILENT_MAX)
                 .http2_keep_alive_timeout(LIVES_WITHIN)
@@ -78,36 +100,41 @@ impl Providers {
                 .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .build(connector)
         };
+        let pools = |trust| Pools {
+            agents: connections(trust, (AGENT_IDLE_MAX, IDLE_CONNECTIONS_MAX)),
+            servers: connections(trust, (SERVER_IDLE_MAX, IDLE_CONNECTIONS_MAX)),
+            fresh: connections(trust, (Duration::ZERO, 0)),
+        };
         Ok(Providers {
-            trusted: connections(Trust::Operator),
-            others: connections(Trust::Anybody),
+            trusted: pools(Trust::Operator),
+            others: pools(Trust::Anybody),
             shared: SharedConnections::default(),
         })
     }
 
     /// Returns the connections for a grant. The operator's word for an endpoint does not hold for another place that a
     /// target names.
-    fn connections(&self, grant: &Grant) -> &Connections {
+    fn pools(&self, grant: &Grant) -> &Pools {
         let is_vouched_for = grant.endpoint_trusted && plain::is_at_endpoint(&grant.target);
         if is_vouched_for { &self.trusted } else { &self.others }
     }
 
     /// Sends one attempt and waits for its answer or the beginning of it, at most `within` and the lease's timeout. A
-    /// gateway error is read whole if the call may be tried elsewhere. Dropping the future closes the connection or the
-    /// HTTP/2 stream, which tells the provider that nobody waits.
+    /// call that may repeat is sent once more if a kept connection breaks, and its gateway error is read whole.
+    /// Dropping the future closes the connection or the HTTP/2 stream, which tells the provider that nobody waits.
     pub(crate) async fn send(
         &self,
         grant: &Grant,
         call: &FunctionCall,
         within: Option<Duration>,
-        may_go_elsewhere: bool,
+        may_repeat: bool,
     ) -> Attempted {
         if within == Some(Duration::ZERO) {
             let reason = "the deadline has passed".to_owned();
             return Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Withdrawn, reason });
         }
         let until = TimeLimit::start(grant.timeout_ms, within);
-        match tokio::time::timeout(until.limit, self.attempt(grant, call, until, may_go_elsewhere)).await {
+        match tokio::time::timeout(until.limit, self.attempt(grant, call, until, may_repeat)).await {
             Ok(attempted) => attempted,
             Err(_) => {
                 // An agent enforces the timeout; at a function server the function hangs. The caller's deadline says
@@ -119,9 +146,9 @@ impl Providers {
         }
     }
 
-    async fn attempt(&self, grant: &Grant, call: &FunctionCall, until: TimeLimit, may_go_elsewhere: bool) -> Attempted {
+    async fn attempt(&self, grant: &Grant, call: &FunctionCall, until: TimeLimit, may_repeat: bool) -> Attempted {
         let blame = Blame::of(grant);
-        let (response, share) = match self.request(grant, call, until, blame).await {
+        let (response, share) = match self.request(grant, call, until, may_repeat).await {
             Ok(responded) => responded,
             Err(end) => return Attempted::Nothing(end),
         };
@@ -133,7 +160,7 @@ impl Providers {
                 }
                 let payload = call.payload.clone();
                 let gateway_error = grant.adapter == Adapter::Http && plain::is_gateway_error(status);
-                let wanted = if gateway_error && may_go_elsewhere { Wanted::Whole } else { call.wanted };
+                let wanted = if gateway_error && may_repeat { Wanted::Whole } else { call.wanted };
                 read(AnswerHead { status, headers, report, until, payload, share, gateway_error }, body, wanted).await
             }
             ProviderAnswer::NotSent { busy: true, reason } => {
@@ -156,11 +183,12 @@ impl Providers {
         grant: &Grant,
         call: &FunctionCall,
         until: TimeLimit,
-        blame: Blame,
+        may_repeat: bool,
     ) -> Result<(http::Response<Incoming>, Option<StreamShare>), AttemptEnd> {
+        let blame = Blame::of(grant);
         let shaped = || request(grant, call, until.deadline());
         let request = shaped().map_err(withdrawn)?;
-        let connections = self.connections(grant);
+        let pools = self.pools(grant);
         let is_tls = request.uri().scheme() == Some(&Scheme::HTTPS);
         let server = request.uri().authority().filter(|_| is_tls).cloned();
         let full = |_| {
@@ -168,13 +196,18 @@ impl Providers {
             blame.not_sent(NotSent::Busy, reason)
         };
         let share = server.as_ref().map(|server| self.shared.begin(server)).transpose().map_err(full)?.flatten();
-        let mut sent = connections.request(request).await;
-        // After a GOAWAY the request is sent again, once, over a new connection.
-        if sent.as_ref().is_err_and(|error| unprocessed(error) == Some(Unprocessed::GoesAway))
+        let mut sent = pools.kept(grant.adapter).request(request).await;
+        // After a GOAWAY the request is sent again, once, over a new connection. So is one that may run twice after a
+        // kept connection broke: the server may have closed it as the request came.
+        let is_broken = |error: &ClientError| match unprocessed(error) {
+            Some(why) => why == Unprocessed::GoesAway,
+            None => may_repeat && !error.is_connect() && call.payload.fault().is_none(),
+        };
+        if sent.as_ref().is_err_and(is_broken)
             && !call.payload.is_spent()
             && let Ok(request) = shaped()
         {
-            sent = connections.request(request).await;
+            sent = pools.fresh.request(request).await;
         }
         let response = sent.map_err(|error| failed(&error, call, blame))?;
         if let Some(server) = &server {

@@ -159,7 +159,8 @@ impl Provider {
         // Without a session no offer stands.
         drop(tokio::time::timeout(PAUSE_WITHIN, paused).await);
         let drained = server.stop(within).await;
-        let is_paid = |standing: &Standing| standing.leased_mb == 0 || standing.session.is_none();
+        let is_paid =
+            |standing: &Standing| standing.leased_mb == 0 && standing.unpaid == 0 || standing.session.is_none();
         drop(tokio::time::timeout(SETTLED_WITHIN, self.standing.wait_for(is_paid)).await);
         drained
     }

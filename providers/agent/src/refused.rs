@@ -86,9 +86,8 @@ impl Refused {
             | Refused::TokenUsed => StatusCode::FORBIDDEN,
             Refused::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refused::PayloadCut | Refused::MalformedRequest(_) => StatusCode::BAD_REQUEST,
-            Refused::Busy => StatusCode::TOO_MANY_REQUESTS,
-            Refused::Draining
-            | Refused::NoSession
+            Refused::Busy | Refused::Draining => StatusCode::TOO_MANY_REQUESTS,
+            Refused::NoSession
             | Refused::NoModule
             | Refused::UnknownModule
             | Refused::ModuleUnavailable
@@ -109,7 +108,8 @@ impl IntoResponse for Refused {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match self {
             Refused::Lost => {}
-            Refused::Busy => write_busy(headers, &message),
+            // Calls that were on their way when it began to stop: no failure.
+            Refused::Busy | Refused::Draining => write_busy(headers, &message),
             _ => write_not_sent(headers, &message),
         }
         response

@@ -278,3 +278,36 @@ async fn random_failures_hide_from_idempotent_calls_others_run_once() {
     assert_eq!(ran("twice"), 640, "every idempotent call ran");
     assert!(failures.load(Ordering::Relaxed) > 0, "some failed, or nothing was tried");
 }
+
+/// Answers the first request of a connection, and closes it when the next one comes.
+async fn answer_once(mut connection: TcpStream) {
+    if read_payload(&mut connection).await.is_some() {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell";
+        connection.write_all(answer.as_bytes()).await.ok();
+        connection.readable().await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_breaks_is_noticed_by_no_caller() {
+    let (market, mut tasks) = (Market::start(Shape::AllInOne).await, JoinSet::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tasks.spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(answer_once(connection));
+        }
+    });
+    let logon = v1::Logon { endpoint, adapter: v1::Adapter::Http.into(), ..logon("once") };
+    let mut session = RawSession::start(&market, logon).await;
+    session.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    let deployments = json!([{"provider": "once", "target": "/"}]);
+    market.deploy("echo", json!({"idempotent": true, "deployments": deployments})).await;
+    for _ in 0..6 {
+        let answer = market.invoke("echo", "1").await;
+        assert_eq!((answer.status.as_u16(), answer.header("merit-attempts")), (200, "1"), "{answer:?}");
+    }
+    let listed = market.get("/v1/providers").await.json();
+    assert_eq!(listed["providers"][0]["health"], json!([]));
+    market.stop().await;
+}

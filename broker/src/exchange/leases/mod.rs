@@ -191,7 +191,8 @@ impl LeaseShared {
                     Ok(heard) => drop(self.step(heard.into_iter().map(StreamInput::Heard))),
                     Err(status) => return Some(status),
                 },
-                () = self.until_due() => drop(self.step([StreamInput::Due])),
+                // A stream that is lost is opened by the reader alone.
+                () = self.until_due(), if self.lock().says.is_some() => drop(self.step([StreamInput::Due])),
                 () = self.changed.notified() => {}
             }
             let core = self.lock();

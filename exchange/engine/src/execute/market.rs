@@ -48,9 +48,10 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// Returns whether a resting bid has this market and no other that is not deleted.
+    /// Returns whether a resting bid can be matched in this market and in no other.
     fn is_last_market(&self, resting: &Resting, market: MarketId) -> bool {
-        let is_left = |other: &MarketId| *other != market && self.registry.live_market(*other).is_ok();
-        resting.markets.contains(&market) && !resting.markets.iter().any(is_left)
+        // Those of the function as it is now, without deleted ones.
+        let allowed = self.registry.function(resting.deferred.bid.function).markets();
+        resting.markets.iter().filter(|listed| allowed.contains(listed)).eq([&market])
     }
 }

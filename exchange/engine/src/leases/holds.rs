@@ -12,11 +12,22 @@ use crate::event::{Lease, LeaseState};
 use crate::money::spending::{Calendar, Spending};
 
 impl Engine {
-    /// Lists the earlier attempts of a bid's invocation in state Unknown, in order of their match.
-    pub(crate) fn unknown_attempts(&self, bid: &Bid) -> impl Iterator<Item = &Lease> {
+    /// Lists the open earlier attempts of a bid's invocation, in order of their match.
+    fn earlier_attempts(&self, bid: &Bid) -> impl Iterator<Item = &Lease> {
         let attempts = Invocation::of_bid(bid).map_or_else(Vec::new, |of| self.leases.attempts(of));
-        let attempts = attempts.into_iter().filter_map(|sequence| self.leases.at(sequence)).map(|open| &open.lease);
-        attempts.filter(|lease| lease.state == LeaseState::Unknown)
+        attempts.into_iter().filter_map(|sequence| self.leases.at(sequence)).map(|open| &open.lease)
+    }
+
+    /// Lists those in state Unknown.
+    pub(crate) fn unknown_attempts(&self, bid: &Bid) -> impl Iterator<Item = &Lease> {
+        self.earlier_attempts(bid).filter(|lease| lease.state == LeaseState::Unknown)
+    }
+
+    /// Returns the holds of those that may yet be settled as executed, which a further attempt does not share.
+    pub(crate) fn held_beside(&self, bid: &Bid) -> Money {
+        let others = self.earlier_attempts(bid).filter(|lease| lease.state != LeaseState::Unknown);
+        let sum = others.fold(0, |sum: u64, lease| sum.saturating_add(lease.hold.picodollars()));
+        Money::from_picodollars(sum).unwrap_or(Money::MAX)
     }
 
     /// Counts in the spending of a lease's account and function.

@@ -153,10 +153,11 @@ impl Engine {
             shared: self.held_by_siblings(bid),
             behind: Behind::Refused,
         };
+        let beside = self.held_beside(bid);
         for (kind, other) in [(ProviderKind::Own, ProviderKind::Market), (ProviderKind::Market, ProviderKind::Own)] {
             let taken = resolved.shared(other);
             let max_cost = &mut resolved.max_cost[index(kind)];
-            *max_cost = max_cost.map(|most| most.saturating_sub(taken));
+            *max_cost = max_cost.map(|most| most.saturating_sub(taken).saturating_sub(beside));
         }
         Ok(resolved)
     }

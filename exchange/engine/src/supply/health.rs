@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
+use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId, Reason, Time};
 use serde::{Deserialize, Serialize};
 
 use super::Shelf;
@@ -153,11 +153,6 @@ impl ProviderHealth {
         back_offs.filter_map(|back_off| back_off.refuses(at, behind)).next()
     }
 
-    /// Returns true if the provider is behind for every revision at `at`.
-    pub(crate) fn is_behind(&self, at: Time) -> bool {
-        self.whole.is_some_and(|whole| whole.until.is_some_and(|until| at < until))
-    }
-
     /// Notes a granted lease: it is the trial call of all back-offs that it meets.
     fn grant(&mut self, lease: &Lease) {
         self.use_by(lease.account, lease.matched_at);
@@ -223,7 +218,6 @@ impl Shelf {
         account_of: impl Fn(FunctionId) -> AccountId,
     ) -> bool {
         let (id, at) = (lease.provider, turn.at);
-        let may_go_behind = self.may_go_behind(id, at);
         let (health, pauses) = (&mut self.sellers[id.index()].health, &mut self.pauses);
         let mut freed = false;
         health.revisions.retain(|key, back_off| {
@@ -253,9 +247,10 @@ impl Shelf {
         }
         let before = health.whole;
         let on_trial = before.is_some_and(|whole| whole.trial == Some(lease.id));
-        if (on_trial || may_go_behind && health.agree(at, kind, account_of))
-            && let Some(until) = BackOff::fail(&mut health.whole, at, lease.id, 1)
-        {
+        let agreed = health.agree(at, kind, account_of);
+        let is_out = on_trial || agreed && self.may_go_behind(id, lease.market);
+        let (health, pauses) = (&mut self.sellers[id.index()].health, &mut self.pauses);
+        if is_out && let Some(until) = BackOff::fail(&mut health.whole, at, lease.id, 1) {
             pauses.replace((id, None), before, health.whole);
             turn.tell(Event::Health { provider: id, revision: None, until });
         }
@@ -263,21 +258,19 @@ impl Shelf {
         freed
     }
 
-    /// Returns whether at most half of the memory in each of a provider's markets is behind with it.
-    fn may_go_behind(&self, id: ProviderId, at: Time) -> bool {
-        let markets = self.sellers[id.index()].ladders.markets();
-        markets.into_iter().all(|market| {
-            let (mut behind_mb, mut sum_mb) = (0, 0);
-            for (other, seller) in (0..).map(ProviderId::new).zip(&self.sellers) {
-                if seller.ladders.of(market).is_empty() {
-                    continue;
-                }
-                let memory_mb: u64 = seller.pools(self).map(|pool| pool.size().memory_mb).sum();
-                sum_mb += memory_mb;
-                behind_mb += if other == id || seller.health.is_behind(at) { memory_mb } else { 0 };
+    /// Returns whether at most half of the memory of a market's sellers is behind with a provider, which counts also
+    /// after its offers are gone.
+    fn may_go_behind(&self, id: ProviderId, market: MarketId) -> bool {
+        let (mut behind_mb, mut sum_mb) = (0, 0);
+        for (other, seller) in (0..).map(ProviderId::new).zip(&self.sellers) {
+            if other != id && seller.ladders.of(market).is_empty() {
+                continue;
             }
-            behind_mb * 2 <= sum_mb
-        })
+            let memory_mb: u64 = seller.pools(self).map(|pool| pool.size().memory_mb).sum();
+            sum_mb += memory_mb;
+            behind_mb += if other == id || seller.health.whole.is_some() { memory_mb } else { 0 };
+        }
+        behind_mb * 2 <= sum_mb
     }
 
     /// Returns true if any provider is behind for any revision.

@@ -198,7 +198,9 @@ fn affordable(asked: &Asked<'_>, offer: &Offer, kind: ProviderKind) -> Affordabl
     let (code, rung) = (asked.code(), &offer.rung);
     let worst = |ms| rung.tariff.worst_case(code.memory_mb, rung.vcpus_milli, ms, asked.bid.answer_limit_bytes);
     let max_cost = least(asked.bid.limits.max_cost, asked.function.settings.limits.max_cost);
-    let max_cost = max_cost.map(|max_cost| max_cost.saturating_sub(money(asked.covers.elsewhere(kind))));
+    let max_cost = max_cost.map(|max_cost| {
+        max_cost.saturating_sub(money(asked.covers.elsewhere(kind))).saturating_sub(money(asked.covers.beside))
+    });
     let (mut timeout_ms, mut refused) = (code.timeout_ms, None);
     if let Some(max_cost) = max_cost
         && worst(timeout_ms) > max_cost

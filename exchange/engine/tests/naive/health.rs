@@ -1,7 +1,7 @@
 //! Health: a failing provider is behind all others for a while, for one revision or for all, until one good call.
 
 use merit_engine::{Event, Lease, ProviderKind};
-use merit_terms::{AccountId, FunctionId, LeaseId, ProviderId, Reason, Time};
+use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId, Reason, Time};
 
 use super::Twin;
 
@@ -99,29 +99,25 @@ impl Twin {
         let own = self.back(lease.provider, None).cloned();
         let is_trial = own.as_ref().is_some_and(|back| back.trial == Some(lease.id));
         let is_out = own.is_some_and(|back| at < back.until);
-        let judged = !is_out && self.enough_agree(at, lease.provider) && self.leaves_half(at, lease.provider);
+        let judged = !is_out && self.enough_agree(at, lease.provider) && self.leaves_half(lease.provider, lease.market);
         if is_trial || judged {
             self.fail(at, lease, None, 1);
         }
     }
 
-    /// Returns whether at least half of the memory in each market of a provider is not behind without it.
-    fn leaves_half(&self, at: Time, id: ProviderId) -> bool {
-        let sells = |provider: ProviderId, market| {
-            self.offers.iter().any(|offer| (offer.provider, offer.market) == (provider, market))
-        };
+    /// Returns whether at least half of the memory in a market is not behind without the provider.
+    fn leaves_half(&self, id: ProviderId, market: MarketId) -> bool {
+        let sells =
+            |provider: ProviderId| self.offers.iter().any(|offer| (offer.provider, offer.market) == (provider, market));
         let memory_mb = |provider: ProviderId| -> u64 {
             self.providers[provider.index()].pools.iter().map(|pool| pool.memory_mb).sum()
         };
-        let is_out = |provider: ProviderId| {
-            provider == id
-                || self.backs.iter().any(|back| back.provider == provider && back.revision.is_none() && at < back.until)
-        };
-        self.every_market().filter(|market| sells(id, *market)).all(|market| {
-            let all = (0..self.providers.len() as u32).map(ProviderId::new).filter(|other| sells(*other, market));
-            let (out, left): (Vec<ProviderId>, Vec<ProviderId>) = all.partition(|other| is_out(*other));
-            out.into_iter().map(memory_mb).sum::<u64>() <= left.into_iter().map(memory_mb).sum()
-        })
+        let is_out =
+            |provider: ProviderId| self.backs.iter().any(|back| back.provider == provider && back.revision.is_none());
+        let others =
+            (0..self.providers.len() as u32).map(ProviderId::new).filter(|other| *other != id && sells(*other));
+        let (out, left): (Vec<ProviderId>, Vec<ProviderId>) = others.partition(|other| is_out(*other));
+        memory_mb(id) + out.into_iter().map(memory_mb).sum::<u64>() <= left.into_iter().map(memory_mb).sum()
     }
 
     /// Counts a failure; `too_many` in a row begin or extend a back-off. Calls that ran when it began count once.

@@ -18,7 +18,11 @@ struct Cover {
 
 /// All holds of one bid.
 #[derive(Clone, Debug)]
-pub(super) struct Covers(Vec<Cover>);
+pub(super) struct Covers {
+    covers: Vec<Cover>,
+    /// Held for attempts of the invocation that still run, beside this one.
+    pub(super) beside: u128,
+}
 
 /// Returns whether two leases share their holds: only attempts at one function of one account do, whatever invocation
 /// they name.
@@ -29,7 +33,7 @@ pub(super) fn is_same_call(one: &Lease, other: &Lease) -> bool {
 
 impl Covers {
     fn sum(&self, counts: impl Fn(&Cover) -> bool) -> u128 {
-        self.0.iter().filter(|cover| counts(cover)).map(|cover| cover.hold).sum()
+        self.covers.iter().filter(|cover| counts(cover)).map(|cover| cover.hold).sum()
     }
 
     /// Returns the amount that an offer of a provider of this kind need not hold again.
@@ -57,12 +61,14 @@ impl Twin {
         };
         let of_bid =
             |resting: &Resting| Cover { kind: None, hold: picodollars(resting.hold), counted_at: resting.rested_at };
-        let leases = self.leases.iter().map(|open| &open.lease);
-        let siblings = leases.filter(|lease| {
+        let leases = self.leases.iter().map(|open| &open.lease).filter(|lease| {
             let of = (lease.account, lease.function, Some(lease.invocation));
-            of == (bid.account, bid.function, bid.invocation) && lease.state == LeaseState::Unknown
+            of == (bid.account, bid.function, bid.invocation)
         });
-        Covers(siblings.map(of_lease).chain(resting.map(of_bid)).collect())
+        let (unknown, others): (Vec<&Lease>, Vec<&Lease>) =
+            leases.partition(|lease| lease.state == LeaseState::Unknown);
+        let covers = unknown.into_iter().map(of_lease).chain(resting.map(of_bid)).collect();
+        Covers { covers, beside: others.into_iter().map(|lease| picodollars(lease.hold)).sum() }
     }
 
     /// Returns the other unknown attempts of the invocation at providers of the same kind, in order of their match.

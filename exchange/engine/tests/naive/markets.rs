@@ -57,8 +57,14 @@ impl Twin {
         }
         let sells = self.offers.iter().any(|offer| offer.market == id);
         let runs = self.leases.iter().any(|open| open.has_capacity && open.lease.market == id);
-        let is_last = |markets: &[MarketId]| markets.iter().filter(|market| is_live(**market)).eq([&id]);
-        let rests = self.resting.iter().any(|rested| is_last(&rested.resting.markets));
+        let rests = self.resting.iter().any(|rested| {
+            let patterns = &self.functions[rested.resting.deferred.bid.function.index()].settings.markets;
+            let is_allowed = |market: MarketId| {
+                let name = &self.markets[market.index()].name;
+                patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
+            };
+            rested.resting.markets.iter().filter(|market| is_live(**market) && is_allowed(**market)).eq([&id])
+        });
         if sells || runs || rests {
             return Err(invalid("market"));
         }

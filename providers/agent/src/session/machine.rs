@@ -162,6 +162,7 @@ impl Machine {
             settled: self.settled,
             sold: self.sold,
             claimed: self.claimed.len(),
+            unpaid: self.unpaid.len(),
             revenue: self.revenue,
             leased_mb: self.open.sum_mb(),
             paused: self.paused,

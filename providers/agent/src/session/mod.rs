@@ -82,6 +82,8 @@ pub struct Standing {
     pub sold: u64,
     /// Leases whose claim the exchange accepted and that are not over yet.
     pub claimed: usize,
+    /// Calls that ran here and are not known to be paid.
+    pub unpaid: usize,
     /// Revenue of settled leases since the start, after the operator's fee.
     pub revenue: Balance,
     /// Memory of the leases that are open now, in MB.

@@ -59,6 +59,11 @@ impl Unpaid {
         over.into_iter().for_each(|lease| self.over(lease));
     }
 
+    /// Returns the number of runs that are not known to be paid.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Returns the time of the next claim.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.due.first().map(|(claim_at, _)| *claim_at)

@@ -12,7 +12,7 @@ fn read(refused: Refused) -> ProviderAnswer {
 fn a_refusal_is_not_sent_a_lost_guest_unknown() {
     assert!(matches!(read(Refused::Busy), ProviderAnswer::NotSent { busy: true, .. }));
     assert!(matches!(read(Refused::TokenUsed), ProviderAnswer::NotSent { busy: false, .. }));
-    assert!(matches!(read(Refused::Draining), ProviderAnswer::NotSent { busy: false, .. }));
+    assert!(matches!(read(Refused::Draining), ProviderAnswer::NotSent { busy: true, .. }));
     assert!(matches!(read(Refused::PayloadTooLarge), ProviderAnswer::NotSent { busy: false, .. }));
     assert!(matches!(read(Refused::Lost), ProviderAnswer::Unknown { .. }));
 }

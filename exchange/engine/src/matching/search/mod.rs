@@ -53,19 +53,21 @@ impl Engine {
     /// Finds the best two offers, or the nearest miss of those with room. Providers that are behind serve where no
     /// other does.
     fn search(&self, resolved: &mut ResolvedBid<'_>) -> Result<Match, NoOffer> {
-        let found = self.search_once(resolved);
-        if found.is_ok() || !self.shelf.is_any_behind() {
+        let (found, met_behind) = self.search_once(resolved);
+        if found.is_ok() || !met_behind {
             return found;
         }
         resolved.behind = Behind::Allowed;
-        self.search_once(resolved)
+        self.search_once(resolved).0
     }
 
-    fn search_once(&self, resolved: &ResolvedBid<'_>) -> Result<Match, NoOffer> {
+    /// Searches once. Returns also whether an offer was refused because its provider is behind.
+    fn search_once(&self, resolved: &ResolvedBid<'_>) -> (Result<Match, NoOffer>, bool) {
         let mut search = Search::new(self, resolved);
         search.run();
-        let winner = search.top.first.ok_or(search.lacks)?;
-        Ok(Match { revision: resolved.number, winner, runner_up: search.top.second })
+        let (number, runner_up) = (resolved.number, search.top.second);
+        let found = search.top.first.map(|winner| Match { revision: number, winner, runner_up }).ok_or(search.lacks);
+        (found, search.met_behind)
     }
 
     /// Returns the refusal of a bid that no offer serves, given the nearest miss among offers with room.
@@ -109,6 +111,8 @@ struct Search<'a> {
     learned_serves: bool,
     /// Nearest miss of the offers looked at.
     lacks: NoOffer,
+    /// True if an offer was refused because its provider is behind.
+    met_behind: bool,
     /// Rate from which on the funds do not cover market providers' offers of the form being walked.
     unaffordable_from: Option<u64>,
 }
@@ -137,6 +141,7 @@ impl<'a> Search<'a> {
             top: TopTwo::default(),
             learned_serves: false,
             lacks: NoOffer::Eligible,
+            met_behind: false,
             unaffordable_from: None,
         }
     }
@@ -322,6 +327,7 @@ impl<'a> Search<'a> {
                 if matches!(reason, Reason::InsufficientFunds { .. }) && !self.resolved.has_max_cost() {
                     self.unaffordable_from.get_or_insert(offer.tariff.per_gb_second.picodollars());
                 }
+                self.met_behind |= matches!(reason, Reason::BackingOff { .. } | Reason::OnTrial);
                 self.lacks = self.lacks.min(reason.class());
                 None
             }
