@@ -197,23 +197,38 @@ impl Providers {
         };
         let share = server.as_ref().map(|server| self.shared.begin(server)).transpose().map_err(full)?.flatten();
         let mut sent = pools.kept(grant.adapter).request(request).await;
-        // After a GOAWAY the request is sent again, once, over a new connection. So is one that may run twice after a
-        // kept connection broke: the server may have closed it as the request came.
-        let is_broken = |error: &ClientError| match unprocessed(error) {
-            Some(why) => why == Unprocessed::GoesAway,
-            None => may_repeat && !error.is_connect() && call.payload.fault().is_none(),
-        };
-        if sent.as_ref().is_err_and(is_broken)
-            && !call.payload.is_spent()
+        if let Err(error) = &sent
+            && let Some(connections) = self.once_more(error, grant, call, may_repeat)
             && let Ok(request) = shaped()
         {
-            sent = pools.fresh.request(request).await;
+            sent = connections.request(request).await;
         }
         let response = sent.map_err(|error| failed(&error, call, blame))?;
         if let Some(server) = &server {
             self.shared.learn(server, response.version());
         }
         Ok((response, share))
+    }
+
+    /// Returns the connections by which a request is sent once more: after a GOAWAY; and, of a call that may run twice,
+    /// after a kept connection to a function server broke, which may have been closed as the request came. An agent
+    /// takes a token once.
+    fn once_more(
+        &self,
+        error: &ClientError,
+        grant: &Grant,
+        call: &FunctionCall,
+        may_repeat: bool,
+    ) -> Option<&Connections> {
+        let pools = self.pools(grant);
+        if call.payload.is_spent() || call.payload.fault().is_some() {
+            return None;
+        }
+        match unprocessed(error) {
+            Some(Unprocessed::GoesAway) => Some(pools.kept(grant.adapter)),
+            Some(Unprocessed::Refused) => None,
+            None => (may_repeat && !grant.adapter.takes_tokens() && !error.is_connect()).then_some(&pools.fresh),
+        }
     }
 }
 
