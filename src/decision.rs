@@ -21,9 +21,33 @@ pub(crate) fn millis(us: u64) -> String {
     format!("{}.{:03}", us / 1000, us % 1000)
 }
 
-/// Returns the last field of an offer's row: whether it is ranked by a prior.
-pub(crate) fn remark(on_prior: bool) -> String {
-    if on_prior { "no history: one trial call".to_owned() } else { String::new() }
+/// The peculiarities of the prediction for an offer.
+pub(crate) struct Remarks {
+    pub(crate) prior: bool,
+    pub(crate) observed: bool,
+    /// Success over that of the best provider.
+    pub(crate) success_percent: u64,
+    /// The expected bill of an answer. None: hardly any call succeeds.
+    pub(crate) cost_of_answer: Option<String>,
+}
+
+impl Remarks {
+    /// Returns the last field of an offer's row.
+    pub(crate) fn text(self) -> String {
+        let mut remarks = Vec::new();
+        if self.prior {
+            remarks.push("no history: one trial call".to_owned());
+        }
+        if self.observed {
+            remarks.push("observed: it reports no usage".to_owned());
+        }
+        match (self.success_percent, self.cost_of_answer) {
+            (100.., _) => {}
+            (percent, Some(cost)) => remarks.push(format!("success {percent} % of the best: {cost} an answer")),
+            (_, None) => remarks.push("hardly any call succeeds: ranked last".to_owned()),
+        }
+        remarks.join("; ")
+    }
 }
 
 /// Prints refused offers, each by provider, market, code and reason; nothing if there are none. Those of one provider

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use crate::client::{self, Client};
-use crate::decision::{OFFERS, millis, print_refused, remark};
+use crate::decision::{OFFERS, Remarks, millis, print_refused};
 use crate::output::{Format, objects, print_json, text};
 
 #[derive(clap::Args)]
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 text(predicted, "billed_ms"),
                 text(predicted, "cost"),
                 text(offer, "worst_cost"),
-                remark(offer["prior"] == true),
+                remarks(offer).text(),
             ]
         }),
     );
@@ -59,4 +59,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         println!("there is no provider `{}`{}", text(unknown, "name"), nearest.unwrap_or_default());
     }
     Ok(())
+}
+
+fn remarks(offer: &Value) -> Remarks {
+    Remarks {
+        prior: offer["prior"] == true,
+        observed: offer["observed"] == true,
+        success_percent: offer["success_percent"].as_u64().unwrap_or(100),
+        cost_of_answer: offer["predicted"]["cost_of_answer"].as_str().map(str::to_owned),
+    }
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use merit_engine::{Candidate, Refused};
+use merit_engine::{Candidate, Refused, Source};
 use merit_exchange::history::{self, Decision, Named};
-use merit_terms::{LeaseId, LeaseIdError};
+use merit_terms::{LeaseId, LeaseIdError, Money};
 use serde_json::{Value, json};
 
-use crate::decision::{OFFERS, millis, print_refused, remark};
+use crate::decision::{OFFERS, Remarks, millis, print_refused};
 use crate::journal;
 use crate::last_invocation;
 use crate::output::Kind::{Cost, Price};
@@ -109,11 +109,27 @@ fn offer_json(rank: u32, offer: &Named<Candidate>) -> Value {
             "cold_us": candidate.cold_us,
             "billed_ms": candidate.billed_ms,
             "cost": candidate.cost.to_string(),
+            "cost_of_answer": cost_of_answer(candidate),
         },
         "worst_cost": candidate.worst_cost.to_string(),
         "timeout_ms": candidate.timeout_ms,
-        "prior": candidate.on_prior,
+        "prior": candidate.source == Source::Prior,
+        "observed": candidate.source == Source::Observed,
+        "success_percent": candidate.success_percent,
     })
+}
+
+fn cost_of_answer(candidate: &Candidate) -> Option<String> {
+    (candidate.cost_of_answer < Money::MAX).then(|| candidate.cost_of_answer.to_string())
+}
+
+fn remarks(candidate: &Candidate) -> Remarks {
+    Remarks {
+        prior: candidate.source == Source::Prior,
+        observed: candidate.source == Source::Observed,
+        success_percent: candidate.success_percent.into(),
+        cost_of_answer: cost_of_answer(candidate),
+    }
 }
 
 fn refused_json(refused: &Named<Refused>) -> Value {
@@ -174,7 +190,7 @@ fn offer_row(rank: u32, offer: &Named<Candidate>) -> Vec<String> {
         candidate.billed_ms.to_string(),
         candidate.cost.to_string(),
         candidate.worst_cost.to_string(),
-        remark(candidate.on_prior),
+        remarks(candidate).text(),
     ]
 }
 

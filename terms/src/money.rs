@@ -60,6 +60,12 @@ impl Money {
         let part = u128::from(self.0) * u128::from(basis_points.min(10_000)) / 10_000;
         Money(part as u64) // at most self
     }
+
+    /// Returns `ceil(self x eighths / 8)`, at most [`Money::MAX`].
+    pub fn times_eighths(self, eighths: u32) -> Money {
+        let product = (u128::from(self.0) * u128::from(eighths)).div_ceil(8);
+        u64::try_from(product).ok().and_then(Money::from_picodollars).unwrap_or(Money::MAX)
+    }
 }
 
 impl Balance {

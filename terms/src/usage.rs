@@ -23,12 +23,18 @@ pub struct Metered {
 
 impl Usage {
     /// Chooses the billed usage. Time is the minimum of the provider's report, the broker's observation and the lease's
-    /// timeout; egress is the broker's count. Without a report the observed time counts as wall and as CPU time, marked
-    /// estimated.
-    pub fn metered(reported: Option<Usage>, observed_us: u64, timeout_ms: u32, egress_bytes: u64) -> Metered {
+    /// timeout; egress is the broker's count. Without a report the observed time counts, with `learned_cpu_us` of CPU
+    /// time, marked estimated.
+    pub fn metered(
+        reported: Option<Usage>,
+        observed_us: u64,
+        timeout_ms: u32,
+        egress_bytes: u64,
+        learned_cpu_us: u64,
+    ) -> Metered {
         let most_us = observed_us.min(u64::from(timeout_ms) * 1000);
         let usage = match reported {
-            None => Usage { wall_us: most_us, cpu_us: most_us, cold_us: 0, egress_bytes },
+            None => Usage { wall_us: most_us, cpu_us: learned_cpu_us, cold_us: 0, egress_bytes },
             Some(report) => {
                 let wall_us = report.wall_us.min(most_us);
                 let cold_us = report.cold_us.min(most_us - wall_us);

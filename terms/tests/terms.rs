@@ -99,9 +99,10 @@ fn egress_is_billed_by_the_byte_of_a_gb() {
 fn metering_bills_the_least_of_report_observation_and_timeout() {
     let check = |reported: Option<(u64, u64)>, observed_us, timeout_ms, wall_us, cold_us| {
         let reported = reported.map(|(wall_us, cold_us)| Usage { cold_us, ..ran(wall_us) });
-        let metered = Usage::metered(reported, observed_us, timeout_ms, 0);
+        let metered = Usage::metered(reported, observed_us, timeout_ms, 0, 7);
         assert_eq!((metered.usage.wall_us, metered.usage.cold_us), (wall_us, cold_us));
         assert_eq!(metered.estimated, reported.is_none());
+        assert!(metered.estimated == (metered.usage.cpu_us == 7), "{metered:?}");
     };
     check(Some((40_000, 1_000)), 50_000, 3_000, 40_000, 1_000);
     check(Some((90_000, 1_000)), 50_000, 3_000, 50_000, 0);
@@ -242,7 +243,7 @@ proptest! {
         tariff in tariffs(), usage in usages(), memory_mb in 1..=MEMORY_MAX_MB, vcpus_milli in 1..=VCPUS_MAX_MILLI,
         timeout_ms in 1..=TIMEOUT_MAX_MS, observed_us: u64,
     ) {
-        let metered = Usage::metered(Some(usage), observed_us, timeout_ms, usage.egress_bytes).usage;
+        let metered = Usage::metered(Some(usage), observed_us, timeout_ms, usage.egress_bytes, 0).usage;
         let worst = tariff.worst_case(memory_mb, vcpus_milli, timeout_ms, usage.egress_bytes);
         prop_assert!(tariff.cost(memory_mb, vcpus_milli, &metered) <= worst);
     }
@@ -281,6 +282,8 @@ proptest! {
     fn a_fee_is_never_more_than_the_cost(picodollars in 0..=Money::MAX.picodollars(), basis_points: u32) {
         let cost = Money::from_picodollars(picodollars).unwrap();
         prop_assert!(cost.share(basis_points) <= cost);
+        prop_assert_eq!(cost.times_eighths(8), cost);
+        prop_assert!(cost.times_eighths(basis_points.max(8)) >= cost);
     }
 }
 

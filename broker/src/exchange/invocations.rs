@@ -45,11 +45,18 @@ pub(crate) struct QuotedOffer {
     pub(crate) predicted_wall_us: u64,
     pub(crate) predicted_cold_us: u64,
     pub(crate) predicted_billed_ms: u64,
+    /// Expected bill of a call.
     pub(crate) predicted_cost: u64,
+    /// Expected bill of an answer. None: hardly any call succeeds.
+    pub(crate) predicted_cost_of_answer: Option<u64>,
+    /// Success over that of the best provider, in percent.
+    pub(crate) success_percent: u32,
     pub(crate) worst_cost: u64,
     pub(crate) timeout_ms: u32,
     /// Set where the prediction rests on no history of the provider.
     pub(crate) prior: bool,
+    /// Set where the prediction rests on the broker's clock, as the provider reports nothing.
+    pub(crate) observed: bool,
 }
 
 /// An offer that may not serve the call, and the reason. Told to callers as it is.
@@ -205,6 +212,7 @@ impl From<v1::QuoteResponse> for Quote {
 }
 
 fn quoted_offer(offer: v1::QuotedOffer) -> QuotedOffer {
+    let source = offer.source();
     QuotedOffer {
         provider: offer.provider,
         offer: offer.offer,
@@ -214,9 +222,12 @@ fn quoted_offer(offer: v1::QuotedOffer) -> QuotedOffer {
         predicted_cold_us: offer.predicted_cold_us,
         predicted_billed_ms: offer.predicted_billed_ms,
         predicted_cost: offer.predicted_cost,
+        predicted_cost_of_answer: offer.predicted_cost_of_answer,
+        success_percent: offer.success_percent,
         worst_cost: offer.worst_cost,
         timeout_ms: offer.timeout_ms,
-        prior: offer.prior,
+        prior: source == v1::PredictionSource::Prior,
+        observed: source == v1::PredictionSource::Observed,
     }
 }
 

@@ -23,8 +23,8 @@ pub(crate) enum Input {
     Granted(Arc<Grant>),
     /// There is no lease.
     Refused { code: ErrorCode, message: String },
-    /// The attempt ended.
-    Ended(AttemptEnd),
+    /// The attempt ended, after so many microseconds.
+    Ended { end: AttemptEnd, took_us: u64 },
     /// The executed attempt is settled.
     Settled(Paid),
     /// The executed attempt could not be settled.
@@ -111,6 +111,8 @@ pub(crate) struct Dispatch {
     idempotent: Option<bool>,
     /// Providers of all attempts so far.
     tried: Vec<String>,
+    /// The last attempt without an answer, while another may follow: its claim is not paid before.
+    broken: Option<Leased>,
     state: State,
 }
 
@@ -150,12 +152,15 @@ enum State {
     },
     /// Waits until the lease of a failed attempt is closed.
     Closing(Failed, Option<Box<Kept>>),
+    /// Waits until the exchange knows that no further attempt follows.
+    GivingUp(Box<Finished>),
     Finished,
 }
 
 impl Dispatch {
     pub(crate) fn new(one_attempt: bool, idempotent: Option<bool>) -> Dispatch {
-        Dispatch { one_attempt, idempotent, tried: Vec::new(), state: State::Acquiring { failed: None, kept: None } }
+        let state = State::Acquiring { failed: None, kept: None };
+        Dispatch { one_attempt, idempotent, tried: Vec::new(), broken: None, state }
     }
 
     /// Returns the first action.
@@ -176,7 +181,9 @@ impl Dispatch {
             (State::Acquiring { failed: Some((leased, failure)), .. }, Input::Refused { .. }) => {
                 Ok(self.finish(End::Failed { leased, failure }))
             }
-            (State::Sending { leased, before, kept }, Input::Ended(end)) => Ok(self.ended(leased, before, kept, end)),
+            (State::Sending { leased, before, kept }, Input::Ended { end, took_us }) => {
+                Ok(self.ended(leased, before, kept, (end, took_us)))
+            }
             (State::Replacing { kept, elsewhere: true }, Input::Released) => Ok(self.keep(kept)),
             (State::Replacing { kept, elsewhere: false }, Input::Released) => Ok(self.settle(*kept)),
             (State::Settling { leased, outcome }, Input::Settled(paid)) => {
@@ -187,6 +194,7 @@ impl Dispatch {
                 Ok(self.finish(End::Failed { leased, failure }))
             }
             (State::Closing((leased, failure), kept), Input::Released) => Ok(self.again(leased, failure, kept)),
+            (State::GivingUp(finished), Input::Released) => Ok(Action::Finish(finished)),
             (state, input) => {
                 let misplaced = Misplaced { state: state.name(), input: input.name() };
                 self.state = state;
@@ -205,10 +213,16 @@ impl Dispatch {
         Action::Send(leased)
     }
 
-    fn ended(&mut self, leased: Leased, before: Option<Failure>, kept: Option<Box<Kept>>, end: AttemptEnd) -> Action {
+    fn ended(
+        &mut self,
+        leased: Leased,
+        before: Option<Failure>,
+        kept: Option<Box<Kept>>,
+        (end, took_us): (AttemptEnd, u64),
+    ) -> Action {
         match end {
-            AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes, log, gateway_error } => {
-                let bill = Bill::Executed { outcome, usage, observed_us, egress_bytes, log };
+            AttemptEnd::Executed { outcome, usage, observed_us, egress_bytes, log, gateway_error, server_error } => {
+                let bill = Bill::Executed { outcome, usage, observed_us, egress_bytes, log, server_error };
                 let elsewhere = gateway_error && self.may_repeat(&leased.grant);
                 self.executed(Box::new(Kept { leased, outcome, bill }), kept, elsewhere)
             }
@@ -222,8 +236,10 @@ impl Dispatch {
             }
             AttemptEnd::Unknown { fault, reason } => {
                 let failure = Failure { ran: Execution::Unknown, busy: false, reason };
+                let given_up = kept.is_none() && !self.may_repeat(&leased.grant);
+                self.broken = (!given_up).then(|| leased.clone());
                 self.state = State::Closing((leased.clone(), failure), kept);
-                Action::Settle(leased, Bill::Unknown { fault })
+                Action::Settle(leased, Bill::Unknown { fault, observed_us: took_us, given_up })
             }
         }
     }
@@ -281,9 +297,19 @@ impl Dispatch {
         self.idempotent.unwrap_or(grant.idempotent) && self.may_go_on()
     }
 
+    /// Ends the invocation; before that, an attempt without an answer is given up. A settlement gives it up by itself.
     fn finish(&mut self, end: End) -> Action {
-        self.state = State::Finished;
-        Action::Finish(Box::new(Finished { attempts: self.tried.len(), end }))
+        let finished = Box::new(Finished { attempts: self.tried.len(), end });
+        match (self.broken.take(), &finished.end) {
+            (Some(broken), End::Failed { .. } | End::Refused { .. }) => {
+                self.state = State::GivingUp(finished);
+                Action::Settle(broken, Bill::Unknown { fault: false, observed_us: 0, given_up: true })
+            }
+            _ => {
+                self.state = State::Finished;
+                Action::Finish(finished)
+            }
+        }
     }
 
     /// Allows no further attempt: the payload is gone, or the caller is.
@@ -307,7 +333,7 @@ impl Dispatch {
                 Some(leased)
             }
             State::Replacing { kept, .. } | State::Acquiring { kept: Some(kept), .. } => Some(&kept.leased),
-            State::Acquiring { .. } | State::Finished => None,
+            State::Acquiring { .. } | State::GivingUp(_) | State::Finished => None,
         }
     }
 
@@ -325,6 +351,7 @@ impl State {
             State::Settling { .. } => "settling",
             State::Replacing { .. } => "replacing",
             State::Closing(..) => "closing",
+            State::GivingUp(_) => "giving up",
             State::Finished => "finished",
         }
     }
@@ -335,7 +362,7 @@ impl Input {
         match self {
             Input::Granted(_) => "a grant",
             Input::Refused { .. } => "a refusal",
-            Input::Ended(_) => "the end of an attempt",
+            Input::Ended { .. } => "the end of an attempt",
             Input::Settled(_) => "a settlement",
             Input::Unsettled { .. } => "a settlement that failed",
             Input::Released => "a release",

@@ -72,7 +72,11 @@ pub(super) async fn run(
                     return recipient.tell(Err(error));
                 }
             },
-            Action::Send(leased) => Input::Ended(running.send(&leased, &mut machine, &mut recipient).await),
+            Action::Send(leased) => {
+                let started = Instant::now();
+                let end = running.send(&leased, &mut machine, &mut recipient).await;
+                Input::Ended { end, took_us: micros(started.elapsed()) }
+            }
             Action::Settle(leased, bill) => running.settle(&leased, &bill, &mut recipient).await,
             Action::Release { lease, why } => {
                 running.invocations.leases.release(lease, why);
@@ -84,6 +88,10 @@ pub(super) async fn run(
             Err(misplaced) => return running.give_up(&machine, &misplaced, recipient).await,
         };
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Running {
@@ -206,7 +214,8 @@ impl Running {
         tracing::error!(%bug, %invocation, %lease, provider, "an invocation was given up");
         self.invocations.metrics.failed(self.door, market, provider);
         recipient.tell(Err(ApiError { execution: Execution::Unknown, ..error }.about(invocation)));
-        self.invocations.settle(&self.call.account, leased, &Bill::Unknown { fault: false }).await;
+        let bill = Bill::Unknown { fault: false, observed_us: micros(self.took()), given_up: true };
+        self.invocations.settle(&self.call.account, leased, &bill).await;
     }
 
     /// Settles a lease. If the deadline passes first, the caller gets 504 while the settlement goes on.

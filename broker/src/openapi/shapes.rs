@@ -334,7 +334,10 @@ fn unknown_provider() -> Schema {
 }
 
 fn quoted_offer() -> Schema {
-    let predicted = object([("wall_us", count()), ("cold_us", count()), ("billed_ms", count()), ("cost", usd())], []);
+    let predicted = object(
+        [("wall_us", count()), ("cold_us", count()), ("billed_ms", count()), ("cost", usd())],
+        [("cost_of_answer", usd())],
+    );
     object(
         [
             ("rank", count()),
@@ -346,7 +349,7 @@ fn quoted_offer() -> Schema {
             ("worst_cost", usd()),
             ("timeout_ms", count()),
         ],
-        [("prior", flag())],
+        [("prior", flag()), ("observed", flag()), ("success_percent", count())],
     )
 }
 

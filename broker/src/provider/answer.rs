@@ -121,7 +121,10 @@ pub(super) async fn read(head: AnswerHead, mut body: Incoming, wanted: Wanted) -
     let bytes = first.len();
     let AnswerHead { status, headers, report, until, payload, share, gateway_error } = head;
     if is_whole {
-        let input = executed(&report, until, bytes, gateway_error);
+        let mut input = executed(&report, status, until, bytes);
+        if let AttemptEnd::Executed { gateway_error: is_one, .. } = &mut input {
+            *is_one = gateway_error;
+        }
         let answer = FunctionAnswer { status, headers, body: first, report: Some(report) };
         return Attempted::Whole(input, Box::new(answer));
     }
@@ -165,13 +168,14 @@ impl StreamedAnswer {
             egress_bytes: self.bytes as u64,
             log: report.map(|report| report.log.clone()).unwrap_or_default(),
             gateway_error: false,
+            server_error: self.answer.status.is_server_error(),
         }
     }
 
     /// Returns the end as of now, also for a caller who went away: what ran is charged.
     pub(crate) fn executed(&self) -> AttemptEnd {
         match &self.answer.report {
-            Some(report) => executed(report, self.until, self.bytes, false),
+            Some(report) => executed(report, self.answer.status, self.until, self.bytes),
             None => AttemptEnd::Unknown { fault: false, reason: "the caller went away".to_owned() },
         }
     }
@@ -182,21 +186,22 @@ impl StreamedAnswer {
     }
 }
 
-fn executed(report: &Report, until: TimeLimit, bytes: usize, gateway_error: bool) -> AttemptEnd {
+fn executed(report: &Report, status: StatusCode, until: TimeLimit, bytes: usize) -> AttemptEnd {
     AttemptEnd::Executed {
         outcome: report.outcome,
         usage: report.reading.map(|reading| reading.usage),
         observed_us: until.observed_us(),
         egress_bytes: bytes as u64,
         log: report.log.clone(),
-        gateway_error,
+        gateway_error: false,
+        server_error: status.is_server_error(),
     }
 }
 
 /// Returns the end of a function that answered more than the limit.
 fn too_long(head: AnswerHead, bytes: usize) -> Attempted {
     let AnswerHead { status, headers, report, until, .. } = head;
-    let input = executed(&Report { outcome: Outcome::OutputLimit, ..report.clone() }, until, bytes, false);
+    let input = executed(&Report { outcome: Outcome::OutputLimit, ..report.clone() }, status, until, bytes);
     let answer = FunctionAnswer { status, headers, body: Bytes::new(), report: Some(report) };
     Attempted::Whole(input, Box::new(answer))
 }

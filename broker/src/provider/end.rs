@@ -18,6 +18,8 @@ pub(crate) enum AttemptEnd {
         log: Vec<u8>,
         /// True for a gateway error of a function server: an idempotent call is tried elsewhere before it is passed on.
         gateway_error: bool,
+        /// True for a status of 500 or more.
+        server_error: bool,
     },
     /// The provider got nothing, or took nothing.
     NotSent { why: NotSent, reason: String },

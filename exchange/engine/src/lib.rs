@@ -49,6 +49,7 @@ pub use market::revisions::Revision;
 pub use matching::merit_order::{Candidate, MeritOrder, Refused};
 pub use merit_terms::Adapter;
 pub use money::ledger::{Account, FEES, LOSSES, OUTSIDE};
+pub use prediction::reference::Source;
 pub use reply::{BrokerSession, Grant, Reply, Settlement};
 pub use state::views::{HealthView, PoolView, QuotaView, SpendingOf};
 pub use supply::plain_book::PlainBook;

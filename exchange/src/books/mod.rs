@@ -253,6 +253,12 @@ impl Mirror {
             self.backlog = Backlog::starting(self.backlog.end(), sequence);
             return false;
         }
+        for (market, sent) in &mut events {
+            // Later commands of the group may have changed it, and changed the book back.
+            if let Sent::State(state) = sent {
+                state.spot_price = self.spots.of_market(*market).map(Price::picodollars);
+            }
+        }
         for (market, change) in changed {
             let checksum = self.markets.get(&market).map_or(0, Book::checksum);
             let spot_price = self.spots.of_market(market).map(Price::picodollars);

@@ -30,6 +30,8 @@ pub(super) fn settled(settle: &Settle) -> record::Settle {
         observed_us: settle.observed_us,
         egress_bytes: settle.egress_bytes,
         fault: settle.fault,
+        server_error: settle.server_error,
+        given_up: settle.given_up,
     }
 }
 
@@ -55,5 +57,7 @@ pub(super) fn settle(r: record::Settle) -> Result<Settle, FieldError> {
         observed_us: r.observed_us,
         egress_bytes: r.egress_bytes,
         fault: r.fault,
+        server_error: r.server_error,
+        given_up: r.given_up,
     })
 }

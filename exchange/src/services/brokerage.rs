@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use merit_engine::{Bid, Engine, MeritOrder};
+use merit_engine::{Bid, Engine, MeritOrder, Source};
 use merit_proto::v1;
 use merit_proto::v1::brokerage_server::Brokerage;
 use merit_proto::{refusal_status, required};
-use merit_terms::{LeaseId, Refusal};
+use merit_terms::{LeaseId, Money, Refusal};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -87,6 +87,15 @@ impl Exchange {
     }
 }
 
+const fn source_to_proto(source: Source) -> v1::PredictionSource {
+    match source {
+        Source::Unknown => v1::PredictionSource::Unknown,
+        Source::Prior => v1::PredictionSource::Prior,
+        Source::Reported => v1::PredictionSource::Reported,
+        Source::Observed => v1::PredictionSource::Observed,
+    }
+}
+
 fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteResponse {
     let market = |id| engine.market(id).map_or_else(String::new, |market| market.name.to_string());
     let offers = merit_order.offers.iter().take(OFFERS_LISTED).map(|candidate| v1::QuotedOffer {
@@ -100,7 +109,10 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteRespons
         predicted_cost: candidate.cost.picodollars(),
         worst_cost: candidate.worst_cost.picodollars(),
         timeout_ms: candidate.timeout_ms,
-        prior: candidate.on_prior,
+        source: source_to_proto(candidate.source).into(),
+        predicted_cost_of_answer: (candidate.cost_of_answer < Money::MAX)
+            .then(|| candidate.cost_of_answer.picodollars()),
+        success_percent: candidate.success_percent,
     });
     let refused = merit_order.refused.iter().take(OFFERS_LISTED).map(|refused| v1::RefusedOffer {
         provider: provider_name(engine, refused.provider),

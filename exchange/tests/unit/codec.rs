@@ -83,6 +83,8 @@ fn settle() -> Settle {
         observed_us: 40_312,
         egress_bytes: 52,
         fault: true,
+        server_error: true,
+        given_up: true,
     }
 }
 

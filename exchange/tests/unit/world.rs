@@ -313,6 +313,8 @@ impl World {
             observed_us: self.chance.random_range(0..400_000),
             egress_bytes: self.chance.random_range(0..2_000),
             fault: self.one_in(9),
+            server_error: true,
+            given_up: true,
         }
     }
 

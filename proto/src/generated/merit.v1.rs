@@ -690,6 +690,13 @@ pub struct Settle {
     /// End of the function's log, at most 4 KB: kept for its account for some days, and not in the journal.
     #[prost(bytes = "vec", tag = "8")]
     pub log: ::prost::alloc::vec::Vec<u8>,
+    /// True if the function answered with a status of 500 or more: the call failed.
+    #[prost(bool, tag = "9")]
+    pub server_error: bool,
+    /// True if no further attempt of the invocation follows one without an answer: its claims are paid at once. A second
+    /// settle of such an attempt may say so later.
+    #[prost(bool, tag = "10")]
+    pub given_up: bool,
 }
 /// Settles a lease that a crash of the exchange forgot, by its proof.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -945,21 +952,30 @@ pub struct QuotedOffer {
     pub market: ::prost::alloc::string::String,
     #[prost(uint64, tag = "4")]
     pub price: u64,
+    /// Wall time about the median: what a caller waits.
     #[prost(uint64, tag = "5")]
     pub predicted_wall_us: u64,
     #[prost(uint64, tag = "6")]
     pub predicted_cold_us: u64,
+    /// Billed time of the mean usage.
     #[prost(uint64, tag = "7")]
     pub predicted_billed_ms: u64,
+    /// The expected bill of a call.
     #[prost(uint64, tag = "8")]
     pub predicted_cost: u64,
     #[prost(uint64, tag = "9")]
     pub worst_cost: u64,
     #[prost(uint32, tag = "10")]
     pub timeout_ms: u32,
-    /// True if the prediction rests on no history of this provider.
-    #[prost(bool, tag = "11")]
-    pub prior: bool,
+    #[prost(enumeration = "PredictionSource", tag = "11")]
+    pub source: i32,
+    /// The expected bill of an answer, by which offers are ranked: more than that of a call where fewer calls succeed
+    /// than at the best provider of the revision. None: hardly any succeeds.
+    #[prost(uint64, optional, tag = "12")]
+    pub predicted_cost_of_answer: ::core::option::Option<u64>,
+    /// Success over that of the best provider, in percent; 100 within a fifth of it, 0 below an eighth.
+    #[prost(uint32, tag = "13")]
+    pub success_percent: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RefusedOffer {
@@ -1126,6 +1142,45 @@ impl BidEnding {
             "BID_ENDING_UNSPECIFIED" => Some(Self::Unspecified),
             "BID_ENDING_CANCELLED" => Some(Self::Cancelled),
             "BID_ENDING_EXPIRED" => Some(Self::Expired),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PredictionSource {
+    Unspecified = 0,
+    /// Nobody has run the revision: the reference call.
+    Unknown = 1,
+    /// The provider has no history with the revision: half the median of the others.
+    Prior = 2,
+    /// Usage that the provider reported.
+    Reported = 3,
+    /// Time that the broker observed: the provider reports nothing.
+    Observed = 4,
+}
+impl PredictionSource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PREDICTION_SOURCE_UNSPECIFIED",
+            Self::Unknown => "PREDICTION_SOURCE_UNKNOWN",
+            Self::Prior => "PREDICTION_SOURCE_PRIOR",
+            Self::Reported => "PREDICTION_SOURCE_REPORTED",
+            Self::Observed => "PREDICTION_SOURCE_OBSERVED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PREDICTION_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PREDICTION_SOURCE_UNKNOWN" => Some(Self::Unknown),
+            "PREDICTION_SOURCE_PRIOR" => Some(Self::Prior),
+            "PREDICTION_SOURCE_REPORTED" => Some(Self::Reported),
+            "PREDICTION_SOURCE_OBSERVED" => Some(Self::Observed),
             _ => None,
         }
     }
@@ -3112,6 +3167,10 @@ pub mod journal_record {
         pub egress_bytes: u64,
         #[prost(bool, tag = "7")]
         pub fault: bool,
+        #[prost(bool, tag = "8")]
+        pub server_error: bool,
+        #[prost(bool, tag = "9")]
+        pub given_up: bool,
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Release {

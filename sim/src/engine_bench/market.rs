@@ -214,6 +214,8 @@ impl BenchMarket {
             observed_us: wall_us,
             egress_bytes: 0,
             fault: false,
+            server_error: false,
+            given_up: false,
         })
     }
 

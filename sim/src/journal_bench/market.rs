@@ -80,6 +80,8 @@ impl Market {
             observed_us: wall_us + 400,
             egress_bytes: 200,
             fault: false,
+            server_error: false,
+            given_up: false,
         })
     }
 }

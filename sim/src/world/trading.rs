@@ -136,6 +136,8 @@ impl World {
             observed_us: run.wall_us,
             egress_bytes: 0,
             fault: false,
+            server_error: false,
+            given_up: false,
         };
         let Reply::Settled(settlement) = self.must(Command::Settle(settle))? else {
             return Err(WorldError::Reply);

@@ -81,5 +81,7 @@ pub fn settle(lease: LeaseId, wall_ms: u64) -> Settle {
         observed_us: wall_ms * 1_000 + 300,
         egress_bytes: 0,
         fault: false,
+        server_error: false,
+        given_up: false,
     }
 }

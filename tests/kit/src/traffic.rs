@@ -237,6 +237,8 @@ impl Traffic {
             observed_us: wall_us,
             egress_bytes: 100,
             fault: execution == Execution::Unknown && self.one_in(2),
+            server_error: execution == Execution::Executed && self.one_in(16),
+            given_up: execution == Execution::Unknown && self.one_in(2),
         }))
     }
 

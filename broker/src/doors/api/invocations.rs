@@ -89,6 +89,15 @@ fn quoted_offer(rank: usize, offer: &QuotedOffer) -> Value {
     if offer.prior {
         answer["prior"] = json!(true);
     }
+    if offer.observed {
+        answer["observed"] = json!(true);
+    }
+    if offer.success_percent < 100 {
+        answer["success_percent"] = json!(offer.success_percent);
+        if let Some(cost) = offer.predicted_cost_of_answer {
+            answer["predicted"]["cost_of_answer"] = json!(decimal(cost));
+        }
+    }
     answer
 }
 

@@ -82,10 +82,16 @@ pub(crate) enum Bill {
         egress_bytes: u64,
         /// The end of the function's log.
         log: Vec<u8>,
+        /// True for a status of 500 or more.
+        server_error: bool,
     },
     Unknown {
         /// Set where the provider is to blame.
         fault: bool,
+        /// Time until the attempt broke, in microseconds.
+        observed_us: u64,
+        /// Set where no further attempt follows.
+        given_up: bool,
     },
 }
 
@@ -178,17 +184,18 @@ impl From<NotSent> for v1::NotSent {
 pub(super) fn settle_message(lease: LeaseId, bill: &Bill) -> v1::Settle {
     let mut settle = v1::Settle { lease: Some(lease.into()), ..v1::Settle::default() };
     match bill {
-        Bill::Executed { outcome, usage, observed_us, egress_bytes, log } => {
+        Bill::Executed { outcome, usage, observed_us, egress_bytes, log, server_error } => {
             settle.set_execution(v1::Execution::Executed);
             settle.set_outcome((*outcome).into());
             settle.reported = usage.as_ref().map(Into::into);
             settle.observed_us = *observed_us;
             settle.egress_bytes = *egress_bytes;
             settle.log.clone_from(log);
+            settle.server_error = *server_error;
         }
-        Bill::Unknown { fault } => {
+        Bill::Unknown { fault, observed_us, given_up } => {
             settle.set_execution(v1::Execution::Unknown);
-            settle.fault = *fault;
+            (settle.fault, settle.observed_us, settle.given_up) = (*fault, *observed_us, *given_up);
         }
     }
     settle

@@ -33,12 +33,16 @@ fn proof(sequence: u64) -> Proof {
     v1::LeaseProof { terms: sequence.to_be_bytes().to_vec(), mac: Vec::new() }.into()
 }
 
+fn ended(end: AttemptEnd) -> Input {
+    Input::Ended { end, took_us: 7 }
+}
+
 fn not_sent() -> Input {
-    Input::Ended(AttemptEnd::NotSent { why: NotSent::Failed, reason: "connection refused".into() })
+    ended(AttemptEnd::NotSent { why: NotSent::Failed, reason: "connection refused".into() })
 }
 
 fn unknown() -> Input {
-    Input::Ended(AttemptEnd::Unknown { fault: true, reason: "connection reset".into() })
+    ended(AttemptEnd::Unknown { fault: true, reason: "connection reset".into() })
 }
 
 fn executed(outcome: Outcome) -> Input {
@@ -51,7 +55,15 @@ fn gateway_error() -> Input {
 
 fn answered(outcome: Outcome, gateway_error: bool) -> Input {
     let log = Vec::new();
-    Input::Ended(AttemptEnd::Executed { outcome, usage: None, observed_us: 5, egress_bytes: 0, log, gateway_error })
+    ended(AttemptEnd::Executed {
+        outcome,
+        usage: None,
+        observed_us: 5,
+        egress_bytes: 0,
+        log,
+        gateway_error,
+        server_error: gateway_error,
+    })
 }
 
 /// Feeds the inputs. Returns the last action.
@@ -95,7 +107,8 @@ fn an_unsent_lease_is_released_a_sent_one_settled() {
     assert!(matches!(action, Action::Release { lease: LeaseId { run: 1, sequence: 7 }, why: NotSent::Failed }));
     let action = run(false, vec![grant("a", 7, false), unknown()]);
     let Action::Settle(leased, bill) = action else { panic!("{action:?}") };
-    assert_eq!((leased.grant.lease, bill), (LeaseId { run: 1, sequence: 7 }, Bill::Unknown { fault: true }));
+    let expected = Bill::Unknown { fault: true, observed_us: 7, given_up: true };
+    assert_eq!((leased.grant.lease, bill), (LeaseId { run: 1, sequence: 7 }, expected));
     assert_eq!(leased.grant.proof, Some(proof(7)));
 }
 
@@ -120,7 +133,7 @@ fn the_invocation_keeps_the_id_of_its_first_lease() {
 #[test]
 fn a_failure_outweighs_the_refusal_that_follows_it() {
     let refused = Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new() };
-    let action = run(false, vec![grant("a", 1, true), unknown(), Input::Released, refused]);
+    let action = run(false, vec![grant("a", 1, true), unknown(), Input::Released, refused, Input::Released]);
     assert!(is_failed(&action, Execution::Unknown), "{action:?}");
 }
 
@@ -231,4 +244,21 @@ fn an_answer_that_begins_gives_a_kept_one_back() {
     dispatch.step(unknown()).unwrap();
     let action = dispatch.step(Input::Released).unwrap();
     assert!(is_failed(&action, Execution::Unknown), "a broken stream: {action:?}");
+}
+
+/// Returns whether an action settles a lease as unknown, and gives its invocation up.
+fn gives_up(action: &Action, sequence: u64) -> bool {
+    let Action::Settle(leased, Bill::Unknown { given_up, .. }) = action else { panic!("{action:?}") };
+    *given_up && leased.grant.lease.sequence == sequence
+}
+
+#[test]
+fn a_broken_attempt_is_given_up_once_nothing_follows() {
+    let refused = || Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new() };
+    assert!(gives_up(&run(false, vec![grant("a", 1, false), unknown()]), 1), "it may not run twice");
+    assert!(!gives_up(&run(false, vec![grant("a", 1, true), unknown()]), 1), "another may follow");
+    assert!(gives_up(&run(false, vec![grant("a", 1, true), unknown(), Input::Released, refused()]), 1));
+    let second = vec![grant("a", 1, true), unknown(), Input::Released, grant("b", 2, true), not_sent()];
+    let more = [Input::Released, refused()];
+    assert!(gives_up(&run(false, second.into_iter().chain(more).collect()), 1));
 }

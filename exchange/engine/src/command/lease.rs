@@ -12,10 +12,15 @@ pub struct Settle {
     pub outcome: Outcome,
     /// The provider's report, if there is one.
     pub reported: Option<Usage>,
+    /// Time from dispatch to the end, or to the break of an attempt without an answer, in microseconds.
     pub observed_us: u64,
     pub egress_bytes: u64,
     /// True if the provider is to blame that there is no answer, or that the answer is its own error.
     pub fault: bool,
+    /// True if the function answered with a status of 500 or more: the call failed, by itself or by its payload.
+    pub server_error: bool,
+    /// True if no further attempt of the invocation follows one without an answer: claims are paid at once.
+    pub given_up: bool,
 }
 
 /// The reason why a lease was not sent.

@@ -10,21 +10,44 @@ use crate::supply::quotas::energy_mb_ms;
 use crate::turn::Turn;
 
 impl Engine {
-    /// Notes the claim of a provider; the first one stands.
+    /// Notes the claim of a provider; the first one stands. It is paid at once if its invocation was given up.
     pub(crate) fn claim(&mut self, turn: &mut Turn<'_>, id: LeaseId, usage: Usage) -> Result<Reply, Refusal> {
         let sent = self.leases.get_mut(id).filter(|open| open.lease.state != LeaseState::Offered);
         let open = sent.ok_or(Refusal::Closed)?;
         if open.lease.claim.is_none() {
             open.lease.claim = Some(usage);
+            let given_up = open.given_up;
             turn.tell(Event::Claimed { lease: id, provider: open.lease.provider, usage });
+            if given_up {
+                self.give_up(turn, vec![id.sequence]);
+            }
         }
         Ok(Reply::Done)
     }
 
-    /// Pays the claim of a lease that was not settled, from the rest of the invocation's hold. Waits while a later
-    /// attempt may yet be answered.
+    /// Ends the time for further attempts: those without an answer are paid what is claimed for them, now or as soon as
+    /// it is.
+    pub(super) fn give_up(&mut self, turn: &mut Turn<'_>, attempts: Vec<u64>) {
+        for sequence in attempts {
+            let Some(open) = self.leases.at_mut(sequence).filter(|open| open.lease.state == LeaseState::Unknown) else {
+                continue;
+            };
+            open.given_up = true;
+            let lease = open.lease.clone();
+            if let Some(claim) = lease.claim
+                && self.answered_later(&lease).is_none()
+            {
+                self.pay_claim(turn, sequence, claim);
+            }
+        }
+    }
+
+    /// Pays the claim of a lease that was not settled, up to what its broker saw, from the rest of the invocation's
+    /// hold. Waits while a later attempt may yet be answered.
     pub(super) fn pay_claim(&mut self, turn: &mut Turn<'_>, sequence: u64, claim: Usage) {
-        let Some(lease) = self.leases.at(sequence).map(|open| open.lease.clone()) else { return };
+        let Some((lease, broke_us)) = self.leases.at(sequence).map(|open| (open.lease.clone(), open.broke_us)) else {
+            return;
+        };
         if let Some(later) = self.answered_later(&lease) {
             if let Some(open) = self.leases.at_mut(sequence) {
                 open.lease.settle_by = later;
@@ -33,8 +56,7 @@ impl Engine {
             return;
         }
         let kind = self.kind_of(lease.provider);
-        let timeout_us = u64::from(lease.timeout_ms) * 1000;
-        let metered = Usage::metered(Some(claim), timeout_us, lease.timeout_ms, 0);
+        let metered = Usage::metered(Some(claim), broke_us.unwrap_or(u64::MAX), lease.timeout_ms, 0, 0);
         let cost = self.bill(&lease, &metered, lease.worst_cost).cost;
         let mut missing = cost.saturating_sub(lease.hold);
         let mut taken = lease.hold.min(cost);

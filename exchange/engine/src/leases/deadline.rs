@@ -2,6 +2,7 @@
 
 use merit_terms::Money;
 
+use super::open::OpenLease;
 use crate::Engine;
 use crate::deadlines::Deadline;
 use crate::event::{Ending, Event, LeaseState};
@@ -10,6 +11,14 @@ use crate::turn::Turn;
 impl Engine {
     /// Runs the next deadline of a lease.
     pub(crate) fn lease_deadline(&mut self, turn: &mut Turn<'_>, sequence: u64) {
+        let costs_nothing = |open: &OpenLease| {
+            let lease = &open.lease;
+            lease.state == LeaseState::Unknown && lease.claim.is_none() && lease.worst_cost == Money::ZERO
+        };
+        if self.leases.at(sequence).is_some_and(costs_nothing) {
+            self.close(turn, sequence, Money::ZERO, None);
+            return;
+        }
         let Some(open) = self.leases.at_mut(sequence) else { return };
         if let Some(slot) = open.slot.take() {
             if open.lease.state != LeaseState::Unknown {

@@ -1,6 +1,6 @@
 //! Leases that a crash forgot: settled once, on the terms of their token.
 
-use merit_terms::{Execution, LeaseId, Money, OfferId, Outcome, Refusal, Usage};
+use merit_terms::{Execution, LeaseId, Money, OfferId, Refusal};
 
 use crate::Engine;
 use crate::command::{Forgotten, LeaseTerms, ProviderKind};
@@ -28,15 +28,13 @@ impl Engine {
             return Ok(Reply::Done);
         }
         let lease = remembered(terms);
-        let metered = Usage::metered(settle.reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
+        let metered = self.metered(&lease, settle.reported, settle);
         let settlement = self.bill(&lease, &metered, terms.hold);
         let cost = settlement.cost;
         let is_market = self.kind_of(lease.provider) == ProviderKind::Market;
         let from_buyer = if is_market { self.covered(&lease, cost) } else { cost };
         turn.tell(Event::Granted(Box::new(lease.clone())));
-        if matches!(settle.outcome, Outcome::Ok | Outcome::Timeout) && !metered.estimated {
-            self.learn(turn.at, &lease, &metered.usage);
-        }
+        self.learn(turn.at, &lease, settle, &metered);
         self.pay(turn, lease, settle.outcome, settlement, from_buyer);
         Ok(Reply::Settled(settlement))
     }

@@ -75,7 +75,7 @@ impl Engine {
             settle_by: capacity_until.after_millis(SETTLE_WITHIN_MS),
             runner_up: best.runner_up.map(|candidate| (candidate.provider, candidate.cost)),
             state: if resting.is_some() { LeaseState::Offered } else { LeaseState::Running },
-            on_prior: winner.on_prior,
+            on_prior: winner.on_prior(),
             claim: None,
             request: bid.request,
         };
@@ -97,7 +97,14 @@ impl Engine {
             let (at, deadline) = take_up_deadline(&lease);
             turn.deadlines.insert(at, deadline);
         }
-        self.leases.insert(OpenLease { lease, slot: Some(winner.slot), reserve, resting });
+        self.leases.insert(OpenLease {
+            lease,
+            slot: Some(winner.slot),
+            reserve,
+            broke_us: None,
+            given_up: false,
+            resting,
+        });
         grant
     }
 

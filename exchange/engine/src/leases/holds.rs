@@ -62,13 +62,27 @@ impl Engine {
         Money::from_picodollars(sum).unwrap_or(Money::MAX)
     }
 
-    /// Selects the unknown attempts at providers of one kind.
+    /// Frees all that is held for a lease that can no longer cost anything.
+    pub(super) fn cost_nothing(&mut self, lease: &Lease) {
+        let hold = self.take_hold(lease.id.sequence, Money::MAX);
+        if let Some(open) = self.leases.get_mut(lease.id) {
+            open.lease.worst_cost = Money::ZERO;
+        }
+        self.leave_hold(lease, hold);
+        self.registry.provider_mut(lease.provider).unexpose(lease.worst_cost);
+        if self.shelf.is_watched() {
+            self.wake_exposed(lease.provider);
+        }
+    }
+
+    /// Selects the unknown attempts at providers of one kind that may yet cost something.
     pub(super) fn siblings(&self, mut attempts: Vec<u64>, kind: ProviderKind) -> Vec<u64> {
         attempts.retain(|sequence| {
             self.leases
                 .at(*sequence)
                 .map(|open| &open.lease)
-                .is_some_and(|lease| lease.state == LeaseState::Unknown && self.kind_of(lease.provider) == kind)
+                .filter(|lease| lease.state == LeaseState::Unknown && lease.worst_cost > Money::ZERO)
+                .is_some_and(|lease| self.kind_of(lease.provider) == kind)
         });
         attempts
     }

@@ -18,6 +18,10 @@ pub(crate) struct OpenLease {
     /// The offer that it took capacity of; none once the capacity has returned.
     pub(crate) slot: Option<OfferSlot>,
     pub(crate) reserve: Option<Reserve>,
+    /// Time until the attempt broke, by its broker, in microseconds: the most that can be claimed.
+    pub(crate) broke_us: Option<u64>,
+    /// True once no further attempt of the invocation follows.
+    pub(crate) given_up: bool,
     /// The deferred bid that it was matched with, until its broker takes it up.
     pub(crate) resting: Option<Box<Resting>>,
 }
@@ -138,6 +142,11 @@ impl Leases {
         let mut attempts: Vec<u64> = first.into_iter().chain(further).collect();
         attempts.sort_unstable();
         attempts
+    }
+
+    /// Lists the open attempts of a lease's invocation, in order of their match.
+    pub(super) fn attempts_of(&self, lease: &Lease) -> Vec<u64> {
+        self.attempts(Invocation::of(lease))
     }
 
     /// Lists the other open attempts of a lease's invocation, in order of their match.

@@ -2,12 +2,12 @@
 //!
 //! Says what a provider learns and is blamed for; the return of what the lease held is `close`.
 
-use merit_terms::{Execution, LeaseId, Money, Outcome, Refusal, Time, Usage};
+use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
 
 use crate::Engine;
 use crate::command::{NotSent, ProviderKind, Settle};
 use crate::event::{Ending, Event, Lease, LeaseState};
-use crate::prediction::durations::Observation;
+use crate::prediction::pair::Observation;
 use crate::reply::Reply;
 use crate::supply::quotas::energy_mb_ms;
 use crate::turn::Turn;
@@ -24,7 +24,7 @@ impl Engine {
     fn settle_executed(&mut self, turn: &mut Turn<'_>, command: &Settle) -> Result<Reply, Refusal> {
         let lease = self.ending(turn, command.lease)?;
         let reported = command.reported.or(lease.claim);
-        let metered = Usage::metered(reported, command.observed_us, lease.timeout_ms, command.egress_bytes);
+        let metered = self.metered(&lease, reported, command);
         let most = match self.kind_of(lease.provider) {
             ProviderKind::Market => lease.hold,
             ProviderKind::Own => lease.worst_cost,
@@ -38,24 +38,41 @@ impl Engine {
         } else {
             self.provider_answered(turn, &lease);
         }
-        if matches!(command.outcome, Outcome::Ok | Outcome::Timeout) && !metered.estimated {
-            self.learn(turn.at, &lease, &metered.usage);
-        }
+        self.learn(turn.at, &lease, command, &metered);
+        let broken = self.leases.beside(&lease);
         self.pay(turn, lease, command.outcome, settlement, cost);
+        self.give_up(turn, broken);
         Ok(Reply::Settled(settlement))
     }
 
     /// Ends a lease without an answer. It may still run: its capacity stays taken until its deadline, and its hold
-    /// until the time for claims has passed.
+    /// until the time for claims has passed, if it can be claimed. A second such end only says that the
+    /// broker gave the invocation up.
     fn settle_unknown(&mut self, turn: &mut Turn<'_>, command: &Settle) -> Result<Reply, Refusal> {
+        let known = self.leases.get(command.lease).map(|open| open.lease.clone());
+        match known.filter(|lease| command.given_up && lease.state == LeaseState::Unknown) {
+            Some(lease) => self.give_up(turn, self.leases.attempts_of(&lease)),
+            None => self.broke(turn, command)?,
+        }
+        Ok(Reply::Done)
+    }
+
+    fn broke(&mut self, turn: &mut Turn<'_>, command: &Settle) -> Result<(), Refusal> {
         let mut lease = self.ending(turn, command.lease)?;
         lease.state = LeaseState::Unknown;
         if let Some(open) = self.leases.get_mut(lease.id) {
             open.lease.state = LeaseState::Unknown;
+            open.broke_us = Some(command.observed_us);
         }
         self.blame(turn, &lease, command.fault);
-        turn.tell(Event::Ended { lease: Box::new(lease), how: Ending::Unknown });
-        Ok(Reply::Done)
+        turn.tell(Event::Ended { lease: Box::new(lease.clone()), how: Ending::Unknown });
+        if !self.registry.provider(lease.provider).adapter.takes_tokens() {
+            self.cost_nothing(&lease); // it got no proof to claim by
+        }
+        if command.given_up {
+            self.give_up(turn, self.leases.attempts_of(&lease));
+        }
+        Ok(())
     }
 
     /// Counts a fault against the provider; any other end says nothing about it.
@@ -103,15 +120,43 @@ impl Engine {
         self.taken_up(turn, id.sequence).ok_or(Refusal::Closed)
     }
 
-    /// Teaches the prediction the durations of a lease, and the provider's ratio to the others.
-    pub(super) fn learn(&mut self, at: Time, lease: &Lease, usage: &Usage) {
-        let at_s = (at.micros() / 1_000_000) as u32;
-        let seen = Observation { usage: *usage, vcpus_milli: lease.vcpus_milli, at_s };
+    /// Returns the billed usage. CPU time that nobody reports is that learned of the revision.
+    pub(super) fn metered(&self, lease: &Lease, reported: Option<Usage>, settle: &Settle) -> Metered {
+        let revision = self.registry.function(lease.function).revision(lease.revision);
+        let learned_cpu_us = revision.map_or(0, |revision| revision.learned().cpu_us());
+        Usage::metered(reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes, learned_cpu_us)
+    }
+
+    /// Teaches the prediction what a lease used and was billed for, and the provider's ratio to the others.
+    pub(super) fn learn(&mut self, at: Time, lease: &Lease, settle: &Settle, metered: &Metered) {
         let function = self.registry.function_mut(lease.function);
         let Some(revision) = function.revision_mut(lease.revision) else { return };
-        if let Some(ratio) = revision.durations_mut().learn(lease.provider, &seen) {
+        let is_whole = matches!(settle.outcome, Outcome::Ok | Outcome::Timeout) && !settle.server_error;
+        // A timeout that a max cost cut says nothing about the provider.
+        let is_cut = settle.outcome == Outcome::Timeout && lease.timeout_ms < revision.code.timeout_ms;
+        let seen = Observation {
+            usage: metered.usage,
+            vcpus_milli: lease.vcpus_milli,
+            at_s: (at.micros() / 1_000_000) as u32,
+            reported: !metered.estimated,
+            is_whole,
+            succeeded: (!is_cut).then_some(is_whole && settle.outcome == Outcome::Ok),
+        };
+        let ratio = revision.learned_mut().learn(lease.provider, &seen);
+        if is_whole {
+            let paid = |usage: &Usage| paid_over_predicted(lease, &metered.usage, usage);
+            revision.learned_mut().learn_paid(lease.provider, paid);
+        }
+        if let Some(ratio) = ratio {
             let general = self.registry.provider_mut(lease.provider).compare(ratio);
             self.shelf.compare(lease.provider, general);
         }
     }
+}
+
+/// Returns the cost of the billed usage over that of the predicted one, in 1/1024. None if that is 0.
+fn paid_over_predicted(lease: &Lease, billed: &Usage, predicted: &Usage) -> Option<u16> {
+    let numerator = |usage| lease.tariff.numerator(lease.memory_mb, lease.vcpus_milli, usage);
+    let paid = (numerator(billed) * 1024).checked_div(numerator(predicted))?;
+    Some(u16::try_from(paid).unwrap_or(u16::MAX))
 }

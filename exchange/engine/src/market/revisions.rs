@@ -1,4 +1,4 @@
-//! One revision of a function: its code, its learned durations, and the probes of providers without history.
+//! One revision of a function: its code, what was learned of it, and the probes of providers without history.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use merit_terms::ProviderId;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Code;
-use crate::prediction::durations::Durations;
+use crate::prediction::learned::Learned;
 
 /// An immutable revision; numbers count from 1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Revision {
     pub code: Code,
-    durations: Durations,
+    learned: Learned,
     /// Running leases on a prior, by provider; absent: none.
     probes: BTreeMap<ProviderId, u32>,
     /// The class of providers that may run it.
@@ -27,19 +27,19 @@ impl Revision {
     pub(super) fn new(code: &Code) -> Revision {
         Revision {
             code: code.clone(),
-            durations: Durations::default(),
+            learned: Learned::default(),
             probes: BTreeMap::new(),
             class: 0,
             served_last: [None; 2],
         }
     }
 
-    pub(crate) fn durations(&self) -> &Durations {
-        &self.durations
+    pub(crate) fn learned(&self) -> &Learned {
+        &self.learned
     }
 
-    pub(crate) fn durations_mut(&mut self) -> &mut Durations {
-        &mut self.durations
+    pub(crate) fn learned_mut(&mut self) -> &mut Learned {
+        &mut self.learned
     }
 
     pub(crate) fn class(&self) -> u32 {

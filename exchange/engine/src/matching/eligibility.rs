@@ -38,7 +38,7 @@ impl Engine {
             return Err(Reason::MaxPrice { price: offer.price, max_price });
         }
         let predicted = self.predict(resolved, offer.provider);
-        let wait_us = predicted.wall_us + predicted.cold_us;
+        let wait_us = predicted.wall_us + predicted.usage.cold_us;
         if let Some(max_latency_ms) = resolved.max_latency_ms.filter(|max| wait_us > u64::from(*max) * 1000) {
             return Err(Reason::MaxLatency { predicted_ms: wait_us.div_ceil(1000), max_latency_ms });
         }
@@ -48,10 +48,9 @@ impl Engine {
         }
         self.has_room(resolved, offer, provider, timeout_ms, worst_cost)?;
         covers(resolved, provider.kind, worst_cost)?;
-        let most_us = u64::from(timeout_ms) * 1000;
-        let wall_us = predicted.wall_us.min(most_us);
-        let cold_us = predicted.cold_us.min(most_us - wall_us);
-        let usage = Usage { wall_us, cpu_us: predicted.cpu_us, cold_us, egress_bytes: 0 };
+        let usage = capped(&predicted.usage, timeout_ms, resolved.bid.answer_limit_bytes);
+        let cost = offer.tariff.cost(code.memory_mb, offer.vcpus_milli, &usage);
+        let cost = predicted.bill(cost, worst_cost);
         Ok(Candidate {
             slot,
             offer: offer.id,
@@ -59,21 +58,23 @@ impl Engine {
             market: offer.market,
             price: offer.price,
             tariff: offer.tariff,
-            wall_us,
-            cold_us,
+            wall_us: predicted.wall_us.min(u64::from(timeout_ms) * 1000),
+            cold_us: usage.cold_us,
             billed_ms: offer.tariff.billed_ms(&usage),
-            cost: offer.tariff.cost(code.memory_mb, offer.vcpus_milli, &usage),
+            cost,
+            cost_of_answer: predicted.calls.bill(cost),
+            success_percent: predicted.calls.success_percent(),
             worst_cost,
             timeout_ms,
-            on_prior: predicted.on_prior,
+            source: predicted.source,
             place: offer.place,
         })
     }
 
-    /// Predicts the durations of a call at a provider.
+    /// Predicts a call at a provider.
     pub(super) fn predict(&self, resolved: &ResolvedBid<'_>, provider: ProviderId) -> Predicted {
         let general = self.registry.provider(provider).general_ratio();
-        resolved.revision.durations().predict(resolved.reference, provider, general)
+        resolved.revision.learned().predict(resolved.reference.as_ref(), provider, general)
     }
 
     /// Filters by everything but predictions and capacity.
@@ -161,6 +162,18 @@ fn covers(resolved: &ResolvedBid<'_>, kind: ProviderKind, worst_cost: Money) -> 
         return Err(Reason::InsufficientFunds { needed });
     }
     Ok(())
+}
+
+/// Returns the usage that is billed of a predicted call: no more than its timeout and its answer limit.
+pub(super) fn capped(predicted: &Usage, timeout_ms: u32, answer_limit_bytes: u64) -> Usage {
+    let most_us = u64::from(timeout_ms) * 1000;
+    let wall_us = predicted.wall_us.min(most_us);
+    Usage {
+        wall_us,
+        cpu_us: predicted.cpu_us,
+        cold_us: predicted.cold_us.min(most_us - wall_us),
+        egress_bytes: predicted.egress_bytes.min(answer_limit_bytes),
+    }
 }
 
 /// Returns the reason why a provider is not permitted.

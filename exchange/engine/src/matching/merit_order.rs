@@ -6,6 +6,7 @@ use super::resolved::ResolvedBid;
 use crate::Engine;
 use crate::command::Bid;
 use crate::deadlines::OfferSlot;
+use crate::prediction::reference::Source;
 use crate::supply::health::Behind;
 use crate::supply::offers::Offer;
 
@@ -18,16 +19,23 @@ pub struct Candidate {
     pub market: MarketId,
     pub price: Price,
     pub tariff: Tariff,
+    /// Wall time about the median, in microseconds: what a caller waits.
     pub wall_us: u64,
     pub cold_us: u64,
+    /// Billed time of the mean usage.
     pub billed_ms: u64,
+    /// The expected bill of a call.
     pub cost: Money,
+    /// The expected bill of an answer, by which offers are ranked: more than that of a call where fewer calls succeed
+    /// than at the best provider; [`Money::MAX`] where hardly any does.
+    pub cost_of_answer: Money,
+    /// Success over that of the best provider of the revision, in percent; 100 within a fifth of it.
+    pub success_percent: u32,
     /// Worst case of the cost, which is held.
     pub worst_cost: Money,
     /// Timeout: the function's, or less where the caller's max cost buys less.
     pub timeout_ms: u32,
-    /// True if the prediction is a prior: the provider has no history with the revision.
-    pub on_prior: bool,
+    pub source: Source,
     pub(super) place: u64,
 }
 
@@ -58,9 +66,14 @@ pub(crate) struct Match {
 }
 
 impl Candidate {
-    /// Returns its rank: least predicted cost, then longest wait, then the older offer.
+    /// Returns whether the provider has no history with the revision.
+    pub fn on_prior(&self) -> bool {
+        self.source == Source::Prior
+    }
+
+    /// Returns its rank: least expected bill of an answer, then longest wait, then the older offer.
     pub(super) fn rank(&self) -> (Money, u64, OfferId) {
-        (self.cost, self.place, self.offer)
+        (self.cost_of_answer, self.place, self.offer)
     }
 }
 
@@ -88,9 +101,9 @@ impl Engine {
                 }
             }
         }
-        if offers.iter().any(|offer| !offer.on_prior) {
+        if offers.iter().any(|offer| !offer.on_prior()) {
             let probing =
-                |candidate: &Candidate| candidate.on_prior && resolved.revision.is_probing(candidate.provider);
+                |candidate: &Candidate| candidate.on_prior() && resolved.revision.is_probing(candidate.provider);
             refused.extend(offers.iter().filter(|candidate| probing(candidate)).map(|candidate| Refused {
                 offer: candidate.offer,
                 provider: candidate.provider,

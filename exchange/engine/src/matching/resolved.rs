@@ -140,7 +140,7 @@ impl Engine {
             number,
             revision,
             class: self.registry.class_of(revision),
-            reference: revision.durations().reference(),
+            reference: revision.learned().reference(),
             only: ids(&limits.only),
             ignore: ids(&limits.ignore),
             labels: limits.labels.iter().map(|label| self.registry.with_label(label)).collect(),

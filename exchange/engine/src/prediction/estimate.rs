@@ -49,7 +49,35 @@ static MICROS: [u64; (OCTAVES * STEPS) as usize + 1] = {
 /// exact.
 const FRACTION_BITS: u32 = 62;
 
+/// 2^(1/64) in 62 fractional bits.
+const HALF_ROOT: u128 = 4_661_903_986_662_671_289;
+/// 2^((2i+1)/64) in 62 fractional bits: the bounds between the steps of an octave.
+static BOUNDS: [u64; STEPS as usize] = {
+    let mut bounds = [0; STEPS as usize];
+    let (mut power, mut i) = (HALF_ROOT, 0);
+    while i < bounds.len() {
+        bounds[i] = power as u64;
+        power = (((power * HALF_ROOT) >> FRACTION_BITS) * HALF_ROOT) >> FRACTION_BITS;
+        i += 1;
+    }
+    bounds
+};
+
+/// Rounds a quantity to the nearest step of 1/32 of an octave, down to an integer; 0 stays 0.
+pub(crate) fn rounded(quantity: u64) -> u64 {
+    if quantity == 0 { 0 } else { LogDuration::at_step(quantity).micros() }
+}
+
 impl LogDuration {
+    /// Returns the logarithm at the step of 1/32 of an octave that is nearest to a duration.
+    pub(crate) fn at_step(micros: u64) -> LogDuration {
+        let micros = micros.clamp(1, 1 << OCTAVES);
+        let whole = 63 - micros.leading_zeros() as i32;
+        let mantissa = ((u128::from(micros) << FRACTION_BITS) >> whole) as u64;
+        let step = BOUNDS.partition_point(|bound| *bound <= mantissa) as i32;
+        LogDuration((whole * STEPS + step) * (FINE / STEPS))
+    }
+
     /// Returns the logarithm of a duration, rounded down.
     pub(crate) fn of_micros(micros: u64) -> LogDuration {
         let micros = micros.max(1);
@@ -72,16 +100,13 @@ impl LogDuration {
         MICROS[steps as usize]
     }
 
-    pub(crate) fn octave_less(self) -> LogDuration {
-        LogDuration(self.0 - FINE)
-    }
-
     pub(crate) fn minus(self, other: LogDuration) -> Ratio {
         Ratio((self.0 - other.0).clamp(-RATIO_MAX, RATIO_MAX))
     }
 
-    pub(crate) fn times(self, ratio: Ratio) -> LogDuration {
-        LogDuration((self.0 + ratio.0).max(0))
+    /// Returns half the duration x a ratio, in microseconds; at least 1.
+    pub(crate) fn half_times(self, ratio: Ratio) -> u64 {
+        LogDuration(self.0 - FINE + ratio.0).micros()
     }
 
     /// Clamps to within one octave of `other`.

@@ -1,7 +1,8 @@
-//! Predictions of how long a call takes: learned from settlements, in integer arithmetic.
+//! Predictions of a call's duration and bill: learned from settlements, in integer arithmetic.
 //!
-//! Knows providers by number alone; knows no offers and no money, and never ranks.
+//! Knows providers by number alone; knows no offers, and never ranks.
 
-pub(crate) mod durations;
 pub(crate) mod estimate;
+pub(crate) mod learned;
+pub(crate) mod pair;
 pub(crate) mod reference;

@@ -1,47 +1,138 @@
-//! The reference of a revision, its durations at the median provider, and predictions relative to it.
+//! The reference of a revision, its usage at the median provider, and predictions relative to it.
+
+use merit_terms::{Money, Tariff, Usage};
 
 use super::estimate::{LogDuration, Ratio};
 
-/// Prediction of a revision that nobody has run, in microseconds: the same everywhere, so that tariffs alone rank.
-pub(crate) const UNKNOWN_US: u64 = 100_000;
+/// A success below this part of the best provider's is none: its calls are dearer than any other's.
+const PARTS_OF_BEST: u32 = 8;
 
-/// The predicted durations of a call at one provider, in microseconds.
+/// The prediction of a revision that nobody has run: the reference call everywhere, so that tariffs alone rank.
+pub(crate) const UNKNOWN: Predicted = Predicted {
+    wall_us: Tariff::REFERENCE_USAGE.wall_us,
+    usage: Tariff::REFERENCE_USAGE,
+    paid_eighths: 8,
+    calls: CallsPerAnswer::ONE,
+    source: Source::Unknown,
+};
+
+/// The prediction of a call at one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Predicted {
+    /// Wall time about the median, in microseconds: what a caller waits, without the cold start.
     pub(crate) wall_us: u64,
-    pub(crate) cpu_us: u64,
-    pub(crate) cold_us: u64,
-    /// True if it is a prior: the provider has no history with the revision.
-    pub(crate) on_prior: bool,
+    /// Mean usage: what is billed.
+    pub(crate) usage: Usage,
+    /// The mean amount paid over the cost of the mean usage, in eighths.
+    pub(crate) paid_eighths: u32,
+    pub(crate) calls: CallsPerAnswer,
+    pub(crate) source: Source,
 }
 
-/// The durations of a revision at the median of the providers with history.
+/// The base of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody has run the revision.
+    Unknown,
+    /// The provider has no history with the revision: half the median of the others.
+    Prior,
+    /// Usage that the provider reported.
+    Reported,
+    /// Time that the broker observed: the provider reports nothing.
+    Observed,
+}
+
+/// Calls that a provider needs for an answer, over those that the provider of most success needs; more than any
+/// number, if hardly one of them succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallsPerAnswer {
+    /// 0: hardly one succeeds.
+    eighths: u32,
+}
+
+/// The usage of a revision at the median of the providers with history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reference {
     pub(super) wall: LogDuration,
-    pub(super) cpu: LogDuration,
+    pub(super) mean_wall_us: u64,
+    pub(super) cpu_us: u64,
+    pub(super) egress_bytes: u64,
+    pub(super) newcomers: CallsPerAnswer,
 }
 
 impl Predicted {
-    /// The prediction of a revision without any history.
-    pub(crate) const UNKNOWN: Predicted =
-        Predicted { wall_us: UNKNOWN_US, cpu_us: UNKNOWN_US, cold_us: 0, on_prior: false };
-
     /// Makes a lower bound: a prediction of this wall time and nothing else.
-    pub(crate) fn at_least(wall_us: u64) -> Predicted {
-        Predicted { wall_us, cpu_us: 0, cold_us: 0, on_prior: false }
+    pub(crate) const fn at_least(wall_us: u64) -> Predicted {
+        let usage = Usage { wall_us, cpu_us: 0, cold_us: 0, egress_bytes: 0 };
+        Predicted { wall_us, usage, ..UNKNOWN }
+    }
+
+    /// Returns a lower bound of what an answer costs over what the mean usage costs, in 64ths.
+    pub(crate) fn least_64ths(&self) -> u32 {
+        self.paid_eighths.min(8) * if self.calls.eighths == 0 { 8 } else { self.calls.eighths }
+    }
+
+    /// Returns the expected bill of a call whose mean usage costs `cost`, up to `worst`.
+    pub(crate) fn bill(&self, cost: Money, worst: Money) -> Money {
+        if self.paid_eighths == 8 { cost } else { cost.times_eighths(self.paid_eighths).min(worst) }
+    }
+}
+
+impl CallsPerAnswer {
+    pub(crate) const ONE: CallsPerAnswer = CallsPerAnswer { eighths: 8 };
+
+    /// Compares a provider's success with the best one; within a fifth they are alike.
+    pub(super) fn of(success: u8, best: u8) -> CallsPerAnswer {
+        let (success, best) = (u32::from(success), u32::from(best));
+        if success * 5 >= best * 4 {
+            CallsPerAnswer::ONE
+        } else if success * PARTS_OF_BEST < best {
+            CallsPerAnswer { eighths: 0 }
+        } else {
+            CallsPerAnswer { eighths: best * 8 / success }
+        }
+    }
+
+    /// Assumes that each call succeeds at a provider without history: where the best one fails often, others are tried.
+    pub(super) fn of_newcomer(best: u8) -> CallsPerAnswer {
+        let best = u32::from(best);
+        let is_alike = best * 5 >= u32::from(u8::MAX) * 4;
+        CallsPerAnswer { eighths: if is_alike { 8 } else { (best * 8 / u32::from(u8::MAX)).max(1) } }
+    }
+
+    /// Returns the expected bill of an answer, given that of a call.
+    pub(crate) fn bill(self, call: Money) -> Money {
+        match self.eighths {
+            0 => Money::MAX,
+            8 => call,
+            eighths => call.times_eighths(eighths),
+        }
+    }
+
+    /// Returns the provider's success over the best one, in percent.
+    pub(crate) fn success_percent(self) -> u32 {
+        800_u32.checked_div(self.eighths).unwrap_or(0).min(100)
     }
 }
 
 impl Reference {
-    /// Clamps a wall time to the bounds of a ratio to the reference.
-    pub(crate) fn wall_of(&self, wall: LogDuration) -> LogDuration {
-        self.wall.times(wall.minus(self.wall))
+    /// Returns a lower bound of the predictions for providers without history, of at least this general ratio.
+    pub(crate) fn prior_at_least(&self, general: Ratio) -> Predicted {
+        Predicted { calls: self.newcomers, ..Predicted::at_least(self.prior(general).usage.wall_us) }
     }
 
     /// Predicts a provider without history: half the median x its general ratio, so that one call tries it.
     pub(crate) fn prior(&self, general: Ratio) -> Predicted {
-        let prior = |reference: LogDuration| reference.octave_less().times(general).micros();
-        Predicted { wall_us: prior(self.wall), cpu_us: prior(self.cpu), cold_us: 0, on_prior: true }
+        let usage = Usage {
+            wall_us: LogDuration::at_step(self.mean_wall_us).half_times(general),
+            cpu_us: match self.cpu_us {
+                0 => 0,
+                cpu_us => LogDuration::at_step(cpu_us).half_times(general),
+            },
+            cold_us: 0,
+            egress_bytes: self.egress_bytes,
+        };
+        let wall_us = self.wall.half_times(general);
+        Predicted { wall_us, usage, paid_eighths: 8, calls: self.newcomers, source: Source::Prior }
     }
 }

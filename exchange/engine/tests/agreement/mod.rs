@@ -169,9 +169,11 @@ fn ranked(candidate: &Candidate) -> Ranked {
         cold_us: candidate.cold_us,
         billed_ms: candidate.billed_ms,
         cost: candidate.cost,
+        cost_of_answer: candidate.cost_of_answer,
+        success_percent: candidate.success_percent,
         worst_cost: candidate.worst_cost,
         timeout_ms: candidate.timeout_ms,
-        on_prior: candidate.on_prior,
+        source: candidate.source,
     }
 }
 

@@ -8,7 +8,8 @@ use merit_engine::{
 };
 use merit_kit::{bid, code, logon, money, numbered, only, put_function, register, rung, settings, settle, tariff};
 use merit_terms::{
-    AccountId, FunctionId, LeaseId, Limits, MarketId, Money, PoolSize, Price, ProviderId, Rung, Tariff, Time, Usage,
+    AccountId, FunctionId, LeaseId, Limits, MarketId, Money, Outcome, PoolSize, Price, ProviderId, Rung, Tariff, Time,
+    Usage,
 };
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -155,7 +156,8 @@ impl Bazaar {
         let tariff = Tariff {
             per_request: other(&[0, 200_000]),
             per_cpu_ms: other(&[0, 9_000]),
-            increment_ms: if is_plain { 1 } else { self.one_of(&[1, 100]) },
+            per_gb_egress: other(&[0, 90_000_000_000]),
+            increment_ms: if is_plain { 1 } else { self.one_of(&[1, 100, 1_000]) },
             minimum_ms: if is_plain { 0 } else { self.one_of(&[0, 50]) },
             bills_cold_start: !is_plain,
             ..tariff(rate)
@@ -190,7 +192,8 @@ impl Bazaar {
         limits
     }
 
-    /// Settles a lease at about the speed of its provider. A few are released, a few take longer.
+    /// Settles a lease at about the speed of its provider. A few are released, a few take longer, and some providers
+    /// fail a part of their calls.
     fn settle(&mut self) -> Command {
         if self.open.is_empty() {
             return Command::Tick;
@@ -199,10 +202,18 @@ impl Bazaar {
         if self.one_in(60) {
             return Command::Release { lease, why: self.one_of(&[NotSent::Withdrawn, NotSent::Busy, NotSent::Failed]) };
         }
-        let wall_us = self.speeds_us[provider.index()] * self.chance.random_range(90..130) / 100;
+        let slowness = if self.one_in(40) { 2_000 } else { self.chance.random_range(90..130) };
+        let wall_us = self.speeds_us[provider.index()] * slowness / 100;
         let cold_us = if self.one_in(20) { self.chance.random_range(0..60_000) } else { 0 };
         let usage = Usage { wall_us, cpu_us: wall_us / self.chance.random_range(1..4), cold_us, egress_bytes: 0 };
-        Command::Settle(Settle { reported: Some(usage), observed_us: wall_us + cold_us, ..settle(lease, 0) })
+        let fails = provider.index().is_multiple_of(7) && self.chance.random_ratio(provider.index() as u32 % 5, 5);
+        Command::Settle(Settle {
+            reported: if self.one_in(10) { None } else { Some(usage) },
+            outcome: if fails { Outcome::Exit } else { Outcome::Ok },
+            observed_us: wall_us + cold_us,
+            egress_bytes: self.chance.random_range(0..100_000),
+            ..settle(lease, 0)
+        })
     }
 }
 

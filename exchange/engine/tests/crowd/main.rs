@@ -81,13 +81,13 @@ fn step(engine: &mut Engine, clock: Time, command: &Command, place: &str, found:
 
 fn compare(quote: &MeritOrder, bid: &Bid, applied: &Applied, events: &[Event], place: &str, found: &mut Found) {
     found.most_offers = found.most_offers.max(quote.offers.len());
-    let known = quote.offers.iter().filter(|offer| !offer.on_prior).count();
+    let known = quote.offers.iter().filter(|offer| !offer.on_prior()).count();
     found.most_known = found.most_known.max(known);
     match (&applied.reply, events.first()) {
         (Ok(Reply::Granted(_)), Some(Event::Granted(lease))) => {
             let best = quote.offers.first().expect(place);
             let second = quote.offers.iter().find(|offer| offer.provider != best.provider);
-            let expected = (best.offer, best.cost, best.worst_cost, best.timeout_ms, best.on_prior);
+            let expected = (best.offer, best.cost, best.worst_cost, best.timeout_ms, best.on_prior());
             let leased = (lease.offer, lease.quoted_cost, lease.worst_cost, lease.timeout_ms, lease.on_prior);
             assert_eq!(leased, expected, "{place}: {bid:?}");
             assert_eq!(lease.runner_up, second.map(|offer| (offer.provider, offer.cost)), "{place}: {bid:?}");

@@ -65,13 +65,11 @@ fn the_answered_attempt_is_paid_first_then_a_claim() {
     floor.seller("dear", 8, 2 * PRICE);
     let limits = || max_cost(2 * PRICE);
     let first = floor.try_call(limits()).unwrap();
-    floor.end(first.lease, Execution::Unknown, 100).unwrap();
+    floor.end(first.lease, Execution::Unknown, 1_000).unwrap();
     floor.apply(Command::Claim { lease: first.lease, usage: ran(1_000) }).unwrap();
     let second = floor.call_again(&first, limits()).unwrap();
     let had = floor.balance(floor.buyer);
     assert_eq!(floor.settle(second.lease, 750).cost, money(2 * PRICE * 3 / 4));
-    assert_eq!(hold_of(&floor, &first), PRICE / 2);
-    floor.wait_s(CLAIMED_S);
     assert_eq!(floor.balance(floor.buyer), had - 2 * i128::from(PRICE), "never more than the max cost");
     assert_eq!(floor.held(floor.buyer), 0);
 }
@@ -87,7 +85,6 @@ fn a_claim_waits_until_the_answer_may_still_come() {
     floor.wait_s(CLAIMED_S - 300);
     assert_eq!(floor.engine.open_leases().count(), 2, "the second may yet be settled");
     floor.settle(second.lease, 1_000);
-    floor.wait_s(301);
     assert_eq!((floor.engine.open_leases().count(), floor.balance(seller.account)), (0, i128::from(PRICE)));
     assert_eq!(floor.held(floor.buyer), 0);
 }
@@ -103,7 +100,7 @@ fn a_claim_is_paid_when_the_awaited_attempt_expires() {
     floor.wait_s(CLAIMED_S);
     floor.wait_s(1);
     assert_eq!((floor.engine.open_leases().count(), floor.held(floor.buyer)), (0, 0));
-    assert_eq!(floor.balance(floor.buyer), had - i128::from(PRICE));
+    assert_eq!(floor.balance(floor.buyer), had - i128::from(COST + COST / 100), "101 ms, as the broker saw");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Claims: the usage that a provider claims counts where its broker reports nothing.
 
-use merit_engine::{Command, Event, Settle};
-use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, ran, rung, settle};
+use merit_engine::{Adapter, Code, Command, Event, Logon, Settle};
+use merit_kit::{CALLS_PER_GB_SECOND, Floor, PRICE, Seller, code, logon, name, pool, ran, rung, settings, settle};
 use merit_terms::{Execution, LeaseId, Refusal, Usage};
 
 const COST: i128 = (PRICE / CALLS_PER_GB_SECOND) as i128;
@@ -96,4 +96,79 @@ fn a_paid_claim_is_a_trade_and_teaches_nothing() {
     assert_eq!((market.trades, market.last_price.map(|price| price.picodollars())), (1, Some(PRICE)));
     let quote = floor.engine.quote(&floor.bid(merit_terms::Limits::default())).unwrap();
     assert_eq!(quote.offers[0].wall_us, 100_000, "as before anybody ran it");
+}
+
+/// Gives an attempt up that broke after so long, with or without the claim before.
+fn gave_up(floor: &mut Floor, lease: LeaseId, broke_ms: u64) {
+    let broke = Settle { execution: Execution::Unknown, observed_us: broke_ms * 1_000, ..settle(lease, 0) };
+    floor.apply(Command::Settle(Settle { given_up: true, ..broke })).unwrap();
+}
+
+#[test]
+fn a_claim_of_a_cancelled_call_is_paid_at_once() {
+    for claim_first in [true, false] {
+        let mut floor = Floor::new();
+        let seller = floor.seller("seller", 4, PRICE);
+        let lease = floor.call().lease;
+        if claim_first {
+            claim(&mut floor, lease, ran(100)).unwrap();
+            gave_up(&mut floor, lease, 100);
+        } else {
+            gave_up(&mut floor, lease, 100);
+            claim(&mut floor, lease, ran(100)).unwrap();
+        }
+        assert_eq!((floor.balance(seller.account), floor.held(floor.buyer)), (COST, 0));
+        assert_eq!(claim(&mut floor, lease, ran(100)), Err(Refusal::Closed));
+    }
+}
+
+#[test]
+fn a_claim_is_bounded_by_what_the_broker_saw() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    let lease = floor.call().lease;
+    gave_up(&mut floor, lease, 10);
+    claim(&mut floor, lease, ran(1_000)).unwrap();
+    assert_eq!(floor.balance(seller.account), COST / 10);
+}
+
+#[test]
+fn a_claim_waits_while_another_attempt_may_follow() {
+    let mut floor = Floor::new();
+    let first = floor.seller("first", 4, PRICE);
+    floor.seller("second", 4, PRICE * 2);
+    let lease = floor.call();
+    floor.end(lease.lease, Execution::Unknown, 100).unwrap();
+    claim(&mut floor, lease.lease, ran(100)).unwrap();
+    assert_eq!(floor.balance(first.account), 0);
+    let again = floor.call_again(&lease, merit_terms::Limits::default()).unwrap();
+    floor.settle(again.lease, 100);
+    assert_eq!((floor.balance(first.account), floor.held(floor.buyer)), (COST, 0), "the answer is paid");
+}
+
+#[test]
+fn a_broker_may_give_up_later() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    let lease = floor.call().lease;
+    floor.end(lease, Execution::Unknown, 100).unwrap();
+    claim(&mut floor, lease, ran(100)).unwrap();
+    gave_up(&mut floor, lease, 0);
+    assert_eq!((floor.balance(seller.account), floor.held(floor.buyer)), (COST, 0));
+}
+
+#[test]
+fn a_function_server_cannot_claim_so_nothing_is_held() {
+    let mut floor = Floor::new();
+    let seller = floor.newcomer("server", 4);
+    floor.logon_with(Logon { adapter: Adapter::Http, ..logon(seller.id, pool(4)) }).unwrap();
+    let code = Code { deployments: [(name("server"), "/".to_owned())].into(), ..code() };
+    floor.function = floor.put("deployed", code, settings());
+    let session = floor.engine.provider(seller.id).unwrap().session;
+    floor.quote(Seller { session, ..seller }, vec![rung(1, PRICE)]).unwrap();
+    let lease = floor.call().lease;
+    floor.end(lease, Execution::Unknown, 100).unwrap();
+    assert_eq!((floor.held(floor.buyer), floor.engine.open_leases().count()), (0, 1), "it may still run");
+    floor.wait_s(6);
+    assert_eq!(floor.engine.open_leases().count(), 0);
 }

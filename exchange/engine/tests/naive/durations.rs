@@ -2,6 +2,9 @@
 //!
 //! The slow definition of the engine's bit-by-bit computation; knows no offers and no leases.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use num_bigint::BigUint;
 
 pub(super) const OCTAVE: i32 = 2048;
@@ -10,8 +13,11 @@ const STEP: i32 = OCTAVE / 32;
 
 /// Returns the greatest k with 2^(k/2048) <= micros, so 2^k <= micros^2048. Below 1 us counts as 1 us.
 pub(crate) fn logarithm(micros: u64) -> i32 {
-    let power = BigUint::from(micros.max(1)).pow(OCTAVE as u32);
-    power.bits() as i32 - 1
+    thread_local! {
+        static KNOWN: RefCell<HashMap<u64, i32>> = RefCell::default();
+    }
+    let computed = || BigUint::from(micros.max(1)).pow(OCTAVE as u32).bits() as i32 - 1;
+    KNOWN.with_borrow_mut(|known| *known.entry(micros).or_insert_with(computed))
 }
 
 /// Returns 2^(k/32) microseconds rounded down, where k is the logarithm to the nearest step, halves upward.
@@ -31,12 +37,13 @@ pub(crate) fn moved(ratio: i32, seen: i32) -> i32 {
     ratio + (seen - ratio) / 8
 }
 
-/// Predicts a duration with history: the reference x the provider's ratio to it.
-pub(crate) fn predicted(own: i32, reference: i32) -> u64 {
-    micros(reference + ratio(own, reference))
+/// Rounds to the nearest step of 1/32 of an octave; 0 stays 0.
+pub(crate) fn rounded(quantity: u64) -> u64 {
+    if quantity == 0 { 0 } else { micros(logarithm(quantity)) }
 }
 
-/// Predicts a duration without history: half the reference x the provider's general ratio.
-pub(crate) fn predicted_on_prior(reference: i32, general_ratio: i32) -> u64 {
-    micros(reference - OCTAVE + general_ratio)
+/// Predicts a duration without history: half the reference, to the nearest step, x the provider's general ratio.
+pub(crate) fn half(reference: u64, general_ratio: i32) -> u64 {
+    let steps = (logarithm(reference) + STEP / 2) / STEP;
+    micros(steps * STEP - OCTAVE + general_ratio)
 }

@@ -1,13 +1,12 @@
 //! Eligibility: every filter on every offer, and all the reasons against it.
 
-use merit_engine::{Adapter, Audience, Bid, MarketState, ProviderKind};
+use merit_engine::{Adapter, Audience, Bid, MarketState, ProviderKind, Source};
 use merit_terms::{
     Limits, MarketId, MarketPattern, Money, OfferId, Period, Price, ProviderId, Reason, Tariff, Time, Usage,
 };
 
 use super::accounts::{money, picodollars};
 use super::holds::Covers;
-use super::learning::predict;
 use super::spending::exceeded;
 use super::{Function, Offer, Provider, Twin, quotas};
 
@@ -41,9 +40,17 @@ pub(crate) struct Ranked {
     pub(crate) cold_us: u64,
     pub(crate) billed_ms: u64,
     pub(crate) cost: Money,
+    pub(crate) cost_of_answer: Money,
+    pub(crate) success_percent: u32,
     pub(crate) worst_cost: Money,
     pub(crate) timeout_ms: u32,
-    pub(crate) on_prior: bool,
+    pub(crate) source: Source,
+}
+
+impl Ranked {
+    pub(crate) fn on_prior(&self) -> bool {
+        self.source == Source::Prior
+    }
 }
 
 /// Returns the lesser of two limits.
@@ -57,7 +64,7 @@ impl Twin {
         let revision = &asked.function.revisions[asked.revision as usize - 1];
         let (code, rung, tariff) = (&revision.code, &offer.rung, &offer.rung.tariff);
         let (own, limits) = (&asked.function.settings.limits, &asked.bid.limits);
-        let predicted = predict(&revision.learned, offer.provider, provider.general_ratio);
+        let predicted = revision.learned.predict(offer.provider, provider.general_ratio);
         let mut reasons = self.not_permitted(asked, offer);
         if code.memory_mb < rung.memory_min_mb || code.memory_mb > rung.memory_max_mb {
             let (least_mb, most_mb) = (rung.memory_min_mb, rung.memory_max_mb);
@@ -68,7 +75,7 @@ impl Twin {
         {
             reasons.push(Reason::MaxPrice { price: offer.price(), max_price });
         }
-        let latency_us = predicted.wall_us + predicted.cold_us;
+        let latency_us = predicted.wall_us + predicted.usage.cold_us;
         if let Some(max_latency_ms) = least(limits.max_latency_ms, own.max_latency_ms)
             && latency_us > u64::from(max_latency_ms) * 1000
         {
@@ -87,22 +94,28 @@ impl Twin {
             return Err(reasons);
         }
         let timeout_us = u64::from(timeout_ms) * 1000;
-        let wall_us = predicted.wall_us.min(timeout_us);
-        let cold_us = predicted.cold_us.min(timeout_us - wall_us);
-        let usage = Usage { wall_us, cpu_us: predicted.cpu_us, cold_us, egress_bytes: 0 };
+        let mean = predicted.usage;
+        let wall_us = mean.wall_us.min(timeout_us);
+        let cold_us = mean.cold_us.min(timeout_us - wall_us);
+        let egress_bytes = mean.egress_bytes.min(asked.bid.answer_limit_bytes);
+        let usage = Usage { wall_us, cold_us, egress_bytes, ..mean };
+        let cost = tariff.cost(code.memory_mb, rung.vcpus_milli, &usage);
+        let (cost, cost_of_answer) = predicted.bills(cost, worst_cost);
         Ok(Ranked {
             offer: offer.id,
             provider: offer.provider,
             market: offer.market,
             price: offer.price(),
             tariff: *tariff,
-            wall_us,
+            wall_us: predicted.wall_us.min(timeout_us),
             cold_us,
             billed_ms: tariff.billed_ms(&usage),
-            cost: tariff.cost(code.memory_mb, rung.vcpus_milli, &usage),
+            cost,
+            cost_of_answer,
+            success_percent: predicted.success_percent(),
             worst_cost,
             timeout_ms,
-            on_prior: predicted.on_prior,
+            source: predicted.source,
         })
     }
 

@@ -79,8 +79,13 @@ impl Twin {
     /// Ends a lease in two steps: first its capacity returns, then its claim is paid or it closes.
     fn lease_deadline(&mut self, at: Time, sequence: u64) {
         let index = self.index_of(sequence);
+        let lease = &self.leases[index].lease;
+        let is_unknown = lease.state == LeaseState::Unknown;
+        if is_unknown && lease.claim.is_none() && lease.worst_cost == merit_terms::Money::ZERO {
+            self.remove(at, index, merit_terms::Money::ZERO, None);
+            return;
+        }
         let open = &mut self.leases[index];
-        let is_unknown = open.lease.state == LeaseState::Unknown;
         if open.has_capacity {
             open.has_capacity = false;
             if !is_unknown {
@@ -93,12 +98,7 @@ impl Twin {
             return;
         }
         let lease = open.lease.clone();
-        let answers = self.leases.iter().map(|open| &open.lease).filter(|other| {
-            let same = is_same_call(other, &lease) && other.id != lease.id;
-            let later = other.id.sequence > lease.id.sequence && other.settle_by >= lease.settle_by;
-            same && later && other.state != LeaseState::Unknown
-        });
-        match (lease.claim, answers.map(|other| other.settle_by).max()) {
+        match (lease.claim, self.answered_by(&lease)) {
             // An attempt that may yet be answered is paid first, so the claim waits for it.
             (Some(_), Some(settle_by)) => {
                 self.leases[index].lease.settle_by = Time::from_micros(settle_by.micros() + 1);
@@ -111,6 +111,16 @@ impl Twin {
                 self.end(at, index, Ending::Expired);
             }
         }
+    }
+
+    /// Returns the time by which the later attempts that may yet be answered are settled.
+    pub(super) fn answered_by(&self, lease: &merit_engine::Lease) -> Option<Time> {
+        let answers = self.leases.iter().map(|open| &open.lease).filter(|other| {
+            let same = is_same_call(other, lease) && other.id != lease.id;
+            let later = other.id.sequence > lease.id.sequence && other.settle_by >= lease.settle_by;
+            same && later && other.state != LeaseState::Unknown
+        });
+        answers.map(|other| other.settle_by).max()
     }
 
     /// Ends a lease that its broker did not take up: its bid rests again.

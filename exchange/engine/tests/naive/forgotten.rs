@@ -1,7 +1,7 @@
 //! Leases that a crash forgot, settled once on the terms of their token.
 
 use merit_engine::{Event, Forgotten, Lease, LeaseState, LeaseTerms, Reply, Settlement};
-use merit_terms::{Execution, LeaseId, Money, OfferId, Refusal, Time, Usage};
+use merit_terms::{Execution, LeaseId, Money, OfferId, Refusal, Time};
 
 use super::accounts::{money, picodollars};
 use super::{Twin, invalid, unknown};
@@ -28,12 +28,12 @@ impl Twin {
             return Ok(Reply::Done);
         }
         let lease = made_of(terms);
-        let metered = Usage::metered(settle.reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
+        let metered = self.metered(&lease, settle.reported, settle);
         let settlement = self.bill(&lease, metered, lease.hold);
         self.events.push(Event::Granted(Box::new(lease.clone())));
         let by_buyer = self.payable(at, &lease, &settlement);
         self.pay(at, &lease, &settlement, by_buyer);
-        self.teach(at, &lease, settle.outcome, &metered);
+        self.teach(at, &lease, settle, &metered);
         self.trade(&lease, settle.outcome, settlement);
         Ok(Reply::Settled(settlement))
     }

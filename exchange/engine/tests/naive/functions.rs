@@ -6,7 +6,7 @@ use merit_engine::{Audience, Canary, Code, FunctionSettings, LIVE, PutFunction, 
 use merit_terms::{AccountId, FunctionId, MEMORY_MAX_MB, Name, Refusal, TIMEOUT_MAX_MS};
 
 use super::accounts::check_budgets;
-use super::learning::Pair;
+use super::learning::Learned;
 use super::{Twin, check_texts, invalid, unknown};
 
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Function {
 pub(crate) struct Revision {
     pub(crate) code: Code,
     /// Estimates of the revision at each provider, the longest untouched first.
-    pub(super) learned: Vec<Pair>,
+    pub(super) learned: Learned,
 }
 
 impl Twin {
@@ -50,7 +50,7 @@ impl Twin {
         function.deleted = false;
         function.settings = put.settings.clone();
         if function.revisions.last().map(|revision| &revision.code) != Some(&put.code) {
-            function.revisions.push(Revision { code: put.code.clone(), learned: Vec::new() });
+            function.revisions.push(Revision { code: put.code.clone(), learned: Learned::default() });
         }
         let revision = function.revisions.len() as u32;
         self.wake_account(put.account, "woken by a function");

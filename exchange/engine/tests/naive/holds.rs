@@ -1,7 +1,7 @@
 //! Holds of a bid before its match: the attempts of one invocation share theirs, and a resting bid brings its own.
 
 use merit_engine::{Bid, Lease, LeaseState, ProviderKind, Resting};
-use merit_terms::{Period, Time};
+use merit_terms::{LeaseId, Period, Time};
 
 use super::Twin;
 use super::accounts::{money, picodollars};
@@ -71,12 +71,22 @@ impl Twin {
         Covers { covers, beside: others.into_iter().map(|lease| picodollars(lease.hold)).sum() }
     }
 
-    /// Returns the other unknown attempts of the invocation at providers of the same kind, in order of their match.
+    /// Returns the ids of the open attempts of an invocation, in order of their match.
+    pub(super) fn attempts(&self, lease: &Lease) -> Vec<LeaseId> {
+        let attempts = self.leases.iter().map(|open| &open.lease).filter(|other| is_same_call(other, lease));
+        let mut ids: Vec<LeaseId> = attempts.map(|attempt| attempt.id).collect();
+        ids.sort_by_key(|id| id.sequence);
+        ids
+    }
+
+    /// Returns the other unknown attempts of the invocation at providers of the same kind that may cost something, in
+    /// order of their match.
     pub(super) fn siblings(&self, lease: &Lease) -> Vec<usize> {
         let kind = self.kind(lease.provider);
         let is_sibling = |other: &Lease| {
             let same = is_same_call(other, lease) && other.id != lease.id;
-            same && other.state == LeaseState::Unknown && self.kind(other.provider) == kind
+            let costs = other.state == LeaseState::Unknown && picodollars(other.worst_cost) > 0;
+            same && costs && self.kind(other.provider) == kind
         };
         (0..self.leases.len()).filter(|index| is_sibling(&self.leases[*index].lease)).collect()
     }

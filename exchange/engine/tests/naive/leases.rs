@@ -17,6 +17,10 @@ pub(crate) struct OpenLease {
     pub(super) draw: Option<Draw>,
     /// The deferred bid that it was matched for; it rests again if its broker does not take the lease up.
     pub(super) bid: Option<Resting>,
+    /// Time until the attempt broke.
+    pub(super) broke_us: Option<u64>,
+    /// True once no further attempt of the invocation follows.
+    pub(super) given_up: bool,
 }
 
 impl Twin {
@@ -49,8 +53,8 @@ impl Twin {
         }
     }
 
-    /// Records a claim; the first one stands.
-    pub(super) fn claim(&mut self, id: LeaseId, usage: Usage) -> Result<(), Refusal> {
+    /// Records a claim; the first one stands. It is paid at once if no further attempt follows.
+    pub(super) fn claim(&mut self, at: Time, id: LeaseId, usage: Usage) -> Result<(), Refusal> {
         let index = self.position(id).ok_or(Refusal::Closed)?;
         let lease = &mut self.leases[index].lease;
         if lease.state == LeaseState::Offered {
@@ -59,6 +63,9 @@ impl Twin {
         if lease.claim.is_none() {
             lease.claim = Some(usage);
             self.events.push(Event::Claimed { lease: id, provider: lease.provider, usage });
+            if self.leases[index].given_up {
+                self.give_up(at, &[id]);
+            }
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Twin {
             settle_by: capacity_until.after_millis(600_000),
             runner_up: runner_up.map(|other| (other.provider, other.cost)),
             state: if resting.is_some() { LeaseState::Offered } else { LeaseState::Running },
-            on_prior: winner.on_prior,
+            on_prior: winner.on_prior(),
             claim: None,
             request: bid.request,
         };
@@ -145,7 +145,15 @@ impl Twin {
         self.begin_trial(&lease);
         self.serve(at, &lease);
         let grant = self.grant_of(&lease);
-        self.leases.push(OpenLease { lease, pool, has_capacity: true, draw, bid: resting.cloned() });
+        self.leases.push(OpenLease {
+            lease,
+            pool,
+            has_capacity: true,
+            draw,
+            bid: resting.cloned(),
+            broke_us: None,
+            given_up: false,
+        });
         self.protect(at, winner.provider);
         grant
     }

@@ -197,7 +197,7 @@ impl Twin {
             }
             Command::Logout { provider, session } => self.logout(*provider, *session)?,
             Command::Disconnect { provider, session } => self.disconnect(*provider, *session)?,
-            Command::Claim { lease, usage } => self.claim(*lease, *usage)?,
+            Command::Claim { lease, usage } => self.claim(at, *lease, *usage)?,
             Command::BrokerLogon { resumes } => return self.broker_logon(sequence, *resumes),
             Command::BrokerLost { session } => self.broker_lost(*session)?,
             Command::Acquire(bid) => return self.acquire(at, sequence, bid),

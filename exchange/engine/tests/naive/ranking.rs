@@ -54,16 +54,16 @@ impl Twin {
         if ranked.is_empty() {
             (ranked, refused) = self.judge_all(&asked, true);
         }
-        if ranked.iter().any(|(_, candidate)| !candidate.on_prior) {
+        if ranked.iter().any(|(_, candidate)| !candidate.on_prior()) {
             ranked.retain(|(_, candidate)| {
-                let probing = candidate.on_prior && self.is_tried(bid.function, revision, candidate.provider);
+                let probing = candidate.on_prior() && self.is_tried(bid.function, revision, candidate.provider);
                 if probing {
                     refused.push((candidate.offer, vec![Reason::Probing]));
                 }
                 !probing
             });
         }
-        ranked.sort_by_key(|(place, candidate)| (candidate.cost, *place, candidate.offer));
+        ranked.sort_by_key(|(place, candidate)| (candidate.cost_of_answer, *place, candidate.offer));
         let nearest = refused.iter().map(|(_, reasons)| lacks(reasons)).min().unwrap_or(NoOffer::Eligible);
         Ok(Decision {
             revision,

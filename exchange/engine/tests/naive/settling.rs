@@ -1,6 +1,6 @@
 //! Settlements, and the unpaid ends that a broker reports.
 
-use merit_engine::{Ending, Event, FEES, LOSSES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
+use merit_engine::{Adapter, Ending, Event, FEES, LOSSES, Lease, LeaseState, NotSent, Reply, Settle, Settlement, Why};
 use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
 
 use super::Twin;
@@ -33,17 +33,18 @@ impl Twin {
         let index = self.open(settle.lease)?;
         let lease = self.leases[index].lease.clone();
         let reported = settle.reported.or(lease.claim);
-        let metered = Usage::metered(reported, settle.observed_us, lease.timeout_ms, settle.egress_bytes);
+        let metered = self.metered(&lease, reported, settle);
         let most = if self.moves_money(&lease) { lease.hold } else { lease.worst_cost };
         let settlement = self.bill(&lease, metered, most);
         self.remove(at, index, settlement.cost, Some(settlement.billed_ms));
         self.pay(at, &lease, &settlement, settlement.cost);
-        self.teach(at, &lease, settle.outcome, &metered);
+        self.teach(at, &lease, settle, &metered);
         if !settle.fault {
             self.recover(&lease);
         }
         self.end_trial(lease.id);
         self.trade(&lease, settle.outcome, settlement);
+        self.give_up(at, &self.attempts(&lease));
         Ok(Reply::Settled(settlement))
     }
 
@@ -72,12 +73,6 @@ impl Twin {
         self.count_payment(at, lease, by_buyer);
     }
 
-    pub(super) fn teach(&mut self, at: Time, lease: &Lease, outcome: Outcome, metered: &Metered) {
-        if !metered.estimated && [Outcome::Ok, Outcome::Timeout].contains(&outcome) {
-            self.learn(at, lease, &metered.usage);
-        }
-    }
-
     /// Records a trade of an executed lease. It makes the last price if it cost another account something.
     pub(super) fn trade(&mut self, lease: &Lease, outcome: Outcome, settlement: Settlement) {
         let seller = self.providers[lease.provider.index()].account;
@@ -92,7 +87,13 @@ impl Twin {
 
     /// The hold stays for a claim; what was sent keeps its capacity until its deadline.
     fn settle_unknown(&mut self, at: Time, settle: &Settle) -> Result<(), Refusal> {
+        let known = self.position(settle.lease).map(|index| self.leases[index].lease.clone());
+        if let Some(lease) = known.filter(|lease| settle.given_up && lease.state == LeaseState::Unknown) {
+            self.give_up(at, &self.attempts(&lease));
+            return Ok(());
+        }
         let index = self.open(settle.lease)?;
+        self.leases[index].broke_us = Some(settle.observed_us);
         let lease = &mut self.leases[index].lease;
         lease.state = LeaseState::Unknown;
         let lease = lease.clone();
@@ -101,7 +102,31 @@ impl Twin {
             self.fault(at, &lease);
         }
         self.end_trial(lease.id);
+        if self.providers[lease.provider.index()].adapter == Adapter::Http {
+            let nothing = Lease { hold: Money::ZERO, worst_cost: Money::ZERO, ..lease.clone() };
+            self.leases[index].lease = nothing;
+            self.pass_on(&lease, picodollars(lease.hold));
+            self.wake_exposed(&lease);
+        }
+        if settle.given_up {
+            self.give_up(at, &self.attempts(&lease));
+        }
         Ok(())
+    }
+
+    /// Pays what is claimed for attempts without an answer, now or as soon as it is claimed.
+    pub(super) fn give_up(&mut self, at: Time, attempts: &[LeaseId]) {
+        for id in attempts {
+            let Some(index) = self.position(*id) else { continue };
+            let lease = self.leases[index].lease.clone();
+            if lease.state != LeaseState::Unknown {
+                continue;
+            }
+            self.leases[index].given_up = true;
+            if let (Some(claim), None) = (lease.claim, self.answered_by(&lease)) {
+                self.pay_claim(at, index, claim);
+            }
+        }
     }
 
     pub(super) fn release(&mut self, at: Time, id: LeaseId, why: NotSent) -> Result<(), Refusal> {
@@ -122,8 +147,8 @@ impl Twin {
     /// Pays the claim of an unsettled lease out of the rest of the invocation's holds.
     pub(super) fn pay_claim(&mut self, at: Time, index: usize, claim: Usage) {
         let lease = self.leases[index].lease.clone();
-        let timeout_us = u64::from(lease.timeout_ms) * 1000;
-        let metered = Usage::metered(Some(claim), timeout_us, lease.timeout_ms, 0);
+        let observed_us = self.leases[index].broke_us.unwrap_or(u64::MAX);
+        let metered = Usage::metered(Some(claim), observed_us, lease.timeout_ms, 0, 0);
         let held = picodollars(lease.hold) + self.held_by_siblings(&lease);
         let settlement = self.bill(&lease, metered, lease.worst_cost.min(money(held)));
         let by_own_hold = settlement.cost.min(lease.hold);

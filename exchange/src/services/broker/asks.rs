@@ -152,6 +152,8 @@ fn read_settle(mut settle: v1::Settle) -> Result<(Settle, Option<CallLog>), Fiel
         observed_us: settle.observed_us,
         egress_bytes: settle.egress_bytes,
         fault: settle.fault,
+        server_error: settle.server_error,
+        given_up: settle.given_up,
     };
     let log = (!text.is_empty()).then_some(CallLog { lease: settled.lease, text });
     Ok((settled, log))

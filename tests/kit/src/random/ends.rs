@@ -79,6 +79,8 @@ impl World {
             observed_us: if self.one_in(20) { u64::MAX } else { observed_us },
             egress_bytes: if self.one_in(20) { u64::MAX } else { self.chance.random_range(0..100_000) },
             fault: is_sick,
+            server_error: execution == Execution::Executed && self.one_in(8),
+            given_up: execution == Execution::Unknown && self.one_in(3),
         }
     }
 

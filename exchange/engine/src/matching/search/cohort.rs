@@ -22,7 +22,7 @@ impl Search<'_> {
     /// Returns whether a provider belongs to a cohort.
     pub(super) fn is(&self, cohort: Cohort, provider: ProviderId) -> bool {
         let revision = self.resolved.revision;
-        let learned = revision.durations().learned().has(provider.index());
+        let learned = revision.learned().providers().has(provider.index());
         match cohort {
             Cohort::All => true,
             Cohort::Learned => learned,
@@ -54,7 +54,7 @@ impl Search<'_> {
         if labels.len() < resolved.labels.len() {
             return Some(Vec::new());
         }
-        let learned = resolved.revision.durations().learned();
+        let learned = resolved.revision.learned().providers();
         if cohort == Cohort::All && class.count() > FEW && labels.iter().all(|bits| bits.count() > FEW) {
             return None;
         }

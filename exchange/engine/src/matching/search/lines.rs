@@ -44,6 +44,15 @@ impl Line {
         }
     }
 
+    /// Multiplies the line, rounded down.
+    pub(super) fn times_64ths(self, parts: u32) -> Line {
+        if parts == 64 {
+            return self;
+        }
+        let times = |numerator: u128| numerator * u128::from(parts) / 64;
+        Line { fixed: times(self.fixed), slope: times(self.slope) }
+    }
+
     /// Returns the numerator at `rate`.
     pub(super) fn at(&self, rate: u64) -> u128 {
         self.fixed + u128::from(rate) * self.slope

@@ -13,13 +13,14 @@ mod walk;
 
 use merit_terms::{MarketId, Money, NoOffer, ProviderId, Reason, Refusal, Time, Usage};
 
+use super::eligibility::capped;
 use super::merit_order::Match;
 use super::resolved::ResolvedBid;
 use crate::Engine;
 use crate::command::{Bid, MarketState};
 use crate::deadlines::OfferSlot;
 use crate::market::within;
-use crate::prediction::reference::{Predicted, Reference};
+use crate::prediction::reference::{Predicted, UNKNOWN};
 use crate::supply::health::Behind;
 use crate::supply::index::{FORMS_LOOKED_AT, FormTerms};
 use crate::supply::ladders::Room;
@@ -151,21 +152,22 @@ impl<'a> Search<'a> {
             return;
         }
         let Some(reference) = self.resolved.reference else {
-            return self.look(Cohort::All, Predicted::UNKNOWN);
+            return self.look(Cohort::All, UNKNOWN);
         };
         self.try_newcomers(&reference);
-        self.try_learned(&reference);
+        self.try_learned();
         if !self.learned_serves {
             self.try_probed();
         }
     }
 
     /// Tries providers with history, fastest first, as long as they can be cheap enough.
-    fn try_learned(&mut self, reference: &Reference) {
-        let fastest = self.resolved.revision.durations().fastest();
+    fn try_learned(&mut self) {
+        let learned = self.resolved.revision.learned();
+        let fastest = learned.fastest();
         let (mut tried, mut last) = (0, None);
-        for (looked_at, (wall, provider)) in fastest.iter().enumerate() {
-            let least = Predicted::at_least(reference.wall_of(*wall).micros());
+        for (looked_at, (wall_us, provider)) in fastest.iter().enumerate() {
+            let least = learned.at_least(*wall_us);
             if last.replace(least) != Some(least) && self.is_too_slow(least) {
                 return;
             }
@@ -203,8 +205,7 @@ impl<'a> Search<'a> {
 
     fn can_any_learned_serve(&self) -> bool {
         let (engine, resolved) = (self.engine, self.resolved);
-        let mut learned =
-            resolved.revision.durations().fastest().iter().map(|(_, provider)| ProviderId::new(*provider));
+        let mut learned = resolved.revision.learned().fastest().iter().map(|(_, provider)| ProviderId::new(*provider));
         learned.any(|provider| {
             let permitted = self.permits(provider);
             engine.shelf.seller(provider).ladders().all().iter().any(|step| {
@@ -220,9 +221,7 @@ impl<'a> Search<'a> {
         if self.cheapest.is_empty() {
             self.cheapest = cheapest(self.engine, &self.markets, FORMS_LOOKED_AT + 1);
         }
-        let usage = self.within_timeout(least);
-        let memory_mb = self.resolved.revision.code.memory_mb;
-        let above = |(terms, rate): &(&FormTerms, u64)| Line::of(terms, memory_mb, &usage).is_above(*rate, bound);
+        let above = |(terms, rate): &(&FormTerms, u64)| self.line(terms, &least).is_above(*rate, bound);
         self.cheapest.len() <= FORMS_LOOKED_AT && self.cheapest.iter().all(above)
     }
 
@@ -239,8 +238,7 @@ impl<'a> Search<'a> {
             return false;
         }
         let engine = self.engine;
-        let usage = self.within_timeout(engine.predict(self.resolved, provider));
-        let memory_mb = self.resolved.revision.code.memory_mb;
+        let predicted = engine.predict(self.resolved, provider);
         let mut alike: Option<(&FormTerms, Line)> = None;
         let mut own: Option<Money> = None;
         let ladders = engine.shelf.seller(provider).ladders();
@@ -251,7 +249,7 @@ impl<'a> Search<'a> {
             let terms = engine.shelf.index(front.market).terms(front.form);
             let line = match &alike {
                 Some((known, line)) if *known == terms => *line,
-                _ => Line::of(terms, memory_mb, &usage),
+                _ => self.line(terms, &predicted),
             };
             alike = Some((terms, line));
             let is_too_dear = |search: &Search<'_>, own: Option<Money>, rate| {
@@ -287,12 +285,15 @@ impl<'a> Search<'a> {
         (self.resolved.permits(provider, true), self.resolved.permits(provider, false))
     }
 
-    /// Returns the usage that a predicted call is billed for: no more than its timeout.
-    fn within_timeout(&self, predicted: Predicted) -> Usage {
-        let Predicted { wall_us, cpu_us, cold_us, .. } = predicted;
-        let most_us = u64::from(self.resolved.revision.code.timeout_ms) * 1000;
-        let wall_us = wall_us.min(most_us);
-        Usage { wall_us, cpu_us, cold_us: cold_us.min(most_us - wall_us), egress_bytes: 0 }
+    /// Returns the usage that a predicted call is billed for.
+    fn billed(&self, predicted: &Predicted) -> Usage {
+        capped(&predicted.usage, self.resolved.revision.code.timeout_ms, self.resolved.bid.answer_limit_bytes)
+    }
+
+    /// Returns the least cost of an answer at offers of a form, given at least this prediction.
+    fn line(&self, terms: &FormTerms, predicted: &Predicted) -> Line {
+        let line = Line::of(terms, self.resolved.revision.code.memory_mb, &self.billed(predicted));
+        line.times_64ths(predicted.least_64ths())
     }
 
     /// Looks for the best of a cohort, of which none is predicted to take less than `least`.
@@ -318,9 +319,9 @@ impl<'a> Search<'a> {
         let offer = self.engine.shelf.offer(slot)?;
         match self.engine.consider(self.resolved, slot, offer) {
             Ok(candidate) => {
-                self.learned_serves |= !candidate.on_prior;
+                self.learned_serves |= !candidate.on_prior();
                 self.top.offer(candidate);
-                Some(candidate.cost)
+                Some(candidate.cost_of_answer)
             }
             Err(reason) => {
                 // A dearer offer's call may be cut to less.

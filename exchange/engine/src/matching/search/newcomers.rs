@@ -7,7 +7,7 @@ use super::Search;
 use super::cohort::Cohort;
 use super::lines::Line;
 use crate::prediction::estimate::Ratio;
-use crate::prediction::reference::{Predicted, Reference};
+use crate::prediction::reference::Reference;
 use crate::supply::index::Index;
 
 /// Maximum newcomers looked at before the rest is walked through.
@@ -41,12 +41,12 @@ impl Search<'_> {
     /// Tries the newcomers step by step, or walks through them where those are too many.
     pub(super) fn try_newcomers(&mut self, reference: &Reference) {
         let everybody = self.engine.registry.providers().len();
-        if self.resolved.revision.durations().learned().count() as usize == everybody {
+        if self.resolved.revision.learned().providers().count() as usize == everybody {
             return;
         }
         let Some((_, least, _)) = self.engine.shelf.speeds().steps().next() else { return };
         if self.few(Cohort::Newcomers).is_some() || !self.try_by_step(reference) {
-            self.look(Cohort::Newcomers, Predicted::at_least(reference.prior(least).wall_us));
+            self.look(Cohort::Newcomers, reference.prior_at_least(least));
         }
     }
 
@@ -55,7 +55,7 @@ impl Search<'_> {
         let tries = if self.resolved.has_max_cost() { CUT_TRIED } else { TRIED };
         let mut trial = NewcomerTrials { reference, least: self.least_tariff(), looks: LOOKED_AT, tries };
         let steps = self.engine.shelf.speeds().steps();
-        let steps = steps.map(|(step, general, cheapest)| (step, self.line(&trial, general), cheapest));
+        let steps = steps.map(|(step, general, cheapest)| (step, self.newcomer_line(&trial, general), cheapest));
         let steps: Vec<(usize, Line, u64)> = steps.collect();
         // The most promising step first: it bounds the others.
         let promising = steps.iter().min_by_key(|(_, line, cheapest)| line.at(*cheapest)).map(|(step, ..)| *step);
@@ -74,9 +74,10 @@ impl Search<'_> {
     }
 
     /// Returns the least cost of a call at a newcomer with at least this general ratio.
-    fn line(&self, trial: &NewcomerTrials<'_>, general: Ratio) -> Line {
-        let usage = self.within_timeout(Predicted::at_least(trial.reference.prior(general).wall_us));
-        Line::of_tariff(&trial.least, 0, self.resolved.revision.code.memory_mb, &usage)
+    fn newcomer_line(&self, trial: &NewcomerTrials<'_>, general: Ratio) -> Line {
+        let least = trial.reference.prior_at_least(general);
+        let line = Line::of_tariff(&trial.least, 0, self.resolved.revision.code.memory_mb, &self.billed(&least));
+        line.times_64ths(least.least_64ths())
     }
 
     fn is_too_dear(&self, line: &Line, rate: u64) -> bool {
@@ -94,7 +95,7 @@ impl Search<'_> {
             }
             trial.looks -= 1;
             if self.is(Cohort::Newcomers, priced.provider)
-                && !self.is_too_dear(&self.line(trial, priced.general), priced.rate)
+                && !self.is_too_dear(&self.newcomer_line(trial, priced.general), priced.rate)
             {
                 trial.tries -= usize::from(self.try_provider(priced.provider));
             }

@@ -14,7 +14,7 @@ pub(super) struct TopTwo {
 impl TopTwo {
     /// Returns the cost above which a candidate changes nothing.
     pub(super) fn bound(&self) -> Option<Money> {
-        self.second.map(|second| second.cost)
+        self.second.map(|second| second.cost_of_answer)
     }
 
     /// Takes in a candidate.

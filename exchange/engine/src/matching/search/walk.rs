@@ -1,6 +1,6 @@
 //! The walk through the offers of a form in order of price, as far as they may be cheap enough.
 
-use merit_terms::{MarketId, ProviderId, Usage};
+use merit_terms::{MarketId, ProviderId};
 
 use super::Search;
 use super::cohort::Cohort;
@@ -39,20 +39,21 @@ impl<'a> Search<'a> {
             return;
         }
         self.unaffordable_from = None;
-        let timeout_us = u64::from(code.timeout_ms) * 1000;
-        let least = Usage { wall_us: least.wall_us.min(timeout_us), cpu_us: least.cpu_us, ..Usage::default() };
-        let line = Line::of(terms, code.memory_mb, &least);
+        let line = self.line(terms, &least);
         let most = self.resolved.max_price.map_or(u64::MAX, |price| greatest_rate_at(terms, price));
         match self.resolved.max_cost() {
             None => self.walk_through(of, &line, Span { from: 0, until: most }),
             Some(max_cost) => {
                 // Up to this rate the max cost buys the least duration whole; beyond it, a part.
-                let bought = Bought::of(terms, code.memory_mb, &least, self.resolved.bid.answer_limit_bytes);
+                let bought =
+                    Bought::of(terms, code.memory_mb, &self.billed(&least), self.resolved.bid.answer_limit_bytes);
                 let whole = bought.greatest_rate_within(max_cost);
                 if let Some(whole) = whole {
                     self.walk_through(of, &line, Span { from: 0, until: most.min(whole) });
                 }
-                let from = self.top.bound().map_or(0, |bound| bought.least_rate_below(max_cost, bound));
+                let paid_less = 64_u32.div_ceil(least.least_64ths().min(64));
+                let bound = self.top.bound().map(|bound| bound.times_eighths(8 * paid_less));
+                let from = bound.map_or(0, |bound| bought.least_rate_below(max_cost, bound));
                 let from = from.max(whole.map_or(0, |whole| whole.saturating_add(1)));
                 if from <= most.min(of.form.dearest()) {
                     let nothing = Line { fixed: 0, slope: 0 };
@@ -63,7 +64,6 @@ impl<'a> Search<'a> {
     }
 
     fn walk_through(&mut self, of: &Walked<'a>, line: &Line, span: Span) {
-        let memory_mb = self.resolved.revision.code.memory_mb;
         let mut alike: Option<(Predicted, Line)> = None;
         let mut entries = of.form.ranks().iter();
         while let Some(entry) = entries.next() {
@@ -88,10 +88,7 @@ impl<'a> Search<'a> {
                 let predicted = self.engine.predict(self.resolved, provider);
                 own = match &mut alike {
                     Some((known, line)) if *known == predicted => Some(&*line),
-                    other => {
-                        let usage = self.within_timeout(predicted);
-                        Some(&other.insert((predicted, Line::of(of.form.terms(), memory_mb, &usage))).1)
-                    }
+                    other => Some(&other.insert((predicted, self.line(of.form.terms(), &predicted))).1),
                 };
             }
             self.judge_ladder(of, provider, own.unwrap_or(line), span);
@@ -122,7 +119,9 @@ impl<'a> Search<'a> {
 
     /// Returns whether no front behind `entry` at its price can be cheaper than the best two or have waited longer.
     fn ties_are_settled(&self, line: &Line, entry: &RankedFront) -> bool {
-        self.top.second.is_some_and(|second| second.place < entry.place && line.is_at_least(entry.rate, second.cost))
+        self.top
+            .second
+            .is_some_and(|second| second.place < entry.place && line.is_at_least(entry.rate, second.cost_of_answer))
     }
 
     /// Returns whether the funds are known not to cover a front.

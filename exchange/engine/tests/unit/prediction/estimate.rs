@@ -20,9 +20,20 @@ fn a_logarithm_is_exact_at_the_edges_of_its_steps() {
 }
 
 #[test]
-fn doubling_adds_one_octave() {
-    for micros in [1u64, 5, 1234, 99_999] {
-        let (one, two) = (LogDuration::of_micros(micros), LogDuration::of_micros(micros * 2));
-        assert_eq!(two.octave_less(), one);
+fn the_step_is_the_nearest_of_the_logarithm() {
+    let powers = (0..32).flat_map(|octave| (0..32).map(move |step| (octave, step)));
+    for (octave, step) in powers {
+        let bound = (((BOUNDS[step] as u128) << octave) >> FRACTION_BITS) as u64;
+        for micros in [bound, bound + 1].into_iter().filter(|micros| *micros > 0) {
+            assert_eq!(rounded(micros), LogDuration::of_micros(micros).micros(), "{micros}");
+        }
+    }
+    assert_eq!((rounded(0), rounded(u64::MAX)), (0, 1 << 40));
+}
+
+#[test]
+fn half_a_duration_is_an_octave_less() {
+    for micros in [2u64, 5, 1234, 99_999] {
+        assert_eq!(LogDuration::at_step(micros * 2).half_times(Ratio::default()), rounded(micros));
     }
 }
