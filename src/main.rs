@@ -14,6 +14,7 @@ mod book;
 mod broker;
 mod candles;
 mod client;
+mod compile_module;
 mod completion;
 mod decision;
 mod demo;
@@ -114,15 +115,26 @@ enum Command {
     Completion(completion::Arguments),
     /// Inspect a data directory, and check every byte of it
     Journal(journal::Arguments),
+    /// Compile one module, as a child process of a host
+    #[command(hide = true)]
+    CompileModule(compile_module::Arguments),
 }
 
 /// An invocation allocates and frees some hundred small objects, many of them on another thread.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // A child process with limits, for which threads and logs are a burden.
+    if let Command::CompileModule(arguments) = &arguments.command {
+        return compile_module::run(arguments);
+    }
+    serve(arguments)
+}
+
+#[tokio::main]
+async fn serve(arguments: Arguments) -> ExitCode {
     let _written = logs::start(&arguments.logs);
     match run(arguments.command).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -161,5 +173,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Journal(arguments) => journal::run(arguments),
+        Command::CompileModule(arguments) => anyhow::bail!("not started as a child process: {arguments:?}"),
     }
 }

@@ -13,6 +13,12 @@ pub(crate) fn state() -> Option<PathBuf> {
     Some(state.join("merit"))
 }
 
+/// Returns the cache folder: `$XDG_CACHE_HOME/merit`, else `~/.cache/merit`.
+pub(crate) fn cache() -> Option<PathBuf> {
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("merit"))
+}
+
 /// Returns the folder of sockets: `$XDG_RUNTIME_DIR/merit`, else that of [`state`].
 pub(crate) fn runtime() -> Option<PathBuf> {
     set("XDG_RUNTIME_DIR").map(|runtime| runtime.join("merit")).or_else(state)

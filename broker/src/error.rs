@@ -30,6 +30,8 @@ pub(crate) enum ErrorCode {
     NotImplemented,
     ProviderFailed,
     Overloaded,
+    /// No provider can take the call just now, and time mends it.
+    NoSupply,
     Unavailable,
     Timeout,
     /// Never answered: an earlier attempt failed, and that failure is.
@@ -54,7 +56,7 @@ impl ErrorCode {
             ErrorCode::FunctionFailed | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             ErrorCode::ProviderFailed => StatusCode::BAD_GATEWAY,
-            ErrorCode::Overloaded | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Overloaded | ErrorCode::NoSupply | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -77,6 +79,7 @@ impl ErrorCode {
             ErrorCode::NotImplemented => "not_implemented",
             ErrorCode::ProviderFailed => "provider_failed",
             ErrorCode::Overloaded => "overloaded",
+            ErrorCode::NoSupply => "no_supply",
             ErrorCode::Unavailable => "unavailable",
             ErrorCode::Timeout => "timeout",
             ErrorCode::RetryBudget => "retry_budget",

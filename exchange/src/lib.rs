@@ -52,7 +52,7 @@ pub use codec::{CodecError, decode};
 pub use exchange::{Durability, Exchange, Settings};
 pub use history::{Replayed, replay};
 pub use keys::{KeyError, MasterKey, MasterKeyError};
-pub use modules::{MODULE_MAX_BYTES, ModuleError, check as check_module};
+pub use modules::ModuleError;
 pub use open::OpenError;
 pub use replay::ReplayError;
 pub use replay::rules::UnknownRules;

@@ -138,7 +138,7 @@ impl Sellers {
     /// Starts those that stay, each with a session of its own.
     pub(crate) async fn start(exchange: &Transport) -> anyhow::Result<Sellers> {
         let threads = SELLERS.iter().chain([&NIGHT]).map(|seller| seller.slots).sum();
-        let host = WasmHost::new(threads)?;
+        let host = WasmHost::new(threads, None)?;
         let mut staying = Vec::new();
         for seller in &SELLERS {
             staying.push(log_on(&host, exchange, seller).await?);

@@ -4,6 +4,7 @@ mod control;
 mod sales_report;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -92,6 +93,9 @@ struct SaleArguments {
     /// Round billed memory up to a multiple of this, in MB
     #[arg(long, default_value_t = 1)]
     memory_step_mb: u32,
+    /// Folder of compiled modules, for this user alone [default: ~/.cache/merit/modules]
+    #[arg(long, value_name = "DIR", env = "MERIT_MODULE_CACHE")]
+    module_cache: Option<PathBuf>,
     /// Bill the time of a cold start
     #[arg(long)]
     bills_cold_start: bool,
@@ -291,7 +295,7 @@ async fn start(
     }
     let listener = listen(arguments.listen.unwrap_or(LISTEN), "--listen").await?;
     let http = address(&listener)?;
-    let host = WasmHost::new(arguments.slots)?;
+    let host = WasmHost::new(arguments.slots, arguments.module_cache.clone())?;
     let provider = host.start(settings, exchange, listener).await.with_context(failed)?;
     Ok((provider, format!("http://{http}")))
 }

@@ -28,6 +28,7 @@ mod lost_providers;
 mod market;
 mod market_stream;
 mod metrics;
+mod modules;
 mod offers;
 mod openapi;
 mod operator;

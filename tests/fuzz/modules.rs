@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use merit_wasm::{Host, HostSettings, Job, Runtime, RuntimeSettings, digest};
+use merit_wasm::{Host, HostSettings, Job, ModuleSettings, Runtime, RuntimeSettings, digest};
 
 /// Longest run of a module, in which it is cut, with all that a slow machine needs besides.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -23,20 +23,20 @@ struct Bench {
 
 static BENCH: LazyLock<Bench> = LazyLock::new(|| {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: 1 }).unwrap();
+    let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: ModuleSettings::default() }).unwrap();
     let host = Host::new(Arc::clone(&runtime), HostSettings { threads: 1, cpu_share: 1.0 }).unwrap();
     Bench { tokio, runtime, host }
 });
 
 /// Runs the target.
 pub fn modules(input: &[u8]) {
-    if merit_exchange::check_module(input).is_err() {
+    if merit_module::check(input).is_err() {
         return;
     }
     let bench = &*BENCH;
     let wasm = Bytes::copy_from_slice(input);
     bench.tokio.block_on(async {
-        let Ok(module) = bench.runtime.modules().load(digest(&wasm), wasm).await else { return };
+        let Ok(module) = bench.runtime.modules().load(digest(&wasm), wasm, "dev").await else { return };
         let job = Job {
             module,
             payload: Bytes::from_static(b"payload"),

@@ -90,8 +90,8 @@ pub(crate) enum End {
 pub(crate) struct Failure {
     /// `Executed`: it ran and could not be settled.
     pub(crate) ran: Execution,
-    /// The provider said that it is full.
-    pub(crate) busy: bool,
+    /// The provider's reason to take nothing.
+    pub(crate) not_sent: Option<NotSent>,
     pub(crate) reason: String,
 }
 
@@ -190,7 +190,7 @@ impl Dispatch {
                 Ok(self.finish(End::Executed { leased, outcome, paid }))
             }
             (State::Settling { leased, .. }, Input::Unsettled { reason }) => {
-                let failure = Failure { ran: Execution::Executed, busy: false, reason };
+                let failure = Failure { ran: Execution::Executed, not_sent: None, reason };
                 Ok(self.finish(End::Failed { leased, failure }))
             }
             (State::Closing((leased, failure), kept), Input::Released) => Ok(self.again(leased, failure, kept)),
@@ -230,12 +230,12 @@ impl Dispatch {
                 // An attempt before that may have run stays the worse news.
                 let ran = before.map_or(Execution::NotSent, |before| before.ran);
                 let lease = leased.grant.lease;
-                let failure = Failure { ran, busy: why == NotSent::Busy, reason };
+                let failure = Failure { ran, not_sent: Some(why), reason };
                 self.state = State::Closing((leased, failure), kept);
                 Action::Release { lease, why }
             }
             AttemptEnd::Unknown { fault, reason } => {
-                let failure = Failure { ran: Execution::Unknown, busy: false, reason };
+                let failure = Failure { ran: Execution::Unknown, not_sent: None, reason };
                 let given_up = kept.is_none() && !self.may_repeat(&leased.grant);
                 self.broken = (!given_up).then(|| leased.clone());
                 self.state = State::Closing((leased.clone(), failure), kept);

@@ -1,16 +1,27 @@
 //! The errors of invocations that did not execute, or whose answer is withheld.
 
+use std::time::Duration;
+
 use merit_terms::{Execution, RefusalCode};
 use serde_json::json;
 
 use super::dispatch::Failure;
 use crate::error::{ApiError, ErrorCode};
+use crate::exchange::leases::lease::NotSent;
 
 /// Returns the error of an invocation whose attempts all failed.
 pub(super) fn failed(failure: Failure, attempts: usize) -> ApiError {
-    let Failure { ran, busy, reason } = failure;
-    if ran == Execution::NotSent && busy {
-        return ApiError::new(RefusalCode::NoCapacity, "every eligible provider is full; try again shortly");
+    let Failure { ran, not_sent, reason } = failure;
+    match not_sent.filter(|_| ran == Execution::NotSent) {
+        Some(NotSent::Busy) => {
+            return ApiError::new(RefusalCode::NoCapacity, "every eligible provider is full; try again shortly");
+        }
+        Some(NotSent::Warming { retry_after_s }) => {
+            let message = format!("the function is getting ready: {reason}; try again in {retry_after_s} s");
+            let wait = Duration::from_secs(retry_after_s.into());
+            return ApiError::new(ErrorCode::NoSupply, message).retry_after(wait);
+        }
+        _ => {}
     }
     let message = match ran {
         Execution::Executed => {

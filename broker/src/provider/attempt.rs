@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use merit_adapters::{ProviderAnswer, ProviderCall, http as plain};
+use merit_adapters::{NotTaken, ProviderAnswer, ProviderCall, http as plain};
 use merit_terms::{Adapter, Time};
 use rustls::pki_types::CertificateDer;
 
@@ -163,16 +163,14 @@ impl Providers {
                 let wanted = if gateway_error && may_repeat { Wanted::Whole } else { call.wanted };
                 read(AnswerHead { status, headers, report, until, payload, share, gateway_error }, body, wanted).await
             }
-            ProviderAnswer::NotSent { busy: true, reason } => {
-                Attempted::Nothing(AttemptEnd::NotSent { why: NotSent::Busy, reason })
-            }
-            // The request was at fault: malformed, too slow or too large.
-            ProviderAnswer::NotSent { busy: false, reason } if matches!(head.status.as_u16(), 400 | 408 | 413) => {
-                Attempted::Nothing(withdrawn(reason))
-            }
-            ProviderAnswer::NotSent { busy: false, reason } => {
-                Attempted::Nothing(blame.not_sent(NotSent::Failed, reason))
-            }
+            ProviderAnswer::NotSent { why, reason } => Attempted::Nothing(match why {
+                NotTaken::Full => AttemptEnd::NotSent { why: NotSent::Busy, reason },
+                NotTaken::Warming { retry_after_s } => {
+                    AttemptEnd::NotSent { why: NotSent::Warming { retry_after_s }, reason }
+                }
+                NotTaken::Call => withdrawn(reason),
+                NotTaken::Failed => blame.not_sent(NotSent::Failed, reason),
+            }),
             ProviderAnswer::Unknown { fault, reason } => Attempted::Nothing(blame.unknown(fault, reason)),
         }
     }

@@ -6,9 +6,17 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use merit_module::ModuleFault;
 use sha2::{Digest, Sha256};
 
-use super::check::{ModuleError, check};
+/// A module that was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    #[error(transparent)]
+    Fault(#[from] ModuleFault),
+    #[error("could not keep the module in {path}")]
+    Io { path: String, source: io::Error },
+}
 
 /// The directory of modules.
 #[derive(Clone, Debug)]
@@ -24,7 +32,7 @@ impl ModuleStore {
 
     /// Keeps a module, durably. Returns its digest. A module that is there already stays as it is.
     pub(crate) fn put(&self, module: &[u8]) -> Result<[u8; 32], ModuleError> {
-        check(module)?;
+        merit_module::check(module)?;
         let digest: [u8; 32] = Sha256::digest(module).into();
         let path = self.path(&digest);
         if !path.exists() {

@@ -26,7 +26,7 @@ use crate::access::{Entrance, Identity};
 use crate::exchange::Exchange;
 
 /// Size limit of a message in bytes: a module with room around it.
-const MESSAGE_MAX_BYTES: usize = crate::modules::MODULE_MAX_BYTES + (1 << 20);
+const MESSAGE_MAX_BYTES: usize = merit_module::MODULE_MAX_BYTES + (1 << 20);
 
 impl Exchange {
     /// Makes a transport for clients in this process: they may do everything.

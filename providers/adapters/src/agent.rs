@@ -6,13 +6,13 @@
 
 use std::net::IpAddr;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::response::Parts;
 use http::{Method, Request, StatusCode};
 
 use crate::headers::forwarded_answer_headers;
 use crate::report::{read_message, text, write_message};
-use crate::{INVOCATION_ID, Passed, ProviderAnswer, ProviderCall, Report, RequestError};
+use crate::{INVOCATION_ID, NotTaken, Passed, ProviderAnswer, ProviderCall, Report, RequestError};
 
 /// Header of the lease's token, and of the exchange's proof of the lease.
 pub const LEASE: HeaderName = HeaderName::from_static("merit-lease");
@@ -27,7 +27,10 @@ const STATUS: HeaderName = HeaderName::from_static("merit-status");
 /// Separator of token and proof in [`LEASE`]; neither contains it.
 const PROOF: &str = ";proof=";
 const NOT_SENT: HeaderName = HeaderName::from_static("merit-not-sent");
+/// Header of an answer that nothing was started: [`FULL`] or [`WARMING`].
 const BUSY: HeaderName = HeaderName::from_static("merit-busy");
+const FULL: &str = "full";
+const WARMING: &str = "warming";
 
 /// Maximum payload in bytes, at every door of a broker.
 pub const PAYLOAD_MAX_BYTES: usize = 20 << 20;
@@ -125,11 +128,29 @@ pub fn answer(head: &Parts) -> ProviderAnswer {
         Some(message) => format!("{status}: {message}"),
         None => status.to_string(),
     };
-    let says = |name: HeaderName| text(headers, &name) == Some("1");
+    let not_sent = |why| ProviderAnswer::NotSent { why, reason: reason() };
+    match (*status, text(headers, &BUSY)) {
+        (StatusCode::TOO_MANY_REQUESTS, Some(FULL)) => return not_sent(NotTaken::Full),
+        (StatusCode::TOO_MANY_REQUESTS, Some(WARMING)) => {
+            let stated = text(headers, &RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
+            let why = NotTaken::Warming { retry_after_s: stated.unwrap_or(1) };
+            return ProviderAnswer::NotSent { why, reason: read_message(headers).unwrap_or_else(reason) };
+        }
+        _ => {}
+    }
+    let is_not_sent = text(headers, &NOT_SENT) == Some("1");
     match *status {
-        StatusCode::TOO_MANY_REQUESTS if says(BUSY) => ProviderAnswer::NotSent { busy: true, reason: reason() },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ProviderAnswer::NotSent { busy: false, reason: reason() },
-        _ if says(NOT_SENT) => ProviderAnswer::NotSent { busy: false, reason: reason() },
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => not_sent(NotTaken::Failed),
+        // Malformed, too slow or too large; or a module that cannot be run.
+        StatusCode::BAD_REQUEST
+        | StatusCode::REQUEST_TIMEOUT
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY
+            if is_not_sent =>
+        {
+            not_sent(NotTaken::Call)
+        }
+        _ if is_not_sent => not_sent(NotTaken::Failed),
         // A gateway before the provider throttles calls, which is no failure of the provider.
         StatusCode::TOO_MANY_REQUESTS => ProviderAnswer::Unknown { fault: false, reason: reason() },
         _ => ProviderAnswer::Unknown { fault: true, reason: reason() },
@@ -154,7 +175,14 @@ pub fn write_not_sent(headers: &mut HeaderMap, reason: &str) {
 }
 
 /// Writes that the provider is full, which is not its failure. The status of the answer must be 429.
-pub fn write_busy(headers: &mut HeaderMap, reason: &str) {
-    headers.insert(BUSY, HeaderValue::from_static("1"));
+pub fn write_full(headers: &mut HeaderMap, reason: &str) {
+    headers.insert(BUSY, HeaderValue::from_static(FULL));
+    write_not_sent(headers, reason);
+}
+
+/// Writes that the function's module is getting ready, for about so long. The status of the answer must be 429.
+pub fn write_warming(headers: &mut HeaderMap, retry_after_s: u32, reason: &str) {
+    headers.insert(BUSY, HeaderValue::from_static(WARMING));
+    headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
     write_not_sent(headers, reason);
 }

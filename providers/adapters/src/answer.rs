@@ -17,10 +17,23 @@ pub enum ProviderAnswer {
         /// The function's own headers, without those that may not be passed on.
         headers: HeaderMap,
     },
-    /// The provider took nothing. Unless it is `busy`, that is a failure of its health.
-    NotSent { busy: bool, reason: String },
+    /// The provider took nothing.
+    NotSent { why: NotTaken, reason: String },
     /// Something answered, but not whether the function ran. With `fault`, the provider or its gateway is to blame.
     Unknown { fault: bool, reason: String },
+}
+
+/// The reason why a provider took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// It is full.
+    Full,
+    /// The function's module is getting ready there, for about so long.
+    Warming { retry_after_s: u32 },
+    /// The call, or the function's module, cannot be run.
+    Call,
+    /// It failed: a fault of its health.
+    Failed,
 }
 
 impl ProviderAnswer {

@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use merit_adapters::agent::{MalformedRequest, PAYLOAD_MAX_BYTES, write_busy, write_not_sent};
+use merit_adapters::agent::{MalformedRequest, PAYLOAD_MAX_BYTES, write_full, write_not_sent, write_warming};
 use merit_proto::TokenError;
 
 /// An invocation without an answer of its function.
@@ -42,8 +42,8 @@ pub(crate) enum Refused {
     ModuleUnavailable,
     #[error("the module cannot be run here: {0}")]
     ModuleUnusable(String),
-    #[error("the module was not ready within the timeout of the call")]
-    ModuleLate,
+    #[error("its module is being compiled")]
+    Warming { retry_after_s: u32 },
     #[error("the guest could not be started")]
     NotStarted,
     #[error("the guest was lost while it ran")]
@@ -70,7 +70,7 @@ impl Refused {
             Refused::UnknownModule => "unknown_module",
             Refused::ModuleUnavailable => "module_unavailable",
             Refused::ModuleUnusable(_) => "module_unusable",
-            Refused::ModuleLate => "module_late",
+            Refused::Warming { .. } => "warming",
             Refused::NotStarted => "not_started",
             Refused::Lost => "guest_lost",
         }
@@ -86,14 +86,9 @@ impl Refused {
             | Refused::TokenUsed => StatusCode::FORBIDDEN,
             Refused::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refused::PayloadCut | Refused::MalformedRequest(_) => StatusCode::BAD_REQUEST,
-            Refused::Busy | Refused::Draining => StatusCode::TOO_MANY_REQUESTS,
-            Refused::NoSession
-            | Refused::NoModule
-            | Refused::UnknownModule
-            | Refused::ModuleUnavailable
-            | Refused::ModuleUnusable(_)
-            | Refused::ModuleLate
-            | Refused::NotStarted => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::Busy | Refused::Draining | Refused::Warming { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refused::NoModule | Refused::UnknownModule | Refused::ModuleUnusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Refused::NoSession | Refused::ModuleUnavailable | Refused::NotStarted => StatusCode::SERVICE_UNAVAILABLE,
             Refused::Lost => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -109,7 +104,8 @@ impl IntoResponse for Refused {
         match self {
             Refused::Lost => {}
             // Calls that were on their way when it began to stop: no failure.
-            Refused::Busy | Refused::Draining => write_busy(headers, &message),
+            Refused::Busy | Refused::Draining => write_full(headers, &message),
+            Refused::Warming { retry_after_s } => write_warming(headers, retry_after_s, &message),
             _ => write_not_sent(headers, &message),
         }
         response

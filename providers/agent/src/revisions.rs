@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use merit_module::MODULE_MAX_BYTES;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::{Transport, v1};
 use merit_wasm::{Digest, Module, ModuleError, Runtime};
@@ -16,10 +17,10 @@ use tonic::{Code as StatusCode, Status};
 
 use crate::refused::Refused;
 
-/// Maximum size of a module in bytes, as the exchange keeps it.
-const MODULE_MAX_BYTES: usize = 32 << 20;
-/// Timeout of fetching and compiling a module, which goes on after its caller gave up: the next call finds it.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Timeout of fetching a module, which goes on after its caller gave up: the next call finds it.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// Maximum wait of a call for its module. The work goes on without it.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Maximum number of cached environments; at one more the whole cache is dropped and filled again at need.
 const REVISIONS_MAX: usize = 4096;
 
@@ -57,8 +58,10 @@ pub(crate) enum RevisionError {
     OtherModule,
     #[error("the module cannot be run")]
     Module(#[from] ModuleError),
-    #[error("the module was not ready within the timeout of the call")]
-    Late(#[source] Elapsed),
+    #[error("the module is getting ready, for about {0:?}")]
+    Warming(Duration),
+    #[error("the module was not fetched in time")]
+    Slow(#[source] Elapsed),
     #[error("the task that fetches the module failed")]
     Task(#[source] JoinError),
 }
@@ -70,11 +73,14 @@ impl From<RevisionError> for Refused {
                 Refused::UnknownModule
             }
             RevisionError::Module(error) => Refused::ModuleUnusable(error.to_string()),
-            RevisionError::Late(_) => Refused::ModuleLate,
+            RevisionError::Warming(left) => {
+                Refused::Warming { retry_after_s: u32::try_from(left.as_secs()).unwrap_or(u32::MAX) }
+            }
             RevisionError::Revision(_)
             | RevisionError::Fetch(_)
             | RevisionError::TooLarge
             | RevisionError::OtherModule
+            | RevisionError::Slow(_)
             | RevisionError::Task(_) => Refused::ModuleUnavailable,
         }
     }
@@ -91,8 +97,8 @@ pub(crate) struct Revisions {
 #[derive(Default)]
 struct Revision {
     environment: OnceLock<Environment>,
-    /// Held during a fetch of the revision or its module, so that each is fetched once.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held while the revision and its module get ready, so that each is fetched once.
+    loading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Revisions {
@@ -100,8 +106,8 @@ impl Revisions {
         Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default() }
     }
 
-    /// Returns a revision whose lease names `digest`, ready to run. Gives up after `limit`, while the load goes on for
-    /// later calls.
+    /// Returns a revision whose lease names `digest`, ready to run. Waits for at most `limit` and 5 s, while the
+    /// load goes on for later calls.
     pub(crate) async fn ready(
         &self,
         key: RevisionKey,
@@ -112,12 +118,32 @@ impl Revisions {
         if let Some(ready) = self.cached(&revision, &digest) {
             return Ok(ready);
         }
-        let (revisions, started) = (self.clone(), Instant::now());
-        let loading = async move { timeout(LOAD_TIMEOUT, revisions.load(&revision, key, digest)).await };
-        // The task ends by itself, at the latest after LOAD_TIMEOUT.
-        let loaded = timeout(limit, tokio::spawn(loading)).await.map_err(RevisionError::Late)?;
-        let (module, environment) = loaded.map_err(RevisionError::Task)?.map_err(RevisionError::Late)??;
-        Ok(ReadyRevision { module, environment, waited: started.elapsed() })
+        let started = Instant::now();
+        let waited = timeout(limit.min(WAIT_MAX), self.load_once(revision, key, digest)).await;
+        let ready = waited.map_err(|_| RevisionError::Warming(self.runtime.modules().remaining(&digest)))?;
+        Ok(ReadyRevision { waited: started.elapsed(), ..ready? })
+    }
+
+    /// Loads a revision in a task of its own, which goes on after its caller gave up; or waits for another's load.
+    async fn load_once(
+        &self,
+        revision: Arc<Revision>,
+        key: RevisionKey,
+        digest: Digest,
+    ) -> Result<ReadyRevision, RevisionError> {
+        let turn = Arc::clone(&revision.loading).lock_owned().await;
+        if let Some(ready) = self.cached(&revision, &digest) {
+            return Ok(ready);
+        }
+        let revisions = self.clone();
+        // The task ends by itself: fetching and compiling have limits.
+        let loading = tokio::spawn(async move {
+            let loaded = revisions.load(&revision, key, digest).await;
+            drop(turn);
+            loaded
+        });
+        let (module, environment) = loading.await.map_err(RevisionError::Task)??;
+        Ok(ReadyRevision { module, environment, waited: Duration::ZERO })
     }
 
     fn cached(&self, revision: &Revision, digest: &Digest) -> Option<ReadyRevision> {
@@ -132,7 +158,7 @@ impl Revisions {
         key: RevisionKey,
         digest: Digest,
     ) -> Result<(Module, Environment), RevisionError> {
-        let fetching = revision.fetching.lock().await;
+        let account = key.account.clone();
         let environment = match revision.environment.get() {
             Some(environment) => Arc::clone(environment),
             None => {
@@ -140,11 +166,14 @@ impl Revisions {
                 Arc::clone(revision.environment.get_or_init(|| fetched))
             }
         };
-        let module = match self.runtime.modules().get(&digest) {
+        let module = match self.runtime.modules().find(digest).await {
             Some(module) => module,
-            None => self.runtime.modules().load(digest, self.fetch_module(digest).await?).await?,
+            None => {
+                let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(digest));
+                let module = fetching.await.map_err(RevisionError::Slow)??;
+                self.runtime.modules().load(digest, module, &account).await?
+            }
         };
-        drop(fetching);
         Ok((module, environment))
     }
 

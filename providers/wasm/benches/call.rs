@@ -5,17 +5,17 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use merit_wasm::{GuestOutcome, Host, HostSettings, Job, Runtime, RuntimeSettings, digest};
+use merit_wasm::{GuestOutcome, Host, HostSettings, Job, ModuleSettings, Runtime, RuntimeSettings, digest};
 
 const CALLS: usize = 20_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let wasm = Bytes::from_static(include_bytes!("../../../functions/echo.wasm"));
-    let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: 1 })?;
+    let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: ModuleSettings::default() })?;
     let host = Host::new(runtime.clone(), HostSettings { threads: 1, cpu_share: 1.0 })?;
     let started = Instant::now();
-    let module = runtime.modules().load(digest(&wasm), wasm).await?;
+    let module = runtime.modules().load(digest(&wasm), wasm, "dev").await?;
     println!("compile       {:>9.1} us", started.elapsed().as_secs_f64() * 1e6);
 
     for bytes in [0, 1_024, 1_048_576] {

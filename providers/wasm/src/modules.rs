@@ -1,17 +1,30 @@
-//! The cache of compiled modules, by the SHA-256 of their bytes: each compiled once, the least recently used evicted.
-//! Owns the checks of a module that this host can run. Never fetches or stores bytes.
+//! The compiled modules, by the SHA-256 of their bytes: each compiled once, kept on disk and in memory, there by bytes.
+//! Owns the checks of a module that this host can run. Never fetches a module.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use wasmtime::{Engine, InstancePre, Linker, UnknownImportError};
 
+use crate::artefacts::Artefacts;
+use crate::compiler::Compiler;
 use crate::guest::Guest;
+use crate::runtime::ModuleSettings;
+
+/// Maximum modules in memory and under way, whatever their size.
+const ENTRIES_MAX: usize = 4096;
+/// Time for which a module is refused that was too complex to compile.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+/// Expected time of a compilation, and of each MiB.
+const SECOND_OF_MODULE: Duration = Duration::from_millis(500);
+const SECONDS_OF_MIB: Duration = Duration::from_secs(4);
 
 /// The SHA-256 of a module's bytes.
 pub type Digest = [u8; 32];
@@ -48,119 +61,239 @@ pub enum ModuleError {
     NoStart,
     #[error("the compiler failed on it: {0}")]
     Compiler(String),
+    #[error("it takes more than {cpu_seconds} s of CPU time, or too much memory, to compile; simplify its functions")]
+    TooComplex { cpu_seconds: u64 },
 }
 
 /// The modules of a [`Runtime`](crate::Runtime), shared by its hosts.
-pub struct Modules {
-    linker: Arc<Linker<Guest>>,
-    /// One permit: a compilation burns a core, and the guests need the rest.
-    compiler: Arc<Semaphore>,
+#[derive(Clone)]
+pub struct Modules(Arc<Shared>);
+
+struct Shared {
+    linker: Linker<Guest>,
+    compiler: Compiler,
+    artefacts: Artefacts,
     cache: Mutex<Cache>,
-    limit: usize,
 }
 
+/// The modules in memory, and those under way.
 #[derive(Default)]
 struct Cache {
     entries: HashMap<Digest, CacheEntry>,
     uses: u64,
+    /// Bytes of the artefacts in memory, and the most of them.
+    bytes: usize,
+    max_bytes: usize,
 }
 
 struct CacheEntry {
     module: Arc<OnceCell<Module>>,
     last_use: u64,
+    /// Bytes of its artefact; 0 until it is ready.
+    bytes: usize,
+    /// Bytes of the module, and the time at which it began to get ready.
+    source_bytes: usize,
+    since: Instant,
+    /// The reason why it cannot be compiled here, for a while.
+    refused: Option<ModuleError>,
 }
 
 impl Modules {
-    pub(crate) fn new(linker: Linker<Guest>, limit: usize) -> Modules {
-        Modules {
-            linker: Arc::new(linker),
-            compiler: Arc::new(Semaphore::new(1)),
-            cache: Mutex::default(),
-            limit: limit.max(1),
-        }
+    pub(crate) fn new(linker: Linker<Guest>, settings: &ModuleSettings) -> std::io::Result<Modules> {
+        let mut engine = std::hash::DefaultHasher::new();
+        linker.engine().precompile_compatibility_hash().hash(&mut engine);
+        Ok(Modules(Arc::new(Shared {
+            compiler: Compiler::new(settings.compiler.clone(), settings.compiled_at_once),
+            artefacts: Artefacts::open(settings.directory.as_deref(), engine.finish())?,
+            cache: Mutex::new(Cache { max_bytes: settings.max_bytes, ..Cache::default() }),
+            linker,
+        })))
     }
 
-    /// Returns the module of this digest if it is cached.
+    /// Returns the module of this digest if it is in memory.
     pub fn get(&self, digest: &Digest) -> Option<Module> {
-        self.lock().use_entry(digest)?.get().cloned()
+        self.0.lock().use_entry(digest)?.module.get().cloned()
     }
 
-    /// Returns the module of this digest, compiled from `wasm` on a thread for blocking work if it is not cached.
-    /// Concurrent calls for one digest compile once. Refuses bytes of another digest and bytes that are no command of
-    /// WASI preview 1; a refusal is not cached. Must be awaited on tokio.
-    pub async fn load(&self, digest: Digest, wasm: Bytes) -> Result<Module, ModuleError> {
-        let entry = self.lock().use_or_add(digest, self.limit);
-        let loaded = entry.get_or_try_init(|| self.compile(digest, wasm)).await.cloned();
-        if loaded.is_err() {
-            self.lock().evict_empty(&digest);
+    /// Returns the module of this digest if it is in memory or in the directory of artefacts. Must be awaited on tokio.
+    pub async fn find(&self, digest: Digest) -> Option<Module> {
+        if let Some(module) = self.get(&digest) {
+            return Some(module);
         }
-        loaded
+        let entry = self.0.lock().use_or_add(digest, 0);
+        let shared = Arc::clone(&self.0);
+        let found = entry.get_or_try_init(|| async { shared.kept(digest).await.ok_or(()) }).await.cloned();
+        if found.is_err() {
+            self.0.lock().evict_empty(&digest);
+        }
+        found.ok()
     }
 
-    async fn compile(&self, digest: Digest, wasm: Bytes) -> Result<Module, ModuleError> {
-        let stopped = |error: &dyn fmt::Display| ModuleError::Compiler(error.to_string());
-        let turn = Arc::clone(&self.compiler).acquire_owned().await.map_err(|e| stopped(&e))?;
-        let linker = Arc::clone(&self.linker);
-        let compiling = spawn_blocking(move || {
-            let compiled = compile(&linker, &digest, &wasm);
-            drop(turn); // Held until here, so that a caller's cancellation does not let two compile.
-            compiled
+    /// Returns the module of this digest, compiled from `wasm` of an account if it is not there already. Concurrent
+    /// calls for one digest compile once, and the work goes on after a caller left. Refuses bytes of another digest and
+    /// bytes that are no command of WASI preview 1; what is too complex is refused for ten minutes. Must be awaited on
+    /// tokio.
+    pub async fn load(&self, digest: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
+        if self::digest(&wasm) != digest {
+            return self.get(&digest).ok_or(ModuleError::OtherDigest);
+        }
+        let entry = self.0.lock().use_or_add(digest, wasm.len());
+        if let Some(refused) = self.0.lock().refused(&digest) {
+            return Err(refused);
+        }
+        let (shared, account) = (Arc::clone(&self.0), account.to_owned());
+        let loading = tokio::spawn(async move {
+            let loaded = entry.get_or_try_init(|| shared.make(digest, wasm, &account)).await.cloned();
+            match &loaded {
+                Ok(_) => {}
+                Err(error @ ModuleError::TooComplex { .. }) => shared.lock().refuse(&digest, error.clone()),
+                Err(_) => shared.lock().evict_empty(&digest),
+            }
+            loaded
         });
-        compiling.await.map_err(|e| stopped(&e))?
+        loading.await.map_err(|error| ModuleError::Compiler(error.to_string()))?
     }
 
+    /// Estimates the time until a module that is under way is ready: at least a second, at most a minute.
+    pub fn remaining(&self, digest: &Digest) -> Duration {
+        let cache = self.0.lock();
+        let entry = cache.entries.get(digest);
+        let remaining = entry.map(|entry| {
+            let expected = SECOND_OF_MODULE + SECONDS_OF_MIB * (entry.source_bytes as u32) / (1 << 20);
+            expected.saturating_sub(entry.since.elapsed())
+        });
+        remaining.unwrap_or_default().clamp(Duration::from_secs(1), Duration::from_secs(60))
+    }
+}
+
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a module from the directory of artefacts.
+    async fn kept(self: &Arc<Shared>, digest: Digest) -> Option<Module> {
+        let shared = Arc::clone(self);
+        let read = spawn_blocking(move || {
+            let artefact = shared.artefacts.read(&digest)?;
+            let module = shared.open(&artefact);
+            if module.is_err() {
+                shared.artefacts.remove(&digest);
+            }
+            module.ok().map(|module| (module, artefact.len()))
+        });
+        let (module, bytes) = read.await.ok()??;
+        self.lock().weigh(&digest, bytes);
+        Some(module)
+    }
+
+    async fn make(self: &Arc<Shared>, digest: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
+        if let Some(module) = self.kept(digest).await {
+            return Ok(module);
+        }
+        validate(self.linker.engine(), &wasm)?;
+        let artefact = self.compiler.compile(wasm, account).await?;
+        let shared = Arc::clone(self);
+        let opened = spawn_blocking(move || {
+            let module = shared.open(&artefact)?;
+            // It is only a cache: a full disk costs a compilation later.
+            shared.artefacts.write(&digest, &artefact).ok();
+            Ok((module, artefact.len()))
+        });
+        let (module, bytes) = opened.await.map_err(|error| ModuleError::Compiler(error.to_string()))??;
+        self.lock().weigh(&digest, bytes);
+        Ok(module)
+    }
+
+    #[allow(unsafe_code, reason = "an artefact is code that this process is about to run")]
+    fn open(&self, artefact: &[u8]) -> Result<Module, ModuleError> {
+        // SAFETY: the artefact was made by this program's compiler, with this engine's settings: by a child process just
+        // now, or before into a directory of this user alone, with a checksum.
+        let module = unsafe { wasmtime::Module::deserialize(self.linker.engine(), artefact) };
+        let module = module.map_err(|error| ModuleError::Compiler(format!("{error:#}")))?;
+        if !has_start(&module) {
+            return Err(ModuleError::NoStart);
+        }
+        Ok(Module { instances: self.linker.instantiate_pre(&module).map_err(import_error)? })
     }
 }
 
 impl Cache {
-    fn use_entry(&mut self, digest: &Digest) -> Option<Arc<OnceCell<Module>>> {
+    fn use_entry(&mut self, digest: &Digest) -> Option<&mut CacheEntry> {
         self.uses += 1;
         let entry = self.entries.get_mut(digest)?;
         entry.last_use = self.uses;
-        Some(Arc::clone(&entry.module))
+        Some(entry)
     }
 
-    fn use_or_add(&mut self, digest: Digest, limit: usize) -> Arc<OnceCell<Module>> {
-        if let Some(module) = self.use_entry(&digest) {
-            return module;
+    fn use_or_add(&mut self, digest: Digest, source_bytes: usize) -> Arc<OnceCell<Module>> {
+        if let Some(entry) = self.use_entry(&digest) {
+            entry.source_bytes = source_bytes.max(entry.source_bytes);
+            return Arc::clone(&entry.module);
         }
-        while self.entries.len() >= limit {
+        while self.entries.len() >= ENTRIES_MAX {
             self.evict_oldest();
         }
         let module = Arc::new(OnceCell::new());
-        let entry = CacheEntry { module: Arc::clone(&module), last_use: self.uses };
+        let entry = CacheEntry {
+            module: Arc::clone(&module),
+            last_use: self.uses,
+            bytes: 0,
+            source_bytes,
+            since: Instant::now(),
+            refused: None,
+        };
         self.entries.insert(digest, entry);
         module
+    }
+
+    /// Notes the bytes of a module that is ready, and evicts those that were not used for longest, but not this one.
+    fn weigh(&mut self, digest: &Digest, bytes: usize) {
+        let Some(entry) = self.entries.get_mut(digest) else { return };
+        self.bytes += bytes - std::mem::replace(&mut entry.bytes, bytes);
+        while self.bytes > self.max_bytes && self.entries.len() > 1 {
+            let newest = self.entries.get(digest).map_or(0, |entry| entry.last_use);
+            let others = self.entries.iter().filter(|(_, entry)| entry.bytes > 0 && entry.last_use != newest);
+            let Some((oldest, _)) = others.min_by_key(|(_, entry)| entry.last_use) else { return };
+            let oldest = *oldest;
+            self.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, digest: &Digest) {
+        if let Some(entry) = self.entries.remove(digest) {
+            self.bytes -= entry.bytes;
+        }
     }
 
     fn evict_oldest(&mut self) {
         let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_use);
         if let Some(digest) = oldest.map(|(digest, _)| *digest) {
-            self.entries.remove(&digest);
+            self.remove(&digest);
         }
     }
 
     fn evict_empty(&mut self, digest: &Digest) {
-        if self.entries.get(digest).is_some_and(|entry| !entry.module.initialized()) {
-            self.entries.remove(digest);
+        if self.entries.get(digest).is_some_and(|entry| !entry.module.initialized() && entry.refused.is_none()) {
+            self.remove(digest);
         }
     }
-}
 
-fn compile(linker: &Linker<Guest>, expected: &Digest, wasm: &[u8]) -> Result<Module, ModuleError> {
-    if digest(wasm) != *expected {
-        return Err(ModuleError::OtherDigest);
+    /// Refuses a module from now on.
+    fn refuse(&mut self, digest: &Digest, error: ModuleError) {
+        if let Some(entry) = self.entries.get_mut(digest) {
+            (entry.refused, entry.since) = (Some(error), Instant::now());
+        }
     }
-    let engine = linker.engine();
-    validate(engine, wasm)?;
-    let module = wasmtime::Module::new(engine, wasm).map_err(|error| ModuleError::Compiler(format!("{error:#}")))?;
-    if !has_start(&module) {
-        return Err(ModuleError::NoStart);
+
+    /// Returns the reason why a module is refused. After ten minutes it may be tried again.
+    fn refused(&mut self, digest: &Digest) -> Option<ModuleError> {
+        let entry = self.entries.get_mut(digest)?;
+        if entry.refused.is_some() && entry.since.elapsed() > REFUSED_FOR {
+            (entry.refused, entry.since) = (None, Instant::now());
+        }
+        entry.refused.clone()
     }
-    let instances = linker.instantiate_pre(&module).map_err(import_error)?;
-    Ok(Module { instances })
 }
 
 fn validate(engine: &Engine, wasm: &[u8]) -> Result<(), ModuleError> {

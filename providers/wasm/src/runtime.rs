@@ -2,34 +2,49 @@
 //! runs a guest.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use merit_module::{INSTANCE_MAX_BYTES, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use wasmtime::{Config, Engine, PoolingAllocationConfig};
 
+use crate::compile::{self, MEMORY_RESERVATION_BYTES};
 use crate::linker;
 use crate::modules::Modules;
 use crate::ticker::Ticker;
-
-/// Address space of one guest's memory in bytes, reserved and not committed: all that 32 bits can address, so that
-/// compiled code needs no bounds checks.
-const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
 
 /// Bytes of a guest's memory that stay resident for the next guest. They are cleared by hand, which for a few pages is
 /// cheaper than returning them and faulting them in again.
 const RESIDENT_BYTES: usize = 64 * 1024;
 
-/// Entries of a module's table of functions: 800 kB of address space.
-const TABLE_ELEMENTS: usize = 100_000;
-
 /// The settings of a [`Runtime`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeSettings {
     /// Maximum number of threads of all its hosts together. Each costs 4 GiB of address space, and memory only for the
     /// pages that its guests touch.
     pub threads: u32,
-    /// Maximum number of cached modules, at least 1.
-    pub modules: usize,
+    pub modules: ModuleSettings,
+}
+
+/// The settings of the compilation and the cache of modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModuleSettings {
+    /// Maximum bytes of compiled modules in memory. The last one stays whatever its size.
+    pub max_bytes: usize,
+    /// Directory of compiled modules, for this user alone. None: a restart compiles anew.
+    pub directory: Option<PathBuf>,
+    /// Program that compiles in a child process, as `PROGRAM compile-module`. None: this process compiles, without
+    /// limits.
+    pub compiler: Option<PathBuf>,
+    /// Maximum modules that are compiled at once; of one account half of them.
+    pub compiled_at_once: usize,
+}
+
+impl Default for ModuleSettings {
+    fn default() -> ModuleSettings {
+        ModuleSettings { max_bytes: 512 << 20, directory: None, compiler: None, compiled_at_once: 4 }
+    }
 }
 
 /// A runtime that could not be made.
@@ -39,6 +54,8 @@ pub enum RuntimeError {
     Engine(#[source] Box<dyn Error + Send + Sync>),
     #[error("cannot start the thread of the ticker: {0}")]
     Ticker(#[source] std::io::Error),
+    #[error("cannot use the directory of compiled modules: {0}")]
+    Directory(#[source] std::io::Error),
 }
 
 /// The engine, its ticker and the modules, shared by any number of [`Host`](crate::Host)s.
@@ -52,13 +69,13 @@ pub struct Runtime {
 impl Runtime {
     pub fn new(settings: RuntimeSettings) -> Result<Arc<Runtime>, RuntimeError> {
         let failed = |error: wasmtime::Error| RuntimeError::Engine(error.into());
-        let engine = Engine::new(&config(settings.threads)).map_err(failed)?;
+        let engine = Engine::new(&pooling(settings.threads)).map_err(failed)?;
         let linker = linker::preview_1(&engine).map_err(failed)?;
         let ticker = Ticker::start(engine.clone()).map_err(RuntimeError::Ticker)?;
         Ok(Arc::new(Runtime {
             engine,
             ticker,
-            modules: Modules::new(linker, settings.modules),
+            modules: Modules::new(linker, &settings.modules).map_err(RuntimeError::Directory)?,
             threads_left: AtomicU32::new(settings.threads),
         }))
     }
@@ -78,26 +95,20 @@ impl Runtime {
     }
 }
 
-fn config(threads: u32) -> Config {
+fn pooling(threads: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(threads)
         .total_memories(threads)
-        .total_tables(threads)
+        .total_tables(threads.saturating_mul(TABLES_MAX))
+        .max_tables_per_module(TABLES_MAX)
+        .max_core_instance_size(INSTANCE_MAX_BYTES)
         .total_stacks(threads)
         .max_unused_warm_slots(threads)
         .max_memory_size(MEMORY_RESERVATION_BYTES)
-        .table_elements(TABLE_ELEMENTS)
+        .table_elements(TABLE_ELEMENTS_MAX as usize)
         .linear_memory_keep_resident(RESIDENT_BYTES)
         .table_keep_resident(RESIDENT_BYTES);
-    let mut config = Config::new();
-    config
-        .allocation_strategy(pool)
-        .memory_reservation(MEMORY_RESERVATION_BYTES as u64)
-        .epoch_interruption(true)
-        // One pool slot holds one memory of 32 bits.
-        .wasm_multi_memory(false)
-        .wasm_memory64(false)
-        // A trap's message is enough; the guest would choose the content and number of frames.
-        .wasm_backtrace_max_frames(None);
+    let mut config = compile::config();
+    config.allocation_strategy(pool);
     config
 }

@@ -69,6 +69,8 @@ pub(crate) enum NotSent {
     Busy,
     /// The provider failed: no connection, a refused token.
     Failed,
+    /// The function's module is getting ready there, which the exchange need not know.
+    Warming { retry_after_s: u32 },
 }
 
 /// The report about an attempt that may have run, for its settlement.
@@ -174,7 +176,7 @@ pub(super) fn grant_from_proto(grant: v1::Grant) -> Option<Arc<Grant>> {
 impl From<NotSent> for v1::NotSent {
     fn from(why: NotSent) -> v1::NotSent {
         match why {
-            NotSent::Withdrawn => v1::NotSent::Withdrawn,
+            NotSent::Withdrawn | NotSent::Warming { .. } => v1::NotSent::Withdrawn,
             NotSent::Busy => v1::NotSent::Busy,
             NotSent::Failed => v1::NotSent::Failed,
         }

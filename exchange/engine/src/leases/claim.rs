@@ -45,9 +45,7 @@ impl Engine {
     /// Pays the claim of a lease that was not settled, up to what its broker saw, from the rest of the invocation's
     /// hold. Waits while a later attempt may yet be answered.
     pub(super) fn pay_claim(&mut self, turn: &mut Turn<'_>, sequence: u64, claim: Usage) {
-        let Some((lease, broke_us)) = self.leases.at(sequence).map(|open| (open.lease.clone(), open.broke_us)) else {
-            return;
-        };
+        let Some((lease, broke)) = self.leases.at(sequence).map(|open| (open.lease.clone(), open.broke)) else { return };
         if let Some(later) = self.answered_later(&lease) {
             if let Some(open) = self.leases.at_mut(sequence) {
                 open.lease.settle_by = later;
@@ -56,8 +54,11 @@ impl Engine {
             return;
         }
         let kind = self.kind_of(lease.provider);
-        let metered = Usage::metered(Some(claim), broke_us.unwrap_or(u64::MAX), lease.timeout_ms, 0, 0);
-        let cost = self.bill(&lease, &metered, lease.worst_cost).cost;
+        let observed_us = broke.map_or(u64::MAX, |broke| broke.after_us);
+        let metered = Usage::metered(Some(claim), observed_us, lease.timeout_ms, 0, 0);
+        // Its own failure earns a provider no more than an answer would.
+        let most = if broke.is_some_and(|broke| broke.fault) { lease.quoted_cost } else { lease.worst_cost };
+        let cost = self.bill(&lease, &metered, most).cost;
         let mut missing = cost.saturating_sub(lease.hold);
         let mut taken = lease.hold.min(cost);
         for sibling in self.siblings(self.leases.beside(&lease), kind) {

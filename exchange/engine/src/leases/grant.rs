@@ -101,7 +101,7 @@ impl Engine {
             lease,
             slot: Some(winner.slot),
             reserve,
-            broke_us: None,
+            broke: None,
             given_up: false,
             resting,
         });

@@ -18,12 +18,21 @@ pub(crate) struct OpenLease {
     /// The offer that it took capacity of; none once the capacity has returned.
     pub(crate) slot: Option<OfferSlot>,
     pub(crate) reserve: Option<Reserve>,
-    /// Time until the attempt broke, by its broker, in microseconds: the most that can be claimed.
-    pub(crate) broke_us: Option<u64>,
+    /// The end of an attempt without an answer.
+    pub(crate) broke: Option<Broke>,
     /// True once no further attempt of the invocation follows.
     pub(crate) given_up: bool,
     /// The deferred bid that it was matched with, until its broker takes it up.
     pub(crate) resting: Option<Box<Resting>>,
+}
+
+/// The end of an attempt without an answer, as its broker saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Broke {
+    /// Time until it broke, in microseconds: the most that can be claimed.
+    pub(crate) after_us: u64,
+    /// True if the provider is to blame: no more than its quote can be claimed.
+    pub(crate) fault: bool,
 }
 
 /// An invocation, which its attempts share: they are of one account and function.

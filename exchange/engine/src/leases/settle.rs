@@ -4,6 +4,7 @@
 
 use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Usage};
 
+use super::open::Broke;
 use crate::Engine;
 use crate::command::{NotSent, ProviderKind, Settle};
 use crate::event::{Ending, Event, Lease, LeaseState};
@@ -62,7 +63,7 @@ impl Engine {
         lease.state = LeaseState::Unknown;
         if let Some(open) = self.leases.get_mut(lease.id) {
             open.lease.state = LeaseState::Unknown;
-            open.broke_us = Some(command.observed_us);
+            open.broke = Some(Broke { after_us: command.observed_us, fault: command.fault });
         }
         self.blame(turn, &lease, command.fault);
         turn.tell(Event::Ended { lease: Box::new(lease.clone()), how: Ending::Unknown });
@@ -75,10 +76,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Counts a fault against the provider; any other end says nothing about it.
+    /// Counts a fault against the provider, in its health and its success; any other end says nothing about it.
     fn blame(&mut self, turn: &mut Turn<'_>, lease: &Lease, fault: bool) {
         if fault {
             self.provider_failed(turn, lease);
+            if let Some(revision) = self.registry.function_mut(lease.function).revision_mut(lease.revision) {
+                revision.learned_mut().fail(lease.provider, seconds(turn.at));
+            }
         } else {
             self.inconclusive(lease);
         }
@@ -137,7 +141,7 @@ impl Engine {
         let seen = Observation {
             usage: metered.usage,
             vcpus_milli: lease.vcpus_milli,
-            at_s: (at.micros() / 1_000_000) as u32,
+            at_s: seconds(at),
             reported: !metered.estimated,
             is_whole,
             succeeded: (!is_cut).then_some(is_whole && settle.outcome == Outcome::Ok),
@@ -152,6 +156,10 @@ impl Engine {
             self.shelf.compare(lease.provider, general);
         }
     }
+}
+
+fn seconds(at: Time) -> u32 {
+    (at.micros() / 1_000_000) as u32 // until 2106
 }
 
 /// Returns the cost of the billed usage over that of the predicted one, in 1/1024. None if that is 0.

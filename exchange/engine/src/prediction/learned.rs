@@ -184,10 +184,7 @@ impl Learned {
         if teaches && seen.reported {
             self.cpu.learn(seen.cpu_us());
         }
-        if self.get(provider.number()).is_none() {
-            self.add(Pair::new(provider.number(), &self.usage_of_newcomer(), self.best_of_others(), seen.at_s));
-        }
-        let place = self.place_of(provider.number())?;
+        let place = self.place_or_new(provider, seen.at_s)?;
         self.change(place, |pair| {
             if teaches {
                 pair.learn_usage(seen);
@@ -206,6 +203,25 @@ impl Learned {
         let ratio = self.median_without(&pair).filter(|_| teaches).map(|others| pair.wall.minus(others.wall));
         self.decay(seen.at_s);
         ratio
+    }
+
+    /// Learns that a call failed without an answer.
+    pub(crate) fn fail(&mut self, provider: ProviderId, at_s: u32) {
+        let Some(place) = self.place_or_new(provider, at_s) else { return };
+        self.change(place, |pair| {
+            pair.learn_success(false);
+            pair.touched_s = at_s;
+        });
+        self.renew(place);
+        self.decay(at_s);
+    }
+
+    /// Returns the place of a provider's pair, which is made if there is none.
+    fn place_or_new(&mut self, provider: ProviderId, at_s: u32) -> Option<usize> {
+        if self.get(provider.number()).is_none() {
+            self.add(Pair::new(provider.number(), &self.usage_of_newcomer(), self.best_of_others(), at_s));
+        }
+        self.place_of(provider.number())
     }
 
     /// Learns what was paid for a settlement whose durations were learned: `paid` over what the usage predicted now

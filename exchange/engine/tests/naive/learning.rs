@@ -216,18 +216,7 @@ impl Twin {
         if teaches && !metered.estimated {
             learned.cpu.learn(usage.cpu_us);
         }
-        let mut pair = match learned.pairs.iter().position(|pair| pair.provider == lease.provider) {
-            Some(known) => learned.pairs.remove(known),
-            None => {
-                let like = median(learned.pairs.iter()).map(|median| us(median.wall_us));
-                let like = like.map(|wall_us| Usage { wall_us, cpu_us: learned.cpu_us(), ..Usage::default() });
-                let success = learned.best();
-                if learned.pairs.len() >= PAIRS_MAX {
-                    learned.pairs.remove(0);
-                }
-                Pair::of(lease.provider, &like.unwrap_or(UNKNOWN), success, at)
-            }
-        };
+        let mut pair = learned.take(lease.provider, at);
         if teaches {
             pair.learn(&usage, metered.estimated);
         }
@@ -255,7 +244,32 @@ impl Twin {
     }
 }
 
+impl Twin {
+    /// Learns that a call failed without an answer.
+    pub(super) fn teach_failure(&mut self, at: Time, lease: &Lease) {
+        let learned = self.learned(lease);
+        let mut pair = learned.take(lease.provider, at);
+        pair.learn_success(false);
+        learned.pairs.push(Pair { touched: at, ..pair });
+        (0..2).for_each(|_| learned.decay(at));
+    }
+}
+
 impl Learned {
+    /// Takes a provider's pair out, or makes one like the median of the others.
+    fn take(&mut self, provider: ProviderId, at: Time) -> Pair {
+        if let Some(known) = self.pairs.iter().position(|pair| pair.provider == provider) {
+            return self.pairs.remove(known);
+        }
+        let like = median(self.pairs.iter()).map(|median| us(median.wall_us));
+        let like = like.map(|wall_us| Usage { wall_us, cpu_us: self.cpu_us(), ..Usage::default() });
+        let success = self.best();
+        if self.pairs.len() >= PAIRS_MAX {
+            self.pairs.remove(0);
+        }
+        Pair::of(provider, &like.unwrap_or(UNKNOWN), success, at)
+    }
+
     /// Learns what a settlement paid over what its provider's mean usage costs.
     fn learn_paid(&mut self, lease: &Lease, billed: &Usage) {
         let egress_bytes = us(self.egress.value);

@@ -17,8 +17,8 @@ pub(crate) struct OpenLease {
     pub(super) draw: Option<Draw>,
     /// The deferred bid that it was matched for; it rests again if its broker does not take the lease up.
     pub(super) bid: Option<Resting>,
-    /// Time until the attempt broke.
-    pub(super) broke_us: Option<u64>,
+    /// Time until the attempt broke, and whether its provider is to blame.
+    pub(super) broke: Option<(u64, bool)>,
     /// True once no further attempt of the invocation follows.
     pub(super) given_up: bool,
 }

@@ -151,7 +151,7 @@ impl Twin {
             has_capacity: true,
             draw,
             bid: resting.cloned(),
-            broke_us: None,
+            broke: None,
             given_up: false,
         });
         self.protect(at, winner.provider);

@@ -93,13 +93,14 @@ impl Twin {
             return Ok(());
         }
         let index = self.open(settle.lease)?;
-        self.leases[index].broke_us = Some(settle.observed_us);
+        self.leases[index].broke = Some((settle.observed_us, settle.fault));
         let lease = &mut self.leases[index].lease;
         lease.state = LeaseState::Unknown;
         let lease = lease.clone();
         self.events.push(Event::Ended { lease: Box::new(lease.clone()), how: Ending::Unknown });
         if settle.fault {
             self.fault(at, &lease);
+            self.teach_failure(at, &lease);
         }
         self.end_trial(lease.id);
         if self.providers[lease.provider.index()].adapter == Adapter::Http {
@@ -138,6 +139,7 @@ impl Twin {
         }
         if why == NotSent::Failed {
             self.fault(at, &lease);
+            self.teach_failure(at, &lease);
         }
         self.end_trial(lease.id);
         self.events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
@@ -147,10 +149,11 @@ impl Twin {
     /// Pays the claim of an unsettled lease out of the rest of the invocation's holds.
     pub(super) fn pay_claim(&mut self, at: Time, index: usize, claim: Usage) {
         let lease = self.leases[index].lease.clone();
-        let observed_us = self.leases[index].broke_us.unwrap_or(u64::MAX);
+        let (observed_us, fault) = self.leases[index].broke.unwrap_or((u64::MAX, false));
         let metered = Usage::metered(Some(claim), observed_us, lease.timeout_ms, 0, 0);
         let held = picodollars(lease.hold) + self.held_by_siblings(&lease);
-        let settlement = self.bill(&lease, metered, lease.worst_cost.min(money(held)));
+        let most = if fault { lease.quoted_cost } else { lease.worst_cost };
+        let settlement = self.bill(&lease, metered, most.min(money(held)));
         let by_own_hold = settlement.cost.min(lease.hold);
         self.draw_on_siblings(&lease, picodollars(settlement.cost) - picodollars(by_own_hold));
         self.remove(at, index, by_own_hold, Some(settlement.billed_ms));

@@ -4,8 +4,10 @@ use std::sync::LazyLock;
 
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
-use merit_adapters::agent::{MalformedRequest, PassedText, answer, lease, passed, request, write_busy, write_not_sent};
-use merit_adapters::{Passed, ProviderAnswer, ProviderCall, Report};
+use merit_adapters::agent::{
+    MalformedRequest, PassedText, answer, lease, passed, request, write_full, write_not_sent, write_warming,
+};
+use merit_adapters::{NotTaken, Passed, ProviderAnswer, ProviderCall, Report};
 use merit_terms::{Execution, LeaseId, Outcome};
 
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
@@ -69,36 +71,52 @@ fn read(status: u16, headers: &[(&str, &str)]) -> ProviderAnswer {
     answer(&response.body(()).unwrap().into_parts().0)
 }
 
-fn check(status: u16, headers: &[(&str, &str)], execution: Execution, is_busy: bool) {
-    let answer = read(status, headers);
-    let busy = matches!(answer, ProviderAnswer::NotSent { busy: true, .. });
-    assert_eq!((answer.execution(), busy), (execution, is_busy), "{status} {headers:?}");
+fn check(status: u16, headers: &[(&str, &str)], execution: Execution) {
+    assert_eq!(read(status, headers).execution(), execution, "{status} {headers:?}");
+}
+
+#[test]
+fn a_provider_says_why_it_took_nothing() {
+    let why = |status, headers: &[(&str, &str)]| match read(status, headers) {
+        ProviderAnswer::NotSent { why, .. } => why,
+        other => panic!("{status} {headers:?}: {other:?}"),
+    };
+    assert_eq!(why(429, &[("merit-busy", "full")]), NotTaken::Full);
+    let warming = |retry_after_s| NotTaken::Warming { retry_after_s };
+    assert_eq!(why(429, &[("merit-busy", "warming"), ("retry-after", "12")]), warming(12));
+    assert_eq!(why(429, &[("merit-busy", "warming"), ("retry-after", "soon")]), warming(1));
+    for status in [400, 408, 413, 422] {
+        assert_eq!(why(status, &[("merit-not-sent", "1")]), NotTaken::Call);
+    }
+    for status in [401, 403, 404, 429, 503] {
+        assert_eq!(why(status, &[("merit-not-sent", "1")]), NotTaken::Failed);
+    }
 }
 
 #[test]
 fn an_answer_counts_only_as_it_says() {
-    check(200, &[("merit-outcome", "ok")], Execution::Executed, false);
-    check(200, &[("merit-outcome", "trap")], Execution::Executed, false);
-    check(200, &[("merit-outcome", "ok"), ("merit-not-sent", "1")], Execution::Executed, false);
-    check(200, &[("merit-outcome", "great")], Execution::Unknown, false);
-    check(200, &[], Execution::Unknown, false);
-    check(200, &[("merit-not-sent", "1")], Execution::Unknown, false);
-    check(204, &[("merit-outcome", "ok")], Execution::Unknown, false);
-    check(429, &[("merit-busy", "1")], Execution::NotSent, true);
-    check(429, &[("merit-busy", "yes")], Execution::Unknown, false);
-    check(429, &[], Execution::Unknown, false);
-    check(503, &[("merit-busy", "1")], Execution::Unknown, false);
-    check(401, &[], Execution::NotSent, false);
-    check(403, &[], Execution::NotSent, false);
-    check(404, &[], Execution::Unknown, false);
-    check(404, &[("merit-not-sent", "1")], Execution::NotSent, false);
-    check(413, &[("merit-not-sent", "1")], Execution::NotSent, false);
-    check(503, &[("merit-not-sent", "1")], Execution::NotSent, false);
-    check(500, &[("merit-outcome", "ok")], Execution::Unknown, false);
-    check(502, &[], Execution::Unknown, false);
-    check(503, &[], Execution::Unknown, false);
-    check(504, &[], Execution::Unknown, false);
-    check(302, &[], Execution::Unknown, false);
+    check(200, &[("merit-outcome", "ok")], Execution::Executed);
+    check(200, &[("merit-outcome", "trap")], Execution::Executed);
+    check(200, &[("merit-outcome", "ok"), ("merit-not-sent", "1")], Execution::Executed);
+    check(200, &[("merit-outcome", "great")], Execution::Unknown);
+    check(200, &[], Execution::Unknown);
+    check(200, &[("merit-not-sent", "1")], Execution::Unknown);
+    check(204, &[("merit-outcome", "ok")], Execution::Unknown);
+    check(429, &[("merit-busy", "full")], Execution::NotSent);
+    check(429, &[("merit-busy", "yes")], Execution::Unknown);
+    check(429, &[], Execution::Unknown);
+    check(503, &[("merit-busy", "full")], Execution::Unknown);
+    check(401, &[], Execution::NotSent);
+    check(403, &[], Execution::NotSent);
+    check(404, &[], Execution::Unknown);
+    check(404, &[("merit-not-sent", "1")], Execution::NotSent);
+    check(413, &[("merit-not-sent", "1")], Execution::NotSent);
+    check(503, &[("merit-not-sent", "1")], Execution::NotSent);
+    check(500, &[("merit-outcome", "ok")], Execution::Unknown);
+    check(502, &[], Execution::Unknown);
+    check(503, &[], Execution::Unknown);
+    check(504, &[], Execution::Unknown);
+    check(302, &[], Execution::Unknown);
 }
 
 #[test]
@@ -121,9 +139,12 @@ fn refusals_are_read_as_they_are_written() {
         answer(&head)
     };
     let reason = "429 Too Many Requests: every thread is taken".to_owned();
-    assert_eq!(read(429, write_busy), ProviderAnswer::NotSent { busy: true, reason });
+    assert_eq!(read(429, write_full), ProviderAnswer::NotSent { why: NotTaken::Full, reason });
+    let reason = "every thread is taken".to_owned();
+    let why = NotTaken::Warming { retry_after_s: 9 };
+    assert_eq!(read(429, |headers, text| write_warming(headers, 9, text)), ProviderAnswer::NotSent { why, reason });
     let reason = "503 Service Unavailable: every thread is taken".to_owned();
-    assert_eq!(read(503, write_not_sent), ProviderAnswer::NotSent { busy: false, reason });
+    assert_eq!(read(503, write_not_sent), ProviderAnswer::NotSent { why: NotTaken::Failed, reason });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Invocations over a real socket, as a broker sends them.
 
 use http::{Method, StatusCode};
-use merit_adapters::{Passed, ProviderAnswer};
+use merit_adapters::{NotTaken, Passed, ProviderAnswer};
 use merit_proto::{InProcess, Transport, v1};
 use merit_terms::Outcome;
 
@@ -110,8 +110,8 @@ async fn a_full_provider_is_busy_and_spares_the_token() {
     let token = world.token(2);
     let busy = world.broker.invoke(&token, "second").await;
     assert_eq!((busy.status, busy.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "busy"));
-    assert_eq!(busy.headers["merit-busy"], "1");
-    assert!(matches!(busy.answer, ProviderAnswer::NotSent { busy: true, .. }));
+    assert_eq!(busy.headers["merit-busy"], "full");
+    assert!(matches!(busy.answer, ProviderAnswer::NotSent { why: NotTaken::Full, .. }));
 
     world.peer.let_modules_go();
     assert_eq!(running.await.unwrap().body, "first");
@@ -135,7 +135,7 @@ async fn a_token_of_another_call_is_forbidden() {
     ] {
         let refused = world.broker.invoke(token, "again").await;
         assert_eq!((refused.status, refused.code().as_str()), (StatusCode::FORBIDDEN, code), "{token}");
-        assert!(matches!(refused.answer, ProviderAnswer::NotSent { busy: false, .. }));
+        assert!(matches!(refused.answer, ProviderAnswer::NotSent { why: NotTaken::Failed, .. }));
     }
 }
 
@@ -144,12 +144,12 @@ async fn a_call_that_cannot_start_is_not_sent() {
     let world = World::new(sample("echo"), 1).await;
     let check = |answered: crate::kit::Answered, status: u16, code: &str| {
         assert_eq!((answered.status.as_u16(), answered.code().as_str()), (status, code));
-        assert!(matches!(answered.answer, ProviderAnswer::NotSent { busy: false, .. }), "{:?}", answered.answer);
+        assert!(matches!(answered.answer, ProviderAnswer::NotSent { .. }), "{:?}", answered.answer);
     };
     let of_other = world.token_with(1, |claims| claims.function = "other".into());
-    check(world.broker.invoke_function("other", &of_other, "").await, 503, "unknown_module");
+    check(world.broker.invoke_function("other", &of_other, "").await, 422, "unknown_module");
     let without = world.token_with(2, |claims| claims.module = Vec::new());
-    check(world.broker.invoke(&without, "").await, 503, "no_module");
+    check(world.broker.invoke(&without, "").await, 422, "no_module");
     let another = world.token_with(3, |claims| claims.module = vec![0; 32]);
     check(world.broker.invoke(&another, "").await, 503, "module_unavailable");
     check(world.broker.invoke(&world.token(4), vec![0; (20 << 20) + 1]).await, 413, "payload_too_large");
@@ -163,8 +163,8 @@ async fn a_late_module_is_not_sent_but_serves_later_calls() {
     let mut world = World::new(sample("echo"), 1).await;
     world.peer.hold_modules_back();
     let late = world.broker.invoke(&world.token_with(1, |claims| claims.timeout_ms = 20), "").await;
-    assert_eq!(late.code(), "module_late");
-    assert!(matches!(late.answer, ProviderAnswer::NotSent { busy: false, .. }));
+    assert_eq!(late.code(), "warming");
+    assert!(matches!(late.answer, ProviderAnswer::NotSent { why: NotTaken::Warming { retry_after_s: 1 }, .. }));
     sees(&mut world.seen, |seen| matches!(seen, Seen::ModuleAsked).then_some(())).await;
     world.peer.let_modules_go();
     assert_eq!(world.broker.invoke(&world.token(2), "soon").await.body, "soon");
@@ -176,7 +176,7 @@ async fn a_module_that_cannot_be_run_is_not_sent() {
     let world = World::new("not a module".into(), 1).await;
     let answered = world.broker.invoke(&world.token(1), "").await;
     assert_eq!(answered.code(), "module_unusable");
-    assert!(matches!(answered.answer, ProviderAnswer::NotSent { busy: false, .. }));
+    assert!(matches!(answered.answer, ProviderAnswer::NotSent { why: NotTaken::Call, .. }));
 }
 
 #[tokio::test]

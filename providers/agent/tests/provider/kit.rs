@@ -15,7 +15,7 @@ use merit_adapters::{Passed, ProviderAnswer, ProviderCall, Report, agent};
 use merit_agent::{Provider, ProviderSettings, StartError, Strategy};
 use merit_proto::{Transport, v1};
 use merit_terms::{Adapter, LeaseId, PoolSize, Price, Tariff};
-use merit_wasm::{Runtime, RuntimeSettings};
+use merit_wasm::{ModuleSettings, Runtime, RuntimeSettings};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -67,7 +67,7 @@ pub(crate) fn settings(slots: u32) -> ProviderSettings {
 }
 
 pub(crate) async fn start(settings: ProviderSettings, transport: Transport) -> Result<Provider, StartError> {
-    let runtime = Runtime::new(RuntimeSettings { threads: 4, modules: 8 }).unwrap();
+    let runtime = Runtime::new(RuntimeSettings { threads: 4, modules: ModuleSettings::default() }).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     Provider::start(settings, transport, listener, runtime).await
 }

@@ -1,6 +1,6 @@
 //! Refusals as a broker reads them.
 
-use merit_adapters::{ProviderAnswer, agent};
+use merit_adapters::{NotTaken, ProviderAnswer, agent};
 
 use super::*;
 
@@ -10,9 +10,17 @@ fn read(refused: Refused) -> ProviderAnswer {
 
 #[test]
 fn a_refusal_is_not_sent_a_lost_guest_unknown() {
-    assert!(matches!(read(Refused::Busy), ProviderAnswer::NotSent { busy: true, .. }));
-    assert!(matches!(read(Refused::TokenUsed), ProviderAnswer::NotSent { busy: false, .. }));
-    assert!(matches!(read(Refused::Draining), ProviderAnswer::NotSent { busy: true, .. }));
-    assert!(matches!(read(Refused::PayloadTooLarge), ProviderAnswer::NotSent { busy: false, .. }));
+    for (refused, expected) in [
+        (Refused::Busy, NotTaken::Full),
+        (Refused::Draining, NotTaken::Full),
+        (Refused::Warming { retry_after_s: 7 }, NotTaken::Warming { retry_after_s: 7 }),
+        (Refused::TokenUsed, NotTaken::Failed),
+        (Refused::ModuleUnavailable, NotTaken::Failed),
+        (Refused::PayloadTooLarge, NotTaken::Call),
+        (Refused::NoModule, NotTaken::Call),
+        (Refused::ModuleUnusable("no".to_owned()), NotTaken::Call),
+    ] {
+        assert!(matches!(read(refused), ProviderAnswer::NotSent { why, .. } if why == expected), "{expected:?}");
+    }
     assert!(matches!(read(Refused::Lost), ProviderAnswer::Unknown { .. }));
 }

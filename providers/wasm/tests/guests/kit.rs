@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use merit_wasm::{GuestRun, Host, HostSettings, Job, Module, Runtime, RuntimeSettings, Seat, digest};
+use merit_wasm::{GuestRun, Host, HostSettings, Job, Module, ModuleSettings, Runtime, RuntimeSettings, Seat, digest};
 
 pub(crate) fn functions() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../functions")
@@ -22,7 +22,7 @@ pub(crate) fn hostile(name: &str) -> Bytes {
 }
 
 pub(crate) fn runtime(threads: u32) -> Arc<Runtime> {
-    Runtime::new(RuntimeSettings { threads, modules: 16 }).unwrap()
+    Runtime::new(RuntimeSettings { threads, modules: ModuleSettings::default() }).unwrap()
 }
 
 pub(crate) fn host(runtime: &Arc<Runtime>, threads: u32, cpu_share: f64) -> Host {
@@ -30,7 +30,7 @@ pub(crate) fn host(runtime: &Arc<Runtime>, threads: u32, cpu_share: f64) -> Host
 }
 
 pub(crate) async fn compiled(runtime: &Runtime, wasm: Bytes) -> Module {
-    runtime.modules().load(digest(&wasm), wasm).await.unwrap()
+    runtime.modules().load(digest(&wasm), wasm, "dev").await.unwrap()
 }
 
 /// A job with generous limits.

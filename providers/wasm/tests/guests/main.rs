@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod kit;
 #[cfg(test)]
 mod limits;

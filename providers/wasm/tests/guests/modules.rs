@@ -1,14 +1,18 @@
 //! The cache of compiled modules, and refused modules.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
-use merit_wasm::{GuestOutcome, ModuleError, Runtime, RuntimeSettings, digest};
+use merit_wasm::{GuestOutcome, ModuleError, ModuleSettings, Runtime, RuntimeSettings, digest};
 
 use crate::kit::{compiled, host, job, run, runtime, sample};
 
 async fn refusal(wasm: &[u8]) -> ModuleError {
     let wasm = Bytes::copy_from_slice(wasm);
-    runtime(1).modules().load(digest(&wasm), wasm).await.unwrap_err()
+    runtime(1).modules().load(digest(&wasm), wasm, "dev").await.unwrap_err()
 }
 
 async fn refusal_of_text(wat: &str) -> String {
@@ -55,7 +59,7 @@ async fn a_module_without_start_is_refused() {
 async fn bytes_of_another_digest_are_refused_and_not_cached() {
     let runtime = runtime(1);
     let (echo, wait) = (sample("echo"), sample("wait"));
-    let refused = runtime.modules().load(digest(&echo), wait).await.unwrap_err();
+    let refused = runtime.modules().load(digest(&echo), wait, "dev").await.unwrap_err();
     assert_eq!(refused, ModuleError::OtherDigest);
     assert!(runtime.modules().get(&digest(&echo)).is_none());
 
@@ -64,39 +68,73 @@ async fn bytes_of_another_digest_are_refused_and_not_cached() {
     assert_eq!(&run(&host, job(&module, "still echo")).await.output[..], b"still echo");
 }
 
-#[tokio::test]
-async fn the_least_recently_used_module_is_evicted() {
-    let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: 2 }).unwrap();
-    let names = ["echo", "wait", "sha256"];
-    let [echo, wait, sha256] = names.map(|name| digest(&sample(name)));
-    let forgotten = compiled(&runtime, sample("echo")).await;
-    compiled(&runtime, sample("wait")).await;
-    assert!(runtime.modules().get(&echo).is_some());
-    compiled(&runtime, sample("sha256")).await;
-    assert!(runtime.modules().get(&wait).is_none());
-    assert!(runtime.modules().get(&echo).is_some());
-    assert!(runtime.modules().get(&sha256).is_some());
-
-    compiled(&runtime, sample("wait")).await;
-    compiled(&runtime, sample("sha256")).await;
-    assert!(runtime.modules().get(&echo).is_none());
-    let host = host(&runtime, 1, 1.0);
-    assert_eq!(run(&host, job(&forgotten, "x")).await.outcome, GuestOutcome::Ok);
+/// Makes a runtime that keeps modules in a directory, and one after the other in memory.
+fn keeping(directory: &Path) -> Arc<Runtime> {
+    let modules = ModuleSettings { max_bytes: 1, directory: Some(directory.to_owned()), ..ModuleSettings::default() };
+    Runtime::new(RuntimeSettings { threads: 1, modules }).unwrap()
 }
 
 #[tokio::test]
-async fn concurrent_calls_for_one_digest_compile_once() {
+async fn the_least_recently_used_modules_are_evicted_by_bytes() {
+    let modules = ModuleSettings { max_bytes: 1, ..ModuleSettings::default() };
+    let runtime = Runtime::new(RuntimeSettings { threads: 1, modules }).unwrap();
+    let forgotten = compiled(&runtime, sample("echo")).await;
+    compiled(&runtime, sample("wait")).await;
+    assert!(runtime.modules().get(&digest(&sample("echo"))).is_none());
+    assert!(runtime.modules().get(&digest(&sample("wait"))).is_some(), "the last one stays");
+    let host = host(&runtime, 1, 1.0);
+    assert_eq!(run(&host, job(&forgotten, "x")).await.outcome, GuestOutcome::Ok);
+    let runtime = crate::kit::runtime(1);
+    for name in ["echo", "wait", "sha256"] {
+        compiled(&runtime, sample(name)).await;
+    }
+    assert!(runtime.modules().get(&digest(&sample("echo"))).is_some(), "there is room for all");
+}
+
+#[tokio::test]
+async fn a_compiled_module_is_found_by_the_next_runtime() {
+    let directory = tempfile::tempdir().unwrap();
+    let echo = digest(&sample("echo"));
+    assert!(keeping(directory.path()).modules().find(echo).await.is_none());
+    compiled(&keeping(directory.path()), sample("echo")).await;
+    let runtime = keeping(directory.path());
+    assert!(runtime.modules().get(&echo).is_none());
+    let found = runtime.modules().find(echo).await.unwrap();
+    assert_eq!(&run(&host(&runtime, 1, 1.0), job(&found, "kept")).await.output[..], b"kept");
+}
+
+#[tokio::test]
+async fn a_damaged_artefact_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    compiled(&keeping(directory.path()), sample("echo")).await;
+    let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    assert!(keeping(directory.path()).modules().find(digest(&sample("echo"))).await.is_none());
+    assert!(!file.exists(), "it is removed");
+}
+
+#[tokio::test]
+async fn a_compilation_goes_on_after_its_caller_left() {
     let runtime = runtime(1);
     let wasm = sample("sha256");
-    // Only the first has the right bytes; any other would be refused if it compiled.
-    let first = runtime.modules().load(digest(&wasm), wasm.clone());
-    let others = (0..8).map(|_| runtime.modules().load(digest(&wasm), Bytes::new()));
-    let loaded = join_all(
-        std::iter::once(first)
-            .map(futures_util::future::Either::Left)
-            .chain(others.map(futures_util::future::Either::Right)),
-    );
-    assert!(loaded.await.iter().all(Result::is_ok));
+    let digest = digest(&wasm);
+    let modules = runtime.modules().clone();
+    let caller = tokio::spawn(async move { modules.load(digest, wasm, "dev").await });
+    tokio::task::yield_now().await;
+    caller.abort();
+    while runtime.modules().get(&digest).is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn concurrent_calls_for_one_digest_get_one_module() {
+    let runtime = runtime(1);
+    let wasm = sample("sha256");
+    let loads = (0..8).map(|_| runtime.modules().load(digest(&wasm), wasm.clone(), "dev"));
+    assert!(join_all(loads).await.iter().all(Result::is_ok));
 }
 
 #[tokio::test]

@@ -1,0 +1,56 @@
+//! The compilation of one module to an artefact, in this process or as the whole work of a child process.
+//!
+//! Owns the part of the engine's settings on which artefacts depend. Never makes an instance.
+
+use std::io::{self, Read, Write};
+
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use wasmtime::{Config, Engine};
+
+/// Address space of one guest's memory in bytes, reserved and not committed: all that 32 bits can address, so that
+/// compiled code needs no bounds checks.
+pub(crate) const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
+/// Steps of the scheduler's priority that a child process gives up, so that guests run first.
+const NICE: i32 = 10;
+
+/// The bounds of a child process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    pub cpu_seconds: u64,
+    /// Private memory in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Returns the settings on which an artefact depends: those of every engine that makes or uses one.
+pub(crate) fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .memory_reservation(MEMORY_RESERVATION_BYTES as u64)
+        .epoch_interruption(true)
+        // One pool slot holds one memory of 32 bits.
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        // A trap's message is enough; the guest would choose the content and number of frames.
+        .wasm_backtrace_max_frames(None);
+    config
+}
+
+/// Compiles a module. The error is for its owner.
+pub(crate) fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
+    let failed = |error: wasmtime::Error| format!("{error:#}");
+    Engine::new(&config()).map_err(failed)?.precompile_module(wasm).map_err(failed)
+}
+
+/// Compiles the module on standard input to an artefact on standard output, within `limits`: the whole work of a child
+/// process. The error is for the module's owner.
+pub fn compile_child(limits: CompileLimits) -> io::Result<()> {
+    let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(Resource::Cpu, limit(limits.cpu_seconds))?;
+    setrlimit(Resource::Data, limit(limits.memory_bytes))?;
+    setrlimit(Resource::Core, limit(0))?;
+    nice(NICE)?;
+    let mut wasm = Vec::new();
+    io::stdin().lock().read_to_end(&mut wasm)?;
+    let artefact = compile(&wasm).map_err(io::Error::other)?;
+    io::stdout().lock().write_all(&artefact)
+}

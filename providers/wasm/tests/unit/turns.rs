@@ -1,0 +1,65 @@
+//! The order of turns by cases.
+
+use futures_util::FutureExt;
+
+use super::*;
+
+fn begins(waiting: impl Future<Output = Result<Turn, TooMany>>) -> Option<Turn> {
+    waiting.now_or_never().map(Result::unwrap)
+}
+
+#[test]
+fn one_account_has_half_of_the_turns() {
+    let turns = Turns::new(2);
+    let first = begins(turns.wait("one", 10)).unwrap();
+    assert!(begins(turns.wait("one", 1)).is_none());
+    let other = begins(turns.wait("two", 1_000)).unwrap();
+    assert!(begins(turns.wait("three", 1)).is_none(), "both are taken");
+    drop((first, other));
+    assert!(begins(turns.wait("one", 1)).is_some());
+}
+
+#[tokio::test]
+async fn accounts_with_fewer_turns_come_first_then_small_modules() {
+    let turns = Turns::new(4);
+    let held: Vec<Turn> = (0..2).map(|_| begins(turns.wait("many", 1)).unwrap()).collect();
+    let others: Vec<Turn> = ["a", "b"].map(|account| begins(turns.wait(account, 1)).unwrap()).into();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut waiting = Vec::new();
+    for (account, bytes) in [("a", 1), ("new", 900), ("new", 5), ("other", 7)] {
+        let (turns, order) = (turns.clone(), Arc::clone(&order));
+        waiting.push(tokio::spawn(async move {
+            let turn = turns.wait(account, bytes).await.unwrap();
+            order.lock().unwrap().push((account, bytes));
+            tokio::task::yield_now().await;
+            drop(turn);
+        }));
+        tokio::task::yield_now().await;
+    }
+    drop(held.into_iter().next());
+    for task in waiting {
+        task.await.unwrap();
+    }
+    assert_eq!(order.lock().unwrap()[..2], [("new", 5), ("other", 7)]);
+    drop(others);
+}
+
+#[test]
+fn a_caller_that_left_takes_no_turn() {
+    let turns = Turns::new(1);
+    let held = begins(turns.wait("one", 1)).unwrap();
+    assert!(begins(turns.wait("two", 1)).is_none(), "its future is dropped");
+    drop(held);
+    assert!(begins(turns.wait("three", 1)).is_some());
+}
+
+#[test]
+fn those_that_wait_are_bounded() {
+    let turns = Turns::new(1);
+    let _held = begins(turns.wait("one", 1)).unwrap();
+    let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(turns.wait("two", 1))).collect();
+    assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
+    assert!(turns.wait("two", 1).now_or_never().unwrap().is_err());
+    waiting.pop();
+    assert!(turns.wait("two", 1).now_or_never().is_none(), "one that left makes room");
+}

@@ -1,0 +1,31 @@
+//! `merit compile-module`: compiles one WebAssembly module from standard input to standard output, within limits. The
+//! hosts of this program start it as a child process; it is not for people.
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// CPU time at most
+    #[arg(long)]
+    cpu_seconds: u64,
+    /// Private memory at most
+    #[arg(long)]
+    memory_bytes: u64,
+}
+
+#[cfg(feature = "wasm")]
+pub(crate) fn run(arguments: &Arguments) -> std::process::ExitCode {
+    let Arguments { cpu_seconds, memory_bytes } = *arguments;
+    match merit_wasm::compile_child(merit_wasm::CompileLimits { cpu_seconds, memory_bytes }) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // The host passes it on to the owner of the module.
+            eprintln!("{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(feature = "wasm"))]
+pub(crate) fn run(_arguments: &Arguments) -> std::process::ExitCode {
+    eprintln!("{}", crate::wasm_host::NOT_BUILT);
+    std::process::ExitCode::FAILURE
+}

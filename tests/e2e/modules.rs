@@ -1,0 +1,85 @@
+//! Modules get ready beside the market: bounded, kept, and nobody's fault.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::in_both_shapes;
+use crate::market::{Market, Shape, sample};
+use crate::process::{Process, eventually};
+
+in_both_shapes! {
+    a_module_that_compiles_too_long_is_nobodys_failure
+    a_restart_and_a_second_provider_compile_nothing
+    a_module_that_no_host_can_run_is_refused_at_upload
+}
+
+/// A small module that takes the compiler minutes: nested loops over many variables.
+fn nested_loops() -> Vec<u8> {
+    const DEPTH: usize = 150;
+    const VARIABLES: usize = 300;
+    let sum = |i: usize| format!("(local.set {i} (i32.add (local.get {i}) (local.get {})))", (i + 1) % VARIABLES);
+    let sums: String = (0..VARIABLES).map(sum).collect();
+    let (variables, loops) = (" i32".repeat(VARIABLES), "(loop ".repeat(DEPTH));
+    let ends = "(br_if 0 (local.get 0)))".repeat(DEPTH);
+    let text = format!(
+        r#"(module (memory (export "memory") 1) (func (export "_start") (local{variables}) {loops}{sums}{ends}))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+async fn provider(market: &Market, name: &str, cache: &Path) -> Process {
+    market.provider(name, &["--module-cache", cache.to_str().unwrap()]).await
+}
+
+async fn a_module_that_compiles_too_long_is_nobodys_failure(shape: Shape) {
+    let market = Market::start(shape).await;
+    let cache = TempDir::new().unwrap();
+    let provider = provider(&market, "edge", cache.path()).await;
+    market.deploy("echo", json!({})).await;
+    market.deploy_module("loops", nested_loops(), json!({"timeout_ms": 500})).await;
+    let warming = market.invoke("loops", "").await;
+    assert_eq!((warming.status.as_u16(), warming.code().as_str()), (503, "no_supply"), "{warming:?}");
+    assert!(warming.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(market.invoke("echo", "beside it").await.text(), "beside it");
+    let refused = eventually("the compiler gives up", || async {
+        let answer = market.invoke("loops", "").await;
+        (answer.code() != "no_supply").then_some(answer)
+    });
+    let refused = refused.await.message();
+    assert!(refused.contains("takes more than 5 s of CPU time"), "{refused}");
+    let listed = market.get("/v1/providers").await.json();
+    assert_eq!(listed["providers"][0]["health"], json!([]), "{listed}");
+    assert_eq!(market.invoke("echo", "after it").await.text(), "after it");
+    assert!(provider.stop().await.success());
+}
+
+async fn a_restart_and_a_second_provider_compile_nothing(shape: Shape) {
+    let market = Market::start(shape).await;
+    let cache = TempDir::new().unwrap();
+    let first = provider(&market, "first", cache.path()).await;
+    market.deploy("echo", json!({})).await;
+    assert_eq!(market.invoke("echo", "compiled").await.text(), "compiled");
+    first.stop().await;
+    let kept: Vec<_> = std::fs::read_dir(cache.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    let [artefact] = &kept[..] else { panic!("{kept:?}") };
+    let made = std::fs::metadata(artefact).unwrap().modified().unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let _second = provider(&market, "second", cache.path()).await;
+    assert_eq!(market.invoke("echo", "found").await.text(), "found");
+    let used = std::fs::metadata(artefact).unwrap().modified().unwrap();
+    assert!(used > made, "it is marked as used, not written anew");
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1);
+}
+
+async fn a_module_that_no_host_can_run_is_refused_at_upload(shape: Shape) {
+    let market = Market::start(shape).await;
+    market.deploy_module("taken", sample("echo"), json!({})).await;
+    let big =
+        wat::parse_str(r#"(module (memory (export "memory") 1) (table 10000000 funcref) (func (export "_start")))"#);
+    let refused = market.call(http::Method::PUT, "/v1/functions/big/module", &[], big.unwrap()).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(refused.message(), "has 10000000 elements in a table; at most 100000");
+}
