@@ -250,17 +250,7 @@ impl Trial {
 
     /// Ends an attempt, and makes the next one if there is no answer. At the seller under test it began at `tested_us`.
     fn end(&mut self, call: usize, lease: LeaseId, deed: &Deed, tested_us: Option<u64>) -> Result<(), FairnessError> {
-        let settle = Settle {
-            lease,
-            execution: Execution::Executed,
-            outcome: Outcome::Ok,
-            reported: None,
-            observed_us: deed.after_us,
-            egress_bytes: 0,
-            fault: false,
-            server_error: false,
-            given_up: false,
-        };
+        let settle = Settle { execution: Execution::Executed, ..ended(lease, deed.after_us) };
         let is_lost = match deed.end {
             DeedEnd::Answered { outcome, reported, bytes } => {
                 let settle = Settle { outcome, reported, egress_bytes: bytes, ..settle };
@@ -281,7 +271,7 @@ impl Trial {
                 true
             }
             DeedEnd::Broken => {
-                let settle = Settle { execution: Execution::Unknown, fault: true, ..settle };
+                let settle = Settle { fault: true, ..ended(lease, deed.after_us) };
                 self.floor.must(Command::Settle(settle))?;
                 self.calls[call].broken = Some(lease);
                 self.attempt(call)?;
@@ -297,17 +287,22 @@ impl Trial {
     /// Says that no further attempt of a call follows.
     fn give_up(&mut self, call: usize) -> Result<(), FairnessError> {
         let Some(lease) = self.calls[call].broken else { return Ok(()) };
-        let settle = Settle {
-            lease,
-            execution: Execution::Unknown,
-            outcome: Outcome::Ok,
-            reported: None,
-            observed_us: 0,
-            egress_bytes: 0,
-            fault: false,
-            server_error: false,
-            given_up: true,
-        };
+        let settle = Settle { given_up: true, ..ended(lease, 0) };
         self.floor.must(Command::Settle(settle)).map(drop)
+    }
+}
+
+/// Returns the settle of an attempt without an answer.
+fn ended(lease: LeaseId, observed_us: u64) -> Settle {
+    Settle {
+        lease,
+        execution: Execution::Unknown,
+        outcome: Outcome::Ok,
+        reported: None,
+        observed_us,
+        egress_bytes: 0,
+        fault: false,
+        server_error: false,
+        given_up: false,
     }
 }
