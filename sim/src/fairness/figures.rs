@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::fairness::trial::{Fate, Fates};
+use crate::fairness::fates::{Fate, Fates};
 
 /// Calls in a row elsewhere after which a seller is behind.
 const BEHIND_AFTER: usize = 20;

@@ -3,6 +3,7 @@
 //! The production engine decides; the same seed gives the same report. Never knows brokers and networks: it repeats a
 //! call as a broker does.
 
+mod fates;
 mod figures;
 mod floor;
 mod strategy;

@@ -1,15 +1,16 @@
 //! One trial: the calls of one strategy on the virtual clock, each tried again elsewhere as the broker does.
 //!
-//! Owns the queue of what is due and the fate of each call. Never computes a figure of the table.
+//! Owns the queue of all that is due. Never computes a figure of the table.
 
 use std::collections::BTreeMap;
 
 use merit_engine::{Command, NotSent, Reply, Settle};
-use merit_terms::{Execution, LeaseId, Outcome, ProviderId};
+use merit_terms::{Execution, LeaseId, Outcome};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use crate::fairness::FairnessError;
+use crate::fairness::fates::{Fate, Fates};
 use crate::fairness::floor::{FairnessFloor, dearest_bill};
 use crate::fairness::strategy::{Arrival, Deed, DeedEnd, FAILING_CALLS, FLAP_US, Strategy, Work};
 
@@ -33,39 +34,6 @@ const ALL_CLOSED_US: u64 = 1_200_000_000;
 /// True usage of a call, and its noise in percent.
 const WORK: Work = Work { wall_us: 100_000, cpu_us: 40_000, answer_bytes: 1_000 };
 const NOISE_PERCENT: u64 = 5;
-
-/// The fate of one call.
-#[derive(Clone, Debug)]
-pub(crate) struct Fate {
-    pub(crate) at_us: u64,
-    /// True if an attempt went to the seller under test.
-    pub(crate) is_won: bool,
-    pub(crate) is_answered: bool,
-    pub(crate) waited_us: u64,
-    /// Beginning and end of the attempt at the seller under test that gave no answer, or one that was dearer than at
-    /// the dearest honest seller.
-    pub(crate) lost_us: Option<(u64, u64)>,
-    work: Work,
-    tried: Vec<ProviderId>,
-    invocation: Option<LeaseId>,
-    /// The last attempt without an answer.
-    broken: Option<LeaseId>,
-}
-
-/// The fates of a trial, and what was paid.
-#[derive(Clone, Debug)]
-pub(crate) struct Fates {
-    /// Calls under the strategy.
-    pub(crate) calls: Vec<Fate>,
-    /// Calls from its end on, if the seller became honest.
-    pub(crate) later: Vec<Fate>,
-    /// Time from which on the seller was honest again.
-    pub(crate) honest_from_us: u64,
-    /// Paid for the calls under the strategy, in picodollars.
-    pub(crate) paid: u128,
-    pub(crate) earned: u128,
-    pub(crate) digest: u128,
-}
 
 enum Due {
     Call,
