@@ -20,7 +20,7 @@ enum Bench {
     Engine(engine::Arguments),
     /// Measure the journal: commands a second that are applied and durable, beside bare writes and syncs
     Journal(journal::Arguments),
-    /// Show what sellers that misbehave win, earn and cost the buyer, each beside its honest self
+    /// Show what sellers gain by misbehaving, each beside its honest self
     Fairness(fairness::Arguments),
     /// Measure requests through Merit, nginx, haproxy, a plain forwarder and nothing, on this machine
     Invoke(invoke::Arguments),

@@ -32,7 +32,7 @@ pub struct FairnessRow {
     pub behind_after: Option<usize>,
     /// Calls that it gave no answer, or one that was dearer than at the dearest honest seller.
     pub lost: usize,
-    /// Those of them that came to it after the first of them had ended.
+    /// Number of lost calls that came to it after the first of them had ended.
     pub lost_later: usize,
     /// Its return, if it becomes honest.
     pub back: Option<FairnessReturn>,
