@@ -40,6 +40,7 @@ fn print(report: &FairnessReport) {
         ("goals", Text),
     ];
     print_table(&columns, report.rows.iter().map(cells));
+    println!("\nGoals: 1. It earns at most 5 % more than its honest self. 2. It costs the buyer at most 10 calls.");
 }
 
 fn cells(row: &FairnessRow) -> Vec<String> {
@@ -50,9 +51,9 @@ fn cells(row: &FairnessRow) -> Vec<String> {
     };
     let goals = match (row.earns_no_more, row.found_in_time) {
         (true, true) => "met",
-        (false, true) => "earns more",
-        (true, false) => "costs more",
-        (false, false) => "earns and costs more",
+        (false, true) => "missed: 1",
+        (true, false) => "missed: 2",
+        (false, false) => "missed: 1, 2",
     };
     vec![
         row.strategy.to_owned(),
