@@ -1,6 +1,8 @@
-//! `merit bench`: the speed of engine and journal, and the cost of a forwarded invocation beside plain proxies.
+//! `merit bench`: the speed of engine and journal, the gains of sellers that misbehave, and the cost of a forwarded
+//! invocation beside plain proxies.
 
 mod engine;
+mod fairness;
 mod invoke;
 mod journal;
 
@@ -18,6 +20,8 @@ enum Bench {
     Engine(engine::Arguments),
     /// Measure the journal: commands a second that are applied and durable, beside bare writes and syncs
     Journal(journal::Arguments),
+    /// Show what sellers gain by misbehaving, each beside its honest self
+    Fairness(fairness::Arguments),
     /// Measure requests through Merit, nginx, haproxy, a plain forwarder and nothing, on this machine
     Invoke(invoke::Arguments),
     /// A peer of Merit in `invoke`: forwards, and nothing else
@@ -37,6 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Journal(arguments) => journal::run(arguments).await,
         Bench::Engine(arguments) => engine::run(arguments),
+        Bench::Fairness(arguments) => fairness::run(arguments),
         Bench::Invoke(arguments) => invoke::run(arguments),
         Bench::Forwarder(arguments) => Ok(merit_sim::invoke_bench::forward(arguments.listen, arguments.to).await?),
     }

@@ -103,7 +103,7 @@ enum Command {
     Trades(trades::Arguments),
     /// Show a market's prices and volume, interval by interval
     Candles(candles::Arguments),
-    /// Measure the engine, the journal, or an invocation beside a reverse proxy
+    /// Measure the engine, the journal, the market's fairness, or an invocation beside a reverse proxy
     Bench(bench::Arguments),
     /// Simulate a market over a real trace, by seed, on a virtual clock
     Sim(sim::Arguments),

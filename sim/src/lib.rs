@@ -3,6 +3,7 @@
 //! Uses the market as its users do: through the engine's commands, the protocol, and HTTP. Never part of a server.
 
 pub mod engine_bench;
+pub mod fairness;
 pub mod faults;
 pub mod invoke_bench;
 pub mod journal_bench;
