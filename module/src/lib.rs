@@ -1,6 +1,6 @@
-//! The rules for WebAssembly modules, which the exchange checks at upload and every provider's host can run.
+//! The rules for WebAssembly modules, which the exchange checks at upload and every host follows.
 //!
-//! Owns the language, the limits, and the functions of WASI preview 1 with their types. Never compiles or runs a module.
+//! Owns the language, the limits, and the functions of WASI preview 1 with their types. Never compiles or runs one.
 
 mod check;
 mod preview_1;

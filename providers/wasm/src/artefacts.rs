@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::modules::Digest;
+use crate::digest::Digest;
 
 /// Maximum bytes of the directory; beyond it the files that were not used for longest are removed.
 const KEPT_MAX_BYTES: u64 = 2 << 30;

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::compile::{CompileLimits, compile};
-use crate::modules::ModuleError;
+use crate::module_error::ModuleError;
 use crate::turns::Turns;
 
 /// CPU time that any module may take, and each MiB of one more.

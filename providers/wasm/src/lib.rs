@@ -1,7 +1,8 @@
 //! The WebAssembly host of a provider: runs WASI preview 1 commands, metered and bounded.
 //!
-//! Owns: the engine and its epoch ticker ([`Runtime`]), compiled modules by digest ([`Modules`]), fixed pools of plain
-//! threads with a CPU share ([`Host`]), compilation in child processes ([`compile_child`]), and the request and result of one call ([`Job`], [`GuestRun`]).
+//! Owns: the engine and its epoch ticker ([`Runtime`]), compilation in child processes ([`compile_child`]), compiled
+//! modules by digest ([`Modules`]), fixed pools of plain threads with a CPU share ([`Host`]), and the request and
+//! result of one call ([`Job`], [`GuestRun`]).
 //!
 //! Never: queues (all threads taken is [`Busy`]), runs a guest on the caller's async runtime, knows of leases, tariffs
 //! or the network, or gives a guest a directory, a socket or the process's own stdio.
@@ -14,20 +15,26 @@ mod capture;
 mod compile;
 mod compiler;
 mod cpu_share;
+mod digest;
 mod execution;
 mod guest;
 mod host;
 mod job;
 mod linker;
+mod module_error;
 mod modules;
 mod run;
 mod runtime;
+mod settings;
 mod ticker;
 mod turns;
 
 pub use compile::{CompileLimits, compile_child};
+pub use digest::{Digest, digest};
 pub use execution::{GuestOutcome, GuestRun, GuestUsage, HostFailure};
 pub use host::{Busy, Host, HostError, HostSettings, Seat};
 pub use job::Job;
-pub use modules::{Digest, Module, ModuleError, Modules, digest};
-pub use runtime::{ModuleSettings, Runtime, RuntimeError, RuntimeSettings};
+pub use module_error::ModuleError;
+pub use modules::{Module, Modules};
+pub use runtime::{Runtime, RuntimeError, RuntimeSettings};
+pub use settings::ModuleSettings;

@@ -8,15 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use wasmtime::{Engine, InstancePre, Linker, UnknownImportError};
 
 use crate::artefacts::Artefacts;
 use crate::compiler::Compiler;
+use crate::digest::{Digest, digest};
 use crate::guest::Guest;
-use crate::runtime::ModuleSettings;
+use crate::module_error::ModuleError;
+use crate::settings::ModuleSettings;
 
 /// Maximum modules in memory and under way, whatever their size.
 const ENTRIES_MAX: usize = 4096;
@@ -25,14 +26,6 @@ const REFUSED_FOR: Duration = Duration::from_secs(600);
 /// Expected time of a compilation, and of each MiB.
 const SECOND_OF_MODULE: Duration = Duration::from_millis(500);
 const SECONDS_OF_MIB: Duration = Duration::from_secs(4);
-
-/// The SHA-256 of a module's bytes.
-pub type Digest = [u8; 32];
-
-/// Computes the digest of a module's bytes.
-pub fn digest(wasm: &[u8]) -> Digest {
-    Sha256::digest(wasm).into()
-}
 
 /// A compiled module, ready to make instances. It is cheap to clone, and usable after it was evicted.
 #[derive(Clone)]
@@ -46,30 +39,11 @@ impl fmt::Debug for Module {
     }
 }
 
-/// Bytes that are not a module that this host can run. The text is for the module's owner.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ModuleError {
-    #[error("the bytes are not those of the digest")]
-    OtherDigest,
-    #[error("not WebAssembly: {0}")]
-    NotWebAssembly(String),
-    #[error("imports {module}.{name} which WASI preview 1 does not have")]
-    UnknownImport { module: String, name: String },
-    #[error("imports something of WASI preview 1 with another type: {0}")]
-    ImportType(String),
-    #[error("has no _start: a function exported under that name, without parameters and results")]
-    NoStart,
-    #[error("the compiler failed on it: {0}")]
-    Compiler(String),
-    #[error("it takes more than {cpu_seconds} s of CPU time, or too much memory, to compile; simplify its functions")]
-    TooComplex { cpu_seconds: u64 },
-}
-
 /// The modules of a [`Runtime`](crate::Runtime), shared by its hosts.
 #[derive(Clone)]
-pub struct Modules(Arc<Shared>);
+pub struct Modules(Arc<ModulesOfRuntime>);
 
-struct Shared {
+struct ModulesOfRuntime {
     linker: Linker<Guest>,
     compiler: Compiler,
     artefacts: Artefacts,
@@ -102,7 +76,7 @@ impl Modules {
     pub(crate) fn new(linker: Linker<Guest>, settings: &ModuleSettings) -> std::io::Result<Modules> {
         let mut engine = std::hash::DefaultHasher::new();
         linker.engine().precompile_compatibility_hash().hash(&mut engine);
-        Ok(Modules(Arc::new(Shared {
+        Ok(Modules(Arc::new(ModulesOfRuntime {
             compiler: Compiler::new(settings.compiler.clone(), settings.compiled_at_once),
             artefacts: Artefacts::open(settings.directory.as_deref(), engine.finish())?,
             cache: Mutex::new(Cache { max_bytes: settings.max_bytes, ..Cache::default() }),
@@ -133,21 +107,21 @@ impl Modules {
     /// calls for one digest compile once, and the work goes on after a caller left. Refuses bytes of another digest and
     /// bytes that are no command of WASI preview 1; what is too complex is refused for ten minutes. Must be awaited on
     /// tokio.
-    pub async fn load(&self, digest: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
-        if self::digest(&wasm) != digest {
-            return self.get(&digest).ok_or(ModuleError::OtherDigest);
+    pub async fn load(&self, of: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
+        if digest(&wasm) != of {
+            return self.get(&of).ok_or(ModuleError::OtherDigest);
         }
-        let entry = self.0.lock().use_or_add(digest, wasm.len());
-        if let Some(refused) = self.0.lock().refused(&digest) {
+        let entry = self.0.lock().use_or_add(of, wasm.len());
+        if let Some(refused) = self.0.lock().refused(&of) {
             return Err(refused);
         }
         let (shared, account) = (Arc::clone(&self.0), account.to_owned());
         let loading = tokio::spawn(async move {
-            let loaded = entry.get_or_try_init(|| shared.make(digest, wasm, &account)).await.cloned();
+            let loaded = entry.get_or_try_init(|| shared.make(of, wasm, &account)).await.cloned();
             match &loaded {
                 Ok(_) => {}
-                Err(error @ ModuleError::TooComplex { .. }) => shared.lock().refuse(&digest, error.clone()),
-                Err(_) => shared.lock().evict_empty(&digest),
+                Err(error @ ModuleError::TooComplex { .. }) => shared.lock().refuse(&of, error.clone()),
+                Err(_) => shared.lock().evict_empty(&of),
             }
             loaded
         });
@@ -166,13 +140,13 @@ impl Modules {
     }
 }
 
-impl Shared {
+impl ModulesOfRuntime {
     fn lock(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a module from the directory of artefacts.
-    async fn kept(self: &Arc<Shared>, digest: Digest) -> Option<Module> {
+    async fn kept(self: &Arc<ModulesOfRuntime>, digest: Digest) -> Option<Module> {
         let shared = Arc::clone(self);
         let read = spawn_blocking(move || {
             let artefact = shared.artefacts.read(&digest)?;
@@ -187,7 +161,12 @@ impl Shared {
         Some(module)
     }
 
-    async fn make(self: &Arc<Shared>, digest: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
+    async fn make(
+        self: &Arc<ModulesOfRuntime>,
+        digest: Digest,
+        wasm: Bytes,
+        account: &str,
+    ) -> Result<Module, ModuleError> {
         if let Some(module) = self.kept(digest).await {
             return Ok(module);
         }
@@ -207,8 +186,8 @@ impl Shared {
 
     #[allow(unsafe_code, reason = "an artefact is code that this process is about to run")]
     fn open(&self, artefact: &[u8]) -> Result<Module, ModuleError> {
-        // SAFETY: the artefact was made by this program's compiler, with this engine's settings: by a child process just
-        // now, or before into a directory of this user alone, with a checksum.
+        // SAFETY: the artefact was made by this program's compiler, with this engine's settings: by a child process
+        // just now, or before into a directory of this user alone, with a checksum.
         let module = unsafe { wasmtime::Module::deserialize(self.linker.engine(), artefact) };
         let module = module.map_err(|error| ModuleError::Compiler(format!("{error:#}")))?;
         if !has_start(&module) {

@@ -2,7 +2,6 @@
 //! runs a guest.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,6 +11,7 @@ use wasmtime::{Config, Engine, PoolingAllocationConfig};
 use crate::compile::{self, MEMORY_RESERVATION_BYTES};
 use crate::linker;
 use crate::modules::Modules;
+use crate::settings::ModuleSettings;
 use crate::ticker::Ticker;
 
 /// Bytes of a guest's memory that stay resident for the next guest. They are cleared by hand, which for a few pages is
@@ -25,26 +25,6 @@ pub struct RuntimeSettings {
     /// pages that its guests touch.
     pub threads: u32,
     pub modules: ModuleSettings,
-}
-
-/// The settings of the compilation and the cache of modules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModuleSettings {
-    /// Maximum bytes of compiled modules in memory. The last one stays whatever its size.
-    pub max_bytes: usize,
-    /// Directory of compiled modules, for this user alone. None: a restart compiles anew.
-    pub directory: Option<PathBuf>,
-    /// Program that compiles in a child process, as `PROGRAM compile-module`. None: this process compiles, without
-    /// limits.
-    pub compiler: Option<PathBuf>,
-    /// Maximum modules that are compiled at once; of one account half of them.
-    pub compiled_at_once: usize,
-}
-
-impl Default for ModuleSettings {
-    fn default() -> ModuleSettings {
-        ModuleSettings { max_bytes: 512 << 20, directory: None, compiler: None, compiled_at_once: 4 }
-    }
 }
 
 /// A runtime that could not be made.

@@ -45,7 +45,9 @@ impl Engine {
     /// Pays the claim of a lease that was not settled, up to what its broker saw, from the rest of the invocation's
     /// hold. Waits while a later attempt may yet be answered.
     pub(super) fn pay_claim(&mut self, turn: &mut Turn<'_>, sequence: u64, claim: Usage) {
-        let Some((lease, broke)) = self.leases.at(sequence).map(|open| (open.lease.clone(), open.broke)) else { return };
+        let Some((lease, broke)) = self.leases.at(sequence).map(|open| (open.lease.clone(), open.broke)) else {
+            return;
+        };
         if let Some(later) = self.answered_later(&lease) {
             if let Some(open) = self.leases.at_mut(sequence) {
                 open.lease.settle_by = later;

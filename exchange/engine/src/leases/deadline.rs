@@ -11,10 +11,8 @@ use crate::turn::Turn;
 impl Engine {
     /// Runs the next deadline of a lease.
     pub(crate) fn lease_deadline(&mut self, turn: &mut Turn<'_>, sequence: u64) {
-        let costs_nothing = |open: &OpenLease| {
-            let lease = &open.lease;
-            lease.state == LeaseState::Unknown && lease.claim.is_none() && lease.worst_cost == Money::ZERO
-        };
+        let costs_nothing =
+            |open: &OpenLease| open.broke.is_some_and(|broke| !broke.can_claim) && open.lease.claim.is_none();
         if self.leases.at(sequence).is_some_and(costs_nothing) {
             self.close(turn, sequence, Money::ZERO, None);
             return;

@@ -78,11 +78,10 @@ impl Engine {
     /// Selects the unknown attempts at providers of one kind that may yet cost something.
     pub(super) fn siblings(&self, mut attempts: Vec<u64>, kind: ProviderKind) -> Vec<u64> {
         attempts.retain(|sequence| {
-            self.leases
-                .at(*sequence)
-                .map(|open| &open.lease)
-                .filter(|lease| lease.state == LeaseState::Unknown && lease.worst_cost > Money::ZERO)
-                .is_some_and(|lease| self.kind_of(lease.provider) == kind)
+            self.leases.at(*sequence).is_some_and(|open| {
+                let may_cost = open.broke.is_some_and(|broke| broke.can_claim);
+                may_cost && open.lease.state == LeaseState::Unknown && self.kind_of(open.lease.provider) == kind
+            })
         });
         attempts
     }

@@ -33,6 +33,8 @@ pub(crate) struct Broke {
     pub(crate) after_us: u64,
     /// True if the provider is to blame: no more than its quote can be claimed.
     pub(crate) fault: bool,
+    /// False if the provider got no proof to claim by: the attempt costs nothing.
+    pub(crate) can_claim: bool,
 }
 
 /// An invocation, which its attempts share: they are of one account and function.

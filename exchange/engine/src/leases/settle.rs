@@ -8,6 +8,7 @@ use super::open::Broke;
 use crate::Engine;
 use crate::command::{NotSent, ProviderKind, Settle};
 use crate::event::{Ending, Event, Lease, LeaseState};
+use crate::prediction::learned::Learned;
 use crate::prediction::pair::Observation;
 use crate::reply::Reply;
 use crate::supply::quotas::energy_mb_ms;
@@ -34,12 +35,14 @@ impl Engine {
         let cost = settlement.cost;
         let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
         self.close(turn, lease.id.sequence, cost, Some(used));
+        let is_back = !command.fault && self.provider_answered(turn, &lease);
         if command.fault {
             self.inconclusive(&lease);
-        } else {
-            self.provider_answered(turn, &lease);
         }
         self.learn(turn.at, &lease, command, &metered);
+        if is_back && let Some(learned) = self.learned_mut(&lease) {
+            learned.come_back(lease.provider);
+        }
         let broken = self.leases.beside(&lease);
         self.pay(turn, lease, command.outcome, settlement, cost);
         self.give_up(turn, broken);
@@ -60,15 +63,16 @@ impl Engine {
 
     fn broke(&mut self, turn: &mut Turn<'_>, command: &Settle) -> Result<(), Refusal> {
         let mut lease = self.ending(turn, command.lease)?;
+        let can_claim = self.registry.provider(lease.provider).adapter.takes_tokens();
         lease.state = LeaseState::Unknown;
         if let Some(open) = self.leases.get_mut(lease.id) {
             open.lease.state = LeaseState::Unknown;
-            open.broke = Some(Broke { after_us: command.observed_us, fault: command.fault });
+            open.broke = Some(Broke { after_us: command.observed_us, fault: command.fault, can_claim });
         }
         self.blame(turn, &lease, command.fault);
         turn.tell(Event::Ended { lease: Box::new(lease.clone()), how: Ending::Unknown });
-        if !self.registry.provider(lease.provider).adapter.takes_tokens() {
-            self.cost_nothing(&lease); // it got no proof to claim by
+        if !can_claim {
+            self.cost_nothing(&lease);
         }
         if command.given_up {
             self.give_up(turn, self.leases.attempts_of(&lease));
@@ -79,10 +83,14 @@ impl Engine {
     /// Counts a fault against the provider, in its health and its success; any other end says nothing about it.
     fn blame(&mut self, turn: &mut Turn<'_>, lease: &Lease, fault: bool) {
         if fault {
-            self.provider_failed(turn, lease);
-            if let Some(revision) = self.registry.function_mut(lease.function).revision_mut(lease.revision) {
-                revision.learned_mut().fail(lease.provider, seconds(turn.at));
+            // Those that ran when it went behind count once.
+            let health = self.shelf.seller(lease.provider).health();
+            if !health.is_behind((lease.function, lease.revision), turn.at)
+                && let Some(learned) = self.learned_mut(lease)
+            {
+                learned.fail(lease.provider, seconds(turn.at));
             }
+            self.provider_failed(turn, lease);
         } else {
             self.inconclusive(lease);
         }
@@ -122,6 +130,11 @@ impl Engine {
             LeaseState::Running | LeaseState::Overdue => return Ok(open.lease.clone()),
         }
         self.taken_up(turn, id.sequence).ok_or(Refusal::Closed)
+    }
+
+    fn learned_mut(&mut self, lease: &Lease) -> Option<&mut Learned> {
+        let revision = self.registry.function_mut(lease.function).revision_mut(lease.revision)?;
+        Some(revision.learned_mut())
     }
 
     /// Returns the billed usage. CPU time that nobody reports is that learned of the revision.

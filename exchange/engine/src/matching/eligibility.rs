@@ -71,10 +71,15 @@ impl Engine {
         })
     }
 
-    /// Predicts a call at a provider.
+    /// Predicts a call at a provider. The trial of one that is behind is ranked as if all calls succeeded.
     pub(super) fn predict(&self, resolved: &ResolvedBid<'_>, provider: ProviderId) -> Predicted {
         let general = self.registry.provider(provider).general_ratio();
-        resolved.revision.learned().predict(resolved.reference.as_ref(), provider, general)
+        let predicted = resolved.revision.learned().predict(resolved.reference.as_ref(), provider, general);
+        let health = self.shelf.seller(provider).health();
+        if !health.is_well() && health.awaits_trial((resolved.bid.function, resolved.number), resolved.at) {
+            return Predicted { calls: predicted.calls.at_most_one(), ..predicted };
+        }
+        predicted
     }
 
     /// Filters by everything but predictions and capacity.

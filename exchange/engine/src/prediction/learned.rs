@@ -216,6 +216,14 @@ impl Learned {
         self.decay(at_s);
     }
 
+    /// Moves the success of a provider that is no longer behind halfway to the best.
+    pub(crate) fn come_back(&mut self, provider: ProviderId) {
+        let best = self.best;
+        if let Some(place) = self.place_of(provider.number()) {
+            self.change(place, |pair| pair.success += best.saturating_sub(pair.success).div_ceil(2));
+        }
+    }
+
     /// Returns the place of a provider's pair, which is made if there is none.
     fn place_or_new(&mut self, provider: ProviderId, at_s: u32) -> Option<usize> {
         if self.get(provider.number()).is_none() {

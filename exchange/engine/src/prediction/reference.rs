@@ -100,6 +100,11 @@ impl CallsPerAnswer {
         CallsPerAnswer { eighths: if is_alike { 8 } else { (best * 8 / u32::from(u8::MAX)).max(1) } }
     }
 
+    /// Returns one call, unless it is fewer.
+    pub(crate) fn at_most_one(self) -> CallsPerAnswer {
+        if (1..8).contains(&self.eighths) { self } else { CallsPerAnswer::ONE }
+    }
+
     /// Returns the expected bill of an answer, given that of a call.
     pub(crate) fn bill(self, call: Money) -> Money {
         match self.eighths {

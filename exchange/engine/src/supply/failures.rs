@@ -19,11 +19,12 @@ impl Engine {
         }
     }
 
-    /// Notes an answer of a provider: its revision is well there, and the whole provider if this was its trial.
-    pub(crate) fn provider_answered(&mut self, turn: &mut Turn<'_>, lease: &Lease) {
-        if let Some(lifted) = self.shelf.recover(turn, lease) {
-            self.health_changed(turn, lease, lifted);
-        }
+    /// Notes an answer of a provider: its revision is well there, and the whole provider if this was its trial. Returns
+    /// whether a back-off ended.
+    pub(crate) fn provider_answered(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> bool {
+        let Some(lifted) = self.shelf.recover(turn, lease) else { return false };
+        self.health_changed(turn, lease, lifted);
+        lifted
     }
 
     /// Sets the next look of resting bids anew; they may be served by the provider again if a back-off was lifted.

@@ -149,8 +149,24 @@ impl ProviderHealth {
 
     /// Returns the reason why the provider takes no call of a revision now, if there is one.
     pub(crate) fn refuses(&self, revision: RevisionKey, at: Time, behind: Behind) -> Option<Reason> {
-        let back_offs = self.whole.iter().chain(self.revisions.get(&revision));
-        back_offs.filter_map(|back_off| back_off.refuses(at, behind)).next()
+        self.concerning(revision).filter_map(|back_off| back_off.refuses(at, behind)).next()
+    }
+
+    fn concerning(&self, revision: RevisionKey) -> impl Iterator<Item = &BackOff> {
+        self.whole.iter().chain(self.revisions.get(&revision))
+    }
+
+    /// Returns whether the provider is behind for a revision, and its back-off is not over.
+    pub(crate) fn is_behind(&self, revision: RevisionKey, at: Time) -> bool {
+        self.concerning(revision).any(|back_off| back_off.until.is_some_and(|until| at < until))
+    }
+
+    /// Returns whether a back-off is over and waits for its trial call.
+    pub(crate) fn awaits_trial(&self, revision: RevisionKey, at: Time) -> bool {
+        self.concerning(revision).any(|back_off| {
+            let is_over = back_off.until.is_some_and(|until| until <= at);
+            is_over && back_off.trial.is_none()
+        })
     }
 
     /// Notes a granted lease: it is the trial call of all back-offs that it meets.

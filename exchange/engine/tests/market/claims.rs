@@ -172,3 +172,17 @@ fn a_function_server_cannot_claim_so_nothing_is_held() {
     floor.wait_s(6);
     assert_eq!(floor.engine.open_leases().count(), 0);
 }
+
+#[test]
+fn a_providers_own_failure_earns_no_more_than_its_quote() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 4, PRICE);
+    floor.run_at("seller", 100);
+    let before = floor.balance(seller.account);
+    let lease = floor.call().lease;
+    let broke = Settle { execution: Execution::Unknown, observed_us: 1_000_000, fault: true, ..settle(lease, 0) };
+    floor.apply(Command::Settle(Settle { given_up: true, ..broke })).unwrap();
+    claim(&mut floor, lease, ran(1_000)).unwrap();
+    let earned = floor.balance(seller.account) - before;
+    assert!((COST * 95 / 100..=COST * 105 / 100).contains(&earned), "{earned}");
+}

@@ -174,6 +174,7 @@ fn one_good_trial_brings_a_provider_back_for_all() {
 #[test]
 fn failed_trials_double_the_back_off_up_to_5_minutes() {
     let mut ward = Ward::new();
+    ["seller", "dearer"].iter().for_each(|provider| ward.floor.run_at(provider, 100));
     (1..IN_A_ROW).for_each(|_| ward.fail());
     for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
         ward.fail();
@@ -266,4 +267,30 @@ fn the_owner_alone_is_enough_for_its_own_provider() {
         }
     }
     assert!(ward.is_out());
+}
+
+#[test]
+fn a_seller_that_fails_two_of_three_needs_three_calls() {
+    let mut ward = Ward::new();
+    ward.floor.seller("rival", 64, 2 * PRICE);
+    ["seller", "rival"].iter().for_each(|provider| ward.floor.run_at(provider, 100));
+    for call in 0..10 {
+        if call % 3 == 2 { ward.floor.run_at("seller", 100) } else { ward.fail() }
+    }
+    assert!(ward.floor.engine.health(ward.seller.id).is_empty(), "never three in a row");
+    assert!(ward.goes_elsewhere());
+}
+
+#[test]
+fn a_good_trial_restores_half_of_the_lost_success() {
+    let mut ward = Ward::new();
+    for _ in 0..8 {
+        ["seller", "dearer"].iter().for_each(|provider| ward.floor.run_at(provider, 100));
+    }
+    ward.fail_in_a_row();
+    ward.floor.wait_s(1);
+    let trial = ward.floor.call();
+    assert_eq!(trial.provider, ward.seller.id, "the trial is ranked as if all its calls succeeded");
+    ward.floor.settle(trial.lease, 100);
+    assert!(!ward.goes_elsewhere());
 }

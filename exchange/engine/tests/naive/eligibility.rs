@@ -64,7 +64,10 @@ impl Twin {
         let revision = &asked.function.revisions[asked.revision as usize - 1];
         let (code, rung, tariff) = (&revision.code, &offer.rung, &offer.rung.tariff);
         let (own, limits) = (&asked.function.settings.limits, &asked.bid.limits);
-        let predicted = revision.learned.predict(offer.provider, provider.general_ratio);
+        let mut predicted = revision.learned.predict(offer.provider, provider.general_ratio);
+        if self.would_try(asked.at, offer.provider, (asked.bid.function, asked.revision)) {
+            predicted = predicted.of_trial();
+        }
         let mut reasons = self.not_permitted(asked, offer);
         if code.memory_mb < rung.memory_min_mb || code.memory_mb > rung.memory_max_mb {
             let (least_mb, most_mb) = (rung.memory_min_mb, rung.memory_max_mb);

@@ -79,9 +79,9 @@ impl Twin {
     /// Ends a lease in two steps: first its capacity returns, then its claim is paid or it closes.
     fn lease_deadline(&mut self, at: Time, sequence: u64) {
         let index = self.index_of(sequence);
-        let lease = &self.leases[index].lease;
-        let is_unknown = lease.state == LeaseState::Unknown;
-        if is_unknown && lease.claim.is_none() && lease.worst_cost == merit_terms::Money::ZERO {
+        let open = &self.leases[index];
+        let is_unknown = open.lease.state == LeaseState::Unknown;
+        if open.costs_nothing && open.lease.claim.is_none() {
             self.remove(at, index, merit_terms::Money::ZERO, None);
             return;
         }

@@ -57,11 +57,6 @@ impl Twin {
         revision: (FunctionId, u32),
         nobody_else: bool,
     ) -> Vec<Reason> {
-        let concerns = |back: &&Back| {
-            back.is_behind()
-                && back.provider == provider
-                && (back.revision.is_none() || back.revision == Some(revision))
-        };
         let is_open = |id: LeaseId| self.leases.iter().any(|open| open.lease.id == id);
         let until = |back: &Back| if nobody_else { back.pause_ends() } else { back.until };
         let reason = |back: &Back| match back.trial {
@@ -69,7 +64,7 @@ impl Twin {
             Some(trial) if is_open(trial) => Some(Reason::OnTrial),
             _ => None,
         };
-        self.backs.iter().filter(concerns).filter_map(reason).collect()
+        self.concerning(provider, revision).filter_map(reason).collect()
     }
 
     /// Makes the match a trial if the provider's back-off is over.
@@ -158,11 +153,32 @@ impl Twin {
         functions.len() >= AGREEING_FUNCTIONS && (accounts.len() >= AGREEING_ACCOUNTS || one_is_enough)
     }
 
-    /// Ends the back-off of an answered lease: for the revision, and for all if it was the trial.
-    pub(super) fn recover(&mut self, lease: &Lease) {
+    /// Ends the back-off of an answered lease: for the revision, and for all if it was the trial. Returns whether there
+    /// was one.
+    pub(super) fn recover(&mut self, lease: &Lease) -> bool {
         let is_trial = self.back(lease.provider, None).is_some_and(|back| back.trial == Some(lease.id));
-        self.remove_backs(|back| back.provider == lease.provider && (is_trial || back.revision == pair(lease)));
+        let ended = |back: &Back| back.provider == lease.provider && (is_trial || back.revision == pair(lease));
+        let was_behind = self.backs.iter().any(|back| ended(back) && back.is_behind());
+        self.remove_backs(ended);
         self.end_trial(lease.id);
+        was_behind
+    }
+
+    /// Lists the back-offs that concern a revision at a provider.
+    fn concerning(&self, provider: ProviderId, revision: (FunctionId, u32)) -> impl Iterator<Item = &Back> {
+        let concerns = move |back: &&Back| {
+            back.is_behind() && back.provider == provider && back.revision.is_none_or(|of| of == revision)
+        };
+        self.backs.iter().filter(concerns)
+    }
+
+    pub(super) fn is_out(&self, at: Time, provider: ProviderId, revision: (FunctionId, u32)) -> bool {
+        self.concerning(provider, revision).any(|back| at < back.until)
+    }
+
+    /// Returns whether the next call would be a trial.
+    pub(super) fn would_try(&self, at: Time, provider: ProviderId, revision: (FunctionId, u32)) -> bool {
+        self.concerning(provider, revision).any(|back| back.until <= at && back.trial.is_none())
     }
 
     fn remove_backs(&mut self, gone: impl Fn(&Back) -> bool) {

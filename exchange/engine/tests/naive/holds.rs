@@ -3,8 +3,8 @@
 use merit_engine::{Bid, Lease, LeaseState, ProviderKind, Resting};
 use merit_terms::{LeaseId, Period, Time};
 
-use super::Twin;
 use super::accounts::{money, picodollars};
+use super::{OpenLease, Twin};
 
 /// A hold that a match takes over.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +83,13 @@ impl Twin {
     /// order of their match.
     pub(super) fn siblings(&self, lease: &Lease) -> Vec<usize> {
         let kind = self.kind(lease.provider);
-        let is_sibling = |other: &Lease| {
+        let is_sibling = |open: &OpenLease| {
+            let other = &open.lease;
             let same = is_same_call(other, lease) && other.id != lease.id;
-            let costs = other.state == LeaseState::Unknown && picodollars(other.worst_cost) > 0;
+            let costs = other.state == LeaseState::Unknown && !open.costs_nothing;
             same && costs && self.kind(other.provider) == kind
         };
-        (0..self.leases.len()).filter(|index| is_sibling(&self.leases[*index].lease)).collect()
+        (0..self.leases.len()).filter(|index| is_sibling(&self.leases[*index])).collect()
     }
 
     /// Moves the holds of the siblings to a new attempt.

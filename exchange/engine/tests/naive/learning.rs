@@ -131,6 +131,11 @@ impl Learned {
 }
 
 impl Prediction {
+    /// Ranks a trial as if all its calls succeeded.
+    pub(super) fn of_trial(self) -> Prediction {
+        Prediction { calls: self.calls.map_or(Some(8), |calls| Some(calls.min(8))), ..self }
+    }
+
     /// Returns the expected bills of a call, at most the worst case, and of an answer.
     pub(super) fn bills(&self, cost: Money, worst: Money) -> (Money, Money) {
         let times = |cost: Money, eighths: u128| (picodollars(cost) * eighths).div_ceil(8);
@@ -245,8 +250,20 @@ impl Twin {
 }
 
 impl Twin {
-    /// Learns that a call failed without an answer.
+    /// Learns that a provider is no longer behind.
+    pub(super) fn teach_return(&mut self, lease: &Lease) {
+        let learned = self.learned(lease);
+        let best = learned.best();
+        if let Some(pair) = learned.pairs.iter_mut().find(|pair| pair.provider == lease.provider) {
+            pair.success += (best - pair.success + 1) / 2;
+        }
+    }
+
+    /// Learns that a call failed without an answer, unless the provider was behind already.
     pub(super) fn teach_failure(&mut self, at: Time, lease: &Lease) {
+        if self.is_out(at, lease.provider, (lease.function, lease.revision)) {
+            return;
+        }
         let learned = self.learned(lease);
         let mut pair = learned.take(lease.provider, at);
         pair.learn_success(false);

@@ -19,6 +19,8 @@ pub(crate) struct OpenLease {
     pub(super) bid: Option<Resting>,
     /// Time until the attempt broke, and whether its provider is to blame.
     pub(super) broke: Option<(u64, bool)>,
+    /// True if it broke at a provider that cannot claim.
+    pub(super) costs_nothing: bool,
     /// True once no further attempt of the invocation follows.
     pub(super) given_up: bool,
 }

@@ -152,6 +152,7 @@ impl Twin {
             draw,
             bid: resting.cloned(),
             broke: None,
+            costs_nothing: false,
             given_up: false,
         });
         self.protect(at, winner.provider);

@@ -39,8 +39,8 @@ impl Twin {
         self.remove(at, index, settlement.cost, Some(settlement.billed_ms));
         self.pay(at, &lease, &settlement, settlement.cost);
         self.teach(at, &lease, settle, &metered);
-        if !settle.fault {
-            self.recover(&lease);
+        if !settle.fault && self.recover(&lease) {
+            self.teach_return(&lease);
         }
         self.end_trial(lease.id);
         self.trade(&lease, settle.outcome, settlement);
@@ -99,13 +99,14 @@ impl Twin {
         let lease = lease.clone();
         self.events.push(Event::Ended { lease: Box::new(lease.clone()), how: Ending::Unknown });
         if settle.fault {
-            self.fault(at, &lease);
             self.teach_failure(at, &lease);
+            self.fault(at, &lease);
         }
         self.end_trial(lease.id);
         if self.providers[lease.provider.index()].adapter == Adapter::Http {
             let nothing = Lease { hold: Money::ZERO, worst_cost: Money::ZERO, ..lease.clone() };
             self.leases[index].lease = nothing;
+            self.leases[index].costs_nothing = true;
             self.pass_on(&lease, picodollars(lease.hold));
             self.wake_exposed(&lease);
         }
@@ -138,8 +139,8 @@ impl Twin {
             self.busy(lease.provider, ended.pool)?;
         }
         if why == NotSent::Failed {
-            self.fault(at, &lease);
             self.teach_failure(at, &lease);
+            self.fault(at, &lease);
         }
         self.end_trial(lease.id);
         self.events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });

@@ -1,0 +1,20 @@
+//! The reasons why this host cannot run a module.
+
+/// Bytes that are not a module that this host can run. The text is for the module's owner.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModuleError {
+    #[error("the bytes are not those of the digest")]
+    OtherDigest,
+    #[error("not WebAssembly: {0}")]
+    NotWebAssembly(String),
+    #[error("imports {module}.{name} which WASI preview 1 does not have")]
+    UnknownImport { module: String, name: String },
+    #[error("imports something of WASI preview 1 with another type: {0}")]
+    ImportType(String),
+    #[error("has no _start: a function exported under that name, without parameters and results")]
+    NoStart,
+    #[error("the compiler failed on it: {0}")]
+    Compiler(String),
+    #[error("it takes more than {cpu_seconds} s of CPU time, or too much memory, to compile; simplify its functions")]
+    TooComplex { cpu_seconds: u64 },
+}
