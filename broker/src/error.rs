@@ -30,6 +30,8 @@ pub(crate) enum ErrorCode {
     NotImplemented,
     ProviderFailed,
     Overloaded,
+    /// A function calls itself, too deep.
+    CallsItself,
     /// No provider can take the call just now, and time mends it.
     NoSupply,
     Unavailable,
@@ -58,6 +60,7 @@ impl ErrorCode {
             ErrorCode::ProviderFailed => StatusCode::BAD_GATEWAY,
             ErrorCode::Overloaded | ErrorCode::NoSupply | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            ErrorCode::CallsItself => StatusCode::LOOP_DETECTED,
         }
     }
 
@@ -80,6 +83,7 @@ impl ErrorCode {
             ErrorCode::ProviderFailed => "provider_failed",
             ErrorCode::Overloaded => "overloaded",
             ErrorCode::NoSupply => "no_supply",
+            ErrorCode::CallsItself => "calls_itself",
             ErrorCode::Unavailable => "unavailable",
             ErrorCode::Timeout => "timeout",
             ErrorCode::RetryBudget => "retry_budget",

@@ -19,6 +19,9 @@ in_both_shapes! {
     a_caller_that_gives_up_says_nothing_of_the_provider
 }
 
+/// A price at which a provider is tried although its calls fail.
+const CHEAP: u64 = 1_000;
+
 /// Returns a provider's back-offs.
 async fn health(market: &Market, name: &str) -> Vec<Value> {
     let listed = market.get("/v1/providers").await.json();
@@ -34,7 +37,7 @@ async fn market_with(shape: Shape, endpoint: String) -> (Market, Seller, RawSess
     let mut dear = Seller::start(&market, "dear", 1024, 4).await;
     dear.quote("local/wasm", vec![rung(1, 1024, 2_000_000)]).await;
     let mut cheap = RawSession::start(&market, merit_proto::v1::Logon { endpoint, ..logon("cheap") }).await;
-    cheap.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    cheap.quote("local/wasm", vec![rung(1, 1024, CHEAP)]).await;
     (market, dear, cheap)
 }
 
@@ -86,7 +89,7 @@ async fn one_that_is_behind_is_used_where_no_other_is(shape: Shape) {
     drop(cheap);
     market.until_offers_of("cheap", false).await;
     let mut cheap = Seller::start(&market, "cheap", 1024, 4).await;
-    cheap.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    cheap.quote("local/wasm", vec![rung(1, 1024, CHEAP)]).await;
     eventually("it serves again", || async { (market.invoke("echo", "1").await.status == 200).then_some(()) }).await;
     assert_eq!(health(&market, "cheap").await, [] as [Value; 0]);
     market.stop().await;
@@ -114,7 +117,7 @@ async fn failing_three_functions_takes_a_provider_out_until_a_trial(shape: Shape
     drop(cheap);
     market.until_offers_of("cheap", false).await;
     let mut cheap = Seller::start(&market, "cheap", 1024, 4).await;
-    cheap.quote("local/wasm", vec![rung(1, 1024, 1_000_000)]).await;
+    cheap.quote("local/wasm", vec![rung(1, 1024, CHEAP)]).await;
     eventually("a trial goes there", || async {
         (market.invoke("wait", "1").await.header("merit-provider") == "cheap").then_some(())
     })

@@ -18,6 +18,7 @@ use crate::process::merit;
 in_both_shapes! {
     a_function_servers_calls_are_billed_by_observed_time
     a_function_servers_own_errors_reach_the_caller
+    a_function_that_calls_itself_ends_after_eight_calls
 }
 
 /// Tariff of a fee for each call and nothing else.
@@ -109,4 +110,16 @@ async fn incompatible_flags_are_refused_with_the_way_out() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && stderr.contains(said), "{flags:?}: {stderr}");
     }
+}
+
+async fn a_function_that_calls_itself_ends_after_eight_calls(shape: Shape) {
+    let market = Market::start(shape).await;
+    let flags = ["--adapter", "http", "--endpoint", &market.http, "--slots", "64"];
+    let _provider = market.provider("faas", &[&flags[..], &FEE[..]].concat()).await;
+    define(&market, "loop", "/fn/loop").await;
+    let answer = market.call(Method::POST, "/fn/loop", &[], "").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (508, "calls_itself"), "{answer:?}");
+    assert!(answer.message().contains("has 8 calls of this account already"), "{answer:?}");
+    let calls = market.get("/v1/invocations").await.json();
+    assert_eq!(calls["invocations"].as_array().unwrap().len(), 8, "{calls}");
 }

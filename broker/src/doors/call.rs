@@ -18,6 +18,7 @@ use crate::error::ApiError;
 use crate::exchange::leases::lease::Qualifier;
 use crate::invocation::failure::deadline;
 use crate::invocation::preferences::{Preferences, Received};
+use crate::invocation::via;
 use crate::invocation::{Invocation, WhenGone};
 use crate::provider::call::{FunctionCall, PassedThrough, Wanted};
 use crate::provider::payload::Payload;
@@ -81,6 +82,7 @@ pub(super) fn invocation(
         request: ask.passed,
         payload,
         wanted: ask.wanted,
+        via: via::shown(&parts.headers),
     };
     let (door, qualifier, when_gone) = (ask.door, ask.qualifier, ask.when_gone);
     Invocation { door, call, qualifier, preferences, received, when_gone }

@@ -12,6 +12,7 @@ mod retry_budget;
 mod run;
 mod settle;
 pub(crate) mod stream;
+pub(crate) mod via;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ use crate::quota::admission::Admission;
 use preferences::Preferences;
 use retry_budget::RetryBudget;
 use stream::Rest;
+use via::ViaKey;
 
 /// A parsed request of any door.
 pub(crate) struct Invocation {
@@ -103,7 +105,12 @@ impl Invocations {
     }
 
     /// Runs an invocation. Returns its answer, or the beginning of an answer that streams.
-    pub(crate) async fn run(self: &Arc<Self>, invocation: Invocation) -> Told {
+    pub(crate) async fn run(self: &Arc<Self>, mut invocation: Invocation) -> Told {
+        let call = &mut invocation.call;
+        call.via = match self.leases.via_key() {
+            Some(key) => Some(ViaKey::new(key).next(call.via.as_deref(), &call.account)?),
+            None => None,
+        };
         let admitted = self.admission.invocation(&invocation.call.account)?;
         let (answers, told) = oneshot::channel();
         self.under_way.spawn(run::run(self.clone(), invocation, answers, admitted));

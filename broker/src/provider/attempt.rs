@@ -296,6 +296,7 @@ fn request(grant: &Grant, call: &FunctionCall, deadline: Option<Time>) -> Result
         deadline,
         passed,
         headers: &call.headers,
+        via: call.via.as_deref(),
     };
     merit_adapters::request(grant.adapter, &wire, call.payload.body()).map_err(|error| error.to_string())
 }

@@ -19,6 +19,8 @@ pub(crate) struct FunctionCall {
     pub(crate) request: Option<PassedThrough>,
     pub(crate) payload: Payload,
     pub(crate) wanted: Wanted,
+    /// The chain of calls: the caller's, and once the invocation is admitted that of the calls that it leads to.
+    pub(crate) via: Option<String>,
 }
 
 /// A request that is passed through, as the function sees it.

@@ -85,6 +85,11 @@ impl MasterKey {
         self.derive(&[b"lease\0"])
     }
 
+    /// Derives the key by which brokers sign chains of calls.
+    pub(crate) fn via_key(&self) -> [u8; 32] {
+        self.derive(&[b"via\0"])
+    }
+
     /// Derives the secret of a version of a key.
     pub(crate) fn secret(&self, key: KeyId, version: u32) -> String {
         let id = key.to_string();

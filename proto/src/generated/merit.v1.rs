@@ -772,6 +772,9 @@ pub struct BrokerWelcome {
     /// The resting bids of the session.
     #[prost(message, repeated, tag = "3")]
     pub bids: ::prost::alloc::vec::Vec<Resting>,
+    /// The key by which the brokers of this market sign chains of calls.
+    #[prost(bytes = "vec", tag = "4")]
+    pub via_key: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Granted {

@@ -12,7 +12,7 @@ use http::{Method, Request, StatusCode};
 
 use crate::headers::forwarded_answer_headers;
 use crate::report::{read_message, text, write_message};
-use crate::{INVOCATION_ID, NotTaken, Passed, ProviderAnswer, ProviderCall, Report, RequestError};
+use crate::{INVOCATION_ID, NotTaken, Passed, ProviderAnswer, ProviderCall, Report, RequestError, VIA};
 
 /// Header of the lease's token, and of the exchange's proof of the lease.
 pub const LEASE: HeaderName = HeaderName::from_static("merit-lease");
@@ -69,6 +69,7 @@ pub fn request<B>(call: &ProviderCall<'_>, body: B) -> Result<Request<B>, Reques
         (LEASE, Some(lease)),
         (INVOCATION_ID, Some(call.invocation.to_string())),
         (REQUEST, call.passed.map(|passed| write_passed(&passed))),
+        (VIA, call.via.map(str::to_owned)),
         (HOST, call.passed.and_then(|passed| passed.host).map(str::to_owned)),
         (REMOTE, call.passed.and_then(|passed| passed.remote).map(|remote| remote.to_string())),
     ] {

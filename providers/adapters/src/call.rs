@@ -9,6 +9,9 @@ use merit_terms::{LeaseId, Time};
 /// Header of the invocation's id: the lease of its first attempt.
 pub const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
 
+/// Header of the chain of calls that led to an invocation: a function passes it on with the calls that it makes.
+pub const VIA: HeaderName = HeaderName::from_static("merit-via");
+
 /// One attempt at one invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderCall<'a> {
@@ -27,6 +30,8 @@ pub struct ProviderCall<'a> {
     pub deadline: Option<Time>,
     /// `None` for a plain invocation.
     pub passed: Option<Passed<'a>>,
+    /// Text of the chain of calls that led here, this one included.
+    pub via: Option<&'a str>,
     /// The caller's headers, without those that may not be passed on.
     pub headers: &'a HeaderMap,
 }

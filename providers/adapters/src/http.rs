@@ -11,7 +11,7 @@ use http::{Method, Request, StatusCode};
 use merit_terms::Outcome;
 
 use crate::headers::forwarded_answer_headers;
-use crate::{INVOCATION_ID, ProviderAnswer, ProviderCall, Report, RequestError};
+use crate::{INVOCATION_ID, ProviderAnswer, ProviderCall, Report, RequestError, VIA};
 pub use target::{TARGET_MAX_BYTES, TargetError, check_target, is_at_endpoint};
 
 /// Header of the time by which an answer is wanted, in UTC by RFC 3339.
@@ -29,6 +29,7 @@ pub fn request<B>(call: &ProviderCall<'_>, body: B) -> Result<Request<B>, Reques
     headers.clone_from(call.headers);
     for (name, value) in [
         (INVOCATION_ID, Some(call.invocation.to_string())),
+        (VIA, call.via.map(str::to_owned)),
         (DEADLINE, call.deadline.map(|deadline| deadline.to_string())),
     ] {
         let Some(value) = value else { continue };

@@ -16,7 +16,7 @@ use ::http::response::Parts;
 use merit_terms::Adapter;
 
 pub use answer::{NotTaken, ProviderAnswer};
-pub use call::{INVOCATION_ID, Passed, ProviderCall, RequestError};
+pub use call::{INVOCATION_ID, Passed, ProviderCall, RequestError, VIA};
 pub use headers::{forwarded_answer_headers, forwarded_request_headers, is_merit_header};
 pub use report::{MESSAGE_MAX_BYTES, MeterReading, Report};
 

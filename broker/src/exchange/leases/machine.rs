@@ -81,6 +81,8 @@ pub(crate) struct Machine<W> {
     /// Bids that nobody waits for any more, and that the exchange may still grant.
     abandoned: BTreeSet<u64>,
     until: BTreeSet<(Duration, Deadline)>,
+    /// The key of chains of calls, as the exchange last told it.
+    via_key: Option<[u8; 32]>,
 }
 
 enum StreamState {
@@ -121,6 +123,7 @@ impl<W> Machine<W> {
             releases: BTreeMap::new(),
             abandoned: BTreeSet::new(),
             until: BTreeSet::new(),
+            via_key: None,
         }
     }
 
@@ -156,6 +159,10 @@ impl<W> Machine<W> {
     /// Returns true if the stream is lost for so long that bids do not wait for the next one.
     fn is_given_up(&self, now: Duration) -> bool {
         self.lost_at.is_some_and(|lost| now >= lost + STREAM_WITHIN)
+    }
+
+    pub(crate) fn via_key(&self) -> Option<[u8; 32]> {
+        self.via_key
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -265,6 +272,7 @@ impl<W> Machine<W> {
         if self.session.replace(welcome.session) != Some(welcome.session) {
             self.abandoned.clear();
         }
+        self.via_key = welcome.via_key.try_into().ok();
         let mut actions: Vec<StreamAction<W>> = Vec::new();
         // A lease that is given back here is released below, with the others.
         for grant in welcome.leases {

@@ -96,6 +96,11 @@ impl Leases {
         self.shared.step([StreamInput::Release(lease, why)]);
     }
 
+    /// Returns the key that signs chains of calls, once a stream was welcomed.
+    pub(crate) fn via_key(&self) -> Option<[u8; 32]> {
+        self.shared.lock().machine.via_key()
+    }
+
     /// Returns true if the stream stands and was welcomed.
     pub(crate) fn is_connected(&self) -> bool {
         self.shared.lock().machine.is_on()

@@ -35,13 +35,15 @@ impl Engine {
         let cost = settlement.cost;
         let used = energy_mb_ms(&lease.tariff, lease.memory_mb, settlement.billed_ms);
         self.close(turn, lease.id.sequence, cost, Some(used));
-        let is_back = !command.fault && self.provider_answered(turn, &lease);
+        let back = if command.fault { Vec::new() } else { self.provider_answered(turn, &lease) };
         if command.fault {
             self.inconclusive(&lease);
         }
         self.learn(turn.at, &lease, command, &metered);
-        if is_back && let Some(learned) = self.learned_mut(&lease) {
-            learned.come_back(lease.provider);
+        for (function, revision) in back {
+            if let Some(revision) = self.registry.function_mut(function).revision_mut(revision) {
+                revision.learned_mut().come_back(lease.provider);
+            }
         }
         let broken = self.leases.beside(&lease);
         self.pay(turn, lease, command.outcome, settlement, cost);

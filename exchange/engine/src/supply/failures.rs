@@ -2,6 +2,7 @@
 
 use crate::Engine;
 use crate::event::Lease;
+use crate::supply::health::RevisionKey;
 use crate::turn::Turn;
 
 impl Engine {
@@ -20,11 +21,11 @@ impl Engine {
     }
 
     /// Notes an answer of a provider: its revision is well there, and the whole provider if this was its trial. Returns
-    /// whether a back-off ended.
-    pub(crate) fn provider_answered(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> bool {
-        let Some(lifted) = self.shelf.recover(turn, lease) else { return false };
-        self.health_changed(turn, lease, lifted);
-        lifted
+    /// the revisions that are no longer behind there.
+    pub(crate) fn provider_answered(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Vec<RevisionKey> {
+        let Some(well) = self.shelf.recover(turn, lease) else { return Vec::new() };
+        self.health_changed(turn, lease, !well.is_empty());
+        well.into_iter().flatten().collect()
     }
 
     /// Sets the next look of resting bids anew; they may be served by the provider again if a back-off was lifted.

@@ -299,9 +299,9 @@ impl Shelf {
         self.sellers[lease.provider.index()].health.inconclusive(lease)
     }
 
-    /// Notes an answer: ends the back-off of its revision, and all of its provider if it was that trial. Returns
-    /// whether any ended; none if there was nothing to end.
-    pub(super) fn recover(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Option<bool> {
+    /// Notes an answer: ends the back-off of its revision, and all of its provider if it was that trial. Returns those
+    /// that ended, by revision; none if no failure was counted.
+    pub(super) fn recover(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Option<Vec<Option<RevisionKey>>> {
         let id = lease.provider;
         let (health, pauses) = (&mut self.sellers[id.index()].health, &mut self.pauses);
         if health.is_well() {
@@ -321,7 +321,7 @@ impl Shelf {
             pauses.replace((id, *revision), Some(*back_off), None);
             turn.tell(ended(id, *revision));
         }
-        Some(!well.is_empty())
+        Some(well.into_iter().map(|(revision, _)| revision).collect())
     }
 
     /// Lists a provider's back-offs: that of the whole provider first, then by revision; none of an unknown provider.

@@ -153,12 +153,13 @@ impl Twin {
         functions.len() >= AGREEING_FUNCTIONS && (accounts.len() >= AGREEING_ACCOUNTS || one_is_enough)
     }
 
-    /// Ends the back-off of an answered lease: for the revision, and for all if it was the trial. Returns whether there
-    /// was one.
-    pub(super) fn recover(&mut self, lease: &Lease) -> bool {
+    /// Ends the back-off of an answered lease: for the revision, and for all if it was the trial. Returns the
+    /// revisions that are no longer behind.
+    pub(super) fn recover(&mut self, lease: &Lease) -> Vec<(FunctionId, u32)> {
         let is_trial = self.back(lease.provider, None).is_some_and(|back| back.trial == Some(lease.id));
         let ended = |back: &Back| back.provider == lease.provider && (is_trial || back.revision == pair(lease));
-        let was_behind = self.backs.iter().any(|back| ended(back) && back.is_behind());
+        let was_behind = self.backs.iter().filter(|back| ended(back) && back.is_behind());
+        let was_behind = was_behind.filter_map(|back| back.revision).collect();
         self.remove_backs(ended);
         self.end_trial(lease.id);
         was_behind

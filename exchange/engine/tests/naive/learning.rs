@@ -1,7 +1,7 @@
 //! The lessons of settlements about a revision at each provider: learned, used in predictions, and forgotten.
 
 use merit_engine::{Lease, Settle, Source};
-use merit_terms::{EGRESS_MAX_BYTES, Metered, Money, Outcome, ProviderId, Time, Usage};
+use merit_terms::{EGRESS_MAX_BYTES, FunctionId, Metered, Money, Outcome, ProviderId, Time, Usage};
 
 use super::Twin;
 use super::accounts::{money, picodollars};
@@ -251,10 +251,10 @@ impl Twin {
 
 impl Twin {
     /// Learns that a provider is no longer behind.
-    pub(super) fn teach_return(&mut self, lease: &Lease) {
-        let learned = self.learned(lease);
+    pub(super) fn teach_return(&mut self, provider: ProviderId, (function, revision): (FunctionId, u32)) {
+        let learned = &mut self.functions[function.index()].revisions[revision as usize - 1].learned;
         let best = learned.best();
-        if let Some(pair) = learned.pairs.iter_mut().find(|pair| pair.provider == lease.provider) {
+        if let Some(pair) = learned.pairs.iter_mut().find(|pair| pair.provider == provider) {
             pair.success += (best - pair.success + 1) / 2;
         }
     }

@@ -39,8 +39,9 @@ impl Twin {
         self.remove(at, index, settlement.cost, Some(settlement.billed_ms));
         self.pay(at, &lease, &settlement, settlement.cost);
         self.teach(at, &lease, settle, &metered);
-        if !settle.fault && self.recover(&lease) {
-            self.teach_return(&lease);
+        if !settle.fault {
+            let back = self.recover(&lease);
+            back.into_iter().for_each(|revision| self.teach_return(lease.provider, revision));
         }
         self.end_trial(lease.id);
         self.trade(&lease, settle.outcome, settlement);

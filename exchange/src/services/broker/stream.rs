@@ -103,7 +103,7 @@ impl Exchange {
             return Err(unavailable(error));
         }
         let leases = leases.into_iter().map(|lease| self.signed(lease)).collect();
-        Ok((own_stream, v1::BrokerWelcome { session, leases, bids }))
+        Ok((own_stream, v1::BrokerWelcome { session, leases, bids, via_key: self.0.key.via_key().to_vec() }))
     }
 
     fn lose_broker(&self, own_stream: &OpenStream) {

@@ -22,6 +22,7 @@ fn call(endpoint: &str) -> ProviderCall<'_> {
         token: "claims.tag",
         proof: "",
         invocation: LeaseId { run: 1, sequence: 4711 },
+        via: None,
         deadline: None,
         passed: None,
         headers: &NO_HEADERS,

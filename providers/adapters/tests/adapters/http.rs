@@ -24,6 +24,7 @@ fn call(headers: &HeaderMap) -> ProviderCall<'_> {
         token: "claims.tag",
         proof: "terms.mac",
         invocation: LeaseId { run: 1, sequence: 4711 },
+        via: None,
         deadline: None,
         passed: None,
         headers,

@@ -206,6 +206,7 @@ impl Broker {
             token,
             proof,
             invocation: LeaseId { run: 1, sequence: 99 },
+            via: None,
             deadline: None,
             passed: None,
             headers: &NO_HEADERS,

@@ -36,7 +36,7 @@ fn refused(asked: About, code: &str) -> StreamInput<u32> {
 }
 
 fn welcome(session: u64, leases: Vec<v1::Grant>) -> StreamInput<u32> {
-    StreamInput::Heard(Told::Welcome(v1::BrokerWelcome { session, leases, bids: Vec::new() }))
+    StreamInput::Heard(Told::Welcome(v1::BrokerWelcome { session, leases, ..v1::BrokerWelcome::default() }))
 }
 
 fn lost() -> StreamInput<u32> {
