@@ -90,8 +90,8 @@ impl Preferences {
             "merit-idempotent" => self.idempotent = Some(parse(name, value)?),
             "merit-log-type" => self.with_log = log_type(name, value)?,
             "merit-deadline" => self.within = Some(deadline(name, value, now)?),
-            // Checked before any door.
-            "merit-key" => {}
+            // Checked before any door, and where the call is admitted.
+            "merit-key" | "merit-via" => {}
             unknown => return Err(unknown_header(unknown)),
         }
         Ok(())
