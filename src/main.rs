@@ -130,11 +130,11 @@ fn main() -> ExitCode {
     if let Command::CompileModule(arguments) = &arguments.command {
         return compile_module::run(arguments);
     }
-    serve(arguments)
+    run_async(arguments)
 }
 
 #[tokio::main]
-async fn serve(arguments: Arguments) -> ExitCode {
+async fn run_async(arguments: Arguments) -> ExitCode {
     let _written = logs::start(&arguments.logs);
     match run(arguments.command).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -173,6 +173,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Journal(arguments) => journal::run(arguments),
-        Command::CompileModule(arguments) => anyhow::bail!("not started as a child process: {arguments:?}"),
+        Command::CompileModule(arguments) => {
+            anyhow::bail!("`merit compile-module` was started in the wrong place: {arguments:?}")
+        }
     }
 }

@@ -46,7 +46,7 @@ impl WasmHost {
 #[cfg(feature = "wasm")]
 fn default_cache() -> Option<std::path::PathBuf> {
     let folder = crate::user_dirs::cache()?.join("modules");
-    match std::fs::create_dir_all(&folder) {
+    match merit_wasm::make_private(&folder) {
         Ok(()) => Some(folder),
         Err(error) => {
             tracing::warn!(folder = %folder.display(), %error, "compiled modules are not kept; name a --module-cache");

@@ -30,9 +30,9 @@ pub(crate) enum ErrorCode {
     NotImplemented,
     ProviderFailed,
     Overloaded,
-    /// A function calls itself, too deep.
+    /// A chain of calls has too many calls of one account, or too many accounts.
     CallsItself,
-    /// No provider can take the call just now, and time mends it.
+    /// No provider can take the call now; a later try may succeed.
     NoSupply,
     Unavailable,
     Timeout,

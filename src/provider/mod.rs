@@ -93,7 +93,7 @@ struct SaleArguments {
     /// Round billed memory up to a multiple of this, in MB
     #[arg(long, default_value_t = 1)]
     memory_step_mb: u32,
-    /// Folder of compiled modules, for this user alone [default: ~/.cache/merit/modules]
+    /// Folder of compiled modules, to which only this user can write [default: ~/.cache/merit/modules]
     #[arg(long, value_name = "DIR", env = "MERIT_MODULE_CACHE")]
     module_cache: Option<PathBuf>,
     /// Bill the time of a cold start

@@ -119,7 +119,7 @@ async fn a_function_that_calls_itself_ends_after_eight_calls(shape: Shape) {
     define(&market, "loop", "/fn/loop").await;
     let answer = market.call(Method::POST, "/fn/loop", &[], "").await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (508, "calls_itself"), "{answer:?}");
-    assert!(answer.message().contains("has 8 calls of this account already"), "{answer:?}");
+    assert!(answer.message().contains("already has 8 calls of this account"), "{answer:?}");
     let calls = market.get("/v1/invocations").await.json();
     assert_eq!(calls["invocations"].as_array().unwrap().len(), 8, "{calls}");
 }

@@ -13,7 +13,7 @@ use crate::process::{Process, eventually};
 in_both_shapes! {
     a_module_that_compiles_too_long_is_nobodys_failure
     a_restart_and_a_second_provider_compile_nothing
-    a_module_that_no_host_can_run_is_refused_at_upload
+    a_module_no_host_can_run_is_refused_at_upload
 }
 
 /// A small module that takes the compiler minutes: nested loops over many variables.
@@ -74,7 +74,7 @@ async fn a_restart_and_a_second_provider_compile_nothing(shape: Shape) {
     assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1);
 }
 
-async fn a_module_that_no_host_can_run_is_refused_at_upload(shape: Shape) {
+async fn a_module_no_host_can_run_is_refused_at_upload(shape: Shape) {
     let market = Market::start(shape).await;
     market.deploy_module("taken", sample("echo"), json!({})).await;
     let big =

@@ -111,9 +111,17 @@ pub(crate) struct Dispatch {
     idempotent: Option<bool>,
     /// Providers of all attempts so far.
     tried: Vec<String>,
-    /// The last attempt without an answer, while another may follow: its claim is not paid before.
-    broken: Option<Leased>,
+    /// The last attempt without an answer. Its claim is paid only when no further attempt follows.
+    broken: Option<Broken>,
     state: State,
+}
+
+/// An attempt without an answer, as its settle says it again.
+#[derive(Debug)]
+struct Broken {
+    leased: Leased,
+    fault: bool,
+    took_us: u64,
 }
 
 /// The last attempt that failed, and its lease.
@@ -237,7 +245,7 @@ impl Dispatch {
             AttemptEnd::Unknown { fault, reason } => {
                 let failure = Failure { ran: Execution::Unknown, not_sent: None, reason };
                 let given_up = kept.is_none() && !self.may_repeat(&leased.grant);
-                self.broken = (!given_up).then(|| leased.clone());
+                self.broken = (!given_up).then(|| Broken { leased: leased.clone(), fault, took_us });
                 self.state = State::Closing((leased.clone(), failure), kept);
                 Action::Settle(leased, Bill::Unknown { fault, observed_us: took_us, given_up })
             }
@@ -249,7 +257,7 @@ impl Dispatch {
         match before {
             Some(before) => {
                 self.state = State::Replacing { kept: answer, elsewhere };
-                Action::Release { lease: before.leased.grant.lease, why: NotSent::Withdrawn }
+                Action::Release { lease: before.leased.grant.lease, why: NotSent::Replaced }
             }
             None if elsewhere => self.keep(answer),
             None => self.settle(*answer),
@@ -297,13 +305,14 @@ impl Dispatch {
         self.idempotent.unwrap_or(grant.idempotent) && self.may_go_on()
     }
 
-    /// Ends the invocation; before that, an attempt without an answer is given up. A settlement gives it up by itself.
+    /// Ends the invocation. Tells the exchange first if an attempt without an answer remains; a settlement implies it.
     fn finish(&mut self, end: End) -> Action {
         let finished = Box::new(Finished { attempts: self.tried.len(), end });
         match (self.broken.take(), &finished.end) {
             (Some(broken), End::Failed { .. } | End::Refused { .. }) => {
                 self.state = State::GivingUp(finished);
-                Action::Settle(broken, Bill::Unknown { fault: false, observed_us: 0, given_up: true })
+                let Broken { leased, fault, took_us } = broken;
+                Action::Settle(leased, Bill::Unknown { fault, observed_us: took_us, given_up: true })
             }
             _ => {
                 self.state = State::Finished;

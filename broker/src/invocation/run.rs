@@ -188,7 +188,7 @@ impl Running {
             }
             Attempted::Streams(answer) => {
                 if let Some(kept) = machine.begun() {
-                    self.invocations.leases.release(kept, NotSent::Withdrawn);
+                    self.invocations.leases.release(kept, NotSent::Replaced);
                 }
                 let mut answer = self.begin(machine.attempts(), leased, *answer, recipient);
                 let started = Instant::now();

@@ -19,6 +19,11 @@ const CALLS_MAX: u32 = 8;
 /// Maximum accounts in a chain.
 const ACCOUNTS_MAX: usize = 8;
 
+const OF_THIS_ACCOUNT: &str = "this chain of calls already has 8 calls of this account, the maximum; \
+    does the function call itself, or is its target a door of this market?";
+const OF_OTHERS: &str =
+    "this chain of calls already has calls of 8 accounts, the maximum; do functions call each other?";
+
 /// The key that signs chains.
 #[derive(Clone)]
 pub(crate) struct ViaKey([u8; 32]);
@@ -38,9 +43,9 @@ impl ViaKey {
         let mut chain = before.and_then(|text| self.read(text)).unwrap_or_default();
         let (tag, is_full) = (self.tag(account), chain.0.len() >= ACCOUNTS_MAX);
         match chain.0.iter_mut().find(|(known, _)| *known == tag) {
-            Some((_, calls)) if *calls >= CALLS_MAX => return Err(too_deep(*calls)),
+            Some((_, calls)) if *calls >= CALLS_MAX => return Err(too_deep(OF_THIS_ACCOUNT)),
             Some((_, calls)) => *calls += 1,
-            None if is_full => return Err(too_deep(CALLS_MAX)),
+            None if is_full => return Err(too_deep(OF_OTHERS)),
             None => chain.0.push((tag, 1)),
         }
         Ok(self.write(&chain))
@@ -92,11 +97,7 @@ pub(crate) fn shown(headers: &HeaderMap) -> Option<String> {
     headers.get(VIA).and_then(|chain| chain.to_str().ok()).map(str::to_owned)
 }
 
-fn too_deep(calls: u32) -> ApiError {
-    let message = format!(
-        "a chain of calls that call each other has {calls} calls of this account already, the most that one may have; \
-         a function calls itself, or its target is a door of this market"
-    );
+fn too_deep(message: &str) -> ApiError {
     ApiError::new(ErrorCode::CallsItself, message).after(Execution::NotSent)
 }
 

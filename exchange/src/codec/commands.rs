@@ -366,13 +366,15 @@ commands! {
             lease: Some((*lease).into()),
             busy: *why == NotSent::Busy,
             failed: *why == NotSent::Failed,
+            replaced: *why == NotSent::Replaced,
         },
         r => {
-            let why = match (r.busy, r.failed) {
-                (false, false) => NotSent::Withdrawn,
-                (true, false) => NotSent::Busy,
-                (false, true) => NotSent::Failed,
-                (true, true) => return Err(FieldError::new("busy", "and failed at once")),
+            let why = match (r.busy, r.failed, r.replaced) {
+                (false, false, false) => NotSent::Withdrawn,
+                (true, false, false) => NotSent::Busy,
+                (false, true, false) => NotSent::Failed,
+                (false, false, true) => NotSent::Replaced,
+                _ => return Err(FieldError::new("busy", "failed or replaced: more than one at once")),
             };
             Command::Release { lease: lease(r.lease)?, why }
         },

@@ -285,6 +285,7 @@ fn broker_commands() -> Vec<Command> {
         Command::Release { lease: LEASE, why: NotSent::Withdrawn },
         Command::Release { lease: LEASE, why: NotSent::Busy },
         Command::Release { lease: LEASE, why: NotSent::Failed },
+        Command::Release { lease: LEASE, why: NotSent::Replaced },
         Command::CloseLease { lease: LEASE },
     ]
 }

@@ -955,7 +955,7 @@ pub struct QuotedOffer {
     pub market: ::prost::alloc::string::String,
     #[prost(uint64, tag = "4")]
     pub price: u64,
-    /// Wall time about the median: what a caller waits.
+    /// Estimated median wall time: what a caller waits.
     #[prost(uint64, tag = "5")]
     pub predicted_wall_us: u64,
     #[prost(uint64, tag = "6")]
@@ -973,7 +973,8 @@ pub struct QuotedOffer {
     #[prost(enumeration = "PredictionSource", tag = "11")]
     pub source: i32,
     /// The expected bill of an answer, by which offers are ranked: more than that of a call where fewer calls succeed
-    /// than at the best provider of the revision. None: hardly any succeeds.
+    /// than at the best provider of the revision, less at a newcomer where even that one fails often. None: hardly any
+    /// succeeds.
     #[prost(uint64, optional, tag = "12")]
     pub predicted_cost_of_answer: ::core::option::Option<u64>,
     /// Success over that of the best provider, in percent; 100 within a fifth of it, 0 below an eighth.
@@ -1095,6 +1096,8 @@ pub enum NotSent {
     Busy = 2,
     /// The provider failed: no connection, a refused token.
     Failed = 3,
+    /// Its gateway error was replaced by another provider's answer.
+    Replaced = 4,
 }
 impl NotSent {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1107,6 +1110,7 @@ impl NotSent {
             Self::Withdrawn => "NOT_SENT_WITHDRAWN",
             Self::Busy => "NOT_SENT_BUSY",
             Self::Failed => "NOT_SENT_FAILED",
+            Self::Replaced => "NOT_SENT_REPLACED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1116,6 +1120,7 @@ impl NotSent {
             "NOT_SENT_WITHDRAWN" => Some(Self::Withdrawn),
             "NOT_SENT_BUSY" => Some(Self::Busy),
             "NOT_SENT_FAILED" => Some(Self::Failed),
+            "NOT_SENT_REPLACED" => Some(Self::Replaced),
             _ => None,
         }
     }
@@ -3179,11 +3184,13 @@ pub mod journal_record {
     pub struct Release {
         #[prost(message, optional, tag = "1")]
         pub lease: ::core::option::Option<super::LeaseId>,
-        /// At most one of the two is set; neither means withdrawn.
+        /// At most one of the three is set; none means withdrawn.
         #[prost(bool, tag = "2")]
         pub busy: bool,
         #[prost(bool, tag = "3")]
         pub failed: bool,
+        #[prost(bool, tag = "4")]
+        pub replaced: bool,
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct ActivateRules {

@@ -32,7 +32,7 @@ pub enum NotTaken {
     Warming { retry_after_s: u32 },
     /// The call, or the function's module, cannot be run.
     Call,
-    /// It failed: a fault of its health.
+    /// It failed, which counts against its health.
     Failed,
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Refused {
     ModuleUnavailable,
     #[error("the module cannot be run here: {0}")]
     ModuleUnusable(String),
-    #[error("its module is being compiled")]
+    #[error("its module is being fetched or compiled")]
     Warming { retry_after_s: u32 },
     #[error("the guest could not be started")]
     NotStarted,

@@ -17,8 +17,10 @@ use tonic::{Code as StatusCode, Status};
 
 use crate::refused::Refused;
 
-/// Timeout of fetching a module, which goes on after its caller gave up: the next call finds it.
+/// Timeout of fetching a module or an environment, which goes on after its caller gave up: the next call finds it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time after which a call is told to come again if the compiler is too busy, in seconds.
+const BUSY_S: u32 = 30;
 /// Maximum wait of a call for its module. The work goes on without it.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Maximum number of cached environments; at one more the whole cache is dropped and filled again at need.
@@ -72,6 +74,9 @@ impl From<RevisionError> for Refused {
             RevisionError::Revision(status) | RevisionError::Fetch(status) if status.code() == StatusCode::NotFound => {
                 Refused::UnknownModule
             }
+            RevisionError::Module(ModuleError::QueueFull | ModuleError::Interrupted) => {
+                Refused::Warming { retry_after_s: BUSY_S }
+            }
             RevisionError::Module(error) => Refused::ModuleUnusable(error.to_string()),
             RevisionError::Warming(left) => {
                 Refused::Warming { retry_after_s: u32::try_from(left.as_secs()).unwrap_or(u32::MAX) }
@@ -106,8 +111,8 @@ impl Revisions {
         Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default() }
     }
 
-    /// Returns a revision whose lease names `digest`, ready to run. Waits for at most `limit` and 5 s, while the
-    /// load goes on for later calls.
+    /// Returns a revision whose lease names `digest`, ready to run. Waits for at most 5 s, or `limit` if that is
+    /// shorter, while the load goes on for later calls.
     pub(crate) async fn ready(
         &self,
         key: RevisionKey,
@@ -162,7 +167,8 @@ impl Revisions {
         let environment = match revision.environment.get() {
             Some(environment) => Arc::clone(environment),
             None => {
-                let fetched = self.fetch_environment(key, digest).await?;
+                let fetching = timeout(FETCH_TIMEOUT, self.fetch_environment(key, digest));
+                let fetched = fetching.await.map_err(RevisionError::Slow)??;
                 Arc::clone(revision.environment.get_or_init(|| fetched))
             }
         };

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -24,13 +24,23 @@ pub(crate) struct Artefacts {
     suffix: String,
 }
 
+/// Makes a directory for its user alone. Refuses one that others can write to, or that is another user's.
+pub fn make_private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let about = fs::metadata(directory)?;
+    if about.uid() != rustix::process::geteuid().as_raw() || about.mode() & 0o022 != 0 {
+        let message =
+            format!("{} is not this user's alone; set its owner and mode, or name another", directory.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    Ok(())
+}
+
 impl Artefacts {
     /// Opens a directory, which it makes for its user alone. `engine` differs between engines that cannot use each
     /// other's artefacts.
     pub(crate) fn open(directory: Option<&Path>, engine: u64) -> io::Result<Artefacts> {
-        if let Some(directory) = directory {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        }
+        directory.map_or(Ok(()), make_private)?;
         let suffix = format!("{}-{engine:016x}", std::env::consts::ARCH);
         Ok(Artefacts { directory: directory.map(Path::to_owned), suffix })
     }

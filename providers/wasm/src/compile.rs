@@ -35,6 +35,13 @@ pub(crate) fn config() -> Config {
     config
 }
 
+/// Refuses bytes that are no WebAssembly module of this host. The error is for their owner.
+pub(crate) fn validate(wasm: &[u8]) -> Result<(), String> {
+    let failed = |error: wasmtime::Error| format!("{error:#}");
+    let engine = Engine::new(&config()).map_err(failed)?;
+    wasmtime::Module::validate(&engine, wasm).map_err(failed)
+}
+
 /// Compiles a module. The error is for its owner.
 pub(crate) fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
     let failed = |error: wasmtime::Error| format!("{error:#}");
@@ -45,7 +52,9 @@ pub(crate) fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
 /// process. The error is for the module's owner.
 pub fn compile_child(limits: CompileLimits) -> io::Result<()> {
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
-    setrlimit(Resource::Cpu, limit(limits.cpu_seconds))?;
+    // The first one sends SIGXCPU, by which the host knows the cause.
+    let cpu = Rlimit { current: Some(limits.cpu_seconds), maximum: Some(limits.cpu_seconds + 1) };
+    setrlimit(Resource::Cpu, cpu)?;
     setrlimit(Resource::Data, limit(limits.memory_bytes))?;
     setrlimit(Resource::Core, limit(0))?;
     nice(NICE)?;

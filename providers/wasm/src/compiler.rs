@@ -1,5 +1,6 @@
 //! The compiler beside the market: each module in a child process that can be killed, in turns, within limits.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,18 +11,22 @@ use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::compile::{CompileLimits, compile};
+use crate::compile::{CompileLimits, compile, validate};
 use crate::module_error::ModuleError;
-use crate::turns::Turns;
+use crate::turns::{QueueFull, Turns};
 
-/// CPU time that any module may take, and each MiB of one more.
+/// CPU time limit: a base, and an addition for each MiB of the module.
 const CPU_SECONDS: u64 = 5;
-const CPU_SECONDS_OF_MIB: u64 = 8;
-/// Memory that any module may take, and each byte of one more.
+const CPU_SECONDS_PER_MIB: u64 = 8;
+/// Memory limit: a base, and an addition for each byte of the module.
 const MEMORY_BYTES: u64 = 1 << 30;
-const MEMORY_OF_BYTE: u64 = 64;
+const MEMORY_PER_BYTE: u64 = 64;
 /// Wall time over CPU time: other programs use the machine, too.
-const WALL_OF_CPU: u32 = 4;
+const WALL_PER_CPU: u32 = 4;
+/// Maximum bytes of an artefact; a longer one cannot be opened.
+const ARTEFACT_MAX_BYTES: u64 = 1 << 30;
+const SIGABRT: i32 = rustix::process::Signal::ABORT.as_raw();
+const SIGXCPU: i32 = rustix::process::Signal::XCPU.as_raw();
 /// Bytes of a child's error that are kept.
 const ERROR_MAX_BYTES: u64 = 4096;
 
@@ -36,8 +41,8 @@ pub(crate) struct Compiler {
 pub(crate) fn limits(bytes: usize) -> CompileLimits {
     let bytes = bytes as u64;
     CompileLimits {
-        cpu_seconds: CPU_SECONDS + bytes * CPU_SECONDS_OF_MIB / (1 << 20),
-        memory_bytes: MEMORY_BYTES + bytes * MEMORY_OF_BYTE,
+        cpu_seconds: CPU_SECONDS + bytes * CPU_SECONDS_PER_MIB / (1 << 20),
+        memory_bytes: MEMORY_BYTES + bytes * MEMORY_PER_BYTE,
     }
 }
 
@@ -49,15 +54,15 @@ impl Compiler {
     /// Compiles a module of an account, when it is its turn. Dropping the future kills the child.
     pub(crate) async fn compile(&self, wasm: Bytes, account: &str) -> Result<Vec<u8>, ModuleError> {
         let queued = self.turns.wait(account, wasm.len()).await;
-        let turn = queued.map_err(|_| ModuleError::Compiler("too many modules wait to be compiled".to_owned()))?;
+        let turn = queued.map_err(|QueueFull| ModuleError::QueueFull)?;
         let compiled = match &self.program {
             Some(program) => in_child(program, &wasm).await,
             None => {
-                let compiling = spawn_blocking(move || compile(&wasm));
-                compiling
-                    .await
-                    .map_err(|error| ModuleError::Compiler(error.to_string()))?
-                    .map_err(ModuleError::Compiler)
+                let compiling = spawn_blocking(move || {
+                    validate(&wasm).map_err(ModuleError::NotWebAssembly)?;
+                    compile(&wasm).map_err(ModuleError::Compiler)
+                });
+                compiling.await.map_err(|error| ModuleError::Compiler(error.to_string()))?
             }
         };
         drop(turn);
@@ -67,7 +72,7 @@ impl Compiler {
 
 async fn in_child(program: &PathBuf, wasm: &[u8]) -> Result<Vec<u8>, ModuleError> {
     let limits = limits(wasm.len());
-    let within = Duration::from_secs(limits.cpu_seconds) * WALL_OF_CPU;
+    let within = Duration::from_secs(limits.cpu_seconds) * WALL_PER_CPU;
     let broke = |error: std::io::Error| ModuleError::Compiler(format!("the compiler's process: {error}"));
     let mut child = Command::new(program)
         .arg("compile-module")
@@ -80,11 +85,11 @@ async fn in_child(program: &PathBuf, wasm: &[u8]) -> Result<Vec<u8>, ModuleError
         .kill_on_drop(true)
         .spawn()
         .map_err(broke)?;
-    let (Some(mut input), Some(mut output), Some(error)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    let (Some(mut input), Some(output), Some(error)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(ModuleError::Compiler("the compiler's process has no pipes".to_owned()));
     };
+    let mut output = output.take(ARTEFACT_MAX_BYTES);
     let (mut artefact, mut message) = (Vec::new(), String::new());
     let mut error = error.take(ERROR_MAX_BYTES);
     let write = async {
@@ -99,11 +104,15 @@ async fn in_child(program: &PathBuf, wasm: &[u8]) -> Result<Vec<u8>, ModuleError
         child.wait().await
     };
     match timeout(within, work).await {
-        Err(_) => Err(ModuleError::TooComplex { cpu_seconds: limits.cpu_seconds }),
+        // The machine is busy: it says nothing about the module.
+        Err(_) => Err(ModuleError::Interrupted),
         Ok(Err(error)) => Err(broke(error)),
         Ok(Ok(status)) if status.success() => Ok(artefact),
-        // Ended by a signal: over a limit.
-        Ok(Ok(status)) if status.code().is_none() => Err(ModuleError::TooComplex { cpu_seconds: limits.cpu_seconds }),
-        Ok(Ok(_)) => Err(ModuleError::Compiler(message.trim().to_owned())),
+        Ok(Ok(status)) => match status.signal() {
+            // Over its CPU time, or out of memory.
+            Some(SIGXCPU | SIGABRT) => Err(ModuleError::TooComplex { cpu_seconds: limits.cpu_seconds }),
+            Some(_) => Err(ModuleError::Interrupted),
+            None => Err(ModuleError::Compiler(message.trim().to_owned())),
+        },
     }
 }

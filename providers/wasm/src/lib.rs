@@ -29,6 +29,7 @@ mod settings;
 mod ticker;
 mod turns;
 
+pub use artefacts::make_private;
 pub use compile::{CompileLimits, compile_child};
 pub use digest::{Digest, digest};
 pub use execution::{GuestOutcome, GuestRun, GuestUsage, HostFailure};

@@ -15,6 +15,10 @@ pub enum ModuleError {
     NoStart,
     #[error("the compiler failed on it: {0}")]
     Compiler(String),
+    #[error("too many modules wait to be compiled")]
+    QueueFull,
+    #[error("its compilation was interrupted")]
+    Interrupted,
     #[error("it takes more than {cpu_seconds} s of CPU time, or too much memory, to compile; simplify its functions")]
     TooComplex { cpu_seconds: u64 },
 }

@@ -1,4 +1,5 @@
-//! The compiled modules, by the SHA-256 of their bytes: each compiled once, kept on disk and in memory, there by bytes.
+//! The compiled modules, by the SHA-256 of their bytes: each compiled once, kept on disk, and in a memory cache
+//! bounded in bytes.
 //! Owns the checks of a module that this host can run. Never fetches a module.
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
-use wasmtime::{Engine, InstancePre, Linker, UnknownImportError};
+use wasmtime::{InstancePre, Linker, UnknownImportError};
 
 use crate::artefacts::Artefacts;
 use crate::compiler::Compiler;
@@ -24,8 +25,8 @@ const ENTRIES_MAX: usize = 4096;
 /// Time for which a module is refused that was too complex to compile.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 /// Expected time of a compilation, and of each MiB.
-const SECOND_OF_MODULE: Duration = Duration::from_millis(500);
-const SECONDS_OF_MIB: Duration = Duration::from_secs(4);
+const EXPECTED_BASE: Duration = Duration::from_millis(500);
+const EXPECTED_PER_MIB: Duration = Duration::from_secs(4);
 
 /// A compiled module, ready to make instances. It is cheap to clone, and usable after it was evicted.
 #[derive(Clone)]
@@ -133,7 +134,7 @@ impl Modules {
         let cache = self.0.lock();
         let entry = cache.entries.get(digest);
         let remaining = entry.map(|entry| {
-            let expected = SECOND_OF_MODULE + SECONDS_OF_MIB * (entry.source_bytes as u32) / (1 << 20);
+            let expected = EXPECTED_BASE + EXPECTED_PER_MIB * (entry.source_bytes as u32) / (1 << 20);
             expected.saturating_sub(entry.since.elapsed())
         });
         remaining.unwrap_or_default().clamp(Duration::from_secs(1), Duration::from_secs(60))
@@ -170,7 +171,6 @@ impl ModulesOfRuntime {
         if let Some(module) = self.kept(digest).await {
             return Ok(module);
         }
-        validate(self.linker.engine(), &wasm)?;
         let artefact = self.compiler.compile(wasm, account).await?;
         let shared = Arc::clone(self);
         let opened = spawn_blocking(move || {
@@ -229,7 +229,7 @@ impl Cache {
     /// Notes the bytes of a module that is ready, and evicts those that were not used for longest, but not this one.
     fn weigh(&mut self, digest: &Digest, bytes: usize) {
         let Some(entry) = self.entries.get_mut(digest) else { return };
-        self.bytes += bytes - std::mem::replace(&mut entry.bytes, bytes);
+        self.bytes = self.bytes - std::mem::replace(&mut entry.bytes, bytes) + bytes;
         while self.bytes > self.max_bytes && self.entries.len() > 1 {
             let newest = self.entries.get(digest).map_or(0, |entry| entry.last_use);
             let others = self.entries.iter().filter(|(_, entry)| entry.bytes > 0 && entry.last_use != newest);
@@ -252,8 +252,13 @@ impl Cache {
         }
     }
 
+    /// Removes an entry that its only user could not fill.
     fn evict_empty(&mut self, digest: &Digest) {
-        if self.entries.get(digest).is_some_and(|entry| !entry.module.initialized() && entry.refused.is_none()) {
+        let is_left = |entry: &CacheEntry| {
+            // One reference is the cache's, one the user's.
+            !entry.module.initialized() && entry.refused.is_none() && Arc::strong_count(&entry.module) <= 2
+        };
+        if self.entries.get(digest).is_some_and(is_left) {
             self.remove(digest);
         }
     }
@@ -273,10 +278,6 @@ impl Cache {
         }
         entry.refused.clone()
     }
-}
-
-fn validate(engine: &Engine, wasm: &[u8]) -> Result<(), ModuleError> {
-    wasmtime::Module::validate(engine, wasm).map_err(|error| ModuleError::NotWebAssembly(format!("{error:#}")))
 }
 
 fn has_start(module: &wasmtime::Module) -> bool {

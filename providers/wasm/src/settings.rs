@@ -12,7 +12,7 @@ pub struct ModuleSettings {
     /// Program that compiles in a child process, as `PROGRAM compile-module`. None: this process compiles, without
     /// limits.
     pub compiler: Option<PathBuf>,
-    /// Maximum modules that are compiled at once; of one account half of them.
+    /// Maximum modules that are compiled at once; at most half of them of one account.
     pub compiled_at_once: usize,
 }
 

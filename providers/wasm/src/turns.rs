@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Maximum number of modules that wait.
-const WAITING_MAX: usize = 1024;
+/// Maximum number of modules that wait, each in memory, and of one account.
+const WAITING_MAX: usize = 64;
+const WAITING_OF_ONE_MAX: usize = 8;
 
 /// The turns of one runtime.
 #[derive(Clone)]
@@ -35,9 +36,9 @@ pub(crate) struct Turn {
     account: String,
 }
 
-/// As many modules wait as may.
+/// The queue of modules is full.
 #[derive(Debug)]
-pub(crate) struct TooMany;
+pub(crate) struct QueueFull;
 
 impl Turns {
     pub(crate) fn new(most: usize) -> Turns {
@@ -48,22 +49,21 @@ impl Turns {
     }
 
     /// Waits for a turn.
-    pub(crate) async fn wait(&self, account: &str, bytes: usize) -> Result<Turn, TooMany> {
+    pub(crate) async fn wait(&self, account: &str, bytes: usize) -> Result<Turn, QueueFull> {
         let (begin, begun) = oneshot::channel();
         {
             let mut queue = self.lock();
-            if queue.waiting.len() >= WAITING_MAX {
-                queue.waiting.retain(|one| !one.begin.is_closed());
-            }
-            if queue.waiting.len() >= WAITING_MAX {
-                return Err(TooMany);
+            queue.waiting.retain(|one| !one.begin.is_closed());
+            let of_one = queue.waiting.iter().filter(|one| one.account == account).count();
+            if queue.waiting.len() >= WAITING_MAX || of_one >= WAITING_OF_ONE_MAX {
+                return Err(QueueFull);
             }
             queue.arrived += 1;
             let number = queue.arrived;
             queue.waiting.push(Waiting { account: account.to_owned(), bytes, number, begin });
         }
         self.begin_next();
-        begun.await.map_err(|_| TooMany)
+        begun.await.map_err(|_| QueueFull)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

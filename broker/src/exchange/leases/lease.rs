@@ -69,7 +69,9 @@ pub(crate) enum NotSent {
     Busy,
     /// The provider failed: no connection, a refused token.
     Failed,
-    /// The function's module is getting ready there, which the exchange need not know.
+    /// Its gateway error was replaced by another provider's answer.
+    Replaced,
+    /// The function's module is getting ready there, and the exchange is told `Withdrawn`.
     Warming { retry_after_s: u32 },
 }
 
@@ -179,6 +181,7 @@ impl From<NotSent> for v1::NotSent {
             NotSent::Withdrawn | NotSent::Warming { .. } => v1::NotSent::Withdrawn,
             NotSent::Busy => v1::NotSent::Busy,
             NotSent::Failed => v1::NotSent::Failed,
+            NotSent::Replaced => v1::NotSent::Replaced,
         }
     }
 }

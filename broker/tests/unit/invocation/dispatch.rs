@@ -209,7 +209,7 @@ fn a_gateway_error_of_an_idempotent_call_is_tried_elsewhere() {
     assert!(is_further_attempt(&action, "a"), "{action:?}");
     dispatch.step(grant("b", 2, true)).unwrap();
     let replaced = dispatch.step(executed(Outcome::Ok)).unwrap();
-    assert!(matches!(replaced, Action::Release { lease, why: NotSent::Withdrawn } if lease.sequence == 1));
+    assert!(matches!(replaced, Action::Release { lease, why: NotSent::Replaced } if lease.sequence == 1));
     assert_eq!(settles(&dispatch.step(Input::Released).unwrap()), 2);
     assert_eq!(settles(&run(false, vec![grant("a", 1, false), gateway_error()])), 1, "not idempotent");
 }

@@ -34,7 +34,8 @@ fn a_chain_of_many_accounts_ends() {
     for account in 0..8 {
         chain = Some(key(1).next(chain.as_deref(), &format!("account-{account}")).unwrap());
     }
-    assert!(key(1).next(chain.as_deref(), "another").is_err());
+    let refused = key(1).next(chain.as_deref(), "another").unwrap_err();
+    assert!(refused.message.contains("calls of 8 accounts"), "{}", refused.message);
 }
 
 #[test]

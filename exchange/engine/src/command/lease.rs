@@ -30,8 +30,10 @@ pub enum NotSent {
     Withdrawn,
     /// The provider is full, no failure: its pool is what runs now, until it states it again.
     Busy,
-    /// The provider failed: no connection, a refused token, a gateway's 502, 503 or 504.
+    /// The provider failed: no connection, a refused token.
     Failed,
+    /// Its gateway error was replaced by another provider's answer: a failed call, of which its health says nothing.
+    Replaced,
 }
 
 /// A lease that a crash forgot, on the terms of its token, and its settle.

@@ -25,8 +25,7 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// Ends the time for further attempts: those without an answer are paid what is claimed for them, now or as soon as
-    /// it is.
+    /// Marks attempts without an answer as given up: their claims are paid now, or on arrival.
     pub(super) fn give_up(&mut self, turn: &mut Turn<'_>, attempts: Vec<u64>) {
         for sequence in attempts {
             let Some(open) = self.leases.at_mut(sequence).filter(|open| open.lease.state == LeaseState::Unknown) else {
@@ -35,7 +34,7 @@ impl Engine {
             open.given_up = true;
             let lease = open.lease.clone();
             if let Some(claim) = lease.claim
-                && self.answered_later(&lease).is_none()
+                && !self.has_later(&lease)
             {
                 self.pay_claim(turn, sequence, claim);
             }
@@ -73,6 +72,15 @@ impl Engine {
         if let Some(lease) = self.close(turn, sequence, taken, Some(used)) {
             self.pay(turn, lease, Outcome::Ok, settlement, taken);
         }
+    }
+
+    /// Returns whether a later attempt may yet be answered.
+    fn has_later(&self, lease: &Lease) -> bool {
+        let others = self.leases.beside(lease);
+        others
+            .into_iter()
+            .filter_map(|sequence| self.leases.at(sequence))
+            .any(|open| open.lease.id.sequence > lease.id.sequence && open.lease.state != LeaseState::Unknown)
     }
 
     /// Returns the time just after the last settle of a later attempt that may yet be answered, if there is one.

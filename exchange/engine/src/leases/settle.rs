@@ -40,7 +40,8 @@ impl Engine {
             self.inconclusive(&lease);
         }
         self.learn(turn.at, &lease, command, &metered);
-        for (function, revision) in back {
+        let succeeded = command.outcome == Outcome::Ok && !command.server_error;
+        for (function, revision) in back.into_iter().filter(|_| succeeded) {
             if let Some(revision) = self.registry.function_mut(function).revision_mut(revision) {
                 revision.learned_mut().come_back(lease.provider);
             }
@@ -58,12 +59,13 @@ impl Engine {
         let known = self.leases.get(command.lease).map(|open| open.lease.clone());
         match known.filter(|lease| command.given_up && lease.state == LeaseState::Unknown) {
             Some(lease) => self.give_up(turn, self.leases.attempts_of(&lease)),
-            None => self.broke(turn, command)?,
+            None => self.break_off(turn, command)?,
         }
         Ok(Reply::Done)
     }
 
-    fn broke(&mut self, turn: &mut Turn<'_>, command: &Settle) -> Result<(), Refusal> {
+    /// Records the end of an attempt without an answer.
+    fn break_off(&mut self, turn: &mut Turn<'_>, command: &Settle) -> Result<(), Refusal> {
         let mut lease = self.ending(turn, command.lease)?;
         let can_claim = self.registry.provider(lease.provider).adapter.takes_tokens();
         lease.state = LeaseState::Unknown;
@@ -85,7 +87,7 @@ impl Engine {
     /// Counts a fault against the provider, in its health and its success; any other end says nothing about it.
     fn blame(&mut self, turn: &mut Turn<'_>, lease: &Lease, fault: bool) {
         if fault {
-            // Those that ran when it went behind count once.
+            // While it is behind, calls that still run do not count again.
             let health = self.shelf.seller(lease.provider).health();
             if !health.is_behind((lease.function, lease.revision), turn.at)
                 && let Some(learned) = self.learned_mut(lease)
@@ -104,13 +106,21 @@ impl Engine {
         let slot = self.leases.get(id).and_then(|open| open.slot);
         let pool = slot.and_then(|slot| self.shelf.offer(slot)).map(|offer| offer.pool);
         self.close(turn, id.sequence, Money::ZERO, None);
+        if why == NotSent::Replaced
+            && let Some(learned) = self.learned_mut(&lease)
+        {
+            learned.fail(lease.provider, seconds(turn.at));
+        }
         self.blame(turn, &lease, why == NotSent::Failed);
         if why == NotSent::Busy
             && let Some(pool) = pool
         {
             self.shelf.busy(turn, pool);
         }
+        let mut given_up = self.leases.beside(&lease);
+        given_up.retain(|sequence| self.leases.at(*sequence).is_some_and(|open| open.given_up));
         turn.tell(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
+        self.give_up(turn, given_up);
         Ok(Reply::Done)
     }
 

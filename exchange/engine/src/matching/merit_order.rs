@@ -19,7 +19,7 @@ pub struct Candidate {
     pub market: MarketId,
     pub price: Price,
     pub tariff: Tariff,
-    /// Wall time about the median, in microseconds: what a caller waits.
+    /// Estimated median wall time, in microseconds: what a caller waits.
     pub wall_us: u64,
     pub cold_us: u64,
     /// Billed time of the mean usage.
@@ -27,7 +27,8 @@ pub struct Candidate {
     /// The expected bill of a call.
     pub cost: Money,
     /// The expected bill of an answer, by which offers are ranked: more than that of a call where fewer calls succeed
-    /// than at the best provider; [`Money::MAX`] where hardly any does.
+    /// than at the best provider, less at a newcomer where even that one fails often; [`Money::MAX`] where hardly any
+    /// succeeds.
     pub cost_of_answer: Money,
     /// Success over that of the best provider of the revision, in percent; 100 within a fifth of it.
     pub success_percent: u32,

@@ -78,9 +78,9 @@ impl Default for Learned {
 }
 
 impl Mean {
-    fn learn(&mut self, seen: u64) {
+    fn learn(&mut self, value: u64) {
         self.seen = (self.seen + 1).min(MEAN_OVER);
-        let step = (i128::from(seen) - i128::from(self.value)) / i128::from(self.seen);
+        let step = (i128::from(value) - i128::from(self.value)) / i128::from(self.seen);
         self.value = (i128::from(self.value) + step) as u64; // between two values of 64 bits
     }
 }

@@ -29,7 +29,7 @@ pub(super) const NONE: u16 = u16::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pair {
     pub(super) provider: u32,
-    /// Wall time about the median, which limits on latency ask for.
+    /// Estimated median wall time, which limits on latency ask for.
     pub(super) wall: LogDuration,
     /// Means in microseconds: what is billed. CPU time saturates at 71 minutes.
     pub(super) wall_us: u32,
@@ -114,7 +114,8 @@ impl Pair {
         self.seen & OBSERVED != 0
     }
 
-    /// Learns the durations of a settlement. The median wall time moves by at most an octave's part.
+    /// Learns the durations of a settlement. For the median the sample is clamped to one
+    /// octave around the estimate.
     pub(super) fn learn_usage(&mut self, of: &Observation) {
         let seen = (self.seen() + 1).min(PAID_OVER);
         self.seen = seen as u8 | if of.reported { 0 } else { OBSERVED };
@@ -130,7 +131,7 @@ impl Pair {
         self.cold_us = moved(self.cold_us, saturated(cold_us), over);
     }
 
-    /// Learns whether a call succeeded. Of a provider that few calls have taught, each says more.
+    /// Learns whether a call succeeded. The fewer calls were learned, the larger the step.
     pub(super) fn learn_success(&mut self, succeeded: bool) {
         let over = (self.seen() + 1).clamp(2, SUCCESS_OVER);
         let missing = u32::from(if succeeded { ALL_SUCCEED - self.success } else { self.success });
@@ -162,7 +163,7 @@ impl Pair {
         *self = Pair { older, newer, wall, ..Pair::new(provider, usage, success, touched_s) };
     }
 
-    /// Moves halfway to the others' wall times, CPU time and best success, and to what is predicted being paid.
+    /// Moves all estimates halfway to the others', and paid over predicted halfway to 1.
     pub(super) fn decay(&mut self, (wall, wall_us, cpu_us): (LogDuration, u32, u32), success: u8) {
         self.wall = self.wall.moved_towards(wall, 2);
         self.wall_us = halfway(self.wall_us, wall_us);

@@ -4,7 +4,7 @@ use merit_terms::{Money, Tariff, Usage};
 
 use super::estimate::{LogDuration, Ratio};
 
-/// A success below this part of the best provider's is none: its calls are dearer than any other's.
+/// Below this part of the best provider's success an offer is ranked last.
 const PARTS_OF_BEST: u32 = 8;
 
 /// The prediction of a revision that nobody has run: the reference call everywhere, so that tariffs alone rank.
@@ -19,7 +19,7 @@ pub(crate) const UNKNOWN: Predicted = Predicted {
 /// The prediction of a call at one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Predicted {
-    /// Wall time about the median, in microseconds: what a caller waits, without the cold start.
+    /// Estimated median wall time, in microseconds: what a caller waits, without the cold start.
     pub(crate) wall_us: u64,
     /// Mean usage: what is billed.
     pub(crate) usage: Usage,
@@ -42,11 +42,10 @@ pub enum Source {
     Observed,
 }
 
-/// Calls that a provider needs for an answer, over those that the provider of most success needs; more than any
-/// number, if hardly one of them succeeds.
+/// Expected calls for an answer, relative to the best provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallsPerAnswer {
-    /// 0: hardly one succeeds.
+    /// 0 means unbounded: hardly one succeeds.
     eighths: u32,
 }
 
@@ -100,7 +99,7 @@ impl CallsPerAnswer {
         CallsPerAnswer { eighths: if is_alike { 8 } else { (best * 8 / u32::from(u8::MAX)).max(1) } }
     }
 
-    /// Returns one call, unless it is fewer.
+    /// Caps at one call for an answer; unbounded becomes one.
     pub(crate) fn at_most_one(self) -> CallsPerAnswer {
         if (1..8).contains(&self.eighths) { self } else { CallsPerAnswer::ONE }
     }

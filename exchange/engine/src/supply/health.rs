@@ -300,7 +300,7 @@ impl Shelf {
     }
 
     /// Notes an answer: ends the back-off of its revision, and all of its provider if it was that trial. Returns those
-    /// that ended, by revision; none if no failure was counted.
+    /// that ended, by revision, with `None` for the whole provider; nothing if no failure was counted.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Option<Vec<Option<RevisionKey>>> {
         let id = lease.provider;
         let (health, pauses) = (&mut self.sellers[id.index()].health, &mut self.pauses);

@@ -1,6 +1,6 @@
 //! Predictions: learned from settlements within bounds, and forgotten again.
 
-use merit_engine::{Bid, Candidate, Command, Reply, Settle, Settlement, Source};
+use merit_engine::{Bid, Candidate, Command, NotSent, Reply, Settle, Settlement, Source};
 use merit_kit::{Floor, PRICE, max_cost, ran, rung, settle, tariff};
 use merit_terms::{LeaseId, Limits, Money, Outcome, Price, Rung, Tariff, Usage};
 
@@ -253,4 +253,17 @@ fn paid_over_predicted_stays_near_one_for_rounded_bills() {
         }
     }
     assert!((80..=125).contains(&(paid * 100 / predicted)), "{paid} of {predicted}");
+}
+
+#[test]
+fn a_gateway_error_that_was_replaced_is_a_failed_call() {
+    let mut floor = Floor::new();
+    floor.seller("erring", 4, PRICE);
+    floor.seller("honest", 4, 2 * PRICE);
+    ["erring", "honest"].iter().for_each(|provider| run(&mut floor, provider, ran(100)));
+    for _ in 0..6 {
+        let lease = floor.call_at("erring").lease;
+        floor.release(lease, NotSent::Replaced);
+    }
+    assert!(best(&floor).price.picodollars() > PRICE * 3 / 2, "the honest one");
 }

@@ -264,6 +264,11 @@ impl Twin {
         if self.is_out(at, lease.provider, (lease.function, lease.revision)) {
             return;
         }
+        self.teach_loss(at, lease);
+    }
+
+    /// Learns that a call failed.
+    pub(super) fn teach_loss(&mut self, at: Time, lease: &Lease) {
         let learned = self.learned(lease);
         let mut pair = learned.take(lease.provider, at);
         pair.learn_success(false);

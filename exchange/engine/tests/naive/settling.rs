@@ -5,6 +5,7 @@ use merit_terms::{Execution, LeaseId, Metered, Money, Outcome, Refusal, Time, Us
 
 use super::Twin;
 use super::accounts::{money, picodollars};
+use super::holds::is_same_call;
 
 impl Twin {
     pub(super) fn settle(&mut self, at: Time, settle: &Settle) -> Result<Reply, Refusal> {
@@ -41,7 +42,9 @@ impl Twin {
         self.teach(at, &lease, settle, &metered);
         if !settle.fault {
             let back = self.recover(&lease);
-            back.into_iter().for_each(|revision| self.teach_return(lease.provider, revision));
+            if settle.outcome == Outcome::Ok && !settle.server_error {
+                back.into_iter().for_each(|revision| self.teach_return(lease.provider, revision));
+            }
         }
         self.end_trial(lease.id);
         self.trade(&lease, settle.outcome, settlement);
@@ -126,7 +129,11 @@ impl Twin {
                 continue;
             }
             self.leases[index].given_up = true;
-            if let (Some(claim), None) = (lease.claim, self.answered_by(&lease)) {
+            let has_later = self.leases.iter().map(|open| &open.lease).any(|other| {
+                let later = is_same_call(other, &lease) && other.id.sequence > lease.id.sequence;
+                later && other.state != LeaseState::Unknown
+            });
+            if let Some(claim) = lease.claim.filter(|_| !has_later) {
                 self.pay_claim(at, index, claim);
             }
         }
@@ -139,12 +146,18 @@ impl Twin {
         if why == NotSent::Busy && ended.has_capacity {
             self.busy(lease.provider, ended.pool)?;
         }
+        if why == NotSent::Replaced {
+            self.teach_loss(at, &lease);
+        }
         if why == NotSent::Failed {
             self.teach_failure(at, &lease);
             self.fault(at, &lease);
         }
         self.end_trial(lease.id);
-        self.events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
+        self.events.push(Event::Ended { lease: Box::new(lease.clone()), how: Ending::NotSent });
+        let mut given_up = self.attempts(&lease);
+        given_up.retain(|id| self.leases.iter().any(|open| open.lease.id == *id && open.given_up));
+        self.give_up(at, &given_up);
         Ok(())
     }
 

@@ -165,6 +165,7 @@ fn read_release(release: v1::Release) -> Result<Wanted, FieldError> {
         v1::NotSent::Withdrawn => NotSent::Withdrawn,
         v1::NotSent::Busy => NotSent::Busy,
         v1::NotSent::Failed => NotSent::Failed,
+        v1::NotSent::Replaced => NotSent::Replaced,
     };
     Ok(Wanted::Release(lease(release.lease)?, why))
 }

@@ -41,3 +41,12 @@ fn files_not_used_for_longest_are_removed() {
     let kept: Vec<bool> = (1..=3).map(|name| artefacts.read(&[name; 32]).is_some()).collect();
     assert_eq!(kept, [true, false, true]);
 }
+
+#[test]
+fn a_directory_that_others_can_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = make_private(directory.path()).unwrap_err();
+    assert!(refused.to_string().contains("is not this user's alone"), "{refused}");
+}

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 
 use super::*;
 
-fn begins(waiting: impl Future<Output = Result<Turn, TooMany>>) -> Option<Turn> {
+fn begins(waiting: impl Future<Output = Result<Turn, QueueFull>>) -> Option<Turn> {
     waiting.now_or_never().map(Result::unwrap)
 }
 
@@ -57,9 +57,12 @@ fn a_caller_that_left_takes_no_turn() {
 fn those_that_wait_are_bounded() {
     let turns = Turns::new(1);
     let _held = begins(turns.wait("one", 1)).unwrap();
-    let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(turns.wait("two", 1))).collect();
-    assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
-    assert!(turns.wait("two", 1).now_or_never().unwrap().is_err());
+    let names: Vec<String> = (0..WAITING_MAX).map(|number| (number / WAITING_OF_ONE_MAX).to_string()).collect();
+    let mut waiting: Vec<_> = names.iter().map(|name| Box::pin(turns.wait(name, 1))).collect();
+    assert!(waiting.iter_mut().take(WAITING_OF_ONE_MAX).all(|one| one.now_or_never().is_none()));
+    assert!(turns.wait("0", 1).now_or_never().unwrap().is_err(), "of one account");
+    assert!(waiting.iter_mut().skip(WAITING_OF_ONE_MAX).all(|one| one.now_or_never().is_none()));
+    assert!(turns.wait("two", 1).now_or_never().unwrap().is_err(), "of all");
     waiting.pop();
     assert!(turns.wait("two", 1).now_or_never().is_none(), "one that left makes room");
 }

@@ -11,9 +11,9 @@ impl World {
     pub(super) fn end(&mut self, engine: &Engine) -> Command {
         match self.chance.random_range(0..80) {
             0..25 => {
-                let why = [NotSent::Withdrawn, NotSent::Busy, NotSent::Failed];
+                let why = [NotSent::Withdrawn, NotSent::Busy, NotSent::Replaced];
                 let lease = self.lease(engine);
-                let why = if self.is_sick(engine, lease) { NotSent::Failed } else { self.one_of(&why[..2]) };
+                let why = if self.is_sick(engine, lease) { NotSent::Failed } else { self.one_of(&why) };
                 Command::Release { lease, why }
             }
             25..52 => {
