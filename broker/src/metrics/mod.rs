@@ -83,7 +83,7 @@ impl Metrics {
             overhead: Door::ALL.map(|door| overhead.with_label_values(&[door.as_str()])),
             attempts_failed: made.counters(
                 "merit_attempts_failed_total",
-                "Attempts that a provider did not answer.",
+                "Attempts that a provider did not answer, or answered with a gateway error.",
                 &["provider", "execution"],
             )?,
             refusals: made.counters(
