@@ -17,8 +17,8 @@ const LAMBDA: &str = "AWS Lambda";
 const OPENFAAS: &str = "OpenFaaS";
 
 /// Statuses of calls beside an answer: funds, no function, no offer, limits, the function's failure, not built yet, a
-/// provider's failure, a deadline.
-const ENDS: [u16; 8] = [402, 404, 422, 429, 500, 501, 502, 504];
+/// provider's failure, a deadline, a function that calls itself.
+const ENDS: [u16; 9] = [402, 404, 422, 429, 500, 501, 502, 504, 508];
 /// Pattern of an amount in USD. Lists of preferences are separated by commas.
 const AMOUNT: &str = r"^[0-9]{1,6}(\.[0-9]{1,12})?$";
 const NAMES: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(, ?[A-Za-z0-9][A-Za-z0-9_-]{0,63}){0,8}$";

@@ -145,7 +145,7 @@ fn error(errors: Shape, status: u16) -> (u16, Response) {
         // Lambda's clients know no 401, and try 5xx again.
         (Shape::Lambda, 401) => 403,
         (Shape::Lambda, 503) => 500,
-        (Shape::Lambda, 408 | 422) => 400,
+        (Shape::Lambda, 408 | 422 | 508) => 400,
         (_, status) => status,
     };
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");

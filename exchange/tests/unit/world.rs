@@ -169,17 +169,7 @@ impl World {
                 module: Some([number as u8; 32]),
                 deployments: deployments.collect(),
             },
-            settings: FunctionSettings {
-                idempotent: true,
-                audience: Audience::Any,
-                markets: Vec::new(),
-                max_concurrency: None,
-                labels: BTreeMap::new(),
-                limits: Limits::default(),
-                budgets: Vec::new(),
-                public_per_second: None,
-                logs_off: false,
-            },
+            settings: FunctionSettings { idempotent: true, audience: Audience::Any, ..FunctionSettings::default() },
         }))
     }
 

@@ -21,7 +21,8 @@ use crate::refused::Refused;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time after which a call is told to come again if the compiler is too busy, in seconds.
 const BUSY_S: u32 = 30;
-/// Maximum wait of a call for its module. The work goes on without it.
+/// Time from the begin of a load in which calls wait for it, each with a thread of the provider. Later ones are told to
+/// come again: else calls of a slow module would keep the threads from all others.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Maximum number of cached environments; at one more the whole cache is dropped and filled again at need.
 const REVISIONS_MAX: usize = 4096;
@@ -104,6 +105,19 @@ struct Revision {
     environment: OnceLock<Environment>,
     /// Held while the revision and its module get ready, so that each is fetched once.
     loading: Arc<tokio::sync::Mutex<()>>,
+    /// Begin of the load under way.
+    began: Mutex<Option<Instant>>,
+}
+
+impl Revision {
+    fn lock_began(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the wait of a call for a load that began so long ago; none for one that is still to begin.
+fn wait(limit: Duration, loading_for: Option<Duration>) -> Duration {
+    limit.min(WAIT_MAX.saturating_sub(loading_for.unwrap_or_default()))
 }
 
 impl Revisions {
@@ -111,8 +125,8 @@ impl Revisions {
         Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default() }
     }
 
-    /// Returns a revision whose lease names `digest`, ready to run. Waits for at most 5 s, or `limit` if that is
-    /// shorter, while the load goes on for later calls.
+    /// Returns a revision whose lease names `digest`, ready to run. Waits for at most `limit`, and not
+    /// beyond the first 5 s of a load, which goes on for later calls.
     pub(crate) async fn ready(
         &self,
         key: RevisionKey,
@@ -124,7 +138,8 @@ impl Revisions {
             return Ok(ready);
         }
         let started = Instant::now();
-        let waited = timeout(limit.min(WAIT_MAX), self.load_once(revision, key, digest)).await;
+        let loading_for = revision.lock_began().map(|began| began.elapsed());
+        let waited = timeout(wait(limit, loading_for), self.load_once(revision, key, digest)).await;
         let ready = waited.map_err(|_| RevisionError::Warming(self.runtime.modules().remaining(&digest)))?;
         Ok(ReadyRevision { waited: started.elapsed(), ..ready? })
     }
@@ -140,10 +155,12 @@ impl Revisions {
         if let Some(ready) = self.cached(&revision, &digest) {
             return Ok(ready);
         }
+        *revision.lock_began() = Some(Instant::now());
         let revisions = self.clone();
         // The task ends by itself: fetching and compiling have limits.
         let loading = tokio::spawn(async move {
             let loaded = revisions.load(&revision, key, digest).await;
+            *revision.lock_began() = None;
             drop(turn);
             loaded
         });
@@ -172,7 +189,7 @@ impl Revisions {
                 Arc::clone(revision.environment.get_or_init(|| fetched))
             }
         };
-        let module = match self.runtime.modules().find(digest).await {
+        let module = match self.runtime.modules().find(digest).await? {
             Some(module) => module,
             None => {
                 let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(digest));
@@ -221,3 +238,7 @@ impl Revisions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/unit/revisions.rs"]
+mod tests;

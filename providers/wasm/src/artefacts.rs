@@ -2,6 +2,7 @@
 //!
 //! Whoever can write there can run code as this process, so it must be its user's own. Never reads inside an artefact.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -34,6 +35,12 @@ pub fn make_private(directory: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     Ok(())
+}
+
+/// Returns whether a file is named as an artefact, or as an unfinished one: a digest, and a point.
+fn is_artefact(name: &OsStr) -> bool {
+    let digest = name.to_str().and_then(|name| name.split_once('.')).map(|(digest, _)| digest);
+    digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 impl Artefacts {
@@ -83,14 +90,17 @@ impl Artefacts {
         }
     }
 
-    /// Removes the files that were not used for longest until the rest has at most so many bytes.
+    /// Removes the artefacts that were not used for longest until the rest has at most so many bytes. The directory may
+    /// have other files, too.
     fn remove_beyond(&self, most: u64) -> io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let about = entry.metadata()?;
-            files.push((about.modified()?, about.len(), entry.path()));
+            if about.is_file() && is_artefact(&entry.file_name()) {
+                files.push((about.modified()?, about.len(), entry.path()));
+            }
         }
         files.sort_unstable();
         let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();

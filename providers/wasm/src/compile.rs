@@ -11,7 +11,7 @@ use wasmtime::{Config, Engine};
 /// compiled code needs no bounds checks.
 pub(crate) const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
 /// Steps of the scheduler's priority that a child process gives up, so that guests run first.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 /// The bounds of a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,8 +21,9 @@ const CPU_SECONDS_PER_MIB: u64 = 8;
 /// Memory limit: a base, and an addition for each byte of the module.
 const MEMORY_BYTES: u64 = 1 << 30;
 const MEMORY_PER_BYTE: u64 = 64;
-/// Wall time over CPU time: other programs use the machine, too.
-const WALL_PER_CPU: u32 = 4;
+/// Limit of the wall time over that of the CPU time. A child gives way to all other programs of the machine, and one that
+/// is stopped begins anew at the next call: on a busy machine a lower limit would never let it finish.
+const WALL_PER_CPU: u32 = 60;
 /// Maximum bytes of an artefact; a longer one cannot be opened.
 const ARTEFACT_MAX_BYTES: u64 = 1 << 30;
 const SIGABRT: i32 = rustix::process::Signal::ABORT.as_raw();

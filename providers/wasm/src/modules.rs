@@ -1,5 +1,6 @@
-//! The compiled modules, by the SHA-256 of their bytes: each compiled once, kept on disk, and in a memory cache
-//! bounded in bytes.
+//! The compiled modules, by the SHA-256 of their bytes: each compiled once, kept on disk, and in a memory cache bounded
+//! in bytes.
+//!
 //! Owns the checks of a module that this host can run. Never fetches a module.
 
 use std::collections::HashMap;
@@ -90,18 +91,20 @@ impl Modules {
         self.0.lock().use_entry(digest)?.module.get().cloned()
     }
 
-    /// Returns the module of this digest if it is in memory or in the directory of artefacts. Must be awaited on tokio.
-    pub async fn find(&self, digest: Digest) -> Option<Module> {
+    /// Returns the module of this digest if it is in memory or in the directory of artefacts. Refuses one that was too
+    /// complex lately. Must be awaited on tokio.
+    pub async fn find(&self, digest: Digest) -> Result<Option<Module>, ModuleError> {
         if let Some(module) = self.get(&digest) {
-            return Some(module);
+            return Ok(Some(module));
         }
+        self.0.lock().refused(&digest).map_or(Ok(()), Err)?;
         let entry = self.0.lock().use_or_add(digest, 0);
         let shared = Arc::clone(&self.0);
         let found = entry.get_or_try_init(|| async { shared.kept(digest).await.ok_or(()) }).await.cloned();
         if found.is_err() {
             self.0.lock().evict_empty(&digest);
         }
-        found.ok()
+        Ok(found.ok())
     }
 
     /// Returns the module of this digest, compiled from `wasm` of an account if it is not there already. Concurrent

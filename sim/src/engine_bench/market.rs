@@ -142,17 +142,7 @@ impl BenchMarket {
             module: everywhere.then_some([7; 32]),
             deployments: if everywhere { BTreeMap::new() } else { only_there },
         };
-        let settings = FunctionSettings {
-            idempotent: false,
-            audience: Audience::Any,
-            markets: Vec::new(),
-            max_concurrency: None,
-            labels: BTreeMap::new(),
-            limits: Limits::default(),
-            budgets: budgets(),
-            public_per_second: None,
-            logs_off: false,
-        };
+        let settings = FunctionSettings { audience: Audience::Any, budgets: budgets(), ..FunctionSettings::default() };
         let put = PutFunction { account: self.account, name: name.parse()?, code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {
             Reply::Function { function, .. } => Ok(function),

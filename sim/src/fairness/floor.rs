@@ -45,16 +45,16 @@ pub(crate) struct FairnessFloor {
     buyer: AccountId,
     function: FunctionId,
     market: MarketId,
-    tested: Tested,
+    tested: SellerSession,
     quotes: u64,
     /// Paid to all sellers, and to the one under test, in picodollars.
     pub(crate) paid: u128,
     pub(crate) paid_to_tested: u128,
 }
 
-/// The session of the seller under test.
+/// A seller and its session.
 #[derive(Clone, Copy)]
-struct Tested {
+struct SellerSession {
     provider: ProviderId,
     session: u32,
 }
@@ -100,7 +100,7 @@ impl FairnessFloor {
             buyer: AccountId::new(0),
             function: FunctionId::new(0),
             market: MarketId::new(0),
-            tested: Tested { provider: ProviderId::new(0), session: 0 },
+            tested: SellerSession { provider: ProviderId::new(0), session: 0 },
             quotes: 0,
             paid: 0,
             paid_to_tested: 0,
@@ -161,7 +161,7 @@ impl FairnessFloor {
         }
     }
 
-    fn seller(&mut self, name: &str) -> Result<Tested, FairnessError> {
+    fn seller(&mut self, name: &str) -> Result<SellerSession, FairnessError> {
         let account = self.account(name)?;
         let register =
             RegisterProvider { name: name.parse()?, account, kind: ProviderKind::Market, labels: BTreeMap::new() };
@@ -171,14 +171,14 @@ impl FairnessFloor {
         self.session_of(provider)
     }
 
-    fn session_of(&mut self, provider: ProviderId) -> Result<Tested, FairnessError> {
+    fn session_of(&mut self, provider: ProviderId) -> Result<SellerSession, FairnessError> {
         match self.must(logon(provider))? {
-            Reply::Session(session) => Ok(Tested { provider, session }),
+            Reply::Session(session) => Ok(SellerSession { provider, session }),
             _ => Err(FairnessError::Reply),
         }
     }
 
-    fn quote(&mut self, seller: Tested, tariff: Tariff, expires: Option<Time>) -> Result<(), FairnessError> {
+    fn quote(&mut self, seller: SellerSession, tariff: Tariff, expires: Option<Time>) -> Result<(), FairnessError> {
         self.quotes += 1;
         let rung = Rung {
             id: 0,
@@ -195,7 +195,7 @@ impl FairnessFloor {
             quota: None,
             expires,
         };
-        let Tested { provider, session } = seller;
+        let SellerSession { provider, session } = seller;
         let quote = Quote { provider, session, market: self.market, number: self.quotes, rungs: vec![rung] };
         self.must(Command::Quote(quote)).map(drop)
     }
@@ -208,17 +208,7 @@ impl FairnessFloor {
             module: Some([7; 32]),
             deployments: BTreeMap::new(),
         };
-        let settings = FunctionSettings {
-            idempotent: true,
-            audience: Audience::Any,
-            markets: Vec::new(),
-            max_concurrency: None,
-            labels: BTreeMap::new(),
-            limits: Limits::default(),
-            budgets: Vec::new(),
-            public_per_second: None,
-            logs_off: false,
-        };
+        let settings = FunctionSettings { idempotent: true, audience: Audience::Any, ..FunctionSettings::default() };
         let put = PutFunction { account: self.buyer, name: "function".parse()?, code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {
             Reply::Function { function, .. } => {
@@ -261,13 +251,13 @@ impl FairnessFloor {
 
     /// States the whole room of the seller under test again.
     pub(crate) fn state_room(&mut self) -> Result<(), FairnessError> {
-        let Tested { provider, session } = self.tested;
+        let SellerSession { provider, session } = self.tested;
         self.must(Command::StatePools { provider, session, pools: vec![ROOM] }).map(drop)
     }
 
     /// Takes the seller under test off. After a logout its offers rest.
     pub(crate) fn leave(&mut self, by_logout: bool) -> Result<(), FairnessError> {
-        let Tested { provider, session } = self.tested;
+        let SellerSession { provider, session } = self.tested;
         if by_logout {
             let expires = self.at.after_millis(OFFERS_REST_MS);
             self.quote(self.tested, lambda(SELLERS[TESTED].1), Some(expires))?;

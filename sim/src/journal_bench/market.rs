@@ -130,17 +130,7 @@ fn put_function(sequencer: &Sequencer, account: AccountId, number: u32) -> Resul
         module: Some([7; 32]),
         deployments: BTreeMap::new(),
     };
-    let settings = FunctionSettings {
-        idempotent: false,
-        audience: Audience::Any,
-        markets: Vec::new(),
-        max_concurrency: None,
-        labels: BTreeMap::new(),
-        limits: Limits::default(),
-        budgets: Vec::new(),
-        public_per_second: None,
-        logs_off: false,
-    };
+    let settings = FunctionSettings { audience: Audience::Any, ..FunctionSettings::default() };
     let put = PutFunction { account, name: format!("function-{number}").parse()?, code, settings };
     match must(sequencer, &Command::PutFunction(Box::new(put)))? {
         Reply::Function { function, .. } => Ok(function),

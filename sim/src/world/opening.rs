@@ -7,7 +7,7 @@ use merit_engine::{
     Adapter, Audience, Code, Command, Engine, FunctionSettings, Logon, ProviderKind, PutFunction, Quote,
     RegisterProvider, Reply,
 };
-use merit_terms::{AccountId, FunctionId, Limits, MarketName, Money, Name};
+use merit_terms::{AccountId, FunctionId, MarketName, Money, Name};
 
 use crate::world::WorldError;
 use crate::world::sellers::{self, Seller};
@@ -105,17 +105,7 @@ impl World {
             module: None,
             deployments: sellers.iter().map(deployed).collect::<Result<_, WorldError>>()?,
         };
-        let settings = FunctionSettings {
-            idempotent: false,
-            audience: Audience::Any,
-            markets: Vec::new(),
-            max_concurrency: None,
-            labels: BTreeMap::new(),
-            limits: Limits::default(),
-            budgets: Vec::new(),
-            public_per_second: None,
-            logs_off: false,
-        };
+        let settings = FunctionSettings { audience: Audience::Any, ..FunctionSettings::default() };
         let put = PutFunction { account, name: function.name.clone(), code, settings };
         match self.must(Command::PutFunction(Box::new(put)))? {
             Reply::Function { function, .. } => Ok(function),

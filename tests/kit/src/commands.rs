@@ -23,17 +23,7 @@ pub fn code() -> Code {
 
 /// Returns the settings of an idempotent function that any provider may run, without limits or budgets.
 pub fn settings() -> FunctionSettings {
-    FunctionSettings {
-        idempotent: true,
-        audience: Audience::Any,
-        markets: Vec::new(),
-        max_concurrency: None,
-        labels: BTreeMap::new(),
-        limits: Limits::default(),
-        budgets: Vec::new(),
-        public_per_second: None,
-        logs_off: false,
-    }
+    FunctionSettings { idempotent: true, audience: Audience::Any, ..FunctionSettings::default() }
 }
 
 pub fn put_function(account: AccountId, name: Name, code: Code, settings: FunctionSettings) -> Command {

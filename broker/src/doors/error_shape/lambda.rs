@@ -58,6 +58,7 @@ fn kind(error: &ApiError, reason: &str) -> (StatusCode, &'static str) {
         (StatusCode::NOT_IMPLEMENTED, _) => (StatusCode::NOT_IMPLEMENTED, "NotImplementedException"),
         (StatusCode::METHOD_NOT_ALLOWED, _) => (StatusCode::METHOD_NOT_ALLOWED, "InvalidRequestContentException"),
         (StatusCode::CONFLICT, _) => (StatusCode::CONFLICT, "ResourceConflictException"),
+        (_, ErrorCode::CallsItself) => (StatusCode::BAD_REQUEST, "RecursiveInvocationException"),
         (status, _) if status.is_server_error() => (StatusCode::INTERNAL_SERVER_ERROR, "ServiceException"),
         _ => (StatusCode::BAD_REQUEST, "InvalidRequestContentException"),
     }
@@ -99,3 +100,7 @@ fn repeat_id(headers: &mut HeaderMap) {
         headers.insert("x-amzn-requestid", id);
     }
 }
+
+#[cfg(test)]
+#[path = "../../../tests/unit/doors/lambda_errors.rs"]
+mod tests;

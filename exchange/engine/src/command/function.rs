@@ -31,8 +31,9 @@ pub struct Code {
     pub deployments: BTreeMap<Name, String>,
 }
 
-/// The settings of a function, for every revision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The settings of a function, for every revision. The default: providers of its own account, in every market, and no
+/// limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionSettings {
     pub idempotent: bool,
     pub audience: Audience,
@@ -52,9 +53,10 @@ pub struct FunctionSettings {
 }
 
 /// The providers that may run a function; only they get its module and payloads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Audience {
     /// Providers of the function's own account.
+    #[default]
     Own,
     Listed(Vec<Name>),
     Any,

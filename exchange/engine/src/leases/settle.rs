@@ -53,8 +53,8 @@ impl Engine {
     }
 
     /// Ends a lease without an answer. It may still run: its capacity stays taken until its deadline, and its hold
-    /// until the time for claims has passed, if it can be claimed. A second such end only says that the
-    /// broker gave the invocation up.
+    /// until the time for claims has passed, if it can be claimed. A second such end only says that the broker
+    /// gave the invocation up.
     fn settle_unknown(&mut self, turn: &mut Turn<'_>, command: &Settle) -> Result<Reply, Refusal> {
         let known = self.leases.get(command.lease).map(|open| open.lease.clone());
         match known.filter(|lease| command.given_up && lease.state == LeaseState::Unknown) {

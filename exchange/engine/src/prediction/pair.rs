@@ -114,8 +114,7 @@ impl Pair {
         self.seen & OBSERVED != 0
     }
 
-    /// Learns the durations of a settlement. For the median the sample is clamped to one
-    /// octave around the estimate.
+    /// Learns the durations of a settlement. For the median the sample is clamped to one octave around the estimate.
     pub(super) fn learn_usage(&mut self, of: &Observation) {
         let seen = (self.seen() + 1).min(PAID_OVER);
         self.seen = seen as u8 | if of.reported { 0 } else { OBSERVED };

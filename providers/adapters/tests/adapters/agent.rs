@@ -86,6 +86,7 @@ fn a_provider_says_why_it_took_nothing() {
     let warming = |retry_after_s| NotTaken::Warming { retry_after_s };
     assert_eq!(why(429, &[("merit-busy", "warming"), ("retry-after", "12")]), warming(12));
     assert_eq!(why(429, &[("merit-busy", "warming"), ("retry-after", "soon")]), warming(1));
+    assert_eq!(why(429, &[("merit-busy", "warming"), ("retry-after", "4294967295")]), warming(600));
     for status in [400, 408, 413, 422] {
         assert_eq!(why(status, &[("merit-not-sent", "1")]), NotTaken::Call);
     }

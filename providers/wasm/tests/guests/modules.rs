@@ -95,11 +95,11 @@ async fn the_least_recently_used_modules_are_evicted_by_bytes() {
 async fn a_compiled_module_is_found_by_the_next_runtime() {
     let directory = tempfile::tempdir().unwrap();
     let echo = digest(&sample("echo"));
-    assert!(keeping(directory.path()).modules().find(echo).await.is_none());
+    assert!(keeping(directory.path()).modules().find(echo).await.unwrap().is_none());
     compiled(&keeping(directory.path()), sample("echo")).await;
     let runtime = keeping(directory.path());
     assert!(runtime.modules().get(&echo).is_none());
-    let found = runtime.modules().find(echo).await.unwrap();
+    let found = runtime.modules().find(echo).await.unwrap().unwrap();
     assert_eq!(&run(&host(&runtime, 1, 1.0), job(&found, "kept")).await.output[..], b"kept");
 }
 
@@ -111,7 +111,7 @@ async fn a_damaged_artefact_is_not_used() {
     let mut bytes = std::fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&file, bytes).unwrap();
-    assert!(keeping(directory.path()).modules().find(digest(&sample("echo"))).await.is_none());
+    assert!(keeping(directory.path()).modules().find(digest(&sample("echo"))).await.unwrap().is_none());
     assert!(!file.exists(), "it is removed");
 }
 

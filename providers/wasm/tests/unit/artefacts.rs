@@ -37,7 +37,11 @@ fn files_not_used_for_longest_are_removed() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     artefacts.read(&[1; 32]).unwrap();
+    let other = directory.path().join("photograph.raw");
+    fs::write(&other, [0; 1_000]).unwrap();
+    fs::create_dir(directory.path().join("folder")).unwrap();
     artefacts.remove_beyond(300).unwrap();
+    assert!(other.exists(), "it is not an artefact");
     let kept: Vec<bool> = (1..=3).map(|name| artefacts.read(&[name; 32]).is_some()).collect();
     assert_eq!(kept, [true, false, true]);
 }
