@@ -1,6 +1,9 @@
 //! `merit deploy`: a module and its definition, in one step.
 
+mod readiness;
+
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use http::Method;
@@ -24,6 +27,9 @@ pub(crate) struct Arguments {
     /// Retry a call whose outcome is unknown; it may run twice
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     idempotent: Option<bool>,
+    /// Wait until the module is ready at the providers to which calls may go, for at most so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "120")]
+    wait: Option<u64>,
     #[command(flatten)]
     format: OutputArgument,
     #[command(flatten)]
@@ -50,7 +56,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         client.send(Method::PUT, &path, &without_nulls(Value::Object(patch))).await?
     };
     if arguments.format.is_json() {
-        print_json(&function);
+        match arguments.wait {
+            None => print_json(&function),
+            Some(seconds) => {
+                readiness::wait(&client, &arguments.name, Duration::from_secs(seconds), |_| {}).await?;
+                print_json(&client.get(&path).await?);
+            }
+        }
         return Ok(());
     }
     let is_unchanged = present.is_some_and(|present| present["revision"] == function["revision"]);
@@ -62,6 +74,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         false => format!("{name}:{revision}"),
     };
     println!("{name} revision {revision}{again} is deployed; call it with: merit invoke {target}");
+    if let Some(seconds) = arguments.wait {
+        readiness::wait(&client, &arguments.name, Duration::from_secs(seconds), |news| println!("{news}")).await?;
+    }
     Ok(())
 }
 

@@ -32,8 +32,6 @@ pub(crate) enum ErrorCode {
     Overloaded,
     /// A chain of calls has too many calls of one account, or too many accounts.
     CallsItself,
-    /// No provider can take the call now; a later try may succeed.
-    NoSupply,
     Unavailable,
     Timeout,
     /// Never answered: an earlier attempt failed, and that failure is.
@@ -58,7 +56,7 @@ impl ErrorCode {
             ErrorCode::FunctionFailed | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             ErrorCode::ProviderFailed => StatusCode::BAD_GATEWAY,
-            ErrorCode::Overloaded | ErrorCode::NoSupply | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Overloaded | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
             ErrorCode::CallsItself => StatusCode::LOOP_DETECTED,
         }
@@ -82,7 +80,6 @@ impl ErrorCode {
             ErrorCode::NotImplemented => "not_implemented",
             ErrorCode::ProviderFailed => "provider_failed",
             ErrorCode::Overloaded => "overloaded",
-            ErrorCode::NoSupply => "no_supply",
             ErrorCode::CallsItself => "calls_itself",
             ErrorCode::Unavailable => "unavailable",
             ErrorCode::Timeout => "timeout",
@@ -100,6 +97,7 @@ const fn status_of_refusal(code: RefusalCode) -> StatusCode {
         RefusalCode::Forbidden | RefusalCode::AccountFrozen | RefusalCode::ProviderKilled => StatusCode::FORBIDDEN,
         RefusalCode::InsufficientFunds | RefusalCode::BudgetExceeded => StatusCode::PAYMENT_REQUIRED,
         RefusalCode::NoCapacity | RefusalCode::MaxConcurrency | RefusalCode::OverLimit => StatusCode::TOO_MANY_REQUESTS,
+        RefusalCode::NoSupply => StatusCode::SERVICE_UNAVAILABLE,
         RefusalCode::Invalid
         | RefusalCode::NotInSession
         | RefusalCode::StaleQuote

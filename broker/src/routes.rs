@@ -43,6 +43,7 @@ fn described() -> Routes {
         .put("/v1/functions/{name}/aliases/{alias}", functions::put_alias, registry::put_alias())
         .get("/v1/functions/{name}/module", functions::get_module, registry::get_module())
         .put("/v1/functions/{name}/module", functions::put_module, registry::put_module())
+        .post("/v1/functions/{name}/warm", functions::warm, registry::warm())
         .post("/v1/functions/{name}/invocations", native::invoke, calls::invoke())
         .post("/v1/functions/{name}/quote", invocations::quote, calls::quote())
         .get("/v1/functions/{name}/logs", logs::list, calls::logs())

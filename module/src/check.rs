@@ -38,6 +38,12 @@ pub enum ModuleFault {
     TooMany { what: &'static str, count: u64, most: u32 },
 }
 
+/// Returns the bytes of a module's code; 0 of bytes that are no module. A compiler's time grows with it.
+pub fn code_bytes(module: &[u8]) -> usize {
+    let payloads = Parser::new(0).parse_all(module).map_while(Result::ok);
+    payloads.map(|payload| if let Payload::CodeSectionStart { size, .. } = payload { size as usize } else { 0 }).sum()
+}
+
 /// Refuses a module that no provider could run.
 pub fn check(module: &[u8]) -> Result<(), ModuleFault> {
     if module.len() > MODULE_MAX_BYTES {

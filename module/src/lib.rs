@@ -5,7 +5,7 @@
 mod check;
 mod preview_1;
 
-pub use check::{ModuleFault, check};
+pub use check::{ModuleFault, check, code_bytes};
 pub use preview_1::IMPORTS;
 
 /// Size limit of a module in bytes, 32 MiB.

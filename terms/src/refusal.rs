@@ -48,6 +48,8 @@ pub enum Reason {
         free_mb: u64,
     },
     NoSlot,
+    /// What is left there is for accounts without a call there: the provider serves others, too.
+    AccountShare,
     InsufficientFunds {
         needed: Money,
     },
@@ -75,6 +77,10 @@ pub enum Reason {
     },
     /// The provider failed and one trial call is on its way.
     OnTrial,
+    /// The revision gets ready at the provider: others go before it until then.
+    Warming {
+        until: Time,
+    },
 }
 
 /// The reason for which a command changed nothing.
@@ -115,6 +121,8 @@ pub enum Refusal {
         class: NoOffer,
         offers: u32,
         markets: u32,
+        /// Time until the first of those that are away is expected back, in milliseconds, if that is known.
+        wait_ms: Option<u64>,
     },
     /// The lease is settled, released or expired; the bid is matched, cancelled or expired.
     Closed,
@@ -147,12 +155,14 @@ pub enum Refusal {
     },
 }
 
-/// The lack of the nearest offer, in order of precedence: funds, budget, room, eligibility.
+/// The lack of the nearest offer, in order of precedence: funds, budget, room, a provider that is not away for a while,
+/// eligibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoOffer {
     Funds,
     Budget,
     Room,
+    Away,
     Eligible,
 }
 
@@ -175,6 +185,7 @@ impl Reason {
             Reason::Probing => "probing",
             Reason::NoCapacity { .. } => "no_capacity",
             Reason::NoSlot => "no_slot",
+            Reason::AccountShare => "account_share",
             Reason::InsufficientFunds { .. } => "insufficient_funds",
             Reason::BudgetExceeded { .. } => "budget_exceeded",
             Reason::QuotaExhausted { .. } => "quota_exhausted",
@@ -185,6 +196,7 @@ impl Reason {
             Reason::Exposure => "exposure",
             Reason::BackingOff { .. } => "backing_off",
             Reason::OnTrial => "on_trial",
+            Reason::Warming { .. } => "warming",
         }
     }
 
@@ -194,12 +206,24 @@ impl Reason {
             self,
             Reason::NoCapacity { .. }
                 | Reason::NoSlot
+                | Reason::AccountShare
                 | Reason::Probing
                 | Reason::QuotaExhausted { .. }
                 | Reason::Exposure
-                | Reason::BackingOff { .. }
-                | Reason::OnTrial
         )
+    }
+
+    /// Returns true if the provider is away for a while: behind after failures, or getting ready.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Reason::BackingOff { .. } | Reason::OnTrial | Reason::Warming { .. })
+    }
+
+    /// Returns the time until which a provider is away, if it is known.
+    pub const fn away_until(&self) -> Option<Time> {
+        match self {
+            Reason::BackingOff { until } | Reason::Warming { until } => Some(*until),
+            _ => None,
+        }
     }
 
     /// Returns the class of the refusal for a bid that every offer refuses for this reason.
@@ -208,6 +232,7 @@ impl Reason {
             Reason::InsufficientFunds { .. } => NoOffer::Funds,
             Reason::BudgetExceeded { .. } => NoOffer::Budget,
             reason if reason.is_room() => NoOffer::Room,
+            reason if reason.is_away() => NoOffer::Away,
             _ => NoOffer::Eligible,
         }
     }
@@ -244,6 +269,9 @@ impl fmt::Display for Reason {
             Reason::Probing => f.write_str("the provider is new to this function and one call is trying it"),
             Reason::NoCapacity { asked_mb, free_mb } => write!(f, "{asked_mb} MB asked, {free_mb} MB free"),
             Reason::NoSlot => f.write_str("every slot is taken"),
+            Reason::AccountShare => {
+                f.write_str("what is left there is for accounts without a call there: it serves others, too")
+            }
             Reason::InsufficientFunds { needed } => {
                 write!(f, "the call may cost {needed} USD, more than the account has available")
             }
@@ -260,6 +288,9 @@ impl fmt::Display for Reason {
             Reason::Exposure => f.write_str("the provider's open leases are worth as much as the operator allows"),
             Reason::BackingOff { until } => write!(f, "the provider failed, and others go before it until {until}"),
             Reason::OnTrial => f.write_str("the provider failed and one call is trying whether it is back"),
+            Reason::Warming { until } => {
+                write!(f, "the function gets ready there, and others go before it until {until}")
+            }
         }
     }
 }
@@ -279,6 +310,7 @@ impl Refusal {
             }
             Refusal::NoOffer { class: NoOffer::Budget, .. } => RefusalCode::BudgetExceeded,
             Refusal::NoOffer { class: NoOffer::Room, .. } => RefusalCode::NoCapacity,
+            Refusal::NoOffer { class: NoOffer::Away, .. } => RefusalCode::NoSupply,
             Refusal::NoOffer { class: NoOffer::Eligible, .. } => RefusalCode::NoEligibleProvider,
             Refusal::Closed => RefusalCode::Closed,
             Refusal::Forgotten => RefusalCode::Forgotten,
@@ -319,14 +351,23 @@ impl fmt::Display for Refusal {
             Refusal::NoOffer { class: NoOffer::Room, offers, .. } => {
                 write!(
                     f,
-                    "every eligible provider is full, or left out for a while after failures ({offers} offers looked \
-                     at); the quote lists why; try again shortly"
+                    "every eligible provider is full, or keeps the rest for accounts without a call there ({offers} \
+                     offers looked at); the quote lists why; try again shortly"
                 )
+            }
+            Refusal::NoOffer { class: NoOffer::Away, wait_ms, .. } => {
+                f.write_str(
+                    "every eligible provider failed lately, or is getting the function ready; the quote lists ",
+                )?;
+                match wait_ms {
+                    Some(wait_ms) => write!(f, "why; try again in {} s", wait_ms.div_ceil(1000).max(1)),
+                    None => f.write_str("why; try again shortly"),
+                }
             }
             Refusal::NoOffer { class: NoOffer::Eligible, offers: 0, .. } => {
                 f.write_str("no provider offers anything in this call's markets; start one, or try again shortly")
             }
-            Refusal::NoOffer { class: NoOffer::Eligible, offers, markets } => {
+            Refusal::NoOffer { class: NoOffer::Eligible, offers, markets, .. } => {
                 let s = if *markets == 1 { "" } else { "s" };
                 write!(f, "none of {offers} offers in {markets} market{s} may serve this call; the quote lists why")
             }

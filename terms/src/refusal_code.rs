@@ -16,6 +16,8 @@ pub enum RefusalCode {
     InsufficientFunds,
     BudgetExceeded,
     NoCapacity,
+    /// All eligible providers are away for a while: behind after failures, or the function gets ready there.
+    NoSupply,
     NoEligibleProvider,
     Closed,
     Forgotten,
@@ -32,7 +34,7 @@ pub enum RefusalCode {
 pub struct RefusalCodeError(String);
 
 impl RefusalCode {
-    pub const ALL: [RefusalCode; 18] = [
+    pub const ALL: [RefusalCode; 19] = [
         RefusalCode::NotFound,
         RefusalCode::AlreadyExists,
         RefusalCode::Forbidden,
@@ -43,6 +45,7 @@ impl RefusalCode {
         RefusalCode::InsufficientFunds,
         RefusalCode::BudgetExceeded,
         RefusalCode::NoCapacity,
+        RefusalCode::NoSupply,
         RefusalCode::NoEligibleProvider,
         RefusalCode::Closed,
         RefusalCode::Forgotten,
@@ -65,6 +68,7 @@ impl RefusalCode {
             RefusalCode::InsufficientFunds => "insufficient_funds",
             RefusalCode::BudgetExceeded => "budget_exceeded",
             RefusalCode::NoCapacity => "no_capacity",
+            RefusalCode::NoSupply => "no_supply",
             RefusalCode::NoEligibleProvider => "no_eligible_provider",
             RefusalCode::Closed => "closed",
             RefusalCode::Forgotten => "forgotten",

@@ -135,7 +135,7 @@ impl Buyer {
     }
 
     pub(crate) async fn release(&mut self, lease: v1::LeaseId, why: v1::NotSent) {
-        self.say(Said::Release(v1::Release { lease: Some(lease), why: why.into() })).await;
+        self.say(Said::Release(v1::Release { lease: Some(lease), why: why.into(), retry_after_s: 0 })).await;
         let released = |heard: &Heard| matches!(heard, Heard::Released(r) if r.lease == Some(lease)).then_some(());
         self.hear(released).await;
     }

@@ -1,6 +1,6 @@
 //! Modules get ready beside the market: bounded, kept, and nobody's fault.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,12 +8,13 @@ use tempfile::TempDir;
 
 use crate::in_both_shapes;
 use crate::market::{Market, Shape, sample};
-use crate::process::{Process, eventually};
+use crate::process::{Process, eventually, merit};
 
 in_both_shapes! {
     a_module_that_compiles_too_long_is_nobodys_failure
     a_restart_and_a_second_provider_compile_nothing
     a_module_no_host_can_run_is_refused_at_upload
+    a_deployment_waits_until_its_module_is_ready
 }
 
 /// A small module that takes the compiler minutes: nested loops over many variables.
@@ -82,4 +83,34 @@ async fn a_module_no_host_can_run_is_refused_at_upload(shape: Shape) {
     let refused = market.call(http::Method::PUT, "/v1/functions/big/module", &[], big.unwrap()).await;
     assert_eq!(refused.status, 422, "{refused:?}");
     assert_eq!(refused.message(), "has 10000000 elements in a table; at most 100000");
+}
+
+async fn a_deployment_waits_until_its_module_is_ready(shape: Shape) {
+    let market = Market::start(shape).await;
+    let cache = TempDir::new().unwrap();
+    let deploy = |module: PathBuf, wait: &'static str| {
+        merit().args(["deploy", "waited", "--broker", &market.http, wait]).arg(module).output()
+    };
+    let file = |name: &str, module: Vec<u8>| {
+        let path = cache.path().join(name);
+        std::fs::write(&path, module).unwrap();
+        path
+    };
+    let alone = deploy(file("echo.wasm", sample("echo")), "--wait=1").await.unwrap();
+    let said = String::from_utf8_lossy(&alone.stderr);
+    assert!(!alone.status.success() && said.contains("no provider offers to run it"), "{said}");
+    let _edge = provider(&market, "edge", &cache.path().join("cache")).await;
+    let waited = deploy(file("echo.wasm", sample("echo")), "--wait").await.unwrap();
+    let said = String::from_utf8_lossy(&waited.stdout);
+    assert!(waited.status.success() && said.contains("ready at edge after "), "{waited:?}");
+    let function = market.get("/v1/functions/waited").await.json();
+    assert_eq!(
+        (&function["readiness"][0]["provider"], &function["readiness"][0]["state"]),
+        (&json!("edge"), &json!("ready"))
+    );
+    let loops = deploy(file("loops.wasm", nested_loops()), "--wait").await.unwrap();
+    let said = String::from_utf8_lossy(&loops.stdout);
+    assert!(!loops.status.success() && said.contains("edge cannot run it: it takes more than 5 s"), "{loops:?}");
+    let quote = market.call(http::Method::POST, "/v1/functions/waited/quote", &[], "").await.json();
+    assert_eq!(quote["offers"][0]["provider"], json!("edge"), "{quote}");
 }

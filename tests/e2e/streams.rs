@@ -310,7 +310,7 @@ async fn what_a_broker_asks_wrongly_is_refused(shape: Shape) {
     check(Said::Settle(executed(unknown, 1)), Asked::Settle(unknown), "closed", "closed").await;
     let forged = v1::SettleForgotten { proof: Some(v1::LeaseProof::default()), settle: Some(executed(unknown, 1)) };
     check(Said::SettleForgotten(forged), Asked::Settle(unknown), "forbidden", "proof").await;
-    let release = v1::Release { lease: Some(unknown), why: 0 };
+    let release = v1::Release { lease: Some(unknown), why: 0, retry_after_s: 0 };
     check(Said::Release(release), Asked::Release(unknown), "invalid", "why: is missing").await;
     check(Said::TakeUp(v1::TakeUp { lease: Some(unknown) }), Asked::TakeUp(unknown), "closed", "closed").await;
     // The stream has survived all of that; a second hello ends it.

@@ -103,6 +103,27 @@ pub(crate) struct Canary {
     pub(crate) weight: u32,
 }
 
+/// A provider that may run a module, and its word on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) provider: String,
+    pub(crate) state: ReadinessState,
+}
+
+/// A provider's word on whether a module is ready there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReadinessState {
+    /// It has not said.
+    Unknown,
+    Ready,
+    Warming {
+        retry_after_s: u32,
+    },
+    Refused {
+        reason: String,
+    },
+}
+
 impl Exchange {
     /// Defines a function; other code makes a new revision.
     pub(crate) async fn put_function(
@@ -183,6 +204,21 @@ impl Exchange {
         }
     }
 
+    /// Lists the providers to which calls of a revision's module may go, cheapest first, and whether it is ready there.
+    /// `warm` asks those where it is not to make it ready.
+    pub(crate) async fn readiness(
+        &self,
+        account: &str,
+        function: &str,
+        revision: u32,
+        warm: bool,
+    ) -> Result<Vec<Readiness>, ApiError> {
+        let (account, function) = (account.to_owned(), function.to_owned());
+        let request = v1::GetReadinessRequest { account, function, revision, warm };
+        let told = answer(self.modules.clone().get_readiness(request)).await?;
+        Ok(told.providers.into_iter().map(Into::into).collect())
+    }
+
     /// Keeps a module for the account. Returns its SHA-256.
     pub(crate) async fn put_module(&self, account: &str, module: Vec<u8>) -> Result<Vec<u8>, ApiError> {
         let request = v1::PutModuleRequest { module, account: account.to_owned() };
@@ -220,6 +256,18 @@ impl TryFrom<v1::Function> for Function {
             running: function.running,
             spending: budget_uses(&function.spending),
         })
+    }
+}
+
+impl From<v1::ProviderReadiness> for Readiness {
+    fn from(told: v1::ProviderReadiness) -> Readiness {
+        let state = match told.readiness() {
+            v1::ModuleReadiness::Unspecified => ReadinessState::Unknown,
+            v1::ModuleReadiness::Ready => ReadinessState::Ready,
+            v1::ModuleReadiness::Warming => ReadinessState::Warming { retry_after_s: told.retry_after_s },
+            v1::ModuleReadiness::Refused => ReadinessState::Refused { reason: told.reason },
+        };
+        Readiness { provider: told.provider, state }
     }
 }
 

@@ -6,6 +6,7 @@
 //! present state is refused and changes nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use merit_terms::{Execution, LeaseId, Outcome};
 
@@ -22,7 +23,7 @@ pub(crate) enum Input {
     /// The exchange leased an offer.
     Granted(Arc<Grant>),
     /// There is no lease.
-    Refused { code: ErrorCode, message: String },
+    Refused { code: ErrorCode, message: String, wait: Option<Duration> },
     /// The attempt ended, after so many microseconds.
     Ended { end: AttemptEnd, took_us: u64 },
     /// The executed attempt is settled.
@@ -76,6 +77,8 @@ pub(crate) enum End {
     Refused {
         code: ErrorCode,
         message: String,
+        /// Time after which another try may succeed, if it is known.
+        wait: Option<Duration>,
     },
     /// Every attempt failed.
     Failed {
@@ -182,8 +185,8 @@ impl Dispatch {
             (State::Acquiring { failed, kept }, Input::Granted(grant)) => Ok(self.granted(failed, kept, grant)),
             // Nothing better comes.
             (State::Acquiring { kept: Some(kept), .. }, Input::Refused { .. }) => Ok(self.settle(*kept)),
-            (State::Acquiring { failed: None, .. }, Input::Refused { code, message }) => {
-                Ok(self.finish(End::Refused { code, message }))
+            (State::Acquiring { failed: None, .. }, Input::Refused { code, message, wait }) => {
+                Ok(self.finish(End::Refused { code, message, wait }))
             }
             // The failure before is the worse news.
             (State::Acquiring { failed: Some((leased, failure)), .. }, Input::Refused { .. }) => {

@@ -19,7 +19,7 @@ pub(super) fn failed(failure: Failure, attempts: usize) -> ApiError {
         Some(NotSent::Warming { retry_after_s }) => {
             let message = format!("the function is getting ready: {reason}; try again in {retry_after_s} s");
             let wait = Duration::from_secs(retry_after_s.into());
-            return ApiError::new(ErrorCode::NoSupply, message).retry_after(wait);
+            return ApiError::new(RefusalCode::NoSupply, message).retry_after(wait);
         }
         _ => {}
     }

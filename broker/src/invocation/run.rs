@@ -112,7 +112,8 @@ impl Running {
     }
 
     async fn acquire(&self, tried: Vec<String>, invocation: Option<LeaseId>) -> Result<Input, ApiError> {
-        let refused = |code: ErrorCode, message: &str| Ok(Input::Refused { code, message: message.to_owned() });
+        let refused =
+            |code: ErrorCode, message: &str| Ok(Input::Refused { code, message: message.to_owned(), wait: None });
         if self.is_late() {
             return refused(ErrorCode::Timeout, "the deadline has passed");
         }
@@ -135,7 +136,7 @@ impl Running {
         };
         match reply {
             LeaseReply::Granted(grant) => Ok(Input::Granted(grant)),
-            LeaseReply::Refused { code, message } => Ok(Input::Refused { code: code.into(), message }),
+            LeaseReply::Refused { code, message, wait } => Ok(Input::Refused { code: code.into(), message, wait }),
             // The failure of the attempts before is the worse news.
             LeaseReply::Settled(_) | LeaseReply::Unavailable if further => {
                 refused(ErrorCode::Unavailable, "the exchange does not answer")
@@ -309,8 +310,12 @@ impl Running {
                 let receipt = Receipt { invocation, grant, attempts, paid, overhead, with_log };
                 Ok(Answered { receipt, outcome, answer: self.answer, rest: None })
             }
-            End::Refused { code, message } => {
-                Err(self.error(ApiError::new(code, message), late, Execution::NotSent).await.added(overhead))
+            End::Refused { code, message, wait } => {
+                let mut error = ApiError::new(code, message);
+                if let Some(wait) = wait {
+                    error = error.retry_after(wait);
+                }
+                Err(self.error(error, late, Execution::NotSent).await.added(overhead))
             }
             End::Failed { leased, failure } => {
                 let ran = failure.ran;

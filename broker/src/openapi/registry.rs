@@ -88,6 +88,17 @@ pub(crate) fn get_module() -> Operation {
         .errors([429])
 }
 
+pub(crate) fn warm() -> Operation {
+    of_function("warm_function", "Make a function's module ready before a call comes")
+        .describe(
+            "Asks the providers to which calls may go, cheapest first and at most 32, to fetch and compile the module. \
+             Answers how it stands at each; ask again until it is ready. Counts as a call of the account's rate.",
+        )
+        .query("revision", count(), "The number of the revision; the newest if it is left out.")
+        .answers(object([("revision", count()), ("readiness", list(named("Readiness")))], []))
+        .errors([422, 429])
+}
+
 /// Returns the fields of a budget that is set.
 pub(super) fn budget() -> Schema {
     object([("period", one_of(["day", "month"])), ("amount", amount())], [])

@@ -22,6 +22,7 @@ pub(super) fn all() -> ComponentsBuilder {
         ("FunctionLimits", function_limits()),
         ("Kept", object([("module", text())], [])),
         ("Revision", revision()),
+        ("Readiness", readiness()),
         ("Key", key()),
         ("NewKey", new_key()),
         ("Account", account()),
@@ -83,6 +84,19 @@ fn function() -> Schema {
             ("running", count()),
             ("public", nullable(object([("requests_per_second", count())], []))),
             ("logs", flag()),
+        ],
+        // Told of one function, not in lists and answers to changes.
+        [("readiness", list(named("Readiness")))],
+    )
+}
+
+fn readiness() -> Schema {
+    object(
+        [
+            ("provider", name()),
+            ("state", one_of(["ready", "warming", "refused", "unknown"])),
+            ("retry_after_s", nullable(count())),
+            ("reason", nullable(text())),
         ],
         [],
     )

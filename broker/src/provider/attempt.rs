@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::uri::Scheme;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use merit_adapters::{NotTaken, ProviderAnswer, ProviderCall, http as plain};
@@ -21,6 +22,7 @@ use super::answer::{AnswerHead, Attempted, read};
 use super::call::{FunctionCall, PassedThrough, Wanted};
 use super::end::AttemptEnd;
 use super::http2::{SharedConnections, StreamShare, Unprocessed, unprocessed};
+use super::keep_alive::KeepAlives;
 use super::payload::Outgoing;
 use super::time_limit::TimeLimit;
 use crate::exchange::leases::lease::{Grant, NotSent, Proof};
@@ -55,6 +57,7 @@ pub(crate) struct Providers {
     trusted: Pools,
     others: Pools,
     shared: SharedConnections,
+    keep_alives: KeepAlives,
 }
 
 #[derive(Clone)]
@@ -109,6 +112,7 @@ impl Providers {
             trusted: pools(Trust::Operator),
             others: pools(Trust::Anybody),
             shared: SharedConnections::default(),
+            keep_alives: KeepAlives::default(),
         })
     }
 
@@ -185,7 +189,7 @@ impl Providers {
     ) -> Result<(http::Response<Incoming>, Option<StreamShare>), AttemptEnd> {
         let blame = Blame::of(grant);
         let shaped = || request(grant, call, until.deadline());
-        let request = shaped().map_err(withdrawn)?;
+        let mut request = shaped().map_err(withdrawn)?;
         let pools = self.pools(grant);
         let is_tls = request.uri().scheme() == Some(&Scheme::HTTPS);
         let server = request.uri().authority().filter(|_| is_tls).cloned();
@@ -194,7 +198,12 @@ impl Providers {
             blame.not_sent(NotSent::Busy, reason)
         };
         let share = server.as_ref().map(|server| self.shared.begin(server)).transpose().map_err(full)?.flatten();
+        // An agent keeps its connections longer than the pool.
+        let connection = (grant.adapter == Adapter::Http).then(|| capture_connection(&mut request));
         let mut sent = pools.kept(grant.adapter).request(request).await;
+        if let (Ok(response), Some(connection)) = (&sent, &connection) {
+            self.keep_alives.note(response, connection, SERVER_IDLE_MAX);
+        }
         if let Err(error) = &sent
             && let Some(connections) = self.once_more(error, grant, call, may_repeat)
             && let Ok(request) = shaped()

@@ -8,6 +8,7 @@ pub(crate) mod attempt;
 pub(crate) mod call;
 pub(crate) mod end;
 mod http2;
+mod keep_alive;
 pub(crate) mod payload;
 mod time_limit;
 mod tls;

@@ -23,7 +23,7 @@ enum Access {
     Brokers,
 }
 
-const TABLE: [(&str, Access); 45] = [
+const TABLE: [(&str, Access); 46] = [
     ("/merit.v1.MarketData/Subscribe", Access::Anybody),
     ("/merit.v1.MarketData/ListMarkets", Access::Anybody),
     ("/merit.v1.MarketData/GetBook", Access::Anybody),
@@ -64,6 +64,7 @@ const TABLE: [(&str, Access); 45] = [
     ("/merit.v1.Modules/Put", Access::Clients),
     ("/merit.v1.Modules/Get", Access::Holders),
     ("/merit.v1.Modules/GetRevision", Access::Holders),
+    ("/merit.v1.Modules/GetReadiness", Access::Clients),
     ("/merit.v1.Keys/CreateKey", Access::Operators),
     ("/merit.v1.Keys/ListKeys", Access::Holders),
     ("/merit.v1.Keys/RevokeKey", Access::Operators),

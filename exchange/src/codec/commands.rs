@@ -367,14 +367,19 @@ commands! {
             busy: *why == NotSent::Busy,
             failed: *why == NotSent::Failed,
             replaced: *why == NotSent::Replaced,
+            warming_s: match why {
+                NotSent::Warming { retry_after_s } => *retry_after_s,
+                _ => 0,
+            },
         },
         r => {
-            let why = match (r.busy, r.failed, r.replaced) {
-                (false, false, false) => NotSent::Withdrawn,
-                (true, false, false) => NotSent::Busy,
-                (false, true, false) => NotSent::Failed,
-                (false, false, true) => NotSent::Replaced,
-                _ => return Err(FieldError::new("busy", "failed or replaced: more than one at once")),
+            let why = match (r.busy, r.failed, r.replaced, r.warming_s) {
+                (false, false, false, 0) => NotSent::Withdrawn,
+                (true, false, false, 0) => NotSent::Busy,
+                (false, true, false, 0) => NotSent::Failed,
+                (false, false, true, 0) => NotSent::Replaced,
+                (false, false, false, retry_after_s) => NotSent::Warming { retry_after_s },
+                _ => return Err(FieldError::new("busy", "failed, replaced or warming: more than one at once")),
             };
             Command::Release { lease: lease(r.lease)?, why }
         },

@@ -1,8 +1,11 @@
-//! WebAssembly modules: checked, kept by their digest, and remembered with the account that put them.
+//! WebAssembly modules: checked, kept by their digest, and remembered with the account that put them and with what
+//! providers say of them.
 
+mod readiness;
 mod store;
 mod uploads;
 
+pub(crate) use readiness::{ModuleWord, Readiness};
 pub use store::ModuleError;
 pub(crate) use store::ModuleStore;
 pub(crate) use uploads::Uploads;

@@ -61,7 +61,7 @@ impl Brokerage for Exchange {
 }
 
 impl Exchange {
-    fn bid(
+    pub(super) fn bid(
         &self,
         account: &str,
         function: &str,

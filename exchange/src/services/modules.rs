@@ -1,10 +1,12 @@
 //! `merit.v1.Modules`: WebAssembly modules in and out, and a revision for the provider that runs it.
 
-use merit_engine::Engine;
-use merit_proto::v1;
+use std::time::Instant;
+
+use merit_engine::{Adapter, Bid, Engine};
 use merit_proto::v1::modules_server::Modules;
 use merit_proto::v1::{ModuleChunk, PutModuleResponse};
-use merit_terms::{AccountId, FunctionId, Name, ProviderId, Role};
+use merit_proto::{refusal_status, v1};
+use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal, Role};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -13,10 +15,12 @@ use crate::access::{Identity, caller};
 use crate::error_chain::chain;
 use crate::exchange::Exchange;
 use crate::messages::digest_from_proto;
-use crate::modules::ModuleError;
+use crate::modules::{ModuleError, ModuleWord};
 
 /// Chunk size in bytes, 1 MiB: well below the default message limit of any gRPC client.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Providers of one revision that are listed, and asked to make its module ready.
+const RUNNERS_MAX: usize = 32;
 
 #[tonic::async_trait]
 impl Modules for Exchange {
@@ -85,6 +89,77 @@ impl Modules for Exchange {
         let name = format!("{}/{}:{}", request.account, request.function, request.revision);
         revision.map(Response::new).ok_or_else(|| unknown("revision", &name))
     }
+
+    async fn get_readiness(
+        &self,
+        request: Request<v1::GetReadinessRequest>,
+    ) -> Result<Response<v1::GetReadinessResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::GetReadinessRequest { account, function, revision, warm } = request.into_inner();
+        self.own_account(caller, &account)?;
+        let qualifier =
+            (revision > 0).then_some(v1::Qualifier { revision: Some(v1::qualifier::Revision::Number(revision)) });
+        let bid = self.bid(&account, &function, qualifier, None)?;
+        let _quoting = self.0.quoting.lock().await;
+        let found =
+            self.0.sequencer.read(|engine| module_runners(engine, &bid)).map_err(|refusal| refusal_status(&refusal))?;
+        let ModuleRunners { revision, module, providers } = found;
+        let told = providers.into_iter().map(|(id, provider)| {
+            let word = module.and_then(|module| self.0.readiness.of(id, &module));
+            if let Some(module) = module.filter(|_| warm && word != Some(ModuleWord::Ready)) {
+                let (account, function) = (account.clone(), function.clone());
+                let order = v1::WarmModule { account, function, revision, module: module.to_vec() };
+                self.0.readiness.order(id, order);
+            }
+            readiness_to_proto(provider, word)
+        });
+        Ok(Response::new(v1::GetReadinessResponse { revision, providers: told.collect() }))
+    }
+}
+
+/// The agents to which calls of a revision may go.
+struct ModuleRunners {
+    revision: u32,
+    module: Option<[u8; 32]>,
+    /// Cheapest first.
+    providers: Vec<(ProviderId, String)>,
+}
+
+/// Finds the agents to which a call of a module may go now, or could if they had room.
+fn module_runners(engine: &Engine, bid: &Bid) -> Result<ModuleRunners, Refusal> {
+    let order = engine.quote(bid)?;
+    let code = engine.function(bid.function).and_then(|function| Some(&function.revision(order.revision)?.code));
+    let module = code.and_then(|code| code.module);
+    let later = order.refused.iter().filter(|refused| refused.reason.is_away() || refused.reason.is_room());
+    let mut ids: Vec<ProviderId> = Vec::new();
+    for id in order.offers.iter().map(|offer| offer.provider).chain(later.map(|refused| refused.provider)) {
+        if ids.len() < RUNNERS_MAX && !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let agents = ids.into_iter().filter_map(|id| {
+        let provider = engine.provider(id).filter(|provider| provider.adapter == Adapter::Agent)?;
+        Some((id, provider.name.to_string()))
+    });
+    Ok(ModuleRunners { revision: order.revision, module, providers: agents.filter(|_| module.is_some()).collect() })
+}
+
+fn readiness_to_proto(provider: String, word: Option<ModuleWord>) -> v1::ProviderReadiness {
+    let mut told = v1::ProviderReadiness { provider, ..v1::ProviderReadiness::default() };
+    match word {
+        None => {}
+        Some(ModuleWord::Ready) => told.set_readiness(v1::ModuleReadiness::Ready),
+        Some(ModuleWord::Warming(ready_at)) => {
+            told.set_readiness(v1::ModuleReadiness::Warming);
+            let left = ready_at.saturating_duration_since(Instant::now());
+            told.retry_after_s = u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX);
+        }
+        Some(ModuleWord::Refused(reason)) => {
+            told.set_readiness(v1::ModuleReadiness::Refused);
+            told.reason = reason;
+        }
+    }
+    told
 }
 
 impl Exchange {

@@ -286,6 +286,7 @@ fn broker_commands() -> Vec<Command> {
         Command::Release { lease: LEASE, why: NotSent::Busy },
         Command::Release { lease: LEASE, why: NotSent::Failed },
         Command::Release { lease: LEASE, why: NotSent::Replaced },
+        Command::Release { lease: LEASE, why: NotSent::Warming { retry_after_s: 40 } },
         Command::CloseLease { lease: LEASE },
     ]
 }

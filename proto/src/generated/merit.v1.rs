@@ -713,6 +713,9 @@ pub struct Release {
     pub lease: ::core::option::Option<LeaseId>,
     #[prost(enumeration = "NotSent", tag = "2")]
     pub why: i32,
+    /// Seconds for which the revision gets ready, 1 to 600. Set for NOT_SENT_WARMING only.
+    #[prost(uint32, tag = "3")]
+    pub retry_after_s: u32,
 }
 /// Takes up an offered lease: the broker dispatches it. Answered by TakenUp or Refused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -815,6 +818,9 @@ pub struct Refusal {
     pub code: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
+    /// Milliseconds after which another try may succeed; 0 if that is not known.
+    #[prost(uint64, tag = "3")]
+    pub wait_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Settled {
@@ -1098,6 +1104,8 @@ pub enum NotSent {
     Failed = 3,
     /// Its gateway error was replaced by another provider's answer.
     Replaced = 4,
+    /// The revision gets ready there: others go before the provider for `retry_after_s`.
+    Warming = 5,
 }
 impl NotSent {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1111,6 +1119,7 @@ impl NotSent {
             Self::Busy => "NOT_SENT_BUSY",
             Self::Failed => "NOT_SENT_FAILED",
             Self::Replaced => "NOT_SENT_REPLACED",
+            Self::Warming => "NOT_SENT_WARMING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1121,6 +1130,7 @@ impl NotSent {
             "NOT_SENT_BUSY" => Some(Self::Busy),
             "NOT_SENT_FAILED" => Some(Self::Failed),
             "NOT_SENT_REPLACED" => Some(Self::Replaced),
+            "NOT_SENT_WARMING" => Some(Self::Warming),
             _ => None,
         }
     }
@@ -3184,13 +3194,16 @@ pub mod journal_record {
     pub struct Release {
         #[prost(message, optional, tag = "1")]
         pub lease: ::core::option::Option<super::LeaseId>,
-        /// At most one of the three is set; none means withdrawn.
+        /// At most one of these is set; none means withdrawn.
         #[prost(bool, tag = "2")]
         pub busy: bool,
         #[prost(bool, tag = "3")]
         pub failed: bool,
         #[prost(bool, tag = "4")]
         pub replaced: bool,
+        /// Seconds for which the revision gets ready there.
+        #[prost(uint32, tag = "5")]
+        pub warming_s: u32,
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct ActivateRules {
@@ -4349,6 +4362,639 @@ pub mod market_data_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProviderMessage {
+    #[prost(oneof = "provider_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    pub message: ::core::option::Option<provider_message::Message>,
+}
+/// Nested message and enum types in `ProviderMessage`.
+pub mod provider_message {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        #[prost(message, tag = "1")]
+        Logon(super::Logon),
+        #[prost(message, tag = "2")]
+        Heartbeat(super::ProviderHeartbeat),
+        #[prost(message, tag = "3")]
+        Quote(super::QuoteLadder),
+        #[prost(message, tag = "4")]
+        CancelAll(super::CancelAllOffers),
+        #[prost(message, tag = "5")]
+        Busy(super::PoolBusy),
+        #[prost(message, tag = "6")]
+        Claim(super::UsageClaim),
+        #[prost(message, tag = "7")]
+        Logout(super::Logout),
+        #[prost(message, tag = "8")]
+        ModuleState(super::ModuleState),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Logon {
+    #[prost(string, tag = "1")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub pools: ::prost::alloc::vec::Vec<PoolSize>,
+    /// URL of invocations, http or https.
+    #[prost(string, tag = "3")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// Quotas of the provider's offers. A quota that was stated before keeps its usage.
+    #[prost(message, repeated, tag = "4")]
+    pub quotas: ::prost::alloc::vec::Vec<Quota>,
+    #[prost(message, optional, tag = "5")]
+    pub protection: ::core::option::Option<Protection>,
+    /// The last session sequence that the provider saw in any session; later messages are sent again.
+    #[prost(uint64, optional, tag = "6")]
+    pub last_sequence: ::core::option::Option<u64>,
+    /// `id.secret` of a provider's key of its account; empty on keyless loopback, or if the call's metadata has it.
+    #[prost(string, tag = "7")]
+    pub key: ::prost::alloc::string::String,
+    /// Protocol of the endpoint.
+    #[prost(enumeration = "Adapter", tag = "8")]
+    pub adapter: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProviderHeartbeat {
+    /// The pools in their present state.
+    #[prost(message, repeated, tag = "1")]
+    pub pools: ::prost::alloc::vec::Vec<PoolSize>,
+}
+/// The whole ladder of one market. It replaces the previous one, all or nothing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuoteLadder {
+    #[prost(string, tag = "1")]
+    pub market: ::prost::alloc::string::String,
+    /// Grows within a session; a repeat of a number changes nothing.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub rungs: ::prost::alloc::vec::Vec<Rung>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelAllOffers {}
+/// The pool takes no more leases until the next heartbeat.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PoolBusy {
+    #[prost(uint32, tag = "1")]
+    pub pool: u32,
+}
+/// Usage of a lease whose answer could not be delivered or that nobody settled. It is applied when the broker settles,
+/// or when the lease's time to be settled passes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UsageClaim {
+    /// The proof that came with the call.
+    #[prost(message, optional, tag = "1")]
+    pub proof: ::core::option::Option<LeaseProof>,
+    #[prost(message, optional, tag = "2")]
+    pub usage: ::core::option::Option<Usage>,
+}
+/// Tells whether a module is ready to run at the provider: the answer to a WarmModule, and news after each load.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModuleState {
+    /// SHA-256 of the module.
+    #[prost(bytes = "vec", tag = "1")]
+    pub module: ::prost::alloc::vec::Vec<u8>,
+    #[prost(enumeration = "ModuleReadiness", tag = "2")]
+    pub readiness: i32,
+    /// Seconds after which a warming module may be ready.
+    #[prost(uint32, tag = "3")]
+    pub retry_after_s: u32,
+    /// The reason for a refused module, at most 1 KB.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Ends the session. Offers with an expiry stand until then; the others are cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Logout {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExchangeMessage {
+    /// Number of a message to the provider across all its sessions; grows with gaps. 0 for an answer within this session,
+    /// which is not sent again.
+    #[prost(uint64, tag = "1")]
+    pub session_sequence: u64,
+    #[prost(
+        oneof = "exchange_message::Message",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    )]
+    pub message: ::core::option::Option<exchange_message::Message>,
+}
+/// Nested message and enum types in `ExchangeMessage`.
+pub mod exchange_message {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        #[prost(message, tag = "2")]
+        Welcome(super::Welcome),
+        #[prost(message, tag = "3")]
+        QuoteAccepted(super::QuoteAccepted),
+        #[prost(message, tag = "4")]
+        QuoteRefused(super::QuoteRefused),
+        #[prost(message, tag = "5")]
+        LeaseGranted(super::LeaseGranted),
+        #[prost(message, tag = "6")]
+        LeaseSettled(super::LeaseSettled),
+        #[prost(message, tag = "7")]
+        Heartbeat(super::ExchangeHeartbeat),
+        #[prost(message, tag = "8")]
+        MarketState(super::MarketChange),
+        #[prost(message, tag = "9")]
+        Protected(super::OffersProtected),
+        #[prost(message, tag = "10")]
+        ClaimAnswered(super::ClaimAnswered),
+        #[prost(message, tag = "11")]
+        LeaseUnknown(super::LeaseUnknown),
+        #[prost(message, tag = "12")]
+        WarmModule(super::WarmModule),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Welcome {
+    #[prost(uint32, tag = "1")]
+    pub session: u32,
+    /// Key by which the provider verifies the tokens of this session's leases.
+    #[prost(bytes = "vec", tag = "2")]
+    pub session_key: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "3")]
+    pub heartbeat_ms: u32,
+    /// True if every message after the logon's last sequence follows.
+    #[prost(bool, tag = "4")]
+    pub resumed: bool,
+    /// Session sequence after which messages continue.
+    #[prost(uint64, tag = "5")]
+    pub last_sequence: u64,
+    /// The provider's open leases.
+    #[prost(message, repeated, tag = "6")]
+    pub leases: ::prost::alloc::vec::Vec<LeaseGranted>,
+    /// The operator's limits for the provider.
+    #[prost(message, optional, tag = "7")]
+    pub limits: ::core::option::Option<ProviderLimits>,
+    /// Markets whose terms differ from those of a new market.
+    #[prost(message, repeated, tag = "8")]
+    pub markets: ::prost::alloc::vec::Vec<MarketChange>,
+    /// Time of the exchange's clock, by which offers expire, in microseconds since 1970.
+    #[prost(uint64, tag = "9")]
+    pub at: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuoteAccepted {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QuoteRefused {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub rungs: ::prost::alloc::vec::Vec<RungRefused>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RungRefused {
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseGranted {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseId>,
+    /// Memory that it holds. In a welcome, 0 if it is over its timeout, or if its broker got no answer.
+    #[prost(uint32, tag = "2")]
+    pub memory_mb: u32,
+    /// Time at which its memory returns at the latest, in microseconds since 1970.
+    #[prost(uint64, tag = "3")]
+    pub capacity_until: u64,
+}
+/// A lease is over; `revenue` is after the operator's fee.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseSettled {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseId>,
+    #[prost(uint64, tag = "2")]
+    pub revenue: u64,
+    /// True if its call executed; false if it was given back or expired.
+    #[prost(bool, tag = "3")]
+    pub sold: bool,
+}
+/// The broker got no answer for a lease, which is paid only if it is claimed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseUnknown {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseId>,
+}
+/// Asks for the module of a revision to be made ready, before a call comes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WarmModule {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub revision: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    pub module: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExchangeHeartbeat {
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+}
+/// New terms of a market.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MarketChange {
+    #[prost(string, tag = "1")]
+    pub market: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub terms: ::core::option::Option<MarketTerms>,
+}
+/// All offers of the provider were pulled, because its protection's rate of leases was reached.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OffersProtected {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimAnswered {
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<LeaseId>,
+    /// Empty if the claim is recorded.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The claims of a lease's token, for the provider. The token is their encoding with a MAC by the session key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseClaims {
+    #[prost(string, tag = "1")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub session: u32,
+    #[prost(message, optional, tag = "3")]
+    pub lease: ::core::option::Option<LeaseId>,
+    #[prost(string, tag = "4")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub function: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "6")]
+    pub revision: u32,
+    /// Empty if the revision has no module.
+    #[prost(bytes = "vec", tag = "7")]
+    pub module: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "8")]
+    pub memory_mb: u32,
+    #[prost(uint32, tag = "9")]
+    pub timeout_ms: u32,
+    #[prost(uint32, tag = "10")]
+    pub attempt: u32,
+    /// Microseconds since 1970, UTC.
+    #[prost(uint64, tag = "11")]
+    pub expires: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ModuleReadiness {
+    /// The provider has not said.
+    Unspecified = 0,
+    Ready = 1,
+    /// It is fetched or compiled.
+    Warming = 2,
+    /// It cannot run there; the reason says why.
+    Refused = 3,
+}
+impl ModuleReadiness {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MODULE_READINESS_UNSPECIFIED",
+            Self::Ready => "MODULE_READINESS_READY",
+            Self::Warming => "MODULE_READINESS_WARMING",
+            Self::Refused => "MODULE_READINESS_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MODULE_READINESS_UNSPECIFIED" => Some(Self::Unspecified),
+            "MODULE_READINESS_READY" => Some(Self::Ready),
+            "MODULE_READINESS_WARMING" => Some(Self::Warming),
+            "MODULE_READINESS_REFUSED" => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod provider_gateway_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct ProviderGatewayClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ProviderGatewayClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ProviderGatewayClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ProviderGatewayClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ProviderGatewayClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Runs one session over one stream, whose first message is a Logon. Three missed heartbeats, or the end of the stream
+        /// without a Logout, cancel all offers; leases go on. A second session of the same provider ends the first.
+        pub async fn session(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::ProviderMessage>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExchangeMessage>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.ProviderGateway/Session",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.ProviderGateway", "Session"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod provider_gateway_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ProviderGatewayServer.
+    #[async_trait]
+    pub trait ProviderGateway: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Session method.
+        type SessionStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ExchangeMessage, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Runs one session over one stream, whose first message is a Logon. Three missed heartbeats, or the end of the stream
+        /// without a Logout, cancel all offers; leases go on. A second session of the same provider ends the first.
+        async fn session(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::ProviderMessage>>,
+        ) -> std::result::Result<tonic::Response<Self::SessionStream>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct ProviderGatewayServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ProviderGatewayServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ProviderGatewayServer<T>
+    where
+        T: ProviderGateway,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/merit.v1.ProviderGateway/Session" => {
+                    #[allow(non_camel_case_types)]
+                    struct SessionSvc<T: ProviderGateway>(pub Arc<T>);
+                    impl<
+                        T: ProviderGateway,
+                    > tonic::server::StreamingService<super::ProviderMessage>
+                    for SessionSvc<T> {
+                        type Response = super::ExchangeMessage;
+                        type ResponseStream = T::SessionStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::ProviderMessage>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProviderGateway>::session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ProviderGatewayServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "merit.v1.ProviderGateway";
+    impl<T> tonic::server::NamedService for ProviderGatewayServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutModuleRequest {
     #[prost(bytes = "vec", tag = "1")]
@@ -4390,6 +5036,38 @@ pub struct GetRevisionResponse {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetReadinessRequest {
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub function: ::prost::alloc::string::String,
+    /// 0 for the revision of a call without a qualifier.
+    #[prost(uint32, tag = "3")]
+    pub revision: u32,
+    /// Asks those that are not ready to make it ready.
+    #[prost(bool, tag = "4")]
+    pub warm: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetReadinessResponse {
+    #[prost(uint32, tag = "1")]
+    pub revision: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub providers: ::prost::alloc::vec::Vec<ProviderReadiness>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProviderReadiness {
+    #[prost(string, tag = "1")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(enumeration = "ModuleReadiness", tag = "2")]
+    pub readiness: i32,
+    /// Seconds after which a warming module may be ready.
+    #[prost(uint32, tag = "3")]
+    pub retry_after_s: u32,
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 pub mod modules_client {
@@ -4550,6 +5228,32 @@ pub mod modules_client {
                 .insert(GrpcMethod::new("merit.v1.Modules", "GetRevision"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the providers to which a call of a revision's module may go now, cheapest first and at most 32, and whether
+        /// the module is ready there. Can ask them to make it ready.
+        pub async fn get_readiness(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetReadinessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetReadinessResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Modules/GetReadiness",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.Modules", "GetReadiness"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4589,6 +5293,15 @@ pub mod modules_server {
             request: tonic::Request<super::GetRevisionRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetRevisionResponse>,
+            tonic::Status,
+        >;
+        /// Lists the providers to which a call of a revision's module may go now, cheapest first and at most 32, and whether
+        /// the module is ready there. Can ask them to make it ready.
+        async fn get_readiness(
+            &self,
+            request: tonic::Request<super::GetReadinessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetReadinessResponse>,
             tonic::Status,
         >;
     }
@@ -4787,6 +5500,51 @@ pub mod modules_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetRevisionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Modules/GetReadiness" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetReadinessSvc<T: Modules>(pub Arc<T>);
+                    impl<
+                        T: Modules,
+                    > tonic::server::UnaryService<super::GetReadinessRequest>
+                    for GetReadinessSvc<T> {
+                        type Response = super::GetReadinessResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetReadinessRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Modules>::get_readiness(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetReadinessSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -6360,573 +7118,6 @@ pub mod operator_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "merit.v1.Operator";
     impl<T> tonic::server::NamedService for OperatorServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
-    }
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ProviderMessage {
-    #[prost(oneof = "provider_message::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
-    pub message: ::core::option::Option<provider_message::Message>,
-}
-/// Nested message and enum types in `ProviderMessage`.
-pub mod provider_message {
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
-    pub enum Message {
-        #[prost(message, tag = "1")]
-        Logon(super::Logon),
-        #[prost(message, tag = "2")]
-        Heartbeat(super::ProviderHeartbeat),
-        #[prost(message, tag = "3")]
-        Quote(super::QuoteLadder),
-        #[prost(message, tag = "4")]
-        CancelAll(super::CancelAllOffers),
-        #[prost(message, tag = "5")]
-        Busy(super::PoolBusy),
-        #[prost(message, tag = "6")]
-        Claim(super::UsageClaim),
-        #[prost(message, tag = "7")]
-        Logout(super::Logout),
-    }
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Logon {
-    #[prost(string, tag = "1")]
-    pub provider: ::prost::alloc::string::String,
-    #[prost(message, repeated, tag = "2")]
-    pub pools: ::prost::alloc::vec::Vec<PoolSize>,
-    /// URL of invocations, http or https.
-    #[prost(string, tag = "3")]
-    pub endpoint: ::prost::alloc::string::String,
-    /// Quotas of the provider's offers. A quota that was stated before keeps its usage.
-    #[prost(message, repeated, tag = "4")]
-    pub quotas: ::prost::alloc::vec::Vec<Quota>,
-    #[prost(message, optional, tag = "5")]
-    pub protection: ::core::option::Option<Protection>,
-    /// The last session sequence that the provider saw in any session; later messages are sent again.
-    #[prost(uint64, optional, tag = "6")]
-    pub last_sequence: ::core::option::Option<u64>,
-    /// `id.secret` of a provider's key of its account; empty on keyless loopback, or if the call's metadata has it.
-    #[prost(string, tag = "7")]
-    pub key: ::prost::alloc::string::String,
-    /// Protocol of the endpoint.
-    #[prost(enumeration = "Adapter", tag = "8")]
-    pub adapter: i32,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ProviderHeartbeat {
-    /// The pools in their present state.
-    #[prost(message, repeated, tag = "1")]
-    pub pools: ::prost::alloc::vec::Vec<PoolSize>,
-}
-/// The whole ladder of one market. It replaces the previous one, all or nothing.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct QuoteLadder {
-    #[prost(string, tag = "1")]
-    pub market: ::prost::alloc::string::String,
-    /// Grows within a session; a repeat of a number changes nothing.
-    #[prost(uint64, tag = "2")]
-    pub number: u64,
-    #[prost(message, repeated, tag = "3")]
-    pub rungs: ::prost::alloc::vec::Vec<Rung>,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CancelAllOffers {}
-/// The pool takes no more leases until the next heartbeat.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PoolBusy {
-    #[prost(uint32, tag = "1")]
-    pub pool: u32,
-}
-/// Usage of a lease whose answer could not be delivered or that nobody settled. It is applied when the broker settles,
-/// or when the lease's time to be settled passes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct UsageClaim {
-    /// The proof that came with the call.
-    #[prost(message, optional, tag = "1")]
-    pub proof: ::core::option::Option<LeaseProof>,
-    #[prost(message, optional, tag = "2")]
-    pub usage: ::core::option::Option<Usage>,
-}
-/// Ends the session. Offers with an expiry stand until then; the others are cancelled.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Logout {}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ExchangeMessage {
-    /// Number of a message to the provider across all its sessions; grows with gaps. 0 for an answer within this session,
-    /// which is not sent again.
-    #[prost(uint64, tag = "1")]
-    pub session_sequence: u64,
-    #[prost(
-        oneof = "exchange_message::Message",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
-    )]
-    pub message: ::core::option::Option<exchange_message::Message>,
-}
-/// Nested message and enum types in `ExchangeMessage`.
-pub mod exchange_message {
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
-    pub enum Message {
-        #[prost(message, tag = "2")]
-        Welcome(super::Welcome),
-        #[prost(message, tag = "3")]
-        QuoteAccepted(super::QuoteAccepted),
-        #[prost(message, tag = "4")]
-        QuoteRefused(super::QuoteRefused),
-        #[prost(message, tag = "5")]
-        LeaseGranted(super::LeaseGranted),
-        #[prost(message, tag = "6")]
-        LeaseSettled(super::LeaseSettled),
-        #[prost(message, tag = "7")]
-        Heartbeat(super::ExchangeHeartbeat),
-        #[prost(message, tag = "8")]
-        MarketState(super::MarketChange),
-        #[prost(message, tag = "9")]
-        Protected(super::OffersProtected),
-        #[prost(message, tag = "10")]
-        ClaimAnswered(super::ClaimAnswered),
-        #[prost(message, tag = "11")]
-        LeaseUnknown(super::LeaseUnknown),
-    }
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Welcome {
-    #[prost(uint32, tag = "1")]
-    pub session: u32,
-    /// Key by which the provider verifies the tokens of this session's leases.
-    #[prost(bytes = "vec", tag = "2")]
-    pub session_key: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint32, tag = "3")]
-    pub heartbeat_ms: u32,
-    /// True if every message after the logon's last sequence follows.
-    #[prost(bool, tag = "4")]
-    pub resumed: bool,
-    /// Session sequence after which messages continue.
-    #[prost(uint64, tag = "5")]
-    pub last_sequence: u64,
-    /// The provider's open leases.
-    #[prost(message, repeated, tag = "6")]
-    pub leases: ::prost::alloc::vec::Vec<LeaseGranted>,
-    /// The operator's limits for the provider.
-    #[prost(message, optional, tag = "7")]
-    pub limits: ::core::option::Option<ProviderLimits>,
-    /// Markets whose terms differ from those of a new market.
-    #[prost(message, repeated, tag = "8")]
-    pub markets: ::prost::alloc::vec::Vec<MarketChange>,
-    /// Time of the exchange's clock, by which offers expire, in microseconds since 1970.
-    #[prost(uint64, tag = "9")]
-    pub at: u64,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct QuoteAccepted {
-    #[prost(uint64, tag = "1")]
-    pub number: u64,
-}
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct QuoteRefused {
-    #[prost(uint64, tag = "1")]
-    pub number: u64,
-    #[prost(string, tag = "2")]
-    pub code: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub message: ::prost::alloc::string::String,
-    #[prost(message, repeated, tag = "4")]
-    pub rungs: ::prost::alloc::vec::Vec<RungRefused>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct RungRefused {
-    #[prost(uint32, tag = "1")]
-    pub id: u32,
-    #[prost(string, tag = "2")]
-    pub reason: ::prost::alloc::string::String,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LeaseGranted {
-    #[prost(message, optional, tag = "1")]
-    pub lease: ::core::option::Option<LeaseId>,
-    /// Memory that it holds. In a welcome, 0 if it is over its timeout, or if its broker got no answer.
-    #[prost(uint32, tag = "2")]
-    pub memory_mb: u32,
-    /// Time at which its memory returns at the latest, in microseconds since 1970.
-    #[prost(uint64, tag = "3")]
-    pub capacity_until: u64,
-}
-/// A lease is over; `revenue` is after the operator's fee.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LeaseSettled {
-    #[prost(message, optional, tag = "1")]
-    pub lease: ::core::option::Option<LeaseId>,
-    #[prost(uint64, tag = "2")]
-    pub revenue: u64,
-    /// True if its call executed; false if it was given back or expired.
-    #[prost(bool, tag = "3")]
-    pub sold: bool,
-}
-/// The broker got no answer for a lease, which is paid only if it is claimed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LeaseUnknown {
-    #[prost(message, optional, tag = "1")]
-    pub lease: ::core::option::Option<LeaseId>,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ExchangeHeartbeat {
-    #[prost(uint64, tag = "1")]
-    pub at: u64,
-}
-/// New terms of a market.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct MarketChange {
-    #[prost(string, tag = "1")]
-    pub market: ::prost::alloc::string::String,
-    #[prost(message, optional, tag = "2")]
-    pub terms: ::core::option::Option<MarketTerms>,
-}
-/// All offers of the provider were pulled, because its protection's rate of leases was reached.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct OffersProtected {}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ClaimAnswered {
-    #[prost(message, optional, tag = "1")]
-    pub lease: ::core::option::Option<LeaseId>,
-    /// Empty if the claim is recorded.
-    #[prost(string, tag = "2")]
-    pub code: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub message: ::prost::alloc::string::String,
-}
-/// The claims of a lease's token, for the provider. The token is their encoding with a MAC by the session key.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct LeaseClaims {
-    #[prost(string, tag = "1")]
-    pub provider: ::prost::alloc::string::String,
-    #[prost(uint32, tag = "2")]
-    pub session: u32,
-    #[prost(message, optional, tag = "3")]
-    pub lease: ::core::option::Option<LeaseId>,
-    #[prost(string, tag = "4")]
-    pub account: ::prost::alloc::string::String,
-    #[prost(string, tag = "5")]
-    pub function: ::prost::alloc::string::String,
-    #[prost(uint32, tag = "6")]
-    pub revision: u32,
-    /// Empty if the revision has no module.
-    #[prost(bytes = "vec", tag = "7")]
-    pub module: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint32, tag = "8")]
-    pub memory_mb: u32,
-    #[prost(uint32, tag = "9")]
-    pub timeout_ms: u32,
-    #[prost(uint32, tag = "10")]
-    pub attempt: u32,
-    /// Microseconds since 1970, UTC.
-    #[prost(uint64, tag = "11")]
-    pub expires: u64,
-}
-/// Generated client implementations.
-pub mod provider_gateway_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    #[derive(Debug, Clone)]
-    pub struct ProviderGatewayClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl ProviderGatewayClient<tonic::transport::Channel> {
-        /// Attempt to create a new client by connecting to a given endpoint.
-        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
-        where
-            D: TryInto<tonic::transport::Endpoint>,
-            D::Error: Into<StdError>,
-        {
-            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
-            Ok(Self::new(conn))
-        }
-    }
-    impl<T> ProviderGatewayClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> ProviderGatewayClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            ProviderGatewayClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Runs one session over one stream, whose first message is a Logon. Three missed heartbeats, or the end of the stream
-        /// without a Logout, cancel all offers; leases go on. A second session of the same provider ends the first.
-        pub async fn session(
-            &mut self,
-            request: impl tonic::IntoStreamingRequest<Message = super::ProviderMessage>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::ExchangeMessage>>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/merit.v1.ProviderGateway/Session",
-            );
-            let mut req = request.into_streaming_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("merit.v1.ProviderGateway", "Session"));
-            self.inner.streaming(req, path, codec).await
-        }
-    }
-}
-/// Generated server implementations.
-pub mod provider_gateway_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with ProviderGatewayServer.
-    #[async_trait]
-    pub trait ProviderGateway: std::marker::Send + std::marker::Sync + 'static {
-        /// Server streaming response type for the Session method.
-        type SessionStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::ExchangeMessage, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
-        /// Runs one session over one stream, whose first message is a Logon. Three missed heartbeats, or the end of the stream
-        /// without a Logout, cancel all offers; leases go on. A second session of the same provider ends the first.
-        async fn session(
-            &self,
-            request: tonic::Request<tonic::Streaming<super::ProviderMessage>>,
-        ) -> std::result::Result<tonic::Response<Self::SessionStream>, tonic::Status>;
-    }
-    #[derive(Debug)]
-    pub struct ProviderGatewayServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> ProviderGatewayServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
-        }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
-            }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for ProviderGatewayServer<T>
-    where
-        T: ProviderGateway,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/merit.v1.ProviderGateway/Session" => {
-                    #[allow(non_camel_case_types)]
-                    struct SessionSvc<T: ProviderGateway>(pub Arc<T>);
-                    impl<
-                        T: ProviderGateway,
-                    > tonic::server::StreamingService<super::ProviderMessage>
-                    for SessionSvc<T> {
-                        type Response = super::ExchangeMessage;
-                        type ResponseStream = T::SessionStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<
-                                tonic::Streaming<super::ProviderMessage>,
-                            >,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as ProviderGateway>::session(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = SessionSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.streaming(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for ProviderGatewayServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "merit.v1.ProviderGateway";
-    impl<T> tonic::server::NamedService for ProviderGatewayServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -88,14 +88,17 @@ impl Invocations {
         let payload = payload(headers, body).await?;
         let seat = self.host.admit().map_err(|_| Refused::Busy)?;
         self.used().mark(&lease, now())?;
+        let proof = merit_proto::read_proof(proof).ok();
+        let waiting = NotRun { lease: lease.id, proof: proof.clone(), runs: self.runs.clone() };
         let limit = Duration::from_millis(lease.claims.timeout_ms.into());
-        let ready = self.ready(&lease, key.clone(), limit).await?;
+        let ready = self.ready(&lease, key.clone(), limit).await;
+        waiting.is_over();
+        let ready = ready?;
         // Dropped with this future, when the connection of the call closes.
         let (cancel, cancelled) = watch::channel(false);
         let waiting = CancelOnDrop(cancel);
         let environment = environment(&lease, &key, headers, passed.as_ref(), &ready, payload.len());
         let job = job(&lease, key.function, environment, ready, payload, limit, cancelled);
-        let proof = merit_proto::read_proof(proof).ok();
         let ran = tokio::spawn(run(seat, job, lease.id, proof, self.runs.clone())).await;
         drop(waiting);
         let (execution, delivery) = ran.unwrap_or(Err(HostFailure::Lost)).map_err(|failure| {
@@ -148,6 +151,32 @@ struct FinishedCall {
     delivery: Delivery,
     /// True for a call that is passed through.
     passed: bool,
+}
+
+/// A call that waits for its module. Dropped with its caller, it tells the session that nothing ran, so that the lease
+/// does not hold its room until its timeout.
+struct NotRun {
+    lease: LeaseId,
+    proof: Option<LeaseProof>,
+    runs: RunEvents,
+}
+
+impl NotRun {
+    /// The wait is over: the call runs, or its caller hears why not.
+    fn is_over(mut self) {
+        self.proof = None;
+    }
+}
+
+impl Drop for NotRun {
+    fn drop(&mut self) {
+        if let Some(proof) = self.proof.take() {
+            let (lease, usage) = (self.lease, Usage::default());
+            // A full queue means that the session lags behind; it then claims less.
+            drop(self.runs.try_send(RunEvent::Finished { lease, usage, proof }));
+            drop(self.runs.try_send(RunEvent::Undelivered(lease)));
+        }
+    }
 }
 
 /// Stops the guest when its caller is gone.

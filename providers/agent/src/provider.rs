@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::call_server::CallServer;
 use crate::controls::{Controls, rungs};
-use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, Watches};
+use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, WarmOrders, Watches};
 use crate::settings::{ProviderSettings, SettingsError};
 
 /// Timeout of the cancellation of the offers at a stop.
@@ -94,13 +94,14 @@ impl Provider {
         endpoint: String,
         credentials: watch::Sender<Option<Credentials>>,
         ran: mpsc::Receiver<RunEvent>,
-        call_server: Option<CallServer>,
+        call_server: Option<(CallServer, WarmOrders)>,
     ) -> Result<Provider, StartError> {
+        let (call_server, warms) = call_server.unzip();
         let mut trusted = credentials.subscribe();
         let (standing, standing_now) = watch::channel(Standing::default());
         let (stop_session, stop) = watch::channel(false);
         let machine = machine(settings, endpoint.clone());
-        let told = Watches { credentials, standing };
+        let told = Watches { credentials, standing, warms };
         let (controls, changes) = Controls::of(settings.clone(), standing_now.clone());
         let name = settings.name.to_string();
         let mut session = tokio::spawn(session::run(name, machine, transport, told, ran, changes, stop));

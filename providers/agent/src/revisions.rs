@@ -10,12 +10,14 @@ use merit_module::MODULE_MAX_BYTES;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::{Transport, v1};
 use merit_wasm::{Digest, Module, ModuleError, Runtime};
+use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tonic::{Code as StatusCode, Status};
 
 use crate::refused::Refused;
+use crate::session::{RunEvent, RunEvents};
 
 /// Timeout of fetching a module or an environment, which goes on after its caller gave up: the next call finds it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
@@ -69,20 +71,29 @@ pub(crate) enum RevisionError {
     Task(#[source] JoinError),
 }
 
+impl RevisionError {
+    /// Returns the seconds after which the revision may be ready. None if time alone changes nothing.
+    fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            RevisionError::Module(ModuleError::QueueFull | ModuleError::Interrupted) => Some(BUSY_S),
+            RevisionError::Warming(left) => Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX)),
+            _ => None,
+        }
+    }
+}
+
 impl From<RevisionError> for Refused {
     fn from(error: RevisionError) -> Refused {
+        if let Some(retry_after_s) = error.retry_after_s() {
+            return Refused::Warming { retry_after_s };
+        }
         match error {
             RevisionError::Revision(status) | RevisionError::Fetch(status) if status.code() == StatusCode::NotFound => {
                 Refused::UnknownModule
             }
-            RevisionError::Module(ModuleError::QueueFull | ModuleError::Interrupted) => {
-                Refused::Warming { retry_after_s: BUSY_S }
-            }
             RevisionError::Module(error) => Refused::ModuleUnusable(error.to_string()),
-            RevisionError::Warming(left) => {
-                Refused::Warming { retry_after_s: u32::try_from(left.as_secs()).unwrap_or(u32::MAX) }
-            }
-            RevisionError::Revision(_)
+            RevisionError::Warming(_)
+            | RevisionError::Revision(_)
             | RevisionError::Fetch(_)
             | RevisionError::TooLarge
             | RevisionError::OtherModule
@@ -98,6 +109,8 @@ pub(crate) struct Revisions {
     exchange: ModulesClient<Transport>,
     runtime: Arc<Runtime>,
     known: Arc<Mutex<HashMap<RevisionKey, Arc<Revision>>>>,
+    /// Told of each load.
+    told: RunEvents,
 }
 
 #[derive(Default)]
@@ -121,8 +134,57 @@ fn wait(limit: Duration, loading_for: Option<Duration>) -> Duration {
 }
 
 impl Revisions {
-    pub(crate) fn new(transport: Transport, runtime: Arc<Runtime>) -> Revisions {
-        Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default() }
+    pub(crate) fn new(transport: Transport, runtime: Arc<Runtime>, told: RunEvents) -> Revisions {
+        Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default(), told }
+    }
+
+    /// Makes modules ready as the exchange asks, until the session is over.
+    pub(crate) async fn take_orders(self, mut orders: mpsc::Receiver<(u32, v1::WarmModule)>) {
+        while let Some((session, order)) = orders.recv().await {
+            let v1::WarmModule { account, function, revision, module } = order;
+            if let Ok(digest) = Digest::try_from(module) {
+                self.warm(RevisionKey { session, account, function, revision }, digest);
+            }
+        }
+    }
+
+    /// Begins to load a revision if it is not ready, and tells the exchange how it stands. The end of the load is told,
+    /// too.
+    fn warm(&self, key: RevisionKey, digest: Digest) {
+        let revision = self.revision(&key);
+        if self.cached(&revision, &digest).is_some() {
+            self.tell(&digest, None);
+            return;
+        }
+        let warming = RevisionError::Warming(self.runtime.modules().remaining(&digest));
+        self.tell(&digest, Some(&warming));
+        if revision.lock_began().is_none() {
+            let revisions = self.clone();
+            // A load has limits of its own.
+            tokio::spawn(async move { revisions.load_once(revision, key, digest).await });
+        }
+    }
+
+    /// Tells the exchange how a module stands here. Nothing is lost if it does not hear of it: it asks again.
+    fn tell(&self, digest: &Digest, failed: Option<&RevisionError>) {
+        let mut state = v1::ModuleState { module: digest.to_vec(), ..v1::ModuleState::default() };
+        match failed {
+            None => state.set_readiness(v1::ModuleReadiness::Ready),
+            Some(error) => match error.retry_after_s() {
+                Some(retry_after_s) => {
+                    state.set_readiness(v1::ModuleReadiness::Warming);
+                    state.retry_after_s = retry_after_s;
+                }
+                None => {
+                    state.set_readiness(v1::ModuleReadiness::Refused);
+                    state.reason = match error {
+                        RevisionError::Module(error) => error.to_string(),
+                        error => error.to_string(),
+                    };
+                }
+            },
+        }
+        self.told.try_send(RunEvent::Module(state)).unwrap_or_default();
     }
 
     /// Returns a revision whose lease names `digest`, ready to run. Waits for at most `limit`, and not
@@ -160,6 +222,7 @@ impl Revisions {
         // The task ends by itself: fetching and compiling have limits.
         let loading = tokio::spawn(async move {
             let loaded = revisions.load(&revision, key, digest).await;
+            revisions.tell(&digest, loaded.as_ref().err());
             *revision.lock_began() = None;
             drop(turn);
             loaded

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::compile::{CompileLimits, compile, validate};
 use crate::module_error::ModuleError;
+use crate::progress::Progress;
 use crate::turns::{QueueFull, Turns};
 
 /// CPU time limit: a base, and an addition for each MiB of the module.
@@ -21,8 +22,8 @@ const CPU_SECONDS_PER_MIB: u64 = 8;
 /// Memory limit: a base, and an addition for each byte of the module.
 const MEMORY_BYTES: u64 = 1 << 30;
 const MEMORY_PER_BYTE: u64 = 64;
-/// Limit of the wall time over that of the CPU time. A child gives way to all other programs of the machine, and one that
-/// is stopped begins anew at the next call: on a busy machine a lower limit would never let it finish.
+/// Limit of the wall time over that of the CPU time. A child gives way to all other programs of the machine, and one
+/// that is stopped begins anew at the next call: on a busy machine a lower limit would never let it finish.
 const WALL_PER_CPU: u32 = 60;
 /// Maximum bytes of an artefact; a longer one cannot be opened.
 const ARTEFACT_MAX_BYTES: u64 = 1 << 30;
@@ -53,11 +54,20 @@ impl Compiler {
     }
 
     /// Compiles a module of an account, when it is its turn. Dropping the future kills the child.
-    pub(crate) async fn compile(&self, wasm: Bytes, account: &str) -> Result<Vec<u8>, ModuleError> {
+    pub(crate) async fn compile(
+        &self,
+        wasm: Bytes,
+        account: &str,
+        progress: &Progress,
+    ) -> Result<Vec<u8>, ModuleError> {
         let queued = self.turns.wait(account, wasm.len()).await;
         let turn = queued.map_err(|QueueFull| ModuleError::QueueFull)?;
         let compiled = match &self.program {
-            Some(program) => in_child(program, &wasm).await,
+            Some(program) => {
+                let compiled = in_child(program, &wasm, progress).await;
+                progress.set_child(None);
+                compiled
+            }
             None => {
                 let compiling = spawn_blocking(move || {
                     validate(&wasm).map_err(ModuleError::NotWebAssembly)?;
@@ -71,7 +81,7 @@ impl Compiler {
     }
 }
 
-async fn in_child(program: &PathBuf, wasm: &[u8]) -> Result<Vec<u8>, ModuleError> {
+async fn in_child(program: &PathBuf, wasm: &[u8], progress: &Progress) -> Result<Vec<u8>, ModuleError> {
     let limits = limits(wasm.len());
     let within = Duration::from_secs(limits.cpu_seconds) * WALL_PER_CPU;
     let broke = |error: std::io::Error| ModuleError::Compiler(format!("the compiler's process: {error}"));
@@ -86,6 +96,7 @@ async fn in_child(program: &PathBuf, wasm: &[u8]) -> Result<Vec<u8>, ModuleError
         .kill_on_drop(true)
         .spawn()
         .map_err(broke)?;
+    progress.set_child(child.id());
     let (Some(mut input), Some(output), Some(error)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(ModuleError::Compiler("the compiler's process has no pipes".to_owned()));

@@ -23,6 +23,7 @@ mod job;
 mod linker;
 mod module_error;
 mod modules;
+mod progress;
 mod run;
 mod runtime;
 mod settings;

@@ -19,15 +19,13 @@ use crate::compiler::Compiler;
 use crate::digest::{Digest, digest};
 use crate::guest::Guest;
 use crate::module_error::ModuleError;
+use crate::progress::Progress;
 use crate::settings::ModuleSettings;
 
 /// Maximum modules in memory and under way, whatever their size.
 const ENTRIES_MAX: usize = 4096;
 /// Time for which a module is refused that was too complex to compile.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
-/// Expected time of a compilation, and of each MiB.
-const EXPECTED_BASE: Duration = Duration::from_millis(500);
-const EXPECTED_PER_MIB: Duration = Duration::from_secs(4);
 
 /// A compiled module, ready to make instances. It is cheap to clone, and usable after it was evicted.
 #[derive(Clone)]
@@ -67,11 +65,9 @@ struct CacheEntry {
     last_use: u64,
     /// Bytes of its artefact; 0 until it is ready.
     bytes: usize,
-    /// Bytes of the module, and the time at which it began to get ready.
-    source_bytes: usize,
-    since: Instant,
-    /// The reason why it cannot be compiled here, for a while.
-    refused: Option<ModuleError>,
+    progress: Arc<Progress>,
+    /// The reason why it cannot be compiled here, for a while, and since when.
+    refused: Option<(ModuleError, Instant)>,
 }
 
 impl Modules {
@@ -98,7 +94,7 @@ impl Modules {
             return Ok(Some(module));
         }
         self.0.lock().refused(&digest).map_or(Ok(()), Err)?;
-        let entry = self.0.lock().use_or_add(digest, 0);
+        let (entry, _) = self.0.lock().use_or_add(digest);
         let shared = Arc::clone(&self.0);
         let found = entry.get_or_try_init(|| async { shared.kept(digest).await.ok_or(()) }).await.cloned();
         if found.is_err() {
@@ -115,13 +111,14 @@ impl Modules {
         if digest(&wasm) != of {
             return self.get(&of).ok_or(ModuleError::OtherDigest);
         }
-        let entry = self.0.lock().use_or_add(of, wasm.len());
+        let (entry, progress) = self.0.lock().use_or_add(of);
+        progress.expect(&wasm);
         if let Some(refused) = self.0.lock().refused(&of) {
             return Err(refused);
         }
         let (shared, account) = (Arc::clone(&self.0), account.to_owned());
         let loading = tokio::spawn(async move {
-            let loaded = entry.get_or_try_init(|| shared.make(of, wasm, &account)).await.cloned();
+            let loaded = entry.get_or_try_init(|| shared.make(of, wasm, &account, &progress)).await.cloned();
             match &loaded {
                 Ok(_) => {}
                 Err(error @ ModuleError::TooComplex { .. }) => shared.lock().refuse(&of, error.clone()),
@@ -132,15 +129,10 @@ impl Modules {
         loading.await.map_err(|error| ModuleError::Compiler(error.to_string()))?
     }
 
-    /// Estimates the time until a module that is under way is ready: at least a second, at most a minute.
+    /// Estimates the time until a module that is under way is ready: at least a second, at most ten minutes.
     pub fn remaining(&self, digest: &Digest) -> Duration {
-        let cache = self.0.lock();
-        let entry = cache.entries.get(digest);
-        let remaining = entry.map(|entry| {
-            let expected = EXPECTED_BASE + EXPECTED_PER_MIB * (entry.source_bytes as u32) / (1 << 20);
-            expected.saturating_sub(entry.since.elapsed())
-        });
-        remaining.unwrap_or_default().clamp(Duration::from_secs(1), Duration::from_secs(60))
+        let progress = self.0.lock().entries.get(digest).map(|entry| Arc::clone(&entry.progress));
+        progress.unwrap_or_default().remaining()
     }
 }
 
@@ -170,11 +162,12 @@ impl ModulesOfRuntime {
         digest: Digest,
         wasm: Bytes,
         account: &str,
+        progress: &Progress,
     ) -> Result<Module, ModuleError> {
         if let Some(module) = self.kept(digest).await {
             return Ok(module);
         }
-        let artefact = self.compiler.compile(wasm, account).await?;
+        let artefact = self.compiler.compile(wasm, account, progress).await?;
         let shared = Arc::clone(self);
         let opened = spawn_blocking(move || {
             let module = shared.open(&artefact)?;
@@ -208,25 +201,23 @@ impl Cache {
         Some(entry)
     }
 
-    fn use_or_add(&mut self, digest: Digest, source_bytes: usize) -> Arc<OnceCell<Module>> {
+    fn use_or_add(&mut self, digest: Digest) -> (Arc<OnceCell<Module>>, Arc<Progress>) {
         if let Some(entry) = self.use_entry(&digest) {
-            entry.source_bytes = source_bytes.max(entry.source_bytes);
-            return Arc::clone(&entry.module);
+            return (Arc::clone(&entry.module), Arc::clone(&entry.progress));
         }
         while self.entries.len() >= ENTRIES_MAX {
             self.evict_oldest();
         }
-        let module = Arc::new(OnceCell::new());
+        let (module, progress) = (Arc::new(OnceCell::new()), Arc::<Progress>::default());
         let entry = CacheEntry {
             module: Arc::clone(&module),
             last_use: self.uses,
             bytes: 0,
-            source_bytes,
-            since: Instant::now(),
+            progress: Arc::clone(&progress),
             refused: None,
         };
         self.entries.insert(digest, entry);
-        module
+        (module, progress)
     }
 
     /// Notes the bytes of a module that is ready, and evicts those that were not used for longest, but not this one.
@@ -269,17 +260,15 @@ impl Cache {
     /// Refuses a module from now on.
     fn refuse(&mut self, digest: &Digest, error: ModuleError) {
         if let Some(entry) = self.entries.get_mut(digest) {
-            (entry.refused, entry.since) = (Some(error), Instant::now());
+            entry.refused = Some((error, Instant::now()));
         }
     }
 
     /// Returns the reason why a module is refused. After ten minutes it may be tried again.
     fn refused(&mut self, digest: &Digest) -> Option<ModuleError> {
         let entry = self.entries.get_mut(digest)?;
-        if entry.refused.is_some() && entry.since.elapsed() > REFUSED_FOR {
-            (entry.refused, entry.since) = (None, Instant::now());
-        }
-        entry.refused.clone()
+        entry.refused.take_if(|(_, since)| since.elapsed() > REFUSED_FOR);
+        entry.refused.as_ref().map(|(error, _)| error.clone())
     }
 }
 

@@ -12,12 +12,15 @@ pub struct ModuleSettings {
     /// Program that compiles in a child process, as `PROGRAM compile-module`. None: this process compiles, without
     /// limits.
     pub compiler: Option<PathBuf>,
-    /// Maximum modules that are compiled at once; at most half of them of one account.
+    /// Maximum modules that are compiled at once; at most half of them of one account. The default is half of the
+    /// machine's cores, from 2 to 8.
     pub compiled_at_once: usize,
 }
 
 impl Default for ModuleSettings {
     fn default() -> ModuleSettings {
-        ModuleSettings { max_bytes: 512 << 20, directory: None, compiler: None, compiled_at_once: 4 }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let compiled_at_once = cores.div_ceil(2).clamp(2, 8);
+        ModuleSettings { max_bytes: 512 << 20, directory: None, compiler: None, compiled_at_once }
     }
 }

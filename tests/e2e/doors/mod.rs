@@ -7,6 +7,7 @@ mod canary;
 mod every_answer;
 mod function_server;
 mod http2;
+mod keep_alive;
 mod keyless;
 mod lambda;
 mod openfaas;

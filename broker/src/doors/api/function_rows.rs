@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rows::budget;
-use crate::exchange::functions::{Audience, Canary, Code, Function};
+use crate::exchange::functions::{Audience, Canary, Code, Function, Readiness, ReadinessState};
 use crate::json::decimal;
 
 /// Returns the definition of a function, with every field.
@@ -53,6 +53,20 @@ pub(super) fn function_json(function: &Function) -> Value {
     told["weights"] = weights_json(function);
     told["running"] = json!(function.running);
     told
+}
+
+/// Returns the providers that may run a revision's module, with their word on whether it is ready there.
+pub(super) fn readiness_json(told: &[Readiness]) -> Value {
+    let row = |of: &Readiness| {
+        let (state, retry_after_s, reason) = match &of.state {
+            ReadinessState::Unknown => ("unknown", None, None),
+            ReadinessState::Ready => ("ready", None, None),
+            ReadinessState::Warming { retry_after_s } => ("warming", Some(retry_after_s), None),
+            ReadinessState::Refused { reason } => ("refused", None, Some(reason)),
+        };
+        json!({"provider": of.provider, "state": state, "retry_after_s": retry_after_s, "reason": reason})
+    };
+    told.iter().map(row).collect()
 }
 
 pub(super) fn module_json(code: &Code) -> Value {

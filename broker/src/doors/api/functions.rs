@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::definition::{AliasBody, Definition, fields, new_code};
 use super::definition_change::{check_reset, patched};
-use super::function_rows::{deployments_json, function_json, module_json};
+use super::function_rows::{deployments_json, function_json, module_json, readiness_json};
 use super::rows::{JsonAnswer, accepted};
 use crate::broker::Broker;
 use crate::caller::{Caller, Client};
@@ -147,7 +147,46 @@ pub(crate) async fn get(
     Client(caller): Client,
     Path(name): Path<String>,
 ) -> JsonAnswer {
-    Ok(Json(function_json(&must_find(&broker, &caller, &name).await?)))
+    let function = must_find(&broker, &caller, &name).await?;
+    let mut told = function_json(&function);
+    let has_module = function.revisions.last().is_some_and(|newest| !newest.module.is_empty());
+    told["readiness"] = match has_module {
+        true => {
+            let newest = u32::try_from(function.revisions.len()).unwrap_or(u32::MAX);
+            readiness_json(&broker.exchange.readiness(&caller.account, &function.name, newest, false).await?)
+        }
+        false => json!([]),
+    };
+    Ok(Json(told))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WarmQuery {
+    /// The newest one if it is left out.
+    revision: Option<u32>,
+}
+
+/// Asks the providers to which calls may go to make the module of a revision ready.
+pub(crate) async fn warm(
+    State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
+    Path(name): Path<String>,
+    Query(asked): Query<WarmQuery>,
+) -> JsonAnswer {
+    let function = must_find(&broker, &caller, &name).await?;
+    let newest = u32::try_from(function.revisions.len()).unwrap_or(u32::MAX);
+    let number = asked.revision.unwrap_or(newest);
+    let revision = number.checked_sub(1).and_then(|index| function.revisions.get(index as usize));
+    let revision = revision.ok_or_else(|| ApiError::not_found(format!("`{name}` has no revision {number}")))?;
+    if revision.module.is_empty() {
+        return Err(ApiError::unusable(format!(
+            "revision {number} of `{name}` has no module; nothing is to be made ready"
+        )));
+    }
+    broker.rates.count(&caller.account).await?;
+    let told = broker.exchange.readiness(&caller.account, &function.name, number, true).await?;
+    Ok(Json(json!({"revision": number, "readiness": readiness_json(&told)})))
 }
 
 pub(crate) async fn delete(

@@ -71,7 +71,7 @@ pub(crate) enum NotSent {
     Failed,
     /// Its gateway error was replaced by another provider's answer.
     Replaced,
-    /// The function's module is getting ready there, and the exchange is told `Withdrawn`.
+    /// The function's module gets ready there.
     Warming { retry_after_s: u32 },
 }
 
@@ -178,7 +178,8 @@ pub(super) fn grant_from_proto(grant: v1::Grant) -> Option<Arc<Grant>> {
 impl From<NotSent> for v1::NotSent {
     fn from(why: NotSent) -> v1::NotSent {
         match why {
-            NotSent::Withdrawn | NotSent::Warming { .. } => v1::NotSent::Withdrawn,
+            NotSent::Withdrawn => v1::NotSent::Withdrawn,
+            NotSent::Warming { .. } => v1::NotSent::Warming,
             NotSent::Busy => v1::NotSent::Busy,
             NotSent::Failed => v1::NotSent::Failed,
             NotSent::Replaced => v1::NotSent::Replaced,

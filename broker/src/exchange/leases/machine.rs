@@ -62,6 +62,8 @@ pub(crate) enum LeaseReply {
     Refused {
         code: RefusalCode,
         message: String,
+        /// Time after which another try may succeed, if it is known.
+        wait: Option<Duration>,
     },
     /// The exchange did not answer in time.
     Unavailable,
@@ -233,7 +235,9 @@ impl<W> Machine<W> {
     }
 
     fn refused(&mut self, asked: About, refusal: v1::Refusal) -> Vec<StreamAction<W>> {
-        let refusal = LeaseReply::Refused { code: merit_proto::read_code(&refusal.code), message: refusal.message };
+        let v1::Refusal { code, message, wait_ms } = refusal;
+        let wait = (wait_ms > 0).then_some(Duration::from_millis(wait_ms));
+        let refusal = LeaseReply::Refused { code: merit_proto::read_code(&code), message, wait };
         match asked {
             About::Number(number) => {
                 self.abandoned.remove(&number);
@@ -353,7 +357,11 @@ impl<W> Machine<W> {
 }
 
 fn release(lease: LeaseId, why: NotSent) -> Asked {
-    Asked::Release(v1::Release { lease: Some(lease.into()), why: v1::NotSent::from(why).into() })
+    let retry_after_s = match why {
+        NotSent::Warming { retry_after_s } => retry_after_s,
+        _ => 0,
+    };
+    Asked::Release(v1::Release { lease: Some(lease.into()), why: v1::NotSent::from(why).into(), retry_after_s })
 }
 
 #[cfg(test)]

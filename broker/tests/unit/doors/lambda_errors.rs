@@ -12,7 +12,7 @@ fn a_chain_that_is_too_long_is_not_tried_again() {
 
 #[test]
 fn a_provider_that_warms_up_is_tried_again() {
-    let response = respond(ApiError::new(ErrorCode::NoSupply, "the function is getting ready"));
+    let response = respond(ApiError::new(RefusalCode::NoSupply, "the function is getting ready"));
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(response.headers()["retry-after"], "1");
 }

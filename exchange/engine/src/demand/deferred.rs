@@ -34,7 +34,8 @@ impl Engine {
         };
         let waits = matches!(
             refusal,
-            Refusal::NoOffer { class: NoOffer::Room | NoOffer::Eligible, .. } | Refusal::MaxConcurrency { .. }
+            Refusal::NoOffer { class: NoOffer::Room | NoOffer::Away | NoOffer::Eligible, .. }
+                | Refusal::MaxConcurrency { .. }
         );
         if !waits {
             return Err(refusal);
@@ -87,7 +88,7 @@ impl Engine {
 
     /// Refuses a bid whose hold account and budgets do not cover.
     fn affords(&self, resting: &Resting) -> Result<(), Refusal> {
-        let lacks = |class| Err(self.no_offer(class));
+        let lacks = |class| Err(self.no_offer(class, None));
         let bid = &resting.deferred.bid;
         let (account, function) = (self.ledger.account(bid.account), self.registry.function(bid.function));
         if account.available() < i128::from(resting.hold.picodollars()) {

@@ -4,7 +4,7 @@ use merit_terms::{LeaseId, Money, Outcome, Refusal, Time, Usage};
 
 use crate::Engine;
 use crate::deadlines::Deadline;
-use crate::event::{Event, Lease, LeaseState};
+use crate::event::{Ending, Event, Lease, LeaseState};
 use crate::reply::Reply;
 use crate::supply::quotas::energy_mb_ms;
 use crate::turn::Turn;
@@ -42,7 +42,7 @@ impl Engine {
     }
 
     /// Pays the claim of a lease that was not settled, up to what its broker saw, from the rest of the invocation's
-    /// hold. Waits while a later attempt may yet be answered.
+    /// hold. Waits while a later attempt may yet be answered. A claim of nothing costs nothing.
     pub(super) fn pay_claim(&mut self, turn: &mut Turn<'_>, sequence: u64, claim: Usage) {
         let Some((lease, broke)) = self.leases.at(sequence).map(|open| (open.lease.clone(), open.broke)) else {
             return;
@@ -52,6 +52,12 @@ impl Engine {
                 open.lease.settle_by = later;
                 turn.deadlines.insert(later, Deadline::Lease(sequence));
             }
+            return;
+        }
+        if claim == Usage::default() {
+            // The call came, and nothing ran.
+            self.close(turn, sequence, Money::ZERO, None);
+            turn.tell(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
             return;
         }
         let kind = self.kind_of(lease.provider);

@@ -42,7 +42,7 @@ impl Engine {
     /// Returns the memory and the slot of a lease, if it still has them.
     pub(super) fn return_capacity(&mut self, turn: &mut Turn<'_>, lease: &Lease, slot: Option<OfferSlot>) {
         let Some(slot) = slot else { return };
-        self.shelf.give_back(turn, slot, lease.memory_mb);
+        self.shelf.give_back(turn, slot, lease.account, lease.memory_mb);
         self.ledger.account_mut(lease.account).end_lease();
         self.registry.function_mut(lease.function).end_lease(lease.revision, lease.provider, lease.on_prior);
         if self.shelf.is_watched() {

@@ -90,7 +90,7 @@ impl Engine {
             revision.note_served(winner.provider, best.runner_up.map(|candidate| candidate.provider));
         }
         turn.tell(Event::Granted(Box::new(lease.clone())));
-        self.shelf.take(turn, winner.slot, memory_mb);
+        self.shelf.take(turn, winner.slot, bid.account, memory_mb);
         self.protect(turn, &lease);
         turn.deadlines.insert(capacity_until, Deadline::Lease(id.sequence));
         if lease.state == LeaseState::Offered {

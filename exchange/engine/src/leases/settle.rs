@@ -112,6 +112,9 @@ impl Engine {
             learned.fail(lease.provider, seconds(turn.at));
         }
         self.blame(turn, &lease, why == NotSent::Failed);
+        if let NotSent::Warming { retry_after_s } = why {
+            self.provider_warms(turn, &lease, retry_after_s);
+        }
         if why == NotSent::Busy
             && let Some(pool) = pool
         {

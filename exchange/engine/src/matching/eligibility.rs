@@ -143,6 +143,9 @@ impl Engine {
                 Reason::NoCapacity { asked_mb, free_mb }
             });
         }
+        if seller.is_shared() && !self.shelf.pool_of(offer).leaves_room(resolved.bid.account, asked_mb) {
+            return Err(Reason::AccountShare);
+        }
         if let Some(quota) = offer.quota {
             let allowance = &seller.quotas()[quota as usize];
             if !allowance.affords(worst_energy_mb_ms(&offer.tariff, asked_mb, timeout_ms), &self.calendar) {

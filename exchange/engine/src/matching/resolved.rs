@@ -200,12 +200,13 @@ impl Engine {
         self.registry.provider(provider).kind
     }
 
-    /// Returns the refusal of a bid that lacks `class`.
-    pub(crate) fn no_offer(&self, class: NoOffer) -> Refusal {
+    /// Returns the refusal of a bid that lacks `class`. If that is a provider that is not away, `wait_ms` is the time
+    /// until the first is back.
+    pub(crate) fn no_offer(&self, class: NoOffer, wait_ms: Option<u64>) -> Refusal {
         let indices = self.shelf.indices();
         let offers = indices.iter().map(|index| index.live()).sum();
         let markets = indices.iter().filter(|index| index.live() > 0).count() as u32;
-        Refusal::NoOffer { class, offers, markets }
+        Refusal::NoOffer { class, offers, markets, wait_ms }
     }
 }
 

@@ -20,6 +20,11 @@ impl<'de> Deserialize<'de> for Engine {
         let ratios = engine.registry.providers().iter().map(|provider| provider.general_ratio());
         engine.shelf.rebuild(engine.registry.markets().len(), ratios);
         engine.leases.rebuild();
+        for open in engine.leases.all() {
+            if let Some(slot) = open.slot {
+                engine.shelf.enter_lease(slot, open.lease.account);
+            }
+        }
         engine.bids.rebuild();
         engine.keys.rebuild();
         engine.shelf.set_watched(!engine.bids.is_empty());

@@ -1,6 +1,6 @@
 //! Capacity: a match takes memory and one slot of an offer and its pool, and the end of its lease gives them back.
 
-use merit_terms::{MarketId, ProviderId, Tariff};
+use merit_terms::{AccountId, MarketId, ProviderId, Tariff};
 
 use super::Shelf;
 use crate::deadlines::OfferSlot;
@@ -9,7 +9,7 @@ use crate::turn::Turn;
 
 impl Shelf {
     /// Takes memory and one slot for a match, which sends the provider's equal offers to the back.
-    pub(crate) fn take(&mut self, turn: &mut Turn<'_>, slot: OfferSlot, memory_mb: u32) {
+    pub(crate) fn take(&mut self, turn: &mut Turn<'_>, slot: OfferSlot, account: AccountId, memory_mb: u32) {
         let sequence = turn.sequence;
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.take(memory_mb, sequence);
@@ -17,7 +17,7 @@ impl Shelf {
         turn.tell(Event::OfferLeased { market, offer: offer.id, price: offer.price, leased_mb: offer.leased_mb });
         self.place_equals(provider, market, &tariff, sequence);
         let leased = &mut self.pools[pool.index()];
-        leased.take(memory_mb);
+        leased.take(account, memory_mb);
         turn.tell(leased.event());
         if leased.may_lack_room() {
             self.arrange_pool(pool);
@@ -36,8 +36,15 @@ impl Shelf {
         }
     }
 
+    /// Enters a saved lease among those of its account.
+    pub(crate) fn enter_lease(&mut self, slot: OfferSlot, account: AccountId) {
+        if let Some(pool) = self.offer(slot).map(|offer| offer.pool) {
+            self.pools[pool.index()].enter(account);
+        }
+    }
+
     /// Gives back the memory and the slot of a lease.
-    pub(crate) fn give_back(&mut self, turn: &mut Turn<'_>, slot: OfferSlot, memory_mb: u32) {
+    pub(crate) fn give_back(&mut self, turn: &mut Turn<'_>, slot: OfferSlot, account: AccountId, memory_mb: u32) {
         let Some(offer) = self.offer_mut(slot) else { return };
         offer.give_back(memory_mb);
         let (pool, retired, gone) = (offer.pool, offer.retired, offer.retired && offer.leases == 0);
@@ -49,13 +56,20 @@ impl Shelf {
             self.clear(slot);
         }
         let freed = &mut self.pools[pool.index()];
-        freed.give_back(memory_mb);
+        freed.give_back(account, memory_mb);
+        let provider = freed.provider();
         turn.tell(freed.event());
         if freed.any_closed() {
             self.arrange_pool(pool);
         } else if !retired {
             self.refresh(slot);
         }
-        self.wake_pool(pool);
+        let seller = &mut self.sellers[provider.index()];
+        let was_shared = std::mem::replace(&mut seller.shared, seller.health.serves_several(turn.at));
+        if was_shared && !seller.shared && self.watched {
+            self.wake_offers(provider, |_| true);
+        } else {
+            self.wake_pool(pool);
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! Failures and answers of providers: the ends of leases that change their health.
 
+use merit_terms::Time;
+
+use super::Shelf;
+use super::health::{PauseOf, RevisionKey};
+use super::warming::{Warming, enter};
 use crate::Engine;
 use crate::event::Lease;
-use crate::supply::health::RevisionKey;
 use crate::turn::Turn;
 
 impl Engine {
@@ -11,6 +15,12 @@ impl Engine {
         let (kind, registry) = (self.kind_of(lease.provider), &self.registry);
         let freed = self.shelf.fail(turn, lease, kind, |function| registry.function(function).account);
         self.health_changed(turn, lease, freed);
+    }
+
+    /// Notes that the revision of a lease gets ready at its provider.
+    pub(crate) fn provider_warms(&mut self, turn: &mut Turn<'_>, lease: &Lease, retry_after_s: u32) {
+        self.shelf.warm(turn.at, lease, retry_after_s);
+        self.health_changed(turn, lease, false);
     }
 
     /// Notes the end of a lease that says nothing about its provider.
@@ -23,8 +33,13 @@ impl Engine {
     /// Notes an answer of a provider: its revision is well there, and the whole provider if this was its trial. Returns
     /// the revisions that are no longer behind there.
     pub(crate) fn provider_answered(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Vec<RevisionKey> {
-        let Some(well) = self.shelf.recover(turn, lease) else { return Vec::new() };
-        self.health_changed(turn, lease, !well.is_empty());
+        let is_warm = self.shelf.is_warm(lease);
+        let recovered = self.shelf.recover(turn, lease);
+        if !is_warm && recovered.is_none() {
+            return Vec::new();
+        }
+        let well = recovered.unwrap_or_default();
+        self.health_changed(turn, lease, is_warm || !well.is_empty());
         well.into_iter().flatten().collect()
     }
 
@@ -36,5 +51,26 @@ impl Engine {
         if lifted {
             self.wake_provider(lease.provider);
         }
+    }
+}
+
+impl Shelf {
+    /// Notes the provider's word that the revision of a lease gets ready for so long.
+    fn warm(&mut self, at: Time, lease: &Lease, retry_after_s: u32) {
+        let (id, key, now) = (lease.provider, (lease.function, lease.revision), Warming::new(at, retry_after_s));
+        for (of, known) in enter(self.sellers[id.index()].health.warming_mut(), key, now) {
+            self.pauses.remove(known.pause(), id, PauseOf::Warming(of));
+        }
+        self.pauses.add(now.pause(), id, PauseOf::Warming(key));
+    }
+
+    /// Notes an answer of a revision: it is ready at its provider. Returns whether it was getting ready.
+    fn is_warm(&mut self, lease: &Lease) -> bool {
+        let (id, key) = (lease.provider, (lease.function, lease.revision));
+        let known = self.sellers[id.index()].health.warming_mut().remove(&key);
+        if let Some(known) = known {
+            self.pauses.remove(known.pause(), id, PauseOf::Warming(key));
+        }
+        known.is_some()
     }
 }

@@ -10,6 +10,7 @@ use merit_terms::{AccountId, FunctionId, LeaseId, MarketId, ProviderId, Reason, 
 use serde::{Deserialize, Serialize};
 
 use super::Shelf;
+use super::warming::Warming;
 use crate::command::ProviderKind;
 use crate::event::{Event, Lease};
 use crate::turn::Turn;
@@ -60,18 +61,30 @@ pub(crate) enum Behind {
 pub(crate) struct ProviderHealth {
     whole: Option<BackOff>,
     revisions: BTreeMap<RevisionKey, BackOff>,
+    warming: BTreeMap<RevisionKey, Warming>,
     /// The latest two accounts with leases, and the time of the latest lease of each.
     users: [Option<(AccountId, Time)>; 2],
 }
 
-/// The ends of the pauses after the last failure of all that is behind, in order of time.
+/// The state that a pause belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PauseOf {
+    /// A back-off; without a revision, that of the whole provider.
+    BackOff(Option<RevisionKey>),
+    Warming(RevisionKey),
+}
+
+/// The ends of the pauses of all that is behind, in order of time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pauses(BTreeSet<(Time, ProviderId, Option<RevisionKey>)>);
+pub(crate) struct Pauses(BTreeSet<(Time, ProviderId, PauseOf)>);
+
+/// The first of all states, by order.
+const FIRST: PauseOf = PauseOf::BackOff(None);
 
 impl Pauses {
     /// Returns the first end after `time`.
     pub(crate) fn after(&self, time: Time) -> Option<Time> {
-        let from = (Time::from_micros(time.micros() + 1), ProviderId::new(0), None);
+        let from = (Time::from_micros(time.micros() + 1), ProviderId::new(0), FIRST);
         self.0.range(from..).next().map(|(end, ..)| *end)
     }
 
@@ -82,16 +95,19 @@ impl Pauses {
 
     /// Lists the providers with a pause that ends at `time`.
     pub(crate) fn at(&self, time: Time) -> Vec<ProviderId> {
-        let ends = self.0.range((time, ProviderId::new(0), None)..).take_while(|(end, ..)| *end == time);
+        let ends = self.0.range((time, ProviderId::new(0), FIRST)..).take_while(|(end, ..)| *end == time);
         let mut providers: Vec<ProviderId> = ends.map(|(_, provider, _)| *provider).collect();
         providers.dedup();
         providers
     }
 
-    /// Enters the back-offs of a provider.
+    /// Enters all that is behind at a provider.
     pub(crate) fn enter(&mut self, provider: ProviderId, health: &ProviderHealth) {
         for (revision, back_off) in health.back_offs() {
             self.replace((provider, revision), None, Some(back_off));
+        }
+        for (revision, warming) in &health.warming {
+            self.add(warming.pause(), provider, PauseOf::Warming(*revision));
         }
     }
 
@@ -102,9 +118,19 @@ impl Pauses {
         after: Option<BackOff>,
     ) {
         if let Some(time) = before.and_then(|before| before.pause()) {
-            self.0.remove(&(time, provider, revision));
+            self.remove(time, provider, PauseOf::BackOff(revision));
         }
-        self.0.extend(after.and_then(|after| after.pause()).map(|time| (time, provider, revision)));
+        if let Some(time) = after.and_then(|after| after.pause()) {
+            self.add(time, provider, PauseOf::BackOff(revision));
+        }
+    }
+
+    pub(super) fn add(&mut self, end: Time, provider: ProviderId, of: PauseOf) {
+        self.0.insert((end, provider, of));
+    }
+
+    pub(super) fn remove(&mut self, end: Time, provider: ProviderId, of: PauseOf) {
+        self.0.remove(&(end, provider, of));
     }
 }
 
@@ -144,12 +170,28 @@ impl BackOff {
 
 impl ProviderHealth {
     pub(crate) fn is_well(&self) -> bool {
-        self.whole.is_none() && self.revisions.is_empty()
+        self.whole.is_none() && self.revisions.is_empty() && self.warming.is_empty()
     }
 
-    /// Returns the reason why the provider takes no call of a revision now, if there is one.
+    /// Returns the reason why the provider takes no call of a revision now, if there is one: of several the one that
+    /// lasts longest.
     pub(crate) fn refuses(&self, revision: RevisionKey, at: Time, behind: Behind) -> Option<Reason> {
-        self.concerning(revision).filter_map(|back_off| back_off.refuses(at, behind)).next()
+        let back_offs = self.concerning(revision).filter_map(|back_off| back_off.refuses(at, behind));
+        let warming = self.warming.get(&revision).filter(|warming| match behind {
+            Behind::Refused => at < warming.until(),
+            Behind::Allowed => at < warming.pause(),
+        });
+        let warming = warming.map(|warming| Reason::Warming { until: warming.until() });
+        back_offs.chain(warming).max_by_key(Reason::away_until)
+    }
+
+    pub(super) fn warming_mut(&mut self) -> &mut BTreeMap<RevisionKey, Warming> {
+        &mut self.warming
+    }
+
+    /// Returns whether several accounts had leases lately.
+    pub(super) fn serves_several(&self, at: Time) -> bool {
+        self.users[1].is_some_and(|(_, when)| when.after_millis(REMEMBERED_MS) >= at)
     }
 
     fn concerning(&self, revision: RevisionKey) -> impl Iterator<Item = &BackOff> {
@@ -213,8 +255,7 @@ impl ProviderHealth {
         let mut accounts: Vec<AccountId> = functions.iter().map(|function| account_of(*function)).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        let used_by_another = self.users[1].is_some_and(|(_, when)| when.after_millis(REMEMBERED_MS) >= at);
-        let needed = if kind == ProviderKind::Own || !used_by_another { 1 } else { ACCOUNTS_AGREE };
+        let needed = if kind == ProviderKind::Own || !self.serves_several(at) { 1 } else { ACCOUNTS_AGREE };
         functions.len() >= FUNCTIONS_AGREE && accounts.len() >= needed
     }
 }
@@ -222,7 +263,9 @@ impl ProviderHealth {
 impl Shelf {
     /// Notes a granted lease at its provider.
     pub(crate) fn grant(&mut self, lease: &Lease) {
-        self.sellers[lease.provider.index()].health.grant(lease);
+        let seller = &mut self.sellers[lease.provider.index()];
+        seller.health.grant(lease);
+        seller.shared |= seller.health.serves_several(lease.matched_at);
     }
 
     /// Counts a failure of a lease by its provider's fault. Returns whether a back-off was forgotten or a trial ended.
@@ -309,9 +352,8 @@ impl Shelf {
         }
         let mut well = Vec::new();
         if health.whole.is_some_and(|whole| whole.trial == Some(lease.id)) {
-            let all = std::mem::take(health);
-            health.users = all.users;
-            well.extend(all.back_offs());
+            well.extend(health.back_offs());
+            (health.whole, health.revisions) = (None, BTreeMap::new());
         } else {
             let key = (lease.function, lease.revision);
             let counted = health.revisions.remove(&key).filter(|back_off| back_off.until.is_some());

@@ -18,7 +18,9 @@ mod quoting;
 mod reserves;
 mod retiring;
 mod sessions;
+mod shares;
 pub(crate) mod speeds;
+mod warming;
 
 use merit_terms::{MarketId, Price, ProviderId};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,8 @@ pub(crate) struct Seller {
     ladders: Ladders,
     quotas: Vec<Allowance>,
     health: ProviderHealth,
+    /// True if several accounts had leases within the last hour, as of the last lease that began or ended.
+    shared: bool,
 }
 
 /// The supply of all providers.
@@ -86,6 +90,11 @@ impl Seller {
 
     pub(crate) fn health(&self) -> &ProviderHealth {
         &self.health
+    }
+
+    /// Returns whether each account leaves room for others there.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 }
 

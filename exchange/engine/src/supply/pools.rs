@@ -1,9 +1,10 @@
 //! Pools: the capacity that a provider states, and the leases on it.
 
-use merit_terms::{PoolSize, ProviderId, Refusal};
+use merit_terms::{AccountId, PoolSize, ProviderId, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::Shelf;
+use super::shares::{Shares, open_to_all};
 use crate::event::Event;
 use crate::turn::Turn;
 
@@ -32,6 +33,8 @@ pub(crate) struct Pool {
     size: PoolSize,
     leased_mb: u64,
     leases: u32,
+    #[serde(skip)]
+    shares: Shares,
     /// True if the pool leaves any live offer on it without room.
     #[serde(skip)]
     any_closed: bool,
@@ -48,6 +51,7 @@ impl Pool {
             size: PoolSize { memory_mb: 0, slots: 0 },
             leased_mb: 0,
             leases: 0,
+            shares: Shares::default(),
             any_closed: false,
             most_min_mb: 0,
         }
@@ -84,14 +88,28 @@ impl Pool {
         self.size.slots > 0 && self.leases >= self.size.slots
     }
 
-    /// Takes memory and one slot.
-    pub(super) fn take(&mut self, memory_mb: u32) {
+    /// Returns whether one more lease of an account leaves room for accounts without one.
+    pub(crate) fn leaves_room(&self, account: AccountId, memory_mb: u32) -> bool {
+        let open = open_to_all(self.size);
+        let fits = self.leases < open.slots && self.leased_mb + u64::from(memory_mb) <= open.memory_mb;
+        fits || !self.shares.has(account)
+    }
+
+    /// Enters a lease that already has its memory and slot among those of its account.
+    pub(super) fn enter(&mut self, account: AccountId) {
+        self.shares.take(account);
+    }
+
+    /// Takes memory and one slot for a lease of an account.
+    pub(super) fn take(&mut self, account: AccountId, memory_mb: u32) {
+        self.shares.take(account);
         self.leased_mb += u64::from(memory_mb);
         self.leases += 1;
     }
 
-    /// Gives back memory and one slot.
-    pub(super) fn give_back(&mut self, memory_mb: u32) {
+    /// Gives back memory and one slot of a lease of an account.
+    pub(super) fn give_back(&mut self, account: AccountId, memory_mb: u32) {
+        self.shares.give_back(account);
         self.leased_mb -= u64::from(memory_mb);
         self.leases -= 1;
     }

@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies, refusals and reasons in quotes, and names of paths, each of which a full run must reach.
-const REQUIRED: [&str; 107] = [
+const REQUIRED: [&str; 112] = [
     // Replies and refusals.
     "done",
     "named",
@@ -39,6 +39,7 @@ const REQUIRED: [&str; 107] = [
     "insufficient_funds",
     "budget_exceeded",
     "no_capacity",
+    "no_supply",
     "no_eligible_provider",
     "closed",
     "forgotten",
@@ -65,6 +66,7 @@ const REQUIRED: [&str; 107] = [
     "probing",
     "no_room",
     "no_slot",
+    "account_share",
     "no_funds",
     "no_budget",
     "quota_exhausted",
@@ -75,6 +77,7 @@ const REQUIRED: [&str; 107] = [
     "exposure",
     "backing_off",
     "on_trial",
+    "warming",
     // Paths.
     "timeout cut",
     "cold start predicted",
@@ -100,6 +103,8 @@ const REQUIRED: [&str; 107] = [
     "woken by the end of a pause",
     "woken by the end of a trial",
     "woken by a provider that is well",
+    "woken by a revision that is ready",
+    "woken by the end of shares",
     "woken by a new day",
     "woken by exposure",
     "woken by concurrency",

@@ -24,5 +24,7 @@ mod providers;
 mod public;
 mod quotas;
 mod sessions;
+mod shares;
 mod sweeps;
 mod wakes;
+mod warming;

@@ -6,7 +6,7 @@ use merit_terms::{Limits, NoOffer, Refusal};
 
 fn nobody_sells(floor: &mut Floor) -> bool {
     let refusal = floor.try_call(Limits::default());
-    matches!(refusal, Err(Refusal::NoOffer { class: NoOffer::Eligible, offers: 0, markets: 0 }))
+    matches!(refusal, Err(Refusal::NoOffer { class: NoOffer::Eligible, offers: 0, markets: 0, .. }))
 }
 
 #[test]

@@ -48,7 +48,10 @@ impl Twin {
         };
         match self.buy(at, sequence, &as_matched(&resting), None) {
             Ok(grant) => Ok(Reply::Granted(Box::new(grant))),
-            Err(Refusal::NoOffer { class: NoOffer::Room | NoOffer::Eligible, .. } | Refusal::MaxConcurrency { .. }) => {
+            Err(
+                Refusal::NoOffer { class: NoOffer::Room | NoOffer::Away | NoOffer::Eligible, .. }
+                | Refusal::MaxConcurrency { .. },
+            ) => {
                 self.check_resting(at, &resting)?;
                 let id = resting.id;
                 self.rest(resting);
@@ -73,10 +76,10 @@ impl Twin {
         let bid = &resting.deferred.bid;
         let hold = picodollars(resting.hold);
         if self.available(bid.account) < hold as i128 {
-            return Err(self.no_offer(NoOffer::Funds));
+            return Err(self.no_offer(NoOffer::Funds, None));
         }
         let left = self.budgets_left(bid.account, bid.function, at);
-        if exceeded(&left, |_| hold).is_empty() { Ok(()) } else { Err(self.no_offer(NoOffer::Budget)) }
+        if exceeded(&left, |_| hold).is_empty() { Ok(()) } else { Err(self.no_offer(NoOffer::Budget, None)) }
     }
 
     pub(super) fn rest(&mut self, resting: Resting) {

@@ -134,6 +134,9 @@ impl Twin {
             let full = pool.size.slots > 0 && pool.leases >= pool.size.slots;
             reasons.push(if full { Reason::NoSlot } else { Reason::NoCapacity { asked_mb: memory_mb, free_mb } });
         }
+        if provider.shared && !self.leaves_room(offer, asked.bid.account, memory_mb) {
+            reasons.push(Reason::AccountShare);
+        }
         let reserve = quotas::reserve(&offer.rung.tariff, memory_mb, timeout_ms);
         if let Some(name) = &offer.rung.quota
             && provider.quota(name).is_none_or(|quota| !quota.covers(asked.at, reserve))

@@ -93,6 +93,7 @@ impl Twin {
             }
             let (lease, pool) = (open.lease.clone(), open.pool);
             self.end_trial(lease.id);
+            self.share_again(at, lease.provider);
             self.trigger_pool(lease.provider, pool);
             self.wake_concurrent(&lease);
             return;

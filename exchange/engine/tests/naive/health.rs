@@ -15,6 +15,9 @@ const LONGEST_S: u64 = 300;
 const TOO_MANY: u32 = 3;
 /// Time after a failure in which a provider that is behind gets nothing, in milliseconds.
 const PAUSE_MS: u64 = 100;
+/// Longest time for which a revision gets ready, in seconds, and the time after which the provider is asked again.
+const LONGEST_WARMING_S: u32 = 600;
+const WARMING_PAUSE_MS: u64 = 1_000;
 
 /// The failures of a provider with one revision; without a revision: with all. Too many are a back-off.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,25 @@ impl Back {
     /// Returns the end of the moment after its last failure in which it gets nothing.
     pub(super) fn pause_ends(&self) -> Time {
         self.failed_at.after_millis(PAUSE_MS)
+    }
+}
+
+/// A revision that gets ready at a provider.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Warm {
+    provider: ProviderId,
+    revision: Option<(FunctionId, u32)>,
+    told_at: Time,
+    until: Time,
+}
+
+impl Warm {
+    pub(super) fn provider(&self) -> ProviderId {
+        self.provider
+    }
+
+    pub(super) fn pause_ends(&self) -> Time {
+        self.told_at.after_millis(WARMING_PAUSE_MS)
     }
 }
 
@@ -64,7 +86,34 @@ impl Twin {
             Some(trial) if is_open(trial) => Some(Reason::OnTrial),
             _ => None,
         };
-        self.concerning(provider, revision).filter_map(reason).collect()
+        let warms = self.warms.iter().filter(|warm| warm.provider == provider && warm.revision == Some(revision));
+        let refused = warms.filter(|warm| at < if nobody_else { warm.pause_ends() } else { warm.until });
+        let warming = refused.map(|warm| Reason::Warming { until: warm.until });
+        self.concerning(provider, revision).filter_map(reason).chain(warming).collect()
+    }
+
+    /// Notes that the revision of a lease gets ready at its provider.
+    pub(super) fn warm(&mut self, at: Time, lease: &Lease, retry_after_s: u32) {
+        let (provider, revision) = (lease.provider, pair(lease));
+        self.warms.retain(|warm| warm.provider != provider || warm.revision != revision);
+        let until = at.after_millis(1000 * u64::from(retry_after_s.clamp(1, LONGEST_WARMING_S)));
+        self.warms.push(Warm { provider, revision, told_at: at, until });
+    }
+
+    /// Notes that the revision of a lease is ready at its provider.
+    pub(super) fn is_warm(&mut self, lease: &Lease) {
+        let (provider, revision) = (lease.provider, pair(lease));
+        let before = self.warms.len();
+        self.warms.retain(|warm| warm.provider != provider || warm.revision != revision);
+        if self.warms.len() < before {
+            self.wake_provider(provider, "woken by a revision that is ready");
+        }
+    }
+
+    /// Returns whether two accounts had leases within the hour.
+    pub(super) fn serves_several(&self, at: Time, id: ProviderId) -> bool {
+        let served = self.providers[id.index()].served.iter();
+        served.filter(|(_, latest)| latest.after_millis(HOUR_MS) >= at).count() >= 2
     }
 
     /// Makes the match a trial if the provider's back-off is over.
@@ -148,8 +197,7 @@ impl Twin {
         accounts.sort();
         accounts.dedup();
         let provider = &self.providers[id.index()];
-        let users = provider.served.iter().filter(|(_, latest)| latest.after_millis(HOUR_MS) >= at).count();
-        let one_is_enough = provider.kind == ProviderKind::Own || users <= 1;
+        let one_is_enough = provider.kind == ProviderKind::Own || !self.serves_several(at, id);
         functions.len() >= AGREEING_FUNCTIONS && (accounts.len() >= AGREEING_ACCOUNTS || one_is_enough)
     }
 

@@ -95,6 +95,7 @@ impl Twin {
         self.pass_on(&ended.lease, picodollars(ended.lease.hold.saturating_sub(paid)));
         self.wake_exposed(&ended.lease);
         if ended.has_capacity {
+            self.share_again(at, ended.lease.provider);
             self.trigger_pool(ended.lease.provider, ended.pool);
             self.wake_concurrent(&ended.lease);
         }

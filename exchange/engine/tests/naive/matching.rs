@@ -51,7 +51,8 @@ impl Twin {
         let decision = self.decide(at, bid, resting)?;
         self.check_concurrency(bid)?;
         let Some(winner) = decision.ranked.first() else {
-            return Err(self.no_offer(decision.lacks));
+            let wait_us = decision.away_until.map(|until| until.micros() - at.micros());
+            return Err(self.no_offer(decision.lacks, wait_us.map(|wait_us| wait_us.div_ceil(1000))));
         };
         Ok(self.lease(at, sequence, bid, resting, &decision, winner))
     }
@@ -77,10 +78,10 @@ impl Twin {
         self.leases.iter().filter(|open| open.has_capacity && open.lease.account == account).count() as u32
     }
 
-    pub(super) fn no_offer(&self, class: NoOffer) -> Refusal {
+    pub(super) fn no_offer(&self, class: NoOffer, wait_ms: Option<u64>) -> Refusal {
         let has_offer = |market| self.offers.iter().any(|offer| offer.market == market);
         let markets = self.every_market().filter(|market| has_offer(*market)).count() as u32;
-        Refusal::NoOffer { class, offers: self.offers.len() as u32, markets }
+        Refusal::NoOffer { class, offers: self.offers.len() as u32, markets, wait_ms }
     }
 
     fn lease(
@@ -163,6 +164,9 @@ impl Twin {
         let served = &mut self.providers[lease.provider.index()].served;
         served.retain(|(account, _)| *account != lease.account);
         served.push((lease.account, at));
+        if self.serves_several(at, lease.provider) {
+            self.providers[lease.provider.index()].shared = true;
+        }
     }
 
     /// Returns whether the lease moves money: the buyer's own provider bills it directly.

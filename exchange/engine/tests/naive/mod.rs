@@ -45,7 +45,7 @@ use accounts::Account;
 use brokers::Broker;
 use deferred::Rested;
 use functions::Function;
-use health::Back;
+use health::{Back, Warm};
 use ladders::Offer;
 use markets::Market;
 use providers::Provider;
@@ -73,6 +73,7 @@ pub(crate) struct Twin {
     pub(crate) keys: Vec<Key>,
     /// Back-offs and trials.
     pub(crate) backs: Vec<Back>,
+    warms: Vec<Warm>,
     /// Events of the last command, without those of the books.
     pub(crate) events: Vec<Event>,
     /// Causes besides supply that woke resting bids during the last command.
@@ -125,6 +126,7 @@ impl Twin {
             brokers: Vec::new(),
             keys: Vec::new(),
             backs: Vec::new(),
+            warms: Vec::new(),
             events: Vec::new(),
             woken: Vec::new(),
             looked: Time::default(),

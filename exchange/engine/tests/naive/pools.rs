@@ -1,7 +1,7 @@
 //! Pools, and their free capacity.
 
 use merit_engine::PoolView;
-use merit_terms::{PoolSize, ProviderId, Refusal};
+use merit_terms::{AccountId, PoolSize, ProviderId, Refusal, Time};
 
 use super::{Offer, OpenLease, Twin, invalid, unknown};
 
@@ -44,6 +44,25 @@ impl Twin {
 
     fn on_pool(&self, id: ProviderId, pool: u32) -> impl Iterator<Item = &OpenLease> {
         self.leases.iter().filter(move |open| open.has_capacity && open.lease.provider == id && open.pool == pool)
+    }
+
+    /// Returns whether one more lease of the account leaves an eighth of the pool, at least one slot, to accounts
+    /// without a lease there.
+    pub(super) fn leaves_room(&self, offer: &Offer, account: AccountId, memory_mb: u32) -> bool {
+        let pool = self.pool(offer.provider, offer.rung.pool);
+        let (slots, memory) = (pool.leases + 1, pool.leased_mb + u64::from(memory_mb));
+        let fits = slots + (pool.size.slots / 8).max(1) <= pool.size.slots
+            && memory + pool.size.memory_mb / 8 <= pool.size.memory_mb;
+        fits || !self.on_pool(offer.provider, offer.rung.pool).any(|open| open.lease.account == account)
+    }
+
+    /// Looks again whether several accounts use a provider, when a lease there ends. If they no longer do, its offers
+    /// may serve more.
+    pub(super) fn share_again(&mut self, at: Time, id: ProviderId) {
+        let several = self.serves_several(at, id);
+        if std::mem::replace(&mut self.providers[id.index()].shared, several) && !several {
+            self.wake_provider(id, "woken by the end of shares");
+        }
     }
 
     pub(crate) fn pool(&self, id: ProviderId, pool: u32) -> PoolView {

@@ -32,6 +32,8 @@ pub(crate) struct Provider {
     pub(super) general_ratio: i32,
     /// Accounts that were granted leases on it, with the latest time.
     pub(super) served: Vec<(AccountId, Time)>,
+    /// True if two accounts had leases within the hour, as of the last lease that began or ended.
+    pub(super) shared: bool,
 }
 
 impl Provider {
@@ -72,6 +74,7 @@ impl Twin {
             quoted_at: Vec::new(),
             general_ratio: 0,
             served: Vec::new(),
+            shared: false,
         });
         Ok(Reply::Provider(id))
     }

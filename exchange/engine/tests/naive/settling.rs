@@ -41,6 +41,7 @@ impl Twin {
         self.pay(at, &lease, &settlement, settlement.cost);
         self.teach(at, &lease, settle, &metered);
         if !settle.fault {
+            self.is_warm(&lease);
             let back = self.recover(&lease);
             if settle.outcome == Outcome::Ok && !settle.server_error {
                 back.into_iter().for_each(|revision| self.teach_return(lease.provider, revision));
@@ -146,6 +147,9 @@ impl Twin {
         if why == NotSent::Busy && ended.has_capacity {
             self.busy(lease.provider, ended.pool)?;
         }
+        if let NotSent::Warming { retry_after_s } = why {
+            self.warm(at, &lease, retry_after_s);
+        }
         if why == NotSent::Replaced {
             self.teach_loss(at, &lease);
         }
@@ -163,6 +167,11 @@ impl Twin {
 
     /// Pays the claim of an unsettled lease out of the rest of the invocation's holds.
     pub(super) fn pay_claim(&mut self, at: Time, index: usize, claim: Usage) {
+        if claim == Usage::default() {
+            let lease = self.remove(at, index, Money::ZERO, None).lease;
+            self.events.push(Event::Ended { lease: Box::new(lease), how: Ending::NotSent });
+            return;
+        }
         let lease = self.leases[index].lease.clone();
         let (observed_us, fault) = self.leases[index].broke.unwrap_or((u64::MAX, false));
         let metered = Usage::metered(Some(claim), observed_us, lease.timeout_ms, 0, 0);

@@ -4,7 +4,7 @@ use merit_engine::{Lease, Resting};
 use merit_terms::{AccountId, Period, ProviderId, Reason, Time};
 
 use super::deferred::as_matched;
-use super::health::Back;
+use super::health::{Back, Warm};
 use super::{Offer, Twin};
 
 impl Twin {
@@ -29,7 +29,10 @@ impl Twin {
     pub(super) fn next_look(&self) -> Option<Time> {
         let midnight = Time::start_of(Period::Day, self.looked.period(Period::Day) + 1);
         let behind = self.backs.iter().filter(|back| back.is_behind());
-        let ends = behind.map(Back::pause_ends).filter(|end| *end > self.looked);
+        let ends = behind
+            .map(Back::pause_ends)
+            .chain(self.warms.iter().map(Warm::pause_ends))
+            .filter(|end| *end > self.looked);
         ends.chain([midnight]).min().filter(|_| !self.resting.is_empty())
     }
 
@@ -37,7 +40,8 @@ impl Twin {
     pub(super) fn look(&mut self, time: Time) {
         self.looked = time;
         let is_over = |back: &&Back| back.is_behind() && back.pause_ends() == time;
-        let ended: Vec<ProviderId> = self.backs.iter().filter(is_over).map(|back| back.provider).collect();
+        let warm = self.warms.iter().filter(|warm| warm.pause_ends() == time).map(Warm::provider);
+        let ended: Vec<ProviderId> = self.backs.iter().filter(is_over).map(|back| back.provider).chain(warm).collect();
         ended.into_iter().for_each(|provider| self.wake_provider(provider, "woken by the end of a pause"));
         if time == Time::start_of(Period::Day, time.period(Period::Day)) {
             let concerned = self.every_market().filter(|market| self.trigger(*market, Default::default())).count();

@@ -106,7 +106,7 @@ impl Exchange {
             Ok(terms) => Wanted::SettleForgotten(Box::new(terms), settle, log),
             Err(status) => {
                 let code = merit_proto::code_of(&status).unwrap_or(RefusalCode::Invalid).to_string();
-                Wanted::Refused(v1::Refusal { code, message: status.message().to_owned() })
+                Wanted::Refused(v1::Refusal { code, message: status.message().to_owned(), wait_ms: 0 })
             }
         })
     }
@@ -166,6 +166,10 @@ fn read_release(release: v1::Release) -> Result<Wanted, FieldError> {
         v1::NotSent::Busy => NotSent::Busy,
         v1::NotSent::Failed => NotSent::Failed,
         v1::NotSent::Replaced => NotSent::Replaced,
+        v1::NotSent::Warming => match release.retry_after_s {
+            retry_after_s @ 1..=600 => NotSent::Warming { retry_after_s },
+            other => return Err(FieldError::new("retry_after_s", format!("{other}; 1 to 600"))),
+        },
     };
     Ok(Wanted::Release(lease(release.lease)?, why))
 }
@@ -175,7 +179,11 @@ fn lease(id: Option<v1::LeaseId>) -> Result<LeaseId, FieldError> {
 }
 
 fn refusal(refusal: Refusal) -> v1::Refusal {
-    v1::Refusal { code: refusal.code().to_string(), message: refusal.to_string() }
+    let wait_ms = match &refusal {
+        Refusal::NoOffer { wait_ms, .. } => wait_ms.unwrap_or_default(),
+        _ => 0,
+    };
+    v1::Refusal { code: refusal.code().to_string(), message: refusal.to_string(), wait_ms }
 }
 
 impl NamedBid {

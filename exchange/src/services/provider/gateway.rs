@@ -83,6 +83,7 @@ impl Exchange {
         if let Err(error) = self.0.sequencer.submit_ending(&disconnect) {
             tracing::warn!(provider = name, %error, "its offers could not be cancelled");
         }
+        self.0.readiness.end(session.provider, session.session);
         outgoing.end(ended);
     }
 
@@ -112,7 +113,8 @@ impl Exchange {
             return Err(Status::internal("the logon answered something else than a session"));
         };
         let listening = self.0.projections.sessions.listen(provider, session, logon.last_sequence);
-        Ok(OnSession { caller, provider, session, pools, listening })
+        let orders = self.0.readiness.begin(provider, session);
+        Ok(OnSession { caller, provider, session, pools, listening, orders })
     }
 
     /// Finds the identity that logs on: by the key of the logon, if there is one, else by that of the call.

@@ -10,12 +10,14 @@ use merit_proto::v1::provider_message::Message as Heard;
 use merit_proto::{FieldError, refusal_status, required};
 use merit_terms::{LeaseId, MarketId, PoolSize, ProviderId, Refusal, Rung, Time};
 use prost::Message;
+use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use crate::access::Identity;
 use crate::clock;
 use crate::exchange::Exchange;
-use crate::messages::{market_terms_to_proto, provider_limits_to_proto};
+use crate::messages::{digest_from_proto, market_terms_to_proto, provider_limits_to_proto};
+use crate::modules::ModuleWord;
 use crate::services::lookup::unavailable;
 use crate::services::outgoing::{Gone, Outgoing};
 use crate::sessions::providers::{Listening, Over, ProviderNote};
@@ -34,6 +36,8 @@ pub(super) struct OnSession {
     /// The last stated pools.
     pub(super) pools: Vec<PoolSize>,
     pub(super) listening: Listening,
+    /// Modules that it is to make ready.
+    pub(super) orders: mpsc::Receiver<v1::WarmModule>,
 }
 
 /// The outcome of a message from the provider.
@@ -80,6 +84,7 @@ impl Exchange {
                     Ok(notes) => self.tell_notes(&notes, outgoing).await,
                     Err(over) => return self.over(on.provider, over),
                 },
+                Some(order) = on.orders.recv() => outgoing.tell(numbered(0, Told::WarmModule(order))).await,
                 _ = beat.tick() => {
                     let beat = v1::ExchangeHeartbeat { at: clock::now().micros() };
                     outgoing.tell(numbered(0, Told::Heartbeat(beat))).await
@@ -185,6 +190,14 @@ impl Exchange {
             Heard::Quote(quote) => return self.quote_session(on, quote).await.map(Acted::Answer),
             Heard::CancelAll(_) => Command::CancelAll { provider, session },
             Heard::Busy(busy) => Command::Busy { provider, session, pool: busy.pool },
+            Heard::ModuleState(state) => {
+                let digest =
+                    digest_from_proto(&state.module)?.ok_or_else(|| FieldError::new("module", "is missing"))?;
+                if let Some(word) = ModuleWord::read(state) {
+                    self.0.readiness.note(provider, session, digest, word);
+                }
+                return Ok(Acted::Nothing);
+            }
             Heard::Claim(claim) => return self.claim(provider, claim).await.map(Acted::Answer),
             Heard::Logout(_) => {
                 self.command(&Command::Logout { provider, session }).await?;

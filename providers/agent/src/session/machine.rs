@@ -53,6 +53,8 @@ pub(crate) enum Action {
     Send(ToExchange),
     /// Verifies tokens by these from now on.
     Trust(Credentials),
+    /// Makes a module ready, for calls of the session of this number.
+    Warm(u32, v1::WarmModule),
     /// Drops the stream.
     Close,
     /// Ends the session for good: the last action.
@@ -187,6 +189,10 @@ impl Machine {
                 self.unpaid.unanswered(now, lease);
                 Vec::new()
             }
+            (Input::Ran(RunEvent::Module(state)), SessionState::Live(_)) => {
+                vec![Action::Send(ToExchange::ModuleState(state))]
+            }
+            (Input::Ran(RunEvent::Module(_)), _) => Vec::new(),
             (Input::Change(change), _) => self.change(now, change),
             (Input::Due, SessionState::Waiting { until }) if *until <= now => {
                 self.state = SessionState::LoggingOn { until: now + WELCOME_TIMEOUT };
@@ -270,6 +276,11 @@ impl Machine {
             FromExchange::Heartbeat(heartbeat) => {
                 if let SessionState::Live(on) = &mut self.state {
                     on.clock = ExchangeClock { said: heartbeat.at, heard: now };
+                }
+            }
+            FromExchange::WarmModule(order) => {
+                if let SessionState::Live(on) = &self.state {
+                    return vec![Action::Warm(on.session, order)];
                 }
             }
             FromExchange::Welcome(_) => {}

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::machine::{Action, Input};
-use super::{Credentials, Machine, RequestedChange, RunEvent, SaleChange, SessionError, Standing};
+use super::{Credentials, Machine, RequestedChange, RunEvent, SaleChange, SessionError, Standing, WarmOrders};
 
 /// Length of the queue of outgoing messages; when it is full, the exchange does not read.
 const OUTGOING_MAX: usize = 256;
@@ -27,6 +27,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Watches {
     pub(crate) credentials: watch::Sender<Option<Credentials>>,
     pub(crate) standing: watch::Sender<Standing>,
+    /// None if nothing runs modules here.
+    pub(crate) warms: Option<WarmOrders>,
 }
 
 /// Runs the session until `stop` turns true or is dropped. Returns the error if it ends by itself.
@@ -78,6 +80,11 @@ pub(crate) async fn run(
                     Action::Open(logon) => stream = ExchangeStream::open(&transport, logon),
                     Action::Send(said) => unsaid = unsaid.or(stream.say(said).err()),
                     Action::Trust(credentials) => drop(told.credentials.send_replace(Some(credentials))),
+                    Action::Warm(session, order) => {
+                        if let Some(warms) = &told.warms {
+                            warms.try_send((session, order)).unwrap_or_default();
+                        }
+                    }
                     Action::Close => stream = ExchangeStream::Closed,
                     Action::End(result) => {
                         stream.close().await;

@@ -7,5 +7,6 @@
 mod invocations;
 mod kit;
 mod peer;
+mod readiness;
 mod session;
 mod strategy;

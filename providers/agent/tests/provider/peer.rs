@@ -31,6 +31,7 @@ pub(crate) enum Seen {
     CancelledAll,
     Ended { session: u32 },
     ModuleAsked,
+    Module(v1::ModuleState),
 }
 
 #[derive(Clone)]
@@ -45,6 +46,7 @@ struct PeerState {
     sessions: AtomicU32,
     refusal: Mutex<Option<Status>>,
     end: broadcast::Sender<Status>,
+    orders: broadcast::Sender<v1::WarmModule>,
     seen: mpsc::UnboundedSender<Seen>,
 }
 
@@ -62,6 +64,7 @@ impl Peer {
             sessions: AtomicU32::new(0),
             refusal: Mutex::default(),
             end: broadcast::channel(4).0,
+            orders: broadcast::channel(4).0,
             seen,
         };
         (Peer(Arc::new(state)), sees)
@@ -79,6 +82,12 @@ impl Peer {
     /// Ends the open streams.
     pub(crate) fn end(&self, status: Status) {
         self.0.end.send(status).unwrap();
+    }
+
+    /// Asks for the module to be made ready.
+    pub(crate) fn order(&self) {
+        let v1::LeaseClaims { account, function, revision, module, .. } = self.claims(0);
+        self.0.orders.send(v1::WarmModule { account, function, revision, module }).unwrap();
     }
 
     pub(crate) fn hold_modules_back(&self) {
@@ -118,7 +127,7 @@ impl Peer {
         mut hears: Streaming<v1::ProviderMessage>,
         says: mpsc::Sender<Result<v1::ExchangeMessage, Status>>,
     ) -> Option<()> {
-        let mut end = self.0.end.subscribe();
+        let (mut end, mut orders) = (self.0.end.subscribe(), self.0.orders.subscribe());
         let ToExchange::Logon(logon) = hears.message().await.ok()??.message? else {
             return None;
         };
@@ -140,6 +149,10 @@ impl Peer {
             let heard = tokio::select! {
                 heard = hears.message() => heard,
                 status = end.recv() => return says.try_send(Err(status.ok()?)).ok(),
+                Ok(order) = orders.recv() => {
+                    say(FromExchange::WarmModule(order))?;
+                    continue;
+                }
                 _ = beat.tick() => {
                     say(FromExchange::Heartbeat(v1::ExchangeHeartbeat { at: 0 }))?;
                     continue;
@@ -154,6 +167,7 @@ impl Peer {
                 Some(ToExchange::Claim(claim)) => self.0.seen.send(Seen::Claim(claim)).ok()?,
                 Some(ToExchange::Heartbeat(heartbeat)) => self.0.seen.send(Seen::Heartbeat(heartbeat.pools)).ok()?,
                 Some(ToExchange::CancelAll(_)) => self.0.seen.send(Seen::CancelledAll).ok()?,
+                Some(ToExchange::ModuleState(state)) => self.0.seen.send(Seen::Module(state)).ok()?,
                 Some(_) => {}
                 None => return self.0.seen.send(Seen::Ended { session }).ok(),
             }
@@ -216,5 +230,12 @@ impl Modules for Peer {
         }
         let module = merit_wasm::digest(&self.0.module).to_vec();
         Ok(Response::new(v1::GetRevisionResponse { module, environment: self.0.environment.clone() }))
+    }
+
+    async fn get_readiness(
+        &self,
+        _: Request<v1::GetReadinessRequest>,
+    ) -> Result<Response<v1::GetReadinessResponse>, Status> {
+        Err(Status::unimplemented("providers ask for no readiness"))
     }
 }

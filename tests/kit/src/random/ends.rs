@@ -11,7 +11,8 @@ impl World {
     pub(super) fn end(&mut self, engine: &Engine) -> Command {
         match self.chance.random_range(0..80) {
             0..25 => {
-                let why = [NotSent::Withdrawn, NotSent::Busy, NotSent::Replaced];
+                let warming = NotSent::Warming { retry_after_s: self.chance.random_range(0..900) };
+                let why = [NotSent::Withdrawn, NotSent::Busy, NotSent::Replaced, warming];
                 let lease = self.lease(engine);
                 let why = if self.is_sick(engine, lease) { NotSent::Failed } else { self.one_of(&why) };
                 Command::Release { lease, why }

@@ -41,7 +41,9 @@ impl Engine {
     /// Finds the offer that serves `bid`, and the next provider's best. Refuses with the nearest miss.
     pub(crate) fn best(&self, bid: &Bid, at: Time) -> Result<Match, Refusal> {
         let mut resolved = self.resolve_now(bid, at)?;
-        self.search(&mut resolved).map_err(|lacks| self.lacking(&resolved, lacks))
+        let found = self.search(&mut resolved);
+        resolved.behind = Behind::Allowed;
+        found.map_err(|lack| self.lacking(&resolved, lack))
     }
 
     /// Finds the offer that serves a resting bid, which goes on holding `hold` even if the worst case is less.
@@ -53,7 +55,7 @@ impl Engine {
 
     /// Finds the best two offers, or the nearest miss of those with room. Providers that are behind serve where no
     /// other does.
-    fn search(&self, resolved: &mut ResolvedBid<'_>) -> Result<Match, NoOffer> {
+    fn search(&self, resolved: &mut ResolvedBid<'_>) -> Result<Match, Lack> {
         let (found, met_behind) = self.search_once(resolved);
         if found.is_ok() || !met_behind {
             return found;
@@ -63,7 +65,7 @@ impl Engine {
     }
 
     /// Searches once. Returns also whether an offer was refused because its provider is behind.
-    fn search_once(&self, resolved: &ResolvedBid<'_>) -> (Result<Match, NoOffer>, bool) {
+    fn search_once(&self, resolved: &ResolvedBid<'_>) -> (Result<Match, Lack>, bool) {
         let mut search = Search::new(self, resolved);
         search.run();
         let (number, runner_up) = (resolved.number, search.top.second);
@@ -72,20 +74,35 @@ impl Engine {
     }
 
     /// Returns the refusal of a bid that no offer serves, given the nearest miss among offers with room.
-    fn lacking(&self, resolved: &ResolvedBid<'_>, found: NoOffer) -> Refusal {
-        let mut class = found;
+    fn lacking(&self, resolved: &ResolvedBid<'_>, mut lack: Lack) -> Refusal {
         let closed = resolved.function.markets().iter().flat_map(|market| self.shelf.index(*market).closed());
         for slot in closed.take(CLOSED_LOOKED_AT) {
-            if class <= NoOffer::Room {
+            if lack.class <= NoOffer::Room {
                 break;
             }
             if let Some(offer) = self.shelf.offer(*slot)
                 && let Err(reason) = self.consider(resolved, *slot, offer)
             {
-                class = class.min(reason.class());
+                lack.add(&reason);
             }
         }
-        self.no_offer(class)
+        let until = lack.until.filter(|_| lack.class == NoOffer::Away);
+        let wait_us = until.map(|until| until.micros().saturating_sub(resolved.at.micros()));
+        self.no_offer(lack.class, wait_us.map(|wait_us| wait_us.div_ceil(1000)))
+    }
+}
+
+/// The lack of the nearest offer, and the first time at which a provider that is away is expected back.
+#[derive(Clone, Copy, Debug)]
+struct Lack {
+    class: NoOffer,
+    until: Option<Time>,
+}
+
+impl Lack {
+    fn add(&mut self, reason: &Reason) {
+        self.class = self.class.min(reason.class());
+        self.until = self.until.into_iter().chain(reason.away_until()).min();
     }
 }
 
@@ -111,7 +128,7 @@ struct Search<'a> {
     /// True if a provider with history can serve, as far as was looked.
     learned_serves: bool,
     /// Nearest miss of the offers looked at.
-    lacks: NoOffer,
+    lacks: Lack,
     /// True if an offer was refused because its provider is behind.
     met_behind: bool,
     /// Rate from which on the funds do not cover market providers' offers of the form being walked.
@@ -141,7 +158,7 @@ impl<'a> Search<'a> {
             cheapest: Vec::new(),
             top: TopTwo::default(),
             learned_serves: false,
-            lacks: NoOffer::Eligible,
+            lacks: Lack { class: NoOffer::Eligible, until: None },
             met_behind: false,
             unaffordable_from: None,
         }
@@ -328,8 +345,8 @@ impl<'a> Search<'a> {
                 if matches!(reason, Reason::InsufficientFunds { .. }) && !self.resolved.has_max_cost() {
                     self.unaffordable_from.get_or_insert(offer.tariff.per_gb_second.picodollars());
                 }
-                self.met_behind |= matches!(reason, Reason::BackingOff { .. } | Reason::OnTrial);
-                self.lacks = self.lacks.min(reason.class());
+                self.met_behind |= reason.is_away();
+                self.lacks.add(&reason);
                 None
             }
         }
