@@ -8,30 +8,27 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Method};
 use merit_proto::v1::exchange_message::Message as Told;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
 use merit_proto::v1::provider_message::Message;
 use merit_proto::{Connection, Transport, v1};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::net::TcpStream;
 use tokio::process::{ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::invoke_bench::SetupError;
+use crate::invoke_bench::api_client::{ApiClient, key_of};
 use crate::invoke_bench::child::{Cores, Measured};
 
 const MARKET: &str = "bench/wasm";
 /// Path of the function's calls.
 pub(crate) const PATH: &str = "/v1/functions/bench/invocations";
 /// Timeout of Merit's start.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(20);
 /// The shortest module that may be deployed, with a `_start` that does nothing; the backend runs none.
 const MODULE: &[u8] = &[
     0, b'a', b's', b'm', 1, 0, 0, 0, // magic, version
@@ -107,7 +104,7 @@ impl Merit {
 }
 
 /// Makes the operator's key in a data directory before its exchange starts.
-async fn first_key(program: &Path, data: &Path) -> Result<String, SetupError> {
+pub(crate) async fn first_key(program: &Path, data: &Path) -> Result<String, SetupError> {
     let mut command = Command::new(program);
     command.args(["keys", "create", "--role", "operator", "--account", "ops", "--output", "json", "--data-dir"]);
     let failed = |error| SetupError::Start(program.display().to_string(), error);
@@ -115,13 +112,8 @@ async fn first_key(program: &Path, data: &Path) -> Result<String, SetupError> {
     serde_json::from_slice(&made.stdout).ok().and_then(|made| key_of(&made)).ok_or(SetupError::Key)
 }
 
-/// Reads a key as callers show it.
-fn key_of(made: &Value) -> Option<String> {
-    Some(format!("{}.{}", made["id"].as_str()?, made["secret"].as_str()?))
-}
-
 /// Parses `ready http://ADDRESS grpc://ADDRESS in 0.1 s`.
-fn parse_ready(line: &str) -> Option<(SocketAddr, String)> {
+pub(crate) fn parse_ready(line: &str) -> Option<(SocketAddr, String)> {
     let (http, rest) = line.strip_prefix("ready http://")?.split_once(" grpc://")?;
     let grpc = rest.split_whitespace().next()?;
     Some((http.parse().ok()?, format!("http://{grpc}")))
@@ -189,46 +181,5 @@ fn rung() -> v1::Rung {
         longest_ms: 900_000,
         enforces_timeout: true,
         ..v1::Rung::default()
-    }
-}
-
-/// A client of Merit over HTTP, with its key.
-struct ApiClient {
-    server: SocketAddr,
-    key: String,
-}
-
-impl ApiClient {
-    fn authorization(&self) -> Result<HeaderValue, SetupError> {
-        HeaderValue::try_from(format!("Bearer {}", self.key)).map_err(|_| SetupError::Key)
-    }
-
-    /// Opens an account with funds for any run, as the operator, and makes a key of it.
-    async fn open_account(&self, account: &str, role: &str) -> Result<ApiClient, SetupError> {
-        let (open, deposit) = (json!({"id": account}), json!({"amount": "1000000"}));
-        self.ask(Method::POST, "/v1/accounts", open.to_string()).await?;
-        self.ask(Method::POST, &format!("/v1/accounts/{account}/deposits"), deposit.to_string()).await?;
-        let made = self.ask(Method::POST, "/v1/keys", json!({"role": role, "account": account}).to_string()).await?;
-        Ok(ApiClient { server: self.server, key: key_of(&made).ok_or(SetupError::Key)? })
-    }
-
-    /// Makes one request that must succeed.
-    async fn ask(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Result<Value, SetupError> {
-        let what = format!("{method} {path}");
-        let request = Request::builder().method(method).uri(path).header(header::HOST, self.server.to_string());
-        let request = request.header(header::AUTHORIZATION, self.authorization()?).body(Full::new(body.into()));
-        let asked = async {
-            let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(self.server).await?)).await?;
-            tokio::spawn(connection);
-            let (head, body) = sender.send_request(request?).await?.into_parts();
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head.status, body.collect().await?.to_bytes()))
-        };
-        match asked.await {
-            Err(source) => Err(SetupError::Http { what, source }),
-            Ok((status, body)) if status.is_success() => Ok(serde_json::from_slice(&body).unwrap_or(Value::Null)),
-            Ok((status, body)) => {
-                Err(SetupError::Answer { what, status, body: String::from_utf8_lossy(&body).into_owned() })
-            }
-        }
     }
 }

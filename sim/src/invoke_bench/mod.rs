@@ -3,11 +3,12 @@
 //! Everything runs on this machine in one run: the measured process on one core, the load and the provider behind it on
 //! another. The rounds visit every row in turn, so that disturbances fall on all; a row is its median. Never judges.
 
+pub(crate) mod api_client;
 mod backend;
-mod child;
+pub(crate) mod child;
 mod forwarder;
 mod measure;
-mod merit;
+pub(crate) mod merit;
 mod proxies;
 mod setup;
 
