@@ -1,10 +1,11 @@
-//! `merit bench`: the speed of engine and journal, the gains of sellers that misbehave, and the cost of a forwarded
-//! invocation beside plain proxies.
+//! `merit bench`: the speed of engine and journal, the gains of sellers that misbehave, the cost of a forwarded
+//! invocation beside plain proxies, and a tenant's calls beside those of bad ones.
 
 mod engine;
 mod fairness;
 mod invoke;
 mod journal;
+mod tenants;
 
 use std::net::SocketAddr;
 
@@ -24,6 +25,8 @@ enum Bench {
     Fairness(fairness::Arguments),
     /// Measure requests through Merit, nginx, haproxy, a plain forwarder and nothing, on this machine
     Invoke(invoke::Arguments),
+    /// Show what two tenants that do their worst change for a third one, on this machine
+    Tenants(tenants::Arguments),
     /// A peer of Merit in `invoke`: forwards, and nothing else
     #[command(hide = true)]
     Forwarder(Forwarder),
@@ -43,6 +46,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Bench::Engine(arguments) => engine::run(arguments),
         Bench::Fairness(arguments) => fairness::run(arguments),
         Bench::Invoke(arguments) => invoke::run(arguments),
+        Bench::Tenants(arguments) => tenants::run(arguments).await,
         Bench::Forwarder(arguments) => Ok(merit_sim::invoke_bench::forward(arguments.listen, arguments.to).await?),
     }
 }

@@ -9,4 +9,5 @@ pub mod invoke_bench;
 pub mod journal_bench;
 pub mod load;
 pub mod plain_book_bench;
+pub mod tenants_bench;
 pub mod world;

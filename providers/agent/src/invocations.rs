@@ -92,7 +92,7 @@ impl Invocations {
         let waiting = NotRun { lease: lease.id, proof: proof.clone(), runs: self.runs.clone() };
         let limit = Duration::from_millis(lease.claims.timeout_ms.into());
         let ready = self.ready(&lease, key.clone(), limit).await;
-        waiting.is_over();
+        waiting.end();
         let ready = ready?;
         // Dropped with this future, when the connection of the call closes.
         let (cancel, cancelled) = watch::channel(false);
@@ -163,7 +163,7 @@ struct NotRun {
 
 impl NotRun {
     /// The wait is over: the call runs, or its caller hears why not.
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.proof = None;
     }
 }
