@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Calls a second of the good tenant
     #[arg(long, default_value_t = 50.0)]
     rate: f64,
+    /// The operator's limit on the calls at once of each account; 0 for none
+    #[arg(long, default_value_t = 8)]
+    max_concurrency: u32,
     /// Build of merit to measure [default: this one]
     #[arg(long, value_name = "FILE")]
     merit: Option<PathBuf>,
@@ -38,6 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         seconds: arguments.seconds,
         rounds: arguments.rounds,
         rate: arguments.rate,
+        max_concurrency: (arguments.max_concurrency > 0).then_some(arguments.max_concurrency),
     })
     .await?;
     if arguments.format.is_json() {
@@ -50,9 +54,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn print(report: &TenantsBenchReport) {
     println!(
-        "one good tenant, {} calls a second; {} bad ones, {} loops each; {} s alone, {} s beside them\n",
+        "one good tenant, {} calls a second; {} bad ones, {} loops each; {} s alone, {} s beside them",
         report.rate, report.bad_tenants, report.loops, report.seconds, report.seconds
     );
+    println!("{}\n", report.max_concurrency.map_or("calls at once of an account: no limit".to_owned(), limit));
     let columns = [
         ("good tenant", Text),
         ("round", Number),
@@ -67,6 +72,10 @@ fn print(report: &TenantsBenchReport) {
     println!("\np99 beside the bad tenants to p99 alone: {:.2}\n", report.p99_ratio);
     let deeds = report.deeds.iter().map(|row| vec![row.deed.to_owned(), joined(&row.answers)]);
     print_table(&[("the bad tenants' deeds", Text), ("answers", Text)], deeds);
+}
+
+fn limit(calls: u32) -> String {
+    format!("calls at once of an account: at most {calls}")
 }
 
 fn cells(row: &TenantsBenchRow) -> Vec<String> {

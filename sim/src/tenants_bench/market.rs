@@ -27,7 +27,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct TenantsMarket {
     program: PathBuf,
     directory: PathBuf,
-    pub(crate) operator: ApiClient,
+    operator: ApiClient,
     seller: ApiClient,
     exchange: String,
     /// Endpoints of the function servers, by the name of their provider.
@@ -71,6 +71,14 @@ impl TenantsMarket {
             operator.ask(Method::POST, "/v1/providers", provider.to_string()).await?;
         }
         Ok(TenantsMarket { program, directory, operator, seller, exchange, servers, _market: market })
+    }
+
+    /// Opens an account of a client, with a limit on its calls at once.
+    pub(crate) async fn open_client(&self, name: &str, limit: Option<u32>) -> Result<ApiClient, SetupError> {
+        let client = self.operator.open_account(name, "client").await?;
+        let limits = json!({"max_concurrency": limit}).to_string();
+        self.operator.ask(Method::PUT, &format!("/v1/accounts/{name}/limits"), limits).await?;
+        Ok(client)
     }
 
     /// Starts all sellers. Returns when their offers stand in the book.

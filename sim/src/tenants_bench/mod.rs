@@ -37,6 +37,8 @@ pub struct TenantsBenchSettings {
     pub rounds: u32,
     /// Calls a second of the good tenant.
     pub rate: f64,
+    /// Calls at once of each account, as its operator limits them; None for no limit.
+    pub max_concurrency: Option<u32>,
 }
 
 /// A failure of the bench.
@@ -56,6 +58,7 @@ pub enum TenantsBenchError {
 pub struct TenantsBenchReport {
     pub seconds: f64,
     pub rate: f64,
+    pub max_concurrency: Option<u32>,
     /// Bad tenants, and loops of each.
     pub bad_tenants: usize,
     pub loops: usize,
@@ -106,7 +109,7 @@ pub async fn run(settings: TenantsBenchSettings) -> Result<TenantsBenchReport, T
     let nowhere = nowhere().await.map_err(SetupError::Backend)?;
     let market = TenantsMarket::start(&settings.merit, directory.path(), server.address, nowhere).await?;
     let steady = good_tenant(&market, &settings).await?;
-    let attacks = bad_tenants(&market, settings.module).await?;
+    let attacks = bad_tenants(&market, &settings).await?;
 
     let (mut alone, mut attacked) = (SteadyOutcome::empty()?, SteadyOutcome::empty()?);
     let mut rows = Vec::new();
@@ -129,6 +132,7 @@ pub async fn run(settings: TenantsBenchSettings) -> Result<TenantsBenchReport, T
     Ok(TenantsBenchReport {
         seconds,
         rate,
+        max_concurrency: settings.max_concurrency,
         bad_tenants: BAD_TENANTS.len(),
         loops: attack::LOOPS,
         rows,
@@ -140,7 +144,7 @@ pub async fn run(settings: TenantsBenchSettings) -> Result<TenantsBenchReport, T
 }
 
 async fn good_tenant(market: &TenantsMarket, settings: &TenantsBenchSettings) -> Result<Steady, SetupError> {
-    let api = market.operator.open_account("good", "client").await?;
+    let api = market.open_client("good", settings.max_concurrency).await?;
     let kept = api.ask(Method::PUT, "/v1/functions/steady/module?revision=false", settings.module).await?;
     let definition = json!({
         "memory_mb": 128, "timeout_ms": 3000, "providers": "any", "idempotent": true, "module": kept["module"],
@@ -149,11 +153,11 @@ async fn good_tenant(market: &TenantsMarket, settings: &TenantsBenchSettings) ->
     Ok(Steady::new(api.server, api.authorization()?, settings.rate))
 }
 
-async fn bad_tenants(market: &TenantsMarket, module: &'static [u8]) -> Result<Vec<Arc<Attack>>, SetupError> {
+async fn bad_tenants(market: &TenantsMarket, settings: &TenantsBenchSettings) -> Result<Vec<Arc<Attack>>, SetupError> {
     let mut attacks = Vec::new();
     for account in BAD_TENANTS {
-        let api = market.operator.open_account(account, "client").await?;
-        attacks.push(Attack::prepare(account, &api, module).await?);
+        let api = market.open_client(account, settings.max_concurrency).await?;
+        attacks.push(Attack::prepare(account, &api, settings.module).await?);
     }
     Ok(attacks)
 }
