@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 50.0)]
     rate: f64,
     /// The operator's limit on the calls at once of each account; 0 for none
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 16)]
     max_concurrency: u32,
     /// Build of merit to measure [default: this one]
     #[arg(long, value_name = "FILE")]

@@ -18,8 +18,9 @@ use crate::invoke_bench::merit::{READY_TIMEOUT, first_key, parse_ready};
 
 /// Sellers that run modules, each a process with its own cache.
 const EDGES: [&str; 3] = ["edge-1", "edge-2", "edge-3"];
-/// Arguments of each: room for all calls of the bad tenants at once, so that none is refused for want of room.
-const EDGE: [&str; 4] = ["--slots", "8", "--memory-mb", "4096"];
+/// Arguments of each: room for all accounts within the default limit of their calls at once, and a CPU share by which
+/// all sellers together sell about two cores.
+const EDGE: [&str; 6] = ["--slots", "16", "--memory-mb", "8192", "--cpu-share", "0.04"];
 /// Timeout of the end of a seller, which drains for 10 s.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 

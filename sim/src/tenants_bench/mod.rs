@@ -1,7 +1,7 @@
 //! Two bad tenants beside a good one: the good one's success and latency with and without them, in one run.
 //!
-//! A market of real processes on this machine, with keys and an account each. Each round measures the good tenant alone,
-//! and then while the bad ones attack. Never judges.
+//! A market of real processes on this machine, with keys and an account each. Each round measures the good tenant
+//! alone, and then while the bad ones attack. Never judges.
 
 mod attack;
 mod caller;
