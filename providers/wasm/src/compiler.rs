@@ -90,6 +90,8 @@ async fn in_child(program: &PathBuf, wasm: &[u8], progress: &Progress) -> Result
         .args(["--cpu-seconds", &limits.cpu_seconds.to_string()])
         .args(["--memory-bytes", &limits.memory_bytes.to_string()])
         .env_clear()
+        // Else the allocator takes a gigabyte in advance, by chance of its addresses, and the limit counts it.
+        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -36,11 +36,12 @@ const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
 /// Routes in the order of their calls; those that an operator's key really changes come last.
-const ROWS: [RouteRow; 63] = [
+const ROWS: [RouteRow; 64] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
     row("GET", "/v1/functions/{function}/module", "", CLIENTS),
+    row("POST", "/v1/functions/{function}/warm", "", CLIENTS),
     row("GET", "/v1/functions/{function}/logs", "", CLIENTS),
     row("PUT", "/v1/functions/{function}/aliases/{alias}", r#"{"revision": 1}"#, CLIENTS),
     row("PATCH", "/v1/functions/{function}", r#"{"memory_mb": 256}"#, CLIENTS),
