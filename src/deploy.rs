@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Retry a call whose outcome is unknown; it may run twice
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     idempotent: Option<bool>,
-    /// Wait until the module is ready at the providers to which calls may go, for at most so many seconds
+    /// Wait until the module is ready at the providers that may run it, at most SECONDS (120 if none are named)
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "120")]
     wait: Option<u64>,
     #[command(flatten)]

@@ -14,16 +14,16 @@ const MODULE: &[u8] = include_bytes!("../../functions/echo.wasm");
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Seconds beside the bad tenants in all rounds together, and as many alone
+    /// Seconds of load alone, and again beside the bad tenants, over all rounds
     #[arg(long, default_value_t = 60.0)]
     seconds: f64,
-    /// Rounds, each alone and then beside the bad tenants
+    /// Rounds: each measures alone, then beside the bad tenants
     #[arg(long, default_value_t = 3)]
     rounds: u32,
     /// Calls a second of the good tenant
     #[arg(long, default_value_t = 50.0)]
     rate: f64,
-    /// The operator's limit on the calls at once of each account; 0 for none
+    /// Concurrency limit of each account; 0 means none
     #[arg(long, default_value_t = 16)]
     max_concurrency: u32,
     /// Build of merit to measure [default: this one]

@@ -1,6 +1,6 @@
 //! The wait of a deployment until its module is ready at the providers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -8,15 +8,15 @@ use http::Method;
 use merit_terms::Name;
 
 use crate::client::Client;
-use crate::output::{objects, text};
+use crate::output::{in_clear, objects, text};
 
-/// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Looks after which the providers are asked again: one may have come back, or have been too busy.
-const ASK_EVERY: u32 = 20;
+/// Time between two looks. Each counts as a call of the account's rate.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time before the second look: most modules are ready then.
+const FIRST_LOOK_AFTER: Duration = Duration::from_millis(300);
 
-/// Asks the providers to make the newest module of a function ready, and waits until each says that it is, or that it
-/// cannot be. Tells the news as sentences. Fails if it is ready nowhere in time.
+/// Asks the providers to load the newest module of a function, and waits until each is ready or refuses. Tells the news
+/// as sentences. Fails if none is ready within `within`.
 pub(super) async fn wait(
     client: &Client,
     name: &Name,
@@ -26,10 +26,7 @@ pub(super) async fn wait(
     let started = Instant::now();
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     for look in 0_u32.. {
-        let answer = match look.is_multiple_of(ASK_EVERY) {
-            true => client.json(Method::POST, &format!("/v1/functions/{name}/warm"), &[], "").await?,
-            false => client.get(&format!("/v1/functions/{name}")).await?,
-        };
+        let answer = client.json(Method::POST, &format!("/v1/functions/{name}/warm"), &[], "").await?;
         let mut open = Vec::new();
         let mut is_ready_somewhere = false;
         for row in objects(&answer, "readiness") {
@@ -45,7 +42,7 @@ pub(super) async fn wait(
                 }
             };
             if told.get(&provider) != Some(&state) {
-                tell(&news);
+                tell(&in_clear(&news));
                 told.insert(provider, state);
             }
         }
@@ -56,17 +53,23 @@ pub(super) async fn wait(
                 tell(&format!("not ready yet at {}", open.join(", ")));
                 return Ok(());
             }
-            (false, true, _) => bail!("no provider can run it; `merit functions show {name}` says why"),
+            (false, true, _) => bail!("no provider can run the module: {}", in_clear(&refusals(&answer))),
             (false, _, true) if !is_offered => {
-                bail!("no provider offers to run it; `merit quote {name}` says why")
+                bail!("no provider offers to run the function; `merit quote {name}` says why")
             }
             (false, _, true) => bail!(
-                "it is not ready within {} s at {}; until it is, calls are answered 503; --wait=SECONDS waits longer",
-                within.as_secs(),
-                open.join(", ")
+                "the module is not ready at {} after {} s; calls get 503 until it is; wait longer with --wait=SECONDS",
+                open.join(", "),
+                within.as_secs()
             ),
-            _ => tokio::time::sleep(LOOK_EVERY).await,
+            _ => tokio::time::sleep(if look == 0 { FIRST_LOOK_AFTER } else { LOOK_EVERY }).await,
         }
     }
     Ok(())
+}
+
+/// Returns the reasons of all providers, each once.
+fn refusals(answer: &serde_json::Value) -> String {
+    let reasons: BTreeSet<String> = objects(answer, "readiness").iter().map(|row| text(row, "reason")).collect();
+    reasons.into_iter().collect::<Vec<_>>().join("; ")
 }

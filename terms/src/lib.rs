@@ -27,7 +27,7 @@ pub use lease::{Execution, InvocationState, Outcome};
 pub use money::{Balance, Money, MoneyError, Price};
 pub use name::{MarketName, MarketPattern, Name, NameError};
 pub use offer::{PoolSize, Protection, Quota, Rung, RungError};
-pub use refusal::{NoOffer, Reason, Refusal};
+pub use refusal::{NoOffer, Reason, Refusal, WARMING_MAX_S};
 pub use refusal_code::{RefusalCode, RefusalCodeError};
 pub use tariff::{Tariff, TariffError};
 pub use time::{Period, Time, TimeError};

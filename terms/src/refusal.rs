@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::{Money, Name, Period, Price, RefusalCode, Time};
 
+/// Longest time that a provider may name for loading a module, in seconds.
+pub const WARMING_MAX_S: u32 = 600;
+
 /// The reason for which one offer does not serve one bid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -48,7 +51,7 @@ pub enum Reason {
         free_mb: u64,
     },
     NoSlot,
-    /// What is left there is for accounts without a call there: the provider serves others, too.
+    /// The rest of the pool is kept for accounts without a call there.
     AccountShare,
     InsufficientFunds {
         needed: Money,
@@ -77,7 +80,7 @@ pub enum Reason {
     },
     /// The provider failed and one trial call is on its way.
     OnTrial,
-    /// The revision gets ready at the provider: others go before it until then.
+    /// The provider is loading the revision's module; it is behind until then.
     Warming {
         until: Time,
     },
@@ -121,8 +124,8 @@ pub enum Refusal {
         class: NoOffer,
         offers: u32,
         markets: u32,
-        /// Time until the first of those that are away is expected back, in milliseconds, if that is known.
-        wait_ms: Option<u64>,
+        /// Milliseconds until the first provider that is behind is expected back. None if that is not known.
+        retry_after_ms: Option<u64>,
     },
     /// The lease is settled, released or expired; the bid is matched, cancelled or expired.
     Closed,
@@ -155,14 +158,13 @@ pub enum Refusal {
     },
 }
 
-/// The lack of the nearest offer, in order of precedence: funds, budget, room, a provider that is not away for a while,
-/// eligibility.
+/// The nearest offer's obstacle, in order of precedence: funds, budget, room, a provider that is behind, eligibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoOffer {
     Funds,
     Budget,
     Room,
-    Away,
+    Behind,
     Eligible,
 }
 
@@ -213,13 +215,13 @@ impl Reason {
         )
     }
 
-    /// Returns true if the provider is away for a while: behind after failures, or getting ready.
-    pub const fn is_away(&self) -> bool {
+    /// Returns true if the provider is behind: after failures, on trial, or warming.
+    pub const fn is_behind(&self) -> bool {
         matches!(self, Reason::BackingOff { .. } | Reason::OnTrial | Reason::Warming { .. })
     }
 
-    /// Returns the time until which a provider is away, if it is known.
-    pub const fn away_until(&self) -> Option<Time> {
+    /// Returns the time until which the provider is behind, if it is known.
+    pub const fn behind_until(&self) -> Option<Time> {
         match self {
             Reason::BackingOff { until } | Reason::Warming { until } => Some(*until),
             _ => None,
@@ -232,7 +234,7 @@ impl Reason {
             Reason::InsufficientFunds { .. } => NoOffer::Funds,
             Reason::BudgetExceeded { .. } => NoOffer::Budget,
             reason if reason.is_room() => NoOffer::Room,
-            reason if reason.is_away() => NoOffer::Away,
+            reason if reason.is_behind() => NoOffer::Behind,
             _ => NoOffer::Eligible,
         }
     }
@@ -269,9 +271,7 @@ impl fmt::Display for Reason {
             Reason::Probing => f.write_str("the provider is new to this function and one call is trying it"),
             Reason::NoCapacity { asked_mb, free_mb } => write!(f, "{asked_mb} MB asked, {free_mb} MB free"),
             Reason::NoSlot => f.write_str("every slot is taken"),
-            Reason::AccountShare => {
-                f.write_str("what is left there is for accounts without a call there: it serves others, too")
-            }
+            Reason::AccountShare => f.write_str("the rest of the provider is kept for accounts without a call there"),
             Reason::InsufficientFunds { needed } => {
                 write!(f, "the call may cost {needed} USD, more than the account has available")
             }
@@ -289,7 +289,7 @@ impl fmt::Display for Reason {
             Reason::BackingOff { until } => write!(f, "the provider failed, and others go before it until {until}"),
             Reason::OnTrial => f.write_str("the provider failed and one call is trying whether it is back"),
             Reason::Warming { until } => {
-                write!(f, "the function gets ready there, and others go before it until {until}")
+                write!(f, "the provider is loading the function, and others go before it until {until}")
             }
         }
     }
@@ -310,7 +310,7 @@ impl Refusal {
             }
             Refusal::NoOffer { class: NoOffer::Budget, .. } => RefusalCode::BudgetExceeded,
             Refusal::NoOffer { class: NoOffer::Room, .. } => RefusalCode::NoCapacity,
-            Refusal::NoOffer { class: NoOffer::Away, .. } => RefusalCode::NoSupply,
+            Refusal::NoOffer { class: NoOffer::Behind, .. } => RefusalCode::NoSupply,
             Refusal::NoOffer { class: NoOffer::Eligible, .. } => RefusalCode::NoEligibleProvider,
             Refusal::Closed => RefusalCode::Closed,
             Refusal::Forgotten => RefusalCode::Forgotten,
@@ -351,18 +351,15 @@ impl fmt::Display for Refusal {
             Refusal::NoOffer { class: NoOffer::Room, offers, .. } => {
                 write!(
                     f,
-                    "every eligible provider is full, or keeps the rest for accounts without a call there ({offers} \
+                    "every eligible provider is full for this account ({offers} \
                      offers looked at); the quote lists why; try again shortly"
                 )
             }
-            Refusal::NoOffer { class: NoOffer::Away, wait_ms, .. } => {
-                f.write_str(
-                    "every eligible provider failed lately, or is getting the function ready; the quote lists ",
-                )?;
-                match wait_ms {
-                    Some(wait_ms) => write!(f, "why; try again in {} s", wait_ms.div_ceil(1000).max(1)),
-                    None => f.write_str("why; try again shortly"),
-                }
+            Refusal::NoOffer { class: NoOffer::Behind, retry_after_ms, .. } => {
+                let seconds = retry_after_ms.map(|millis| millis.div_ceil(1000).max(1));
+                let when = seconds.map_or_else(|| "shortly".to_owned(), |seconds| format!("in {seconds} s"));
+                let why = "every eligible provider failed lately or is loading the function";
+                write!(f, "{why}; the quote lists why; try again {when}")
             }
             Refusal::NoOffer { class: NoOffer::Eligible, offers: 0, .. } => {
                 f.write_str("no provider offers anything in this call's markets; start one, or try again shortly")

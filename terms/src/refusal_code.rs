@@ -16,7 +16,7 @@ pub enum RefusalCode {
     InsufficientFunds,
     BudgetExceeded,
     NoCapacity,
-    /// All eligible providers are away for a while: behind after failures, or the function gets ready there.
+    /// Every eligible provider is behind: after failures, or warming.
     NoSupply,
     NoEligibleProvider,
     Closed,

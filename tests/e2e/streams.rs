@@ -167,7 +167,7 @@ async fn a_lease_is_given_back_with_the_reason(shape: Shape) {
     assert_eq!((&told[0]["function"], &told[0]["failures"]), (&json!("echo"), &json!(3)), "{told}");
     assert!(told[0]["reason"].as_str().unwrap().contains("revision 2 of echo failed there 3 times"), "{told}");
     let refused = buyer.acquire("echo", v1::Limits::default()).await.unwrap_err();
-    assert_eq!((refused.code.as_str(), refused.wait_ms > 0), ("no_supply", true), "{refused:?}");
+    assert_eq!((refused.code.as_str(), refused.retry_after_ms > 0), ("no_supply", true), "{refused:?}");
     market.stop().await;
 }
 

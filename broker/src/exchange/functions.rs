@@ -103,17 +103,17 @@ pub(crate) struct Canary {
     pub(crate) weight: u32,
 }
 
-/// A provider that may run a module, and its word on it.
+/// A provider that may run a module, and the module's readiness there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness {
+pub(crate) struct ProviderReadiness {
     pub(crate) provider: String,
     pub(crate) state: ReadinessState,
 }
 
-/// A provider's word on whether a module is ready there.
+/// Readiness of a module at a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReadinessState {
-    /// It has not said.
+    /// Not reported yet.
     Unknown,
     Ready,
     Warming {
@@ -204,15 +204,34 @@ impl Exchange {
         }
     }
 
-    /// Lists the providers to which calls of a revision's module may go, cheapest first, and whether it is ready there.
-    /// `warm` asks those where it is not to make it ready.
+    /// Lists the providers that have reported on a revision's module and may run it, with its readiness there.
     pub(crate) async fn readiness(
         &self,
         account: &str,
         function: &str,
         revision: u32,
+    ) -> Result<Vec<ProviderReadiness>, ApiError> {
+        self.ask_readiness(account, function, revision, false).await
+    }
+
+    /// Asks up to 32 providers to which a call may go, cheapest first, to load a revision's module. Returns its
+    /// readiness before they do.
+    pub(crate) async fn warm(
+        &self,
+        account: &str,
+        function: &str,
+        revision: u32,
+    ) -> Result<Vec<ProviderReadiness>, ApiError> {
+        self.ask_readiness(account, function, revision, true).await
+    }
+
+    async fn ask_readiness(
+        &self,
+        account: &str,
+        function: &str,
+        revision: u32,
         warm: bool,
-    ) -> Result<Vec<Readiness>, ApiError> {
+    ) -> Result<Vec<ProviderReadiness>, ApiError> {
         let (account, function) = (account.to_owned(), function.to_owned());
         let request = v1::GetReadinessRequest { account, function, revision, warm };
         let told = answer(self.modules.clone().get_readiness(request)).await?;
@@ -259,15 +278,15 @@ impl TryFrom<v1::Function> for Function {
     }
 }
 
-impl From<v1::ProviderReadiness> for Readiness {
-    fn from(told: v1::ProviderReadiness) -> Readiness {
+impl From<v1::ProviderReadiness> for ProviderReadiness {
+    fn from(told: v1::ProviderReadiness) -> ProviderReadiness {
         let state = match told.readiness() {
             v1::ModuleReadiness::Unspecified => ReadinessState::Unknown,
             v1::ModuleReadiness::Ready => ReadinessState::Ready,
             v1::ModuleReadiness::Warming => ReadinessState::Warming { retry_after_s: told.retry_after_s },
             v1::ModuleReadiness::Refused => ReadinessState::Refused { reason: told.reason },
         };
-        Readiness { provider: told.provider, state }
+        ProviderReadiness { provider: told.provider, state }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum Input {
     /// The exchange leased an offer.
     Granted(Arc<Grant>),
     /// There is no lease.
-    Refused { code: ErrorCode, message: String, wait: Option<Duration> },
+    Refused { code: ErrorCode, message: String, retry_after: Option<Duration> },
     /// The attempt ended, after so many microseconds.
     Ended { end: AttemptEnd, took_us: u64 },
     /// The executed attempt is settled.
@@ -78,7 +78,7 @@ pub(crate) enum End {
         code: ErrorCode,
         message: String,
         /// Time after which another try may succeed, if it is known.
-        wait: Option<Duration>,
+        retry_after: Option<Duration>,
     },
     /// Every attempt failed.
     Failed {
@@ -185,8 +185,8 @@ impl Dispatch {
             (State::Acquiring { failed, kept }, Input::Granted(grant)) => Ok(self.granted(failed, kept, grant)),
             // Nothing better comes.
             (State::Acquiring { kept: Some(kept), .. }, Input::Refused { .. }) => Ok(self.settle(*kept)),
-            (State::Acquiring { failed: None, .. }, Input::Refused { code, message, wait }) => {
-                Ok(self.finish(End::Refused { code, message, wait }))
+            (State::Acquiring { failed: None, .. }, Input::Refused { code, message, retry_after }) => {
+                Ok(self.finish(End::Refused { code, message, retry_after }))
             }
             // The failure before is the worse news.
             (State::Acquiring { failed: Some((leased, failure)), .. }, Input::Refused { .. }) => {

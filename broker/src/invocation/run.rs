@@ -112,8 +112,9 @@ impl Running {
     }
 
     async fn acquire(&self, tried: Vec<String>, invocation: Option<LeaseId>) -> Result<Input, ApiError> {
-        let refused =
-            |code: ErrorCode, message: &str| Ok(Input::Refused { code, message: message.to_owned(), wait: None });
+        let refused = |code: ErrorCode, message: &str| {
+            Ok(Input::Refused { code, message: message.to_owned(), retry_after: None })
+        };
         if self.is_late() {
             return refused(ErrorCode::Timeout, "the deadline has passed");
         }
@@ -136,7 +137,9 @@ impl Running {
         };
         match reply {
             LeaseReply::Granted(grant) => Ok(Input::Granted(grant)),
-            LeaseReply::Refused { code, message, wait } => Ok(Input::Refused { code: code.into(), message, wait }),
+            LeaseReply::Refused { code, message, retry_after } => {
+                Ok(Input::Refused { code: code.into(), message, retry_after })
+            }
             // The failure of the attempts before is the worse news.
             LeaseReply::Settled(_) | LeaseReply::Unavailable if further => {
                 refused(ErrorCode::Unavailable, "the exchange does not answer")
@@ -310,10 +313,10 @@ impl Running {
                 let receipt = Receipt { invocation, grant, attempts, paid, overhead, with_log };
                 Ok(Answered { receipt, outcome, answer: self.answer, rest: None })
             }
-            End::Refused { code, message, wait } => {
+            End::Refused { code, message, retry_after } => {
                 let mut error = ApiError::new(code, message);
-                if let Some(wait) = wait {
-                    error = error.retry_after(wait);
+                if let Some(retry_after) = retry_after {
+                    error = error.retry_after(retry_after);
                 }
                 Err(self.error(error, late, Execution::NotSent).await.added(overhead))
             }

@@ -89,10 +89,10 @@ pub(crate) fn get_module() -> Operation {
 }
 
 pub(crate) fn warm() -> Operation {
-    of_function("warm_function", "Make a function's module ready before a call comes")
+    of_function("warm_function", "Load a function's module before its first call")
         .describe(
-            "Asks the providers to which calls may go, cheapest first and at most 32, to fetch and compile the module. \
-             Answers how it stands at each; ask again until it is ready. Counts as a call of the account's rate.",
+            "Asks up to 32 providers to which calls may go, cheapest first, to fetch and compile the module. Answers \
+             its readiness at each; repeat until it is `ready`. Counts as a call of the account's rate.",
         )
         .query("revision", count(), "The number of the revision; the newest if it is left out.")
         .answers(object([("revision", count()), ("readiness", list(named("Readiness")))], []))

@@ -86,7 +86,7 @@ fn function() -> Schema {
             ("logs", flag()),
         ],
         // Told of one function, not in lists and answers to changes.
-        [("readiness", list(named("Readiness")))],
+        [("readiness", nullable(list(named("Readiness"))))],
     )
 }
 

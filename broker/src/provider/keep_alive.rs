@@ -14,69 +14,71 @@ use http::HeaderMap;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo};
 use tokio::time::{Instant, sleep_until};
 
-/// Time before the end that a server names, in which its connection is not used again.
+/// Safety margin before the announced timeout.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// The ends of connections whose servers name one within `pool_idle` and [`MARGIN`]: each has a task that waits for it.
+/// Deadlines for the reuse of connections whose announced timeout is shorter than the pool's; a task waits for each.
 #[derive(Clone, Default)]
-pub(super) struct KeepAlives(Arc<Mutex<HashMap<Endpoints, Instant>>>);
+pub(super) struct KeepAlives(Arc<Mutex<HashMap<Endpoints, (Instant, CaptureConnection)>>>);
 
-/// Both ends of a connection, which tell it from all others that are open.
+/// Local and remote address of a connection.
 type Endpoints = (SocketAddr, SocketAddr);
 
 impl KeepAlives {
-    /// Notes the answer that came by a connection, of which the pool drops those that were idle for `pool_idle`.
+    /// Notes the keep-alive of an answer. Ignores one that outlasts the pool's own `pool_idle`.
     pub(super) fn note(
         &self,
         response: &http::Response<impl Sized>,
         connection: &CaptureConnection,
         pool_idle: Duration,
     ) {
-        let Some(kept_for) = timeout(response.headers()).filter(|kept_for| *kept_for < pool_idle + MARGIN) else {
+        let Some(kept_for) = announced_timeout(response.headers()).filter(|kept_for| *kept_for < pool_idle + MARGIN)
+        else {
             return;
         };
         let usable_for = kept_for.saturating_sub(MARGIN);
         let Some(info) = response.extensions().get::<HttpInfo>().filter(|_| usable_for > Duration::ZERO) else {
-            return end(connection);
+            return stop_reuse(connection);
         };
         let of = (info.local_addr(), info.remote_addr());
-        let is_new = self.lock().insert(of, Instant::now() + usable_for).is_none();
+        let is_new = self.lock().insert(of, (Instant::now() + usable_for, connection.clone())).is_none();
         if is_new {
-            let (ends, connection) = (self.clone(), connection.clone());
-            // Ends when the connection was not used for the time that its server names.
+            let deadlines = self.clone();
+            // Ends once the connection was idle until its deadline.
             tokio::spawn(async move {
-                while let Some(at) = ends.next(&of) {
+                while let Some(at) = deadlines.next(&of) {
                     sleep_until(at).await;
                 }
-                end(&connection);
             });
         }
     }
 
-    /// Returns the end of a connection, if that is still to come. One that is past is forgotten.
+    /// Returns a connection's deadline. One that has passed is not used again, and forgotten.
     fn next(&self, of: &Endpoints) -> Option<Instant> {
-        let mut ends = self.lock();
-        let end = ends.get(of).copied().filter(|end| *end > Instant::now());
-        if end.is_none() {
-            ends.remove(of);
+        let mut deadlines = self.lock();
+        let (deadline, connection) = deadlines.get(of)?;
+        if *deadline > Instant::now() {
+            return Some(*deadline);
         }
-        end
+        stop_reuse(connection);
+        deadlines.remove(of);
+        None
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Endpoints, Instant>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Endpoints, (Instant, CaptureConnection)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Keeps a connection from being used again.
-fn end(connection: &CaptureConnection) {
+/// Excludes a connection from reuse.
+fn stop_reuse(connection: &CaptureConnection) {
     if let Some(connected) = connection.connection_metadata().as_ref() {
         connected.poison();
     }
 }
 
-/// Returns the time that a server names.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
+/// Reads the announced timeout.
+fn announced_timeout(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("keep-alive").into_iter().filter_map(|value| value.to_str().ok());
     let mut parameters = values.flat_map(|value| value.split(',')).filter_map(|parameter| parameter.split_once('='));
     let (_, seconds) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;

@@ -368,7 +368,7 @@ commands! {
             failed: *why == NotSent::Failed,
             replaced: *why == NotSent::Replaced,
             warming_s: match why {
-                NotSent::Warming { retry_after_s } => *retry_after_s,
+                NotSent::Warming { retry_after_s } => (*retry_after_s).max(1),
                 _ => 0,
             },
         },

@@ -5,7 +5,7 @@ mod readiness;
 mod store;
 mod uploads;
 
-pub(crate) use readiness::{ModuleWord, Readiness};
+pub(crate) use readiness::{ModuleReport, Readiness};
 pub use store::ModuleError;
 pub(crate) use store::ModuleStore;
 pub(crate) use uploads::Uploads;

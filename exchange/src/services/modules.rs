@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use merit_engine::{Adapter, Bid, Engine};
+use merit_engine::{Adapter, Bid, Engine, ProviderKind};
 use merit_proto::v1::modules_server::Modules;
 use merit_proto::v1::{ModuleChunk, PutModuleResponse};
 use merit_proto::{refusal_status, v1};
@@ -15,12 +15,12 @@ use crate::access::{Identity, caller};
 use crate::error_chain::chain;
 use crate::exchange::Exchange;
 use crate::messages::digest_from_proto;
-use crate::modules::{ModuleError, ModuleWord};
+use crate::modules::{ModuleError, ModuleReport};
 
 /// Chunk size in bytes, 1 MiB: well below the default message limit of any gRPC client.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Providers of one revision that are listed, and asked to make its module ready.
-const RUNNERS_MAX: usize = 32;
+const PROVIDERS_MAX: usize = 32;
 
 #[tonic::async_trait]
 impl Modules for Exchange {
@@ -100,61 +100,94 @@ impl Modules for Exchange {
         let qualifier =
             (revision > 0).then_some(v1::Qualifier { revision: Some(v1::qualifier::Revision::Number(revision)) });
         let bid = self.bid(&account, &function, qualifier, None)?;
-        let _quoting = self.0.quoting.lock().await;
-        let found =
-            self.0.sequencer.read(|engine| module_runners(engine, &bid)).map_err(|refusal| refusal_status(&refusal))?;
-        let ModuleRunners { revision, module, providers } = found;
-        let told = providers.into_iter().map(|(id, provider)| {
-            let word = module.and_then(|module| self.0.readiness.of(id, &module));
-            if let Some(module) = module.filter(|_| warm && word != Some(ModuleWord::Ready)) {
-                let (account, function) = (account.clone(), function.clone());
-                let order = v1::WarmModule { account, function, revision, module: module.to_vec() };
-                self.0.readiness.order(id, order);
-            }
-            readiness_to_proto(provider, word)
-        });
+        let found = if warm { self.cheapest_agents(&bid).await? } else { self.reporting_agents(&bid, revision)? };
+        let ModuleProviders { revision, module, providers } = found;
+        for (id, _) in providers.iter().filter(|_| warm) {
+            let (account, function) = (account.clone(), function.clone());
+            let request = v1::WarmModule { account, function, revision, module: module.to_vec() };
+            self.0.readiness.request(*id, module, request);
+        }
+        let told = providers.into_iter().map(|(id, name)| readiness_to_proto(name, self.0.readiness.of(id, &module)));
         Ok(Response::new(v1::GetReadinessResponse { revision, providers: told.collect() }))
     }
 }
 
-/// The agents to which calls of a revision may go.
-struct ModuleRunners {
+/// Agents that may run the module of a revision.
+struct ModuleProviders {
     revision: u32,
-    module: Option<[u8; 32]>,
-    /// Cheapest first.
+    module: [u8; 32],
     providers: Vec<(ProviderId, String)>,
 }
 
-/// Finds the agents to which a call of a module may go now, or could if they had room.
-fn module_runners(engine: &Engine, bid: &Bid) -> Result<ModuleRunners, Refusal> {
-    let order = engine.quote(bid)?;
-    let code = engine.function(bid.function).and_then(|function| Some(&function.revision(order.revision)?.code));
-    let module = code.and_then(|code| code.module);
-    let later = order.refused.iter().filter(|refused| refused.reason.is_away() || refused.reason.is_room());
-    let mut ids: Vec<ProviderId> = Vec::new();
-    for id in order.offers.iter().map(|offer| offer.provider).chain(later.map(|refused| refused.provider)) {
-        if ids.len() < RUNNERS_MAX && !ids.contains(&id) {
-            ids.push(id);
-        }
+impl Exchange {
+    /// Finds the agents to which a call may go now, cheapest first; then those that are full or behind.
+    async fn cheapest_agents(&self, bid: &Bid) -> Result<ModuleProviders, Status> {
+        let (found, durable) = {
+            let _quoting = self.0.quoting.lock().await;
+            self.0.sequencer.look(|engine| {
+                let order = engine.quote(bid)?;
+                let later =
+                    order.refused.iter().filter(|refused| refused.reason.is_behind() || refused.reason.is_room());
+                let later = later.map(|refused| refused.provider);
+                let ids = order.offers.iter().map(|offer| offer.provider).chain(later);
+                agents(engine, bid, order.revision, ids)
+            })
+        };
+        durable.wait().await.map_err(unavailable)?;
+        found.map_err(|refusal: Refusal| refusal_status(&refusal))
     }
-    let agents = ids.into_iter().filter_map(|id| {
-        let provider = engine.provider(id).filter(|provider| provider.adapter == Adapter::Agent)?;
-        Some((id, provider.name.to_string()))
-    });
-    Ok(ModuleRunners { revision: order.revision, module, providers: agents.filter(|_| module.is_some()).collect() })
+
+    /// Finds the agents that have reported on the module and may run it, of those that its account may see.
+    fn reporting_agents(&self, bid: &Bid, revision: u32) -> Result<ModuleProviders, Status> {
+        let found = self.0.sequencer.read(|engine| {
+            let none = agents(engine, bid, revision, std::iter::empty())?;
+            let may_run = |id: &ProviderId| {
+                let seen = engine
+                    .provider(*id)
+                    .is_some_and(|provider| provider.kind == ProviderKind::Market || provider.account == bid.account);
+                seen && engine.may_run(*id, bid.function, revision)
+            };
+            agents(engine, bid, revision, self.0.readiness.reporting(&none.module).into_iter().filter(may_run))
+        });
+        found.map_err(|refusal: Refusal| refusal_status(&refusal))
+    }
 }
 
-fn readiness_to_proto(provider: String, word: Option<ModuleWord>) -> v1::ProviderReadiness {
+/// Returns the agents among these providers, each once. Refuses a revision without a module.
+fn agents(
+    engine: &Engine,
+    bid: &Bid,
+    revision: u32,
+    ids: impl Iterator<Item = ProviderId>,
+) -> Result<ModuleProviders, Refusal> {
+    let code = engine.function(bid.function).and_then(|function| Some(&function.revision(revision)?.code));
+    let module = code.and_then(|code| code.module);
+    let module =
+        module.ok_or_else(|| Refusal::Unknown { what: "module of the revision", name: revision.to_string() })?;
+    let mut providers: Vec<(ProviderId, String)> = Vec::new();
+    for id in ids {
+        let agent = engine.provider(id).filter(|provider| provider.adapter == Adapter::Agent);
+        if let Some(agent) = agent.filter(|_| !providers.iter().any(|(known, _)| *known == id)) {
+            providers.push((id, agent.name.to_string()));
+            if providers.len() == PROVIDERS_MAX {
+                break;
+            }
+        }
+    }
+    Ok(ModuleProviders { revision, module, providers })
+}
+
+fn readiness_to_proto(provider: String, report: Option<ModuleReport>) -> v1::ProviderReadiness {
     let mut told = v1::ProviderReadiness { provider, ..v1::ProviderReadiness::default() };
-    match word {
+    match report {
         None => {}
-        Some(ModuleWord::Ready) => told.set_readiness(v1::ModuleReadiness::Ready),
-        Some(ModuleWord::Warming(ready_at)) => {
+        Some(ModuleReport::Ready) => told.set_readiness(v1::ModuleReadiness::Ready),
+        Some(ModuleReport::Warming(ready_at)) => {
             told.set_readiness(v1::ModuleReadiness::Warming);
             let left = ready_at.saturating_duration_since(Instant::now());
             told.retry_after_s = u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX);
         }
-        Some(ModuleWord::Refused(reason)) => {
+        Some(ModuleReport::Refused(reason)) => {
             told.set_readiness(v1::ModuleReadiness::Refused);
             told.reason = reason;
         }

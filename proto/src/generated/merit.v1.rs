@@ -820,7 +820,7 @@ pub struct Refusal {
     pub message: ::prost::alloc::string::String,
     /// Milliseconds after which another try may succeed; 0 if that is not known.
     #[prost(uint64, tag = "3")]
-    pub wait_ms: u64,
+    pub retry_after_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Settled {
@@ -1104,7 +1104,7 @@ pub enum NotSent {
     Failed = 3,
     /// Its gateway error was replaced by another provider's answer.
     Replaced = 4,
-    /// The revision gets ready there: others go before the provider for `retry_after_s`.
+    /// The provider is loading the module: it is behind for the revision for `retry_after_s`.
     Warming = 5,
 }
 impl NotSent {
@@ -5043,10 +5043,9 @@ pub struct GetReadinessRequest {
     pub account: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub function: ::prost::alloc::string::String,
-    /// 0 for the revision of a call without a qualifier.
     #[prost(uint32, tag = "3")]
     pub revision: u32,
-    /// Asks those that are not ready to make it ready.
+    /// Asks the providers to load it, each at most every few seconds.
     #[prost(bool, tag = "4")]
     pub warm: bool,
 }
@@ -5228,8 +5227,8 @@ pub mod modules_client {
                 .insert(GrpcMethod::new("merit.v1.Modules", "GetRevision"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the providers to which a call of a revision's module may go now, cheapest first and at most 32, and whether
-        /// the module is ready there. Can ask them to make it ready.
+        /// Lists at most 32 providers that may run a revision's module, with its readiness there: those that have reported on
+        /// it; or, to have it loaded, those to which a call may go now, cheapest first, then those that are full or behind.
         pub async fn get_readiness(
             &mut self,
             request: impl tonic::IntoRequest<super::GetReadinessRequest>,
@@ -5295,8 +5294,8 @@ pub mod modules_server {
             tonic::Response<super::GetRevisionResponse>,
             tonic::Status,
         >;
-        /// Lists the providers to which a call of a revision's module may go now, cheapest first and at most 32, and whether
-        /// the module is ready there. Can ask them to make it ready.
+        /// Lists at most 32 providers that may run a revision's module, with its readiness there: those that have reported on
+        /// it; or, to have it loaded, those to which a call may go now, cheapest first, then those that are full or behind.
         async fn get_readiness(
             &self,
             request: tonic::Request<super::GetReadinessRequest>,

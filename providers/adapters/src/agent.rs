@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::response::Parts;
 use http::{Method, Request, StatusCode};
+use merit_terms::WARMING_MAX_S;
 
 use crate::headers::forwarded_answer_headers;
 use crate::report::{read_message, text, write_message};
@@ -31,8 +32,6 @@ const NOT_SENT: HeaderName = HeaderName::from_static("merit-not-sent");
 const BUSY: HeaderName = HeaderName::from_static("merit-busy");
 const FULL: &str = "full";
 const WARMING: &str = "warming";
-/// Longest time after which a provider may tell a call to come again, in seconds.
-const RETRY_AFTER_MAX_S: u32 = 600;
 
 /// Maximum payload in bytes, at every door of a broker.
 pub const PAYLOAD_MAX_BYTES: usize = 20 << 20;
@@ -136,7 +135,7 @@ pub fn answer(head: &Parts) -> ProviderAnswer {
         (StatusCode::TOO_MANY_REQUESTS, Some(FULL)) => return not_sent(NotTaken::Full),
         (StatusCode::TOO_MANY_REQUESTS, Some(WARMING)) => {
             let stated = text(headers, &RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
-            let why = NotTaken::Warming { retry_after_s: stated.unwrap_or(1).clamp(1, RETRY_AFTER_MAX_S) };
+            let why = NotTaken::Warming { retry_after_s: stated.unwrap_or(1).clamp(1, WARMING_MAX_S) };
             return ProviderAnswer::NotSent { why, reason: read_message(headers).unwrap_or_else(reason) };
         }
         _ => {}

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::call_server::CallServer;
 use crate::provider::{Provider, StartError};
-use crate::session::RUN_EVENTS_MAX;
+use crate::session::{MODULE_REPORTS_MAX, RUN_EVENTS_MAX};
 use crate::settings::ProviderSettings;
 
 impl Provider {
@@ -44,9 +44,10 @@ impl Provider {
         };
         let (credentials, trusted) = watch::channel(None);
         let (runs, ran) = mpsc::channel(RUN_EVENTS_MAX);
-        let started = CallServer::start(&settings, transport.clone(), listener, runtime, trusted, runs);
+        let (reports, reported) = mpsc::channel(MODULE_REPORTS_MAX);
+        let started = CallServer::start(&settings, transport.clone(), listener, runtime, trusted, (runs, reports));
         let call_server = Some(started.map_err(|error| StartError::Host(error.into()))?);
-        Provider::log_on(&settings, transport, endpoint, credentials, ran, call_server).await
+        Provider::log_on(&settings, transport, endpoint, credentials, (ran, reported), call_server).await
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::invocations::Invocations;
 use crate::revisions::Revisions;
 use crate::server::InvocationServer;
-use crate::session::{Credentials, RunEvent, WARM_ORDERS_MAX, WarmOrders};
+use crate::session::{Credentials, ModuleReports, RunEvent, WARM_REQUESTS_MAX, WarmRequests};
 use crate::settings::ProviderSettings;
 
 pub(crate) struct CallServer {
@@ -20,24 +20,24 @@ pub(crate) struct CallServer {
 }
 
 impl CallServer {
-    /// Starts the host's threads and takes calls on `listener`. Tells the session by `runs` which calls ran, and takes
-    /// orders to make modules ready.
+    /// Starts the host's threads and takes calls on `listener`. Tells the session by `runs` which calls ran, by
+    /// `reports` which modules are loaded, and takes requests to load some.
     pub(crate) fn start(
         settings: &ProviderSettings,
         transport: Transport,
         listener: TcpListener,
         runtime: Arc<Runtime>,
         trusted: watch::Receiver<Option<Credentials>>,
-        runs: mpsc::Sender<RunEvent>,
-    ) -> Result<(CallServer, WarmOrders), HostError> {
+        (runs, reports): (mpsc::Sender<RunEvent>, ModuleReports),
+    ) -> Result<(CallServer, WarmRequests), HostError> {
         let host_settings = HostSettings { threads: settings.pool.slots, cpu_share: settings.cpu_share };
         let host = Host::new(Arc::clone(&runtime), host_settings)?;
-        let revisions = Revisions::new(transport, runtime, runs.clone());
-        let (warms, ordered) = mpsc::channel(WARM_ORDERS_MAX);
-        tokio::spawn(revisions.clone().take_orders(ordered));
+        let revisions = Revisions::new(transport, runtime, reports);
+        let (warm_requests, requested) = mpsc::channel(WARM_REQUESTS_MAX);
+        tokio::spawn(revisions.clone().take_warm_requests(requested));
         let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted, host, revisions, runs));
         let server = InvocationServer::start(listener, Arc::clone(&invocations).router());
-        Ok((CallServer { invocations, server }, warms))
+        Ok((CallServer { invocations, server }, warm_requests))
     }
 
     /// Drains the running calls for at most `within`. Returns false if some were cut off.

@@ -89,10 +89,10 @@ impl Invocations {
         let seat = self.host.admit().map_err(|_| Refused::Busy)?;
         self.used().mark(&lease, now())?;
         let proof = merit_proto::read_proof(proof).ok();
-        let waiting = NotRun { lease: lease.id, proof: proof.clone(), runs: self.runs.clone() };
+        let unless_dropped = ClaimNothingOnDrop { lease: lease.id, proof: proof.clone(), runs: self.runs.clone() };
         let limit = Duration::from_millis(lease.claims.timeout_ms.into());
         let ready = self.ready(&lease, key.clone(), limit).await;
-        waiting.end();
+        unless_dropped.disarm();
         let ready = ready?;
         // Dropped with this future, when the connection of the call closes.
         let (cancel, cancelled) = watch::channel(false);
@@ -153,26 +153,26 @@ struct FinishedCall {
     passed: bool,
 }
 
-/// A call that waits for its module. Dropped with its caller, it tells the session that nothing ran, so that the lease
-/// does not hold its room until its timeout.
-struct NotRun {
+/// A call that waits for its module. If its caller leaves, it claims zero usage, which frees the lease's slot before
+/// its timeout.
+struct ClaimNothingOnDrop {
     lease: LeaseId,
     proof: Option<LeaseProof>,
     runs: RunEvents,
 }
 
-impl NotRun {
-    /// The wait is over: the call runs, or its caller hears why not.
-    fn end(mut self) {
+impl ClaimNothingOnDrop {
+    /// The wait is over: the call runs, or its caller is told why not.
+    fn disarm(mut self) {
         self.proof = None;
     }
 }
 
-impl Drop for NotRun {
+impl Drop for ClaimNothingOnDrop {
     fn drop(&mut self) {
         if let Some(proof) = self.proof.take() {
             let (lease, usage) = (self.lease, Usage::default());
-            // A full queue means that the session lags behind; it then claims less.
+            // If the queue is full, nothing is claimed and the lease ends at its deadline.
             drop(self.runs.try_send(RunEvent::Finished { lease, usage, proof }));
             drop(self.runs.try_send(RunEvent::Undelivered(lease)));
         }

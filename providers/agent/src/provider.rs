@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::call_server::CallServer;
 use crate::controls::{Controls, rungs};
-use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, WarmOrders, Watches};
+use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, WarmRequests, Watches};
 use crate::settings::{ProviderSettings, SettingsError};
 
 /// Timeout of the cancellation of the offers at a stop.
@@ -83,28 +83,29 @@ impl Provider {
         settings.check()?;
         let endpoint = settings.endpoint.clone().ok_or(StartError::NoGateway)?;
         let (credentials, _) = watch::channel(None);
-        let (_, nothing_ran) = mpsc::channel(1);
-        Provider::log_on(&settings, transport, endpoint, credentials, nothing_ran, None).await
+        let (nothing_ran, nothing_loaded) = (mpsc::channel(1).1, mpsc::channel(1).1);
+        Provider::log_on(&settings, transport, endpoint, credentials, (nothing_ran, nothing_loaded), None).await
     }
 
-    /// Logs on, and returns when the exchange has welcomed it. `ran` are the calls that `call_server` tells of.
+    /// Logs on, and returns when the exchange has welcomed it. `told_by_calls` is what `call_server` tells of
+    /// its calls and modules.
     pub(crate) async fn log_on(
         settings: &ProviderSettings,
         transport: Transport,
         endpoint: String,
         credentials: watch::Sender<Option<Credentials>>,
-        ran: mpsc::Receiver<RunEvent>,
-        call_server: Option<(CallServer, WarmOrders)>,
+        told_by_calls: (mpsc::Receiver<RunEvent>, mpsc::Receiver<v1::ModuleState>),
+        call_server: Option<(CallServer, WarmRequests)>,
     ) -> Result<Provider, StartError> {
-        let (call_server, warms) = call_server.unzip();
+        let (call_server, warm_requests) = call_server.unzip();
         let mut trusted = credentials.subscribe();
         let (standing, standing_now) = watch::channel(Standing::default());
         let (stop_session, stop) = watch::channel(false);
         let machine = machine(settings, endpoint.clone());
-        let told = Watches { credentials, standing, warms };
+        let told = Watches { credentials, standing, warm_requests };
         let (controls, changes) = Controls::of(settings.clone(), standing_now.clone());
         let name = settings.name.to_string();
-        let mut session = tokio::spawn(session::run(name, machine, transport, told, ran, changes, stop));
+        let mut session = tokio::spawn(session::run(name, machine, transport, told, told_by_calls, changes, stop));
         tokio::select! {
             // Fails only after the session has ended, which the other branch reports.
             Ok(_) = trusted.wait_for(Option::is_some) => {}

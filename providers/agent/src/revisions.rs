@@ -17,14 +17,14 @@ use tokio::time::timeout;
 use tonic::{Code as StatusCode, Status};
 
 use crate::refused::Refused;
-use crate::session::{RunEvent, RunEvents};
+use crate::session::ModuleReports;
 
 /// Timeout of fetching a module or an environment, which goes on after its caller gave up: the next call finds it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time after which a call is told to come again if the compiler is too busy, in seconds.
 const BUSY_S: u32 = 30;
-/// Time from the begin of a load in which calls wait for it, each with a thread of the provider. Later ones are told to
-/// come again: else calls of a slow module would keep the threads from all others.
+/// Calls wait for a load during its first 5 s. A waiting call occupies a thread of the provider; later calls are told
+/// at once to come again, so that one slow module cannot occupy them all.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Maximum number of cached environments; at one more the whole cache is dropped and filled again at need.
 const REVISIONS_MAX: usize = 4096;
@@ -72,10 +72,10 @@ pub(crate) enum RevisionError {
 }
 
 impl RevisionError {
-    /// Returns the seconds after which the revision may be ready. None if time alone changes nothing.
+    /// Returns the seconds after which a retry may succeed, of a module that warms or a compiler that is busy.
     fn retry_after_s(&self) -> Option<u32> {
         match self {
-            RevisionError::Module(ModuleError::QueueFull | ModuleError::Interrupted) => Some(BUSY_S),
+            RevisionError::Module(error) if error.is_passing() => Some(BUSY_S),
             RevisionError::Warming(left) => Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX)),
             _ => None,
         }
@@ -109,8 +109,9 @@ pub(crate) struct Revisions {
     exchange: ModulesClient<Transport>,
     runtime: Arc<Runtime>,
     known: Arc<Mutex<HashMap<RevisionKey, Arc<Revision>>>>,
-    /// Told of each load.
-    told: RunEvents,
+    reports: ModuleReports,
+    /// The last report on each module.
+    reported: Arc<Mutex<HashMap<Digest, v1::ModuleReadiness>>>,
 }
 
 #[derive(Default)]
@@ -118,7 +119,7 @@ struct Revision {
     environment: OnceLock<Environment>,
     /// Held while the revision and its module get ready, so that each is fetched once.
     loading: Arc<tokio::sync::Mutex<()>>,
-    /// Begin of the load under way.
+    /// Start of the running load.
     began: Mutex<Option<Instant>>,
 }
 
@@ -128,36 +129,35 @@ impl Revision {
     }
 }
 
-/// Returns the wait of a call for a load that began so long ago; none for one that is still to begin.
-fn wait(limit: Duration, loading_for: Option<Duration>) -> Duration {
+/// Returns how long a call may wait for a load that has run for `loading_for`.
+fn wait_limit(limit: Duration, loading_for: Option<Duration>) -> Duration {
     limit.min(WAIT_MAX.saturating_sub(loading_for.unwrap_or_default()))
 }
 
 impl Revisions {
-    pub(crate) fn new(transport: Transport, runtime: Arc<Runtime>, told: RunEvents) -> Revisions {
-        Revisions { exchange: ModulesClient::new(transport), runtime, known: Arc::default(), told }
+    pub(crate) fn new(transport: Transport, runtime: Arc<Runtime>, reports: ModuleReports) -> Revisions {
+        let (known, reported) = (Arc::default(), Arc::default());
+        Revisions { exchange: ModulesClient::new(transport), runtime, known, reports, reported }
     }
 
-    /// Makes modules ready as the exchange asks, until the session is over.
-    pub(crate) async fn take_orders(self, mut orders: mpsc::Receiver<(u32, v1::WarmModule)>) {
-        while let Some((session, order)) = orders.recv().await {
-            let v1::WarmModule { account, function, revision, module } = order;
+    /// Loads modules as the exchange asks, until the session is over.
+    pub(crate) async fn take_warm_requests(self, mut requests: mpsc::Receiver<(u32, v1::WarmModule)>) {
+        while let Some((session, request)) = requests.recv().await {
+            let v1::WarmModule { account, function, revision, module } = request;
             if let Ok(digest) = Digest::try_from(module) {
                 self.warm(RevisionKey { session, account, function, revision }, digest);
             }
         }
     }
 
-    /// Begins to load a revision if it is not ready, and tells the exchange how it stands. The end of the load is told,
-    /// too.
+    /// Starts loading a revision that is not cached, and reports its readiness now and when the load ends.
     fn warm(&self, key: RevisionKey, digest: Digest) {
+        self.lock_reported().remove(&digest);
         let revision = self.revision(&key);
         if self.cached(&revision, &digest).is_some() {
-            self.tell(&digest, None);
-            return;
+            return self.report(&digest, Ok(()));
         }
-        let warming = RevisionError::Warming(self.runtime.modules().remaining(&digest));
-        self.tell(&digest, Some(&warming));
+        self.report_warming(&digest);
         if revision.lock_began().is_none() {
             let revisions = self.clone();
             // A load has limits of its own.
@@ -165,26 +165,32 @@ impl Revisions {
         }
     }
 
-    /// Tells the exchange how a module stands here. Nothing is lost if it does not hear of it: it asks again.
-    fn tell(&self, digest: &Digest, failed: Option<&RevisionError>) {
+    fn report_warming(&self, digest: &Digest) {
+        self.report(digest, Err(&RevisionError::Warming(self.runtime.modules().remaining(digest))));
+    }
+
+    /// Reports the readiness of a module if it has changed. Says nothing of errors that are not the module's own.
+    fn report(&self, digest: &Digest, loaded: Result<(), &RevisionError>) {
         let mut state = v1::ModuleState { module: digest.to_vec(), ..v1::ModuleState::default() };
-        match failed {
-            None => state.set_readiness(v1::ModuleReadiness::Ready),
-            Some(error) => match error.retry_after_s() {
-                Some(retry_after_s) => {
-                    state.set_readiness(v1::ModuleReadiness::Warming);
-                    state.retry_after_s = retry_after_s;
-                }
-                None => {
-                    state.set_readiness(v1::ModuleReadiness::Refused);
-                    state.reason = match error {
-                        RevisionError::Module(error) => error.to_string(),
-                        error => error.to_string(),
-                    };
-                }
-            },
+        match loaded {
+            Ok(()) => state.set_readiness(v1::ModuleReadiness::Ready),
+            Err(RevisionError::Warming(left)) => {
+                state.set_readiness(v1::ModuleReadiness::Warming);
+                state.retry_after_s = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
+            }
+            Err(RevisionError::Module(error)) if !error.is_passing() => {
+                state.set_readiness(v1::ModuleReadiness::Refused);
+                state.reason = error.to_string();
+            }
+            Err(_) => return,
         }
-        self.told.try_send(RunEvent::Module(state)).unwrap_or_default();
+        let mut reported = self.lock_reported();
+        if reported.len() >= REVISIONS_MAX {
+            reported.clear();
+        }
+        if reported.insert(*digest, state.readiness()) != Some(state.readiness()) {
+            self.reports.try_send(state).unwrap_or_default();
+        }
     }
 
     /// Returns a revision whose lease names `digest`, ready to run. Waits for at most `limit`, and not
@@ -201,7 +207,7 @@ impl Revisions {
         }
         let started = Instant::now();
         let loading_for = revision.lock_began().map(|began| began.elapsed());
-        let waited = timeout(wait(limit, loading_for), self.load_once(revision, key, digest)).await;
+        let waited = timeout(wait_limit(limit, loading_for), self.load_once(revision, key, digest)).await;
         let ready = waited.map_err(|_| RevisionError::Warming(self.runtime.modules().remaining(&digest)))?;
         Ok(ReadyRevision { waited: started.elapsed(), ..ready? })
     }
@@ -222,7 +228,7 @@ impl Revisions {
         // The task ends by itself: fetching and compiling have limits.
         let loading = tokio::spawn(async move {
             let loaded = revisions.load(&revision, key, digest).await;
-            revisions.tell(&digest, loaded.as_ref().err());
+            revisions.report(&digest, loaded.as_ref().map(drop));
             *revision.lock_began() = None;
             drop(turn);
             loaded
@@ -255,6 +261,9 @@ impl Revisions {
         let module = match self.runtime.modules().find(digest).await? {
             Some(module) => module,
             None => {
+                // Before it is fetched: it may be large, and a full queue would take nothing.
+                self.runtime.modules().check_room(&account)?;
+                self.report_warming(&digest);
                 let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(digest));
                 let module = fetching.await.map_err(RevisionError::Slow)??;
                 self.runtime.modules().load(digest, module, &account).await?
@@ -295,6 +304,10 @@ impl Revisions {
             known.clear();
         }
         Arc::clone(known.entry(key.clone()).or_default())
+    }
+
+    fn lock_reported(&self) -> MutexGuard<'_, HashMap<Digest, v1::ModuleReadiness>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RevisionKey, Arc<Revision>>> {

@@ -10,7 +10,7 @@ use wasmtime::{Config, Engine};
 /// Address space of one guest's memory in bytes, reserved and not committed: all that 32 bits can address, so that
 /// compiled code needs no bounds checks.
 pub(crate) const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
-/// Steps of the scheduler's priority that a child process gives up: guests run first.
+/// Nice increment of a compiling child: below guests.
 const NICE: i32 = 10;
 
 /// The bounds of a child process.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::compile::{CompileLimits, compile, validate};
 use crate::module_error::ModuleError;
-use crate::progress::Progress;
+use crate::progress::CompileProgress;
 use crate::turns::{QueueFull, Turns};
 
 /// CPU time limit: a base, and an addition for each MiB of the module.
@@ -22,8 +22,8 @@ const CPU_SECONDS_PER_MIB: u64 = 8;
 /// Memory limit: a base, and an addition for each byte of the module.
 const MEMORY_BYTES: u64 = 1 << 30;
 const MEMORY_PER_BYTE: u64 = 64;
-/// Limit of the wall time over that of the CPU time. A child gives way to all other programs of the machine, and one
-/// that is stopped begins anew at the next call: on a busy machine a lower limit would never let it finish.
+/// Wall-clock limit, as a multiple of the CPU limit. Children run at low priority, and a killed one starts over at the
+/// next call: with a lower limit none might finish on a busy machine.
 const WALL_PER_CPU: u32 = 60;
 /// Maximum bytes of an artefact; a longer one cannot be opened.
 const ARTEFACT_MAX_BYTES: u64 = 1 << 30;
@@ -53,12 +53,17 @@ impl Compiler {
         Compiler { program, turns: Turns::new(at_once) }
     }
 
+    /// Refuses an account that has as many modules waiting as it may, or any if the queue is full.
+    pub(crate) fn check_room(&self, account: &str) -> Result<(), ModuleError> {
+        if self.turns.has_room(account) { Ok(()) } else { Err(ModuleError::QueueFull) }
+    }
+
     /// Compiles a module of an account, when it is its turn. Dropping the future kills the child.
     pub(crate) async fn compile(
         &self,
         wasm: Bytes,
         account: &str,
-        progress: &Progress,
+        progress: &CompileProgress,
     ) -> Result<Vec<u8>, ModuleError> {
         let queued = self.turns.wait(account, wasm.len()).await;
         let turn = queued.map_err(|QueueFull| ModuleError::QueueFull)?;
@@ -81,7 +86,7 @@ impl Compiler {
     }
 }
 
-async fn in_child(program: &PathBuf, wasm: &[u8], progress: &Progress) -> Result<Vec<u8>, ModuleError> {
+async fn in_child(program: &PathBuf, wasm: &[u8], progress: &CompileProgress) -> Result<Vec<u8>, ModuleError> {
     let limits = limits(wasm.len());
     let within = Duration::from_secs(limits.cpu_seconds) * WALL_PER_CPU;
     let broke = |error: std::io::Error| ModuleError::Compiler(format!("the compiler's process: {error}"));
@@ -90,7 +95,7 @@ async fn in_child(program: &PathBuf, wasm: &[u8], progress: &Progress) -> Result
         .args(["--cpu-seconds", &limits.cpu_seconds.to_string()])
         .args(["--memory-bytes", &limits.memory_bytes.to_string()])
         .env_clear()
-        // Else the allocator takes a gigabyte in advance, by chance of its addresses, and the limit counts it.
+        // The allocator may otherwise commit 1 GiB at once, which counts against the memory limit.
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

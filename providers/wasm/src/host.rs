@@ -15,8 +15,8 @@ use crate::job::Job;
 use crate::run;
 use crate::runtime::Runtime;
 
-/// Steps of the scheduler's priority that guests give up: the threads that take calls and send answers run first, those
-/// of the market on the same machine too.
+/// Nice increment of guest threads: the threads that take calls and send answers run first, and those of the market on
+/// the same machine.
 const NICE: i32 = 5;
 
 /// The settings of a [`Host`].
@@ -177,7 +177,7 @@ fn start_thread(runtime: Arc<Runtime>, cpu_share: f64) -> io::Result<Sender<Task
     let reactor = Builder::new_current_thread().enable_time().build()?;
     let (thread, tasks) = channel();
     std::thread::Builder::new().name("wasm-guest".into()).spawn(move || {
-        // On Linux each thread has a priority of its own. Without it guests only run earlier than they should.
+        // Linux applies it to this thread only. A failure is harmless.
         nice(NICE).ok();
         let claim = ThreadClaim { runtime };
         serve(&claim.runtime, &reactor, Credit::new(cpu_share), tasks);

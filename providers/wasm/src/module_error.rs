@@ -22,3 +22,10 @@ pub enum ModuleError {
     #[error("it takes more than {cpu_seconds} s of CPU time, or too much memory, to compile; simplify its functions")]
     TooComplex { cpu_seconds: u64 },
 }
+
+impl ModuleError {
+    /// Returns whether the compiler was only too busy: a later try may succeed.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, ModuleError::QueueFull | ModuleError::Interrupted)
+    }
+}

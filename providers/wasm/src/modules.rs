@@ -19,7 +19,7 @@ use crate::compiler::Compiler;
 use crate::digest::{Digest, digest};
 use crate::guest::Guest;
 use crate::module_error::ModuleError;
-use crate::progress::Progress;
+use crate::progress::CompileProgress;
 use crate::settings::ModuleSettings;
 
 /// Maximum modules in memory and under way, whatever their size.
@@ -65,7 +65,7 @@ struct CacheEntry {
     last_use: u64,
     /// Bytes of its artefact; 0 until it is ready.
     bytes: usize,
-    progress: Arc<Progress>,
+    progress: Arc<CompileProgress>,
     /// The reason why it cannot be compiled here, for a while, and since when.
     refused: Option<(ModuleError, Instant)>,
 }
@@ -103,6 +103,11 @@ impl Modules {
         Ok(found.ok())
     }
 
+    /// Refuses an account whose next module would find the compiler's queue full.
+    pub fn check_room(&self, account: &str) -> Result<(), ModuleError> {
+        self.0.compiler.check_room(account)
+    }
+
     /// Returns the module of this digest, compiled from `wasm` of an account if it is not there already. Concurrent
     /// calls for one digest compile once, and the work goes on after a caller left. Refuses bytes of another digest and
     /// bytes that are no command of WASI preview 1; what is too complex is refused for ten minutes. Must be awaited on
@@ -112,7 +117,7 @@ impl Modules {
             return self.get(&of).ok_or(ModuleError::OtherDigest);
         }
         let (entry, progress) = self.0.lock().use_or_add(of);
-        progress.expect(&wasm);
+        progress.set_module(&wasm);
         if let Some(refused) = self.0.lock().refused(&of) {
             return Err(refused);
         }
@@ -162,7 +167,7 @@ impl ModulesOfRuntime {
         digest: Digest,
         wasm: Bytes,
         account: &str,
-        progress: &Progress,
+        progress: &CompileProgress,
     ) -> Result<Module, ModuleError> {
         if let Some(module) = self.kept(digest).await {
             return Ok(module);
@@ -201,14 +206,14 @@ impl Cache {
         Some(entry)
     }
 
-    fn use_or_add(&mut self, digest: Digest) -> (Arc<OnceCell<Module>>, Arc<Progress>) {
+    fn use_or_add(&mut self, digest: Digest) -> (Arc<OnceCell<Module>>, Arc<CompileProgress>) {
         if let Some(entry) = self.use_entry(&digest) {
             return (Arc::clone(&entry.module), Arc::clone(&entry.progress));
         }
         while self.entries.len() >= ENTRIES_MAX {
             self.evict_oldest();
         }
-        let (module, progress) = (Arc::new(OnceCell::new()), Arc::<Progress>::default());
+        let (module, progress) = (Arc::new(OnceCell::new()), Arc::<CompileProgress>::default());
         let entry = CacheEntry {
             module: Arc::clone(&module),
             last_use: self.uses,

@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 use merit_module::code_bytes;
 use rustix::param::clock_ticks_per_second;
 
-/// CPU time of a compilation: a base, and an addition for each MB of code. Measured: docs/benchmarks.md, "Compiling".
+/// CPU time of a compilation: a base, and an addition for each MB of code. Measured in docs/benchmarks.md, "Compiling
+/// modules".
 const CPU_BASE: Duration = Duration::from_millis(300);
 const CPU_PER_MB: Duration = Duration::from_secs(4);
-/// CPU time from which on the compiler's speed is known.
-const CPU_KNOWN: Duration = Duration::from_millis(200);
-/// Least speed of a compiler that is assumed: one in so many seconds of the clock.
-const SLOWEST: u32 = 50;
-const LEAST: Duration = Duration::from_secs(1);
-const MOST: Duration = Duration::from_secs(600);
+/// CPU time after which a compilation's share of a core is measured.
+const CPU_MEASURED: Duration = Duration::from_millis(200);
+/// Lowest share of a core that is assumed: one fiftieth.
+const SLOWDOWN_MAX: u32 = 50;
+/// Bounds of an estimate.
+const REMAINING_MIN: Duration = Duration::from_secs(1);
+const REMAINING_MAX: Duration = Duration::from_secs(600);
 
-/// The progress of one module. Until it is known, the least is expected.
+/// The progress of one module's compilation. Estimates 1 s until the module is known.
 #[derive(Default)]
-pub(crate) struct Progress(Mutex<Compilation>);
+pub(crate) struct CompileProgress(Mutex<Compilation>);
 
 #[derive(Default)]
 struct Compilation {
@@ -30,14 +32,14 @@ struct Compilation {
     child: Option<(u32, Instant)>,
 }
 
-impl Progress {
-    /// Notes the module.
-    pub(crate) fn expect(&self, wasm: &[u8]) {
+impl CompileProgress {
+    /// Expects the CPU time of the module's code.
+    pub(crate) fn set_module(&self, wasm: &[u8]) {
         let code = u32::try_from(code_bytes(wasm)).unwrap_or(u32::MAX);
         self.lock().expected = CPU_BASE + CPU_PER_MB * (code / 1000) / 1000;
     }
 
-    /// Notes the process that compiles it; none: no longer.
+    /// Sets the compiling process; none: it has ended.
     pub(crate) fn set_child(&self, process: Option<u32>) {
         self.lock().child = process.map(|process| (process, Instant::now()));
     }
@@ -56,15 +58,15 @@ impl Progress {
     }
 }
 
-/// Estimates the time until a compilation ends that has used so much of the expected CPU time, since `passed`. One that
-/// takes longer than expected is expected to take a fifth more.
+/// Estimates the rest of a compilation that has used `used` of `expected` CPU time within `passed`. Beyond `expected`,
+/// another fifth of `used` is assumed.
 fn remaining(expected: Duration, used: Duration, passed: Duration) -> Duration {
     let left = expected.saturating_sub(used).max(used / 5);
-    let left = match used >= CPU_KNOWN && passed > used {
-        true => left.mul_f64(passed.div_duration_f64(used).min(SLOWEST.into())),
+    let left = match used >= CPU_MEASURED && passed > used {
+        true => left.mul_f64(passed.div_duration_f64(used).min(SLOWDOWN_MAX.into())),
         false => left,
     };
-    left.clamp(LEAST, MOST)
+    left.clamp(REMAINING_MIN, REMAINING_MAX)
 }
 
 /// Returns the CPU time that a process has used (proc(5), `stat`).

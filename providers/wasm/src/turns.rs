@@ -48,16 +48,22 @@ impl Turns {
         Turns(Arc::new(Mutex::new(queue)))
     }
 
+    /// Returns whether one more module of an account may wait.
+    pub(crate) fn has_room(&self, account: &str) -> bool {
+        let mut queue = self.lock();
+        queue.waiting.retain(|one| !one.begin.is_closed());
+        let of_one = queue.waiting.iter().filter(|one| one.account == account).count();
+        queue.waiting.len() < WAITING_MAX && of_one < WAITING_OF_ONE_MAX
+    }
+
     /// Waits for a turn.
     pub(crate) async fn wait(&self, account: &str, bytes: usize) -> Result<Turn, QueueFull> {
         let (begin, begun) = oneshot::channel();
+        if !self.has_room(account) {
+            return Err(QueueFull);
+        }
         {
             let mut queue = self.lock();
-            queue.waiting.retain(|one| !one.begin.is_closed());
-            let of_one = queue.waiting.iter().filter(|one| one.account == account).count();
-            if queue.waiting.len() >= WAITING_MAX || of_one >= WAITING_OF_ONE_MAX {
-                return Err(QueueFull);
-            }
             queue.arrived += 1;
             let number = queue.arrived;
             queue.waiting.push(Waiting { account: account.to_owned(), bytes, number, begin });

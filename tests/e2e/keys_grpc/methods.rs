@@ -189,7 +189,7 @@ fn of_accounts() -> Vec<MethodRow> {
         "Modules/GetRevision" "unnyy" ModulesClient.get_revision(names)
             v1::GetRevisionRequest { account: names.account, function: names.function, revision: 1 };
         "Modules/GetReadiness" "unddy" ModulesClient.get_readiness(names)
-            v1::GetReadinessRequest { account: names.account, function: names.function, revision: 0, warm: true };
+            v1::GetReadinessRequest { account: names.account, function: names.function, revision: 1, warm: true };
         "Keys/ListKeys" "uooyy" KeysClient.list_keys(_names) v1::ListKeysRequest {};
         "Registry/DeleteFunction" "undny" RegistryClient.delete_function(names)
             v1::DeleteFunctionRequest { account: names.account, name: names.function };

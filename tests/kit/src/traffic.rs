@@ -244,7 +244,7 @@ impl Traffic {
 
     fn release(&mut self, engine: &Engine) -> Option<Command> {
         let lease = self.lease(engine, |_| true)?;
-        Some(match self.below(5) {
+        Some(match self.below(6) {
             0 => Command::Claim {
                 lease,
                 usage: Usage { wall_us: 500_000, cpu_us: 400_000, cold_us: 0, egress_bytes: 0 },
@@ -252,6 +252,7 @@ impl Traffic {
             1 => Command::CloseLease { lease },
             2 => Command::Release { lease, why: NotSent::Busy },
             3 => Command::Release { lease, why: NotSent::Failed },
+            4 => Command::Release { lease, why: NotSent::Warming { retry_after_s: 7 } },
             _ => Command::Release { lease, why: NotSent::Withdrawn },
         })
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rows::budget;
-use crate::exchange::functions::{Audience, Canary, Code, Function, Readiness, ReadinessState};
+use crate::exchange::functions::{Audience, Canary, Code, Function, ProviderReadiness, ReadinessState};
 use crate::json::decimal;
 
 /// Returns the definition of a function, with every field.
@@ -55,9 +55,9 @@ pub(super) fn function_json(function: &Function) -> Value {
     told
 }
 
-/// Returns the providers that may run a revision's module, with their word on whether it is ready there.
-pub(super) fn readiness_json(told: &[Readiness]) -> Value {
-    let row = |of: &Readiness| {
+/// Returns providers that may run a revision's module, with its readiness there.
+pub(super) fn readiness_json(told: &[ProviderReadiness]) -> Value {
+    let row = |of: &ProviderReadiness| {
         let (state, retry_after_s, reason) = match &of.state {
             ReadinessState::Unknown => ("unknown", None, None),
             ReadinessState::Ready => ("ready", None, None),

@@ -150,14 +150,19 @@ pub(crate) async fn get(
     let function = must_find(&broker, &caller, &name).await?;
     let mut told = function_json(&function);
     let has_module = function.revisions.last().is_some_and(|newest| !newest.module.is_empty());
-    told["readiness"] = match has_module {
-        true => {
-            let newest = u32::try_from(function.revisions.len()).unwrap_or(u32::MAX);
-            readiness_json(&broker.exchange.readiness(&caller.account, &function.name, newest, false).await?)
-        }
-        false => json!([]),
+    told["readiness"] = if has_module {
+        let told = broker.exchange.readiness(&caller.account, &function.name, newest(&function)).await;
+        // The function is told also where this is not known now.
+        told.map_or(Value::Null, |told| readiness_json(&told))
+    } else {
+        json!([])
     };
     Ok(Json(told))
+}
+
+/// Returns the number of the newest revision.
+fn newest(function: &Function) -> u32 {
+    u32::try_from(function.revisions.len()).unwrap_or(u32::MAX)
 }
 
 #[derive(Deserialize)]
@@ -167,7 +172,7 @@ pub(crate) struct WarmQuery {
     revision: Option<u32>,
 }
 
-/// Asks the providers to which calls may go to make the module of a revision ready.
+/// Asks the providers to which calls may go to load the module of a revision.
 pub(crate) async fn warm(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
@@ -175,17 +180,16 @@ pub(crate) async fn warm(
     Query(asked): Query<WarmQuery>,
 ) -> JsonAnswer {
     let function = must_find(&broker, &caller, &name).await?;
-    let newest = u32::try_from(function.revisions.len()).unwrap_or(u32::MAX);
-    let number = asked.revision.unwrap_or(newest);
+    let number = asked.revision.unwrap_or(newest(&function));
     let revision = number.checked_sub(1).and_then(|index| function.revisions.get(index as usize));
     let revision = revision.ok_or_else(|| ApiError::not_found(format!("`{name}` has no revision {number}")))?;
     if revision.module.is_empty() {
-        return Err(ApiError::unusable(format!(
-            "revision {number} of `{name}` has no module; nothing is to be made ready"
-        )));
+        let message = format!("revision {number} of `{name}` has no module, so there is nothing to load");
+        return Err(ApiError::unusable(message));
     }
+    // It costs the exchange the same search as a quote.
     broker.rates.count(&caller.account).await?;
-    let told = broker.exchange.readiness(&caller.account, &function.name, number, true).await?;
+    let told = broker.exchange.warm(&caller.account, &function.name, number).await?;
     Ok(Json(json!({"revision": number, "readiness": readiness_json(&told)})))
 }
 

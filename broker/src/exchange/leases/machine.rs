@@ -63,7 +63,7 @@ pub(crate) enum LeaseReply {
         code: RefusalCode,
         message: String,
         /// Time after which another try may succeed, if it is known.
-        wait: Option<Duration>,
+        retry_after: Option<Duration>,
     },
     /// The exchange did not answer in time.
     Unavailable,
@@ -235,9 +235,9 @@ impl<W> Machine<W> {
     }
 
     fn refused(&mut self, asked: About, refusal: v1::Refusal) -> Vec<StreamAction<W>> {
-        let v1::Refusal { code, message, wait_ms } = refusal;
-        let wait = (wait_ms > 0).then_some(Duration::from_millis(wait_ms));
-        let refusal = LeaseReply::Refused { code: merit_proto::read_code(&code), message, wait };
+        let v1::Refusal { code, message, retry_after_ms } = refusal;
+        let retry_after = (retry_after_ms > 0).then_some(Duration::from_millis(retry_after_ms));
+        let refusal = LeaseReply::Refused { code: merit_proto::read_code(&code), message, retry_after };
         match asked {
             About::Number(number) => {
                 self.abandoned.remove(&number);

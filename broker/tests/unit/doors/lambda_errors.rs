@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_chain_that_is_too_long_is_not_tried_again() {
+fn a_chain_of_calls_is_answered_400() {
     let error = ApiError::new(ErrorCode::CallsItself, "this chain of calls is too long");
     let response = respond(error);
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);

@@ -132,7 +132,8 @@ fn the_invocation_keeps_the_id_of_its_first_lease() {
 
 #[test]
 fn a_failure_outweighs_the_refusal_that_follows_it() {
-    let refused = Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new(), wait: None };
+    let refused =
+        Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new(), retry_after: None };
     let action = run(false, vec![grant("a", 1, true), unknown(), Input::Released, refused, Input::Released]);
     assert!(is_failed(&action, Execution::Unknown), "{action:?}");
 }
@@ -169,7 +170,7 @@ fn attempts_are_bounded() {
 #[test]
 fn a_misplaced_input_is_refused_and_changes_nothing() {
     let settled = || Input::Settled(Paid { cost: 9, billed_ms: 1 });
-    let refused = || Input::Refused { code: ErrorCode::Timeout, message: String::new(), wait: None };
+    let refused = || Input::Refused { code: ErrorCode::Timeout, message: String::new(), retry_after: None };
     let unsettled = || Input::Unsettled { reason: String::new() };
     let mut dispatch = Dispatch::new(false, None);
     let check = |dispatch: &mut Dispatch, state: &str, inputs: Vec<Input>| {
@@ -217,7 +218,7 @@ fn a_gateway_error_of_an_idempotent_call_is_tried_elsewhere() {
 #[test]
 fn the_last_gateway_error_is_passed_on_without_a_better() {
     let refused =
-        || Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new(), wait: None };
+        || Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new(), retry_after: None };
     let first = || vec![grant("a", 1, true), gateway_error()];
     let settled = |more: Vec<Input>| settles(&run(false, first().into_iter().chain(more).collect()));
     assert_eq!(settled(vec![refused()]), 1);
@@ -256,7 +257,7 @@ fn gives_up(action: &Action, sequence: u64) -> bool {
 #[test]
 fn a_broken_attempt_is_given_up_once_nothing_follows() {
     let refused =
-        || Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new(), wait: None };
+        || Input::Refused { code: RefusalCode::NoEligibleProvider.into(), message: String::new(), retry_after: None };
     assert!(gives_up(&run(false, vec![grant("a", 1, false), unknown()]), 1), "it may not run twice");
     assert!(!gives_up(&run(false, vec![grant("a", 1, true), unknown()]), 1), "another may follow");
     assert!(gives_up(&run(false, vec![grant("a", 1, true), unknown(), Input::Released, refused()]), 1));

@@ -32,7 +32,7 @@ pub enum NotSent {
     Busy,
     /// The provider failed: no connection, a refused token.
     Failed,
-    /// The revision gets ready there, no failure: others go before the provider for so long, at most 600 s.
+    /// The provider is loading the module, no failure: it is behind for the revision for so long, at most 600 s.
     Warming { retry_after_s: u32 },
     /// Its gateway error was replaced by another provider's answer: a failed call, of which its health says nothing.
     Replaced,

@@ -34,7 +34,7 @@ impl Engine {
         };
         let waits = matches!(
             refusal,
-            Refusal::NoOffer { class: NoOffer::Room | NoOffer::Away | NoOffer::Eligible, .. }
+            Refusal::NoOffer { class: NoOffer::Room | NoOffer::Behind | NoOffer::Eligible, .. }
                 | Refusal::MaxConcurrency { .. }
         );
         if !waits {

@@ -200,13 +200,13 @@ impl Engine {
         self.registry.provider(provider).kind
     }
 
-    /// Returns the refusal of a bid that lacks `class`. If that is a provider that is not away, `wait_ms` is the time
-    /// until the first is back.
-    pub(crate) fn no_offer(&self, class: NoOffer, wait_ms: Option<u64>) -> Refusal {
+    /// Returns the refusal of a bid by its nearest obstacle. `retry_after_ms` is the time until the first provider that
+    /// is behind is expected back.
+    pub(crate) fn no_offer(&self, class: NoOffer, retry_after_ms: Option<u64>) -> Refusal {
         let indices = self.shelf.indices();
         let offers = indices.iter().map(|index| index.live()).sum();
         let markets = indices.iter().filter(|index| index.live() > 0).count() as u32;
-        Refusal::NoOffer { class, offers, markets, wait_ms }
+        Refusal::NoOffer { class, offers, markets, retry_after_ms }
     }
 }
 

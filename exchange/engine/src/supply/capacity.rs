@@ -1,6 +1,6 @@
 //! Capacity: a match takes memory and one slot of an offer and its pool, and the end of its lease gives them back.
 
-use merit_terms::{AccountId, MarketId, ProviderId, Tariff};
+use merit_terms::{AccountId, MarketId, ProviderId, Tariff, Time};
 
 use super::Shelf;
 use crate::deadlines::OfferSlot;
@@ -36,7 +36,7 @@ impl Shelf {
         }
     }
 
-    /// Enters a saved lease among those of its account.
+    /// Enters a lease of a saved state in its pool's count by account.
     pub(crate) fn enter_lease(&mut self, slot: OfferSlot, account: AccountId) {
         if let Some(pool) = self.offer(slot).map(|offer| offer.pool) {
             self.pools[pool.index()].enter(account);
@@ -64,12 +64,17 @@ impl Shelf {
         } else if !retired {
             self.refresh(slot);
         }
-        let seller = &mut self.sellers[provider.index()];
-        let was_shared = std::mem::replace(&mut seller.shared, seller.health.serves_several(turn.at));
-        if was_shared && !seller.shared && self.watched {
+        if self.end_shares(provider, turn.at) && self.watched {
             self.wake_offers(provider, |_| true);
         } else {
             self.wake_pool(pool);
         }
+    }
+
+    /// Looks again whether account shares apply at a provider. Returns true if they ended.
+    fn end_shares(&mut self, provider: ProviderId, at: Time) -> bool {
+        let seller = &mut self.sellers[provider.index()];
+        let was_shared = std::mem::replace(&mut seller.shared, seller.health.serves_several(at));
+        was_shared && !seller.shared
     }
 }

@@ -19,8 +19,8 @@ impl Engine {
 
     /// Notes that the revision of a lease gets ready at its provider.
     pub(crate) fn provider_warms(&mut self, turn: &mut Turn<'_>, lease: &Lease, retry_after_s: u32) {
-        self.shelf.warm(turn.at, lease, retry_after_s);
-        self.health_changed(turn, lease, false);
+        let lifted = self.shelf.begin_warming(turn.at, lease, retry_after_s);
+        self.health_changed(turn, lease, lifted);
     }
 
     /// Notes the end of a lease that says nothing about its provider.
@@ -33,13 +33,13 @@ impl Engine {
     /// Notes an answer of a provider: its revision is well there, and the whole provider if this was its trial. Returns
     /// the revisions that are no longer behind there.
     pub(crate) fn provider_answered(&mut self, turn: &mut Turn<'_>, lease: &Lease) -> Vec<RevisionKey> {
-        let is_warm = self.shelf.is_warm(lease);
+        let was_warming = self.shelf.end_warming(lease);
         let recovered = self.shelf.recover(turn, lease);
-        if !is_warm && recovered.is_none() {
+        if !was_warming && recovered.is_none() {
             return Vec::new();
         }
         let well = recovered.unwrap_or_default();
-        self.health_changed(turn, lease, is_warm || !well.is_empty());
+        self.health_changed(turn, lease, was_warming || !well.is_empty());
         well.into_iter().flatten().collect()
     }
 
@@ -55,21 +55,24 @@ impl Engine {
 }
 
 impl Shelf {
-    /// Notes the provider's word that the revision of a lease gets ready for so long.
-    fn warm(&mut self, at: Time, lease: &Lease, retry_after_s: u32) {
+    /// Begins the warming of a lease's revision at its provider. Returns whether that of another one ended early.
+    fn begin_warming(&mut self, at: Time, lease: &Lease, retry_after_s: u32) -> bool {
         let (id, key, now) = (lease.provider, (lease.function, lease.revision), Warming::new(at, retry_after_s));
+        let mut lifted = false;
         for (of, known) in enter(self.sellers[id.index()].health.warming_mut(), key, now) {
-            self.pauses.remove(known.pause(), id, PauseOf::Warming(of));
+            self.pauses.remove(known.pause_ends(), id, PauseOf::Warming(of));
+            lifted |= of != key && known.until() > at;
         }
-        self.pauses.add(now.pause(), id, PauseOf::Warming(key));
+        self.pauses.add(now.pause_ends(), id, PauseOf::Warming(key));
+        lifted
     }
 
     /// Notes an answer of a revision: it is ready at its provider. Returns whether it was getting ready.
-    fn is_warm(&mut self, lease: &Lease) -> bool {
+    fn end_warming(&mut self, lease: &Lease) -> bool {
         let (id, key) = (lease.provider, (lease.function, lease.revision));
         let known = self.sellers[id.index()].health.warming_mut().remove(&key);
         if let Some(known) = known {
-            self.pauses.remove(known.pause(), id, PauseOf::Warming(key));
+            self.pauses.remove(known.pause_ends(), id, PauseOf::Warming(key));
         }
         known.is_some()
     }

@@ -56,7 +56,7 @@ pub(crate) enum Behind {
     Allowed,
 }
 
-/// The back-offs of one provider.
+/// Health of one provider: back-offs, warming revisions, and recent users.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProviderHealth {
     whole: Option<BackOff>,
@@ -66,7 +66,7 @@ pub(crate) struct ProviderHealth {
     users: [Option<(AccountId, Time)>; 2],
 }
 
-/// The state that a pause belongs to.
+/// Owner of a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PauseOf {
     /// A back-off; without a revision, that of the whole provider.
@@ -78,7 +78,7 @@ pub(super) enum PauseOf {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pauses(BTreeSet<(Time, ProviderId, PauseOf)>);
 
-/// The first of all states, by order.
+/// Lower bound of a range.
 const FIRST: PauseOf = PauseOf::BackOff(None);
 
 impl Pauses {
@@ -107,7 +107,7 @@ impl Pauses {
             self.replace((provider, revision), None, Some(back_off));
         }
         for (revision, warming) in &health.warming {
-            self.add(warming.pause(), provider, PauseOf::Warming(*revision));
+            self.add(warming.pause_ends(), provider, PauseOf::Warming(*revision));
         }
     }
 
@@ -173,23 +173,23 @@ impl ProviderHealth {
         self.whole.is_none() && self.revisions.is_empty() && self.warming.is_empty()
     }
 
-    /// Returns the reason why the provider takes no call of a revision now, if there is one: of several the one that
-    /// lasts longest.
+    /// Returns why the provider takes no call of a revision now: of several reasons the last to end; a trial, whose end
+    /// is unknown, comes last.
     pub(crate) fn refuses(&self, revision: RevisionKey, at: Time, behind: Behind) -> Option<Reason> {
         let back_offs = self.concerning(revision).filter_map(|back_off| back_off.refuses(at, behind));
         let warming = self.warming.get(&revision).filter(|warming| match behind {
             Behind::Refused => at < warming.until(),
-            Behind::Allowed => at < warming.pause(),
+            Behind::Allowed => at < warming.pause_ends(),
         });
         let warming = warming.map(|warming| Reason::Warming { until: warming.until() });
-        back_offs.chain(warming).max_by_key(Reason::away_until)
+        back_offs.chain(warming).max_by_key(Reason::behind_until)
     }
 
     pub(super) fn warming_mut(&mut self) -> &mut BTreeMap<RevisionKey, Warming> {
         &mut self.warming
     }
 
-    /// Returns whether several accounts had leases lately.
+    /// Returns whether two accounts had leases within the last hour.
     pub(super) fn serves_several(&self, at: Time) -> bool {
         self.users[1].is_some_and(|(_, when)| when.after_millis(REMEMBERED_MS) >= at)
     }

@@ -45,7 +45,7 @@ pub(crate) struct Seller {
     ladders: Ladders,
     quotas: Vec<Allowance>,
     health: ProviderHealth,
-    /// True if several accounts had leases within the last hour, as of the last lease that began or ended.
+    /// True if two accounts had leases within the hour, as of the last lease that began or ended.
     shared: bool,
 }
 
@@ -92,7 +92,7 @@ impl Seller {
         &self.health
     }
 
-    /// Returns whether each account leaves room for others there.
+    /// Returns whether account shares apply.
     pub(crate) fn is_shared(&self) -> bool {
         self.shared
     }

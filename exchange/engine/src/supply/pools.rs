@@ -4,7 +4,7 @@ use merit_terms::{AccountId, PoolSize, ProviderId, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::Shelf;
-use super::shares::{Shares, open_to_all};
+use super::shares::{AccountLeases, open_to_all};
 use crate::event::Event;
 use crate::turn::Turn;
 
@@ -34,7 +34,7 @@ pub(crate) struct Pool {
     leased_mb: u64,
     leases: u32,
     #[serde(skip)]
-    shares: Shares,
+    by_account: AccountLeases,
     /// True if the pool leaves any live offer on it without room.
     #[serde(skip)]
     any_closed: bool,
@@ -51,7 +51,7 @@ impl Pool {
             size: PoolSize { memory_mb: 0, slots: 0 },
             leased_mb: 0,
             leases: 0,
-            shares: Shares::default(),
+            by_account: AccountLeases::default(),
             any_closed: false,
             most_min_mb: 0,
         }
@@ -92,24 +92,24 @@ impl Pool {
     pub(crate) fn leaves_room(&self, account: AccountId, memory_mb: u32) -> bool {
         let open = open_to_all(self.size);
         let fits = self.leases < open.slots && self.leased_mb + u64::from(memory_mb) <= open.memory_mb;
-        fits || !self.shares.has(account)
+        fits || !self.by_account.has(account)
     }
 
     /// Enters a lease that already has its memory and slot among those of its account.
     pub(super) fn enter(&mut self, account: AccountId) {
-        self.shares.take(account);
+        self.by_account.begin(account);
     }
 
     /// Takes memory and one slot for a lease of an account.
     pub(super) fn take(&mut self, account: AccountId, memory_mb: u32) {
-        self.shares.take(account);
+        self.by_account.begin(account);
         self.leased_mb += u64::from(memory_mb);
         self.leases += 1;
     }
 
     /// Gives back memory and one slot of a lease of an account.
     pub(super) fn give_back(&mut self, account: AccountId, memory_mb: u32) {
-        self.shares.give_back(account);
+        self.by_account.end(account);
         self.leased_mb -= u64::from(memory_mb);
         self.leases -= 1;
     }

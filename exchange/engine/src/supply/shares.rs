@@ -1,23 +1,24 @@
-//! Shares: where several accounts had leases within the hour, the last eighth of a pool is for accounts without a lease
-//! there, so that no few accounts take all of it.
+//! Account shares: if two accounts had leases within the hour, the last eighth of a pool is kept for accounts without a
+//! lease there, so that a few accounts cannot fill it.
 
 use std::collections::BTreeMap;
 
 use merit_terms::{AccountId, PoolSize};
 
-/// Part of a pool, in slots (at least one) and memory, that is kept for accounts without a lease there.
+/// Divisor of a pool: one part in 8 of its memory and of its slots (at least one slot) is kept for accounts without a
+/// lease there.
 const KEPT_FOR_OTHERS: u32 = 8;
 
-/// The number of leases on one pool, by account.
+/// Open leases on one pool, by account.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shares(BTreeMap<AccountId, u32>);
+pub(super) struct AccountLeases(BTreeMap<AccountId, u32>);
 
-impl Shares {
-    pub(super) fn take(&mut self, account: AccountId) {
+impl AccountLeases {
+    pub(super) fn begin(&mut self, account: AccountId) {
         *self.0.entry(account).or_default() += 1;
     }
 
-    pub(super) fn give_back(&mut self, account: AccountId) {
+    pub(super) fn end(&mut self, account: AccountId) {
         if let Some(leases) = self.0.get_mut(&account) {
             *leases -= 1;
             if *leases == 0 {
@@ -31,7 +32,7 @@ impl Shares {
     }
 }
 
-/// Returns the part of a pool that accounts with a lease there may fill.
+/// Returns the memory and slots that accounts with a lease in the pool may fill.
 pub(super) fn open_to_all(size: PoolSize) -> PoolSize {
     PoolSize {
         slots: size.slots.saturating_sub((size.slots / KEPT_FOR_OTHERS).max(1)),

@@ -1,21 +1,18 @@
-//! Warming: a revision that gets ready at a provider, which said so, goes behind there until it is expected to be
-//! ready.
+//! Warming: a provider that loads a revision's module is behind for it until the time that it named. No failure.
 //!
-//! Never a failure. Where nothing else is left, the provider is asked again once a second.
+//! If nothing else is left, it is asked again after a second.
 
 use std::collections::BTreeMap;
 
-use merit_terms::Time;
+use merit_terms::{Time, WARMING_MAX_S};
 use serde::{Deserialize, Serialize};
 
-/// Longest time for which a provider may say that a revision gets ready, in seconds.
-const LONGEST_S: u32 = 600;
-/// Time after which the provider is asked again where nothing else is left, in milliseconds.
+/// Pause before a warming provider is asked again where nothing else is left, in milliseconds.
 const PAUSE_MS: u64 = 1_000;
-/// Maximum revisions of one provider that get ready at once; at one more the one that ends first is forgotten.
+/// Maximum warming revisions of one provider; one more replaces the first to end.
 const REVISIONS_MAX: usize = 256;
 
-/// A revision that gets ready at a provider.
+/// A revision whose module a provider loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Warming {
     told_at: Time,
@@ -24,7 +21,7 @@ pub(crate) struct Warming {
 
 impl Warming {
     pub(super) fn new(at: Time, retry_after_s: u32) -> Warming {
-        Warming { told_at: at, until: at.after_millis(u64::from(retry_after_s.clamp(1, LONGEST_S)) * 1000) }
+        Warming { told_at: at, until: at.after_millis(u64::from(retry_after_s.clamp(1, WARMING_MAX_S)) * 1000) }
     }
 
     pub(super) fn until(&self) -> Time {
@@ -32,13 +29,13 @@ impl Warming {
     }
 
     /// Returns the end of the pause in which the provider is not asked again.
-    pub(super) fn pause(&self) -> Time {
+    pub(super) fn pause_ends(&self) -> Time {
         self.told_at.after_millis(PAUSE_MS)
     }
 }
 
-/// Enters a revision that gets ready among those of its provider. Returns the ones that go: its former entry, those
-/// that are over, and the one that ends first if they are too many.
+/// Enters a warming revision. Returns the removed entries: its former one, those that ended, and the first to end if
+/// there are too many.
 pub(super) fn enter<K: Copy + Ord>(known: &mut BTreeMap<K, Warming>, key: K, now: Warming) -> Vec<(K, Warming)> {
     let is_over = |of: &K, one: &mut Warming| *of == key || one.until <= now.told_at;
     let mut gone: Vec<(K, Warming)> = known.extract_if(.., is_over).collect();

@@ -85,10 +85,10 @@ fn what_is_behind_is_used_where_nothing_else_is_left() {
     assert!(ward.goes_elsewhere());
     let mut ward = ward.alone();
     let trial = ward.floor.call_at("seller").lease;
-    assert_eq!(ward.floor.lacks(), NoOffer::Away, "one call at a time");
+    assert_eq!(ward.floor.lacks(), NoOffer::Behind, "one call at a time");
     ward.floor.release(trial, NotSent::Failed);
     ward.floor.wait_ms(PAUSE_MS - 1);
-    assert_eq!(ward.floor.lacks(), NoOffer::Away, "and a pause after each failure");
+    assert_eq!(ward.floor.lacks(), NoOffer::Behind, "and a pause after each failure");
     ward.floor.wait_ms(1);
     let trial = ward.floor.call_at("seller").lease;
     ward.floor.settle(trial, 100);

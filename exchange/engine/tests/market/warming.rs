@@ -39,8 +39,10 @@ fn calls_go_elsewhere_until_it_is_expected_to_be_ready() {
 fn the_only_provider_is_asked_once_a_second() {
     let mut floor = warming();
     floor.wait_ms(PAUSE_MS - 1);
-    let Err(Refusal::NoOffer { wait_ms, .. }) = floor.try_call(Limits::default()) else { panic!("it is not asked") };
-    assert_eq!(wait_ms, Some(40_000 - PAUSE_MS + 1), "callers hear when it is expected to be ready");
+    let Err(Refusal::NoOffer { retry_after_ms, .. }) = floor.try_call(Limits::default()) else {
+        panic!("it is not asked")
+    };
+    assert_eq!(retry_after_ms, Some(40_000 - PAUSE_MS + 1), "callers hear when it is expected to be ready");
     floor.wait_ms(1);
     let lease = floor.call().lease;
     floor.settle(lease, 100);
@@ -48,7 +50,7 @@ fn the_only_provider_is_asked_once_a_second() {
 }
 
 #[test]
-fn it_is_behind_for_the_revision_alone() {
+fn a_warming_provider_is_behind_for_that_revision_only() {
     let mut floor = warming();
     floor.seller("dearer", 8, 4 * PRICE);
     (floor.buyer, floor.function) = floor.tenant("other");
@@ -66,7 +68,7 @@ fn a_resting_bid_is_matched_when_it_is_asked_again() {
 }
 
 #[test]
-fn no_word_holds_longer_than_ten_minutes() {
+fn warming_ends_after_ten_minutes_at_most() {
     let mut floor = Floor::new();
     floor.seller("seller", 8, PRICE);
     floor.seller("dearer", 8, 4 * PRICE);

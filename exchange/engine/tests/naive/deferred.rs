@@ -49,7 +49,7 @@ impl Twin {
         match self.buy(at, sequence, &as_matched(&resting), None) {
             Ok(grant) => Ok(Reply::Granted(Box::new(grant))),
             Err(
-                Refusal::NoOffer { class: NoOffer::Room | NoOffer::Away | NoOffer::Eligible, .. }
+                Refusal::NoOffer { class: NoOffer::Room | NoOffer::Behind | NoOffer::Eligible, .. }
                 | Refusal::MaxConcurrency { .. },
             ) => {
                 self.check_resting(at, &resting)?;

@@ -93,7 +93,7 @@ impl Twin {
     }
 
     /// Notes that the revision of a lease gets ready at its provider.
-    pub(super) fn warm(&mut self, at: Time, lease: &Lease, retry_after_s: u32) {
+    pub(super) fn begin_warming(&mut self, at: Time, lease: &Lease, retry_after_s: u32) {
         let (provider, revision) = (lease.provider, pair(lease));
         self.warms.retain(|warm| warm.provider != provider || warm.revision != revision);
         let until = at.after_millis(1000 * u64::from(retry_after_s.clamp(1, LONGEST_WARMING_S)));
@@ -101,7 +101,7 @@ impl Twin {
     }
 
     /// Notes that the revision of a lease is ready at its provider.
-    pub(super) fn is_warm(&mut self, lease: &Lease) {
+    pub(super) fn end_warming(&mut self, lease: &Lease) {
         let (provider, revision) = (lease.provider, pair(lease));
         let before = self.warms.len();
         self.warms.retain(|warm| warm.provider != provider || warm.revision != revision);

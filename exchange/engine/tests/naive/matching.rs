@@ -51,7 +51,7 @@ impl Twin {
         let decision = self.decide(at, bid, resting)?;
         self.check_concurrency(bid)?;
         let Some(winner) = decision.ranked.first() else {
-            let wait_us = decision.away_until.map(|until| until.micros() - at.micros());
+            let wait_us = decision.behind_until.map(|until| until.micros() - at.micros());
             return Err(self.no_offer(decision.lacks, wait_us.map(|wait_us| wait_us.div_ceil(1000))));
         };
         Ok(self.lease(at, sequence, bid, resting, &decision, winner))
@@ -78,10 +78,10 @@ impl Twin {
         self.leases.iter().filter(|open| open.has_capacity && open.lease.account == account).count() as u32
     }
 
-    pub(super) fn no_offer(&self, class: NoOffer, wait_ms: Option<u64>) -> Refusal {
+    pub(super) fn no_offer(&self, class: NoOffer, retry_after_ms: Option<u64>) -> Refusal {
         let has_offer = |market| self.offers.iter().any(|offer| offer.market == market);
         let markets = self.every_market().filter(|market| has_offer(*market)).count() as u32;
-        Refusal::NoOffer { class, offers: self.offers.len() as u32, markets, wait_ms }
+        Refusal::NoOffer { class, offers: self.offers.len() as u32, markets, retry_after_ms }
     }
 
     fn lease(

@@ -20,7 +20,7 @@ pub(crate) struct Decision {
     /// Refusal class of the nearest miss.
     pub(super) lacks: NoOffer,
     /// The first time at which a provider is back, if all that else may serve are away.
-    pub(super) away_until: Option<Time>,
+    pub(super) behind_until: Option<Time>,
 }
 
 /// Returns the refusal class of these reasons: money only if nothing else stands against the offer.
@@ -67,15 +67,15 @@ impl Twin {
         }
         ranked.sort_by_key(|(place, candidate)| (candidate.cost_of_answer, *place, candidate.offer));
         let nearest = refused.iter().map(|(_, reasons)| lacks(reasons)).min().unwrap_or(NoOffer::Eligible);
-        let away = refused.iter().filter(|(_, reasons)| nearest == NoOffer::Away && lacks(reasons) == nearest);
-        let away_until = away.filter_map(|(_, reasons)| reasons.iter().filter_map(Reason::away_until).max()).min();
+        let away = refused.iter().filter(|(_, reasons)| nearest == NoOffer::Behind && lacks(reasons) == nearest);
+        let behind_until = away.filter_map(|(_, reasons)| reasons.iter().filter_map(Reason::behind_until).max()).min();
         Ok(Decision {
             revision,
             memory_mb: asked.memory_mb(),
             ranked: ranked.into_iter().map(|(_, candidate)| candidate).collect(),
             refused,
             lacks: nearest,
-            away_until,
+            behind_until,
         })
     }
 

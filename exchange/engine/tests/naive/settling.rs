@@ -41,7 +41,7 @@ impl Twin {
         self.pay(at, &lease, &settlement, settlement.cost);
         self.teach(at, &lease, settle, &metered);
         if !settle.fault {
-            self.is_warm(&lease);
+            self.end_warming(&lease);
             let back = self.recover(&lease);
             if settle.outcome == Outcome::Ok && !settle.server_error {
                 back.into_iter().for_each(|revision| self.teach_return(lease.provider, revision));
@@ -148,7 +148,7 @@ impl Twin {
             self.busy(lease.provider, ended.pool)?;
         }
         if let NotSent::Warming { retry_after_s } = why {
-            self.warm(at, &lease, retry_after_s);
+            self.begin_warming(at, &lease, retry_after_s);
         }
         if why == NotSent::Replaced {
             self.teach_loss(at, &lease);

@@ -10,7 +10,9 @@ use merit_proto::v1::broker_message::Message as Asked;
 use merit_proto::v1::brokerage_message::Message as Told;
 use merit_proto::v1::refused::Asked as About;
 use merit_proto::{FieldError, required};
-use merit_terms::{Execution, LOG_MAX_BYTES, LeaseId, Limits, Name, Outcome, Refusal, RefusalCode, Time};
+use merit_terms::{
+    Execution, LOG_MAX_BYTES, LeaseId, Limits, Name, Outcome, Refusal, RefusalCode, Time, WARMING_MAX_S,
+};
 use tonic::Status;
 
 use super::grant::Dispatchable;
@@ -106,7 +108,7 @@ impl Exchange {
             Ok(terms) => Wanted::SettleForgotten(Box::new(terms), settle, log),
             Err(status) => {
                 let code = merit_proto::code_of(&status).unwrap_or(RefusalCode::Invalid).to_string();
-                Wanted::Refused(v1::Refusal { code, message: status.message().to_owned(), wait_ms: 0 })
+                Wanted::Refused(v1::Refusal { code, message: status.message().to_owned(), retry_after_ms: 0 })
             }
         })
     }
@@ -167,8 +169,8 @@ fn read_release(release: v1::Release) -> Result<Wanted, FieldError> {
         v1::NotSent::Failed => NotSent::Failed,
         v1::NotSent::Replaced => NotSent::Replaced,
         v1::NotSent::Warming => match release.retry_after_s {
-            retry_after_s @ 1..=600 => NotSent::Warming { retry_after_s },
-            other => return Err(FieldError::new("retry_after_s", format!("{other}; 1 to 600"))),
+            retry_after_s @ 1..=WARMING_MAX_S => NotSent::Warming { retry_after_s },
+            other => return Err(FieldError::new("retry_after_s", format!("{other}; 1 to {WARMING_MAX_S}"))),
         },
     };
     Ok(Wanted::Release(lease(release.lease)?, why))
@@ -179,11 +181,11 @@ fn lease(id: Option<v1::LeaseId>) -> Result<LeaseId, FieldError> {
 }
 
 fn refusal(refusal: Refusal) -> v1::Refusal {
-    let wait_ms = match &refusal {
-        Refusal::NoOffer { wait_ms, .. } => wait_ms.unwrap_or_default(),
+    let retry_after_ms = match &refusal {
+        Refusal::NoOffer { retry_after_ms, .. } => retry_after_ms.unwrap_or_default(),
         _ => 0,
     };
-    v1::Refusal { code: refusal.code().to_string(), message: refusal.to_string(), wait_ms }
+    v1::Refusal { code: refusal.code().to_string(), message: refusal.to_string(), retry_after_ms }
 }
 
 impl NamedBid {

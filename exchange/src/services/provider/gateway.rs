@@ -113,8 +113,8 @@ impl Exchange {
             return Err(Status::internal("the logon answered something else than a session"));
         };
         let listening = self.0.projections.sessions.listen(provider, session, logon.last_sequence);
-        let orders = self.0.readiness.begin(provider, session);
-        Ok(OnSession { caller, provider, session, pools, listening, orders })
+        let warm_requests = self.0.readiness.begin(provider, session);
+        Ok(OnSession { caller, provider, session, pools, listening, warm_requests })
     }
 
     /// Finds the identity that logs on: by the key of the logon, if there is one, else by that of the call.

@@ -17,7 +17,7 @@ use crate::access::Identity;
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::messages::{digest_from_proto, market_terms_to_proto, provider_limits_to_proto};
-use crate::modules::ModuleWord;
+use crate::modules::ModuleReport;
 use crate::services::lookup::unavailable;
 use crate::services::outgoing::{Gone, Outgoing};
 use crate::sessions::providers::{Listening, Over, ProviderNote};
@@ -36,8 +36,8 @@ pub(super) struct OnSession {
     /// The last stated pools.
     pub(super) pools: Vec<PoolSize>,
     pub(super) listening: Listening,
-    /// Modules that it is to make ready.
-    pub(super) orders: mpsc::Receiver<v1::WarmModule>,
+    /// Warm-up requests to send to it.
+    pub(super) warm_requests: mpsc::Receiver<v1::WarmModule>,
 }
 
 /// The outcome of a message from the provider.
@@ -84,7 +84,7 @@ impl Exchange {
                     Ok(notes) => self.tell_notes(&notes, outgoing).await,
                     Err(over) => return self.over(on.provider, over),
                 },
-                Some(order) = on.orders.recv() => outgoing.tell(numbered(0, Told::WarmModule(order))).await,
+                Some(order) = on.warm_requests.recv() => outgoing.tell(numbered(0, Told::WarmModule(order))).await,
                 _ = beat.tick() => {
                     let beat = v1::ExchangeHeartbeat { at: clock::now().micros() };
                     outgoing.tell(numbered(0, Told::Heartbeat(beat))).await
@@ -193,8 +193,8 @@ impl Exchange {
             Heard::ModuleState(state) => {
                 let digest =
                     digest_from_proto(&state.module)?.ok_or_else(|| FieldError::new("module", "is missing"))?;
-                if let Some(word) = ModuleWord::read(state) {
-                    self.0.readiness.note(provider, session, digest, word);
+                if let Some(report) = ModuleReport::read(&state) {
+                    self.0.readiness.note(provider, session, digest, report);
                 }
                 return Ok(Acted::Nothing);
             }

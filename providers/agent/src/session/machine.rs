@@ -40,6 +40,8 @@ pub(crate) enum Input {
     /// A message of the exchange, with its session sequence; 0 if it has none.
     Received(u64, FromExchange),
     Ran(RunEvent),
+    /// The readiness of a module has changed, or was asked for.
+    Loaded(v1::ModuleState),
     Change(SaleChange),
     /// The stream has ended, or could not be opened.
     Ended(Status),
@@ -53,8 +55,10 @@ pub(crate) enum Action {
     Send(ToExchange),
     /// Verifies tokens by these from now on.
     Trust(Credentials),
-    /// Makes a module ready, for calls of the session of this number.
+    /// Loads a module for calls of the session of this number.
     Warm(u32, v1::WarmModule),
+    /// Sends a readiness report, or drops it if the exchange does not read.
+    Report(v1::ModuleState),
     /// Drops the stream.
     Close,
     /// Ends the session for good: the last action.
@@ -189,10 +193,8 @@ impl Machine {
                 self.unpaid.unanswered(now, lease);
                 Vec::new()
             }
-            (Input::Ran(RunEvent::Module(state)), SessionState::Live(_)) => {
-                vec![Action::Send(ToExchange::ModuleState(state))]
-            }
-            (Input::Ran(RunEvent::Module(_)), _) => Vec::new(),
+            (Input::Loaded(state), SessionState::Live(_)) => vec![Action::Report(state)],
+            (Input::Loaded(_), _) => Vec::new(),
             (Input::Change(change), _) => self.change(now, change),
             (Input::Due, SessionState::Waiting { until }) if *until <= now => {
                 self.state = SessionState::LoggingOn { until: now + WELCOME_TIMEOUT };

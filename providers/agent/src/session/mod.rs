@@ -25,22 +25,27 @@ pub(crate) struct Credentials {
     pub(crate) key: [u8; 32],
 }
 
-/// An event of a call that ran here, or of its module.
+/// An event of a call that ran here.
 #[derive(Debug)]
 pub(crate) enum RunEvent {
     /// Its function has ended; its answer is on its way.
     Finished { lease: LeaseId, usage: Usage, proof: LeaseProof },
     /// The answer could not be delivered.
     Undelivered(LeaseId),
-    /// A module was loaded, or could not be, or is to be told of.
-    Module(v1::ModuleState),
 }
 
-/// The queue of modules that the exchange asks to have ready; one that does not fit is asked for again.
-pub(crate) type WarmOrders = mpsc::Sender<(u32, v1::WarmModule)>;
+/// The queue of readiness reports to the exchange. One that does not fit is dropped: the exchange asks again.
+pub(crate) type ModuleReports = mpsc::Sender<v1::ModuleState>;
 
 /// Length of that queue.
-pub(crate) const WARM_ORDERS_MAX: usize = 64;
+pub(crate) const MODULE_REPORTS_MAX: usize = 64;
+
+/// The queue of modules that the exchange asks to have loaded, with the session. A request that does not fit is
+/// dropped: the exchange asks again.
+pub(crate) type WarmRequests = mpsc::Sender<(u32, v1::WarmModule)>;
+
+/// Length of that queue.
+pub(crate) const WARM_REQUESTS_MAX: usize = 64;
 
 /// A change of what the session sells.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::machine::{Action, Input};
-use super::{Credentials, Machine, RequestedChange, RunEvent, SaleChange, SessionError, Standing, WarmOrders};
+use super::{Credentials, Machine, RequestedChange, RunEvent, SaleChange, SessionError, Standing, WarmRequests};
 
 /// Length of the queue of outgoing messages; when it is full, the exchange does not read.
 const OUTGOING_MAX: usize = 256;
@@ -28,7 +28,7 @@ pub(crate) struct Watches {
     pub(crate) credentials: watch::Sender<Option<Credentials>>,
     pub(crate) standing: watch::Sender<Standing>,
     /// None if nothing runs modules here.
-    pub(crate) warms: Option<WarmOrders>,
+    pub(crate) warm_requests: Option<WarmRequests>,
 }
 
 /// Runs the session until `stop` turns true or is dropped. Returns the error if it ends by itself.
@@ -37,7 +37,7 @@ pub(crate) async fn run(
     mut machine: Machine,
     transport: Transport,
     told: Watches,
-    mut runs: mpsc::Receiver<RunEvent>,
+    (mut runs, mut loads): (mpsc::Receiver<RunEvent>, mpsc::Receiver<v1::ModuleState>),
     mut changes: mpsc::Receiver<RequestedChange>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), SessionError> {
@@ -56,6 +56,7 @@ pub(crate) async fn run(
             }
             () = until(machine.due().map(|due| started + due)) => Input::Due,
             heard = stream.hear() => heard,
+            Some(state) = loads.recv() => Input::Loaded(state),
         };
         report(&provider, &input);
         let lost = match &input {
@@ -80,9 +81,10 @@ pub(crate) async fn run(
                     Action::Open(logon) => stream = ExchangeStream::open(&transport, logon),
                     Action::Send(said) => unsaid = unsaid.or(stream.say(said).err()),
                     Action::Trust(credentials) => drop(told.credentials.send_replace(Some(credentials))),
+                    Action::Report(state) => stream.say(ToExchange::ModuleState(state)).unwrap_or_default(),
                     Action::Warm(session, order) => {
-                        if let Some(warms) = &told.warms {
-                            warms.try_send((session, order)).unwrap_or_default();
+                        if let Some(warm_requests) = &told.warm_requests {
+                            warm_requests.try_send((session, order)).unwrap_or_default();
                         }
                     }
                     Action::Close => stream = ExchangeStream::Closed,
@@ -199,7 +201,7 @@ fn report(provider: &str, input: &Input) {
         Input::Change(SaleChange::Pause) => tracing::info!(provider, "paused: the offers are cancelled"),
         Input::Change(SaleChange::Resume) => tracing::info!(provider, "resumed: it sells again"),
         Input::Change(SaleChange::Reprice(_)) => tracing::info!(provider, "another ladder is quoted"),
-        Input::Received(..) | Input::Ended(_) | Input::Ran(_) | Input::Due => {}
+        Input::Received(..) | Input::Ended(_) | Input::Ran(_) | Input::Loaded(_) | Input::Due => {}
         Input::Stop => tracing::info!(provider, "the session is stopped"),
     }
 }

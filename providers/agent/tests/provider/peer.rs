@@ -85,7 +85,7 @@ impl Peer {
     }
 
     /// Asks for the module to be made ready.
-    pub(crate) fn order(&self) {
+    pub(crate) fn request_warm(&self) {
         let v1::LeaseClaims { account, function, revision, module, .. } = self.claims(0);
         self.0.orders.send(v1::WarmModule { account, function, revision, module }).unwrap();
     }

@@ -21,14 +21,14 @@ async fn a_module_is_made_ready_before_a_call_comes() {
     let mut world = World::new(sample("echo"), 1).await;
     world.peer.hold_modules_back();
     sees(&mut world.seen, |seen| matches!(seen, Seen::Quote { .. }).then_some(())).await;
-    world.peer.order();
+    world.peer.request_warm();
     assert_eq!(next(&mut world).await, ModuleReadiness::Warming);
-    world.peer.order();
+    world.peer.request_warm();
     assert_eq!(next(&mut world).await, ModuleReadiness::Warming, "a load under way is not begun again");
     world.peer.let_modules_go();
     assert_eq!(next(&mut world).await, ModuleReadiness::Ready);
     assert_eq!(world.broker.invoke(&world.token(1), "ready").await.body, "ready");
-    world.peer.order();
+    world.peer.request_warm();
     assert_eq!(next(&mut world).await, ModuleReadiness::Ready);
     assert_eq!(world.peer.fetched(), 1);
 }
@@ -37,7 +37,7 @@ async fn a_module_is_made_ready_before_a_call_comes() {
 async fn a_module_that_cannot_run_is_told_with_the_reason() {
     let mut world = World::new("not a module".into(), 1).await;
     sees(&mut world.seen, |seen| matches!(seen, Seen::Quote { .. }).then_some(())).await;
-    world.peer.order();
+    world.peer.request_warm();
     assert_eq!(next(&mut world).await, ModuleReadiness::Warming);
     let state = sees(&mut world.seen, told).await;
     assert_eq!(state.readiness(), ModuleReadiness::Refused);

@@ -8,7 +8,7 @@ fn seconds(expected: u64, used: u64, passed: u64) -> u64 {
 }
 
 #[test]
-fn the_rest_takes_as_long_as_the_machine_is_busy() {
+fn the_estimate_follows_the_share_of_a_core() {
     assert_eq!(seconds(25, 0, 0), 25, "nothing is known of its speed");
     assert_eq!(seconds(25, 5, 5), 20);
     assert_eq!(seconds(25, 5, 50), 200, "it gets a tenth of a core");

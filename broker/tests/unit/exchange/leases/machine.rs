@@ -31,7 +31,7 @@ fn granted(number: u64, sequence: u64) -> StreamInput<u32> {
 }
 
 fn refused(asked: About, code: &str) -> StreamInput<u32> {
-    let refusal = v1::Refusal { code: code.to_owned(), message: String::new(), wait_ms: 0 };
+    let refusal = v1::Refusal { code: code.to_owned(), message: String::new(), retry_after_ms: 0 };
     StreamInput::Heard(Told::Refused(v1::Refused { asked: Some(asked), refusal: Some(refusal) }))
 }
 
@@ -93,7 +93,7 @@ fn bids_are_numbered_and_answered_in_any_order() {
     assert_eq!(bids(&machine.step(ms(1), acquire(2))), [2]);
     let answer = LeaseReply::Granted(grant_from_proto(grant(50, 2)).unwrap());
     assert_eq!(machine.step(ms(2), granted(2, 50)), [StreamAction::Answer(2, answer)]);
-    let answer = LeaseReply::Refused { code: RefusalCode::NoCapacity, message: String::new(), wait: None };
+    let answer = LeaseReply::Refused { code: RefusalCode::NoCapacity, message: String::new(), retry_after: None };
     assert_eq!(machine.step(ms(3), refused(About::Number(1), "no_capacity")), [StreamAction::Answer(1, answer)]);
     assert_eq!(machine.due(), None);
 }
@@ -107,7 +107,7 @@ fn an_answer_that_is_not_understood_is_an_answer() {
     let half = Told::Granted(v1::Granted { number: 1, grant: Some(v1::Grant { lease: None, ..grant(50, 1) }) });
     let answer = StreamAction::Answer(1, LeaseReply::Unavailable);
     assert_eq!(machine.step(ms(2), StreamInput::Heard(half)), [answer]);
-    let answer = LeaseReply::Refused { code: RefusalCode::Invalid, message: String::new(), wait: None };
+    let answer = LeaseReply::Refused { code: RefusalCode::Invalid, message: String::new(), retry_after: None };
     assert_eq!(machine.step(ms(3), refused(About::Number(2), "of_later")), [StreamAction::Answer(2, answer)]);
 }
 
@@ -223,7 +223,7 @@ fn a_forgotten_lease_is_settled_by_its_proof() {
     let mut machine = on();
     machine.step(ms(1), settle(4, 1));
     let answered = machine.step(ms(2), refused(About::Settle(lease(4)), "forgotten"));
-    let forgotten = LeaseReply::Refused { code: RefusalCode::Forgotten, message: String::new(), wait: None };
+    let forgotten = LeaseReply::Refused { code: RefusalCode::Forgotten, message: String::new(), retry_after: None };
     assert_eq!(answered, [StreamAction::Answer(1, forgotten)]);
     let StreamInput::Settle(forgotten, asked, _) = settle(4, 2) else { panic!() };
     let again =

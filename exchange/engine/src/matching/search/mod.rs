@@ -42,6 +42,7 @@ impl Engine {
     pub(crate) fn best(&self, bid: &Bid, at: Time) -> Result<Match, Refusal> {
         let mut resolved = self.resolve_now(bid, at)?;
         let found = self.search(&mut resolved);
+        // An offer without room lacks room, whether or not its provider is behind.
         resolved.behind = Behind::Allowed;
         found.map_err(|lack| self.lacking(&resolved, lack))
     }
@@ -86,13 +87,13 @@ impl Engine {
                 lack.add(&reason);
             }
         }
-        let until = lack.until.filter(|_| lack.class == NoOffer::Away);
+        let until = lack.until.filter(|_| lack.class == NoOffer::Behind);
         let wait_us = until.map(|until| until.micros().saturating_sub(resolved.at.micros()));
         self.no_offer(lack.class, wait_us.map(|wait_us| wait_us.div_ceil(1000)))
     }
 }
 
-/// The lack of the nearest offer, and the first time at which a provider that is away is expected back.
+/// The nearest obstacle so far, and the first time at which a provider that is behind is expected back.
 #[derive(Clone, Copy, Debug)]
 struct Lack {
     class: NoOffer,
@@ -102,7 +103,7 @@ struct Lack {
 impl Lack {
     fn add(&mut self, reason: &Reason) {
         self.class = self.class.min(reason.class());
-        self.until = self.until.into_iter().chain(reason.away_until()).min();
+        self.until = self.until.into_iter().chain(reason.behind_until()).min();
     }
 }
 
@@ -345,7 +346,7 @@ impl<'a> Search<'a> {
                 if matches!(reason, Reason::InsufficientFunds { .. }) && !self.resolved.has_max_cost() {
                     self.unaffordable_from.get_or_insert(offer.tariff.per_gb_second.picodollars());
                 }
-                self.met_behind |= reason.is_away();
+                self.met_behind |= reason.is_behind();
                 self.lacks.add(&reason);
                 None
             }
