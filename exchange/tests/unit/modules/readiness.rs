@@ -36,7 +36,7 @@ fn the_oldest_report_is_forgotten() {
 }
 
 #[test]
-fn a_provider_is_not_asked_for_a_module_again_and_again() {
+fn a_provider_is_not_asked_again_at_once() {
     let readiness = Readiness::default();
     let mut requests = readiness.begin(PROVIDER, 1);
     let mut asked = |readiness: &Readiness, number| {
