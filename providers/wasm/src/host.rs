@@ -57,9 +57,9 @@ struct Pool {
     idle: Mutex<Idle>,
 }
 
-/// The threads without a guest, in the order in which they ended their last one. The last of them is taken first,
-/// because its stack and caches are warm; with a CPU share the first, which has earned credit since: a call does not pay
-/// with its time for the guest before it.
+/// The threads without a guest, in the order in which they ended their last one. The last is taken first, because its
+/// stack and caches are warm; with a CPU share the first, which has earned credit since: a call does not pay with its
+/// time for the guest before it.
 struct Idle {
     threads: VecDeque<Sender<Task>>,
     rested_first: bool,
