@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Concurrency limit of each account; 0 means none
     #[arg(long, default_value_t = 16)]
     max_concurrency: u32,
+    /// Only the attacks whose names contain this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    only: String,
     /// Build of merit to measure [default: this one]
     #[arg(long, value_name = "FILE")]
     merit: Option<PathBuf>,
@@ -41,6 +44,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         seconds: arguments.seconds,
         rounds: arguments.rounds,
         rate: arguments.rate,
+        only: arguments.only,
         max_concurrency: (arguments.max_concurrency > 0).then_some(arguments.max_concurrency),
     })
     .await?;

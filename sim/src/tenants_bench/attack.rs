@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use rustix::process::nice;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::invoke_bench::SetupError;
 use crate::invoke_bench::api_client::ApiClient;
@@ -24,6 +25,8 @@ const PAYLOAD_MAX_BYTES: usize = 6 << 20;
 const CANCEL_AFTER: Duration = Duration::from_millis(50);
 /// Timeout of the functions.
 const TIMEOUT_MS: u32 = 1000;
+/// Nice increment of the threads of the loops.
+const NICE: i32 = 10;
 /// Repetitions of a deed that takes no time.
 const MANY: u32 = 20;
 
@@ -162,13 +165,14 @@ impl Attack {
         }))
     }
 
-    /// Begins its loops, each at another deed. They end when the result is dropped.
-    pub(crate) fn start(self: &Arc<Attack>) -> JoinSet<()> {
-        let mut loops = JoinSet::new();
+    /// Begins its loops on a runtime, each at another of the deeds whose names contain `only`.
+    fn begin(self: &Arc<Attack>, runtime: &Runtime, only: &str) {
+        let deeds: Vec<&HarmfulDeed> = DEEDS.iter().filter(|deed| deed.name.contains(only)).collect();
         for number in 0..LOOPS {
-            let attack = Arc::clone(self);
-            loops.spawn(async move {
-                for deed in DEEDS.iter().cycle().skip(number * DEEDS.len() / LOOPS) {
+            let (attack, deeds) = (Arc::clone(self), deeds.clone());
+            // Ends with the runtime.
+            runtime.spawn(async move {
+                for deed in deeds.iter().cycle().skip(number * deeds.len() / LOOPS) {
                     for _ in 0..deed.times {
                         let word = attack.act(deed.act).await;
                         attack.count(deed.name, word);
@@ -176,7 +180,6 @@ impl Attack {
                 }
             });
         }
-        loops
     }
 
     /// Adds its counts to those of others.
@@ -235,6 +238,29 @@ impl Attack {
         let definition = of_module(module, 64, TIMEOUT_MS).to_string();
         let made = self.caller.send(Method::PUT, &format!("/v1/functions/{name}"), None, definition.into()).await;
         if made.is_success() { self.call(name, Bytes::new()).await.word() } else { made.word() }
+    }
+}
+
+/// The loops of all bad tenants, on threads of their own at low priority: on machines of their own they would not take
+/// the market's cores. Dropping it ends them.
+pub(crate) struct Attacking(Option<Runtime>);
+
+impl Attacking {
+    /// Begins the loops, each with the deeds whose names contain `only`.
+    pub(crate) fn begin(attacks: &[Arc<Attack>], only: &str) -> std::io::Result<Attacking> {
+        // A failure leaves them at the priority of the rest.
+        let low = || nice(NICE).map_or((), drop);
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(low).build()?;
+        attacks.iter().for_each(|attack| attack.begin(&runtime, only));
+        Ok(Attacking(Some(runtime)))
+    }
+}
+
+impl Drop for Attacking {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -66,10 +66,11 @@ impl Answer {
     /// Returns the answer's status and its error's code, for a count.
     pub(crate) fn word(&self) -> String {
         let Some(status) = self.status else { return "broken".to_owned() };
-        let error: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        match error["error"]["code"].as_str() {
-            Some(code) if !status.is_success() => format!("{} {code}", status.as_u16()),
-            _ => status.as_u16().to_string(),
+        if status.is_success() {
+            return status.as_u16().to_string();
         }
+        let error: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let code = error["error"]["code"].as_str();
+        code.map_or_else(|| status.as_u16().to_string(), |code| format!("{} {code}", status.as_u16()))
     }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinError;
 
-use self::attack::{Attack, Counts};
+use self::attack::{Attack, Attacking, Counts};
 use self::market::TenantsMarket;
 use self::server::{BadServer, nowhere};
 use self::steady::{Steady, SteadyOutcome};
@@ -39,6 +39,8 @@ pub struct TenantsBenchSettings {
     pub rate: f64,
     /// Calls at once of each account, as its operator limits them; None for no limit.
     pub max_concurrency: Option<u32>,
+    /// Part of the names of the deeds that the bad tenants do; empty for all.
+    pub only: String,
 }
 
 /// A failure of the bench.
@@ -48,6 +50,8 @@ pub enum TenantsBenchError {
     Nothing,
     #[error(transparent)]
     Setup(#[from] SetupError),
+    #[error("the threads of the bad tenants cannot be started")]
+    Thread(#[source] std::io::Error),
     #[error("the latencies cannot be recorded")]
     Histogram(#[from] hdrhistogram::CreationError),
     #[error("a call's task ended early")]
@@ -121,7 +125,7 @@ pub async fn run(settings: TenantsBenchSettings) -> Result<TenantsBenchReport, T
         let outcome = steady.run(phase).await?;
         rows.push(row(Some(round), false, &outcome));
         alone.add(&outcome);
-        let attacking: Vec<_> = attacks.iter().map(Attack::start).collect();
+        let attacking = Attacking::begin(&attacks, &settings.only).map_err(TenantsBenchError::Thread)?;
         let outcome = steady.run(phase).await?;
         drop(attacking);
         rows.push(row(Some(round), true, &outcome));
