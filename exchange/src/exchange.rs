@@ -8,7 +8,7 @@ use std::sync::Arc;
 use merit_journal::Damage;
 
 use crate::keys::MasterKey;
-use crate::modules::{ModuleStore, Readiness, Uploads};
+use crate::modules::{ModuleStore, Readiness, UploadThreads, Uploads};
 use crate::projections::Projections;
 use crate::sequencer::Sequencer;
 use crate::snapshot::{self, Maker};
@@ -48,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) projections: Arc<Projections>,
     pub(crate) modules: ModuleStore,
     pub(crate) uploads: Uploads,
+    pub(crate) upload_threads: UploadThreads,
     pub(crate) readiness: Readiness,
     pub(crate) key: MasterKey,
     /// Signs and checks the proofs of leases.

@@ -14,7 +14,7 @@ use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 use crate::archive::Checkpoint;
 use crate::exchange::{Durability, Exchange, Inner, Settings};
 use crate::keys::{KeyError, MasterKey};
-use crate::modules::{ModuleError, ModuleStore, Readiness, Uploads};
+use crate::modules::{ModuleError, ModuleStore, Readiness, UploadThreads, Uploads};
 use crate::projections::Projections;
 use crate::restore::{RestoreError, Restored, restore};
 use crate::sequencer::{Sequencer, SubmitError};
@@ -93,6 +93,7 @@ impl Exchange {
             projections,
             modules,
             uploads: Uploads::default(),
+            upload_threads: UploadThreads::new(),
             readiness: Readiness::default(),
             lease_key: key.lease_key(),
             key,

@@ -3,9 +3,11 @@
 
 mod readiness;
 mod store;
+mod upload_threads;
 mod uploads;
 
 pub(crate) use readiness::{ModuleReport, Readiness};
 pub use store::ModuleError;
 pub(crate) use store::ModuleStore;
+pub(crate) use upload_threads::UploadThreads;
 pub(crate) use uploads::Uploads;

@@ -32,9 +32,9 @@ impl Modules for Exchange {
             name => Some(self.own_account(caller, name)?),
         };
         let store = self.0.modules.clone();
-        let kept = tokio::task::spawn_blocking(move || store.put(&module)).await;
+        let kept = self.0.upload_threads.run(move || store.put(&module)).await;
         let digest =
-            kept.map_err(|_| Status::internal("checking the module failed"))?.map_err(|error| match error {
+            kept.ok_or_else(|| Status::internal("checking the module failed"))?.map_err(|error| match error {
                 ModuleError::Io { .. } => Status::internal(chain(&error)),
                 error => Status::invalid_argument(error.to_string()),
             })?;

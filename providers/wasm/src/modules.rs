@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use merit_module::code_bytes;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use wasmtime::{InstancePre, Linker, UnknownImportError};
@@ -113,11 +114,14 @@ impl Modules {
     /// bytes that are no command of WASI preview 1; what is too complex is refused for ten minutes. Must be awaited on
     /// tokio.
     pub async fn load(&self, of: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
-        if digest(&wasm) != of {
+        let module = wasm.clone();
+        let read = spawn_blocking(move || (digest(&module), code_bytes(&module))).await;
+        let (is, code) = read.map_err(|error| ModuleError::Compiler(error.to_string()))?;
+        if is != of {
             return self.get(&of).ok_or(ModuleError::OtherDigest);
         }
         let (entry, progress) = self.0.lock().use_or_add(of);
-        progress.set_module(&wasm);
+        progress.set_code(code);
         if let Some(refused) = self.0.lock().refused(&of) {
             return Err(refused);
         }
