@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use merit_module::code_bytes;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use wasmtime::{InstancePre, Linker, UnknownImportError};
@@ -114,14 +113,11 @@ impl Modules {
     /// bytes that are no command of WASI preview 1; what is too complex is refused for ten minutes. Must be awaited on
     /// tokio.
     pub async fn load(&self, of: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
-        let module = wasm.clone();
-        let read = spawn_blocking(move || (digest(&module), code_bytes(&module))).await;
-        let (is, code) = read.map_err(|error| ModuleError::Compiler(error.to_string()))?;
-        if is != of {
+        if digest(&wasm) != of {
             return self.get(&of).ok_or(ModuleError::OtherDigest);
         }
         let (entry, progress) = self.0.lock().use_or_add(of);
-        progress.set_code(code);
+        progress.set_module(&wasm);
         if let Some(refused) = self.0.lock().refused(&of) {
             return Err(refused);
         }

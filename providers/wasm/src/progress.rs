@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use merit_module::code_bytes;
 use rustix::param::clock_ticks_per_second;
 
 /// CPU time of a compilation: a base, and an addition for each MB of code. Measured in docs/benchmarks.md, "Compiling
@@ -32,9 +33,9 @@ struct Compilation {
 }
 
 impl CompileProgress {
-    /// Expects the CPU time of so many bytes of code.
-    pub(crate) fn set_code(&self, bytes: usize) {
-        let code = u32::try_from(bytes).unwrap_or(u32::MAX);
+    /// Expects the CPU time of the module's code.
+    pub(crate) fn set_module(&self, wasm: &[u8]) {
+        let code = u32::try_from(code_bytes(wasm)).unwrap_or(u32::MAX);
         self.lock().expected = CPU_BASE + CPU_PER_MB * (code / 1000) / 1000;
     }
 
