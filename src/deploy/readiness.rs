@@ -25,7 +25,8 @@ pub(super) async fn wait(
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut told: BTreeMap<String, String> = BTreeMap::new();
-    for look in 0_u32.. {
+    let mut pause = FIRST_LOOK_AFTER;
+    loop {
         let answer = client.json(Method::POST, &format!("/v1/functions/{name}/warm"), &[], "").await?;
         let mut open = Vec::new();
         let mut is_ready_somewhere = false;
@@ -62,10 +63,9 @@ pub(super) async fn wait(
                 open.join(", "),
                 within.as_secs()
             ),
-            _ => tokio::time::sleep(if look == 0 { FIRST_LOOK_AFTER } else { LOOK_EVERY }).await,
+            _ => tokio::time::sleep(std::mem::replace(&mut pause, LOOK_EVERY)).await,
         }
     }
-    Ok(())
 }
 
 /// Returns the reasons of all providers, each once.

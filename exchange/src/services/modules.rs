@@ -19,7 +19,7 @@ use crate::modules::{ModuleError, ModuleReport};
 
 /// Chunk size in bytes, 1 MiB: well below the default message limit of any gRPC client.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Providers of one revision that are listed, and asked to make its module ready.
+/// Maximum providers of a readiness answer, and of those that are asked to load the module.
 const PROVIDERS_MAX: usize = 32;
 
 #[tonic::async_trait]
@@ -97,9 +97,8 @@ impl Modules for Exchange {
         let caller = caller(&request)?;
         let v1::GetReadinessRequest { account, function, revision, warm } = request.into_inner();
         self.own_account(caller, &account)?;
-        let qualifier =
-            (revision > 0).then_some(v1::Qualifier { revision: Some(v1::qualifier::Revision::Number(revision)) });
-        let bid = self.bid(&account, &function, qualifier, None)?;
+        let qualifier = v1::Qualifier { revision: Some(v1::qualifier::Revision::Number(revision)) };
+        let bid = self.bid(&account, &function, Some(qualifier), None)?;
         let found = if warm { self.cheapest_agents(&bid).await? } else { self.reporting_agents(&bid, revision)? };
         let ModuleProviders { revision, module, providers } = found;
         for (id, _) in providers.iter().filter(|_| warm) {

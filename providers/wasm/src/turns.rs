@@ -50,20 +50,17 @@ impl Turns {
 
     /// Returns whether one more module of an account may wait.
     pub(crate) fn has_room(&self, account: &str) -> bool {
-        let mut queue = self.lock();
-        queue.waiting.retain(|one| !one.begin.is_closed());
-        let of_one = queue.waiting.iter().filter(|one| one.account == account).count();
-        queue.waiting.len() < WAITING_MAX && of_one < WAITING_OF_ONE_MAX
+        self.lock().has_room(account)
     }
 
     /// Waits for a turn.
     pub(crate) async fn wait(&self, account: &str, bytes: usize) -> Result<Turn, QueueFull> {
         let (begin, begun) = oneshot::channel();
-        if !self.has_room(account) {
-            return Err(QueueFull);
-        }
         {
             let mut queue = self.lock();
+            if !queue.has_room(account) {
+                return Err(QueueFull);
+            }
             queue.arrived += 1;
             let number = queue.arrived;
             queue.waiting.push(Waiting { account: account.to_owned(), bytes, number, begin });
@@ -95,6 +92,15 @@ impl Turns {
         let next = queue.waiting.swap_remove(next);
         *queue.running.entry(next.account.clone()).or_default() += 1;
         Some(next)
+    }
+}
+
+impl Queue {
+    /// Returns whether one more module of an account may wait. Forgets those whose callers are gone.
+    fn has_room(&mut self, account: &str) -> bool {
+        self.waiting.retain(|one| !one.begin.is_closed());
+        let of_one = self.waiting.iter().filter(|one| one.account == account).count();
+        self.waiting.len() < WAITING_MAX && of_one < WAITING_OF_ONE_MAX
     }
 }
 

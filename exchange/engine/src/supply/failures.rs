@@ -17,7 +17,7 @@ impl Engine {
         self.health_changed(turn, lease, freed);
     }
 
-    /// Notes that the revision of a lease gets ready at its provider.
+    /// Ranks a lease's provider behind for its revision while it loads the module.
     pub(crate) fn provider_warms(&mut self, turn: &mut Turn<'_>, lease: &Lease, retry_after_s: u32) {
         let lifted = self.shelf.begin_warming(turn.at, lease, retry_after_s);
         self.health_changed(turn, lease, lifted);
@@ -67,7 +67,7 @@ impl Shelf {
         lifted
     }
 
-    /// Notes an answer of a revision: it is ready at its provider. Returns whether it was getting ready.
+    /// Ends the warming of a lease's revision at its provider. Returns whether it was warming there.
     fn end_warming(&mut self, lease: &Lease) -> bool {
         let (id, key) = (lease.provider, (lease.function, lease.revision));
         let known = self.sellers[id.index()].health.warming_mut().remove(&key);

@@ -47,3 +47,7 @@ pub(super) fn enter<K: Copy + Ord>(known: &mut BTreeMap<K, Warming>, key: K, now
     known.insert(key, now);
     gone
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/supply/warming.rs"]
+mod tests;

@@ -35,6 +35,19 @@ fn a_claim_is_paid_for_unknown_answers_and_unsettled_leases() {
 }
 
 #[test]
+fn a_claim_of_nothing_ends_a_lost_call_unpaid() {
+    let mut floor = Floor::new();
+    let seller = floor.seller("seller", 1, PRICE);
+    let lease = floor.call().lease;
+    let lost = Settle { execution: Execution::Unknown, given_up: true, ..settle(lease, 0) };
+    floor.apply(Command::Settle(lost)).unwrap();
+    assert_eq!(floor.granted(1), 0, "its slot stays taken");
+    claim(&mut floor, lease, Usage::default()).unwrap();
+    assert_eq!((floor.balance(seller.account), floor.held(floor.buyer)), (0, 0));
+    assert_eq!(floor.granted(1), 1, "nothing ran there, and the slot is free at once");
+}
+
+#[test]
 fn a_claim_is_never_paid_beyond_the_timeout() {
     assert_eq!(paid(None, ran(60_000)), i128::from(PRICE));
 }

@@ -100,7 +100,7 @@ impl Twin {
         self.warms.push(Warm { provider, revision, told_at: at, until });
     }
 
-    /// Notes that the revision of a lease is ready at its provider.
+    /// Ends the warming of a lease's revision at its provider.
     pub(super) fn end_warming(&mut self, lease: &Lease) {
         let (provider, revision) = (lease.provider, pair(lease));
         let before = self.warms.len();

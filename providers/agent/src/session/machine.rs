@@ -280,9 +280,9 @@ impl Machine {
                     on.clock = ExchangeClock { said: heartbeat.at, heard: now };
                 }
             }
-            FromExchange::WarmModule(order) => {
+            FromExchange::WarmModule(request) => {
                 if let SessionState::Live(on) = &self.state {
-                    return vec![Action::Warm(on.session, order)];
+                    return vec![Action::Warm(on.session, request)];
                 }
             }
             FromExchange::Welcome(_) => {}

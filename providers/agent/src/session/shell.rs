@@ -27,7 +27,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Watches {
     pub(crate) credentials: watch::Sender<Option<Credentials>>,
     pub(crate) standing: watch::Sender<Standing>,
-    /// None if nothing runs modules here.
+    /// None for a provider that runs no modules.
     pub(crate) warm_requests: Option<WarmRequests>,
 }
 
@@ -82,9 +82,9 @@ pub(crate) async fn run(
                     Action::Send(said) => unsaid = unsaid.or(stream.say(said).err()),
                     Action::Trust(credentials) => drop(told.credentials.send_replace(Some(credentials))),
                     Action::Report(state) => stream.say(ToExchange::ModuleState(state)).unwrap_or_default(),
-                    Action::Warm(session, order) => {
+                    Action::Warm(session, request) => {
                         if let Some(warm_requests) = &told.warm_requests {
-                            warm_requests.try_send((session, order)).unwrap_or_default();
+                            warm_requests.try_send((session, request)).unwrap_or_default();
                         }
                     }
                     Action::Close => stream = ExchangeStream::Closed,

@@ -207,6 +207,22 @@ async fn a_guest_without_its_caller_is_stopped_and_claimed() {
 }
 
 #[tokio::test]
+async fn a_call_left_before_its_module_came_claims_nothing() {
+    let mut world = World::new(sample("echo"), 1).await;
+    world.peer.hold_modules_back();
+    let proof = v1::LeaseProof { terms: vec![1, 2, 3], mac: vec![4; 32] };
+    let token = world.token(1);
+    let begun = sees(&mut world.seen, |seen| matches!(seen, Seen::ModuleAsked).then_some(()));
+    world.broker.abandon(&token, &merit_proto::write_proof(&proof), "", begun).await;
+    let claim = sees(&mut world.seen, |seen| match seen {
+        Seen::Claim(claim) => Some(claim),
+        _ => None,
+    });
+    let claim = claim.await;
+    assert_eq!((claim.proof, claim.usage), (Some(proof), Some(v1::Usage::default())));
+}
+
+#[tokio::test]
 async fn a_passed_call_has_the_variables_of_cgi() {
     let world = World::new(hostile("environment"), 1).await;
     let headers = [("x-own", "1"), ("proxy", "http://evil"), ("mode", "slow"), ("content-type", "text/plain")];
