@@ -48,6 +48,8 @@ pub struct TenantsBenchSettings {
 pub enum TenantsBenchError {
     #[error("seconds, rounds and rate must be above 0")]
     Nothing,
+    #[error("no attack has `{0}` in its name; they are listed below each report")]
+    Only(String),
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error("the threads of the bad tenants cannot be started")]
@@ -104,9 +106,13 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// Runs the bench. Takes about 2 x `seconds`, and some seconds more for each round.
 pub async fn run(settings: TenantsBenchSettings) -> Result<TenantsBenchReport, TenantsBenchError> {
     let TenantsBenchSettings { seconds, rounds, rate, .. } = settings;
-    let is_some = |number: f64| number > 0.0 && Duration::try_from_secs_f64(number.max(1.0 / number)).is_ok();
-    if rounds == 0 || !is_some(seconds) || !is_some(rate) {
+    // It and its inverse are durations.
+    let is_usable = |number: f64| number > 0.0 && Duration::try_from_secs_f64(number.max(1.0 / number)).is_ok();
+    if rounds == 0 || !is_usable(seconds) || !is_usable(rate) {
         return Err(TenantsBenchError::Nothing);
+    }
+    if !attack::names().any(|name| name.contains(&settings.only)) {
+        return Err(TenantsBenchError::Only(settings.only));
     }
     let directory = tempfile::tempdir().map_err(SetupError::Directory)?;
     let server = BadServer::start().await.map_err(SetupError::Backend)?;
