@@ -1,6 +1,9 @@
 //! `merit compile-module`: compiles one WebAssembly module from standard input to standard output, within limits. The
 //! hosts of this program start it as a child process; it is not for people.
 
+#[cfg(feature = "wasm")]
+use merit_priority::Priority;
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// CPU time at most
@@ -9,12 +12,16 @@ pub(crate) struct Arguments {
     /// Private memory at most
     #[arg(long)]
     memory_bytes: u64,
+    /// Only on processors that nothing else wants
+    #[arg(long)]
+    idle: bool,
 }
 
 #[cfg(feature = "wasm")]
 pub(crate) fn run(arguments: &Arguments) -> std::process::ExitCode {
-    let Arguments { cpu_seconds, memory_bytes } = *arguments;
-    match merit_wasm::compile_child(merit_wasm::CompileLimits { cpu_seconds, memory_bytes }) {
+    let Arguments { cpu_seconds, memory_bytes, idle } = *arguments;
+    let priority = if idle { Priority::Idle } else { Priority::Background };
+    match merit_wasm::compile_child(merit_wasm::CompileLimits { cpu_seconds, memory_bytes }, priority) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             // The host passes it on to the owner of the module.

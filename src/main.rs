@@ -51,6 +51,7 @@ mod why;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use merit_priority::Priority;
 
 /// A spot market for function execution, and the broker that spends it.
 #[derive(Parser)]
@@ -130,6 +131,8 @@ fn main() -> ExitCode {
     if let Command::CompileModule(arguments) = &arguments.command {
         return compile_module::run(arguments);
     }
+    // The threads that start from here inherit it. Without it calls wait longer on a busy machine.
+    merit_priority::set(Priority::Serving).ok();
     run_async(arguments)
 }
 

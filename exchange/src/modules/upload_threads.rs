@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use rustix::process::nice;
+use merit_priority::Priority;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Maximum threads at once.
 const THREADS_MAX: usize = 2;
-/// Nice increment of the threads.
-const NICE: i32 = 10;
 
 pub(crate) struct UploadThreads(Arc<Semaphore>);
 
@@ -23,8 +21,8 @@ impl UploadThreads {
         let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
         let (done, result) = oneshot::channel();
         let upload = move || {
-            // Linux applies it to this thread only. A failure is harmless.
-            nice(NICE).ok();
+            // A failure is harmless.
+            merit_priority::set(Priority::Background).ok();
             // The uploader may have gone away.
             done.send(work()).ok();
             drop(turn);

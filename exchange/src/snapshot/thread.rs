@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use merit_priority::Priority;
+
 use super::format::Header;
 use super::make::{MakeError, make};
 use super::retention::keep;
@@ -23,8 +25,6 @@ const BYTES_PER_SNAPSHOT_BYTE: u64 = 4;
 const PERIOD: Duration = Duration::from_secs(1);
 /// Back-off after a failure in periods: attempts do not empty a full disk.
 const PERIODS_AFTER_FAILURE: u32 = 60;
-/// Niceness of the thread, 10 of 19: the market's threads go first when there are more threads than cores.
-const NICENESS: i32 = 10;
 
 /// The state of snapshots at the beginning of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -112,8 +112,7 @@ fn follow<S: Storage>(
     made: Made,
     stop: &Stop,
 ) {
-    // Sets this thread's priority alone.
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+    if let Err(error) = merit_priority::set(Priority::Background) {
         tracing::debug!("the thread that makes snapshots competes as any other: {error}");
     }
     let mut snapshot_bytes = made.snapshot_bytes;

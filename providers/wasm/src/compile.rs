@@ -4,14 +4,13 @@
 
 use std::io::{self, Read, Write};
 
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use merit_priority::Priority;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::{Config, Engine};
 
 /// Address space of one guest's memory in bytes, reserved and not committed: all that 32 bits can address, so that
 /// compiled code needs no bounds checks.
 pub(crate) const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
-/// Nice increment of a compiling child: below guests.
-const NICE: i32 = 10;
 
 /// The bounds of a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,14 +49,15 @@ pub(crate) fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
 
 /// Compiles the module on standard input to an artefact on standard output, within `limits`: the whole work of a child
 /// process. The error is for the module's owner.
-pub fn compile_child(limits: CompileLimits) -> io::Result<()> {
+pub fn compile_child(limits: CompileLimits, priority: Priority) -> io::Result<()> {
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     // The first one sends SIGXCPU, by which the host knows the cause.
     let cpu = Rlimit { current: Some(limits.cpu_seconds), maximum: Some(limits.cpu_seconds + 1) };
     setrlimit(Resource::Cpu, cpu)?;
     setrlimit(Resource::Data, limit(limits.memory_bytes))?;
     setrlimit(Resource::Core, limit(0))?;
-    nice(NICE)?;
+    // A failure is harmless.
+    merit_priority::set(priority).ok();
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
     let artefact = compile(&wasm).map_err(io::Error::other)?;

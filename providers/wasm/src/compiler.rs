@@ -1,7 +1,7 @@
 //! The compiler beside the market: each module in a child process that can be killed, in turns, within limits.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::compile::{CompileLimits, compile, validate};
+use crate::compiler_slots::{CompilerSlot, CompilerSlots};
 use crate::module_error::ModuleError;
 use crate::progress::CompileProgress;
-use crate::turns::{QueueFull, Turns};
+use crate::turns::{QueueFull, Turn, Turns};
 
 /// CPU time limit: a base, and an addition for each MiB of the module.
 const CPU_SECONDS: u64 = 5;
@@ -37,6 +38,14 @@ pub(crate) struct Compiler {
     /// A program that compiles as a child process; none: this process does.
     program: Option<PathBuf>,
     turns: Turns,
+    slots: CompilerSlots,
+}
+
+/// The right to compile one module, until it is dropped.
+pub(crate) struct CompilerTurn {
+    // Before the turn, whose end wakes the next one.
+    _slot: CompilerSlot,
+    _turn: Turn,
 }
 
 /// Returns the limits for a module of so many bytes.
@@ -49,8 +58,9 @@ pub(crate) fn limits(bytes: usize) -> CompileLimits {
 }
 
 impl Compiler {
-    pub(crate) fn new(program: Option<PathBuf>, at_once: usize) -> Compiler {
-        Compiler { program, turns: Turns::new(at_once) }
+    /// `at_once` is the maximum number of children, of all processes that share `directory`.
+    pub(crate) fn new(program: Option<PathBuf>, directory: Option<&Path>, at_once: usize) -> Compiler {
+        Compiler { program, turns: Turns::new(at_once), slots: CompilerSlots::new(directory, at_once) }
     }
 
     /// Refuses an account that has as many modules waiting as it may, or any if the queue is full.
@@ -58,18 +68,28 @@ impl Compiler {
         if self.turns.has_room(account) { Ok(()) } else { Err(ModuleError::QueueFull) }
     }
 
-    /// Compiles a module of an account, when it is its turn. Dropping the future kills the child.
+    /// Waits until a module of an account and of so many bytes may be compiled.
+    pub(crate) async fn wait(&self, account: &str, bytes: usize) -> Result<CompilerTurn, ModuleError> {
+        let queued = self.turns.wait(account, bytes).await;
+        let turn = queued.map_err(|QueueFull| ModuleError::QueueFull)?;
+        Ok(CompilerTurn { _slot: self.slots.take(account).await, _turn: turn })
+    }
+
+    /// Compiles a module whose turn it is. Dropping the future kills the child.
     pub(crate) async fn compile(
         &self,
         wasm: Bytes,
-        account: &str,
+        _turn: &CompilerTurn,
         progress: &CompileProgress,
     ) -> Result<Vec<u8>, ModuleError> {
-        let queued = self.turns.wait(account, wasm.len()).await;
-        let turn = queued.map_err(|QueueFull| ModuleError::QueueFull)?;
-        let compiled = match &self.program {
+        match &self.program {
             Some(program) => {
-                let compiled = in_child(program, &wasm, progress).await;
+                // At idle priority first. On a busy machine an idle child gets no CPU time, so it starts again.
+                let compiled = tokio::select! {
+                    biased;
+                    compiled = in_child(program, &["--idle"], &wasm, progress) => compiled,
+                    () = progress.starved() => in_child(program, &[], &wasm, progress).await,
+                };
                 progress.set_child(None);
                 compiled
             }
@@ -80,13 +100,16 @@ impl Compiler {
                 });
                 compiling.await.map_err(|error| ModuleError::Compiler(error.to_string()))?
             }
-        };
-        drop(turn);
-        compiled
+        }
     }
 }
 
-async fn in_child(program: &PathBuf, wasm: &[u8], progress: &CompileProgress) -> Result<Vec<u8>, ModuleError> {
+async fn in_child(
+    program: &PathBuf,
+    flags: &[&str],
+    wasm: &[u8],
+    progress: &CompileProgress,
+) -> Result<Vec<u8>, ModuleError> {
     let limits = limits(wasm.len());
     let within = Duration::from_secs(limits.cpu_seconds) * WALL_PER_CPU;
     let broke = |error: std::io::Error| ModuleError::Compiler(format!("the compiler's process: {error}"));
@@ -94,6 +117,7 @@ async fn in_child(program: &PathBuf, wasm: &[u8], progress: &CompileProgress) ->
         .arg("compile-module")
         .args(["--cpu-seconds", &limits.cpu_seconds.to_string()])
         .args(["--memory-bytes", &limits.memory_bytes.to_string()])
+        .args(flags)
         .env_clear()
         // The allocator may otherwise commit 1 GiB at once, which counts against the memory limit.
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
@@ -135,3 +159,7 @@ async fn in_child(program: &PathBuf, wasm: &[u8], progress: &CompileProgress) ->
         },
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/unit/compiler.rs"]
+mod tests;

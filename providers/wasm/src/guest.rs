@@ -15,6 +15,8 @@ pub(crate) struct Guest {
     pub(crate) memory: MemoryCap,
     pub(crate) credit: Credit,
     pub(crate) deadline: Instant,
+    /// Ticks so far at which it ran.
+    pub(crate) ticks: u32,
     /// Reason of a stop at a tick.
     pub(crate) stopped: Option<GuestOutcome>,
     pub(crate) cancelled: watch::Receiver<bool>,

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::process::nice;
+use merit_priority::Priority;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -15,10 +15,6 @@ use crate::execution::{GuestRun, HostFailure};
 use crate::job::Job;
 use crate::run;
 use crate::runtime::Runtime;
-
-/// Nice increment of guest threads: the threads that take calls and send answers run first, and those of the market on
-/// the same machine.
-const NICE: i32 = 5;
 
 /// The settings of a [`Host`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -185,8 +181,8 @@ fn start_thread(runtime: Arc<Runtime>, cpu_share: f64) -> io::Result<Sender<Task
     let reactor = Builder::new_current_thread().enable_time().build()?;
     let (thread, tasks) = channel();
     std::thread::Builder::new().name("wasm-guest".into()).spawn(move || {
-        // Linux applies it to this thread only. A failure is harmless.
-        nice(NICE).ok();
+        // Below the threads that take calls and send answers. A failure is harmless.
+        merit_priority::set(Priority::ShortGuest).ok();
         let claim = ThreadClaim { runtime };
         serve(&claim.runtime, &reactor, Credit::new(cpu_share), tasks);
     })?;

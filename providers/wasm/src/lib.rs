@@ -14,6 +14,7 @@ mod artefacts;
 mod capture;
 mod compile;
 mod compiler;
+mod compiler_slots;
 mod cpu_share;
 mod digest;
 mod execution;

@@ -75,7 +75,11 @@ impl Modules {
         let mut engine = std::hash::DefaultHasher::new();
         linker.engine().precompile_compatibility_hash().hash(&mut engine);
         Ok(Modules(Arc::new(ModulesOfRuntime {
-            compiler: Compiler::new(settings.compiler.clone(), settings.compiled_at_once),
+            compiler: Compiler::new(
+                settings.compiler.clone(),
+                settings.directory.as_deref(),
+                settings.compiled_at_once,
+            ),
             artefacts: Artefacts::open(settings.directory.as_deref(), engine.finish())?,
             cache: Mutex::new(Cache { max_bytes: settings.max_bytes, ..Cache::default() }),
             linker,
@@ -113,17 +117,17 @@ impl Modules {
     /// bytes that are no command of WASI preview 1; what is too complex is refused for ten minutes. Must be awaited on
     /// tokio.
     pub async fn load(&self, of: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
-        if digest(&wasm) != of {
-            return self.get(&of).ok_or(ModuleError::OtherDigest);
-        }
         let (entry, progress) = self.0.lock().use_or_add(of);
-        progress.set_module(&wasm);
         if let Some(refused) = self.0.lock().refused(&of) {
             return Err(refused);
         }
         let (shared, account) = (Arc::clone(&self.0), account.to_owned());
         let loading = tokio::spawn(async move {
-            let loaded = entry.get_or_try_init(|| shared.make(of, wasm, &account, &progress)).await.cloned();
+            let making = async {
+                check_digest(of, wasm.clone(), Arc::clone(&progress)).await?;
+                shared.make(of, wasm, &account, &progress).await
+            };
+            let loaded = entry.get_or_try_init(|| making).await.cloned();
             match &loaded {
                 Ok(_) => {}
                 Err(error @ ModuleError::TooComplex { .. }) => shared.lock().refuse(&of, error.clone()),
@@ -139,6 +143,19 @@ impl Modules {
         let progress = self.0.lock().entries.get(digest).map(|entry| Arc::clone(&entry.progress));
         progress.unwrap_or_default().remaining()
     }
+}
+
+/// Refuses bytes of another digest, and records the module's size. Runs beside the runtime: hashing 32 MiB takes
+/// milliseconds.
+async fn check_digest(of: Digest, wasm: Bytes, progress: Arc<CompileProgress>) -> Result<(), ModuleError> {
+    let check = move || {
+        if digest(&wasm) != of {
+            return Err(ModuleError::OtherDigest);
+        }
+        progress.set_module(&wasm);
+        Ok(())
+    };
+    spawn_blocking(check).await.map_err(|error| ModuleError::Compiler(error.to_string()))?
 }
 
 impl ModulesOfRuntime {
@@ -172,7 +189,12 @@ impl ModulesOfRuntime {
         if let Some(module) = self.kept(digest).await {
             return Ok(module);
         }
-        let artefact = self.compiler.compile(wasm, account, progress).await?;
+        let turn = self.compiler.wait(account, wasm.len()).await?;
+        // Another process may have compiled it since.
+        if let Some(module) = self.kept(digest).await {
+            return Ok(module);
+        }
+        let artefact = self.compiler.compile(wasm, &turn, progress).await?;
         let shared = Arc::clone(self);
         let opened = spawn_blocking(move || {
             let module = shared.open(&artefact)?;
@@ -181,6 +203,8 @@ impl ModulesOfRuntime {
             Ok((module, artefact.len()))
         });
         let (module, bytes) = opened.await.map_err(|error| ModuleError::Compiler(error.to_string()))??;
+        // Others find the artefact when it is their turn.
+        drop(turn);
         self.lock().weigh(&digest, bytes);
         Ok(module)
     }

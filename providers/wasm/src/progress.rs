@@ -1,6 +1,7 @@
-//! The progress of a module that gets ready, for callers that ask when to come again.
+//! The progress of a module that gets ready, for callers that ask when to come again, and for its compiler, which
+//! starts again when it gets no CPU time.
 //!
-//! An estimate: by the module's code, and the CPU time that its compiler has used so far. Never decides anything.
+//! An estimate: by the module's code, and the CPU time that its compiler has used so far. Never ends a compilation.
 
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,9 @@ const CPU_PER_MB: Duration = Duration::from_secs(4);
 const CPU_MEASURED: Duration = Duration::from_millis(200);
 /// Lowest share of a core that is assumed: one fiftieth.
 const SLOWDOWN_MAX: u32 = 50;
+/// CPU time in a second below which a child counts as starved: 5 % of a core.
+const STARVED_CPU: Duration = Duration::from_millis(50);
+const STARVED_WITHIN: Duration = Duration::from_secs(1);
 /// Bounds of an estimate.
 const REMAINING_MIN: Duration = Duration::from_secs(1);
 const REMAINING_MAX: Duration = Duration::from_secs(600);
@@ -42,6 +46,22 @@ impl CompileProgress {
     /// Sets the compiling process; none: it has ended.
     pub(crate) fn set_child(&self, process: Option<u32>) {
         self.lock().child = process.map(|process| (process, Instant::now()));
+    }
+
+    /// Waits until the compiling process has used almost no CPU time for a second. Never ends without a process.
+    pub(crate) async fn starved(&self) {
+        let mut before = None;
+        loop {
+            tokio::time::sleep(STARVED_WITHIN).await;
+            let child = self.lock().child;
+            let now = child.and_then(|(process, _)| Some((process, cpu_time(process)?)));
+            match (before, now) {
+                (Some((old, used_before)), Some((new, used))) if old == new && used < used_before + STARVED_CPU => {
+                    return;
+                }
+                _ => before = now,
+            }
+        }
     }
 
     /// Estimates the time until it is ready: at least a second, at most ten minutes.

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use merit_priority::Priority;
 use tokio::time::timeout_at;
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -25,6 +26,9 @@ const RESOURCES: usize = 1024;
 
 /// Maximum bytes that one host call copies, which no epoch interrupts; a larger read or write is refused as ENOMEM.
 const HOST_CALL_BYTES: usize = 64 << 20;
+
+/// Ticks after which a guest counts as long: 1 to 2 ms of running.
+const LONG_TICKS: u32 = 2;
 
 /// The raw end of a guest, before its reason is known.
 enum GuestEnd {
@@ -58,6 +62,7 @@ pub(crate) fn run(
         },
         credit,
         deadline: deadline(started_at, job.timeout.saturating_sub(job.waited)),
+        ticks: 0,
         stopped: None,
         cancelled: job.cancelled.clone(),
     };
@@ -69,6 +74,9 @@ pub(crate) fn run(
     let mut guest = store.into_data();
     pause(&mut guest.credit, guest.deadline);
     drop(running);
+    if guest.ticks >= LONG_TICKS {
+        merit_priority::set(Priority::ShortGuest).ok();
+    }
 
     let usage = GuestUsage {
         wall_us: microseconds(started_at.elapsed()),
@@ -135,6 +143,10 @@ async fn enter(store: &mut Store<Guest>, job: &Job) -> GuestEnd {
 /// Pays for the CPU and stops the guest if it is due. The guest's own code calls it at every tick.
 fn at_tick(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     let guest = store.data_mut();
+    guest.ticks = guest.ticks.saturating_add(1);
+    if guest.ticks == LONG_TICKS {
+        merit_priority::set(Priority::LongGuest).ok();
+    }
     pause(&mut guest.credit, guest.deadline);
     guest.stopped = if Instant::now() >= guest.deadline {
         Some(GuestOutcome::Timeout)

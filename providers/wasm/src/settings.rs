@@ -12,8 +12,8 @@ pub struct ModuleSettings {
     /// Program that compiles in a child process, as `PROGRAM compile-module`. None: this process compiles, without
     /// limits.
     pub compiler: Option<PathBuf>,
-    /// Maximum modules that are compiled at once; at most half of them of one account. The default is half of the
-    /// machine's cores, from 2 to 8.
+    /// Maximum modules that are compiled at once, by all processes that share the directory; at most half are of
+    /// one account. The default is half of the cores, from 2 to 8.
     pub compiled_at_once: usize,
 }
 

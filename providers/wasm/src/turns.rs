@@ -1,4 +1,5 @@
-//! The order in which modules are compiled: fair by account, smallest first. Never compiles one.
+//! The order in which modules are compiled: first the account with the fewest turns under way, then the one whose last
+//! turn is longest ago, then the smallest module. Never compiles one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,17 +9,23 @@ use tokio::sync::oneshot;
 /// Maximum number of modules that wait, each in memory, and of one account.
 const WAITING_MAX: usize = 64;
 const WAITING_OF_ONE_MAX: usize = 8;
+/// Accounts whose last turns are remembered.
+const REMEMBERED_MAX: usize = 1024;
 
 /// The turns of one runtime.
 #[derive(Clone)]
 pub(crate) struct Turns(Arc<Mutex<Queue>>);
 
+#[derive(Default)]
 struct Queue {
     /// Maximum number of turns at once, and of one account.
     most: usize,
     most_of_one: usize,
     /// Turns at once, by account.
     running: HashMap<String, usize>,
+    /// The number of the last turn of an account.
+    last_turns: HashMap<String, u64>,
+    turns: u64,
     waiting: Vec<Waiting>,
     arrived: u64,
 }
@@ -27,6 +34,8 @@ struct Waiting {
     account: String,
     bytes: usize,
     number: u64,
+    /// Turns that had begun when it came.
+    turns: u64,
     begin: oneshot::Sender<Turn>,
 }
 
@@ -43,9 +52,8 @@ pub(crate) struct QueueFull;
 impl Turns {
     pub(crate) fn new(most: usize) -> Turns {
         let most = most.max(1);
-        let queue =
-            Queue { most, most_of_one: (most / 2).max(1), running: HashMap::new(), waiting: Vec::new(), arrived: 0 };
-        Turns(Arc::new(Mutex::new(queue)))
+        let most_of_one = (most / 2).max(1);
+        Turns(Arc::new(Mutex::new(Queue { most, most_of_one, ..Queue::default() })))
     }
 
     /// Returns whether one more module of an account may wait.
@@ -62,8 +70,8 @@ impl Turns {
                 return Err(QueueFull);
             }
             queue.arrived += 1;
-            let number = queue.arrived;
-            queue.waiting.push(Waiting { account: account.to_owned(), bytes, number, begin });
+            let (number, turns) = (queue.arrived, queue.turns);
+            queue.waiting.push(Waiting { account: account.to_owned(), bytes, number, turns, begin });
         }
         self.begin_next();
         begun.await.map_err(|_| QueueFull)
@@ -88,14 +96,31 @@ impl Turns {
         }
         let of = |account: &String| queue.running.get(account).copied().unwrap_or(0);
         let may_begin = queue.waiting.iter().enumerate().filter(|(_, one)| of(&one.account) < queue.most_of_one);
-        let (next, _) = may_begin.min_by_key(|(_, one)| (of(&one.account), one.bytes, one.number))?;
+        // Just before the turns that begin after it came, so that new accounts do not overtake it.
+        let turn = |one: &Waiting| {
+            let last = queue.last_turns.get(&one.account).copied().unwrap_or(0);
+            (2 * last).max((2 * one.turns).saturating_sub(1))
+        };
+        let order = |one: &Waiting| (of(&one.account), turn(one), one.bytes, one.number);
+        let (next, _) = may_begin.min_by_key(|(_, one)| order(one))?;
         let next = queue.waiting.swap_remove(next);
-        *queue.running.entry(next.account.clone()).or_default() += 1;
+        queue.begin(&next.account);
         Some(next)
     }
 }
 
 impl Queue {
+    fn begin(&mut self, account: &str) {
+        *self.running.entry(account.to_owned()).or_default() += 1;
+        self.turns += 1;
+        self.last_turns.insert(account.to_owned(), self.turns);
+        if self.last_turns.len() > REMEMBERED_MAX {
+            // Those of longer ago count as if they had none.
+            let since = self.turns - REMEMBERED_MAX as u64 / 2;
+            self.last_turns.retain(|_, turn| *turn > since);
+        }
+    }
+
     /// Returns whether one more module of an account may wait. Forgets those whose callers are gone.
     fn has_room(&mut self, account: &str) -> bool {
         self.waiting.retain(|one| !one.begin.is_closed());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use rustix::process::nice;
+use merit_priority::Priority;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -25,8 +25,6 @@ const PAYLOAD_MAX_BYTES: usize = 6 << 20;
 const CANCEL_AFTER: Duration = Duration::from_millis(50);
 /// Timeout of the functions.
 const TIMEOUT_MS: u32 = 1000;
-/// Nice increment of the threads of the loops.
-const NICE: i32 = 10;
 /// Repetitions of a deed that takes no time.
 const MANY: u32 = 20;
 
@@ -249,7 +247,7 @@ impl Attacking {
     /// Begins the loops, each with the deeds whose names contain `only`.
     pub(crate) fn begin(attacks: &[Arc<Attack>], only: &str) -> std::io::Result<Attacking> {
         // A failure leaves them at the priority of the rest.
-        let low = || nice(NICE).map_or((), drop);
+        let low = || merit_priority::set(Priority::Background).unwrap_or_default();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(low).build()?;
         attacks.iter().for_each(|attack| attack.begin(&runtime, only));
         Ok(Attacking(Some(runtime)))

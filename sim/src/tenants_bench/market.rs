@@ -16,7 +16,7 @@ use crate::invoke_bench::api_client::ApiClient;
 use crate::invoke_bench::child::Measured;
 use crate::invoke_bench::merit::{READY_TIMEOUT, first_key, parse_ready};
 
-/// Sellers that run modules, each a process with its own cache.
+/// Sellers that run modules, each a process; those of one machine share their compiled modules.
 const EDGES: [&str; 3] = ["edge-1", "edge-2", "edge-3"];
 /// Arguments of each: room for all accounts within the default limit of their calls at once, and a CPU share by which
 /// all sellers together sell about two cores.
@@ -87,7 +87,7 @@ impl TenantsMarket {
         let mut sellers = Vec::new();
         for name in EDGES {
             let mut command = self.provider(name);
-            command.args(EDGE).arg("--module-cache").arg(self.directory.join(name));
+            command.args(EDGE).arg("--module-cache").arg(self.directory.join("modules"));
             sellers.push(Running::start(command, &self.log(name)).await?);
         }
         for (name, endpoint) in self.servers {

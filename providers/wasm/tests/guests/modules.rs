@@ -107,7 +107,8 @@ async fn a_compiled_module_is_found_by_the_next_runtime() {
 async fn a_damaged_artefact_is_not_used() {
     let directory = tempfile::tempdir().unwrap();
     compiled(&keeping(directory.path()), sample("echo")).await;
-    let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let mut files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
+    let file = files.find(|file| file.is_file()).unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&file, bytes).unwrap();

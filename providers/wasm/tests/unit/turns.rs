@@ -44,6 +44,30 @@ async fn accounts_with_fewer_turns_come_first_then_small_modules() {
     drop(others);
 }
 
+#[tokio::test]
+async fn many_small_modules_do_not_hold_up_anothers_large_one() {
+    let turns = Turns::new(1);
+    let mut bombs: Vec<_> = ["bad", "worse"].iter().map(|account| Box::pin(turns.wait(account, 1))).collect();
+    let running = bombs.iter_mut().find_map(|bomb| bomb.now_or_never()).unwrap();
+    let mut good = Box::pin(turns.wait("good", 1_000_000));
+    assert!(bombs[1].as_mut().now_or_never().is_none() && good.as_mut().now_or_never().is_none());
+    let mut again = Box::pin(turns.wait("bad", 1));
+    assert!(again.as_mut().now_or_never().is_none());
+    drop(running);
+    drop(begins(bombs.swap_remove(1)).unwrap());
+    drop(begins(good).expect("before the second module of who had a turn"));
+    assert!(begins(again).is_some());
+}
+
+#[test]
+fn accounts_that_are_remembered_are_bounded() {
+    let turns = Turns::new(1);
+    for account in 0..3 * REMEMBERED_MAX {
+        drop(begins(turns.wait(&account.to_string(), 1)).unwrap());
+    }
+    assert!(turns.lock().last_turns.len() <= REMEMBERED_MAX);
+}
+
 #[test]
 fn a_caller_that_left_takes_no_turn() {
     let turns = Turns::new(1);
