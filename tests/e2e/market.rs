@@ -95,7 +95,7 @@ impl Market {
     /// Makes a market of running processes: the exchange's first, the broker's last.
     pub(crate) fn of(processes: Vec<Process>, dir: TempDir) -> Market {
         let (grpc, http) = (processes[0].url("grpc"), processes[processes.len() - 1].url("http"));
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = Client::builder(TokioExecutor::new()).http1_max_headers(256).build_http();
         Market { http, grpc, processes, dir, client }
     }
 

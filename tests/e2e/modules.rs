@@ -15,6 +15,7 @@ in_both_shapes! {
     a_restart_and_a_second_provider_compile_nothing
     a_module_no_host_can_run_is_refused_at_upload
     a_deployment_waits_until_its_module_is_ready
+    many_headers_of_callers_and_functions_arrive
 }
 
 /// A small module that takes the compiler minutes: nested loops over many variables.
@@ -115,4 +116,36 @@ async fn a_deployment_waits_until_its_module_is_ready(shape: Shape) {
     let loops = deploy(file("loops.wasm", nested_loops()), "--wait").await.unwrap();
     let said = String::from_utf8_lossy(&loops.stderr);
     assert!(!loops.status.success() && said.contains("can run the module: it takes more than 5 s"), "{loops:?}");
+}
+
+/// A module that answers a document with so many headers of its own.
+fn headers(count: usize) -> Vec<u8> {
+    let lines: String = (0..count).map(|number| format!("x-{number}: 1\\n")).collect();
+    let document = format!("Status: 200\\n{lines}\\ndone");
+    let length = document.len() - document.matches("\\n").count();
+    let text = format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 64) "{document}")
+            (func (export "_start")
+                (i32.store (i32.const 0) (i32.const 64))
+                (i32.store (i32.const 4) (i32.const {length}))
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+async fn many_headers_of_callers_and_functions_arrive(shape: Shape) {
+    let market = Market::start(shape).await;
+    let cache = TempDir::new().unwrap();
+    let _provider = provider(&market, "edge", cache.path()).await;
+    market.deploy("echo", json!({})).await;
+    let names: Vec<String> = (0..120).map(|number| format!("x-{number}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let answer = market.invoke_with("echo", &many, "all of them").await;
+    assert_eq!((answer.status, answer.text()), (200.try_into().unwrap(), "all of them"));
+    market.deploy_module("headers", headers(98), json!({})).await;
+    let answer = market.call(http::Method::GET, "/fn/headers/", &[], "").await;
+    assert_eq!((answer.header("x-97"), answer.text()), ("1", "done"), "{answer:?}");
 }

@@ -13,6 +13,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use merit_adapters::agent::HEADERS_MAX;
 use merit_adapters::{NotTaken, ProviderAnswer, ProviderCall, http as plain};
 use merit_terms::{Adapter, Time};
 use rustls::pki_types::CertificateDer;
@@ -97,6 +98,7 @@ impl Providers {
                 .pool_idle_timeout(idle)
                 .pool_max_idle_per_host(idle_max)
                 .timer(TokioTimer::new())
+                .http1_max_headers(HEADERS_MAX)
                 .http2_keep_alive_interval(SILENT_MAX)
                 .http2_keep_alive_timeout(LIVES_WITHIN)
                 .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)

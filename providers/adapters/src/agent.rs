@@ -33,6 +33,10 @@ const BUSY: HeaderName = HeaderName::from_static("merit-busy");
 const FULL: &str = "full";
 const WARMING: &str = "warming";
 
+/// Maximum headers of a request or an answer between a broker and a provider: above what a broker takes from its
+/// callers (128) and what a function may give (100 lines), with room for Merit's own. An answer with more is the
+/// provider's failure.
+pub const HEADERS_MAX: usize = 256;
 /// Maximum payload in bytes, at every door of a broker.
 pub const PAYLOAD_MAX_BYTES: usize = 20 << 20;
 /// Maximum output in bytes.

@@ -1,12 +1,14 @@
 //! One run of one guest on the calling thread: its setup, its timeout, its CPU share, and the meaning of its end. Never
 //! shares anything with another guest.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use merit_priority::Priority;
+use rustix::io::Errno;
 use tokio::time::timeout_at;
-use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
@@ -169,7 +171,7 @@ fn pause(credit: &mut Credit, deadline: Instant) {
 }
 
 fn outcome(end: GuestEnd, guest: &Guest, overflowed: bool) -> Result<GuestOutcome, HostFailure> {
-    let (error, started) = match end {
+    let (error, has_started) = match end {
         GuestEnd::Returned => return Ok(GuestOutcome::Ok),
         GuestEnd::Elapsed => return Ok(GuestOutcome::Timeout),
         GuestEnd::Cancelled => return Ok(GuestOutcome::Cancelled),
@@ -177,16 +179,21 @@ fn outcome(end: GuestEnd, guest: &Guest, overflowed: bool) -> Result<GuestOutcom
         GuestEnd::Stopped(error) => (error, true),
     };
     let exit = error.downcast_ref::<I32Exit>().map(|exit| exit.0);
-    let trapped = error.downcast_ref::<Trap>().is_some();
     Ok(match (exit, &guest.stopped) {
         (Some(0), _) => GuestOutcome::Ok,
         (_, Some(stopped)) => stopped.clone(),
         _ if overflowed => GuestOutcome::OutputLimit,
         _ if guest.memory.refused => GuestOutcome::OutOfMemory,
         (Some(code), None) => GuestOutcome::Exit(code),
-        (None, None) if started || trapped => GuestOutcome::Trap(error.root_cause().to_string()),
-        (None, None) => return Err(HostFailure::NotStarted(error.into())),
+        (None, None) if !has_started && is_of_host(&error) => return Err(HostFailure::NotStarted(error.into())),
+        (None, None) => GuestOutcome::Trap(error.root_cause().to_string()),
     })
+}
+
+/// Returns whether an instance could not be made for a reason of this machine: no slot of the pool, or no memory. All
+/// other reasons are the module's own, such as a host call that fails in its start section.
+fn is_of_host(error: &wasmtime::Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>() || error.is::<io::Error>() || error.is::<Errno>()
 }
 
 fn deadline(from: Instant, left: Duration) -> Instant {

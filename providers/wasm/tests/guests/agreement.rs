@@ -87,3 +87,31 @@ async fn a_module_that_passes_the_check_starts_in_the_host() {
     assert!(has(&GuestOutcome::Ok) && has(&GuestOutcome::OutOfMemory), "{outcomes:?}");
     assert!(outcomes.iter().any(|outcome| matches!(outcome, GuestOutcome::Trap(_))));
 }
+
+#[tokio::test]
+async fn a_start_section_that_fails_is_the_modules_own() {
+    let failing = [
+        // An exit status beyond 125, more random bytes than a call may ask for, and more clocks than a guest may have.
+        ("proc_exit", "(param i32)", "(call $host (i32.const 200))"),
+        ("random_get", "(param i32 i32) (result i32)", "(drop (call $host (i32.const 0) (i32.const 2097152)))"),
+        (
+            "poll_oneoff",
+            "(param i32 i32 i32 i32) (result i32)",
+            "(drop (call $host (i32.const 0) (i32.const 200000) (i32.const 3000) (i32.const 199992)))",
+        ),
+        ("proc_exit", "(param i32)", "unreachable"),
+    ];
+    let runtime = runtime(1);
+    let host = host(&runtime, 1, 1.0);
+    for (import, of_type, body) in failing {
+        let wat = format!(
+            r#"(module (import "wasi_snapshot_preview1" "{import}" (func $host {of_type})) (memory (export "memory") 64)
+                (func $first {body}) (start $first) (func (export "_start")))"#
+        );
+        let wasm = wat::parse_str(&wat).unwrap();
+        check(&wasm).unwrap();
+        let module = runtime.modules().load(digest(&wasm), wasm.into(), "dev").await.unwrap();
+        let run = seat(&host).run(job(&module, "")).await.unwrap();
+        assert!(!matches!(run.outcome, GuestOutcome::Ok), "{import}: {:?}", run.outcome);
+    }
+}
