@@ -52,6 +52,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             ]
         }),
     );
+    if objects(&quote, "offers").is_empty() && objects(&quote, "refused").is_empty() {
+        println!("no provider offers anything in this call's markets; `merit provider` starts one");
+    }
     let row = |offer: &Value| ["provider", "market", "code", "message"].map(|field| text(offer, field));
     print_refused(objects(&quote, "refused").iter().map(row));
     for unknown in objects(&quote, "unknown_providers") {

@@ -25,7 +25,7 @@ pub(super) async fn wait(
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut told: BTreeMap<String, String> = BTreeMap::new();
-    let mut pause = FIRST_LOOK_AFTER;
+    let (mut pause, mut has_told_none) = (FIRST_LOOK_AFTER, false);
     loop {
         let answer = client.json(Method::POST, &format!("/v1/functions/{name}/warm"), &[], "").await?;
         let mut open = Vec::new();
@@ -48,6 +48,9 @@ pub(super) async fn wait(
             }
         }
         let is_offered = !objects(&answer, "readiness").is_empty();
+        if !is_offered && !std::mem::replace(&mut has_told_none, true) {
+            tell(&format!("no provider offers to run it yet; waiting up to {} s", within.as_secs()));
+        }
         match (is_ready_somewhere, open.is_empty() && is_offered, started.elapsed() >= within) {
             (true, true, _) => return Ok(()),
             (true, _, true) => {
@@ -56,7 +59,9 @@ pub(super) async fn wait(
             }
             (false, true, _) => bail!("no provider can run the module: {}", in_clear(&refusals(&answer))),
             (false, _, true) if !is_offered => {
-                bail!("no provider offers to run the function; `merit quote {name}` says why")
+                bail!(
+                    "no provider offers to run the function; `merit quote {name}` says why, `merit provider` starts one"
+                )
             }
             (false, _, true) => bail!(
                 "the module is not ready at {} after {} s; calls get 503 until it is; wait longer with --wait=SECONDS",

@@ -268,6 +268,15 @@ async fn a_full_disk_under_the_output_is_said() {
     market.stop().await;
 }
 
+#[tokio::test]
+async fn a_quote_without_any_offer_says_so() {
+    let market = Market::start(Shape::AllInOne).await;
+    market.deploy("echo", json!({})).await;
+    let output = crate::process::merit().args(["quote", "echo", "--broker", &market.http]).output().await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("no provider offers anything in this call's markets"), "{said}");
+}
+
 /// Checks that a reader that leaves, such as `head`, ends a command without a word.
 #[tokio::test]
 async fn a_command_whose_reader_leaves_ends_quietly() {

@@ -104,6 +104,8 @@ async fn a_deployment_waits_until_its_module_is_ready(shape: Shape) {
     let alone = deploy(file("echo.wasm", sample("echo")), "--wait=1").await.unwrap();
     let said = String::from_utf8_lossy(&alone.stderr);
     assert!(!alone.status.success() && said.contains("no provider offers to run the function"), "{said}");
+    let said = String::from_utf8_lossy(&alone.stdout);
+    assert!(said.contains("no provider offers to run it yet; waiting up to 1 s"), "{said}");
     let _edge = provider(&market, "edge", &cache.path().join("cache")).await;
     let waited = deploy(file("echo.wasm", sample("echo")), "--wait").await.unwrap();
     let said = String::from_utf8_lossy(&waited.stdout);
@@ -148,4 +150,32 @@ async fn many_headers_of_callers_and_functions_arrive(shape: Shape) {
     market.deploy_module("headers", headers(98), json!({})).await;
     let answer = market.call(http::Method::GET, "/fn/headers/", &[], "").await;
     assert_eq!((answer.header("x-97"), answer.text()), ("1", "done"), "{answer:?}");
+}
+
+/// Returns the compiler that a provider started, while it runs.
+fn compiler_of(provider: u32) -> Option<PathBuf> {
+    let mut processes = std::fs::read_dir("/proc").unwrap().map(|process| process.unwrap().path());
+    processes.find(|process| {
+        let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+        let command = std::fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+        command.contains("compile-module") && status.contains(&format!("PPid:\t{provider}\n"))
+    })
+}
+
+#[tokio::test]
+async fn a_compiler_ends_with_its_provider() {
+    let market = Market::start(Shape::AllInOne).await;
+    let cache = TempDir::new().unwrap();
+    let edge = provider(&market, "edge", cache.path()).await;
+    // By its size its compiler has two minutes of CPU time.
+    let padding = wat::parse_str(format!(r#"(module (@custom "padding" "{}"))"#, "p".repeat(16 << 20))).unwrap();
+    let module = [nested_loops(), padding[8..].to_vec()].concat();
+    market.deploy_module("loops", module, json!({})).await;
+    market.call(http::Method::POST, "/v1/functions/loops/warm", &[], "").await;
+    let provider = edge.id();
+    let compiler = eventually("a compiler runs", async || compiler_of(provider)).await;
+    edge.kill().await;
+    // Its command line is empty once it has ended, even if nobody has taken note of its end.
+    let ended = async || std::fs::read(compiler.join("cmdline")).unwrap_or_default().is_empty().then_some(());
+    eventually("the compiler ends", ended).await;
 }

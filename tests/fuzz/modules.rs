@@ -36,7 +36,8 @@ pub fn modules(input: &[u8]) {
     let bench = &*BENCH;
     let wasm = Bytes::copy_from_slice(input);
     bench.tokio.block_on(async {
-        let Ok(module) = bench.runtime.modules().load(digest(&wasm), wasm, "dev").await else { return };
+        let reservation = bench.runtime.modules().reserve("dev").unwrap();
+        let Ok(module) = bench.runtime.modules().load(digest(&wasm), wasm, reservation).await else { return };
         let job = Job {
             module,
             payload: Bytes::from_static(b"payload"),

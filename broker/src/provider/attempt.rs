@@ -4,6 +4,7 @@
 //! Follows no redirect. By https the handshake decides between HTTP/1.1 and HTTP/2, where one connection carries many
 //! calls.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,7 +213,7 @@ impl Providers {
         {
             sent = connections.request(request).await;
         }
-        let response = sent.map_err(|error| failed(&error, call, blame))?;
+        let response = sent.map_err(|error| failed(&error, call, grant))?;
         if let Some(server) = &server {
             self.shared.learn(server, response.version());
         }
@@ -273,7 +274,8 @@ fn withdrawn(reason: String) -> AttemptEnd {
 }
 
 /// Returns the end of a request without a response.
-fn failed(error: &ClientError, call: &FunctionCall, blame: Blame) -> AttemptEnd {
+fn failed(error: &ClientError, call: &FunctionCall, grant: &Grant) -> AttemptEnd {
+    let blame = Blame::of(grant);
     if error.is_connect() {
         return blame.not_sent(NotSent::Failed, format!("no connection to the provider: {}", cause(error)));
     }
@@ -282,6 +284,10 @@ fn failed(error: &ClientError, call: &FunctionCall, blame: Blame) -> AttemptEnd 
         return AttemptEnd::Unknown { fault: false, reason: "the payload could not be sent whole".to_owned() };
     }
     let Some(why) = unprocessed(error) else {
+        if grant.adapter == Adapter::Http && has_large_head(error) {
+            // The function's own answer.
+            return blame.unknown(false, format!("the answer has more than {HEADERS_MAX} headers, or 400 KB of them"));
+        }
         return blame.unknown(true, format!("the connection to the provider broke: {}", cause(error)));
     };
     let reason = format!("the provider took nothing of it: {}", cause(error));
@@ -310,6 +316,12 @@ fn request(grant: &Grant, call: &FunctionCall, deadline: Option<Time>) -> Result
         via: call.via.as_deref(),
     };
     merit_adapters::request(grant.adapter, &wire, call.payload.body()).map_err(|error| error.to_string())
+}
+
+/// Returns whether an answer broke off because its head was too large.
+fn has_large_head(error: &ClientError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(hyper::Error::is_parse_too_large)
 }
 
 /// Returns the innermost cause of an error, which says most.

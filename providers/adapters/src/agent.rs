@@ -34,8 +34,8 @@ const FULL: &str = "full";
 const WARMING: &str = "warming";
 
 /// Maximum headers of a request or an answer between a broker and a provider: above what a broker takes from its
-/// callers (128) and what a function may give (100 lines), with room for Merit's own. An answer with more is the
-/// provider's failure.
+/// callers (128) and what a function may give (100 lines), with room for Merit's own. An answer of an agent
+/// with more is its failure.
 pub const HEADERS_MAX: usize = 256;
 /// Maximum payload in bytes, at every door of a broker.
 pub const PAYLOAD_MAX_BYTES: usize = 20 << 20;

@@ -91,8 +91,9 @@ impl From<RevisionError> for Refused {
             RevisionError::Revision(status) | RevisionError::Fetch(status) if status.code() == StatusCode::NotFound => {
                 Refused::UnknownModule
             }
-            RevisionError::Module(error) => Refused::ModuleUnusable(error.to_string()),
-            RevisionError::Warming(_)
+            RevisionError::Module(error) if error.is_of_module() => Refused::ModuleUnusable(error.to_string()),
+            RevisionError::Module(_)
+            | RevisionError::Warming(_)
             | RevisionError::Revision(_)
             | RevisionError::Fetch(_)
             | RevisionError::TooLarge
@@ -178,7 +179,7 @@ impl Revisions {
                 state.set_readiness(v1::ModuleReadiness::Warming);
                 state.retry_after_s = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
             }
-            Err(RevisionError::Module(error)) if !error.is_passing() => {
+            Err(RevisionError::Module(error)) if error.is_of_module() => {
                 state.set_readiness(v1::ModuleReadiness::Refused);
                 state.reason = error.to_string();
             }
@@ -261,12 +262,12 @@ impl Revisions {
         let module = match self.runtime.modules().find(digest).await? {
             Some(module) => module,
             None => {
-                // Before it is fetched: it may be large, and a full queue would take nothing.
-                self.runtime.modules().check_room(&account)?;
+                // Before it is fetched, since it is kept in memory until it is compiled.
+                let reservation = self.runtime.modules().reserve(&account)?;
                 self.report_warming(&digest);
                 let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(digest));
                 let module = fetching.await.map_err(RevisionError::Slow)??;
-                self.runtime.modules().load(digest, module, &account).await?
+                self.runtime.modules().load(digest, module, reservation).await?
             }
         };
         Ok((module, environment))

@@ -15,7 +15,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new(RuntimeSettings { threads: 1, modules: ModuleSettings::default() })?;
     let host = Host::new(runtime.clone(), HostSettings { threads: 1, cpu_share: 1.0 })?;
     let started = Instant::now();
-    let module = runtime.modules().load(digest(&wasm), wasm, "dev").await?;
+    let reservation = runtime.modules().reserve("dev")?;
+    let module = runtime.modules().load(digest(&wasm), wasm, reservation).await?;
     println!("compile       {:>9.1} us", started.elapsed().as_secs_f64() * 1e6);
 
     for bytes in [0, 1_024, 1_048_576] {

@@ -5,12 +5,16 @@
 use std::io::{self, Read, Write};
 
 use merit_priority::Priority;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::{Config, Engine};
 
 /// Address space of one guest's memory in bytes, reserved and not committed: all that 32 bits can address, so that
 /// compiled code needs no bounds checks.
 pub(crate) const MEMORY_RESERVATION_BYTES: usize = 4 << 30;
+
+/// Stack of the thread that waits for the reader's end.
+const WATCHER_STACK_BYTES: usize = 64 << 10;
 
 /// The bounds of a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +52,8 @@ pub(crate) fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// Compiles the module on standard input to an artefact on standard output, within `limits`: the whole work of a child
-/// process. The error is for the module's owner.
+/// process. The error is for the module's owner. Ends the process when nobody reads its output any more, as after a
+/// `kill -9` of its host.
 pub fn compile_child(limits: CompileLimits, priority: Priority) -> io::Result<()> {
     let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     // The first one sends SIGXCPU, by which the host knows the cause.
@@ -56,10 +61,20 @@ pub fn compile_child(limits: CompileLimits, priority: Priority) -> io::Result<()
     setrlimit(Resource::Cpu, cpu)?;
     setrlimit(Resource::Data, limit(limits.memory_bytes))?;
     setrlimit(Resource::Core, limit(0))?;
+    // Before the priority, so that it runs on a busy machine.
+    std::thread::Builder::new().stack_size(WATCHER_STACK_BYTES).spawn(end_with_reader)?;
     // A failure is harmless.
     merit_priority::set(priority).ok();
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
     let artefact = compile(&wasm).map_err(io::Error::other)?;
     io::stdout().lock().write_all(&artefact)
+}
+
+/// Waits until the pipe of standard output has no reader, and ends the process.
+fn end_with_reader() {
+    let output = io::stdout();
+    // With no events asked for, it returns with the error of the pipe alone (poll(2), POLLERR).
+    while poll(&mut [PollFd::new(&output, PollFlags::empty())], None).is_err() {}
+    std::process::exit(1);
 }

@@ -15,7 +15,7 @@ use crate::compile::{CompileLimits, compile, validate};
 use crate::compiler_slots::{CompilerSlot, CompilerSlots};
 use crate::module_error::ModuleError;
 use crate::progress::CompileProgress;
-use crate::turns::{QueueFull, Turn, Turns};
+use crate::turns::{QueueFull, Reservation, Turn, Turns};
 
 /// CPU time limit: a base, and an addition for each MiB of the module.
 const CPU_SECONDS: u64 = 5;
@@ -41,6 +41,12 @@ pub(crate) struct Compiler {
     slots: CompilerSlots,
 }
 
+/// A reserved place in the compiler's queue, for one module of an account, until it is dropped.
+pub struct CompilerReservation {
+    reservation: Reservation,
+    account: String,
+}
+
 /// The right to compile one module, until it is dropped.
 pub(crate) struct CompilerTurn {
     // Before the turn, whose end wakes the next one.
@@ -63,16 +69,21 @@ impl Compiler {
         Compiler { program, turns: Turns::new(at_once), slots: CompilerSlots::new(directory, at_once) }
     }
 
-    /// Refuses an account that has as many modules waiting as it may, or any if the queue is full.
-    pub(crate) fn check_room(&self, account: &str) -> Result<(), ModuleError> {
-        if self.turns.has_room(account) { Ok(()) } else { Err(ModuleError::QueueFull) }
+    /// Reserves a place in the queue. Refuses an account that has as many as it may, or any if the queue is full.
+    pub(crate) fn reserve(&self, account: &str) -> Result<CompilerReservation, ModuleError> {
+        let reservation = self.turns.reserve(account).map_err(|QueueFull| ModuleError::QueueFull)?;
+        Ok(CompilerReservation { reservation, account: account.to_owned() })
     }
 
-    /// Waits until a module of an account and of so many bytes may be compiled.
-    pub(crate) async fn wait(&self, account: &str, bytes: usize) -> Result<CompilerTurn, ModuleError> {
-        let queued = self.turns.wait(account, bytes).await;
-        let turn = queued.map_err(|QueueFull| ModuleError::QueueFull)?;
-        Ok(CompilerTurn { _slot: self.slots.take(account).await, _turn: turn })
+    /// Waits until a module of so many bytes may be compiled.
+    pub(crate) async fn wait(
+        &self,
+        reservation: CompilerReservation,
+        bytes: usize,
+    ) -> Result<CompilerTurn, ModuleError> {
+        let CompilerReservation { reservation, account } = reservation;
+        let turn = reservation.wait(bytes).await.map_err(|QueueFull| ModuleError::QueueFull)?;
+        Ok(CompilerTurn { _slot: self.slots.take(&account).await, _turn: turn })
     }
 
     /// Compiles a module whose turn it is. Dropping the future kills the child.
@@ -112,7 +123,7 @@ async fn in_child(
 ) -> Result<Vec<u8>, ModuleError> {
     let limits = limits(wasm.len());
     let within = Duration::from_secs(limits.cpu_seconds) * WALL_PER_CPU;
-    let broke = |error: std::io::Error| ModuleError::Compiler(format!("the compiler's process: {error}"));
+    let broke = |error: std::io::Error| ModuleError::Host(format!("the compiler's process: {error}"));
     let mut child = Command::new(program)
         .arg("compile-module")
         .args(["--cpu-seconds", &limits.cpu_seconds.to_string()])
@@ -130,7 +141,7 @@ async fn in_child(
     progress.set_child(child.id());
     let (Some(mut input), Some(output), Some(error)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
-        return Err(ModuleError::Compiler("the compiler's process has no pipes".to_owned()));
+        return Err(ModuleError::Host("the compiler's process has no pipes".to_owned()));
     };
     let mut output = output.take(ARTEFACT_MAX_BYTES);
     let (mut artefact, mut message) = (Vec::new(), String::new());

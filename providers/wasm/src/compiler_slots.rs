@@ -43,8 +43,8 @@ impl CompilerSlots {
         CompilerSlots { folder, slots, slots_of_one: (slots / 2).max(1), last_end: Arc::default() }
     }
 
-    /// Waits for a slot, at most ten minutes. If the lock files cannot be used, or after that time, the slot is none of
-    /// the machine's.
+    /// Waits for a slot. Returns one without locks after ten minutes, or if the lock files cannot be used: a full disk
+    /// or a stopped process does not end compilation.
     pub(crate) async fn take(&self, account: &str) -> CompilerSlot {
         let locked = timeout(WAIT_MAX, self.lock(account)).await.ok().flatten();
         CompilerSlot { _locked: locked, last_end: Arc::clone(&self.last_end) }

@@ -33,6 +33,7 @@ mod turns;
 
 pub use artefacts::make_private;
 pub use compile::{CompileLimits, compile_child};
+pub use compiler::CompilerReservation;
 pub use digest::{Digest, digest};
 pub use execution::{GuestOutcome, GuestRun, GuestUsage, HostFailure};
 pub use host::{Busy, Host, HostError, HostSettings, Seat};

@@ -19,11 +19,18 @@ pub enum ModuleError {
     QueueFull,
     #[error("its compilation was interrupted")]
     Interrupted,
+    #[error("this host failed: {0}")]
+    Host(String),
     #[error("it takes more than {cpu_seconds} s of CPU time, or too much memory, to compile; simplify its functions")]
     TooComplex { cpu_seconds: u64 },
 }
 
 impl ModuleError {
+    /// Returns whether the module itself cannot be run; else the host failed or was busy, or the bytes are others.
+    pub const fn is_of_module(&self) -> bool {
+        !self.is_passing() && !matches!(self, ModuleError::Host(_) | ModuleError::OtherDigest)
+    }
+
     /// Returns whether the compiler was only too busy: a later try may succeed.
     pub const fn is_passing(&self) -> bool {
         matches!(self, ModuleError::QueueFull | ModuleError::Interrupted)

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use wasmtime::{InstancePre, Linker, UnknownImportError};
 
 use crate::artefacts::Artefacts;
-use crate::compiler::Compiler;
+use crate::compiler::{Compiler, CompilerReservation};
 use crate::digest::{Digest, digest};
 use crate::guest::Guest;
 use crate::module_error::ModuleError;
@@ -107,25 +107,26 @@ impl Modules {
         Ok(found.ok())
     }
 
-    /// Refuses an account whose next module would find the compiler's queue full.
-    pub fn check_room(&self, account: &str) -> Result<(), ModuleError> {
-        self.0.compiler.check_room(account)
+    /// Reserves a place in the compiler's queue, which bounds the modules in memory that wait: 64, and 8 of an account.
+    /// Refuses when it is full.
+    pub fn reserve(&self, account: &str) -> Result<CompilerReservation, ModuleError> {
+        self.0.compiler.reserve(account)
     }
 
-    /// Returns the module of this digest, compiled from `wasm` of an account if it is not there already. Concurrent
+    /// Returns the module of this digest, compiled from `wasm` if it is not there already. Concurrent
     /// calls for one digest compile once, and the work goes on after a caller left. Refuses bytes of another digest and
     /// bytes that are no command of WASI preview 1; what is too complex is refused for ten minutes. Must be awaited on
     /// tokio.
-    pub async fn load(&self, of: Digest, wasm: Bytes, account: &str) -> Result<Module, ModuleError> {
+    pub async fn load(&self, of: Digest, wasm: Bytes, reservation: CompilerReservation) -> Result<Module, ModuleError> {
         let (entry, progress) = self.0.lock().use_or_add(of);
         if let Some(refused) = self.0.lock().refused(&of) {
             return Err(refused);
         }
-        let (shared, account) = (Arc::clone(&self.0), account.to_owned());
+        let shared = Arc::clone(&self.0);
         let loading = tokio::spawn(async move {
             let making = async {
                 check_digest(of, wasm.clone(), Arc::clone(&progress)).await?;
-                shared.make(of, wasm, &account, &progress).await
+                shared.make(of, wasm, reservation, &progress).await
             };
             let loaded = entry.get_or_try_init(|| making).await.cloned();
             match &loaded {
@@ -135,7 +136,7 @@ impl Modules {
             }
             loaded
         });
-        loading.await.map_err(|error| ModuleError::Compiler(error.to_string()))?
+        loading.await.map_err(|error| ModuleError::Host(error.to_string()))?
     }
 
     /// Estimates the time until a module that is under way is ready: at least a second, at most ten minutes.
@@ -155,7 +156,7 @@ async fn check_digest(of: Digest, wasm: Bytes, progress: Arc<CompileProgress>) -
         progress.set_module(&wasm);
         Ok(())
     };
-    spawn_blocking(check).await.map_err(|error| ModuleError::Compiler(error.to_string()))?
+    spawn_blocking(check).await.map_err(|error| ModuleError::Host(error.to_string()))?
 }
 
 impl ModulesOfRuntime {
@@ -183,13 +184,13 @@ impl ModulesOfRuntime {
         self: &Arc<ModulesOfRuntime>,
         digest: Digest,
         wasm: Bytes,
-        account: &str,
+        reservation: CompilerReservation,
         progress: &CompileProgress,
     ) -> Result<Module, ModuleError> {
         if let Some(module) = self.kept(digest).await {
             return Ok(module);
         }
-        let turn = self.compiler.wait(account, wasm.len()).await?;
+        let turn = self.compiler.wait(reservation, wasm.len()).await?;
         // Another process may have compiled it since.
         if let Some(module) = self.kept(digest).await {
             return Ok(module);
@@ -202,7 +203,7 @@ impl ModulesOfRuntime {
             shared.artefacts.write(&digest, &artefact).ok();
             Ok((module, artefact.len()))
         });
-        let (module, bytes) = opened.await.map_err(|error| ModuleError::Compiler(error.to_string()))??;
+        let (module, bytes) = opened.await.map_err(|error| ModuleError::Host(error.to_string()))??;
         // Others find the artefact when it is their turn.
         drop(turn);
         self.lock().weigh(&digest, bytes);

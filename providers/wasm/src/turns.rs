@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Maximum number of modules that wait, each in memory, and of one account.
-const WAITING_MAX: usize = 64;
-const WAITING_OF_ONE_MAX: usize = 8;
+/// Maximum number of reservations, each for a module in memory, and of one account.
+const RESERVED_MAX: usize = 64;
+const RESERVED_OF_ONE_MAX: usize = 8;
 /// Accounts whose last turns are remembered.
 const REMEMBERED_MAX: usize = 1024;
 
@@ -23,6 +23,8 @@ struct Queue {
     most_of_one: usize,
     /// Turns at once, by account.
     running: HashMap<String, usize>,
+    /// Reservations, by account.
+    reserved: HashMap<String, usize>,
     /// The number of the last turn of an account.
     last_turns: HashMap<String, u64>,
     turns: u64,
@@ -37,6 +39,12 @@ struct Waiting {
     /// Turns that had begun when it came.
     turns: u64,
     begin: oneshot::Sender<Turn>,
+}
+
+/// A reserved place in the queue, for one module of an account: held from before it is fetched until its turn begins.
+pub(crate) struct Reservation {
+    turns: Turns,
+    account: String,
 }
 
 /// The right to compile one module, until it is dropped.
@@ -56,25 +64,15 @@ impl Turns {
         Turns(Arc::new(Mutex::new(Queue { most, most_of_one, ..Queue::default() })))
     }
 
-    /// Returns whether one more module of an account may wait.
-    pub(crate) fn has_room(&self, account: &str) -> bool {
-        self.lock().has_room(account)
-    }
-
-    /// Waits for a turn.
-    pub(crate) async fn wait(&self, account: &str, bytes: usize) -> Result<Turn, QueueFull> {
-        let (begin, begun) = oneshot::channel();
-        {
-            let mut queue = self.lock();
-            if !queue.has_room(account) {
-                return Err(QueueFull);
-            }
-            queue.arrived += 1;
-            let (number, turns) = (queue.arrived, queue.turns);
-            queue.waiting.push(Waiting { account: account.to_owned(), bytes, number, turns, begin });
+    /// Reserves a place in the queue. Refuses an account that has as many as it may, or any if the queue is full.
+    pub(crate) fn reserve(&self, account: &str) -> Result<Reservation, QueueFull> {
+        let mut queue = self.lock();
+        let of_one = queue.reserved.get(account).copied().unwrap_or(0);
+        if of_one >= RESERVED_OF_ONE_MAX || queue.reserved.values().sum::<usize>() >= RESERVED_MAX {
+            return Err(QueueFull);
         }
-        self.begin_next();
-        begun.await.map_err(|_| QueueFull)
+        queue.reserved.insert(account.to_owned(), of_one + 1);
+        Ok(Reservation { turns: self.clone(), account: account.to_owned() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -109,6 +107,23 @@ impl Turns {
     }
 }
 
+impl Reservation {
+    /// Waits for the turn of a module of so many bytes.
+    pub(crate) async fn wait(self, bytes: usize) -> Result<Turn, QueueFull> {
+        let (begin, begun) = oneshot::channel();
+        {
+            let mut queue = self.turns.lock();
+            // Forgets the modules whose reservations were given up.
+            queue.waiting.retain(|one| !one.begin.is_closed());
+            queue.arrived += 1;
+            let (number, turns) = (queue.arrived, queue.turns);
+            queue.waiting.push(Waiting { account: self.account.clone(), bytes, number, turns, begin });
+        }
+        self.turns.begin_next();
+        begun.await.map_err(|_| QueueFull)
+    }
+}
+
 impl Queue {
     fn begin(&mut self, account: &str) {
         *self.running.entry(account.to_owned()).or_default() += 1;
@@ -120,26 +135,27 @@ impl Queue {
             self.last_turns.retain(|_, turn| *turn > since);
         }
     }
+}
 
-    /// Returns whether one more module of an account may wait. Forgets those whose callers are gone.
-    fn has_room(&mut self, account: &str) -> bool {
-        self.waiting.retain(|one| !one.begin.is_closed());
-        let of_one = self.waiting.iter().filter(|one| one.account == account).count();
-        self.waiting.len() < WAITING_MAX && of_one < WAITING_OF_ONE_MAX
+/// Takes one from an account's count.
+fn decrement(counts: &mut HashMap<String, usize>, account: &str) {
+    if let Some(count) = counts.get_mut(account) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(account);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        decrement(&mut self.turns.lock().reserved, &self.account);
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        {
-            let mut queue = self.turns.lock();
-            if let Some(running) = queue.running.get_mut(&self.account) {
-                *running -= 1;
-                if *running == 0 {
-                    queue.running.remove(&self.account);
-                }
-            }
-        }
+        decrement(&mut self.turns.lock().running, &self.account);
         self.turns.begin_next();
     }
 }

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
 use futures_util::StreamExt;
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use merit_adapters::agent;
 use merit_proto::v1;
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ enum Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     Answers(u16),
+    /// Answers with more headers than a broker takes.
+    AnswersTooManyHeaders,
     /// Reads the whole request, and never answers.
     Hangs,
     Resets,
@@ -52,7 +54,7 @@ const AGENT: v1::Adapter = v1::Adapter::Agent;
 const PLAIN: v1::Adapter = v1::Adapter::Http;
 
 /// Adapter, server and caller, and whether the provider is blamed.
-const TABLE: [(v1::Adapter, Server, Caller, bool); 20] = [
+const TABLE: [(v1::Adapter, Server, Caller, bool); 22] = [
     (PLAIN, Server::Answers(400), Caller::Waits, false),
     (PLAIN, Server::Answers(404), Caller::Waits, false),
     (PLAIN, Server::Answers(408), Caller::Waits, false),
@@ -70,6 +72,8 @@ const TABLE: [(v1::Adapter, Server, Caller, bool); 20] = [
     (AGENT, Server::Hangs, Caller::HangsUp, false),
     (PLAIN, Server::Answers(502), Caller::Waits, false),
     (PLAIN, Server::Answers(503), Caller::Waits, false),
+    (PLAIN, Server::AnswersTooManyHeaders, Caller::Waits, false),
+    (AGENT, Server::AnswersTooManyHeaders, Caller::Waits, true),
     (AGENT, Server::Answers(403), Caller::Waits, true),
     (PLAIN, Server::Resets, Caller::Waits, true),
     (PLAIN, Server::IsNotThere, Caller::Waits, true),
@@ -103,6 +107,14 @@ fn with_status(status: u16) -> Response {
     response
 }
 
+fn with_many_headers() -> Response {
+    let mut response = Response::new(Body::empty());
+    for number in 0..=agent::HEADERS_MAX {
+        response.headers_mut().insert(HeaderName::try_from(format!("x-{number}")).unwrap(), HeaderValue::from(1));
+    }
+    response
+}
+
 /// Starts a server of this kind. Returns its endpoint and the requests that it gets.
 async fn server(server: Server, tasks: &mut JoinSet<()>) -> (String, Arc<Requests>) {
     let seen = Arc::new(Requests::default());
@@ -118,13 +130,14 @@ async fn server(server: Server, tasks: &mut JoinSet<()>) -> (String, Arc<Request
                 sees.one_more();
             }
         })),
-        Server::Answers(_) | Server::Hangs => {
+        Server::Answers(_) | Server::AnswersTooManyHeaders | Server::Hangs => {
             let router = Router::new().fallback(any(async move |request: Request| {
                 if request.uri().path().contains(FUNCTION) {
                     sees.one_more();
                 }
                 match server {
                     Server::Answers(status) => with_status(status),
+                    Server::AnswersTooManyHeaders => with_many_headers(),
                     _ => hang(request).await,
                 }
             }));

@@ -1,4 +1,4 @@
-//! The wait of a call for its module.
+//! The wait of a call for its module, and the meaning of a load that failed.
 
 use super::*;
 
@@ -9,4 +9,14 @@ fn calls_wait_only_in_the_first_seconds_of_a_load() {
     assert_eq!(wait_limit(seconds(60), None), WAIT_MAX);
     assert_eq!(wait_limit(seconds(60), Some(seconds(2))), seconds(3));
     assert_eq!(wait_limit(seconds(60), Some(seconds(7))), Duration::ZERO);
+}
+
+#[test]
+fn only_what_the_module_itself_is_refuses_it() {
+    let refused = |error| Refused::from(RevisionError::Module(error));
+    for of_host in [ModuleError::Host("no descriptors".to_owned()), ModuleError::OtherDigest] {
+        assert!(matches!(refused(of_host.clone()), Refused::ModuleUnavailable), "{of_host}");
+    }
+    assert!(matches!(refused(ModuleError::NoStart), Refused::ModuleUnusable(_)));
+    assert!(matches!(refused(ModuleError::QueueFull), Refused::Warming { .. }));
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use merit_wasm::{GuestRun, Host, HostSettings, Job, Module, ModuleSettings, Runtime, RuntimeSettings, Seat, digest};
+use merit_wasm::{
+    Digest, GuestRun, Host, HostSettings, Job, Module, ModuleError, ModuleSettings, Runtime, RuntimeSettings, Seat,
+    digest,
+};
 
 pub(crate) fn functions() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../functions")
@@ -30,7 +33,12 @@ pub(crate) fn host(runtime: &Arc<Runtime>, threads: u32, cpu_share: f64) -> Host
 }
 
 pub(crate) async fn compiled(runtime: &Runtime, wasm: Bytes) -> Module {
-    runtime.modules().load(digest(&wasm), wasm, "dev").await.unwrap()
+    load(runtime, digest(&wasm), wasm).await.unwrap()
+}
+
+pub(crate) async fn load(runtime: &Runtime, of: Digest, wasm: Bytes) -> Result<Module, ModuleError> {
+    let reservation = runtime.modules().reserve("dev")?;
+    runtime.modules().load(of, wasm, reservation).await
 }
 
 /// A job with generous limits.

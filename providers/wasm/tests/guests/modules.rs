@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use merit_wasm::{GuestOutcome, ModuleError, ModuleSettings, Runtime, RuntimeSettings, digest};
 
-use crate::kit::{compiled, host, job, run, runtime, sample};
+use crate::kit::{compiled, host, job, load, run, runtime, sample};
 
 async fn refusal(wasm: &[u8]) -> ModuleError {
     let wasm = Bytes::copy_from_slice(wasm);
-    runtime(1).modules().load(digest(&wasm), wasm, "dev").await.unwrap_err()
+    load(&runtime(1), digest(&wasm), wasm).await.unwrap_err()
 }
 
 async fn refusal_of_text(wat: &str) -> String {
@@ -59,7 +59,7 @@ async fn a_module_without_start_is_refused() {
 async fn bytes_of_another_digest_are_refused_and_not_cached() {
     let runtime = runtime(1);
     let (echo, wait) = (sample("echo"), sample("wait"));
-    let refused = runtime.modules().load(digest(&echo), wait, "dev").await.unwrap_err();
+    let refused = load(&runtime, digest(&echo), wait).await.unwrap_err();
     assert_eq!(refused, ModuleError::OtherDigest);
     assert!(runtime.modules().get(&digest(&echo)).is_none());
 
@@ -121,8 +121,8 @@ async fn a_compilation_goes_on_after_its_caller_left() {
     let runtime = runtime(1);
     let wasm = sample("sha256");
     let digest = digest(&wasm);
-    let modules = runtime.modules().clone();
-    let caller = tokio::spawn(async move { modules.load(digest, wasm, "dev").await });
+    let of_caller = Arc::clone(&runtime);
+    let caller = tokio::spawn(async move { load(&of_caller, digest, wasm).await });
     tokio::task::yield_now().await;
     caller.abort();
     while runtime.modules().get(&digest).is_none() {
@@ -134,7 +134,7 @@ async fn a_compilation_goes_on_after_its_caller_left() {
 async fn concurrent_calls_for_one_digest_get_one_module() {
     let runtime = runtime(1);
     let wasm = sample("sha256");
-    let loads = (0..8).map(|_| runtime.modules().load(digest(&wasm), wasm.clone(), "dev"));
+    let loads = (0..8).map(|_| load(&runtime, digest(&wasm), wasm.clone()));
     assert!(join_all(loads).await.iter().all(Result::is_ok));
 }
 

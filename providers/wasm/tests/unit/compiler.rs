@@ -20,7 +20,15 @@ async fn a_compiler_without_a_processor_starts_again() {
     fs::write(&program, STARVES).unwrap();
     fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
     let compiler = Compiler::new(Some(program), None, 1);
-    let turn = compiler.wait("account", 5).await.unwrap();
+    let turn = compiler.wait(compiler.reserve("account").unwrap(), 5).await.unwrap();
     let compiled = compiler.compile(Bytes::from_static(b"bytes"), &turn, &CompileProgress::default()).await;
     assert!(compiled.unwrap().starts_with(b"compiled by "));
+}
+
+#[tokio::test]
+async fn a_compiler_that_cannot_start_is_the_hosts_failure() {
+    let compiler = Compiler::new(Some("/nowhere/merit".into()), None, 1);
+    let turn = compiler.wait(compiler.reserve("account").unwrap(), 5).await.unwrap();
+    let failed = compiler.compile(Bytes::new(), &turn, &CompileProgress::default()).await.unwrap_err();
+    assert!(matches!(failed, ModuleError::Host(_)) && !failed.is_of_module(), "{failed}");
 }
