@@ -22,10 +22,11 @@ use rustls::pki_types::CertificateDer;
 use super::addresses::{Connector, Policy, Trust, connector};
 use super::answer::{AnswerHead, Attempted, read};
 use super::call::{FunctionCall, PassedThrough, Wanted};
+use super::delivery::Undelivered;
 use super::end::AttemptEnd;
 use super::http2::{SharedConnections, StreamShare, Unprocessed, unprocessed};
 use super::keep_alive::KeepAlives;
-use super::payload::Outgoing;
+use super::payload::{Outgoing, Payload};
 use super::time_limit::TimeLimit;
 use crate::exchange::leases::lease::{Grant, NotSent, Proof};
 
@@ -220,9 +221,9 @@ impl Providers {
         Ok((response, share))
     }
 
-    /// Returns the connections by which a request is sent once more: after a GOAWAY; and, of a call that may run twice,
-    /// after a kept connection to a function server broke, which may have been closed as the request came. An agent
-    /// takes a token once.
+    /// Returns the connections by which a request is sent once more: after a GOAWAY; on a new connection, if the kept
+    /// one was closed before the request came; and, of a call that may run twice, if a kept connection to a function
+    /// server broke otherwise. An agent takes a token once.
     fn once_more(
         &self,
         error: &ClientError,
@@ -237,6 +238,7 @@ impl Providers {
         match unprocessed(error) {
             Some(Unprocessed::GoesAway) => Some(pools.kept(grant.adapter)),
             Some(Unprocessed::Refused) => None,
+            None if is_closed_before(error, call) => Some(&pools.fresh),
             None => (may_repeat && !grant.adapter.takes_tokens() && !error.is_connect()).then_some(&pools.fresh),
         }
     }
@@ -284,6 +286,10 @@ fn failed(error: &ClientError, call: &FunctionCall, grant: &Grant) -> AttemptEnd
         return AttemptEnd::Unknown { fault: false, reason: "the payload could not be sent whole".to_owned() };
     }
     let Some(why) = unprocessed(error) else {
+        if is_closed_before(error, call) {
+            let reason = "the provider closed the connection as the request came, and took nothing of it".to_owned();
+            return blame.not_sent(NotSent::Failed, reason);
+        }
         if grant.adapter == Adapter::Http && has_large_head(error) {
             // The function's own answer.
             return blame.unknown(false, format!("the answer has more than {HEADERS_MAX} headers, or 400 KB of them"));
@@ -316,6 +322,12 @@ fn request(grant: &Grant, call: &FunctionCall, deadline: Option<Time>) -> Result
         via: call.via.as_deref(),
     };
     merit_adapters::request(grant.adapter, &wire, call.payload.body()).map_err(|error| error.to_string())
+}
+
+/// Returns whether the connection was closed before the provider got a byte of the request.
+fn is_closed_before(error: &ClientError, call: &FunctionCall) -> bool {
+    let Payload::Whole(whole) = &call.payload else { return false };
+    error.connect_info().is_some_and(|connection| Undelivered::is_whole_request(connection, whole.len()))
 }
 
 /// Returns whether an answer broke off because its head was too large.

@@ -6,6 +6,7 @@ pub mod addresses;
 pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod call;
+mod delivery;
 pub(crate) mod end;
 mod http2;
 mod keep_alive;

@@ -10,9 +10,12 @@ use std::task::{Context, Poll};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tower::Service;
 
 use super::{Forbidden, Policy, Trust};
+use crate::provider::delivery::CountedStream;
 
 type ConnectFailure = Box<dyn std::error::Error + Send + Sync>;
 type Answering<T> = Pin<Box<dyn Future<Output = Result<T, ConnectFailure>> + Send>>;
@@ -99,9 +102,10 @@ where
 
 impl<R> Service<Uri> for Connector<R>
 where
-    HttpConnector<Resolver<R>>: Service<Uri, Error: Into<ConnectFailure>, Future: Send + 'static>,
+    HttpConnector<Resolver<R>>:
+        Service<Uri, Response = TokioIo<TcpStream>, Error: Into<ConnectFailure>, Future: Send + 'static>,
 {
-    type Response = <HttpConnector<Resolver<R>> as Service<Uri>>::Response;
+    type Response = TokioIo<CountedStream>;
     type Error = ConnectFailure;
     type Future = Answering<Self::Response>;
 
@@ -115,7 +119,10 @@ where
             return Box::pin(async move { Err(forbidden.into()) });
         }
         let connecting = self.http.call(url);
-        Box::pin(async move { connecting.await.map_err(Into::into) })
+        Box::pin(async move {
+            let connected = connecting.await.map_err(Into::into)?;
+            Ok(TokioIo::new(CountedStream::new(connected.into_inner())))
+        })
     }
 }
 
