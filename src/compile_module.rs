@@ -24,9 +24,12 @@ pub(crate) fn run(arguments: &Arguments) -> std::process::ExitCode {
     match merit_wasm::compile_child(merit_wasm::CompileLimits { cpu_seconds, memory_bytes }, priority) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            // The host passes it on to the owner of the module.
+            // The host passes it on.
             eprintln!("{error}");
-            std::process::ExitCode::FAILURE
+            match error {
+                merit_wasm::CompileFailure::Module(_) => std::process::ExitCode::from(merit_wasm::MODULE_FAILED),
+                merit_wasm::CompileFailure::Host(_) => std::process::ExitCode::FAILURE,
+            }
         }
     }
 }

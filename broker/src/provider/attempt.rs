@@ -48,6 +48,9 @@ const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// holds up no other.
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
+/// Bytes of the headers of an answer over HTTP/2: as many as over HTTP/1.1.
+const HEADERS_MAX_BYTES: u32 = 400 << 10;
+
 /// Maximum unused connections to one endpoint.
 const IDLE_CONNECTIONS_MAX: usize = 1024;
 
@@ -101,6 +104,7 @@ impl Providers {
                 .pool_max_idle_per_host(idle_max)
                 .timer(TokioTimer::new())
                 .http1_max_headers(HEADERS_MAX)
+                .http2_max_header_list_size(HEADERS_MAX_BYTES)
                 .http2_keep_alive_interval(SILENT_MAX)
                 .http2_keep_alive_timeout(LIVES_WITHIN)
                 .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -212,7 +216,12 @@ impl Providers {
             && let Some(connections) = self.once_more(error, grant, call, may_repeat)
             && let Ok(request) = shaped()
         {
-            sent = connections.request(request).await;
+            let may_have_run = unprocessed(error).is_none() && !is_closed_before(error, call);
+            sent = match connections.request(request).await {
+                // The first one may have arrived.
+                Err(second) if may_have_run && second.is_connect() => sent,
+                again => again,
+            };
         }
         let response = sent.map_err(|error| failed(&error, call, grant))?;
         if let Some(server) = &server {

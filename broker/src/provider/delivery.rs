@@ -1,9 +1,10 @@
 //! Delivery of a request over a kept connection: whether its bytes reached the server before the server closed.
 //!
-//! A server may close an unused connection just as a request comes. Then the server's FIN arrives, and the server's TCP
-//! has acknowledged not a byte of the request: nothing was read, so it may be sent again whatever it does. After an
-//! acknowledged byte, or a reset without a FIN, the server may have read it. Linux counts acknowledged bytes (tcp(7),
-//! TCP_INFO).
+//! A server may close an unused connection just as a request comes. Its FIN arrives, its TCP has acknowledged not a byte
+//! of the request (TCP_INFO counts them, tcp(7)), and it refuses the request's bytes with a reset, as TCP does for a
+//! closed socket. Such a request was not read, and may be sent again whatever it does. In every other case the server
+//! may have read it: bytes were acknowledged, the reset came without a FIN, or no reset came, since a server may close
+//! its own direction alone and read on.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
@@ -11,54 +12,77 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Bytes of the largest payload that is judged: it is written at once, with the head.
 const PAYLOAD_MAX_BYTES: usize = 16 << 10;
 /// Bytes of the shortest head.
 const HEAD_MIN_BYTES: usize = 100;
+/// State of a connection that was reset (`TCP_CLOSE` in Linux' tcp_states.h).
+const TCP_CLOSE: u8 = 7;
+/// Time between two looks for the reset, and most looks: 200 ms in all.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+const LOOKS_MAX: u32 = 100;
 
-/// Bytes written to a connection since its last read, of which the server acknowledged none when it closed; else 0.
-/// Clones share it.
+/// Bytes written since the last read, if the server closed the connection and refused all of them; else 0. Clones share
+/// it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Undelivered(Arc<AtomicU64>);
 
 impl Undelivered {
     /// Returns true if a connection was closed before the server got a byte of the request that failed there, whose
-    /// payload has `payload_bytes`. False for what is not known: large payloads, and HTTP/2, where requests overlap.
+    /// payload has `payload_bytes`. Returns false for large payloads and HTTP/2, where it cannot tell.
     pub(super) fn is_whole_request(connection: &Connected, payload_bytes: usize) -> bool {
         let mut extras = http::Extensions::new();
         connection.get_extras(&mut extras);
         let undelivered = extras.get::<Undelivered>().map_or(0, |undelivered| undelivered.0.load(Ordering::Acquire));
         !connection.is_negotiated_h2()
             && payload_bytes <= PAYLOAD_MAX_BYTES
-            // A part of a request might be unread where the rest was read.
+            // Else only a tail of the request is known to be unread.
             && undelivered >= (HEAD_MIN_BYTES + payload_bytes) as u64
     }
 }
 
-/// A connection to a provider that counts what the provider got of a request.
+/// A TCP connection to a provider that counts written and acknowledged bytes.
 pub(crate) struct CountedStream {
     stream: TcpStream,
     undelivered: Undelivered,
-    /// Acknowledged bytes when the connection was made: the handshake counts, too. None if they are not counted.
-    acknowledged_before: Option<u64>,
+    /// Acknowledged bytes when the connection was made: the handshake counts as one. 0 if the kernel does not count.
+    acknowledged_before: u64,
     /// Bytes written in all.
     written: u64,
     /// Bytes written before the last read.
     written_before: u64,
     /// True if the last operation was a read.
     has_read: bool,
+    /// Set at the server's FIN, while its reset is awaited.
+    until_reset: Option<UntilReset>,
+}
+
+/// The wait for a reset, which comes after a round trip if the server has closed both directions.
+struct UntilReset {
+    looks_left: u32,
+    next_look: Pin<Box<Sleep>>,
 }
 
 impl CountedStream {
     pub(crate) fn new(stream: TcpStream) -> CountedStream {
-        let acknowledged_before = acknowledged_bytes(&stream);
+        let acknowledged_before = tcp_info(&stream).map_or(0, |info| info.tcpi_bytes_acked);
         let undelivered = Undelivered::default();
-        CountedStream { stream, undelivered, acknowledged_before, written: 0, written_before: 0, has_read: false }
+        CountedStream {
+            stream,
+            undelivered,
+            acknowledged_before,
+            written: 0,
+            written_before: 0,
+            has_read: false,
+            until_reset: None,
+        }
     }
 
     fn note_written(&mut self, bytes: usize) {
@@ -68,19 +92,39 @@ impl CountedStream {
         self.written += bytes as u64;
     }
 
-    /// Notes that the server's FIN has come.
-    fn note_closed(&self) {
-        if let (Some(before), Some(now)) = (self.acknowledged_before, acknowledged_bytes(&self.stream)) {
-            let is_none_acknowledged = now.saturating_sub(before) <= self.written_before;
-            let undelivered = if is_none_acknowledged { self.written - self.written_before } else { 0 };
-            self.undelivered.0.store(undelivered, Ordering::Release);
+    /// Judges the last request after the server's FIN. Ready once it is judged.
+    fn poll_judged(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let refused = match tcp_info(&self.stream) {
+                Some(info) if self.is_unacknowledged(info.tcpi_bytes_acked) => {
+                    (info.tcpi_state == TCP_CLOSE).then_some(self.written - self.written_before)
+                }
+                _ => Some(0),
+            };
+            let until = self
+                .until_reset
+                .get_or_insert_with(|| UntilReset { looks_left: LOOKS_MAX, next_look: Box::pin(sleep(LOOK_INTERVAL)) });
+            if let Some(refused) = refused.or((until.looks_left == 0).then_some(0)) {
+                self.undelivered.0.store(refused, Ordering::Release);
+                return Poll::Ready(());
+            }
+            ready!(until.next_look.as_mut().poll(context));
+            until.looks_left -= 1;
+            until.next_look.as_mut().reset(Instant::now() + LOOK_INTERVAL);
         }
+    }
+
+    /// Returns true if the kernel counts, there was a request before, and nothing since was acknowledged.
+    fn is_unacknowledged(&self, acknowledged: u64) -> bool {
+        let before = self.acknowledged_before;
+        let is_counted = before > 0 && acknowledged > before;
+        is_counted && self.written > self.written_before && acknowledged - before <= self.written_before
     }
 }
 
-/// Returns the bytes that the peer's TCP has acknowledged; none on a kernel that does not count them.
+/// Returns the kernel's counts of a connection; none if it does not know acknowledged bytes.
 #[allow(unsafe_code, reason = "no crate here reads TCP_INFO")]
-fn acknowledged_bytes(stream: &TcpStream) -> Option<u64> {
+fn tcp_info(stream: &TcpStream) -> Option<libc::tcp_info> {
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
     // SAFETY: all bits zero are a valid value of this plain structure of integers.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
@@ -90,7 +134,7 @@ fn acknowledged_bytes(stream: &TcpStream) -> Option<u64> {
         libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut length)
     };
     let counts = length as usize >= std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + size_of::<u64>();
-    (read == 0 && counts).then_some(info.tcpi_bytes_acked)
+    (read == 0 && counts).then_some(info)
 }
 
 impl AsyncRead for CountedStream {
@@ -100,11 +144,15 @@ impl AsyncRead for CountedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if self.until_reset.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        }
         if buffer.filled().len() > before {
             self.has_read = true;
-        } else if buffer.remaining() > 0 {
-            self.note_closed();
+            return Poll::Ready(Ok(()));
+        }
+        if buffer.remaining() > 0 {
+            ready!(self.poll_judged(context));
         }
         Poll::Ready(Ok(()))
     }

@@ -110,6 +110,8 @@ pub(crate) struct Revisions {
     exchange: ModulesClient<Transport>,
     runtime: Arc<Runtime>,
     known: Arc<Mutex<HashMap<RevisionKey, Arc<Revision>>>>,
+    /// Held while a module is fetched and compiled: revisions that share it fetch it once.
+    fetching: Arc<Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>>,
     reports: ModuleReports,
     /// The last report on each module.
     reported: Arc<Mutex<HashMap<Digest, v1::ModuleReadiness>>>,
@@ -137,8 +139,8 @@ fn wait_limit(limit: Duration, loading_for: Option<Duration>) -> Duration {
 
 impl Revisions {
     pub(crate) fn new(transport: Transport, runtime: Arc<Runtime>, reports: ModuleReports) -> Revisions {
-        let (known, reported) = (Arc::default(), Arc::default());
-        Revisions { exchange: ModulesClient::new(transport), runtime, known, reports, reported }
+        let (known, fetching, reported) = Default::default();
+        Revisions { exchange: ModulesClient::new(transport), runtime, known, fetching, reports, reported }
     }
 
     /// Loads modules as the exchange asks, until the session is over.
@@ -259,18 +261,29 @@ impl Revisions {
                 Arc::clone(revision.environment.get_or_init(|| fetched))
             }
         };
-        let module = match self.runtime.modules().find(digest).await? {
-            Some(module) => module,
-            None => {
-                // Before it is fetched, since it is kept in memory until it is compiled.
-                let reservation = self.runtime.modules().reserve(&account)?;
-                self.report_warming(&digest);
-                let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(digest));
-                let module = fetching.await.map_err(RevisionError::Slow)??;
-                self.runtime.modules().load(digest, module, reservation).await?
-            }
+        let turn = Arc::clone(self.lock_fetching().entry(digest).or_default());
+        let loaded = {
+            let _turn = turn.lock().await;
+            self.load_module(digest, &account).await
         };
-        Ok((module, environment))
+        let mut fetching = self.lock_fetching();
+        // One reference is the list's, one is this load's.
+        if Arc::strong_count(&turn) <= 2 {
+            fetching.remove(&digest);
+        }
+        Ok((loaded?, environment))
+    }
+
+    async fn load_module(&self, digest: Digest, account: &str) -> Result<Module, RevisionError> {
+        if let Some(module) = self.runtime.modules().find(digest).await? {
+            return Ok(module);
+        }
+        // Before it is fetched, since it is kept in memory until it is compiled.
+        let reservation = self.runtime.modules().reserve(account)?;
+        self.report_warming(&digest);
+        let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(digest));
+        let module = fetching.await.map_err(RevisionError::Slow)??;
+        Ok(self.runtime.modules().load(digest, module, reservation).await?)
     }
 
     async fn fetch_environment(&self, key: RevisionKey, digest: Digest) -> Result<Environment, RevisionError> {
@@ -305,6 +318,10 @@ impl Revisions {
             known.clear();
         }
         Arc::clone(known.entry(key.clone()).or_default())
+    }
+
+    fn lock_fetching(&self) -> MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<()>>>> {
+        self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_reported(&self) -> MutexGuard<'_, HashMap<Digest, v1::ModuleReadiness>> {

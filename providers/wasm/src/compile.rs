@@ -51,24 +51,41 @@ pub(crate) fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
     Engine::new(&config()).map_err(failed)?.precompile_module(wasm).map_err(failed)
 }
 
+/// Exit code of a child process whose module cannot be compiled. All other failures are the host's.
+pub const MODULE_FAILED: u8 = 3;
+
+/// A child process that made no artefact.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileFailure {
+    /// The text is for the module's owner.
+    #[error("{0}")]
+    Module(String),
+    #[error(transparent)]
+    Host(#[from] io::Error),
+}
+
 /// Compiles the module on standard input to an artefact on standard output, within `limits`: the whole work of a child
-/// process. The error is for the module's owner. Ends the process when nobody reads its output any more, as after a
+/// process. Ends the process when nobody reads its output any more, as after a
 /// `kill -9` of its host.
-pub fn compile_child(limits: CompileLimits, priority: Priority) -> io::Result<()> {
-    let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
-    // The first one sends SIGXCPU, by which the host knows the cause.
-    let cpu = Rlimit { current: Some(limits.cpu_seconds), maximum: Some(limits.cpu_seconds + 1) };
-    setrlimit(Resource::Cpu, cpu)?;
-    setrlimit(Resource::Data, limit(limits.memory_bytes))?;
-    setrlimit(Resource::Core, limit(0))?;
+pub fn compile_child(limits: CompileLimits, priority: Priority) -> Result<(), CompileFailure> {
+    set_limits(limits)?;
     // Before the priority, so that it runs on a busy machine.
     std::thread::Builder::new().stack_size(WATCHER_STACK_BYTES).spawn(end_with_reader)?;
     // A failure is harmless.
     merit_priority::set(priority).ok();
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
-    let artefact = compile(&wasm).map_err(io::Error::other)?;
-    io::stdout().lock().write_all(&artefact)
+    let artefact = compile(&wasm).map_err(CompileFailure::Module)?;
+    Ok(io::stdout().lock().write_all(&artefact)?)
+}
+
+fn set_limits(limits: CompileLimits) -> io::Result<()> {
+    let limit = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
+    // The first one sends SIGXCPU, by which the host knows the cause.
+    let cpu = Rlimit { current: Some(limits.cpu_seconds), maximum: Some(limits.cpu_seconds + 1) };
+    setrlimit(Resource::Cpu, cpu)?;
+    setrlimit(Resource::Data, limit(limits.memory_bytes))?;
+    Ok(setrlimit(Resource::Core, limit(0))?)
 }
 
 /// Waits until the pipe of standard output has no reader, and ends the process.

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::compile::{CompileLimits, compile, validate};
+use crate::compile::{CompileLimits, MODULE_FAILED, compile, validate};
 use crate::compiler_slots::{CompilerSlot, CompilerSlots};
 use crate::module_error::ModuleError;
 use crate::progress::CompileProgress;
@@ -30,6 +30,8 @@ const WALL_PER_CPU: u32 = 60;
 const ARTEFACT_MAX_BYTES: u64 = 1 << 30;
 const SIGABRT: i32 = rustix::process::Signal::ABORT.as_raw();
 const SIGXCPU: i32 = rustix::process::Signal::XCPU.as_raw();
+/// Exit code of a child that panicked: the module found a fault of the compiler.
+const PANICKED: i32 = 101;
 /// Bytes of a child's error that are kept.
 const ERROR_MAX_BYTES: u64 = 4096;
 
@@ -69,7 +71,7 @@ impl Compiler {
         Compiler { program, turns: Turns::new(at_once), slots: CompilerSlots::new(directory, at_once) }
     }
 
-    /// Reserves a place in the queue. Refuses an account that has as many as it may, or any if the queue is full.
+    /// Reserves a place in the queue. Refuses if the account's quota or the queue's is used up.
     pub(crate) fn reserve(&self, account: &str) -> Result<CompilerReservation, ModuleError> {
         let reservation = self.turns.reserve(account).map_err(|QueueFull| ModuleError::QueueFull)?;
         Ok(CompilerReservation { reservation, account: account.to_owned() })
@@ -144,7 +146,7 @@ async fn in_child(
         return Err(ModuleError::Host("the compiler's process has no pipes".to_owned()));
     };
     let mut output = output.take(ARTEFACT_MAX_BYTES);
-    let (mut artefact, mut message) = (Vec::new(), String::new());
+    let (mut artefact, mut message) = (Vec::new(), Vec::new());
     let mut error = error.take(ERROR_MAX_BYTES);
     let write = async {
         // A child that fails reads no more; its end says why.
@@ -152,8 +154,7 @@ async fn in_child(
         drop(input);
     };
     let work = async {
-        let (_, read, said) =
-            tokio::join!(write, output.read_to_end(&mut artefact), error.read_to_string(&mut message));
+        let (_, read, said) = tokio::join!(write, output.read_to_end(&mut artefact), error.read_to_end(&mut message));
         read.and(said)?;
         child.wait().await
     };
@@ -166,7 +167,14 @@ async fn in_child(
             // Over its CPU time, or out of memory.
             Some(SIGXCPU | SIGABRT) => Err(ModuleError::TooComplex { cpu_seconds: limits.cpu_seconds }),
             Some(_) => Err(ModuleError::Interrupted),
-            None => Err(ModuleError::Compiler(message.trim().to_owned())),
+            None => {
+                // It may be cut within a character.
+                let message = String::from_utf8_lossy(&message).trim().to_owned();
+                Err(match status.code() {
+                    Some(code) if code == MODULE_FAILED.into() || code == PANICKED => ModuleError::Compiler(message),
+                    _ => ModuleError::Host(format!("the compiler's process: {status}: {message}")),
+                })
+            }
         },
     }
 }

@@ -32,7 +32,7 @@ mod ticker;
 mod turns;
 
 pub use artefacts::make_private;
-pub use compile::{CompileLimits, compile_child};
+pub use compile::{CompileFailure, CompileLimits, MODULE_FAILED, compile_child};
 pub use compiler::CompilerReservation;
 pub use digest::{Digest, digest};
 pub use execution::{GuestOutcome, GuestRun, GuestUsage, HostFailure};

@@ -26,7 +26,7 @@ pub enum ModuleError {
 }
 
 impl ModuleError {
-    /// Returns whether the module itself cannot be run; else the host failed or was busy, or the bytes are others.
+    /// Returns false for failures of the host, a busy compiler, and bytes of another digest.
     pub const fn is_of_module(&self) -> bool {
         !self.is_passing() && !matches!(self, ModuleError::Host(_) | ModuleError::OtherDigest)
     }

@@ -215,7 +215,8 @@ impl ModulesOfRuntime {
         // SAFETY: the artefact was made by this program's compiler, with this engine's settings: by a child process
         // just now, or before into a directory of this user alone, with a checksum.
         let module = unsafe { wasmtime::Module::deserialize(self.linker.engine(), artefact) };
-        let module = module.map_err(|error| ModuleError::Compiler(format!("{error:#}")))?;
+        // Our own compiler made it.
+        let module = module.map_err(|error| ModuleError::Host(format!("{error:#}")))?;
         if !has_start(&module) {
             return Err(ModuleError::NoStart);
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use merit_priority::Priority;
 use rustix::io::Errno;
 use tokio::time::timeout_at;
-use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
@@ -193,7 +193,10 @@ fn outcome(end: GuestEnd, guest: &Guest, overflowed: bool) -> Result<GuestOutcom
 /// Returns whether an instance could not be made for a reason of this machine: no slot of the pool, or no memory. All
 /// other reasons are the module's own, such as a host call that fails in its start section.
 fn is_of_host(error: &wasmtime::Error) -> bool {
-    error.is::<PoolConcurrencyLimitError>() || error.is::<io::Error>() || error.is::<Errno>()
+    error.is::<PoolConcurrencyLimitError>()
+        || error.is::<OutOfMemory>()
+        || error.is::<io::Error>()
+        || error.is::<Errno>()
 }
 
 fn deadline(from: Instant, left: Duration) -> Instant {

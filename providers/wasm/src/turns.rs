@@ -64,7 +64,7 @@ impl Turns {
         Turns(Arc::new(Mutex::new(Queue { most, most_of_one, ..Queue::default() })))
     }
 
-    /// Reserves a place in the queue. Refuses an account that has as many as it may, or any if the queue is full.
+    /// Reserves a place in the queue. Refuses if the account's quota or the queue's is used up.
     pub(crate) fn reserve(&self, account: &str) -> Result<Reservation, QueueFull> {
         let mut queue = self.lock();
         let of_one = queue.reserved.get(account).copied().unwrap_or(0);

@@ -7,9 +7,18 @@ use super::*;
 
 const REQUEST: &[u8] = &[b'x'; 200];
 
-/// Exchanges one request and answer, then has `server` do something before and after the next request. Returns the
-/// undelivered bytes that the client finds.
-async fn undelivered(is_closed_first: bool) -> u64 {
+/// The end of a server.
+#[derive(Clone, Copy, PartialEq)]
+enum Closes {
+    Before,
+    /// Closes its own direction alone, and reads on.
+    HalfBefore,
+    After,
+}
+
+/// Exchanges one request and answer, then has the server close before or after the next request. Returns the undelivered
+/// bytes that the client finds.
+async fn undelivered(closes: Closes) -> u64 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -19,26 +28,41 @@ async fn undelivered(is_closed_first: bool) -> u64 {
     server.read_exact(&mut request).await.unwrap();
     server.write_all(b"answer").await.unwrap();
     client.read_exact(&mut [0; 6]).await.unwrap();
-    if is_closed_first {
-        drop(server);
-        client.write_all(REQUEST).await.unwrap();
-    } else {
-        client.write_all(REQUEST).await.unwrap();
-        server.read_exact(&mut request).await.unwrap();
-        drop(server);
+    let mut kept = None;
+    match closes {
+        Closes::Before => {
+            drop(server);
+            client.write_all(REQUEST).await.unwrap();
+        }
+        Closes::HalfBefore => {
+            server.shutdown().await.unwrap();
+            client.write_all(REQUEST).await.unwrap();
+            kept = Some(server);
+        }
+        Closes::After => {
+            client.write_all(REQUEST).await.unwrap();
+            server.read_exact(&mut request).await.unwrap();
+            drop(server);
+        }
     }
     assert_eq!(client.read(&mut [0; 6]).await.unwrap(), 0);
+    drop(kept);
     client.undelivered.0.load(Ordering::Acquire)
 }
 
 #[tokio::test]
 async fn a_server_that_closed_first_has_read_nothing() {
-    assert_eq!(undelivered(true).await, REQUEST.len() as u64);
+    assert_eq!(undelivered(Closes::Before).await, REQUEST.len() as u64);
 }
 
 #[tokio::test]
 async fn a_server_that_closes_afterwards_may_have_read_all() {
-    assert_eq!(undelivered(false).await, 0);
+    assert_eq!(undelivered(Closes::After).await, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_reads_on_may_read_all() {
+    assert_eq!(undelivered(Closes::HalfBefore).await, 0);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ fn calls_wait_only_in_the_first_seconds_of_a_load() {
 }
 
 #[test]
-fn only_what_the_module_itself_is_refuses_it() {
+fn only_the_modules_own_faults_refuse_it() {
     let refused = |error| Refused::from(RevisionError::Module(error));
     for of_host in [ModuleError::Host("no descriptors".to_owned()), ModuleError::OtherDigest] {
         assert!(matches!(refused(of_host.clone()), Refused::ModuleUnavailable), "{of_host}");
