@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use merit_proto::{Connection, ServerTls, TlsFiles, Transport};
+use merit_listener::{ServerTls, TlsFiles};
+use merit_proto::{Connection, Transport};
 use merit_terms::Credential;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

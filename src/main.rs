@@ -51,6 +51,7 @@ mod why;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use merit_listener::descriptors;
 use merit_priority::Priority;
 
 /// A spot market for function execution, and the broker that spends it.
@@ -139,6 +140,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run_async(arguments: Arguments) -> ExitCode {
     let _written = logs::start(&arguments.logs);
+    descriptors::raise();
     match run(arguments.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,7 +14,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::page::Page;
 use crate::quota::admission::Admission;
 use crate::quota::rates::Rates;
-use crate::quota::shares::{Holder, Shares};
+use merit_listener::{Holder, Shares};
 
 /// Timeout of the markets' prices in a scrape, which goes on without them.
 const MARKETS_WITHIN: Duration = Duration::from_secs(1);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use merit_proto::{ServerTls, Transport};
+use merit_listener::{Limits, ServerTls};
+use merit_proto::Transport;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,6 @@ use crate::caller::authenticate::Authentication;
 use crate::caller::keys::Keys;
 use crate::caller::public::Publics;
 use crate::edge::access_log::AccessLog;
-use crate::edge::connection;
 use crate::edge::front::Front;
 use crate::exchange::clients::Exchange;
 use crate::exchange::leases::Leases;
@@ -29,6 +29,9 @@ use crate::quota::admission::Admission;
 use crate::quota::bodies;
 use crate::quota::rates::Rates;
 use crate::routes;
+
+/// The part of the open files that the doors' connections may use: a third. As many may be open to providers.
+const CONNECTION_PARTS: usize = 3;
 
 /// The settings of a broker.
 pub struct Settings {
@@ -136,7 +139,8 @@ impl Server {
             stopped.cancel();
         };
         let finished = async {
-            connection::serve(self.listener, self.tls, self.front, stop).await;
+            let limits = Limits::of_one_in(CONNECTION_PARTS);
+            merit_listener::serve(self.listener, self.tls, limits, self.front, stop).await;
             invocations.finish().await;
         };
         tokio::select! {

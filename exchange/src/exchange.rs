@@ -10,6 +10,7 @@ use merit_journal::Damage;
 use crate::keys::MasterKey;
 use crate::modules::{ModuleStore, Readiness, UploadThreads, Uploads};
 use crate::projections::Projections;
+use crate::quota::Quotas;
 use crate::sequencer::Sequencer;
 use crate::snapshot::{self, Maker};
 
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) uploads: Uploads,
     pub(crate) upload_threads: UploadThreads,
     pub(crate) readiness: Readiness,
+    pub(crate) quotas: Quotas,
     pub(crate) key: MasterKey,
     /// Signs and checks the proofs of leases.
     pub(crate) lease_key: [u8; 32],

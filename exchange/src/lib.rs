@@ -9,6 +9,7 @@
 //! open                          a directory becomes a running exchange
 //! serve                         the listener, TLS, drain
 //! services                      one file a gRPC service
+//! quota                         streams that a caller may hold open
 //! access                        callers and the methods that admit them
 //! exchange, projections         the running parts
 //! restore, archive, history     from files: a start, rows by time, past states
@@ -32,6 +33,7 @@ mod messages;
 mod modules;
 mod open;
 mod projections;
+mod quota;
 mod replay;
 mod restore;
 mod sequencer;

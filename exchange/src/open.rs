@@ -16,6 +16,7 @@ use crate::exchange::{Durability, Exchange, Inner, Settings};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore, Readiness, UploadThreads, Uploads};
 use crate::projections::Projections;
+use crate::quota::Quotas;
 use crate::restore::{RestoreError, Restored, restore};
 use crate::sequencer::{Sequencer, SubmitError};
 use crate::snapshot::Maker;
@@ -95,6 +96,7 @@ impl Exchange {
             uploads: Uploads::default(),
             upload_threads: UploadThreads::new(),
             readiness: Readiness::default(),
+            quotas: Quotas::default(),
             lease_key: key.lease_key(),
             key,
             settings,

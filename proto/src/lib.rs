@@ -1,12 +1,11 @@
 //! The protocol `merit.v1`: the generated messages, clients and servers, their conversions to `terms`, the transport
-//! between them, the TLS of listeners, and the token and proof of a lease.
+//! between them, and the token and proof of a lease.
 //!
 //! Never decides anything and holds no state.
 
 mod convert;
 mod proof;
 mod refuse;
-mod tls;
 mod token;
 mod transport;
 mod unreachable;
@@ -21,7 +20,6 @@ pub mod v1 {
 pub use convert::{FieldError, required};
 pub use proof::{check_proof, prove, read_proof, write_proof};
 pub use refuse::{code_of, read_code, refusal_status};
-pub use tls::{HandshakeError, ServerTls, TlsError, TlsFiles};
 pub use token::{TokenError, sign, verify};
 pub use transport::{BrokerAnswers, BrokerStreams, ConnectError, Connection, InProcess, Network, Transport};
 pub use unreachable::TransportError;

@@ -31,7 +31,7 @@ pub fn heads(input: &[u8]) {
             said.shutdown().await.ok();
         };
         let hearing = async { answers.read_to_end(&mut Vec::new()).await.ok() };
-        let all = async { tokio::join!(merit_broker::fuzzing::requests(server), saying, hearing).0 };
+        let all = async { tokio::join!(merit_listener::fuzzing::requests(server), saying, hearing).0 };
         tokio::time::timeout(PATIENCE, all).await.expect("a connection ends when its client has closed")
     });
     let is_length =

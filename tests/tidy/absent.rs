@@ -78,5 +78,5 @@ fn the_engine_mentions_no_disk() {
 fn protobuf_ends_behind_the_exchange_floor() {
     check("broker/src/doors/call.rs", "use merit_proto::v1::Acquire;", 1);
     check("broker/src/exchange/leases.rs", "use merit_proto::v1;", 0);
-    check("broker/src/server.rs", "use merit_proto::ServerTls;", 0);
+    check("broker/src/server.rs", "use merit_proto::Transport;", 0);
 }

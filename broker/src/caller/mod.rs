@@ -18,8 +18,8 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::error::ApiError;
-use crate::quota::shares::Holder;
 use credential::CredentialError;
+use merit_listener::Holder;
 
 /// The account of a call without credentials on keyless loopback.
 pub(crate) const DEV: &str = "dev";

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::credential::CredentialError;
 use crate::error::ApiError;
-use crate::quota::shares::{Share, Shares};
+use merit_listener::{Share, Shares};
 
 /// Bytes for one peer: some payloads of the largest size at once.
 const PEER_MAX_BYTES: usize = 32 << 20;

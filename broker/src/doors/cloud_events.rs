@@ -16,7 +16,7 @@ use crate::door_names::Door;
 use crate::error::ApiError;
 use crate::limits::PAYLOAD_MAX_BYTES;
 use crate::quota::bodies;
-use crate::quota::shares::{Holder, Shares};
+use merit_listener::{Holder, Shares};
 
 const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
 /// Bytes that are percent-encoded in the header of an attribute (section 3.1.3.2).

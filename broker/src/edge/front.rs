@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::HeaderName;
+use hyper::body::Incoming;
+use merit_listener::Answer;
 use tower::Service;
 
 use super::access_log::AccessLog;
+use super::early_answers::Unread;
 use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::caller::authenticate::Authenticated;
@@ -31,13 +35,30 @@ pub(crate) struct Front {
     doors: Router,
 }
 
+impl Answer for Front {
+    type Body = Body;
+
+    async fn answer(&self, request: http::Request<Incoming>) -> Response {
+        self.clone().answered(Unread::of(request).map(Body::new)).await
+    }
+
+    /// Answers with an error before anybody asks for credentials.
+    async fn refuse(&self, request: http::Request<Incoming>, fault: &'static str) -> Response {
+        let request = request.map(Body::new);
+        let shape = Shape::of(request.uri().path());
+        let refused = async |_| (None, shape.respond(ApiError::malformed(fault)));
+        let logged = async |request| logged(&self.access_log, request, refused).await;
+        measure(&self.broker.metrics, request, logged).await
+    }
+}
+
 impl Front {
     pub(crate) fn new(broker: Arc<Broker>, access_log: AccessLog, doors: Router) -> Front {
         Front { broker, access_log: Arc::new(access_log), doors }
     }
 
     /// Answers a request at its door, or with the refusal of its credentials.
-    pub(crate) async fn answer(self, request: Request) -> Response {
+    async fn answered(self, request: Request) -> Response {
         let Front { broker, access_log, mut doors } = self;
         let checked = async |request: Request| {
             let shape = Shape::of(request.uri().path());
@@ -51,14 +72,6 @@ impl Front {
         };
         let logged = async |request| logged(&access_log, request, checked).await;
         measure(&broker.metrics, request, logged).await
-    }
-
-    /// Answers a request with an error before anybody asks for credentials.
-    pub(crate) async fn refuse(self, request: Request, error: ApiError) -> Response {
-        let shape = Shape::of(request.uri().path());
-        let refused = async |_| (None, shape.respond(error));
-        let logged = async |request| logged(&self.access_log, request, refused).await;
-        measure(&self.broker.metrics, request, logged).await
     }
 }
 

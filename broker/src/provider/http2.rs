@@ -11,7 +11,7 @@ use h2::Reason;
 use http::Version;
 use http::uri::Authority;
 
-use crate::quota::shares::{Full, Share, Shares};
+use merit_listener::{Full, Share, Shares};
 
 /// Streams at once at one server, which share a connection: as many as every server should allow (RFC 9113, section
 /// 6.5.2). More would wait, unseen, for one to end.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::shares::{Full, Holder, Share, Shares};
 use crate::error::{ApiError, ErrorCode};
 use crate::metrics::Metrics;
+use merit_listener::{Full, Holder, Share, Shares, descriptors};
 
-/// Invocations at once; more are turned away.
+/// Invocations at once; more are turned away. At most one for three open files, since each may have a connection to its
+/// provider.
 const INVOCATIONS_MAX: usize = 8_192;
-/// Invocations of one account at once, where callers show keys.
-const ACCOUNT_INVOCATIONS_MAX: usize = INVOCATIONS_MAX / 2;
+const OPEN_FILES_PER_INVOCATION: usize = 3;
 /// Market streams at once of one account, or of one address without a key.
 const HOLDER_STREAMS_MAX: usize = 64;
 /// Market streams at once of all.
@@ -24,6 +24,7 @@ const STREAM_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// The quotas of this broker.
 pub(crate) struct Admission {
     is_keyless: bool,
+    invocations_max: usize,
     room: Arc<Semaphore>,
     by_account: Shares<Arc<str>>,
     streams: Shares<Holder>,
@@ -40,10 +41,14 @@ pub(crate) struct Admitted {
 impl Admission {
     /// Without keys all callers are one account, which has no quota of its own.
     pub(crate) fn new(is_keyless: bool, metrics: Arc<Metrics>, stopping: CancellationToken) -> Admission {
+        let for_files = descriptors::for_connections() / OPEN_FILES_PER_INVOCATION;
+        let invocations_max = INVOCATIONS_MAX.min(for_files).max(1);
         Admission {
             is_keyless,
-            room: Arc::new(Semaphore::new(INVOCATIONS_MAX)),
-            by_account: Shares::new(ACCOUNT_INVOCATIONS_MAX, usize::MAX),
+            invocations_max,
+            room: Arc::new(Semaphore::new(invocations_max)),
+            // One account leaves half to others.
+            by_account: Shares::new(invocations_max.div_ceil(2), usize::MAX),
             streams: Shares::new(HOLDER_STREAMS_MAX, STREAMS_MAX),
             metrics,
             stopping,
@@ -83,7 +88,7 @@ impl Admission {
 
     /// Returns the number of invocations under way.
     pub(crate) fn in_flight(&self) -> usize {
-        INVOCATIONS_MAX.saturating_sub(self.room.available_permits())
+        self.invocations_max.saturating_sub(self.room.available_permits())
     }
 }
 

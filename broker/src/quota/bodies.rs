@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::shares::{Holder, Share, Shares};
 use crate::error::{ApiError, ErrorCode};
+use merit_listener::{Holder, Share, Shares};
 
 /// Rest in all that a body may take beyond the least pace.
 const PAUSES_WITHIN: Duration = Duration::from_secs(30);

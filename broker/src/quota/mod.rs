@@ -5,4 +5,3 @@
 pub(crate) mod admission;
 pub(crate) mod bodies;
 pub(crate) mod rates;
-pub(crate) mod shares;

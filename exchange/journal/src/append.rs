@@ -5,7 +5,7 @@
 
 use crate::batch::Batch;
 use crate::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::segment::{Segment, WriteError};
+use crate::segment::{Segment, Spare, WriteError};
 use crate::storage::Storage;
 
 /// Settings of a writer. Any journal can be read with any settings.
@@ -24,6 +24,7 @@ impl Default for Settings {
 /// A journal that this process alone writes. Made by [`Journal::open`]; dropping it releases the lock.
 pub struct Journal<S: Storage> {
     segment: Segment<S::File>,
+    spare: Option<Spare<S::File>>,
     next_sequence: u64,
     identity: u32,
     settings: Settings,
@@ -53,7 +54,7 @@ impl<S: Storage> Journal<S> {
         next_sequence: u64,
         lock: S::Lock,
     ) -> Self {
-        Self { segment, next_sequence, identity, settings, stopped_by: None, storage, _lock: lock }
+        Self { segment, spare: None, next_sequence, identity, settings, stopped_by: None, storage, _lock: lock }
     }
 
     /// Returns the sequence that the next record must have.
@@ -95,6 +96,22 @@ impl<S: Storage> Journal<S> {
         Ok(())
     }
 
+    /// Returns true if the next segment's file and room are reserved.
+    #[must_use]
+    pub fn has_spare(&self) -> bool {
+        self.spare.is_some()
+    }
+
+    /// Reserves the file and the room of the next segment, unless they are. A failure leaves the journal as it is: it
+    /// may be called again, and without a spare the segment is made when it is needed.
+    pub fn reserve(&mut self) -> Result<(), WriteError> {
+        if self.spare.is_none() {
+            let number = self.segment.number + 1;
+            self.spare = Some(Spare::reserve(&self.storage, number, self.settings.segment_bytes)?);
+        }
+        Ok(())
+    }
+
     fn write(&mut self, sealed: &[u8]) -> Result<(), WriteError> {
         let bytes = sealed.len() as u64;
         if !self.segment.has_room_for(bytes) {
@@ -105,7 +122,10 @@ impl<S: Storage> Journal<S> {
             };
             let needed = SEGMENT_HEADER_BYTES as u64 + bytes;
             let capacity_bytes = needed.max(self.settings.segment_bytes);
-            self.segment = Segment::create(&self.storage, header, capacity_bytes)?;
+            self.segment = match self.spare.take() {
+                Some(spare) => spare.into_segment(&self.storage, header, needed)?,
+                None => Segment::create(&self.storage, header, capacity_bytes)?,
+            };
         }
         self.segment.extend(sealed)
     }

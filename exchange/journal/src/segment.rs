@@ -33,6 +33,71 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
+/// The file of the next segment, with its room reserved and without a header: it has no name of a segment yet. Neither
+/// a full disk nor a want of file descriptors keeps it from becoming a segment.
+pub(crate) struct Spare<F> {
+    file: F,
+    number: u32,
+    /// The file's path in messages.
+    path: String,
+    capacity_bytes: u64,
+}
+
+impl<F: StorageFile> Spare<F> {
+    /// Reserves the room of a segment, durably. Replaces one that was left unfinished.
+    pub(crate) fn reserve<S: Storage<File = F>>(
+        storage: &S,
+        number: u32,
+        capacity_bytes: u64,
+    ) -> Result<Self, WriteError> {
+        let name = unfinished_name(number);
+        let path = path_of(storage, &name);
+        let created = match storage.create(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                storage.remove(&name).and_then(|()| storage.create(&name))
+            }
+            created => created,
+        };
+        let spare = Self { file: created.map_err(failed("create", &path))?, number, path, capacity_bytes };
+        match spare.fill() {
+            Ok(()) => Ok(spare),
+            Err(error) => {
+                // Gives back the room that it has. The next attempt removes it if this fails, too.
+                storage.remove(&name).ok();
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(&self) -> Result<(), WriteError> {
+        self.file.allocate(self.capacity_bytes).map_err(failed("reserve room for", &self.path))?;
+        self.file.sync().map_err(failed("sync", &self.path))
+    }
+
+    /// Makes it the segment of a header, with room for at least `capacity_bytes`.
+    pub(crate) fn into_segment<S: Storage<File = F>>(
+        self,
+        storage: &S,
+        header: SegmentHeader,
+        capacity_bytes: u64,
+    ) -> Result<Segment<F>, WriteError> {
+        let Self { file, number, path, .. } = self;
+        let capacity_bytes = capacity_bytes.max(self.capacity_bytes);
+        file.allocate(capacity_bytes).map_err(failed("reserve room for", &path))?;
+        file.write_at(0, &header.encode()).map_err(failed("write the header of", &path))?;
+        file.sync().map_err(failed("sync", &path))?;
+        let name = segment_name(number);
+        storage.rename(&unfinished_name(number), &name).map_err(failed("rename", &path))?;
+        sync_names(storage)?;
+        let path = path_of(storage, &name);
+        Ok(Segment { file, number, path, position: SEGMENT_HEADER_BYTES as u64, capacity_bytes })
+    }
+}
+
+fn unfinished_name(number: u32) -> String {
+    format!("{}{UNFINISHED_SUFFIX}", segment_name(number))
+}
+
 impl<F: StorageFile> Segment<F> {
     /// Creates a segment, durable with its header before it appears under its name.
     ///
@@ -42,22 +107,7 @@ impl<F: StorageFile> Segment<F> {
         header: SegmentHeader,
         capacity_bytes: u64,
     ) -> Result<Self, WriteError> {
-        let name = segment_name(header.number);
-        let unfinished = format!("{name}{UNFINISHED_SUFFIX}");
-        let path = path_of(storage, &unfinished);
-        let file = storage.create(&unfinished).map_err(failed("create", &path))?;
-        file.allocate(capacity_bytes).map_err(failed("reserve room for", &path))?;
-        file.write_at(0, &header.encode()).map_err(failed("write the header of", &path))?;
-        file.sync().map_err(failed("sync", &path))?;
-        storage.rename(&unfinished, &name).map_err(failed("rename", &path))?;
-        sync_names(storage)?;
-        Ok(Self {
-            file,
-            number: header.number,
-            path: path_of(storage, &name),
-            position: SEGMENT_HEADER_BYTES as u64,
-            capacity_bytes,
-        })
+        Spare::reserve(storage, header.number, capacity_bytes)?.into_segment(storage, header, capacity_bytes)
     }
 
     /// Opens an existing segment whose valid part ends at `position`, with room for at least `capacity_bytes` in all.

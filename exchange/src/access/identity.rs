@@ -36,6 +36,12 @@ pub(crate) struct Holder {
     account: AccountId,
 }
 
+impl Holder {
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
 impl Identity {
     /// Returns true if it has a role. Without keys everybody has every role.
     pub(crate) fn has(&self, role: Role) -> bool {

@@ -3,11 +3,14 @@
 //! A module is checked before it is kept. The store never reads inside one.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use merit_module::ModuleFault;
 use sha2::{Digest, Sha256};
+
+/// Bytes of a module that are in memory while its digest is checked.
+const PART_BYTES: usize = 256 << 10;
 
 /// A module that was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +33,13 @@ impl ModuleStore {
         Ok(ModuleStore { directory: directory.to_owned() })
     }
 
-    /// Keeps a module, durably. Returns its digest. A module that is there already stays as it is.
+    /// Keeps a module, durably. Returns its digest. A module that is there already stays as it is, unless its file is
+    /// damaged.
     pub(crate) fn put(&self, module: &[u8]) -> Result<[u8; 32], ModuleError> {
         merit_module::check(module)?;
         let digest: [u8; 32] = Sha256::digest(module).into();
-        let path = self.path(&digest);
-        if !path.exists() {
+        if self.open_module(&digest)?.is_none() {
+            let path = self.path(&digest);
             self.write(&path, module).map_err(|source| failed(&path, source))?;
         }
         Ok(digest)
@@ -45,11 +49,11 @@ impl ModuleStore {
         self.path(digest).exists()
     }
 
-    /// Reads a module. Returns none if it is not kept, or no longer has its digest.
-    pub(crate) fn get(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, ModuleError> {
+    /// Opens a module for reading. Returns none if it is not kept, or no longer has its digest.
+    pub(crate) fn open_module(&self, digest: &[u8; 32]) -> Result<Option<File>, ModuleError> {
         let path = self.path(digest);
-        match fs::read(&path) {
-            Ok(bytes) => Ok((Sha256::digest(&bytes).as_slice() == digest).then_some(bytes)),
+        match File::open(&path) {
+            Ok(file) => has_digest(file, digest).map_err(|source| failed(&path, source)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(failed(&path, source)),
         }
@@ -70,6 +74,20 @@ impl ModuleStore {
         fs::rename(&unfinished, path)?;
         File::open(&self.directory)?.sync_all()
     }
+}
+
+/// Reads a file through. Returns it, at its beginning, if it has the digest.
+fn has_digest(mut file: File, digest: &[u8; 32]) -> io::Result<Option<File>> {
+    let mut hasher = Sha256::new();
+    let mut part = vec![0; PART_BYTES];
+    loop {
+        match file.read(&mut part)? {
+            0 => break,
+            read => hasher.update(&part[..read]),
+        }
+    }
+    file.rewind()?;
+    Ok((hasher.finalize().as_slice() == digest).then_some(file))
 }
 
 fn failed(path: &Path, source: io::Error) -> ModuleError {

@@ -14,6 +14,9 @@ use super::shared::{Shared, Writer, crash};
 use crate::clock;
 use crate::error_chain::chain;
 
+/// Pause after an attempt to reserve the next segment failed.
+const RESERVE_AGAIN: Duration = Duration::from_secs(1);
+
 /// Ends the process if the journal's thread panics: without it nothing would ever be durable again.
 struct CrashOnPanic;
 
@@ -29,6 +32,7 @@ impl Drop for CrashOnPanic {
 pub(super) fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>, projection: &impl Projection) {
     let _crash = CrashOnPanic;
     let mut collected = Collected::empty();
+    let mut reserve = Reserve::default();
     while next_batch(shared, &mut collected) {
         if let Err(error) = journal.append(&mut collected.batch) {
             stop(shared, chain(&error));
@@ -45,6 +49,36 @@ pub(super) fn write_batches<S: Storage>(shared: &Shared, mut journal: Journal<S>
             waiting.send_replace(true);
         }
         collected.happened.clear();
+        reserve.fill(&mut journal);
+    }
+}
+
+/// The reserve of the journal: its next segment, made ahead.
+#[derive(Default)]
+struct Reserve {
+    /// The last attempt that failed.
+    failed: Option<Instant>,
+}
+
+impl Reserve {
+    /// Makes the next segment ahead. After a failure it tries again a second later at the earliest.
+    fn fill<S: Storage>(&mut self, journal: &mut Journal<S>) {
+        if journal.has_spare() || self.failed.is_some_and(|at| at.elapsed() < RESERVE_AGAIN) {
+            return;
+        }
+        match journal.reserve() {
+            Ok(()) => {
+                if self.failed.take().is_some() {
+                    tracing::info!("the journal's next segment is reserved again");
+                }
+            }
+            Err(error) => {
+                if self.failed.replace(Instant::now()).is_none() {
+                    let error = chain(&error);
+                    tracing::warn!(error, "the journal's next segment cannot be reserved; make room on its disk");
+                }
+            }
+        }
     }
 }
 

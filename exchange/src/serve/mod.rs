@@ -2,7 +2,8 @@
 //!
 //! Owns the refusal of unsafe addresses and the time of the drain. Never handles a call itself.
 
-mod incoming;
+mod answers;
+pub(crate) mod messages;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,14 +11,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either};
-use merit_proto::ServerTls;
-use merit_terms::Role;
-use tokio::net::TcpListener;
-use tonic::transport::Server;
-
+use self::answers::Answers;
 use crate::access::Entrance;
 use crate::exchange::Exchange;
+use futures_util::future::BoxFuture;
+use merit_listener::{Limits, ServerTls};
+use merit_terms::Role;
+use tokio::net::TcpListener;
+
+/// The part of the open files that connections may use: an eighth. Most carry many calls.
+const CONNECTION_PARTS: usize = 8;
+/// HTTP/2 keep-alive: ping after 5 s of silence, close 5 s after an unanswered ping.
+const PING: Duration = Duration::from_secs(5);
 
 /// An exchange that cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +40,6 @@ pub enum ServeError {
     Descriptors(#[from] tonic_reflection::server::Error),
     #[error("the listener has no address")]
     Listener(#[from] std::io::Error),
-    #[error("the gRPC server failed")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 impl Exchange {
@@ -86,24 +89,16 @@ impl Exchange {
             stop.await;
             stopping.send_replace(true);
         };
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(5)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(5)))
-            .add_routes(self.guard(self.services().await?, Entrance::Network));
-        let server = match tls {
-            None => Either::Left(server.serve_with_incoming_shutdown(incoming::plain(listener), stop)),
-            Some(tls) => {
-                let secured = incoming::secured(listener, Arc::new(tls));
-                Either::Right(server.serve_with_incoming_shutdown(secured, stop))
-            }
-        };
+        let answers = Answers::new(self.guard(self.services().await?, Entrance::Network));
+        let limits = Limits { ping: PING, ..Limits::of_one_in(CONNECTION_PARTS) };
+        let server = merit_listener::serve(listener, tls.map(Arc::new), limits, answers, stop);
         let drained = async {
             // Sessions and streams would stay open for ever; they end here.
             drop(stopped.wait_for(|stopped| *stopped).await);
             tokio::time::sleep(drain).await;
         };
         tokio::select! {
-            served = server => Ok(served?),
+            () = server => Ok(()),
             () = drained => Ok(()),
         }
     }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use merit_listener::{Holder, Share};
 use merit_proto::v1;
 use merit_proto::v1::market_data_server::MarketData;
 use merit_proto::v1::market_event::{Event, Heartbeat};
@@ -42,6 +43,7 @@ impl MarketData for Exchange {
         &self,
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let share = self.0.quotas.subscriptions.take(self.holder(&request)?)?;
         let request = request.into_inner();
         let markets = request.markets.iter().map(|name| self.market_id(name)).collect::<Result<HashSet<_>, _>>()?;
         let followed = Followed((!markets.is_empty()).then_some(markets));
@@ -51,7 +53,14 @@ impl MarketData for Exchange {
             Beginning::Resumed => VecDeque::new(),
             Beginning::Snapshots(sequence, snapshots) => self.beginning(sequence, snapshots).await,
         };
-        let follow = Follow { follower, followed, waiting, quiet_until: Instant::now() + HEARTBEAT, ended: false };
+        let follow = Follow {
+            follower,
+            followed,
+            waiting,
+            quiet_until: Instant::now() + HEARTBEAT,
+            ended: false,
+            _share: share,
+        };
         Ok(Response::new(Box::pin(stream::unfold(follow, Follow::next).boxed())))
     }
 
@@ -190,6 +199,7 @@ struct Follow {
     /// The time of the next heartbeat.
     quiet_until: Instant,
     ended: bool,
+    _share: Option<Share<Holder>>,
 }
 
 impl Follow {

@@ -24,9 +24,7 @@ use tonic::service::Routes;
 
 use crate::access::{Entrance, Identity};
 use crate::exchange::Exchange;
-
-/// Size limit of a message in bytes: a module with room around it.
-const MESSAGE_MAX_BYTES: usize = merit_module::MODULE_MAX_BYTES + (1 << 20);
+use crate::serve::messages::UPLOAD_MAX_BYTES;
 
 impl Exchange {
     /// Makes a transport for clients in this process: they may do everything.
@@ -57,7 +55,7 @@ impl Exchange {
             .add_service(v1::registry_server::RegistryServer::new(self.clone()))
             .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
             .add_service(v1::archive_server::ArchiveServer::new(self.clone()))
-            .add_service(modules.max_decoding_message_size(MESSAGE_MAX_BYTES))
+            .add_service(modules.max_decoding_message_size(UPLOAD_MAX_BYTES))
             .add_service(v1::operator_server::OperatorServer::new(self.clone()))
             .add_service(v1::keys_server::KeysServer::new(self.clone()))
             .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))

@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use futures_util::stream;
 use merit_engine::{Adapter, Bid, Engine, ProviderKind};
+use merit_listener::{Holder, Share};
 use merit_proto::v1::modules_server::Modules;
 use merit_proto::v1::{ModuleChunk, PutModuleResponse};
 use merit_proto::{refusal_status, v1};
 use merit_terms::{AccountId, FunctionId, Name, ProviderId, Refusal, Role};
+use tokio::io::AsyncReadExt;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -17,8 +20,8 @@ use crate::exchange::Exchange;
 use crate::messages::digest_from_proto;
 use crate::modules::{ModuleError, ModuleReport};
 
-/// Chunk size in bytes, 1 MiB: well below the default message limit of any gRPC client.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Chunk size in bytes: well below the default message limit of any gRPC client.
+const CHUNK_BYTES: u64 = 256 << 10;
 /// Maximum providers of a readiness answer, and of those that are asked to load the module.
 const PROVIDERS_MAX: usize = 32;
 
@@ -47,24 +50,21 @@ impl Modules for Exchange {
     type GetStream = std::pin::Pin<Box<dyn Stream<Item = Result<ModuleChunk, Status>> + Send>>;
 
     async fn get(&self, request: Request<v1::GetModuleRequest>) -> Result<Response<Self::GetStream>, Status> {
-        let caller = caller(&request)?;
+        let (caller, holder) = (caller(&request)?, self.holder(&request)?);
         let digest = digest_from_proto(&request.into_inner().digest)?
             .ok_or_else(|| Status::invalid_argument("digest: is missing"))?;
         if !self.0.sequencer.read(|engine| may_fetch_module(engine, caller, &digest)) {
             return Err(unknown("module", &hex::encode(digest)));
         }
+        let share = self.0.quotas.module_reads.take(holder)?;
         let store = self.0.modules.clone();
-        let read = tokio::task::spawn_blocking(move || store.get(&digest)).await;
-        let module = read
+        let opened = tokio::task::spawn_blocking(move || store.open_module(&digest)).await;
+        let file = opened
             .map_err(|_| Status::internal("reading the module failed"))?
             .map_err(|error| Status::internal(chain(&error)))?
             .ok_or_else(|| unknown("module", &hex::encode(digest)))?;
-        let module = tonic::codegen::Bytes::from(module);
-        let positions = (0..module.len()).step_by(CHUNK_BYTES);
-        let chunks: Vec<_> = positions
-            .map(|from| Ok(ModuleChunk { data: module.slice(from..module.len().min(from + CHUNK_BYTES)) }))
-            .collect();
-        Ok(Response::new(Box::pin(tokio_stream::iter(chunks))))
+        let reading = ModuleReading { file: tokio::fs::File::from_std(file), _share: share };
+        Ok(Response::new(Box::pin(stream::try_unfold(reading, ModuleReading::next))))
     }
 
     async fn get_revision(
@@ -108,6 +108,22 @@ impl Modules for Exchange {
         }
         let told = providers.into_iter().map(|(id, name)| readiness_to_proto(name, self.0.readiness.of(id, &module)));
         Ok(Response::new(v1::GetReadinessResponse { revision, providers: told.collect() }))
+    }
+}
+
+/// A module on its way to a reader, of which one chunk at a time is in memory.
+struct ModuleReading {
+    file: tokio::fs::File,
+    _share: Option<Share<Holder>>,
+}
+
+impl ModuleReading {
+    /// Reads the next chunk; none at the end.
+    async fn next(mut self) -> Result<Option<(ModuleChunk, ModuleReading)>, Status> {
+        let mut data = Vec::new();
+        let read = (&mut self.file).take(CHUNK_BYTES).read_to_end(&mut data).await;
+        read.map_err(|error| Status::internal(format!("reading the module failed: {error}")))?;
+        Ok((!data.is_empty()).then(|| (ModuleChunk { data: data.into() }, self)))
     }
 }
 

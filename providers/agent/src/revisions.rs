@@ -23,6 +23,8 @@ use crate::session::ModuleReports;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time after which a call is told to come again if the compiler is too busy, in seconds.
 const BUSY_S: u32 = 30;
+/// Time after which a call is told to come again if the exchange is too busy to send the module, in seconds.
+const FETCH_AGAIN_S: u32 = 2;
 /// Calls wait for a load during its first 5 s. A waiting call occupies a thread of the provider; later calls are told
 /// at once to come again, so that one slow module cannot occupy them all.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -77,6 +79,8 @@ impl RevisionError {
         match self {
             RevisionError::Module(error) if error.is_passing() => Some(BUSY_S),
             RevisionError::Warming(left) => Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX)),
+            // Many read modules there at present.
+            RevisionError::Fetch(status) if status.code() == StatusCode::ResourceExhausted => Some(FETCH_AGAIN_S),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use merit_exchange::{Durability, Exchange, Settings};
+use merit_listener::ServerTls;
 use merit_proto::v1;
 use merit_proto::v1::broker_message::Message as BrokerSaid;
 use merit_proto::v1::brokerage_client::BrokerageClient;
@@ -17,7 +18,7 @@ use merit_proto::v1::operator_client::OperatorClient;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
 use merit_proto::v1::provider_message::Message as ProviderSaid;
 use merit_proto::v1::registry_client::RegistryClient;
-use merit_proto::{Connection, ServerTls, Transport};
+use merit_proto::{Connection, Transport};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use merit_listener::{ServerTls, TlsFiles};
 use merit_proto::v1;
 use merit_proto::v1::market_data_client::MarketDataClient;
-use merit_proto::{Connection, ServerTls, TlsFiles, Transport};
+use merit_proto::{Connection, Transport};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::quota::bodies::of_callers;
-use crate::quota::shares::{Holder, Shares};
+use merit_listener::{Holder, Shares};
 
 fn body(parts: usize, bytes: usize) -> Body {
     let part = Bytes::from(vec![b'x'; bytes]);

@@ -8,14 +8,15 @@ fn admission(is_keyless: bool) -> Admission {
 
 /// Takes all room for invocations but one.
 pub(crate) fn take_all_but_one(admission: &Admission) -> OwnedSemaphorePermit {
-    admission.room.clone().try_acquire_many_owned(INVOCATIONS_MAX as u32 - 1).unwrap()
+    admission.room.clone().try_acquire_many_owned(admission.invocations_max as u32 - 1).unwrap()
 }
 
 #[test]
 fn one_account_leaves_room_for_others() {
     let admission = admission(false);
     let (ours, theirs) = (Arc::from("ours"), Arc::from("theirs"));
-    let mut taken: Vec<Admitted> = (0..ACCOUNT_INVOCATIONS_MAX).map(|_| admission.invocation(&ours).unwrap()).collect();
+    let mut taken: Vec<Admitted> =
+        (0..admission.invocations_max.div_ceil(2)).map(|_| admission.invocation(&ours).unwrap()).collect();
     let refused = admission.invocation(&ours).err().unwrap();
     assert_eq!(
         (refused.status().as_u16(), refused.code.as_str(), refused.retry_after_s),

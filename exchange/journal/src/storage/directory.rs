@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug, Clone)]
 pub struct Directory {
     path: PathBuf,
+    /// Open for [`Storage::sync_names`], which then needs no file descriptor; none if it was not created here.
+    open: Option<Arc<File>>,
 }
 
 impl Directory {
@@ -42,12 +45,13 @@ impl Directory {
             let parent = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
             File::open(parent)?.sync_all()?;
         }
-        Ok(Self { path })
+        let open = Some(Arc::new(File::open(&path)?));
+        Ok(Self { path, open })
     }
 
     /// Takes the directory at `path` without creating it: if it is missing, the first call on it fails.
     pub fn existing(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), open: None }
     }
 
     fn lock_held(&self) -> LockError {
@@ -137,7 +141,10 @@ impl Storage for Directory {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        match &self.open {
+            Some(open) => open.sync_all(),
+            None => File::open(&self.path)?.sync_all(),
+        }
     }
 
     fn random(&self) -> io::Result<u64> {

@@ -40,30 +40,48 @@ impl ProviderGateway for Exchange {
         request: Request<Streaming<v1::ProviderMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let caller = caller(&request)?;
+        let holder = self.holder(&request)?;
+        let logon_share = self.0.quotas.logons.take(holder.clone())?;
         let mut incoming = request.into_inner();
         let (sender, receiver) = mpsc::channel(ANSWERS_MAX);
         let exchange = self.clone();
         // The task ends with the stream, at the latest when the provider misses its heartbeats.
         tokio::spawn(async move {
-            exchange.serve_session(caller, &mut incoming, Outgoing::new(sender, READ_WITHIN)).await;
+            let outgoing = Outgoing::new(sender, READ_WITHIN);
+            let Some(logon) = exchange.logon(&mut incoming, &outgoing).await else { return };
+            match exchange.0.quotas.sessions.take(holder) {
+                Ok(_share) => {
+                    drop(logon_share);
+                    exchange.serve_session(caller, logon, &mut incoming, outgoing).await;
+                }
+                Err(status) => outgoing.end(status),
+            }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }
 
 impl Exchange {
+    /// Reads the logon of a new stream. None if there is none in time; the stream has ended then.
+    async fn logon(&self, incoming: &mut Streaming<v1::ProviderMessage>, outgoing: &ToProvider) -> Option<v1::Logon> {
+        let refused = match tokio::time::timeout(LOGON_WITHIN, incoming.message()).await {
+            Ok(Ok(Some(v1::ProviderMessage { message: Some(Heard::Logon(logon)) }))) => return Some(logon),
+            Ok(Ok(None)) => return None,
+            Ok(Err(status)) => status,
+            Ok(Ok(Some(_))) => Status::invalid_argument("the first message must be a Logon"),
+            Err(_) => Status::deadline_exceeded("no Logon within 10 s"),
+        };
+        outgoing.end(refused);
+        None
+    }
+
     async fn serve_session(
         &self,
         caller: Identity,
+        logon: v1::Logon,
         incoming: &mut Streaming<v1::ProviderMessage>,
         outgoing: ToProvider,
     ) {
-        let logon = match tokio::time::timeout(LOGON_WITHIN, incoming.message()).await {
-            Ok(Ok(Some(v1::ProviderMessage { message: Some(Heard::Logon(logon)) }))) => logon,
-            Ok(Err(_) | Ok(None)) => return,
-            Ok(Ok(Some(_))) => return outgoing.end(Status::invalid_argument("the first message must be a Logon")),
-            Err(_) => return outgoing.end(Status::deadline_exceeded("no Logon within 10 s")),
-        };
         let name = logon.provider.clone();
         let mut session = match self.log_on(caller, logon).await {
             Ok(session) => session,

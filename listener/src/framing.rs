@@ -14,7 +14,7 @@ use hyper::body::{Body, Incoming};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Largest head of a request, in bytes: as most proxies take.
-pub(super) const HEAD_MAX_BYTES: usize = 32 << 10;
+pub(crate) const HEAD_MAX_BYTES: usize = 32 << 10;
 /// Preface of HTTP/2 connections, whose framing is never in doubt.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Buffer of a head, in bytes: the parser's limit, and the most that one read brings besides.
@@ -261,5 +261,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Followed<S> {
 }
 
 #[cfg(test)]
-#[path = "../../tests/unit/edge/framing.rs"]
+#[path = "../tests/unit/framing.rs"]
 mod tests;

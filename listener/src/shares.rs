@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The holder of a share: an account where a key was shown, else the address of the peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Holder {
+pub enum Holder {
     Account(Arc<str>),
     Peer(Option<IpAddr>),
 }
 
 /// A shared resource and its quotas. Clones share it.
-pub(crate) struct Shares<K>(Arc<Shared<K>>);
+pub struct Shares<K>(Arc<Shared<K>>);
 
 struct Shared<K> {
     of_each: usize,
@@ -27,7 +27,7 @@ struct Taken<K> {
 }
 
 /// A part of the resource, held until it is dropped.
-pub(crate) struct Share<K: Eq + Hash> {
+pub struct Share<K: Eq + Hash> {
     shares: Shares<K>,
     holder: K,
     amount: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Share<K: Eq + Hash> {
 
 /// The quota that refused a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
+pub enum Full {
     /// The holder's quota.
     Each,
     /// The quota of all holders.
@@ -49,12 +49,12 @@ impl<K> Clone for Shares<K> {
 }
 
 impl<K: Clone + Eq + Hash> Shares<K> {
-    pub(crate) fn new(of_each: usize, of_all: usize) -> Shares<K> {
+    pub fn new(of_each: usize, of_all: usize) -> Shares<K> {
         let taken = Mutex::new(Taken { all: 0, by_each: HashMap::new() });
         Shares(Arc::new(Shared { of_each, of_all, taken }))
     }
 
-    pub(crate) fn take(&self, holder: K, amount: usize) -> Result<Share<K>, Full> {
+    pub fn take(&self, holder: K, amount: usize) -> Result<Share<K>, Full> {
         let mut share = Share { shares: self.clone(), holder, amount: 0 };
         share.grow(amount)?;
         Ok(share)
@@ -69,7 +69,7 @@ impl<K> Shares<K> {
 
 impl<K: Clone + Eq + Hash> Share<K> {
     /// Grows the share by `more`.
-    pub(crate) fn grow(&mut self, more: usize) -> Result<(), Full> {
+    pub fn grow(&mut self, more: usize) -> Result<(), Full> {
         let Shared { of_each, of_all, .. } = *self.shares.0;
         let mut taken = self.shares.lock();
         let before = taken.by_each.get(&self.holder).copied().unwrap_or(0);
@@ -112,5 +112,5 @@ impl<K: Eq + Hash> std::fmt::Debug for Share<K> {
 }
 
 #[cfg(test)]
-#[path = "../../tests/unit/quota/shares.rs"]
+#[path = "../tests/unit/shares.rs"]
 mod tests;

@@ -1,0 +1,74 @@
+//! Quotas on what callers hold open at the gRPC port: logons, sessions, subscriptions, reads of modules. A limit for each
+//! holder, an account or the address of a caller without a key, and one for all.
+//!
+//! Refuses, never waits. Callers in this process have no quota.
+
+use std::net::SocketAddr;
+
+use merit_listener::{Full, Holder, Share, Shares};
+use tonic::{Request, Status};
+
+use crate::access::{Identity, caller};
+use crate::exchange::Exchange;
+
+/// The quotas of an exchange.
+pub(crate) struct Quotas {
+    pub(crate) logons: Quota,
+    pub(crate) sessions: Quota,
+    pub(crate) subscriptions: Quota,
+    pub(crate) module_reads: Quota,
+}
+
+/// A quota on one kind of stream.
+pub(crate) struct Quota {
+    /// The streams, in the plural.
+    kind: &'static str,
+    of_each: usize,
+    shares: Shares<Holder>,
+}
+
+impl Default for Quotas {
+    fn default() -> Quotas {
+        Quotas {
+            logons: Quota::new("sessions without a logon", 64, 512),
+            sessions: Quota::new("sessions", 1_024, 4_096),
+            subscriptions: Quota::new("subscriptions", 256, 1_024),
+            module_reads: Quota::new("reads of modules", 32, 128),
+        }
+    }
+}
+
+impl Quota {
+    fn new(kind: &'static str, of_each: usize, of_all: usize) -> Quota {
+        Quota { kind, of_each, shares: Shares::new(of_each, of_all) }
+    }
+
+    /// Takes one for a holder; none for a caller in this process.
+    pub(crate) fn take(&self, holder: Option<Holder>) -> Result<Option<Share<Holder>>, Status> {
+        holder.map(|holder| self.shares.take(holder, 1).map_err(|full| self.refusal(full))).transpose()
+    }
+
+    fn refusal(&self, full: Full) -> Status {
+        let Quota { kind, of_each, .. } = self;
+        Status::resource_exhausted(match full {
+            Full::Each => format!("{kind}: an account, or an address without a key, has at most {of_each} at once"),
+            Full::All => format!("{kind}: as many are open here as may be; try again shortly"),
+        })
+    }
+}
+
+impl Exchange {
+    /// Returns the holder of what a request opens; none for a caller in this process.
+    pub(crate) fn holder<T>(&self, request: &Request<T>) -> Result<Option<Holder>, Status> {
+        Ok(match caller(request)? {
+            Identity::InProcess => None,
+            Identity::Keyless | Identity::Stranger => {
+                Some(Holder::Peer(request.extensions().get::<SocketAddr>().map(SocketAddr::ip)))
+            }
+            Identity::Key(holder) => {
+                let name = self.0.sequencer.read(|engine| engine.account(holder.account()).map(|one| one.name.clone()));
+                Some(name.map_or(Holder::Peer(None), |name| Holder::Account(name.into())))
+            }
+        })
+    }
+}
