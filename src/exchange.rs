@@ -58,6 +58,9 @@ pub(crate) struct DirectoryArguments {
     /// durable: answers wait for the disk; relaxed: they do not, and a crash may lose answered commands
     #[arg(long, value_name = "LEVEL", value_parser = durability, default_value = "durable", env = "MERIT_DURABILITY")]
     pub(crate) durability: Durability,
+    /// Accept a master key that is missing or another: no key and no open lease of before is good then
+    #[arg(long)]
+    pub(crate) new_master_key: bool,
 }
 
 fn durability(text: &str) -> Result<Durability, &'static str> {
@@ -76,7 +79,8 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
         return Err(ServeError::NoOperator { data_dir }.into());
     }
     let durability = arguments.durability;
-    let settings = Settings { data_dir, keyless, master_key, heartbeat_ms: HEARTBEAT_MS, durability };
+    let new_master_key = arguments.new_master_key;
+    let settings = Settings { data_dir, keyless, master_key, new_master_key, heartbeat_ms: HEARTBEAT_MS, durability };
     let exchange = Exchange::open(settings)
         .await
         .with_context(|| format!("could not open the data directory {}", arguments.data_dir.display()))?;

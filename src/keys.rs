@@ -113,7 +113,8 @@ async fn open(data_dir: PathBuf) -> anyhow::Result<Exchange> {
     let heartbeat_ms = exchange::HEARTBEAT_MS;
     let master_key = exchange::master_key()?;
     let shown = data_dir.display().to_string();
-    let settings = Settings { data_dir, keyless: false, master_key, heartbeat_ms, durability: Durability::Durable };
+    let durability = Durability::Durable;
+    let settings = Settings { data_dir, keyless: false, master_key, new_master_key: false, heartbeat_ms, durability };
     let opened = Exchange::open(settings).await;
     opened.with_context(|| {
         format!(

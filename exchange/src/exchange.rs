@@ -23,6 +23,8 @@ pub struct Settings {
     pub keyless: bool,
     /// A master key in place of the data directory's own.
     pub master_key: Option<MasterKey>,
+    /// Accepts a master key that is missing, or another than the journal's: secrets and open leases of before are void.
+    pub new_master_key: bool,
     /// Heartbeat interval of providers in milliseconds. After three missed heartbeats their offers are cancelled.
     pub heartbeat_ms: u32,
     pub durability: Durability,

@@ -9,7 +9,6 @@
 //! open                          a directory becomes a running exchange
 //! serve                         the listener, TLS, drain
 //! services                      one file a gRPC service
-//! quota                         streams that a caller may hold open
 //! access                        callers and the methods that admit them
 //! exchange, projections         the running parts
 //! restore, archive, history     from files: a start, rows by time, past states
@@ -17,7 +16,7 @@
 //! snapshot                      the whole state in a file
 //! replay, sequencer             commands applied again; commands applied now
 //! codec, messages               commands as records; values as messages
-//! modules, spots, error_chain, clock
+//! modules, quota, spots, error_chain, clock
 //! ```
 
 mod access;

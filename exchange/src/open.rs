@@ -40,26 +40,21 @@ pub enum OpenError {
     Refused(Refusal),
 }
 
-/// Returns the master key of the settings, or that of the data directory, which the first start makes.
+/// Returns the master key of the settings, or that of the data directory, which the first start makes. Refuses a key that
+/// is missing or another than the state is bound to, unless a new one is accepted.
 fn master_key(settings: &Settings, engine: &Engine) -> Result<MasterKey, KeyError> {
     let path = settings.data_dir.join("master.key");
-    let Some(given) = &settings.master_key else {
-        if engine.sequence() > 0 && !path.exists() {
-            tracing::warn!(
-                path = %path.display(),
-                "the master key is missing, and a new one is made: leases from before can no longer be proven, and the \
-                 secrets of keys are no longer good; if there is a backup of it, stop and restore it"
-            );
-        }
-        return MasterKey::open(&path);
+    let text = || path.display().to_string();
+    // Directories from before the binding have keys at most.
+    let is_needed = engine.master_key_check().is_some() || engine.keys().next().is_some();
+    let key = match &settings.master_key {
+        Some(given) => given.clone(),
+        None if path.exists() => MasterKey::open(&path)?,
+        None if is_needed && !settings.new_master_key => return Err(KeyError::Missing { path: text() }),
+        None => MasterKey::create(&path)?,
     };
-    if path.exists() && !MasterKey::open(&path)?.is(given) {
-        tracing::warn!(
-            path = %path.display(),
-            "another master key is given than the one that is kept here: secrets and leases of the latter are not good"
-        );
-    }
-    Ok(given.clone())
+    let is_bound = engine.master_key_check().is_none_or(|check| check == key.check());
+    if is_bound || settings.new_master_key { Ok(key) } else { Err(KeyError::Other { path: text() }) }
 }
 
 impl Exchange {
@@ -105,6 +100,10 @@ impl Exchange {
             damaged,
         }));
         exchange.submit_durable(&Command::Start { run }).await?;
+        let check = exchange.0.key.check();
+        if exchange.0.sequencer.read(Engine::master_key_check) != Some(check) {
+            exchange.submit_durable(&Command::BindMasterKey { check }).await?;
+        }
         // An empty directory begins by the first rules; one of other rules was refused above.
         if rules < RULES {
             exchange.submit_durable(&Command::ActivateRules { version: RULES }).await?;

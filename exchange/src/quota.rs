@@ -3,13 +3,9 @@
 //!
 //! Refuses, never waits. Callers in this process have no quota.
 
-use std::net::SocketAddr;
-
-use merit_listener::{Full, Holder, Share, Shares};
-use tonic::{Request, Status};
-
-use crate::access::{Identity, caller};
-use crate::exchange::Exchange;
+pub(crate) use merit_listener::Holder;
+use merit_listener::{Full, Share, Shares};
+use tonic::Status;
 
 /// The quotas of an exchange.
 pub(crate) struct Quotas {
@@ -32,7 +28,7 @@ impl Default for Quotas {
         Quotas {
             logons: Quota::new("sessions without a logon", 64, 512),
             sessions: Quota::new("sessions", 1_024, 4_096),
-            subscriptions: Quota::new("subscriptions", 256, 1_024),
+            subscriptions: Quota::new("subscriptions", 64, 512),
             module_reads: Quota::new("reads of modules", 32, 128),
         }
     }
@@ -53,22 +49,6 @@ impl Quota {
         Status::resource_exhausted(match full {
             Full::Each => format!("{kind}: an account, or an address without a key, has at most {of_each} at once"),
             Full::All => format!("{kind}: as many are open here as may be; try again shortly"),
-        })
-    }
-}
-
-impl Exchange {
-    /// Returns the holder of what a request opens; none for a caller in this process.
-    pub(crate) fn holder<T>(&self, request: &Request<T>) -> Result<Option<Holder>, Status> {
-        Ok(match caller(request)? {
-            Identity::InProcess => None,
-            Identity::Keyless | Identity::Stranger => {
-                Some(Holder::Peer(request.extensions().get::<SocketAddr>().map(SocketAddr::ip)))
-            }
-            Identity::Key(holder) => {
-                let name = self.0.sequencer.read(|engine| engine.account(holder.account()).map(|one| one.name.clone()));
-                Some(name.map_or(Holder::Peer(None), |name| Holder::Account(name.into())))
-            }
         })
     }
 }

@@ -23,6 +23,7 @@ pub fn for_connections() -> usize {
     limit().saturating_sub(FILES_RESERVED)
 }
 
-fn limit() -> usize {
+/// Returns the limit that holds.
+pub fn limit() -> usize {
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+
 use crate::descriptors;
 
 /// Connections at once, whatever the limit on open files.
 const CONNECTIONS_MAX: usize = 16_384;
 /// Fewest connections at once, however low the limit on open files.
 const CONNECTIONS_MIN: usize = 16;
+/// Connections at once below which the log warns.
+const CONNECTIONS_LOW: usize = 128;
 /// Parts of a port's connections that one peer may have, which is not this machine: one eighth.
 const PEER_PARTS: usize = 8;
 
@@ -46,6 +50,21 @@ impl Limits {
             headers: 128,
             idle: Duration::from_secs(75),
             ping: Duration::from_secs(20),
+        }
+    }
+
+    /// Logs the bounds of a port.
+    pub(crate) fn log(&self, listener: &TcpListener) {
+        let address = listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
+        let (connections, open_files) = (self.connections, descriptors::limit());
+        match connections < CONNECTIONS_LOW {
+            false => tracing::info!(address, connections, open_files, "listening"),
+            true => tracing::warn!(
+                address,
+                connections,
+                open_files,
+                "few connections at once, by the limit on open files; raise it (ulimit -Hn, LimitNOFILE=)"
+            ),
         }
     }
 }

@@ -202,6 +202,7 @@ async fn assert_one_digest(data: &Path, replayed: &Replayed) {
         data_dir: data.to_owned(),
         keyless: true,
         master_key: None,
+        new_master_key: false,
         heartbeat_ms: 1000,
         durability: Durability::Durable,
     };

@@ -34,7 +34,18 @@ impl Killed {
 }
 
 pub(crate) fn merit() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_merit"));
+    of_tests(Command::new(env!("CARGO_BIN_EXE_merit")))
+}
+
+/// Makes the command of a process that may open so many files.
+fn merit_limited(open_files: u32) -> Command {
+    let mut command = Command::new("sh");
+    let limit = format!("ulimit -n {open_files} && exec \"$0\" \"$@\"");
+    command.args(["-c", &limit, env!("CARGO_BIN_EXE_merit")]);
+    of_tests(command)
+}
+
+fn of_tests(mut command: Command) -> Command {
     // No test leaves anything in the home of the user.
     let place = env!("CARGO_TARGET_TMPDIR");
     command.env("XDG_STATE_HOME", place).env("XDG_RUNTIME_DIR", place).stdin(Stdio::null()).kill_on_drop(true);
@@ -55,8 +66,16 @@ pub(crate) async fn assert_fails(arguments: &[&str], named: &[&str]) {
 impl Process {
     /// Starts `merit` and waits for its line `ready ...`; its log goes to `log`.
     pub(crate) async fn start(arguments: &[&str], log: &Path) -> Process {
+        Process::start_by(merit(), arguments, log).await
+    }
+
+    /// Starts `merit` in a process that may open so many files.
+    pub(crate) async fn start_limited(arguments: &[&str], log: &Path, open_files: u32) -> Process {
+        Process::start_by(merit_limited(open_files), arguments, log).await
+    }
+
+    async fn start_by(mut command: Command, arguments: &[&str], log: &Path) -> Process {
         let stderr = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut command = merit();
         command.args(arguments).args(["--log", "info"]).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

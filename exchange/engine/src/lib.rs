@@ -77,6 +77,8 @@ pub struct Engine {
     run: u32,
     /// Number of the active rules; see [`Command::ActivateRules`].
     rules: u32,
+    /// Check value of the master key; 0 before it is bound.
+    master_key_check: u64,
     /// Number of applied commands that changed something.
     sequence: u64,
     last_at: Time,
@@ -115,6 +117,7 @@ impl Engine {
         Engine {
             run: 0,
             rules: FIRST_RULES,
+            master_key_check: 0,
             sequence: 0,
             last_at: Time::default(),
             calendar: Calendar::default(),

@@ -107,7 +107,11 @@ impl<S: Storage> Journal<S> {
     pub fn reserve(&mut self) -> Result<(), WriteError> {
         if self.spare.is_none() {
             let number = self.segment.number + 1;
-            self.spare = Some(Spare::reserve(&self.storage, number, self.settings.segment_bytes)?);
+            let reserved = Spare::reserve(&self.storage, number, self.settings.segment_bytes);
+            if reserved.is_err() {
+                Spare::give_back(&self.storage, number);
+            }
+            self.spare = Some(reserved?);
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub(crate) struct Spare<F> {
 }
 
 impl<F: StorageFile> Spare<F> {
-    /// Reserves the room of a segment, durably. Replaces one that was left unfinished.
+    /// Reserves the room of a segment. Replaces one that was left unfinished.
     pub(crate) fn reserve<S: Storage<File = F>>(
         storage: &S,
         number: u32,
@@ -58,20 +58,14 @@ impl<F: StorageFile> Spare<F> {
             }
             created => created,
         };
-        let spare = Self { file: created.map_err(failed("create", &path))?, number, path, capacity_bytes };
-        match spare.fill() {
-            Ok(()) => Ok(spare),
-            Err(error) => {
-                // Gives back the room that it has. The next attempt removes it if this fails, too.
-                storage.remove(&name).ok();
-                Err(error)
-            }
-        }
+        let file = created.map_err(failed("create", &path))?;
+        file.allocate(capacity_bytes).map_err(failed("reserve room for", &path))?;
+        Ok(Self { file, number, path, capacity_bytes })
     }
 
-    fn fill(&self) -> Result<(), WriteError> {
-        self.file.allocate(self.capacity_bytes).map_err(failed("reserve room for", &self.path))?;
-        self.file.sync().map_err(failed("sync", &self.path))
+    /// Gives back the room of a reserve that failed in the middle. The next attempt removes it if this fails, too.
+    pub(crate) fn give_back<S: Storage<File = F>>(storage: &S, number: u32) {
+        storage.remove(&unfinished_name(number)).ok();
     }
 
     /// Makes it the segment of a header, with room for at least `capacity_bytes`.
@@ -81,9 +75,11 @@ impl<F: StorageFile> Spare<F> {
         header: SegmentHeader,
         capacity_bytes: u64,
     ) -> Result<Segment<F>, WriteError> {
-        let Self { file, number, path, .. } = self;
-        let capacity_bytes = capacity_bytes.max(self.capacity_bytes);
-        file.allocate(capacity_bytes).map_err(failed("reserve room for", &path))?;
+        let Self { file, number, path, capacity_bytes: reserved } = self;
+        if capacity_bytes > reserved {
+            file.allocate(capacity_bytes).map_err(failed("reserve room for", &path))?;
+        }
+        let capacity_bytes = capacity_bytes.max(reserved);
         file.write_at(0, &header.encode()).map_err(failed("write the header of", &path))?;
         file.sync().map_err(failed("sync", &path))?;
         let name = segment_name(number);

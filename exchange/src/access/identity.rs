@@ -2,6 +2,8 @@
 //!
 //! Owns the kinds of identities and the check of a credential. It knows no method: `methods` has their roles.
 
+use std::net::SocketAddr;
+
 use merit_engine::{Engine, Key};
 use merit_terms::{AccountId, Credential, KeyId, Role, Time};
 use tonic::metadata::MetadataMap;
@@ -10,6 +12,7 @@ use tonic::{Request, Status};
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::keys::MasterKey;
+use crate::quota;
 
 /// Interval at which an open stream checks its key for expiry, 1 s.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -34,12 +37,6 @@ pub(crate) struct Holder {
     version: u32,
     role: Role,
     account: AccountId,
-}
-
-impl Holder {
-    pub(crate) fn account(&self) -> AccountId {
-        self.account
-    }
 }
 
 impl Identity {
@@ -110,6 +107,22 @@ fn version_of(master: &MasterKey, key: &Key, secret: &str, at: Time) -> Option<u
 }
 
 impl Exchange {
+    /// Returns the holder of what a request opens: its account, or the address of a caller without a key. None for a
+    /// caller in this process.
+    pub(crate) fn holder<T>(&self, request: &Request<T>) -> Result<Option<quota::Holder>, Status> {
+        Ok(match caller(request)? {
+            Identity::InProcess => None,
+            Identity::Keyless | Identity::Stranger => {
+                Some(quota::Holder::Peer(request.extensions().get::<SocketAddr>().map(SocketAddr::ip)))
+            }
+            Identity::Key(holder) => {
+                let name = |engine: &Engine| engine.account(holder.account).map(|account| account.name.clone()).ok();
+                let name = self.0.sequencer.read(name);
+                Some(name.map_or(quota::Holder::Peer(None), |name| quota::Holder::Account(name.into())))
+            }
+        })
+    }
+
     /// Finds the identity behind a credential. Refuses one that is not valid now.
     pub(crate) fn identify(&self, credential: &Credential) -> Result<Identity, Status> {
         let Some(key) = self.0.sequencer.read(|engine| engine.key(credential.id).cloned()) else {

@@ -48,6 +48,11 @@ commands! {
         r => Command::Start { run: r.run },
     }
 
+    "bind_master_key" BindMasterKey {
+        Command::BindMasterKey { check } => record::BindMasterKey { check: *check },
+        r => Command::BindMasterKey { check: r.check },
+    }
+
     "tick" Tick {
         Command::Tick => record::Tick {},
         _ => Command::Tick,

@@ -26,6 +26,19 @@ pub enum KeyError {
     Malformed { path: String, bytes: usize },
     #[error("the master key in {path} can be read by others; set its mode to 0600")]
     Exposed { path: String },
+    #[error("the master key in {path} is one byte again and again, and so was never drawn; restore it from a backup")]
+    NotDrawn { path: String },
+    #[error(
+        "the master key in {path} is missing, on which all secrets and open leases depend; restore it from a backup, or \
+         begin with a new one by --new-master-key: then no key from before is good, and no open lease can be proven"
+    )]
+    Missing { path: String },
+    #[error(
+        "the master key, from {path} or MERIT_MASTER_KEY, is another than this directory's journal was written with; \
+         restore that one, or accept this one by --new-master-key: then no key from before is good, and no open lease \
+         can be proven"
+    )]
+    Other { path: String },
 }
 
 /// The key from which all others are derived. It never leaves the process, and its debug text hides it.
@@ -55,24 +68,33 @@ impl FromStr for MasterKey {
 }
 
 impl MasterKey {
-    /// Compares two keys in constant time.
-    pub(crate) fn is(&self, other: &MasterKey) -> bool {
-        self.0.ct_eq(&other.0).into()
+    /// Draws a key into `path`, which does not exist.
+    pub(crate) fn create(path: &Path) -> Result<MasterKey, KeyError> {
+        create(path).map_err(|source| KeyError::Io { path: path.display().to_string(), source })?;
+        MasterKey::open(path)
     }
 
-    /// Reads the key in `path`, or creates it at the first start.
+    /// Reads the key in `path`.
     pub(crate) fn open(path: &Path) -> Result<MasterKey, KeyError> {
         let text = || path.display().to_string();
         let failed = |source| KeyError::Io { path: text(), source };
-        if !path.exists() {
-            create(path).map_err(failed)?;
-        }
         if fs::metadata(path).map_err(failed)?.permissions().mode() & 0o077 != 0 {
             return Err(KeyError::Exposed { path: text() });
         }
         let bytes = fs::read(path).map_err(failed)?;
-        let key = bytes.as_slice().try_into();
-        key.map(MasterKey).map_err(|_| KeyError::Malformed { path: text(), bytes: bytes.len() })
+        let key: [u8; 32] =
+            bytes.as_slice().try_into().map_err(|_| KeyError::Malformed { path: text(), bytes: bytes.len() })?;
+        // As a file system may leave a file after a power loss.
+        if key.iter().all(|byte| *byte == key[0]) {
+            return Err(KeyError::NotDrawn { path: text() });
+        }
+        Ok(MasterKey(key))
+    }
+
+    /// Derives the value by which a journal knows its master key again. Never 0.
+    pub(crate) fn check(&self) -> u64 {
+        let derived = self.derive(&[b"check\0"]);
+        derived.first_chunk().map_or(1, |first| u64::from_le_bytes(*first).max(1))
     }
 
     /// Derives the key that signs the tokens of one session of one provider.

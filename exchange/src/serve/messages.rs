@@ -18,7 +18,7 @@ use tonic::codegen::http::Request;
 /// Longest message to most methods, in bytes: as most gRPC servers take.
 const MESSAGE_MAX_BYTES: usize = 4 << 20;
 /// Longest message of a provider after its logon, in bytes.
-const PROVIDER_MAX_BYTES: usize = 1 << 20;
+pub(crate) const PROVIDER_MAX_BYTES: usize = 1 << 20;
 /// Longest logon of a provider, in bytes: anybody may send one.
 const LOGON_MAX_BYTES: usize = 64 << 10;
 /// Longest upload, in bytes: a module with room around it.

@@ -20,11 +20,15 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use merit_proto::{InProcess, Transport, v1};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
+use tonic_health::pb::health_server::{Health, HealthServer};
 
 use crate::access::{Entrance, Identity};
 use crate::exchange::Exchange;
-use crate::serve::messages::UPLOAD_MAX_BYTES;
+use crate::serve::messages::{PROVIDER_MAX_BYTES, UPLOAD_MAX_BYTES};
+
+const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
 
 impl Exchange {
     /// Makes a transport for clients in this process: they may do everything.
@@ -43,24 +47,40 @@ impl Exchange {
         Ok(Transport::InProcess(InProcess::with_broker_streams(services, open)))
     }
 
-    /// Makes the routes of all services, to be put behind a guard.
+    /// Makes the routes of all services, to be put behind a guard. They take requests in gzip, but for those that may be
+    /// long, or come from strangers.
     pub(crate) async fn services(&self) -> Result<Routes, tonic_reflection::server::Error> {
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(merit_proto::DESCRIPTORS)
-            .build_v1()?;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<v1::brokerage_server::BrokerageServer<Exchange>>().await;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(merit_proto::DESCRIPTORS)
+        };
+        let gateway = v1::provider_gateway_server::ProviderGatewayServer::new(self.clone());
         let modules = v1::modules_server::ModulesServer::new(self.clone());
-        let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()))
-            .add_service(v1::registry_server::RegistryServer::new(self.clone()))
-            .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
-            .add_service(v1::archive_server::ArchiveServer::new(self.clone()))
+        let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()).accept_compressed(GZIP))
+            .add_service(v1::registry_server::RegistryServer::new(self.clone()).accept_compressed(GZIP))
+            .add_service(v1::market_data_server::MarketDataServer::new(self.clone()).accept_compressed(GZIP))
+            .add_service(v1::archive_server::ArchiveServer::new(self.clone()).accept_compressed(GZIP))
             .add_service(modules.max_decoding_message_size(UPLOAD_MAX_BYTES))
-            .add_service(v1::operator_server::OperatorServer::new(self.clone()))
-            .add_service(v1::keys_server::KeysServer::new(self.clone()))
-            .add_service(v1::provider_gateway_server::ProviderGatewayServer::new(self.clone()))
-            .add_service(reflection)
-            .add_service(health_service);
+            .add_service(v1::operator_server::OperatorServer::new(self.clone()).accept_compressed(GZIP))
+            .add_service(v1::keys_server::KeysServer::new(self.clone()).accept_compressed(GZIP))
+            .add_service(gateway.max_decoding_message_size(PROVIDER_MAX_BYTES))
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?)
+            .add_service(health().await);
         Ok(routes)
     }
+}
+
+/// Makes the health service: it serves whatever else serves.
+async fn health() -> HealthServer<impl Health> {
+    let (health, service) = tonic_health::server::health_reporter();
+    health.set_serving::<v1::brokerage_server::BrokerageServer<Exchange>>().await;
+    health.set_serving::<v1::registry_server::RegistryServer<Exchange>>().await;
+    health.set_serving::<v1::market_data_server::MarketDataServer<Exchange>>().await;
+    health.set_serving::<v1::archive_server::ArchiveServer<Exchange>>().await;
+    health.set_serving::<v1::modules_server::ModulesServer<Exchange>>().await;
+    health.set_serving::<v1::operator_server::OperatorServer<Exchange>>().await;
+    health.set_serving::<v1::keys_server::KeysServer<Exchange>>().await;
+    health.set_serving::<v1::provider_gateway_server::ProviderGatewayServer<Exchange>>().await;
+    service
 }

@@ -160,6 +160,7 @@ fn market_commands() -> Vec<Command> {
     let cancel_only = MarketTerms { state: MarketState::CancelOnly, ..open };
     vec![
         Command::Start { run: 3 },
+        Command::BindMasterKey { check: u64::MAX },
         Command::Tick,
         Command::ActivateRules { version: 2 },
         Command::CreateMarket { name: "eu-west/wasm".parse().unwrap() },

@@ -3012,7 +3012,7 @@ pub struct JournalRecord {
     pub at: u64,
     #[prost(
         oneof = "journal_record::Command",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44"
     )]
     pub command: ::core::option::Option<journal_record::Command>,
 }
@@ -3022,6 +3022,11 @@ pub mod journal_record {
     pub struct Start {
         #[prost(uint32, tag = "1")]
         pub run: u32,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct BindMasterKey {
+        #[prost(fixed64, tag = "1")]
+        pub check: u64,
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Tick {}
@@ -3456,6 +3461,8 @@ pub mod journal_record {
         RotateKey(RotateKey),
         #[prost(message, tag = "43")]
         DeleteMarket(DeleteMarket),
+        #[prost(message, tag = "44")]
+        BindMasterKey(BindMasterKey),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

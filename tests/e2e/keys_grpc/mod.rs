@@ -44,8 +44,14 @@ impl Served {
     pub(super) async fn start_with(keyless: bool, tls: Option<ServerTls>) -> Served {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
-        let settings =
-            Settings { data_dir, keyless, master_key: None, heartbeat_ms: 1_000, durability: Durability::Durable };
+        let settings = Settings {
+            data_dir,
+            keyless,
+            master_key: None,
+            new_master_key: false,
+            heartbeat_ms: 1_000,
+            durability: Durability::Durable,
+        };
         let exchange = Exchange::open(settings).await.unwrap();
         exchange.ensure_market(&"local/wasm".parse().unwrap()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

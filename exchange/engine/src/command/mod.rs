@@ -30,6 +30,11 @@ pub enum Command {
     Start {
         run: u32,
     },
+    /// Binds the state to a master key by a check value that is derived from it, and tells nothing of it: a start with
+    /// another key is refused. 0 is none.
+    BindMasterKey {
+        check: u64,
+    },
     /// Lets time pass: due expiries run, and resting bids are examined.
     Tick,
     /// Activates the rules of this number; see [`crate::RULES`].

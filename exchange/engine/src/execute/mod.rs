@@ -22,6 +22,7 @@ impl Engine {
     pub(crate) fn execute(&mut self, turn: &mut Turn<'_>, command: &Command) -> Result<Reply, Refusal> {
         match command {
             Command::Start { run } => self.start(turn, *run),
+            Command::BindMasterKey { check } => self.bind_master_key(*check),
             Command::Tick => Ok(Reply::Done),
             Command::ActivateRules { version } => self.activate_rules(*version),
             Command::CreateMarket { name } => self.create_market(turn, name),

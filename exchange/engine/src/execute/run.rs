@@ -25,6 +25,14 @@ impl Engine {
         Ok(Reply::Done)
     }
 
+    pub(super) fn bind_master_key(&mut self, check: u64) -> Result<Reply, Refusal> {
+        if check == 0 {
+            return Err(invalid("check", "is 0, which stands for none"));
+        }
+        self.master_key_check = check;
+        Ok(Reply::Done)
+    }
+
     pub(super) fn activate_rules(&mut self, version: u32) -> Result<Reply, Refusal> {
         if version > RULES {
             return Err(Refusal::UnknownRules { version });

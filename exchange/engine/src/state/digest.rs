@@ -28,7 +28,13 @@ impl Engine {
     /// Returns the digest of the whole state; its cost is linear in the state.
     pub fn digest(&self) -> u128 {
         let mut digest = Digest::default();
-        let whole = (self.run, self.rules, self.sequence, self.last_at, self.fee_basis_points, self.shelf.last_offer());
+        let whole = (
+            (self.run, self.rules, self.master_key_check),
+            self.sequence,
+            self.last_at,
+            self.fee_basis_points,
+            self.shelf.last_offer(),
+        );
         digest.add(Entity::Whole, &(whole, self.leases.history(), &self.brokers, self.bids.examinations()));
         self.ledger.accounts().iter().for_each(|account| digest.add(Entity::Account, account));
         self.registry.markets().iter().for_each(|market| digest.add(Entity::Market, market));

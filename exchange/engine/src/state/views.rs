@@ -53,6 +53,11 @@ pub enum SpendingOf {
 }
 
 impl Engine {
+    /// Returns the check value of the master key that the state is bound to; none before it is bound.
+    pub fn master_key_check(&self) -> Option<u64> {
+        (self.master_key_check != 0).then_some(self.master_key_check)
+    }
+
     /// Returns the number of the active rules.
     pub fn rules(&self) -> u32 {
         self.rules

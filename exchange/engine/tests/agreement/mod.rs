@@ -40,6 +40,7 @@ pub(crate) fn without_messages(mut applied: Applied) -> Applied {
 pub(crate) fn compare(engine: &Engine, twin: &Twin, told: &Told) {
     assert_eq!((engine.run(), engine.sequence(), engine.last_at()), (twin.run, twin.sequence, twin.last_at));
     assert_eq!((engine.rules(), engine.fee_basis_points()), (twin.rules, twin.fee_basis_points));
+    assert_eq!(engine.master_key_check(), twin.master_key_check);
     // A time in the past is due now.
     let due = |at: Option<merit_terms::Time>| at.map(|at| at.max(twin.last_at));
     assert_eq!(due(engine.next_due()), due(twin.next_due()), "next due");

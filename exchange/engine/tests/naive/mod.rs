@@ -58,6 +58,7 @@ pub(crate) struct Twin {
     pub(crate) sequence: u64,
     pub(crate) last_at: Time,
     pub(crate) rules: u32,
+    pub(crate) master_key_check: Option<u64>,
     pub(crate) fee_basis_points: u32,
     pub(crate) accounts: Vec<Account>,
     pub(crate) markets: Vec<Market>,
@@ -115,6 +116,7 @@ impl Twin {
             sequence: 0,
             last_at: Time::default(),
             rules: merit_engine::RULES,
+            master_key_check: None,
             fee_basis_points: 0,
             accounts: ["merit-outside", "merit-fees", "merit-losses"].map(Account::new).into(),
             markets: Vec::new(),
@@ -159,6 +161,8 @@ impl Twin {
     fn execute(&mut self, at: Time, sequence: u64, command: &Command) -> Result<Reply, Refusal> {
         match command {
             Command::Start { run } => self.start(sequence, *run)?,
+            Command::BindMasterKey { check: 0 } => return Err(invalid("check")),
+            Command::BindMasterKey { check } => self.master_key_check = Some(*check),
             Command::Tick => {}
             Command::ActivateRules { version } => self.activate_rules(*version)?,
             Command::CreateMarket { name } => return self.create_market(name),

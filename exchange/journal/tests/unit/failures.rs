@@ -253,3 +253,51 @@ fn opening_writes_the_last_batch_once_more() {
     assert_eq!(log.lock().unwrap().calls, ["allocate", "write", "sync", "sync_names"]);
     assert_eq!(place.bytes(1), before);
 }
+
+/// Appends a batch of one record that fills most of a small segment. Returns the calls.
+fn append_large(journal: &mut Journal<Failing>, log: &Mutex<Log>) -> Vec<&'static str> {
+    log.lock().unwrap().calls.clear();
+    let mut batch = batch_of(journal.next_sequence(), &[vec![7; 100]]);
+    journal.append(&mut batch).unwrap();
+    log.lock().unwrap().calls.clone()
+}
+
+#[test]
+fn a_reserved_segment_needs_no_new_file_and_no_room() {
+    let place = Place::new(SMALL);
+    let (storage, log) = place.failing(None);
+    let (mut journal, _) = Journal::open(storage, SMALL, |_, _| Ok(())).unwrap();
+    append_large(&mut journal, &log);
+    journal.reserve().unwrap();
+    assert!(journal.has_spare());
+    let calls = append_large(&mut journal, &log);
+    assert_eq!(calls, ["write", "sync", "rename", "sync_names", "write", "sync"], "nothing is created");
+    assert!(!journal.has_spare());
+    assert!(append_large(&mut journal, &log).contains(&"create"), "without a reserve the segment is made");
+    journal.reserve().unwrap();
+    drop(journal);
+    let opened = place.open();
+    assert_eq!((opened.records.len(), opened.recovery.cut), (3, None));
+    assert_eq!(place.last_segment(), 3, "the reserve is no segment");
+}
+
+#[test]
+fn a_failed_reserve_stops_nothing() {
+    for failing in 0..2 {
+        let place = Place::new(SMALL);
+        let (storage, log) = place.failing(None);
+        let (mut journal, _) = Journal::open(storage, SMALL, |_, _| Ok(())).unwrap();
+        append_large(&mut journal, &log);
+        {
+            let mut log = log.lock().unwrap();
+            log.failing = Some(log.calls.len() + failing);
+        }
+        assert!(journal.reserve().is_err() && !journal.has_spare(), "call {failing}");
+        log.lock().unwrap().failing = None;
+        append_large(&mut journal, &log);
+        journal.reserve().unwrap();
+        append_large(&mut journal, &log);
+        drop(journal);
+        assert_eq!(place.open().records.len(), 3, "call {failing}");
+    }
+}

@@ -30,3 +30,28 @@ fn a_master_key_reads_hexadecimal_or_base64_and_never_prints() {
         assert!(text.parse::<MasterKey>().is_err(), "{text}");
     }
 }
+
+/// Opens a key file with these bytes. Returns the error.
+fn refusal(bytes: &[u8]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("master.key");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).unwrap();
+    file.write_all(bytes).unwrap();
+    MasterKey::open(&path).unwrap_err().to_string()
+}
+
+#[test]
+fn a_file_that_was_never_drawn_is_no_key() {
+    assert!(refusal(&[]).contains("has 0 bytes"));
+    assert!(refusal(&[1; 31]).contains("has 31 bytes"));
+    for byte in [0, 255, b' '] {
+        assert!(refusal(&[byte; 32]).contains("one byte again and again"), "{byte}");
+    }
+}
+
+#[test]
+fn a_check_value_tells_keys_apart() {
+    assert_eq!(master().check(), master().check());
+    assert_ne!(master().check(), MasterKey([8; 32]).check());
+    assert_ne!(master().check(), 0);
+}

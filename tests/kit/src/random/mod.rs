@@ -188,7 +188,8 @@ impl World {
             975..982 => self.settle_forgotten(engine),
             982..998 if self.one_in(self.size.begins) => self.define(),
             998 if self.one_in(self.size.begins) => self.start(),
-            982..999 => Command::Tick,
+            982..998 => Command::Tick,
+            998 => Command::BindMasterKey { check: self.chance.random_range(0..4) },
             _ => self.activate(),
         }
     }
