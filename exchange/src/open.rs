@@ -40,8 +40,8 @@ pub enum OpenError {
     Refused(Refusal),
 }
 
-/// Returns the master key of the settings, or that of the data directory, which the first start makes. Refuses a key that
-/// is missing or another than the state is bound to, unless a new one is accepted.
+/// Returns the master key of the settings, or that of the data directory, which the first start makes. Refuses a key
+/// that is missing or another than the state is bound to, unless a new one is accepted.
 fn master_key(settings: &Settings, engine: &Engine) -> Result<MasterKey, KeyError> {
     let path = settings.data_dir.join("master.key");
     let text = || path.display().to_string();

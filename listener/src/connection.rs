@@ -140,6 +140,9 @@ impl<A: Answer> Port<A> {
                     close_at = Some(Instant::now() + CLOSE_WITHIN);
                 }
                 () = activity.closed_for_others(), if close_at.is_none() => {
+                    if !activity.has_asked() {
+                        return Ok(());
+                    }
                     serving.as_mut().graceful_shutdown();
                     close_at = Some(Instant::now() + CLOSE_WITHIN);
                 }
@@ -180,7 +183,8 @@ fn io<S: AsyncRead + AsyncWrite>(stream: S) -> TokioIo<Pin<Box<TimeoutWriter<S>>
     TokioIo::new(Box::pin(stream))
 }
 
-/// Finds the fault of a request whose body's end is in doubt or that has a second host: a proxy might read it otherwise.
+/// Finds the fault of a request whose body's end is in doubt or that has a second host: a proxy might read it
+/// otherwise.
 fn fault(request: &Request<Incoming>, is_certain: bool) -> Option<&'static str> {
     let mut encodings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let is_framed = match (encodings.next(), encodings.next()) {

@@ -34,9 +34,10 @@ pub async fn serve<A: Answer>(
     loop {
         let (stream, from, slot) = tokio::select! {
             () = &mut stop => break,
-            Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &slots) => accepted,
         };
+        // Here and not above: a cancelled accept would lose the connection that waits for a slot.
+        while connections.try_join_next().is_some() {}
         connections.spawn(Arc::clone(&port).serve(stream, from, slot));
     }
     drop(listener);
@@ -44,7 +45,7 @@ pub async fn serve<A: Answer>(
     while connections.join_next().await.is_some() {}
 }
 
-/// Accepts the next connection that has a slot. Cancelled, it may lose a connection that waits for one.
+/// Accepts the next connection, and waits for its slot. Not to be cancelled but at a stop.
 async fn accept(listener: &TcpListener, slots: &Arc<Slots>) -> (TcpStream, SocketAddr, Slot) {
     let mut failures = 0_u64;
     loop {

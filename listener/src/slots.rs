@@ -64,7 +64,8 @@ impl Slots {
         Arc::new(Slots { peer_connections, free, open, began: Instant::now() })
     }
 
-    /// Waits for a slot. Closes the idlest connections if there is none. Returns none if the peer has as many as it may.
+    /// Waits for a slot. Closes the idlest connections if there is none. Returns none if the peer has as many as it
+    /// may.
     pub(crate) async fn take(self: &Arc<Slots>, peer: IpAddr) -> Option<Slot> {
         if self.lock().by_peer.get(&peer).is_some_and(|count| *count >= self.peer_connections && !peer.is_loopback()) {
             return None;
@@ -89,9 +90,13 @@ impl Slots {
         Some(Slot { slots: Arc::clone(self), number, peer, activity, _permit: permit })
     }
 
-    /// Closes the connections that have been without a request for longest: first those that never had one.
+    /// Closes the connections that have been without a request for longest: first those that never had one. Waits for
+    /// those that are closing already.
     pub(crate) fn close_idlest(&self) {
         let open = self.lock();
+        if open.connections.values().any(|one| one.closing.is_cancelled()) {
+            return;
+        }
         let mut idle: Vec<_> = open.connections.values().filter_map(|one| Some((one.idleness()?, one))).collect();
         let count = (1 + open.connections.len() / OPEN_PER_CLOSED).min(idle.len());
         if count == 0 {
@@ -131,6 +136,11 @@ impl Activity {
         self.under_way.load(Ordering::Relaxed) > 0 || self.is_blocked.load(Ordering::Relaxed)
     }
 
+    /// Returns true once a request has come.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Relaxed)
+    }
+
     /// Notes whether the last write has to wait for the client to read.
     pub(crate) fn note_write(&self, is_blocked: bool) {
         if self.is_blocked.load(Ordering::Relaxed) != is_blocked {
@@ -168,7 +178,7 @@ impl Activity {
     /// Returns the order in which idle connections are closed. None for one that is busy or closing.
     fn idleness(&self) -> Option<(bool, u64)> {
         let is_idle = !self.is_busy() && !self.closing.is_cancelled();
-        is_idle.then(|| (self.has_asked.load(Ordering::Relaxed), self.idle_since_ms.load(Ordering::Relaxed)))
+        is_idle.then(|| (self.has_asked(), self.idle_since_ms.load(Ordering::Relaxed)))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Slow readers over HTTP/2: a client that takes nothing of its answers for a minute is cut.
 //!
-//! Over HTTP/1.1 the writes of a connection time out, and one that waits keeps its connection from being idle. Over HTTP/2 a client may close the windows of its streams and
-//! keep the connection alive. So the bytes that wait for the client are timed here, and the last time that it took any.
-//! A client that takes something is not cut, however many of its answers wait.
+//! Over HTTP/1.1 the writes of a connection time out, and one that waits keeps its connection from being idle. Over
+//! HTTP/2 a client may close the windows of its streams and keep the connection alive. So the bytes that wait for the
+//! client are timed here, and the last time that it took any. A client that takes something is not cut, however many of
+//! its answers wait.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};

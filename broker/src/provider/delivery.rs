@@ -1,8 +1,8 @@
 //! Delivery of a request over a kept connection: whether its bytes reached the server before the server closed.
 //!
-//! A server may close an unused connection just as a request comes. Its FIN arrives, its TCP has acknowledged not a byte
-//! of the request (TCP_INFO counts them, tcp(7)), and it refuses the request's bytes with a reset, as TCP does for a
-//! closed socket. Such a request was not read, and may be sent again whatever it does. In every other case the server
+//! A server may close an unused connection just as a request comes. Its FIN arrives, its TCP has acknowledged not a
+//! byte of the request (TCP_INFO counts them, tcp(7)), and it refuses the request's bytes with a reset, as TCP does for
+//! a closed socket. Such a request was not read, and may be sent again whatever it does. In every other case the server
 //! may have read it: bytes were acknowledged, the reset came without a FIN, or no reset came, since a server may close
 //! its own direction alone and read on.
 

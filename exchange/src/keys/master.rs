@@ -29,8 +29,8 @@ pub enum KeyError {
     #[error("the master key in {path} is one byte again and again, and so was never drawn; restore it from a backup")]
     NotDrawn { path: String },
     #[error(
-        "the master key in {path} is missing, on which all secrets and open leases depend; restore it from a backup, or \
-         begin with a new one by --new-master-key: then no key from before is good, and no open lease can be proven"
+        "the master key in {path} is missing, on which all secrets and open leases depend; restore it from a backup, \
+         or begin with a new one by --new-master-key: then no key from before is good, and no open lease can be proven"
     )]
     Missing { path: String },
     #[error(

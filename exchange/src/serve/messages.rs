@@ -1,5 +1,5 @@
-//! The bounds of gRPC messages that come in over the network: their length, their pace, and the bytes of unfinished ones
-//! in memory. A message is a byte of flags, its length in four bytes, and the message (gRPC over HTTP/2).
+//! The bounds of gRPC messages that come in over the network: their length, their pace, and the bytes of unfinished
+//! ones in memory. A message is a byte of flags, its length in four bytes, and the message (gRPC over HTTP/2).
 //!
 //! Passes the bytes on as they are. Never decodes a message.
 

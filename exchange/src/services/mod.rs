@@ -47,8 +47,8 @@ impl Exchange {
         Ok(Transport::InProcess(InProcess::with_broker_streams(services, open)))
     }
 
-    /// Makes the routes of all services, to be put behind a guard. They take requests in gzip, but for those that may be
-    /// long, or come from strangers.
+    /// Makes the routes of all services, to be put behind a guard. They take requests in gzip, but for those that may
+    /// be long, or come from strangers.
     pub(crate) async fn services(&self) -> Result<Routes, tonic_reflection::server::Error> {
         let reflection = || {
             tonic_reflection::server::Builder::configure()

@@ -16,8 +16,8 @@ enum Closes {
     After,
 }
 
-/// Exchanges one request and answer, then has the server close before or after the next request. Returns the undelivered
-/// bytes that the client finds.
+/// Exchanges one request and answer, then has the server close before or after the next request. Returns the
+/// undelivered bytes that the client finds.
 async fn undelivered(closes: Closes) -> u64 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -23,7 +23,7 @@ fn a_secret_depends_on_key_and_version_alone() {
 fn a_master_key_reads_hexadecimal_or_base64_and_never_prints() {
     for text in ["07".repeat(32), STANDARD.encode([7; 32]), URL_SAFE_NO_PAD.encode([7; 32])] {
         let key: MasterKey = text.parse().unwrap();
-        assert!(key.is(&master()));
+        assert_eq!(key.0, master().0);
         assert_eq!(format!("{key:?}"), "MasterKey(*)");
     }
     for text in ["", "07", &"07".repeat(33), &"zz".repeat(32), &STANDARD.encode([7; 31])] {
