@@ -140,6 +140,7 @@ impl Server {
         };
         let finished = async {
             let limits = Limits::of_one_in(CONNECTION_PARTS);
+            limits.log(&self.listener);
             merit_listener::serve(self.listener, self.tls, limits, self.front, stop).await;
             invocations.finish().await;
         };

@@ -53,8 +53,8 @@ impl Limits {
         }
     }
 
-    /// Logs the bounds of a port.
-    pub(crate) fn log(&self, listener: &TcpListener) {
+    /// Logs the bounds of a port, for its operator.
+    pub fn log(&self, listener: &TcpListener) {
         let address = listener.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
         let (connections, open_files) = (self.connections, descriptors::limit());
         match connections < CONNECTIONS_LOW {

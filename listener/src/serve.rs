@@ -25,7 +25,6 @@ pub async fn serve<A: Answer>(
     answer: A,
     stop: impl Future<Output = ()>,
 ) {
-    limits.log(&listener);
     let stopping = CancellationToken::new();
     let slots = Slots::new(&limits);
     let port = Arc::new(Port::new(limits, tls, answer, stopping.clone()));

@@ -10,8 +10,8 @@ use merit_terms::LeaseId;
 use prost::Message;
 use serde_json::Value;
 
-use crate::market::{Market, Shape};
-use crate::process::merit;
+use crate::market::Market;
+use crate::process::{Process, merit};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 /// Reserved length of a segment, 64 MiB; a fixture holds the bytes in use.
@@ -89,7 +89,12 @@ async fn a_market_goes_on_from_kept_directories() {
     for fixture in fixtures() {
         println!("{}", fixture.display());
         let expected = expected(&fixture);
-        let market = Market::start_in(Shape::AllInOne, unpacked(&fixture)).await;
+        // A kept directory has no master key: it would be a secret that everybody knows.
+        let dir = unpacked(&fixture);
+        let data = dir.path().join("data").display().to_string();
+        let up = ["up", "--no-demo", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--new-master-key"];
+        let process = Process::start(&[&up[..], &["--data-dir", &data]].concat(), &dir.path().join("up.log")).await;
+        let market = Market::of(vec![process], dir);
         let id = expected["invocation"]["id"].as_str().unwrap();
         assert_within("accounts", &expected["accounts"], &market.get("/v1/accounts").await.json());
         assert_within("functions", &expected["functions"], &market.get("/v1/functions").await.json());

@@ -91,6 +91,7 @@ impl Exchange {
         };
         let answers = Answers::new(self.guard(self.services().await?, Entrance::Network));
         let limits = Limits { ping: PING, ..Limits::of_one_in(CONNECTION_PARTS) };
+        limits.log(&listener);
         let server = merit_listener::serve(listener, tls.map(Arc::new), limits, answers, stop);
         let drained = async {
             // Sessions and streams would stay open for ever; they end here.
