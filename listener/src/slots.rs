@@ -94,7 +94,8 @@ impl Slots {
     /// those that are closing already.
     pub(crate) fn close_idlest(&self) {
         let open = self.lock();
-        if open.connections.values().any(|one| one.closing.is_cancelled()) {
+        // One that got a request meanwhile may stay for long.
+        if open.connections.values().any(|one| one.closing.is_cancelled() && !one.is_busy()) {
             return;
         }
         let mut idle: Vec<_> = open.connections.values().filter_map(|one| Some((one.idleness()?, one))).collect();

@@ -71,6 +71,17 @@ async fn one_with_a_request_under_way_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_asked_again_while_it_closes_stops_nobody() {
+    let slots = slots(2, 2);
+    let mut open = take(&slots, 2).await;
+    slots.close_idlest();
+    let closing = open.iter().position(|slot| slot.activity.closing.is_cancelled()).unwrap();
+    let closing = open.remove(closing);
+    let _request = closing.activity.begin();
+    assert_eq!(made_room(&slots, open).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_has_a_part_and_this_machine_all() {
     let slots = slots(4, 2);
     let one = slots.take(ELSEWHERE).await;
