@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::framing::{HEAD_MAX_BYTES, Heads};
 use crate::limits::{Limits, Protocols};
+pub use crate::slots::UnderWay;
 use crate::slots::{Activity, Slot};
 pub use crate::slow_readers::AnswerBody;
 use crate::slow_readers::{READ_WITHIN, SlowReader, WatchedWrites};
@@ -37,7 +38,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// The end of a connection.
 type Served = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// The answers of a port. The peer's `SocketAddr` is an extension of each request.
+/// The answers of a port. The peer's `SocketAddr` is an extension of each request, and [`UnderWay`] of one with a body:
+/// who reads on after the answer keeps it until then.
 pub trait Answer: Clone + Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
@@ -104,6 +106,9 @@ impl<A: Answer> Port<A> {
             service_fn(move |mut request: Request<Incoming>| {
                 let under_way = activity.begin();
                 request.extensions_mut().insert(from);
+                if !request.body().is_end_stream() {
+                    request.extensions_mut().insert(under_way.clone());
+                }
                 let fault = fault(&request, heads.is_certain(&request));
                 let (port, reader) = (Arc::clone(&port), reader.clone());
                 async move {

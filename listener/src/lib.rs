@@ -26,8 +26,8 @@ mod slots;
 mod slow_readers;
 mod tls;
 
-pub use connection::{Answer, AnswerBody};
+pub use connection::{Answer, AnswerBody, UnderWay};
 pub use limits::{Limits, Protocols};
 pub use serve::serve;
-pub use shares::{Full, Holder, Share, Shares};
+pub use shares::{Full, Holder, Share, Shares, network};
 pub use tls::{HandshakeError, ServerTls, TlsError, TlsFiles};

@@ -12,11 +12,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
+use crate::shares::network;
 
 /// Interval at which idle connections are looked for again while a new one waits.
 const CLOSE_AGAIN: Duration = Duration::from_millis(100);
-/// Connections that are closed at once: one, and one more for so many that are open. A search costs time for all.
+/// A search scans all connections, so it evicts one in so many, at least one.
 const OPEN_PER_CLOSED: usize = 64;
+
+/// Time in which a new connection is not yet blamed for its silence: a handshake takes round trips.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(5);
 
 /// The slots of a port.
 pub(crate) struct Slots {
@@ -36,8 +40,9 @@ struct Open {
 /// The requests of a connection, and since when it has none.
 pub(crate) struct Activity {
     began: Instant,
+    opened: Instant,
     under_way: AtomicU32,
-    /// Set while bytes of an answer wait for the client to read.
+    /// Set while bytes of an answer wait for the client to read them.
     is_blocked: AtomicBool,
     has_asked: AtomicBool,
     /// Milliseconds after `began`.
@@ -45,8 +50,8 @@ pub(crate) struct Activity {
     closing: CancellationToken,
 }
 
-/// A request under way, until it is dropped.
-pub(crate) struct UnderWay(Arc<Activity>);
+/// A request under way, until this and its clones are dropped. Its connection is not idle meanwhile.
+pub struct UnderWay(Arc<Activity>);
 
 /// The slot of a connection, until it is dropped.
 pub(crate) struct Slot {
@@ -67,6 +72,7 @@ impl Slots {
     /// Waits for a slot. Closes the idlest connections if there is none. Returns none if the peer has as many as it
     /// may.
     pub(crate) async fn take(self: &Arc<Slots>, peer: IpAddr) -> Option<Slot> {
+        let peer = network(peer);
         if self.lock().by_peer.get(&peer).is_some_and(|count| *count >= self.peer_connections && !peer.is_loopback()) {
             return None;
         }
@@ -90,8 +96,8 @@ impl Slots {
         Some(Slot { slots: Arc::clone(self), number, peer, activity, _permit: permit })
     }
 
-    /// Closes the connections that have been without a request for longest: first those that never had one. Waits for
-    /// those that are closing already.
+    /// Closes the connections that have been without a request for longest: first those that had none within 5 s of
+    /// their start. Waits for those that are closing already.
     pub(crate) fn close_idlest(&self) {
         let open = self.lock();
         // One that got a request meanwhile may stay for long.
@@ -116,6 +122,7 @@ impl Activity {
     pub(crate) fn new(began: Instant) -> Activity {
         let activity = Activity {
             began,
+            opened: Instant::now(),
             under_way: AtomicU32::new(0),
             is_blocked: AtomicBool::new(false),
             has_asked: AtomicBool::new(false),
@@ -142,7 +149,7 @@ impl Activity {
         self.has_asked.load(Ordering::Relaxed)
     }
 
-    /// Notes whether the last write has to wait for the client to read.
+    /// Notes whether written bytes have to wait for the client to read.
     pub(crate) fn note_write(&self, is_blocked: bool) {
         if self.is_blocked.load(Ordering::Relaxed) != is_blocked {
             self.note_idle();
@@ -179,7 +186,14 @@ impl Activity {
     /// Returns the order in which idle connections are closed. None for one that is busy or closing.
     fn idleness(&self) -> Option<(bool, u64)> {
         let is_idle = !self.is_busy() && !self.closing.is_cancelled();
-        is_idle.then(|| (self.has_asked(), self.idle_since_ms.load(Ordering::Relaxed)))
+        let is_silent = || !self.has_asked() && self.opened.elapsed() >= FIRST_REQUEST_WITHIN;
+        is_idle.then(|| (!is_silent(), self.idle_since_ms.load(Ordering::Relaxed)))
+    }
+}
+
+impl Clone for UnderWay {
+    fn clone(&self) -> UnderWay {
+        self.0.begin()
     }
 }
 

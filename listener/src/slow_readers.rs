@@ -79,10 +79,11 @@ impl Drop for WaitingMark {
     }
 }
 
-/// A piece of an answer on its way, dropped once it is written.
+/// A piece of an answer on its way, dropped once it is written. Its request is under way until then.
 struct Piece {
     bytes: Bytes,
     waits: WaitingMark,
+    _under_way: UnderWay,
 }
 
 impl Drop for Piece {
@@ -97,15 +98,22 @@ impl AsRef<[u8]> for Piece {
     }
 }
 
-/// A stream that tells the activity of its connection whether a write waits for the client.
+/// A stream that tells the activity of its connection whether written bytes wait for the client.
 pub(crate) struct WatchedWrites<S> {
     stream: S,
     activity: Arc<Activity>,
+    is_write_blocked: bool,
+    /// Over TLS, the last records are written by a flush.
+    is_flush_blocked: bool,
 }
 
 impl<S> WatchedWrites<S> {
     pub(crate) fn new(stream: S, activity: Arc<Activity>) -> WatchedWrites<S> {
-        WatchedWrites { stream, activity }
+        WatchedWrites { stream, activity, is_write_blocked: false, is_flush_blocked: false }
+    }
+
+    fn note(&self) {
+        self.activity.note_write(self.is_write_blocked || self.is_flush_blocked);
     }
 }
 
@@ -118,7 +126,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedWrites<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedWrites<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.note_write(polled.is_pending());
+        self.is_write_blocked = polled.is_pending();
+        self.note();
         polled
     }
 
@@ -128,7 +137,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedWrites<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.activity.note_write(polled.is_pending());
+        self.is_write_blocked = polled.is_pending();
+        self.note();
         polled
     }
 
@@ -137,7 +147,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedWrites<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.is_flush_blocked = polled.is_pending();
+        self.note();
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -149,7 +162,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedWrites<S> {
 pub struct AnswerBody<B> {
     body: B,
     timed: Option<TimedPieces>,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 }
 
 struct TimedPieces {
@@ -167,7 +180,7 @@ impl<B: Body<Data = Bytes> + Unpin> AnswerBody<B> {
             let waits = (!body.is_end_stream()).then(|| reader.wait());
             TimedPieces { held: Bytes::new(), reader, waits }
         });
-        AnswerBody { body, timed, _under_way: under_way }
+        AnswerBody { body, timed, under_way }
     }
 }
 
@@ -176,7 +189,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let AnswerBody { body, timed, .. } = &mut *self;
+        let AnswerBody { body, timed, under_way } = &mut *self;
         let Some(timed) = timed else { return Pin::new(body).poll_frame(context) };
         timed.waits = None;
         if timed.held.is_empty() {
@@ -189,7 +202,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
             }
         }
         let length = timed.held.len().min(PIECE_BYTES);
-        let piece = Piece { bytes: timed.held.split_to(length), waits: timed.reader.wait() };
+        let piece =
+            Piece { bytes: timed.held.split_to(length), waits: timed.reader.wait(), _under_way: under_way.clone() };
         if !(timed.held.is_empty() && body.is_end_stream()) {
             timed.waits = Some(timed.reader.wait());
         }

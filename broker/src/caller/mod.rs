@@ -11,7 +11,6 @@ pub(crate) mod public;
 pub(crate) mod sigv4;
 mod unproven;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -91,7 +90,7 @@ impl Caller {
 pub(crate) fn holder(parts: &Parts) -> Holder {
     match parts.extensions.get::<Caller>() {
         Some(caller) if caller.role != Role::All => Holder::Account(caller.account.clone()),
-        _ => Holder::Peer(parts.extensions.get::<SocketAddr>().map(SocketAddr::ip)),
+        _ => Holder::peer(parts.extensions.get()),
     }
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Version, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use merit_listener::UnderWay;
 
 /// Bytes of the rest that are read.
 const MAX_BYTES: usize = 32 << 20;
@@ -23,13 +24,16 @@ pub(super) struct Unread {
     body: Option<Incoming>,
     /// Set while the client waits for `100 Continue`, and so knows what an early answer means.
     waits: bool,
+    /// Keeps the connection open for the rest.
+    under_way: Option<UnderWay>,
 }
 
 impl Unread {
     /// Wraps the body of `request`.
     pub(super) fn of(request: http::Request<Incoming>) -> http::Request<Unread> {
         let waits = request.version() == Version::HTTP_11 && request.headers().contains_key(header::EXPECT);
-        request.map(|body| Unread { body: Some(body), waits })
+        let under_way = request.extensions().get::<UnderWay>().cloned();
+        request.map(|body| Unread { body: Some(body), waits, under_way })
     }
 }
 
@@ -64,7 +68,11 @@ impl Drop for Unread {
         let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream()) else { return };
         // There is no runtime only where the whole process ends.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(tokio::time::timeout(WITHIN, read_on(body)));
+        let under_way = self.under_way.take();
+        runtime.spawn(async move {
+            drop(tokio::time::timeout(WITHIN, read_on(body)).await);
+            drop(under_way);
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! The layer before every service: finds the identity of a caller, and refuses one whom the method does not admit.
+//! The check before every service: finds the identity of a caller, and refuses one whom the method does not admit.
 //!
 //! It never reads a message: the method itself checks the objects that it names.
 
@@ -23,26 +23,32 @@ pub(crate) enum Entrance {
 }
 
 impl Exchange {
-    /// Puts the services behind the layer.
-    pub(crate) fn guard(&self, routes: Routes, entrance: Entrance) -> Routes {
-        Routes::from(routes.into_axum_router().layer(GuardLayer { exchange: self.clone(), entrance }))
+    /// Puts the services behind the layer, for callers in this process.
+    pub(crate) fn guard_in_process(&self, routes: Routes) -> Routes {
+        Routes::from(routes.into_axum_router().layer(GuardLayer { exchange: self.clone() }))
     }
 
-    /// Finds the identity of a caller. A credential in the call is always checked.
-    fn find_out(&self, entrance: Entrance, metadata: &MetadataMap) -> Result<Identity, Status> {
-        match (shown(metadata)?, entrance) {
-            (Some(credential), _) => self.identify(&credential),
-            (None, Entrance::InProcess) => Ok(Identity::InProcess),
-            (None, Entrance::Network) if self.is_keyless() => Ok(Identity::Keyless),
-            (None, Entrance::Network) => Ok(Identity::Stranger),
-        }
+    /// Finds the identity of a caller, and leaves it in the request. Refuses a caller that the method does not admit. A
+    /// credential in the call is always checked.
+    pub(crate) fn admit<B>(&self, entrance: Entrance, request: Request<B>) -> Result<(Identity, Request<B>), Status> {
+        let (mut parts, body) = request.into_parts();
+        let metadata = MetadataMap::from_headers(std::mem::take(&mut parts.headers));
+        let identity = match (shown(&metadata)?, entrance) {
+            (Some(credential), _) => self.identify(&credential)?,
+            (None, Entrance::InProcess) => Identity::InProcess,
+            (None, Entrance::Network) if self.is_keyless() => Identity::Keyless,
+            (None, Entrance::Network) => Identity::Stranger,
+        };
+        admit(parts.uri.path(), &identity)?;
+        parts.headers = metadata.into_headers();
+        parts.extensions.insert(identity);
+        Ok((identity, Request::from_parts(parts, body)))
     }
 }
 
 #[derive(Clone)]
 struct GuardLayer {
     exchange: Exchange,
-    entrance: Entrance,
 }
 
 #[derive(Clone)]
@@ -72,17 +78,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let metadata = MetadataMap::from_headers(std::mem::take(&mut parts.headers));
-        let GuardLayer { exchange, entrance } = &self.layer;
-        let found = exchange.find_out(*entrance, &metadata);
-        parts.headers = metadata.into_headers();
-        let admitted = found.and_then(|identity| admit(parts.uri.path(), &identity).map(|()| identity));
-        match admitted {
-            Ok(identity) => {
-                parts.extensions.insert(identity);
-                Either::Left(self.inner.call(Request::from_parts(parts, body)))
-            }
+        match self.layer.exchange.admit(Entrance::InProcess, request) {
+            Ok((_, request)) => Either::Left(self.inner.call(request)),
             Err(status) => Either::Right(ready(Ok(status.into_http()))),
         }
     }

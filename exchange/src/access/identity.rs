@@ -2,8 +2,6 @@
 //!
 //! Owns the kinds of identities and the check of a credential. It knows no method: `methods` has their roles.
 
-use std::net::SocketAddr;
-
 use merit_engine::{Engine, Key};
 use merit_terms::{AccountId, Credential, KeyId, Role, Time};
 use tonic::metadata::MetadataMap;
@@ -112,15 +110,19 @@ impl Exchange {
     pub(crate) fn holder<T>(&self, request: &Request<T>) -> Result<Option<quota::Holder>, Status> {
         Ok(match caller(request)? {
             Identity::InProcess => None,
-            Identity::Keyless | Identity::Stranger => {
-                Some(quota::Holder::Peer(request.extensions().get::<SocketAddr>().map(SocketAddr::ip)))
-            }
-            Identity::Key(holder) => {
-                let name = |engine: &Engine| engine.account(holder.account).map(|account| account.name.clone()).ok();
-                let name = self.0.sequencer.read(name);
-                Some(name.map_or(quota::Holder::Peer(None), |name| quota::Holder::Account(name.into())))
-            }
+            Identity::Keyless | Identity::Stranger => Some(quota::Holder::peer(request.extensions().get())),
+            Identity::Key(holder) => Some(self.account_holder(holder.account)),
         })
+    }
+
+    /// Returns the account behind an identity as the holder of what it opens. None if it has no account.
+    pub(crate) fn holder_of(&self, identity: Identity) -> Option<quota::Holder> {
+        identity.account().map(|account| self.account_holder(account))
+    }
+
+    fn account_holder(&self, account: AccountId) -> quota::Holder {
+        let name = |engine: &Engine| engine.account(account).map(|account| account.name.clone()).ok();
+        self.0.sequencer.read(name).map_or(quota::Holder::Peer(None), |name| quota::Holder::Account(name.into()))
     }
 
     /// Finds the identity behind a credential. Refuses one that is not valid now.

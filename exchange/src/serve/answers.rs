@@ -1,33 +1,62 @@
-//! The answers of the gRPC port: its services, by HTTP/2 alone, within the deadline that a caller states and the bounds
-//! of messages.
+//! The answers of the gRPC port: its services for those whom they admit, by HTTP/2 alone, within the deadline that a
+//! caller states and the bounds of messages.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use merit_listener::Answer;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response, StatusCode, Version, header};
 use tonic::service::Routes;
-use tonic::{Code, Status};
 use tower::Service;
 
 use super::messages::{MessageQuota, Messages};
+use crate::access::Entrance;
+use crate::exchange::Exchange;
+use crate::quota::Holder;
 
 /// Sentence for a caller that speaks HTTP/1.
 const NOT_GRPC: &str = "this is the gRPC port of a Merit exchange, which speaks HTTP/2; \
                         curl and SDKs call a broker's HTTP port, 8080 by default\n";
 
+/// Method whose answer goes on until its caller ends it, and which is not ours.
+const WATCH_HEALTH: &str = "/grpc.health.v1.Health/Watch";
+
 /// The services of one port.
 #[derive(Clone)]
 pub(super) struct Answers {
+    exchange: Exchange,
     services: Routes,
     quota: MessageQuota,
 }
 
 impl Answers {
-    pub(super) fn new(services: Routes) -> Answers {
-        Answers { services, quota: MessageQuota::default() }
+    pub(super) fn new(exchange: Exchange, services: Routes) -> Answers {
+        Answers { exchange, services, quota: MessageQuota::default() }
+    }
+
+    async fn answer_admitted(&self, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+        let peer = request.extensions().get::<SocketAddr>().copied();
+        let (identity, request) = self.exchange.admit(Entrance::Network, request)?;
+        let holder = self.exchange.holder_of(identity).unwrap_or_else(|| Holder::peer(peer.as_ref()));
+        let watch = match request.uri().path() {
+            WATCH_HEALTH => self.exchange.0.quotas.health_watches.take(Some(holder.clone()))?,
+            _ => None,
+        };
+        let (request, _held) = Messages::follow(request, holder, &self.quota);
+        let Ok(response) = self.services.clone().call(request).await;
+        Ok(match watch {
+            None => response,
+            Some(share) => response.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _held = &share;
+                    frame
+                }))
+            }),
+        })
     }
 }
 
@@ -38,17 +67,13 @@ impl Answer for Answers {
         if request.version() != Version::HTTP_2 {
             return not_grpc();
         }
-        let deadline = deadline(request.headers());
-        let mut services = self.services.clone();
-        let answering = services.call(Messages::follow(request, &self.quota));
-        let Some(deadline) = deadline else {
-            let Ok(response) = answering.await;
-            return response;
+        let answered = match deadline(request.headers()) {
+            None => self.answer_admitted(request).await,
+            Some(deadline) => tokio::time::timeout(deadline, self.answer_admitted(request))
+                .await
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline of the call has passed"))),
         };
-        match tokio::time::timeout(deadline, answering).await {
-            Ok(Ok(response)) => response,
-            Err(_) => Status::new(Code::DeadlineExceeded, "the deadline of the call has passed").into_http(),
-        }
+        answered.unwrap_or_else(Status::into_http)
     }
 
     async fn refuse(&self, _request: Request<Incoming>, _fault: &'static str) -> Response<Body> {

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::answers::Answers;
-use crate::access::Entrance;
 use crate::exchange::Exchange;
 use futures_util::future::BoxFuture;
 use merit_listener::{Limits, ServerTls};
@@ -89,7 +88,7 @@ impl Exchange {
             stop.await;
             stopping.send_replace(true);
         };
-        let answers = Answers::new(self.guard(self.services().await?, Entrance::Network));
+        let answers = Answers::new(self.clone(), self.services().await?);
         let limits = Limits { ping: PING, ..Limits::of_one_in(CONNECTION_PARTS) };
         limits.log(&listener);
         let server = merit_listener::serve(listener, tls.map(Arc::new), limits, answers, stop);

@@ -24,7 +24,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
-use crate::access::{Entrance, Identity};
+use crate::access::Identity;
 use crate::exchange::Exchange;
 use crate::serve::messages::{PROVIDER_MAX_BYTES, UPLOAD_MAX_BYTES};
 
@@ -40,15 +40,15 @@ impl Exchange {
     }
 
     async fn opened_in_process(&self) -> Result<Transport, tonic_reflection::server::Error> {
-        let services = self.guard(self.services().await?, Entrance::InProcess);
+        let services = self.guard_in_process(self.services().await?);
         let exchange = self.clone();
         let open =
             move |said| exchange.clone().open_broker_stream(Identity::InProcess, ReceiverStream::new(said).map(Ok));
         Ok(Transport::InProcess(InProcess::with_broker_streams(services, open)))
     }
 
-    /// Makes the routes of all services, to be put behind a guard. They take requests in gzip, but for those that may
-    /// be long, or come from strangers.
+    /// Makes the routes of all services, for callers that were admitted. They take requests in gzip, except modules and
+    /// the services that strangers may call.
     pub(crate) async fn services(&self) -> Result<Routes, tonic_reflection::server::Error> {
         let reflection = || {
             tonic_reflection::server::Builder::configure()
@@ -58,7 +58,7 @@ impl Exchange {
         let modules = v1::modules_server::ModulesServer::new(self.clone());
         let routes = Routes::new(v1::brokerage_server::BrokerageServer::new(self.clone()).accept_compressed(GZIP))
             .add_service(v1::registry_server::RegistryServer::new(self.clone()).accept_compressed(GZIP))
-            .add_service(v1::market_data_server::MarketDataServer::new(self.clone()).accept_compressed(GZIP))
+            .add_service(v1::market_data_server::MarketDataServer::new(self.clone()))
             .add_service(v1::archive_server::ArchiveServer::new(self.clone()).accept_compressed(GZIP))
             .add_service(modules.max_decoding_message_size(UPLOAD_MAX_BYTES))
             .add_service(v1::operator_server::OperatorServer::new(self.clone()).accept_compressed(GZIP))

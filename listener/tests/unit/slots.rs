@@ -55,7 +55,26 @@ async fn one_that_never_asked_goes_before_others() {
     let slots = slots(3, 3);
     let open = take(&slots, 3).await;
     drop((open[0].activity.begin(), open[1].activity.begin()));
+    tokio::time::sleep(FIRST_REQUEST_WITHIN).await;
+    drop((open[0].activity.begin(), open[1].activity.begin()));
     assert_eq!(made_room(&slots, open).await, [3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_has_time_for_its_handshake() {
+    let slots = slots(3, 3);
+    let open = take(&slots, 3).await;
+    drop(open[0].activity.begin());
+    tokio::time::sleep(FIRST_REQUEST_WITHIN).await;
+    drop(open[1].activity.begin());
+    let newcomer = {
+        drop(open);
+        take(&slots, 1).await.remove(0)
+    };
+    let mut open = take(&slots, 2).await;
+    drop(open[0].activity.begin());
+    open.push(newcomer);
+    assert_eq!(made_room(&slots, open).await, [4], "the idlest, as none is silent for long");
 }
 
 #[tokio::test(start_paused = true)]

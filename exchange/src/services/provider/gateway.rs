@@ -49,12 +49,20 @@ impl ProviderGateway for Exchange {
         tokio::spawn(async move {
             let outgoing = Outgoing::new(sender, READ_WITHIN);
             let Some(logon) = exchange.logon(&mut incoming, &outgoing).await else { return };
-            match exchange.0.quotas.sessions.take(holder) {
-                Ok(_share) => {
+            let seller = exchange.seller(caller, &logon.key);
+            let share = seller.and_then(|seller| {
+                // By the key of the logon, if there is one.
+                exchange.0.quotas.sessions.take(exchange.holder_of(seller).or(holder)).map(|share| (seller, share))
+            });
+            match share {
+                Ok((seller, _share)) => {
                     drop(logon_share);
-                    exchange.serve_session(caller, logon, &mut incoming, outgoing).await;
+                    exchange.serve_session(seller, logon, &mut incoming, outgoing).await;
                 }
-                Err(status) => outgoing.end(status),
+                Err(status) => {
+                    tracing::warn!(provider = logon.provider, reason = status.message(), "a logon was refused");
+                    outgoing.end(status);
+                }
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -77,13 +85,13 @@ impl Exchange {
 
     async fn serve_session(
         &self,
-        caller: Identity,
+        seller: Identity,
         logon: v1::Logon,
         incoming: &mut Streaming<v1::ProviderMessage>,
         outgoing: ToProvider,
     ) {
         let name = logon.provider.clone();
-        let mut session = match self.log_on(caller, logon).await {
+        let mut session = match self.log_on(seller, logon).await {
             Ok(session) => session,
             Err(status) => {
                 tracing::warn!(provider = name, reason = status.message(), "a logon was refused");
@@ -106,7 +114,6 @@ impl Exchange {
     }
 
     async fn log_on(&self, caller: Identity, logon: v1::Logon) -> Result<OnSession, Status> {
-        let caller = self.seller(caller, &logon.key)?;
         let name: Name = parse("provider", &logon.provider)?;
         check_endpoint(&logon.endpoint, self.is_keyless(), logon.adapter())?;
         let quotas = logon.quotas.iter().map(TryInto::try_into).collect::<Result<_, FieldError>>()?;

@@ -1,11 +1,14 @@
 //! Bounds of messages, which come in parts of every size.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 
 use super::*;
+
+const SESSION: &str = "/merit.v1.ProviderGateway/Session";
+const UPLOAD: &str = "/merit.v1.Modules/Put";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const ANY: &str = "/merit.v1.Registry/PutFunction";
 
 type Parts = Pin<Box<dyn Body<Data = Bytes, Error = std::io::Error> + Send>>;
 
@@ -20,21 +23,22 @@ fn whole(bytes: usize) -> Vec<u8> {
 }
 
 /// Follows a call whose bytes come in parts of `part`, and then, unless it `ends`, nothing more.
-fn follow(path: &str, sent: Vec<u8>, part: usize, ends: bool, quota: &MessageQuota) -> Messages<Parts> {
+fn follow(path: &str, sent: Vec<u8>, part: usize, ends: bool, quota: &MessageQuota) -> (Messages<Parts>, Held) {
     let parts: Vec<_> = sent.chunks(part).map(Bytes::copy_from_slice).map(Frame::data).map(Ok).collect();
     let parts = stream::iter(parts);
     let body: Parts = match ends {
         true => Box::pin(StreamBody::new(parts)),
         false => Box::pin(StreamBody::new(parts.chain(stream::pending()))),
     };
-    let mut request = Request::builder().uri(path).body(body).unwrap();
-    request.extensions_mut().insert(SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 1)));
-    Messages::follow(request, quota).into_body()
+    let request = Request::builder().uri(path).body(body).unwrap();
+    let (followed, held) = Messages::follow(request, Holder::Account("one".into()), quota);
+    (followed.into_body(), held)
 }
 
 async fn read(path: &str, sent: Vec<u8>, part: usize) -> Result<usize, Status> {
     let length = sent.len();
-    let all = follow(path, sent, part, true, &MessageQuota::default()).collect().await?.to_bytes();
+    let (messages, _held) = follow(path, sent, part, true, &MessageQuota::default());
+    let all = messages.collect().await?.to_bytes();
     assert_eq!(all.len(), length);
     Ok(length)
 }
@@ -43,7 +47,7 @@ async fn read(path: &str, sent: Vec<u8>, part: usize) -> Result<usize, Status> {
 async fn messages_pass_in_parts_of_every_size() {
     let sent = [whole(3), whole(0), whole(20_000), whole(1)].concat();
     for part in [1, 2, 4, 5, 6, 7, 4_096, 1 << 20] {
-        assert_eq!(read("/merit.v1.Keys/ListKeys", sent.clone(), part).await.unwrap(), sent.len(), "parts of {part}");
+        assert_eq!(read(SESSION, sent.clone(), part).await.unwrap(), sent.len(), "parts of {part}");
     }
 }
 
@@ -55,11 +59,13 @@ async fn check(path: &str, sent: Vec<u8>, refused: bool) {
 
 #[tokio::test]
 async fn a_message_beyond_its_length_is_refused_at_its_prefix() {
-    let any = "/merit.v1.Registry/PutFunction";
-    check(any, whole(MESSAGE_MAX_BYTES), false).await;
-    check(any, message(MESSAGE_MAX_BYTES + 1, 0), true).await;
-    check(SESSION, whole(LOGON_MAX_BYTES), false).await;
-    check(SESSION, message(LOGON_MAX_BYTES + 1, 0), true).await;
+    check(ANY, whole(MESSAGE_MAX_BYTES), false).await;
+    check(ANY, message(MESSAGE_MAX_BYTES + 1, 0), true).await;
+    check(ANY, [whole(1), message(0, 0)].concat(), true).await;
+    check(REFLECTION, [whole(1), whole(STRANGER_MAX_BYTES)].concat(), false).await;
+    check(REFLECTION, [whole(1), message(STRANGER_MAX_BYTES + 1, 0)].concat(), true).await;
+    check(SESSION, whole(STRANGER_MAX_BYTES), false).await;
+    check(SESSION, message(STRANGER_MAX_BYTES + 1, 0), true).await;
     check(SESSION, [whole(10), whole(PROVIDER_MAX_BYTES)].concat(), false).await;
     check(SESSION, [whole(10), message(PROVIDER_MAX_BYTES + 1, 0)].concat(), true).await;
     check(UPLOAD, whole(UPLOAD_MAX_BYTES), false).await;
@@ -76,26 +82,75 @@ async fn read_on(messages: &mut Messages<Parts>) -> Result<(), Status> {
 }
 
 #[tokio::test]
-async fn unfinished_messages_of_a_peer_are_bounded_and_given_back() {
+async fn messages_of_a_holder_are_bounded_and_given_back() {
     let quota = MessageQuota::default();
-    let unfinished = || follow(UPLOAD, message(UPLOAD_MAX_BYTES, UPLOAD_MAX_BYTES - 1), 1 << 20, false, &quota);
-    let mut held: Vec<_> = (0..PEER_MAX_BYTES / UPLOAD_MAX_BYTES).map(|_| unfinished()).collect();
-    for one in &mut held {
-        read_on(one).await.unwrap();
+    let upload = |came| follow(UPLOAD, message(UPLOAD_MAX_BYTES, came), 1 << 20, false, &quota);
+    // The last is whole and waits for its answer.
+    let mut held = vec![upload(UPLOAD_MAX_BYTES - 1), upload(UPLOAD_MAX_BYTES)];
+    for (messages, _) in &mut held {
+        read_on(messages).await.unwrap();
     }
-    assert!(read_on(&mut unfinished()).await.unwrap_err().message().contains("on their way"));
+    assert!(read_on(&mut upload(UPLOAD_MAX_BYTES).0).await.unwrap_err().message().contains("in memory"));
     held.pop();
-    read_on(&mut unfinished()).await.unwrap();
+    read_on(&mut upload(UPLOAD_MAX_BYTES).0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_streams_message_is_held_until_it_is_whole() {
+    let quota = MessageQuota::default();
+    let mut stream = follow(SESSION, [whole(5), message(PROVIDER_MAX_BYTES, 100_000)].concat(), 1_000, false, &quota);
+    read_on(&mut stream.0).await.unwrap();
+    assert!(stream.1.lock().unwrap().is_some());
+    let mut stream = follow(SESSION, [whole(5), whole(PROVIDER_MAX_BYTES)].concat(), 1_000, false, &quota);
+    read_on(&mut stream.0).await.unwrap();
+    assert!(stream.1.lock().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_compressed_message_counts_as_what_it_may_become() {
+    let quota = MessageQuota::default();
+    let mut bomb = whole(10_000);
+    bomb[0] = 1;
+    let mut bombs = Vec::new();
+    let refused = loop {
+        let (mut messages, held) = follow(ANY, bomb.clone(), 1_000, true, &quota);
+        match read_on(&mut messages).await {
+            Ok(()) => bombs.push(held),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((bombs.len(), refused.code()), (HOLDER_MAX_BYTES / MESSAGE_MAX_BYTES, tonic::Code::ResourceExhausted));
+}
+
+/// Follows a call to its end. None if it does not end.
+async fn ended(path: &str, sent: Vec<u8>) -> Option<Status> {
+    let (messages, _held) = follow(path, sent, 100, false, &MessageQuota::default());
+    tokio::time::timeout(PAUSES_WITHIN * 10, messages.collect()).await.ok()?.err()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_rest_does_not_come_ends_its_call() {
+async fn a_call_whose_rest_does_not_come_ends() {
     for came in [message(100, 10), vec![0, 0], message(1 << 20, 1 << 19)] {
         let began = Instant::now();
-        let ended = follow(SESSION, [whole(5), came].concat(), 100, false, &MessageQuota::default()).collect().await;
-        assert!(ended.unwrap_err().message().contains("in time"));
+        assert!(ended(SESSION, [whole(5), came].concat()).await.unwrap().message().contains("in time"));
         assert!(began.elapsed() <= PAUSES_WITHIN * 4, "{:?}", began.elapsed());
     }
-    let between = follow(SESSION, whole(5), 100, false, &MessageQuota::default()).collect();
-    assert!(tokio::time::timeout(PAUSES_WITHIN * 100, between).await.is_err(), "no message is under way");
+    assert!(ended(SESSION, whole(5)).await.is_none(), "a session may pause between messages");
+    for path in [SESSION, REFLECTION, ANY] {
+        assert!(ended(path, Vec::new()).await.is_some(), "{path}: nothing came");
+    }
+    for path in [REFLECTION, ANY] {
+        assert!(ended(path, whole(5)).await.is_some(), "{path}: neither another message nor an end came");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_servers_own_time_is_not_the_callers() {
+    let (mut messages, _held) = follow(ANY, message(100_000, 200), 100, false, &MessageQuota::default());
+    messages.frame().await.unwrap().unwrap();
+    tokio::time::advance(PAUSES_WITHIN * 2).await;
+    messages.frame().await.unwrap().unwrap();
+    let began = Instant::now();
+    while messages.frame().await.unwrap().is_ok() {}
+    assert!(began.elapsed() >= PAUSES_WITHIN, "{:?}", began.elapsed());
 }
