@@ -58,7 +58,7 @@ pub(crate) struct DirectoryArguments {
     /// durable: answers wait for the disk; relaxed: they do not, and a crash may lose answered commands
     #[arg(long, value_name = "LEVEL", value_parser = durability, default_value = "durable", env = "MERIT_DURABILITY")]
     pub(crate) durability: Durability,
-    /// Accept a master key that is missing or another: no key and no open lease of before is good then
+    /// Accept a missing or different master key; existing keys and open leases become invalid
     #[arg(long)]
     pub(crate) new_master_key: bool,
 }

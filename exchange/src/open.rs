@@ -53,7 +53,11 @@ fn master_key(settings: &Settings, engine: &Engine) -> Result<MasterKey, KeyErro
         None if is_needed && !settings.new_master_key => return Err(KeyError::Missing { path: text() }),
         None => MasterKey::create(&path)?,
     };
-    let is_bound = engine.master_key_check().is_none_or(|check| check == key.check());
+    let is_bound = match engine.master_key_check() {
+        Some(check) => check == key.check(),
+        // The file's key was used until now, if there is one.
+        None => settings.master_key.is_none() || !path.exists() || MasterKey::open(&path)?.check() == key.check(),
+    };
     if is_bound || settings.new_master_key { Ok(key) } else { Err(KeyError::Other { path: text() }) }
 }
 
@@ -101,8 +105,13 @@ impl Exchange {
         }));
         exchange.submit_durable(&Command::Start { run }).await?;
         let check = exchange.0.key.check();
-        if exchange.0.sequencer.read(Engine::master_key_check) != Some(check) {
+        let bound = exchange.0.sequencer.read(Engine::master_key_check);
+        if bound != Some(check) {
             exchange.submit_durable(&Command::BindMasterKey { check }).await?;
+            match bound {
+                Some(_) => tracing::warn!("a new master key: keys and open leases of before are invalid"),
+                None => tracing::info!("the journal is bound to its master key"),
+            }
         }
         // An empty directory begins by the first rules; one of other rules was refused above.
         if rules < RULES {

@@ -28,7 +28,7 @@ async fn another_master_key_is_refused_until_it_is_accepted() {
     assert!(!path.exists(), "no new key is made");
     std::fs::write(&path, [0; 32]).unwrap();
     std::process::Command::new("chmod").args(["600", path.to_str().unwrap()]).status().unwrap();
-    assert_fails(&up(&data), &["one byte again and again"]).await;
+    assert_fails(&up(&data), &["32 equal bytes"]).await;
     std::fs::write(&path, [&own[1..], &own[..1]].concat()).unwrap();
     assert_fails(&up(&data), &["another than this directory's journal", "--new-master-key"]).await;
 

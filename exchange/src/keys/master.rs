@@ -26,17 +26,16 @@ pub enum KeyError {
     Malformed { path: String, bytes: usize },
     #[error("the master key in {path} can be read by others; set its mode to 0600")]
     Exposed { path: String },
-    #[error("the master key in {path} is one byte again and again, and so was never drawn; restore it from a backup")]
+    #[error("the master key in {path} is 32 equal bytes, not a random key; restore it from a backup")]
     NotDrawn { path: String },
     #[error(
         "the master key in {path} is missing, on which all secrets and open leases depend; restore it from a backup, \
-         or begin with a new one by --new-master-key: then no key from before is good, and no open lease can be proven"
+         or begin with a new one by --new-master-key: then existing keys and open leases become invalid"
     )]
     Missing { path: String },
     #[error(
         "the master key, from {path} or MERIT_MASTER_KEY, is another than this directory's journal was written with; \
-         restore that one, or accept this one by --new-master-key: then no key from before is good, and no open lease \
-         can be proven"
+         restore that one, or accept this one by --new-master-key: then existing keys and open leases become invalid"
     )]
     Other { path: String },
 }

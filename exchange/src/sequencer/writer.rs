@@ -74,8 +74,9 @@ impl Reserve {
             }
             Err(error) => {
                 if self.failed.replace(Instant::now()).is_none() {
-                    let error = chain(&error);
-                    tracing::warn!(error, "the journal's next segment cannot be reserved; make room on its disk");
+                    let is_full = error.source.kind() == std::io::ErrorKind::StorageFull;
+                    let advice = if is_full { "make room on its disk" } else { "trying again" };
+                    tracing::warn!(error = chain(&error), advice, "the journal's next segment cannot be reserved");
                 }
             }
         }

@@ -58,9 +58,10 @@ impl Modules for Exchange {
         }
         let share = self.0.quotas.module_reads.take(holder)?;
         let store = self.0.modules.clone();
-        let opened = tokio::task::spawn_blocking(move || store.open_module(&digest)).await;
+        // The share goes along: a caller that leaves does not end the check of the digest.
+        let opened = tokio::task::spawn_blocking(move || (store.open_module(&digest), share)).await;
+        let (opened, share) = opened.map_err(|_| Status::internal("reading the module failed"))?;
         let file = opened
-            .map_err(|_| Status::internal("reading the module failed"))?
             .map_err(|error| Status::internal(chain(&error)))?
             .ok_or_else(|| unknown("module", &hex::encode(digest)))?;
         let reading = ModuleReading { file: tokio::fs::File::from_std(file), _share: share };

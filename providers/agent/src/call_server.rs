@@ -36,7 +36,7 @@ impl CallServer {
         let (warm_requests, requested) = mpsc::channel(WARM_REQUESTS_MAX);
         tokio::spawn(revisions.clone().take_warm_requests(requested));
         let invocations = Arc::new(Invocations::new(settings.name.clone(), trusted, host, revisions, runs));
-        let server = InvocationServer::start(listener, Arc::clone(&invocations).router());
+        let server = InvocationServer::start(listener, Arc::clone(&invocations).router(), settings.pool.slots);
         Ok((CallServer { invocations, server }, warm_requests))
     }
 

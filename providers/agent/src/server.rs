@@ -43,17 +43,27 @@ impl Answer for Answers {
 }
 
 impl InvocationServer {
-    pub(crate) fn start(listener: TcpListener, router: Router) -> InvocationServer {
+    /// Serves calls, of which a host runs at most `slots` at once.
+    pub(crate) fn start(listener: TcpListener, router: Router, slots: u32) -> InvocationServer {
         let (stop, mut stopped) = watch::channel(false);
-        let limits = Limits::of_one_in(CONNECTION_PARTS);
-        // Brokers are few, and each has a connection for every call under way.
-        let limits = Limits { peer_connections: limits.connections, protocols: Protocols::Http1, ..limits };
-        let limits = Limits { headers: HEADERS_MAX, idle: IDLE_TIMEOUT, ..limits };
+        let limits = InvocationServer::limits();
+        if limits.connections < slots as usize {
+            let connections = limits.connections;
+            let advice = "raise the limit on open files (ulimit -Hn, LimitNOFILE=), or offer fewer slots";
+            tracing::warn!(slots, connections, advice, "each call takes a connection, and there are fewer than slots");
+        }
         let serving = tokio::spawn(async move {
             let stop = async { drop(stopped.wait_for(|stopped| *stopped).await) };
             merit_listener::serve(listener, None, limits, Answers(router), stop).await;
         });
         InvocationServer { stop, serving }
+    }
+
+    /// Returns the bounds of a provider's port. Brokers are few, and each has a connection for every call under way.
+    fn limits() -> Limits {
+        let limits = Limits::of_one_in(CONNECTION_PARTS);
+        let (peer_connections, protocols) = (limits.connections, Protocols::Http1);
+        Limits { peer_connections, protocols, headers: HEADERS_MAX, idle: IDLE_TIMEOUT, ..limits }
     }
 
     /// Stops accepting and drains the running requests for at most `within`. Returns false if some were cut off.
