@@ -9,6 +9,7 @@ use merit_exchange::{Durability, Exchange, MasterKey, ServeError, Settings};
 use merit_terms::{Money, Name};
 
 use crate::access::{KeyArguments, TlsArguments};
+use crate::clock;
 use crate::listen::{address, bind, socket};
 use crate::output::announce_ready;
 use crate::shutdown::{self, EXCHANGE_DRAIN};
@@ -21,7 +22,10 @@ const DEV_DEPOSIT_USD: &str = "1000";
 pub(crate) const HEARTBEAT_MS: u32 = 1000;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     data: DirectoryArguments,
     /// Address for brokers and providers
@@ -31,6 +35,12 @@ pub(crate) struct Arguments {
     keys: KeyArguments,
     #[command(flatten)]
     tls: TlsArguments,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Show the market's time, or follow a clock that was set
+    Clock(clock::Arguments),
 }
 
 /// Application protocols of gRPC.
@@ -61,6 +71,9 @@ pub(crate) struct DirectoryArguments {
     /// Accept a missing or different master key; existing keys and open leases become invalid
     #[arg(long)]
     pub(crate) new_master_key: bool,
+    /// Go on from a journal that ends at this sequence, though more is known to have been durable
+    #[arg(long, value_name = "SEQUENCE")]
+    pub(crate) accept_loss: Option<u64>,
 }
 
 fn durability(text: &str) -> Result<Durability, &'static str> {
@@ -79,8 +92,9 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
         return Err(ServeError::NoOperator { data_dir }.into());
     }
     let durability = arguments.durability;
-    let new_master_key = arguments.new_master_key;
-    let settings = Settings { data_dir, keyless, master_key, new_master_key, heartbeat_ms: HEARTBEAT_MS, durability };
+    let DirectoryArguments { new_master_key, accept_loss, .. } = *arguments;
+    let heartbeat_ms = HEARTBEAT_MS;
+    let settings = Settings { data_dir, keyless, master_key, new_master_key, accept_loss, heartbeat_ms, durability };
     let exchange = Exchange::open(settings)
         .await
         .with_context(|| format!("could not open the data directory {}", arguments.data_dir.display()))?;
@@ -106,6 +120,9 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(Command::Clock(arguments)) = arguments.command {
+        return clock::run(arguments).await;
+    }
     let (stop, started) = (shutdown::on_signal()?, Instant::now());
     let tls = arguments.tls.open(&GRPC_PROTOCOLS)?;
     let scheme = if tls.is_some() { "grpcs" } else { "grpc" };
@@ -126,7 +143,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     exchange.close();
     match failure {
-        Some(reason) => bail!("the journal failed, so the exchange stops: {reason}"),
+        Some(reason) => bail!("the exchange stops: {reason}"),
         None => Ok(()),
     }
 }

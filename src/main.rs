@@ -14,6 +14,7 @@ mod book;
 mod broker;
 mod candles;
 mod client;
+mod clock;
 mod compile_module;
 mod completion;
 mod decision;

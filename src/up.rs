@@ -117,7 +117,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     tokio::select! {
         () = stop.cancelled() => {}
-        reason = exchange.stopped() => bail!("the journal failed, so the exchange stops: {reason}"),
+        reason = exchange.stopped() => bail!("the exchange stops: {reason}"),
         () = async {
             match &mut sellers {
                 Some(sellers) => sellers.run().await,

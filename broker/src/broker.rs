@@ -42,6 +42,7 @@ impl Broker {
     pub(crate) async fn gauges(&self) -> Gauges {
         let markets = tokio::time::timeout(MARKETS_WITHIN, self.exchange.markets()).await;
         let markets = markets.ok().and_then(Result::ok).unwrap_or_default();
-        Gauges { in_flight: self.admission.in_flight(), is_connected: self.invocations.is_connected(), markets }
+        let clock = tokio::time::timeout(MARKETS_WITHIN, self.exchange.clock()).await.ok().and_then(Result::ok);
+        Gauges { in_flight: self.admission.in_flight(), is_connected: self.invocations.is_connected(), markets, clock }
     }
 }

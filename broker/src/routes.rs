@@ -13,7 +13,8 @@ use http::StatusCode;
 use crate::broker::Broker;
 use crate::caller::Operator;
 use crate::doors::api::{
-    accounts, functions, invocations, keys, leases, logs, market_terms, markets, providers, statements, stream, tape,
+    accounts, clock, functions, invocations, keys, leases, logs, market_terms, markets, providers, statements, stream,
+    tape,
 };
 use crate::doors::error_shape::Shape;
 use crate::doors::{lambda, native, openfaas};
@@ -57,6 +58,8 @@ fn described() -> Routes {
         .get("/v1/markets/{region}/{class}/trades", tape::trades, market::trades())
         .get("/v1/markets/{region}/{class}/candles", tape::candles, market::candles())
         .get("/v1/stream", stream::get, market::stream())
+        .get("/v1/clock", clock::get, operator::clock())
+        .post("/v1/clock/accept", clock::accept, operator::accept_clock())
         .post("/v1/leases/{id}/close", leases::close, operator::close_lease())
         .get("/v1/providers", providers::list, market::providers())
         .post("/v1/providers", providers::register, operator::register_provider())

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use merit_journal::Damage;
 
+use crate::clock::ClockReport;
+use crate::directory_watch::{CHECK_EVERY, DirectoryWatch};
 use crate::keys::MasterKey;
 use crate::modules::{ModuleStore, Readiness, UploadThreads, Uploads};
 use crate::projections::Projections;
 use crate::quota::Quotas;
+use crate::run_file::{RunFile, RunFileError};
 use crate::sequencer::Sequencer;
 use crate::snapshot::{self, Maker};
 
@@ -25,6 +28,8 @@ pub struct Settings {
     pub master_key: Option<MasterKey>,
     /// Accepts a master key that is missing, or another than the journal's: secrets and open leases of before are void.
     pub new_master_key: bool,
+    /// Goes on from a journal that ends at this sequence, though more is known to have been durable.
+    pub accept_loss: Option<u64>,
     /// Heartbeat interval of providers in milliseconds. After three missed heartbeats their offers are cancelled.
     pub heartbeat_ms: u32,
     pub durability: Durability,
@@ -60,11 +65,26 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     /// Locked while a quote looks at the engine: one quote at a time, so that many quotes delay no command.
     pub(crate) quoting: tokio::sync::Mutex<()>,
+    /// The number of this run, and the sequence of its start.
+    pub(crate) run: (u32, u64),
     pub(crate) cut: Option<Damage>,
     pub(crate) damaged: Vec<snapshot::Damage>,
 }
 
 impl Exchange {
+    /// Follows a wall clock that was set by more than a minute, also after a restart.
+    pub(crate) fn accept_clock_step(&self) -> Result<ClockReport, RunFileError> {
+        let report = self.0.sequencer.clock().accept();
+        self.write_run_file()?;
+        Ok(report)
+    }
+
+    /// Writes the run file: the run, its first sequence, and the clocks.
+    pub(crate) fn write_run_file(&self) -> Result<(), RunFileError> {
+        let Inner { sequencer, settings, run, .. } = &*self.0;
+        RunFile::new(run.0, run.1, sequencer.clock().offset()).write(&settings.data_dir)
+    }
+
     /// Returns true if it serves without keys: this machine only.
     pub fn is_keyless(&self) -> bool {
         self.0.settings.keyless
@@ -82,7 +102,24 @@ impl Exchange {
 
     /// Waits until the journal has failed. Returns the reason; the process must end then.
     pub async fn stopped(&self) -> String {
-        self.0.sequencer.stopped().await
+        let stopped = self.0.sequencer.stopped();
+        let watch = DirectoryWatch::begin(&self.0.settings.data_dir);
+        let lost = async {
+            let Ok(watch) = watch else { return std::future::pending().await };
+            loop {
+                tokio::time::sleep(CHECK_EVERY).await;
+                if let Some(reason) = watch.check() {
+                    return reason;
+                }
+            }
+        };
+        tokio::select! {
+            reason = stopped => reason,
+            reason = lost => {
+                self.0.sequencer.fail(reason.clone());
+                reason
+            }
+        }
     }
 
     /// Returns the digest and sequence of the state now.

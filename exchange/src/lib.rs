@@ -24,6 +24,7 @@ mod archive;
 mod books;
 mod clock;
 mod codec;
+mod directory_watch;
 mod error_chain;
 mod exchange;
 pub mod history;
@@ -35,6 +36,7 @@ mod projections;
 mod quota;
 mod replay;
 mod restore;
+mod run_file;
 mod sequencer;
 mod serve;
 mod services;
@@ -49,6 +51,7 @@ mod recorded;
 #[path = "../tests/unit/world.rs"]
 mod world;
 
+pub use clock::{Clock, ClockReport};
 pub use codec::{CodecError, decode};
 pub use exchange::{Durability, Exchange, Settings};
 pub use history::{Replayed, replay};

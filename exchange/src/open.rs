@@ -11,15 +11,17 @@ use merit_journal as journal;
 use merit_journal::storage::Directory;
 use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
-use crate::archive::Checkpoint;
+use crate::archive::{Archive, Checkpoint};
+use crate::clock::Clock;
 use crate::exchange::{Durability, Exchange, Inner, Settings};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore, Readiness, UploadThreads, Uploads};
 use crate::projections::Projections;
 use crate::quota::Quotas;
 use crate::restore::{RestoreError, Restored, restore};
+use crate::run_file::{RunFile, RunFileError};
 use crate::sequencer::{Sequencer, SubmitError};
-use crate::snapshot::Maker;
+use crate::snapshot::{self, Maker};
 
 /// A data directory that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,13 @@ pub enum OpenError {
     Thread(#[source] std::io::Error),
     #[error(transparent)]
     Stopped(#[from] SubmitError),
+    #[error(transparent)]
+    RunFile(#[from] RunFileError),
+    #[error(
+        "the journal in {place} ends at sequence {last}, but {evidence} has {durable}: its newest part is missing. Restore \
+         it from a copy; or go on without what came after sequence {last}: --accept-loss {last}"
+    )]
+    Loss { place: String, last: u64, evidence: &'static str, durable: u64 },
     #[error("the new run was refused: {0}")]
     Refused(Refusal),
 }
@@ -61,6 +70,19 @@ fn master_key(settings: &Settings, engine: &Engine) -> Result<MasterKey, KeyErro
     if is_bound || settings.new_master_key { Ok(key) } else { Err(KeyError::Other { path: text() }) }
 }
 
+/// Refuses a journal that ends before what the archive or the run file knows to have been durable, unless its end is
+/// accepted.
+fn check_evidence(settings: &Settings, engine: &Engine, last_run: &RunFile) -> Result<(), OpenError> {
+    let (last, place) = (engine.sequence(), settings.data_dir.display().to_string());
+    let archive = Archive::durable_in(&settings.data_dir).unwrap_or(0);
+    let known = [("the archive", archive), ("the run file", last_run.sequence)];
+    let (evidence, durable) = known.into_iter().max_by_key(|(_, durable)| *durable).unwrap_or_default();
+    match durable > last && settings.accept_loss != Some(last) {
+        true => Err(OpenError::Loss { place, last, evidence, durable }),
+        false => Ok(()),
+    }
+}
+
 impl Exchange {
     /// Locks the data directory for this process, restores the state from its journal, and begins a new run.
     pub fn open(settings: Settings) -> BoxFuture<'static, Result<Exchange, OpenError>> {
@@ -70,15 +92,29 @@ impl Exchange {
     async fn opened(settings: Settings) -> Result<Exchange, OpenError> {
         let failed = |source| OpenError::Directory { path: settings.data_dir.clone(), source };
         let storage = Directory::create(&settings.data_dir).map_err(failed)?;
-        let projections = Arc::new(Projections::new());
-        let Restored { engine, journal, recovery, damaged, made, .. } =
-            restore(storage.clone(), journal::Settings::default(), &*projections)?;
+        let mut projections = Arc::new(Projections::new());
+        let restore_once =
+            |projections: &Projections| restore(storage.clone(), journal::Settings::default(), projections);
+        let mut restored = restore_once(&projections);
+        if let Err(RestoreError::Behind { last, .. }) = restored
+            && settings.accept_loss == Some(last)
+        {
+            snapshot::set_aside_after(&storage, last).map_err(RestoreError::from)?;
+            projections = Arc::new(Projections::new());
+            restored = restore_once(&projections);
+        }
+        let Restored { engine, journal, recovery, damaged, made, .. } = restored?;
+        let last_run = RunFile::read(&settings.data_dir)?.unwrap_or_default();
+        check_evidence(&settings, &engine, &last_run)?;
         let key = master_key(&settings, &engine)?;
         let modules = ModuleStore::open(&settings.data_dir.join("modules"))?;
-        let (run, identity) = (engine.run() + 1, journal.identity());
+        let (run, identity) = (engine.run().max(last_run.run) + 1, journal.identity());
+        // The number is taken before the journal has it, so that a crash between cannot give it twice.
+        let clock = Clock::begin(engine.last_at(), last_run.clock_offset());
+        RunFile::new(run, engine.sequence(), clock.offset()).write(&settings.data_dir)?;
         let rules = engine.rules();
         let opened_at = Checkpoint { sequence: engine.sequence(), at: engine.last_at() };
-        let sequencer = Sequencer::start(engine, journal, projections.clone()).map_err(OpenError::Thread)?;
+        let sequencer = Sequencer::start(engine, journal, projections.clone(), clock).map_err(OpenError::Thread)?;
         let started = projections.archive.start(&settings.data_dir, sequencer.progress(), opened_at);
         started.map_err(OpenError::Thread)?;
         let maker = {
@@ -100,10 +136,12 @@ impl Exchange {
             key,
             settings,
             quoting: tokio::sync::Mutex::new(()),
+            run: (run, opened_at.sequence + 1),
             cut,
             damaged,
         }));
         exchange.submit_durable(&Command::Start { run }).await?;
+        exchange.write_run_file()?;
         let check = exchange.0.key.check();
         let bound = exchange.0.sequencer.read(Engine::master_key_check);
         if bound != Some(check) {

@@ -41,7 +41,7 @@ pub enum RestoreError {
     NoStart { place: String, first: u64, damaged: Vec<Damage> },
     #[error(
         "in {place} there is a snapshot of sequence {snapshot}, but the journal ends at {last}: its newest part is \
-         missing. Restore it from a copy; or move the snapshots above {last} away, to go on without what came after it"
+         missing. Restore it from a copy; or go on without what came after sequence {last}: --accept-loss {last}"
     )]
     Behind { place: String, snapshot: u64, last: u64 },
     #[error(

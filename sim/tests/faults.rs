@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use merit_engine::{Command, Engine, Event, Reply};
-use merit_exchange::{Happened, Projection, Sequencer, restore};
+use merit_exchange::{Clock, Happened, Projection, Sequencer, restore};
 use merit_journal::storage::{Storage, StorageFile};
 use merit_sim::faults::{Disk, Rates};
 use merit_terms::Money;
@@ -156,7 +156,8 @@ async fn acknowledged_commands_are_there_after_the_disk_failed() {
             let settings = merit_journal::Settings { segment_bytes: 4096 };
             let restored = restore(disk.clone(), settings, &*deposits).unwrap();
             assert!(acknowledged.is_subset(&deposits.0.lock().unwrap()), "seed {seed}, life {life}");
-            let sequencer = Arc::new(Sequencer::start(restored.engine, restored.journal, deposits).unwrap());
+            let clock = Clock::begin(restored.engine.last_at(), None);
+            let sequencer = Arc::new(Sequencer::start(restored.engine, restored.journal, deposits, clock).unwrap());
             match seed % 3 {
                 0 => disk.crash_after(10 + seed * 5 % 200),
                 1 => disk.set_rates(Rates { write: 50, sync: 50, ..Rates::default() }),

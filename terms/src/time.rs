@@ -26,6 +26,11 @@ impl Time {
     }
 
     /// Returns the time `millis` later, cut to [`Time::MAX`].
+    /// Returns the time so many microseconds later, at most the greatest time.
+    pub const fn after_micros(self, micros: u64) -> Time {
+        Time::from_micros(self.0.saturating_add(micros))
+    }
+
     pub const fn after_millis(self, millis: u64) -> Time {
         Time::from_micros(self.0.saturating_add(millis.saturating_mul(1000)))
     }

@@ -203,6 +203,7 @@ async fn assert_one_digest(data: &Path, replayed: &Replayed) {
         keyless: true,
         master_key: None,
         new_master_key: false,
+        accept_loss: None,
         heartbeat_ms: 1000,
         durability: Durability::Durable,
     };

@@ -11,6 +11,7 @@ mod bench;
 mod budgets;
 mod buyer;
 mod calls;
+mod clock;
 mod connections;
 mod control;
 mod crash;

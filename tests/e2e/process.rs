@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -18,6 +19,33 @@ pub(crate) struct Process {
     arguments: Vec<String>,
     log: PathBuf,
 }
+
+/// The wall clock of processes that were started by it.
+pub(crate) struct WallClock(PathBuf);
+
+impl WallClock {
+    /// Makes one that is right, kept by a file in `dir`.
+    pub(crate) fn new(dir: &Path) -> WallClock {
+        let clock = WallClock(dir.join("clock"));
+        clock.set("+0");
+        clock
+    }
+
+    /// Sets it to so much before or after the right time, such as `-1h`.
+    pub(crate) fn set(&self, offset: &str) {
+        let new = self.0.with_extension("new");
+        std::fs::write(&new, offset).unwrap();
+        std::fs::rename(new, &self.0).unwrap();
+    }
+}
+
+/// The library by which processes read another clock.
+static LIBFAKETIME: LazyLock<String> = LazyLock::new(|| {
+    let listed = std::process::Command::new("dpkg").args(["-L", "libfaketime"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let library = listed.lines().find(|path| path.ends_with("libfaketimeMT.so.1"));
+    library.expect("Debian's libfaketime is installed").to_owned()
+});
 
 /// A process that was killed.
 pub(crate) struct Killed {
@@ -72,6 +100,14 @@ impl Process {
     /// Starts `merit` in a process that may open so many files.
     pub(crate) async fn start_limited(arguments: &[&str], log: &Path, open_files: u32) -> Process {
         Process::start_by(merit_limited(open_files), arguments, log).await
+    }
+
+    /// Starts `merit` with a wall clock that `clock` sets.
+    pub(crate) async fn start_by_clock(arguments: &[&str], log: &Path, clock: &WallClock) -> Process {
+        let mut command = merit();
+        command.env("LD_PRELOAD", LIBFAKETIME.as_str()).env("FAKETIME_TIMESTAMP_FILE", &clock.0);
+        command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        Process::start_by(command, arguments, log).await
     }
 
     async fn start_by(mut command: Command, arguments: &[&str], log: &Path) -> Process {

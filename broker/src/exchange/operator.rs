@@ -40,6 +40,16 @@ impl Exchange {
         self.near_market(accepted(self.operator.clone().set_market(request)).await, &name).await
     }
 
+    /// Reads the market's clock.
+    pub(crate) async fn clock(&self) -> Result<v1::ClockReport, ApiError> {
+        answer(self.operator.clone().get_clock(v1::GetClockRequest {})).await
+    }
+
+    /// Follows a wall clock that was set.
+    pub(crate) async fn accept_clock(&self) -> Result<v1::ClockReport, ApiError> {
+        answer(self.operator.clone().accept_clock(v1::AcceptClockRequest {})).await
+    }
+
     pub(crate) async fn open_account(&self, id: String) -> Sequence {
         accepted(self.operator.clone().open_account(v1::OpenAccountRequest { id })).await
     }

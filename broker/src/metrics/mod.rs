@@ -14,9 +14,11 @@ use std::time::Duration;
 use merit_terms::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, CounterVec, Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    Counter, CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use merit_proto::v1::ClockReport;
 
 use crate::door_names::Door;
 use crate::error::ErrorCode;
@@ -42,6 +44,8 @@ pub(crate) struct Metrics {
     in_flight: IntGauge,
     connected: IntGauge,
     markets: MarketGauges,
+    clock_ahead: Gauge,
+    clock_refused: IntGauge,
     /// Locked for one reading at a time, so that each is counted once.
     process: Mutex<ProcessMetrics>,
 }
@@ -57,12 +61,16 @@ pub(crate) struct ExecutedCall<'a> {
     pub(crate) overhead: Duration,
 }
 
+const MICROS_PER_SECOND: f64 = 1e6;
+
 /// Values that are read only when Prometheus asks.
 pub(crate) struct Gauges {
     pub(crate) in_flight: usize,
     pub(crate) is_connected: bool,
     /// Empty while the exchange does not answer.
     pub(crate) markets: Vec<Market>,
+    /// None while the exchange does not answer.
+    pub(crate) clock: Option<ClockReport>,
 }
 
 impl Metrics {
@@ -100,6 +108,14 @@ impl Metrics {
             in_flight: made.gauge("merit_invocations_in_flight", "Invocations under way.")?,
             connected: made.gauge("merit_exchange_connected", "1 while the stream with the exchange stands.")?,
             markets: MarketGauges::new(&made)?,
+            clock_ahead: made.float_gauge(
+                "merit_market_clock_ahead_seconds",
+                "Market time minus the exchange's clock; below zero while it is behind.",
+            )?,
+            clock_refused: made.gauge(
+                "merit_market_clock_refused",
+                "1 while the exchange does not follow its clock, which was set by more than a minute.",
+            )?,
             process: Mutex::new(ProcessMetrics::new(&made)?),
             registry,
         })
@@ -153,6 +169,10 @@ impl Metrics {
         self.in_flight.set(i64::try_from(now.in_flight).unwrap_or(i64::MAX));
         self.connected.set(i64::from(now.is_connected));
         self.markets.show(&now.markets);
+        if let Some(clock) = &now.clock {
+            self.clock_ahead.set((clock.at as f64 - clock.wall as f64) / MICROS_PER_SECOND);
+            self.clock_refused.set(i64::from(clock.refused));
+        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -187,6 +207,10 @@ impl Maker<'_> {
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.known(IntGauge::new(name, help)?)
+    }
+
+    fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.known(Gauge::new(name, help)?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {

@@ -48,6 +48,18 @@ pub(crate) fn delete_market() -> Operation {
         .path("class", market_part(), "Its class, such as `wasm`.")
 }
 
+fn clock_report() -> Schema {
+    object([("at", time()), ("clock", time()), ("refused", flag())], [])
+}
+
+pub(crate) fn clock() -> Operation {
+    Operation::new("clock", TAG, "Read the market's time, and the exchange's clock").answers(clock_report())
+}
+
+pub(crate) fn accept_clock() -> Operation {
+    Operation::new("accept_clock", TAG, "Follow a clock that was set by more than a minute").answers(clock_report())
+}
+
 pub(crate) fn close_lease() -> Operation {
     command("close_lease", "Close an open lease at cost 0").path("id", lease(), "The lease.")
 }

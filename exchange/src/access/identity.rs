@@ -7,7 +7,6 @@ use merit_terms::{AccountId, Credential, KeyId, Role, Time};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
-use crate::clock;
 use crate::exchange::Exchange;
 use crate::keys::MasterKey;
 use crate::quota;
@@ -132,14 +131,14 @@ impl Exchange {
             self.0.key.is_secret(credential.id, 1, &credential.secret);
             return Err(not_accepted());
         };
-        let version = version_of(&self.0.key, &key, &credential.secret, clock::now());
+        let version = version_of(&self.0.key, &key, &credential.secret, self.0.sequencer.now());
         let holder = version.map(|version| Holder { key: key.id, version, role: key.role, account: key.account });
         holder.map(Identity::Key).ok_or_else(not_accepted)
     }
 
     /// Returns true if the credential of an open stream would be accepted now.
     fn is_accepted(&self, holder: &Holder) -> bool {
-        let now = clock::now();
+        let now = self.0.sequencer.now();
         let look = |engine: &Engine| {
             let key = engine.key(holder.key)?;
             Some(
@@ -163,7 +162,7 @@ impl Exchange {
 
     /// Returns true if there is a valid key with a role.
     pub fn has_key(&self, role: Role) -> bool {
-        let now = clock::now();
+        let now = self.0.sequencer.now();
         self.0.sequencer.read(|engine| engine.keys().any(|key| key.role == role && key.is_live(now)))
     }
 }

@@ -23,7 +23,7 @@ enum Access {
     Brokers,
 }
 
-const TABLE: [(&str, Access); 46] = [
+const TABLE: [(&str, Access); 48] = [
     ("/merit.v1.MarketData/Subscribe", Access::Anybody),
     ("/merit.v1.MarketData/ListMarkets", Access::Anybody),
     ("/merit.v1.MarketData/GetBook", Access::Anybody),
@@ -57,6 +57,8 @@ const TABLE: [(&str, Access); 46] = [
     ("/merit.v1.Operator/GrantLabels", Access::Operators),
     ("/merit.v1.Operator/KillProvider", Access::Operators),
     ("/merit.v1.Operator/ReviveProvider", Access::Operators),
+    ("/merit.v1.Operator/GetClock", Access::Operators),
+    ("/merit.v1.Operator/AcceptClock", Access::Operators),
     ("/merit.v1.Operator/SetFee", Access::Operators),
     ("/merit.v1.Operator/CloseLease", Access::Operators),
     // The key may come with the logon, which checks it.

@@ -50,6 +50,11 @@ impl Archive {
         Archive { feed: Arc::new(Feed::new(feed::QUEUE_MAX)), keeper: Mutex::default() }
     }
 
+    /// Reads the sequence up to which the archive of a directory is durable; none if there is none.
+    pub(crate) fn durable_in(data_dir: &Path) -> Option<u64> {
+        store::Store::furthest_in(&data_dir.join(keeper::FILE))
+    }
+
     /// Starts the keeper in a data directory that this process has locked, with the end of its journal at the opening.
     pub(crate) fn start(&self, data_dir: &Path, progress: Arc<Progress>, opened_at: Checkpoint) -> std::io::Result<()> {
         let before_last_batch = Box::new(move || progress.before_last_batch().0);

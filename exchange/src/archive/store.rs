@@ -63,6 +63,15 @@ impl Store {
         Ok(store)
     }
 
+    /// Reads the furthest durable checkpoint of the file at `path`. None without a file, and for one that cannot be
+    /// read: it is damaged, and is set aside later.
+    pub(super) fn furthest_in(path: &Path) -> Option<u64> {
+        let transaction = Database::open(path).ok()?.begin_read().ok()?;
+        let checkpoints = transaction.open_table(CHECKPOINTS).ok()?;
+        let sequences = checkpoints.iter().ok()?.filter_map(|entry| entry.ok().map(|(_, value)| value.value().1));
+        sequences.max()
+    }
+
     /// Creates the tables, reads the checkpoints, and empties rows of another version.
     fn ready(&mut self) -> Result<(), Error> {
         let transaction = self.database.begin_write()?;

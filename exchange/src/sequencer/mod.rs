@@ -32,13 +32,13 @@ use merit_journal::Journal;
 use merit_journal::storage::Storage;
 use merit_terms::Time;
 
-use crate::clock;
+use crate::clock::Clock;
 
 pub use intake::{CallLog, Collected, Encoded, Happened, Intake};
 pub use projection::{Progress, Projection};
 use shared::{Check, Core, Shared};
 pub use shared::{Durable, SubmitError};
-use writer::write_batches;
+use writer::{stop, write_batches};
 
 thread_local! {
     /// The buffer in which a thread encodes the command that it submits.
@@ -70,11 +70,12 @@ impl Sequencer {
         engine: Engine,
         journal: Journal<S>,
         projection: Arc<impl Projection>,
+        clock: Clock,
     ) -> std::io::Result<Sequencer>
     where
         Journal<S>: Send,
     {
-        let shared = Arc::new(Shared::new(engine));
+        let shared = Arc::new(Shared::new(engine, clock));
         let writer = {
             let shared = shared.clone();
             std::thread::Builder::new()
@@ -82,6 +83,15 @@ impl Sequencer {
                 .spawn(move || write_batches(&shared, journal, &*projection))?
         };
         Ok(Sequencer { shared, writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Returns the market's time.
+    pub fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     /// Returns the progress of the journal, which follows it.
@@ -126,7 +136,7 @@ impl Sequencer {
         check: Check,
         work: impl FnOnce(&mut Turn<'_>) -> T,
     ) -> Result<(T, Durable), SubmitError> {
-        let now = clock::now();
+        let now = self.now();
         let mut core = self.shared.lock();
         check(&core)?;
         let was_empty = core.intake.is_empty();
@@ -156,6 +166,11 @@ impl Sequencer {
         let (seen, durable) = self.look(look);
         durable.wait().await?;
         Ok(seen)
+    }
+
+    /// Refuses all commands from now on.
+    pub(crate) fn fail(&self, reason: String) {
+        stop(&self.shared, reason);
     }
 
     /// Waits until the journal has failed. Returns the reason; the process must end then.

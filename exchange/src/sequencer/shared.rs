@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::intake::Intake;
 use super::projection::Progress;
+use crate::clock::Clock;
 
 /// Buffer limit of commands that wait for the disk, 64 MiB: a stalled disk refuses commands instead of filling memory.
 const WAITING_MAX_BYTES: usize = 64 << 20;
@@ -75,6 +76,7 @@ pub(super) type Waiting = Option<watch::Sender<bool>>;
 pub(super) struct Shared {
     core: Mutex<Core>,
     pub(super) work: Condvar,
+    pub(super) clock: Clock,
     pub(super) stopped: watch::Sender<Option<String>>,
     pub(super) progress: Arc<Progress>,
 }
@@ -102,7 +104,7 @@ impl Durable {
 }
 
 impl Shared {
-    pub(super) fn new(engine: Engine) -> Shared {
+    pub(super) fn new(engine: Engine, clock: Clock) -> Shared {
         let core = Core {
             intake: Intake::new(engine),
             open: 1,
@@ -118,6 +120,7 @@ impl Shared {
         Shared {
             core: Mutex::new(core),
             work: Condvar::new(),
+            clock,
             stopped: watch::Sender::new(None),
             progress: Arc::default(),
         }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use merit_engine::Engine;
 use merit_journal::Journal;
 use merit_journal::storage::Storage;
+use merit_terms::Time;
 
 use super::intake::Collected;
 use super::projection::Projection;
 use super::shared::{Shared, Writer, crash};
-use crate::clock;
 use crate::error_chain::chain;
 
 /// Pause after an attempt to reserve the next segment failed.
@@ -91,7 +91,7 @@ fn next_batch(shared: &Shared, collected: &mut Collected) -> bool {
     loop {
         let was_empty = core.intake.is_empty();
         if !core.closing {
-            core.intake.tick(clock::now());
+            core.intake.tick(shared.clock.now());
         }
         if was_empty {
             core.begun = Instant::now();
@@ -112,7 +112,7 @@ fn next_batch(shared: &Shared, collected: &mut Collected) -> bool {
         }
         let wait = match asleep {
             Writer::LetsCollect => collects,
-            Writer::Busy | Writer::Sleeps => until_due(core.intake.engine()),
+            Writer::Busy | Writer::Sleeps => until_due(core.intake.engine(), shared.clock.now()),
         };
         core.writer = asleep;
         let (woken, _) = shared.work.wait_timeout(core, wait).unwrap_or_else(|_| crash());
@@ -123,7 +123,7 @@ fn next_batch(shared: &Shared, collected: &mut Collected) -> bool {
 }
 
 /// Refuses all commands from now on, and tells every waiting caller.
-fn stop(shared: &Shared, reason: String) {
+pub(super) fn stop(shared: &Shared, reason: String) {
     {
         let mut core = shared.lock();
         core.stopped = Some(reason.clone());
@@ -132,10 +132,10 @@ fn stop(shared: &Shared, reason: String) {
     shared.stopped.send_replace(Some(reason));
 }
 
-fn until_due(engine: &Engine) -> Duration {
+fn until_due(engine: &Engine, now: Time) -> Duration {
     const LONGEST: Duration = Duration::from_secs(1);
     match engine.next_due() {
         None => LONGEST,
-        Some(due) => Duration::from_micros(due.micros_since(clock::now())).clamp(Duration::from_millis(1), LONGEST),
+        Some(due) => Duration::from_micros(due.micros_since(now)).clamp(Duration::from_millis(1), LONGEST),
     }
 }

@@ -7,14 +7,13 @@ use merit_engine::{Bid, Engine, MeritOrder, Source};
 use merit_proto::v1;
 use merit_proto::v1::brokerage_server::Brokerage;
 use merit_proto::{refusal_status, required};
-use merit_terms::{LeaseId, Money, Refusal};
+use merit_terms::{LeaseId, Money, Refusal, Time};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::lookup::{parse, provider_name, unavailable, unknown};
 use crate::access::caller;
-use crate::clock;
 use crate::exchange::Exchange;
 use crate::messages::qualifier_from_proto;
 
@@ -42,7 +41,8 @@ impl Brokerage for Exchange {
         bid.answer_limit_bytes = request.answer_limit_bytes;
         let (response, durable) = {
             let _quoting = self.0.quoting.lock().await;
-            self.0.sequencer.look(|engine| Ok(quote_response(engine, &engine.quote(&bid)?)))
+            let at = self.0.sequencer.now();
+            self.0.sequencer.look(|engine| Ok(quote_response(engine, &engine.quote(&bid)?, at)))
         };
         durable.wait().await.map_err(unavailable)?;
         response.map(Response::new).map_err(|refusal: Refusal| refusal_status(&refusal))
@@ -96,7 +96,7 @@ const fn source_to_proto(source: Source) -> v1::PredictionSource {
     }
 }
 
-fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteResponse {
+fn quote_response(engine: &Engine, merit_order: &MeritOrder, at: Time) -> v1::QuoteResponse {
     let market = |id| engine.market(id).map_or_else(String::new, |market| market.name.to_string());
     let offers = merit_order.offers.iter().take(OFFERS_LISTED).map(|candidate| v1::QuotedOffer {
         provider: provider_name(engine, candidate.provider),
@@ -128,7 +128,7 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder) -> v1::QuoteRespons
     v1::QuoteResponse {
         revision: merit_order.revision,
         sequence: engine.sequence(),
-        at: clock::now().micros(),
+        at: at.micros(),
         offers: offers.collect(),
         refused: refused.collect(),
         more_offers: merit_order.offers.len().saturating_sub(OFFERS_LISTED) as u32,

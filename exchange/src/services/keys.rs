@@ -15,7 +15,6 @@ use tonic::{Request, Response, Status};
 
 use super::lookup::{parse, unavailable, unknown};
 use crate::access::caller;
-use crate::clock;
 use crate::exchange::Exchange;
 
 type Changes = Pin<Box<dyn Stream<Item = Result<v1::KeyChanged, Status>> + Send>>;
@@ -51,14 +50,14 @@ impl Keys for Exchange {
         let request = request.into_inner();
         let until = match request.keep_previous_ms {
             0 => None,
-            millis => Some(clock::now().after_millis(millis)),
+            millis => Some(self.0.sequencer.now().after_millis(millis)),
         };
         self.made(Command::RotateKey { key: parse("id", &request.id)?, previous_until: until }).await
     }
 
     async fn find_key(&self, request: Request<v1::FindKeyRequest>) -> Result<Response<v1::KeySecrets>, Status> {
         let text = request.into_inner().id;
-        let now = clock::now();
+        let now = self.0.sequencer.now();
         let id: Option<KeyId> = text.parse().ok();
         let look = |engine: &Engine| {
             let key = engine.key(id?).filter(|key| key.is_live(now))?;

@@ -21,7 +21,6 @@ use super::paging::{limit, past, stretch};
 use crate::access::caller;
 use crate::archive::{Candle, Interval, Span, Trade};
 use crate::books::{Beginning, Follower, Missed};
-use crate::clock;
 use crate::exchange::Exchange;
 
 /// Heartbeat interval of a stream, 5 s. A reader may take the stream for dead after three without a message.
@@ -59,6 +58,7 @@ impl MarketData for Exchange {
             waiting,
             quiet_until: Instant::now() + HEARTBEAT,
             ended: false,
+            exchange: self.clone(),
             _share: share,
         };
         Ok(Response::new(Box::pin(stream::unfold(follow, Follow::next).boxed())))
@@ -199,6 +199,7 @@ struct Follow {
     /// The time of the next heartbeat.
     quiet_until: Instant,
     ended: bool,
+    exchange: Exchange,
     _share: Option<Share<Holder>>,
 }
 
@@ -222,7 +223,7 @@ impl Follow {
                     return Some((Err(Status::resource_exhausted(message)), self));
                 }
                 Err(_) => self.waiting.push_back(v1::MarketEvent {
-                    event: Some(Event::Heartbeat(Heartbeat { at: clock::now().micros() })),
+                    event: Some(Event::Heartbeat(Heartbeat { at: self.exchange.0.sequencer.now().micros() })),
                     resume: self.follower.told().unwrap_or(0),
                 }),
             }

@@ -10,10 +10,16 @@ use merit_terms::AccountId;
 use tonic::{Request, Response, Status};
 
 use super::lookup::{parse, unknown};
+use crate::clock::ClockReport;
+use crate::error_chain::chain;
 use crate::exchange::Exchange;
 use crate::messages::{
     account_limits_from_proto, kind_from_proto, market_terms_from_proto, money, provider_limits_from_proto,
 };
+
+fn clock_report_to_proto(report: ClockReport) -> v1::ClockReport {
+    v1::ClockReport { at: report.at.micros(), wall: report.wall.micros(), refused: report.is_refused }
+}
 
 type Accepted = Result<Response<v1::CommandAccepted>, Status>;
 
@@ -109,6 +115,16 @@ impl Operator for Exchange {
     async fn revive_provider(&self, request: Request<v1::ReviveProviderRequest>) -> Accepted {
         let provider = self.provider_id(&request.into_inner().provider)?;
         self.accept(Command::Revive { provider }).await
+    }
+
+    async fn get_clock(&self, _: Request<v1::GetClockRequest>) -> Result<Response<v1::ClockReport>, Status> {
+        Ok(Response::new(clock_report_to_proto(self.0.sequencer.clock().report())))
+    }
+
+    async fn accept_clock(&self, _: Request<v1::AcceptClockRequest>) -> Result<Response<v1::ClockReport>, Status> {
+        let report = self.accept_clock_step().map_err(|error| Status::internal(chain(&error)))?;
+        tracing::warn!(market = report.at.to_string(), clock = report.wall.to_string(), "the clock was accepted");
+        Ok(Response::new(clock_report_to_proto(report)))
     }
 
     async fn set_fee(&self, request: Request<v1::SetFeeRequest>) -> Accepted {

@@ -35,6 +35,8 @@ pub(super) const CHUNK_BYTES: usize = 4096;
 pub(super) const UNFINISHED_SUFFIX: &str = ".new";
 /// Suffix of a damaged snapshot's name once another has been used in its place.
 pub(super) const DAMAGED_SUFFIX: &str = ".damaged";
+/// Suffix of a snapshot after the end of its journal.
+pub(super) const LOST_SUFFIX: &str = ".lost";
 
 pub(super) fn snapshot_name(sequence: u64) -> String {
     format!("snapshot-{sequence:020}.merit")

@@ -7,7 +7,7 @@ use std::io;
 
 use merit_engine::Engine;
 
-use super::format::{DAMAGED_SUFFIX, Header};
+use super::format::{DAMAGED_SUFFIX, Header, LOST_SUFFIX, snapshot_name};
 use super::read::{Damage, LoadError, Loaded, list, load};
 use super::write::{WriteError, write};
 use crate::replay::{self, ReplayError};
@@ -55,6 +55,16 @@ pub fn newest<S: Storage>(storage: &S, upto: u64) -> Result<Newest, LoadError> {
 pub fn set_aside<S: Storage>(storage: &S, damage: &Damage) -> io::Result<()> {
     storage.rename(&damage.file, &format!("{}{DAMAGED_SUFFIX}", damage.file))?;
     storage.sync_names()
+}
+
+/// Renames the snapshots after `last`, whose commands are lost: they are never read again.
+pub fn set_aside_after<S: Storage>(storage: &S, last: u64) -> Result<(), LoadError> {
+    for sequence in list(storage)?.into_iter().filter(|sequence| *sequence > last) {
+        let name = snapshot_name(sequence);
+        let renamed = storage.rename(&name, &format!("{name}{LOST_SUFFIX}")).and_then(|()| storage.sync_names());
+        renamed.map_err(|source| LoadError::Failed { path: format!("{storage}/{name}"), source })?;
+    }
+    Ok(())
 }
 
 /// Writes the state after the command at `upto`, which must be durable. Calls `stop` now and then, and gives up when it

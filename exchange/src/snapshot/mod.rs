@@ -27,7 +27,7 @@ mod write;
 mod tests;
 
 pub use format::Header;
-pub use make::{MakeError, Newest, make, newest, set_aside};
+pub use make::{MakeError, Newest, make, newest, set_aside, set_aside_after};
 pub use read::{Damage, Fault, LoadError, Loaded, header, list, load};
 pub use retention::{KeepError, keep};
 pub use thread::{Made, Maker};

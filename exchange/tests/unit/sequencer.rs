@@ -72,7 +72,9 @@ fn log_on(sequencer: &Sequencer) -> (ProviderId, u32) {
 fn sessions_end_also_while_the_journal_is_behind() {
     let Market { directory: _directory, engine, journal, .. } = Market::new();
     let (held_up, held) = mpsc::channel();
-    let sequencer = Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held)))).unwrap();
+    let sequencer =
+        Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held))), Clock::begin(Time::default(), None))
+            .unwrap();
     let (provider, session) = log_on(&sequencer);
     let Reply::Broker(broker) = must(&sequencer, Command::BrokerLogon { resumes: None }) else { panic!() };
 
@@ -95,7 +97,9 @@ fn sessions_end_also_while_the_journal_is_behind() {
 fn a_batch_without_a_waiting_caller_is_written() {
     let Market { directory: _directory, engine, journal, .. } = Market::new();
     let (batches, written) = mpsc::channel();
-    let sequencer = Sequencer::start(engine, journal, Arc::new(Counted(Mutex::new(batches)))).unwrap();
+    let sequencer =
+        Sequencer::start(engine, journal, Arc::new(Counted(Mutex::new(batches))), Clock::begin(Time::default(), None))
+            .unwrap();
     for number in 0..3 {
         must(&sequencer, Command::OpenAccount { name: format!("account-{number}").parse().unwrap() });
         assert_eq!(written.recv_timeout(Duration::from_secs(10)), Ok(1));
@@ -106,7 +110,9 @@ fn a_batch_without_a_waiting_caller_is_written() {
 fn an_answer_waits_for_the_journal_unless_relaxed() {
     let Market { directory: _directory, engine, journal, .. } = Market::new();
     let (held_up, held) = mpsc::channel();
-    let sequencer = Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held)))).unwrap();
+    let sequencer =
+        Sequencer::start(engine, journal, Arc::new(Held(Mutex::new(held))), Clock::begin(Time::default(), None))
+            .unwrap();
     let open = Command::OpenAccount { name: "team".parse().unwrap() };
     let durable = sequencer.submit(&open).unwrap().durable;
     assert_eq!(durable.clone().wait().now_or_never(), None, "its batch is held up");

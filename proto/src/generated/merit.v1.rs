@@ -5607,6 +5607,22 @@ pub mod modules_server {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetClockRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptClockRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockReport {
+    /// The market's time, in microseconds since 1970.
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+    /// The exchange's wall clock, in microseconds since 1970.
+    #[prost(uint64, tag = "2")]
+    pub wall: u64,
+    /// True while a step of the wall clock is not followed.
+    #[prost(bool, tag = "3")]
+    pub refused: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommandAccepted {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
@@ -6163,6 +6179,50 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("merit.v1.Operator", "ReviveProvider"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn get_clock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetClockRequest>,
+        ) -> std::result::Result<tonic::Response<super::ClockReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Operator/GetClock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.Operator", "GetClock"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Follows a wall clock that was set by more than a minute. Not journaled. Market time jumps to a clock ahead of it,
+        /// and goes at nine tenths until a clock behind it has caught up.
+        pub async fn accept_clock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AcceptClockRequest>,
+        ) -> std::result::Result<tonic::Response<super::ClockReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Operator/AcceptClock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.Operator", "AcceptClock"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn set_fee(
             &mut self,
             request: impl tonic::IntoRequest<super::SetFeeRequest>,
@@ -6289,6 +6349,16 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::ReviveProviderRequest>,
         ) -> std::result::Result<tonic::Response<super::CommandAccepted>, tonic::Status>;
+        async fn get_clock(
+            &self,
+            request: tonic::Request<super::GetClockRequest>,
+        ) -> std::result::Result<tonic::Response<super::ClockReport>, tonic::Status>;
+        /// Follows a wall clock that was set by more than a minute. Not journaled. Market time jumps to a clock ahead of it,
+        /// and goes at nine tenths until a clock behind it has caught up.
+        async fn accept_clock(
+            &self,
+            request: tonic::Request<super::AcceptClockRequest>,
+        ) -> std::result::Result<tonic::Response<super::ClockReport>, tonic::Status>;
         async fn set_fee(
             &self,
             request: tonic::Request<super::SetFeeRequest>,
@@ -6984,6 +7054,94 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReviveProviderSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Operator/GetClock" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetClockSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::GetClockRequest>
+                    for GetClockSvc<T> {
+                        type Response = super::ClockReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetClockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::get_clock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetClockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Operator/AcceptClock" => {
+                    #[allow(non_camel_case_types)]
+                    struct AcceptClockSvc<T: Operator>(pub Arc<T>);
+                    impl<
+                        T: Operator,
+                    > tonic::server::UnaryService<super::AcceptClockRequest>
+                    for AcceptClockSvc<T> {
+                        type Response = super::ClockReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AcceptClockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::accept_clock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AcceptClockSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -42,12 +42,12 @@ impl Provider {
             Some(endpoint) => endpoint.clone(),
             None => endpoint_at(listener.local_addr().map_err(StartError::Listener)?)?,
         };
-        let (credentials, trusted) = watch::channel(None);
+        let (trust, trusted) = watch::channel(None);
         let (runs, ran) = mpsc::channel(RUN_EVENTS_MAX);
         let (reports, reported) = mpsc::channel(MODULE_REPORTS_MAX);
         let started = CallServer::start(&settings, transport.clone(), listener, runtime, trusted, (runs, reports));
         let call_server = Some(started.map_err(|error| StartError::Host(error.into()))?);
-        Provider::log_on(&settings, transport, endpoint, credentials, (ran, reported), call_server).await
+        Provider::log_on(&settings, transport, endpoint, trust, (ran, reported), call_server).await
     }
 }
 

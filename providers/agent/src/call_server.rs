@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::invocations::Invocations;
 use crate::revisions::Revisions;
 use crate::server::InvocationServer;
-use crate::session::{Credentials, ModuleReports, RunEvent, WARM_REQUESTS_MAX, WarmRequests};
+use crate::session::{ModuleReports, RunEvent, Trusted, WARM_REQUESTS_MAX, WarmRequests};
 use crate::settings::ProviderSettings;
 
 pub(crate) struct CallServer {
@@ -27,7 +27,7 @@ impl CallServer {
         transport: Transport,
         listener: TcpListener,
         runtime: Arc<Runtime>,
-        trusted: watch::Receiver<Option<Credentials>>,
+        trusted: watch::Receiver<Option<Trusted>>,
         (runs, reports): (mpsc::Sender<RunEvent>, ModuleReports),
     ) -> Result<(CallServer, WarmRequests), HostError> {
         let host_settings = HostSettings { threads: settings.pool.slots, cpu_share: settings.cpu_share };

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use merit_adapters::agent::{self, OUTPUT_MAX_BYTES, PAYLOAD_MAX_BYTES, PassedText};
 use merit_adapters::{INVOCATION_ID, MeterReading, Report};
 use merit_proto::v1::LeaseProof;
-use merit_terms::{LOG_MAX_BYTES, LeaseId, Name, Outcome, Time, Usage};
+use merit_terms::{LOG_MAX_BYTES, LeaseId, Name, Outcome, Usage};
 use merit_wasm::{Digest, GuestOutcome, GuestRun, GuestUsage, Host, HostFailure, Job, Seat};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ use crate::cgi;
 use crate::delivery::{AnswerBody, Delivery};
 use crate::refused::Refused;
 use crate::revisions::{ReadyRevision, RevisionKey, Revisions};
-use crate::session::{Credentials, RunEvent, RunEvents};
+use crate::session::{RunEvent, RunEvents, Trusted};
 use crate::token::{self, InvocationPath, ProvenLease, UsedLeases};
 
 /// Timeout of a payload's arrival.
@@ -36,7 +36,7 @@ const PAYLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// The parts that all invocations of one provider share.
 pub(crate) struct Invocations {
     provider: Name,
-    credentials: watch::Receiver<Option<Credentials>>,
+    trusted: watch::Receiver<Option<Trusted>>,
     used: Mutex<UsedLeases>,
     host: Host,
     revisions: Revisions,
@@ -47,13 +47,13 @@ pub(crate) struct Invocations {
 impl Invocations {
     pub(crate) fn new(
         provider: Name,
-        credentials: watch::Receiver<Option<Credentials>>,
+        trusted: watch::Receiver<Option<Trusted>>,
         host: Host,
         revisions: Revisions,
         runs: RunEvents,
     ) -> Invocations {
         let (used, draining) = (Mutex::default(), AtomicBool::new(false));
-        Invocations { provider, credentials, used, host, revisions, runs, draining }
+        Invocations { provider, trusted, used, host, revisions, runs, draining }
     }
 
     /// Starts the drain: refuses further calls.
@@ -82,12 +82,14 @@ impl Invocations {
         let revision = revision.parse().map_err(|_| Refused::NoSuchPath)?;
         let asked = InvocationPath { account: &account, function: &function, revision };
         let (token, proof) = agent::lease(headers).ok_or(Refused::NoToken)?;
-        let lease = self.lease(asked, token)?;
+        // Leases outlive a lost stream, so this holds until the next welcome.
+        let trusted = (*self.trusted.borrow()).ok_or(Refused::NoSession)?;
+        let lease = token::check(token, self.provider.as_str(), &trusted.credentials, asked, trusted.now())?;
         let key = RevisionKey { session: lease.claims.session, account, function, revision };
         let passed = agent::passed(headers)?;
         let payload = payload(headers, body).await?;
         let seat = self.host.admit().map_err(|_| Refused::Busy)?;
-        self.used().mark(&lease, now())?;
+        self.used().mark(&lease, trusted.now())?;
         let proof = merit_proto::read_proof(proof).ok();
         let unless_dropped = ClaimNothingOnDrop { lease: lease.id, proof: proof.clone(), runs: self.runs.clone() };
         let limit = Duration::from_millis(lease.claims.timeout_ms.into());
@@ -109,11 +111,6 @@ impl Invocations {
             }
         })?;
         Ok(FinishedCall { execution, delivery, passed: passed.is_some() })
-    }
-
-    fn lease(&self, asked: InvocationPath<'_>, token: &str) -> Result<ProvenLease, Refused> {
-        let session = (*self.credentials.borrow()).ok_or(Refused::NoSession)?;
-        token::check(token, self.provider.as_str(), &session, asked, now())
     }
 
     async fn ready(&self, lease: &ProvenLease, key: RevisionKey, limit: Duration) -> Result<ReadyRevision, Refused> {
@@ -301,10 +298,4 @@ fn answer(FinishedCall { execution, delivery, passed }: FinishedCall) -> Respons
 fn usage(execution: &GuestRun) -> Usage {
     let GuestUsage { wall_us, cpu_us, cold_us, .. } = execution.usage;
     Usage { wall_us, cpu_us, cold_us, egress_bytes: 0 }
-}
-
-/// Reads this machine's clock.
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

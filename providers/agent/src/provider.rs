@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::call_server::CallServer;
 use crate::controls::{Controls, rungs};
-use crate::session::{self, Credentials, Machine, RunEvent, SessionError, Standing, WarmRequests, Watches};
+use crate::session::{self, Machine, RunEvent, SessionError, Standing, Trusted, WarmRequests, Watches};
 use crate::settings::{ProviderSettings, SettingsError};
 
 /// Timeout of the cancellation of the offers at a stop.
@@ -82,9 +82,9 @@ impl Provider {
     async fn started_gateway(settings: ProviderSettings, transport: Transport) -> Result<Provider, StartError> {
         settings.check()?;
         let endpoint = settings.endpoint.clone().ok_or(StartError::NoGateway)?;
-        let (credentials, _) = watch::channel(None);
+        let (trusted, _) = watch::channel(None);
         let (nothing_ran, nothing_loaded) = (mpsc::channel(1).1, mpsc::channel(1).1);
-        Provider::log_on(&settings, transport, endpoint, credentials, (nothing_ran, nothing_loaded), None).await
+        Provider::log_on(&settings, transport, endpoint, trusted, (nothing_ran, nothing_loaded), None).await
     }
 
     /// Logs on, and returns when the exchange has welcomed it. `told_by_calls` is what `call_server` tells of
@@ -93,22 +93,22 @@ impl Provider {
         settings: &ProviderSettings,
         transport: Transport,
         endpoint: String,
-        credentials: watch::Sender<Option<Credentials>>,
+        trusted: watch::Sender<Option<Trusted>>,
         told_by_calls: (mpsc::Receiver<RunEvent>, mpsc::Receiver<v1::ModuleState>),
         call_server: Option<(CallServer, WarmRequests)>,
     ) -> Result<Provider, StartError> {
         let (call_server, warm_requests) = call_server.unzip();
-        let mut trusted = credentials.subscribe();
+        let mut welcomed = trusted.subscribe();
         let (standing, standing_now) = watch::channel(Standing::default());
         let (stop_session, stop) = watch::channel(false);
         let machine = machine(settings, endpoint.clone());
-        let told = Watches { credentials, standing, warm_requests };
+        let told = Watches { trusted, standing, warm_requests };
         let (controls, changes) = Controls::of(settings.clone(), standing_now.clone());
         let name = settings.name.to_string();
         let mut session = tokio::spawn(session::run(name, machine, transport, told, told_by_calls, changes, stop));
         tokio::select! {
             // Fails only after the session has ended, which the other branch reports.
-            Ok(_) = trusted.wait_for(Option::is_some) => {}
+            Ok(_) = welcomed.wait_for(Option::is_some) => {}
             ended = &mut session => ended.map_err(SessionEnd::from)?.map_err(SessionEnd::from)?,
         }
         let session = Some(session);

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use merit_engine::{Engine, Reply};
 use merit_exchange::snapshot::{MakeError, Maker};
-use merit_exchange::{Happened, Projection, RestoreError, Sequencer, SubmitError, restore};
+use merit_exchange::{Clock, Happened, Projection, RestoreError, Sequencer, SubmitError, restore};
 use merit_journal::storage::Directory;
 use merit_terms::{NameError, Refusal};
 use serde::Serialize;
@@ -172,7 +172,8 @@ async fn submit_both(settings: &JournalBenchSettings, path: &Path) -> Result<(Ph
     let counted = Arc::new(Counted::default());
     let restored = restore(storage.clone(), merit_journal::Settings::default(), &*counted)?;
     let identity = restored.journal.identity();
-    let sequencer = Sequencer::start(restored.engine, restored.journal, counted.clone());
+    let clock = Clock::begin(restored.engine.last_at(), None);
+    let sequencer = Sequencer::start(restored.engine, restored.journal, counted.clone(), clock);
     let sequencer = Arc::new(sequencer.map_err(JournalBenchError::Thread)?);
     let market = Arc::new(Market::open(&sequencer)?);
     sequencer.read_durable(|_| ()).await?;

@@ -36,7 +36,7 @@ const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
 /// Routes in the order of their calls; those that an operator's key really changes come last.
-const ROWS: [RouteRow; 64] = [
+const ROWS: [RouteRow; 66] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
@@ -72,6 +72,8 @@ const ROWS: [RouteRow; 64] = [
     row("GET", "/v1/accounts/{account}", "", [401, 404, 404, 0]),
     row("GET", "/v1/accounts/{account}/statement", "", [401, 404, 404, 0]),
     row("GET", "/v1/keys", "", [401, 200, 200, 200]),
+    row("GET", "/v1/clock", "", OPERATORS),
+    row("POST", "/v1/clock/accept", "", OPERATORS),
     row("GET", "/v1/markets", "", PUBLIC),
     row("GET", "/v1/markets/local/wasm/book", "", PUBLIC),
     row("GET", "/v1/markets/local/wasm/trades", "", PUBLIC),

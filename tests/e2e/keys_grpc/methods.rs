@@ -235,6 +235,8 @@ fn of_the_operator() -> Vec<MethodRow> {
             v1::KillProviderRequest { provider: names.provider, reason: "fraud".to_owned() };
         "Operator/ReviveProvider" "uddyy" OperatorClient.revive_provider(names)
             v1::ReviveProviderRequest { provider: names.provider };
+        "Operator/GetClock" "uddyy" OperatorClient.get_clock(_names) v1::GetClockRequest {};
+        "Operator/AcceptClock" "uddyy" OperatorClient.accept_clock(_names) v1::AcceptClockRequest {};
         "Operator/SetFee" "uddyy" OperatorClient.set_fee(_names) v1::SetFeeRequest { basis_points: 3 };
         "Operator/CloseLease" "uddxx" OperatorClient.close_lease(names)
             v1::CloseLeaseRequest { lease: Some(names.lease) };

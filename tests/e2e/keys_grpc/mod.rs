@@ -49,6 +49,7 @@ impl Served {
             keyless,
             master_key: None,
             new_master_key: false,
+            accept_loss: None,
             heartbeat_ms: 1_000,
             durability: Durability::Durable,
         };

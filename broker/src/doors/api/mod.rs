@@ -1,6 +1,7 @@
 //! The REST API beside the calls: functions, accounts, markets, providers, keys, quotes, records and logs.
 
 pub(crate) mod accounts;
+pub(crate) mod clock;
 mod definition;
 mod definition_change;
 mod function_rows;

@@ -14,7 +14,6 @@ use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use crate::access::Identity;
-use crate::clock;
 use crate::exchange::Exchange;
 use crate::messages::{digest_from_proto, market_terms_to_proto, provider_limits_to_proto};
 use crate::modules::ModuleReport;
@@ -86,7 +85,7 @@ impl Exchange {
                 },
                 Some(order) = on.warm_requests.recv() => outgoing.tell(numbered(0, Told::WarmModule(order))).await,
                 _ = beat.tick() => {
-                    let beat = v1::ExchangeHeartbeat { at: clock::now().micros() };
+                    let beat = v1::ExchangeHeartbeat { at: self.0.sequencer.now().micros() };
                     outgoing.tell(numbered(0, Told::Heartbeat(beat))).await
                 }
                 () = tokio::time::sleep_until(silent_at) => {
@@ -112,7 +111,7 @@ impl Exchange {
                 leases: leases.map(|lease| granted(lease.id, held_mb(lease), lease.capacity_until)).collect(),
                 limits: engine.provider(on.provider).map(|provider| provider_limits_to_proto(&provider.limits)),
                 markets: markets.map(|(id, market)| market_change(engine, id, &market.terms)).collect(),
-                at: clock::now().micros(),
+                at: self.0.sequencer.now().micros(),
             }
         };
         self.0.sequencer.read(stands)

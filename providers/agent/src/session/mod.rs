@@ -11,8 +11,9 @@ mod unpaid;
 
 use merit_proto::v1;
 use merit_proto::v1::LeaseProof;
-use merit_terms::{Balance, LeaseId, MarketName, Usage};
+use merit_terms::{Balance, LeaseId, MarketName, Time, Usage};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 pub(crate) use machine::Machine;
 pub(crate) use shell::{Watches, run};
@@ -23,6 +24,23 @@ pub(crate) use shell::{Watches, run};
 pub(crate) struct Credentials {
     pub(crate) number: u32,
     pub(crate) key: [u8; 32],
+}
+
+/// The credentials of the session, and the market's time, which the exchange tells with each heartbeat. This machine's
+/// own clock may be wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trusted {
+    pub(crate) credentials: Credentials,
+    pub(crate) said: Time,
+    pub(crate) heard: Instant,
+}
+
+impl Trusted {
+    /// Returns the market's time.
+    pub(crate) fn now(&self) -> Time {
+        let passed = self.heard.elapsed().as_micros();
+        self.said.after_micros(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
 }
 
 /// An event of a call that ran here.

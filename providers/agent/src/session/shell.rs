@@ -8,13 +8,14 @@ use merit_proto::v1::exchange_message::Message as FromExchange;
 use merit_proto::v1::provider_gateway_client::ProviderGatewayClient;
 use merit_proto::v1::provider_message::Message as ToExchange;
 use merit_proto::{Transport, WaitLog, v1};
+use merit_terms::Time;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 
 use super::machine::{Action, Input};
-use super::{Credentials, Machine, RequestedChange, RunEvent, SaleChange, SessionError, Standing, WarmRequests};
+use super::{Machine, RequestedChange, RunEvent, SaleChange, SessionError, Standing, Trusted, WarmRequests};
 
 /// Length of the queue of outgoing messages; when it is full, the exchange does not read.
 const OUTGOING_MAX: usize = 256;
@@ -25,7 +26,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The watches by which the session publishes its state to the rest of the process.
 pub(crate) struct Watches {
-    pub(crate) credentials: watch::Sender<Option<Credentials>>,
+    pub(crate) trusted: watch::Sender<Option<Trusted>>,
     pub(crate) standing: watch::Sender<Standing>,
     /// None for a provider that runs no modules.
     pub(crate) warm_requests: Option<WarmRequests>,
@@ -66,6 +67,14 @@ pub(crate) async fn run(
         if let Input::Received(..) = input {
             waits.answers();
         }
+        let said = said(&input);
+        if let Some(said) = said {
+            // A change of the time alone wakes nobody.
+            told.trusted.send_if_modified(|trusted| {
+                *trusted = trusted.map(|trusted| Trusted { said, heard: Instant::now(), ..trusted });
+                false
+            });
+        }
         let mut actions = machine.step(started.elapsed(), input);
         let is_over = actions.iter().any(|action| matches!(action, Action::End(_)));
         // The machine gave the stream up by itself: nothing was heard of the exchange in time.
@@ -80,7 +89,11 @@ pub(crate) async fn run(
                 match action {
                     Action::Open(logon) => stream = ExchangeStream::open(&transport, logon),
                     Action::Send(said) => unsaid = unsaid.or(stream.say(said).err()),
-                    Action::Trust(credentials) => drop(told.credentials.send_replace(Some(credentials))),
+                    Action::Trust(credentials) => {
+                        // The welcome that brings them has the time.
+                        let trusted = Trusted { credentials, said: said.unwrap_or_default(), heard: Instant::now() };
+                        told.trusted.send_replace(Some(trusted));
+                    }
                     Action::Report(state) => stream.say(ToExchange::ModuleState(state)).unwrap_or_default(),
                     Action::Warm(session, request) => {
                         if let Some(warm_requests) = &told.warm_requests {
@@ -105,6 +118,15 @@ pub(crate) async fn run(
             // The sender of the order may be gone.
             done.send(()).unwrap_or_default();
         }
+    }
+}
+
+/// Returns the market's time that a message tells.
+fn said(input: &Input) -> Option<Time> {
+    match input {
+        Input::Received(_, FromExchange::Welcome(welcome)) => Some(Time::from_micros(welcome.at)),
+        Input::Received(_, FromExchange::Heartbeat(heartbeat)) => Some(Time::from_micros(heartbeat.at)),
+        _ => None,
     }
 }
 
