@@ -65,7 +65,7 @@ impl Keys {
         Ok(key.filter(|found| found.key.expires.is_none_or(is_ahead)))
     }
 
-    /// Returns the caller with this id and secret. Compares in constant time, and for an unknown key as for a known one.
+    /// Returns the caller with this id and secret. Compares in constant time, for an unknown key as for a known one.
     pub(super) async fn check(&self, id: &str, secret: &str) -> Result<Caller, CredentialError> {
         let key = self.find(id).await?;
         let is = |known: &&str| bool::from(known.as_bytes().ct_eq(secret.as_bytes()));

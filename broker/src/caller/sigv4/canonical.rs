@@ -34,17 +34,17 @@ pub(super) fn path(raw: &str) -> String {
     encode(normalized_path(raw).as_bytes(), true)
 }
 
-/// Returns the parameters of the query in canonical order and encoding.
+/// Returns the parameters of the query in canonical order and encoding. A `+` is a space, as the doors read it.
 pub(super) fn query(raw: &str) -> String {
-    let encoded = |text: &str| encode(&percent_decode_str(text).collect::<Vec<u8>>(), false);
+    let encoded = |text: &str| encode(&percent_decode_str(&text.replace('+', " ")).collect::<Vec<u8>>(), false);
     sorted(raw.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (encoded(name), encoded(value))
     }))
 }
 
-/// Returns the parameters of the query in canonical order, each as it was sent: botocore signs a query so that stands in
-/// the URL already.
+/// Returns the parameters of the query in canonical order, each as it was sent: so botocore signs a query that stands
+/// in the URL already.
 pub(super) fn query_as_sent(raw: &str) -> String {
     if raw.is_empty() {
         return String::new();

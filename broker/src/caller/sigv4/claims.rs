@@ -122,8 +122,11 @@ impl Signed {
         let names: Vec<&str> = texts.signed_headers.split(';').collect();
         check_names(&names, headers)?;
         let mut signature = [0; 32];
-        hex::decode_to_slice(texts.signature, &mut signature)
-            .map_err(|_| Malformed("the Signature is not 64 hexadecimal digits"))?;
+        let is_lower = !texts.signature.bytes().any(|byte| byte.is_ascii_uppercase());
+        let decoded = hex::decode_to_slice(texts.signature, &mut signature).is_ok();
+        if !is_lower || !decoded {
+            return Err(Malformed("the Signature is not 64 hexadecimal digits in lower case"));
+        }
         let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
         if !is_date || !texts.at.starts_with(date) {
             return Err(Malformed("X-Amz-Date is of another day than the Credential"));

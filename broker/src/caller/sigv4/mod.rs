@@ -2,10 +2,10 @@
 //!
 //! Source: "Authenticating Requests (AWS Signature Version 4)" and what boto3 and the JavaScript SDK send. A signature
 //! stands in the `Authorization` header, or in the query of a presigned URL. The path is signed without empty and dot
-//! segments and encoded once more, and served so; any region is taken, only the service `lambda`. The values of a header
-//! that stands twice are joined with commas, in the order of the request, as at AWS; no header that asks Merit for
-//! something may. An identical signature is valid again within its time, as at AWS: two calls within one second share
-//! one.
+//! segments and encoded once more, and served so; any region is taken, only the service `lambda`. The values of a
+//! header that stands twice are joined with commas, in the order of the request, as at AWS; no header that asks Merit
+//! for something may. An identical signature is valid again within its time, as at AWS: two calls within one second
+//! share one.
 
 mod canonical;
 mod claims;
