@@ -38,6 +38,7 @@ async fn an_unusable_definition_is_refused_by_its_field(shape: Shape) {
     for (body, named) in malformed {
         assert_refused(&put(&market, ECHO, body).await, 400, "malformed", &[named]);
     }
+    let with_target = |target: &str| json!({"deployments": [{"provider": "edge-1", "target": target}]});
     let unusable = [
         (json!({"memory_mb": 0}), "invalid", "memory_mb: 0 is not within 1 to 65536"),
         (json!({"memory_mb": 4_000_000_000_u32}), "invalid", "memory_mb: 4000000000 is not"),
@@ -47,6 +48,8 @@ async fn an_unusable_definition_is_refused_by_its_field(shape: Shape) {
         (json!({"public": {"requests_per_second": 0}}), "invalid", "public.requests_per_second: 1 to 10000"),
         (json!({"public": {"requests_per_second": 10_001}}), "invalid", "public.requests_per_second: 1 to 10000"),
         (json!({"providers": ["edge 1"]}), "unusable_definition", "providers: `edge 1`"),
+        (with_target("http://127.0.0.1:0/f"), "unusable_definition", "a URL with a port that is not 1 to 65535"),
+        (with_target("https://b.example:65536"), "unusable_definition", "a URL with a port that is not 1 to 65535"),
         (json!({"markets": ["local wasm"]}), "unusable_definition", "markets: `local wasm`"),
         (json!({"markets": ["EU/*"]}), "unusable_definition", "markets: `EU/*`"),
     ];
@@ -69,6 +72,7 @@ async fn an_unusable_module_is_refused_and_the_function_stays(shape: Shape) {
     let before = market.get("/v1/functions/echo").await.json();
     let wat = |text: &str| wat::parse_str(text).unwrap();
     let truncated = || sample("echo")[..200].to_vec();
+    let with_target = |target: &str| json!({"deployments": [{"provider": "edge-1", "target": target}]});
     let unusable = [
         (Vec::new(), "the body is empty"),
         (b"int main() { return 0; }".to_vec(), "not a WebAssembly module"),

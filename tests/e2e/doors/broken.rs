@@ -206,7 +206,7 @@ async fn an_answer_past_its_limit_is_broken_off_and_charged() {
 }
 
 #[tokio::test]
-async fn a_stated_length_past_the_limit_is_refused_at_its_head() {
+async fn a_stated_length_past_its_limit_is_refused_unread() {
     let mut tasks = JoinSet::new();
     let (market, _server) = market("/says-too-long", &mut tasks).await;
     for door in STREAMING.into_iter().chain([LAMBDA]) {

@@ -145,7 +145,7 @@ pub(in crate::doors) async fn must_find(broker: &Broker, caller: &Caller, name: 
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
+pub(crate) struct FunctionsQuery {
     limit: Option<u32>,
     /// `next` of the page before: the name after which the page begins.
     cursor: Option<String>,
@@ -155,7 +155,7 @@ pub(crate) struct ListQuery {
 pub(crate) async fn list(
     State(broker): State<Arc<Broker>>,
     Client(caller): Client,
-    Query(asked): Query<ListQuery>,
+    Query(asked): Query<FunctionsQuery>,
 ) -> JsonAnswer {
     check(None, None, asked.limit, PAGE_MAX)?;
     let after = asked.cursor.map(|cursor| path_name(&cursor)).transpose()?.unwrap_or_default();

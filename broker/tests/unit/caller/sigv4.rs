@@ -195,7 +195,7 @@ fn a_presigned_url_is_checked_as_a_signed_request() {
 }
 
 #[test]
-fn a_presigned_url_is_valid_from_its_date_until_its_end() {
+fn a_presigned_url_is_valid_from_date_to_end() {
     let noon = seconds("20261124T120000Z").unwrap();
     let valid = |query: &str, now| Signed::read_presigned(query, &HeaderMap::new()).unwrap().check_time(now);
     assert_eq!(valid(PRESIGNED, noon - 300), Ok(()), "clocks may differ");
