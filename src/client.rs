@@ -12,7 +12,7 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use merit_terms::Credential;
+use merit_terms::{Credential, port_of};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
@@ -86,6 +86,9 @@ impl Client {
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let key = arguments.key.as_deref().filter(|key| !key.is_empty()).map(credential).transpose()?;
         let base = arguments.broker.trim_end_matches('/').to_owned();
+        let uri = base.parse::<http::Uri>().ok();
+        let authority = uri.as_ref().and_then(http::Uri::authority).map_or("", |authority| authority.as_str());
+        port_of(authority).with_context(|| format!("--broker {base}"))?;
         if key.is_some() && !may_show_a_key(&base) {
             bail!("refusing to send a key unencrypted to {base}: use https:// or loopback");
         }

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use http::Method;
+use http::{Method, StatusCode};
 use merit_terms::Name;
 use serde_json::{Value, json};
 
-use crate::client::{self, Client};
+use crate::client::{self, BrokerError, Client};
 use crate::functions::settings::SettingArguments;
-use crate::output::{OutputArgument, objects, print_json, text};
+use crate::output::{OutputArgument, print_json, text};
 
 #[derive(clap::Args)]
 #[command(after_help = "A setting that is not named stays as it is. That of a new function is 128 MB, 3000 ms, any \
@@ -82,8 +82,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Returns the function as it is; none if there is no such function.
 async fn present(client: &Client, name: &Name) -> anyhow::Result<Option<Value>> {
-    let all = client.get("/v1/functions").await?;
-    Ok(objects(&all, "functions").iter().find(|function| function["name"] == name.as_str()).cloned())
+    match client.get(&format!("/v1/functions/{name}")).await {
+        Ok(function) => Ok(Some(function)),
+        Err(error) => match error.downcast_ref::<BrokerError>() {
+            Some(refused) if refused.status == StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(error),
+        },
+    }
 }
 
 /// Returns a patch as a definition: what is taken away is left out.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow, bail};
+use merit_terms::port_of;
 use tokio::net::TcpListener;
 
 /// Listens on a loopback address.
@@ -31,7 +32,14 @@ pub(crate) fn address(listener: &TcpListener) -> anyhow::Result<SocketAddr> {
     listener.local_addr().context("the listener has no address")
 }
 
-/// Parses the address of a listener.
+/// Parses the address of a listener. Port 0 is a free port of the system's choice.
 pub(crate) fn socket(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("`{text}` is not an IP address and a port, such as 127.0.0.1:8080"))
+    text.parse().map_err(|_| match text.rsplit_once(':') {
+        Some((_, port))
+            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && port_of(text).is_err() =>
+        {
+            format!("the port `{port}` is not 1 to 65535, or 0 for a free one")
+        }
+        _ => format!("`{text}` is not an IP address and a port, such as 127.0.0.1:8080"),
+    })
 }

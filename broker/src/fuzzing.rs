@@ -30,6 +30,6 @@ pub fn is_signed_by(authorization: &str, call: &SignedCall<'_>, secret: &str) ->
     }
     let Ok(signed) = Signed::read(authorization, &headers) else { return false };
     let SignedCall { method, path, query, host, body, .. } = *call;
-    let request = SignedRequest { method, path, query, headers: &headers, host, body };
+    let request = SignedRequest { method, path, query, headers: &headers, host: host.as_bytes(), body };
     signed.check_time(call.now_s).and(signed.check(&request, secret)).is_ok()
 }

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use axum::body::Body;
 use axum::response::{Html, IntoResponse, Response};
-use http::{StatusCode, header};
+use http::header;
 
 /// The place of the built page.
 #[derive(Clone, Debug)]
@@ -27,9 +27,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 impl Page {
-    /// Returns the file at `path`, `index.html` at the root.
-    pub(crate) async fn serve(&self, path: &str) -> Response {
-        let path = match path.trim_start_matches('/') {
+    /// Returns the file at a request's path, `index.html` at the root; none where there is no such file.
+    pub(crate) async fn serve(&self, path: &str) -> Option<Response> {
+        let path = match path.strip_prefix('/')? {
             "" => "index.html",
             path => path,
         };
@@ -46,10 +46,10 @@ impl Page {
                     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
                     (header::CACHE_CONTROL, "no-cache"),
                 ];
-                (headers, Body::from(bytes)).into_response()
+                Some((headers, Body::from(bytes)).into_response())
             }
-            None if path == "index.html" => Html(MISSING).into_response(),
-            None => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
+            None if path == "index.html" => Some(Html(MISSING).into_response()),
+            None => None,
         }
     }
 

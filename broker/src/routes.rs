@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{Method, StatusCode, header};
 
 use crate::broker::Broker;
 use crate::caller::Operator;
@@ -137,7 +137,7 @@ async fn ready(State(broker): State<Arc<Broker>>) -> Result<&'static str, ApiErr
 /// Handles `GET /metrics`, for the operator: it shows the earnings of every market and provider.
 async fn metrics(_: Operator, State(broker): State<Arc<Broker>>) -> Response {
     match broker.metrics.text(&broker.gauges().await) {
-        Ok(text) => ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
             (StatusCode::INTERNAL_SERVER_ERROR, Json("the metrics could not be written")).into_response()
@@ -145,6 +145,12 @@ async fn metrics(_: Operator, State(broker): State<Arc<Broker>>) -> Response {
     }
 }
 
+/// Handles every path without a route: files of the page, which are read and nothing else.
 async fn page(State(broker): State<Arc<Broker>>, request: Request) -> Response {
-    broker.page.serve(request.uri().path()).await
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match broker.page.serve(request.uri().path()).await {
+        Some(file) if is_read => file,
+        Some(_) => ([(header::ALLOW, "GET,HEAD")], no_method(request).await).into_response(),
+        None => no_route(request).await,
+    }
 }

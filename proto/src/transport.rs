@@ -102,6 +102,8 @@ pub enum ConnectError {
     Url { url: String, source: tonic::transport::Error },
     #[error("`{url}` is not the URL of an exchange: it begins with http:// or https://, as in http://127.0.0.1:7070")]
     Scheme { url: String },
+    #[error("`{url}` cannot be the URL of an exchange")]
+    Port { url: String, source: merit_terms::PortError },
     #[error("a key is not sent to {url} in the clear; name the exchange by https://, or by a loopback address")]
     KeyInTheClear { url: String },
     #[error("{url} is without TLS, but a CA or a certificate is given; name it by https://")]
@@ -161,6 +163,8 @@ impl Transport {
     pub fn connect(connection: &Connection) -> Result<Transport, ConnectError> {
         let url = || connection.url.clone();
         let endpoint = Endpoint::from_shared(url()).map_err(|source| ConnectError::Url { url: url(), source })?;
+        let authority = endpoint.uri().authority().map_or("", |authority| authority.as_str());
+        merit_terms::port_of(authority).map_err(|source| ConnectError::Port { url: url(), source })?;
         // Without a scheme every call would fail with an error that does not say so.
         let endpoint = match endpoint.uri().scheme_str() {
             Some("https") => {

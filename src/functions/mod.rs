@@ -68,10 +68,24 @@ async fn show(client: &Client, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Returns every function, page by page.
+async fn every(client: &Client) -> anyhow::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    let mut path = "/v1/functions?limit=1000".to_owned();
+    loop {
+        let page = client.get(&path).await?;
+        all.extend_from_slice(objects(&page, "functions"));
+        match page["next"].as_str() {
+            Some(next) => path = format!("/v1/functions?limit=1000&cursor={next}"),
+            None => return Ok(all),
+        }
+    }
+}
+
 async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
-    let listed = client.get("/v1/functions").await?;
+    let functions = every(client).await?;
     if format.is_json() {
-        print_json(&listed);
+        print_json(&json!({"functions": functions}));
         return Ok(());
     }
     let columns = [
@@ -85,7 +99,7 @@ async fn list(client: &Client, format: Format) -> anyhow::Result<()> {
     ];
     print_table(
         &columns,
-        objects(&listed, "functions").iter().map(|function| {
+        functions.iter().map(|function| {
             let mut row = ["name", "revision", "memory_mb", "timeout_ms", "providers", "idempotent"]
                 .map(|field| text(function, field))
                 .to_vec();

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_agent::{Controls, Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
-use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff};
+use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff, port_of};
 use tokio::net::TcpStream;
 
 use self::control::{Control, ControlSocket};
@@ -185,8 +185,17 @@ impl SaleArguments {
             AdapterName::Http if self.strategy != StrategyName::Fixed => {
                 bail!("--adapter http needs --strategy fixed")
             }
-            _ => Ok(()),
+            _ => self.check_endpoint(),
         }
+    }
+
+    /// Refuses an endpoint with a port that no server has.
+    fn check_endpoint(&self) -> anyhow::Result<()> {
+        let Some(endpoint) = &self.endpoint else { return Ok(()) };
+        let uri: http::Uri = endpoint.parse().with_context(|| format!("--endpoint `{endpoint}` is not a URL"))?;
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        port_of(authority).with_context(|| format!("--endpoint {endpoint}"))?;
+        Ok(())
     }
 
     /// Returns the largest function that leaves the ladder as many rungs as the strategy is to have.

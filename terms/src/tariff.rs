@@ -2,6 +2,8 @@
 //!
 //! `cost = per_request + per_gb_second x ceil(memory, memory_step)/1024 x billed_ms/1000
 //!       + per_cpu_ms x cpu_ms + per_gb_egress x egress`, after arXiv 2506.01283.
+//! `billed_ms = max(minimum_ms, ceil(ceil(wall + cold, 1 ms), increment_ms))`, the cold start only if it is billed.
+//! `cpu_ms = ceil(min(cpu, floor(wall x vCPUs, 1 us)), 1 ms)`: [`Tariff::cpu_ms`].
 //! Computed as one 128-bit numerator over one denominator, rounded up once.
 
 use serde::{Deserialize, Serialize};
@@ -107,8 +109,21 @@ impl Tariff {
         rounded.max(u64::from(self.minimum_ms))
     }
 
-    /// Computes the cost of `usage` at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. CPU time counts up
-    /// to wall time x vCPUs, rounded up to 1 ms. Inputs beyond the stated maxima are cut to them.
+    /// Returns the billed CPU time of `usage` in ms, at `vcpus_milli` thousandths of a virtual CPU: the CPU time, at
+    /// most wall time x vCPUs in whole microseconds (a fraction is cut off), is rounded up to 1 ms.
+    ///
+    /// The cap comes first and the rounding last, because 1 ms is the unit that is sold: as a wall time of 0.4 ms is
+    /// billed as 1 ms, so is the CPU time of such a call (0.4 ms at half a vCPU: at most 0.2 ms, billed as 1 ms). A cap
+    /// on the rounded time would be rounded down, and make short calls on shares of a vCPU free. The cap is cut to
+    /// whole microseconds, so that its own fraction never begins another millisecond. A cold start is not in the cap.
+    pub fn cpu_ms(vcpus_milli: u32, usage: &Usage) -> u64 {
+        let usage = within_maxima(usage);
+        let most_us = usage.wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000;
+        usage.cpu_us.min(most_us).div_ceil(1000)
+    }
+
+    /// Computes the cost of `usage` at `memory_mb` and `vcpus_milli` thousandths of a virtual CPU. Inputs beyond the
+    /// stated maxima are cut to them.
     pub fn cost(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> Money {
         let numerator = self.numerator(memory_mb, vcpus_milli, usage);
         // One rounding up in two exact steps, 2^30 and 125: nearly always the second is a division of 64 bits.
@@ -124,9 +139,8 @@ impl Tariff {
     /// Computes the exact cost before its one rounding, over [`Tariff::DENOMINATOR`].
     pub fn numerator(&self, memory_mb: u32, vcpus_milli: u32, usage: &Usage) -> u128 {
         let usage = within_maxima(usage);
-        let cpu_us = usage.cpu_us.min(usage.wall_us * u64::from(vcpus_milli.min(VCPUS_MAX_MILLI)) / 1000);
         let fixed = u128::from(self.per_request.picodollars())
-            + u128::from(self.per_cpu_ms.picodollars()) * u128::from(cpu_us.div_ceil(1000));
+            + u128::from(self.per_cpu_ms.picodollars()) * u128::from(Tariff::cpu_ms(vcpus_milli, &usage));
         let egress = u128::from(self.per_gb_egress.picodollars()) * u128::from(usage.egress_bytes);
         let energy = u128::from(self.per_gb_second.picodollars()) * self.numerator_per_rate(memory_mb, &usage);
         fixed * DENOMINATOR + egress * EGRESS_FACTOR + energy

@@ -88,6 +88,31 @@ fn cpu_time_is_billed_up_to_wall_time_by_vcpus() {
 }
 
 #[test]
+fn cpu_time_is_capped_in_microseconds_then_rounded_up() {
+    let check = |wall_us, vcpus_milli, cpu_us, cpu_ms| {
+        let usage = Usage { wall_us, cpu_us, cold_us: 5_000_000, egress_bytes: 0 };
+        assert_eq!(Tariff::cpu_ms(vcpus_milli, &usage), cpu_ms, "{cpu_us} us of {wall_us} us x {vcpus_milli}");
+        let tariff = Tariff { per_request: usd(0), per_gb_second: usd(0), per_cpu_ms: usd(7), ..lambda() };
+        assert_eq!(tariff.cost(128, vcpus_milli, &usage).picodollars(), 7 * cpu_ms);
+    };
+    check(400, 500, 0, 0);
+    check(400, 500, 1, 1);
+    check(400, 500, 200, 1);
+    // Beyond the cap of 0.2 ms.
+    check(400, 500, 400_000, 1);
+    check(0, 64_000, 1_000, 0);
+    // A cap of 0.999 us is none: its fraction begins no millisecond.
+    check(1, 999, 1_000, 0);
+    // 1.0005 ms is 1 ms, 1.001 ms are 2.
+    check(2_001, 500, 9_000, 1);
+    check(2_002, 500, 9_000, 2);
+    check(41_000, 583, 99_000, 24);
+    check(10_000, 1_000, 9_001, 10);
+    check(10_000, 1_000, 10_000, 10);
+    check(10_000, 2_000, 10_001, 11);
+}
+
+#[test]
 fn egress_is_billed_by_the_byte_of_a_gb() {
     let tariff = Tariff { per_request: usd(0), per_gb_second: usd(0), per_gb_egress: usd(90_000_000_000), ..lambda() };
     let usage = |egress_bytes| Usage { egress_bytes, ..ran(0) };
@@ -174,6 +199,19 @@ fn names_and_markets_refuse_what_is_malformed() {
     }
     assert!("1-x".parse::<LeaseId>().is_err());
     assert_eq!("1-4711".parse::<LeaseId>().unwrap().to_string(), "1-4711");
+}
+
+#[test]
+fn ports_are_1_to_65535() {
+    for (authority, port) in
+        [("a", None), ("a:1", Some(1)), ("[::1]", None), ("[::1]:65535", Some(65535)), ("u:p@a:80", Some(80))]
+    {
+        assert_eq!(port_of(authority), Ok(port), "{authority}");
+    }
+    for bad in ["a:0", "a:65536", "a:", "[::1]:70000", "a:+80", "a:99999999999999999999", "u@a:0"] {
+        assert!(port_of(bad).is_err(), "{bad}");
+    }
+    assert_eq!(port_of("a:70000").unwrap_err().to_string(), "the port `70000` is not 1 to 65535");
 }
 
 #[test]

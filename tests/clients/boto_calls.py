@@ -8,6 +8,8 @@ import base64
 import datetime
 import json
 import os
+import urllib.error
+import urllib.request
 
 import boto3
 import botocore
@@ -94,7 +96,25 @@ key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY
 wrong = client(aws_access_key_id=key, aws_secret_access_key="not" + secret)
 refused("InvalidSignatureException", 403, lambda: wrong.invoke(FunctionName="echo"))
 stranger = client(aws_access_key_id="key-99999", aws_secret_access_key=secret)
-refused("UnrecognizedClientException", 403, lambda: stranger.invoke(FunctionName="echo"))
+refused("InvalidSignatureException", 403, lambda: stranger.invoke(FunctionName="echo"))
+# A presigned URL is the call, until it ends: nothing else is needed, and nothing in it may be changed.
+url = aws.generate_presigned_url("invoke", {"FunctionName": "echo", "Qualifier": "live"}, ExpiresIn=60)
+assert "X-Amz-Signature=" in url, url
+
+
+def post(url, body=b""):
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, data=body, method="POST")).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+assert post(url) == 200
+pairs = [("live", "1"), ("Expires=60", "Expires=600"), ("Expires=60", "Expires=604801"), (key, "key-99999")]
+for changed in [url.replace(*pair) for pair in pairs] + [url + "&a=1"]:
+    assert changed != url and post(changed) == 403, changed
+assert post(url, b"{}") == 403
+
 unsigned = Config(signature_version=botocore.UNSIGNED, retries={"total_max_attempts": 1})
 nobody = boto3.client("lambda", config=unsigned)
 refused("MissingAuthenticationTokenException", 403, lambda: nobody.invoke(FunctionName="echo"))

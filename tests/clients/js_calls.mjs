@@ -50,7 +50,7 @@ const named = (name) => (error) => error.name === name && error.$metadata.httpSt
 const own = { accessKeyId: process.env.AWS_ACCESS_KEY_ID, secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY };
 const as = (changed) => new LambdaClient({ ...options, ...changed }).send(new InvokeCommand({ FunctionName: "echo", Payload: "1" }));
 await assert.rejects(as({ credentials: { ...own, secretAccessKey: "wrong" } }), named("InvalidSignatureException"));
-await assert.rejects(as({ credentials: { ...own, accessKeyId: "key-99999" } }), named("UnrecognizedClientException"));
+await assert.rejects(as({ credentials: { ...own, accessKeyId: "key-99999" } }), named("InvalidSignatureException"));
 await assert.rejects(as({ systemClockOffset: 6 * 60 * 1000 }), named("InvalidSignatureException"));
 
 // The payload that arrives is not the signed one.

@@ -21,6 +21,7 @@ mod drain;
 mod events;
 mod evidence;
 mod fixture;
+mod function_pages;
 mod functions;
 mod health;
 mod http_adapter;

@@ -4,6 +4,7 @@
 //! credentials of AWS, which are not a key of this market: an SDK signs whatever it is given, as for an emulator. All
 //! other credentials are always checked, never ignored.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,11 +12,11 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
 
 use super::credential::CredentialError;
-use super::keys::{Keys, caller_of, previous_secret};
-use super::sigv4::{Signed, SignedRequest};
+use super::keys::{Keys, caller_of, secrets};
+use super::sigv4::{SignatureError, Signed, SignedRequest, normalized_path, without_signature};
 use super::unproven::Unproven;
 use super::{Caller, Consumed, origin};
 use crate::error::ApiError;
@@ -64,17 +65,28 @@ impl Authentication {
             let caller = self.bearer(key).await?;
             return Ok((Some(caller), Consumed(false), request));
         }
-        let Some(authorization) = text(request.headers(), header::AUTHORIZATION.as_str())? else {
-            return Ok((self.is_keyless.then(Caller::dev), Consumed(false), request));
+        let query = request.uri().query().unwrap_or_default();
+        let authorization = text(request.headers(), header::AUTHORIZATION.as_str())?;
+        let signed = match authorization {
+            Some(_) if Signed::is_presigned(query) => {
+                let two = "a presigned URL and Authorization; show one of them, or the key by Merit-Key";
+                return Err(CredentialError::Malformed(two.to_owned()));
+            }
+            None if Signed::is_presigned(query) => Some(Signed::read_presigned(query, request.headers())?),
+            Some(header) if Signed::is_meant(header) => Some(Signed::read(header, request.headers())?),
+            _ => None,
         };
-        if Signed::is_meant(authorization) {
-            let signed = Signed::read(authorization, request.headers())?;
+        if let Some(signed) = signed {
             if self.is_keyless && !signed.is_by_a_key() {
+                let request = rewritten(request, |path| path.into())?;
                 return Ok((Some(Caller::dev()), Consumed(true), request));
             }
             let (caller, request) = self.by_signature(signed, request).await?;
             return Ok((Some(caller), Consumed(true), request));
         }
+        let Some(authorization) = authorization else {
+            return Ok((self.is_keyless.then(Caller::dev), Consumed(false), request));
+        };
         let caller = match authorization.split_once(' ') {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => self.bearer(key.trim()).await?,
             Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => self.basic(pair.trim()).await?,
@@ -97,7 +109,8 @@ impl Authentication {
         self.keys.check(id, secret).await
     }
 
-    /// Checks a signature. Reads the body only once the key is known and its length is within the quota.
+    /// Checks a signature. Reads the body first, once its length is within the quota, also for an unknown key: a caller
+    /// does not learn from the answer or its time which of key and secret was wrong.
     async fn by_signature(&self, signed: Signed, request: Request) -> Result<(Caller, Request), CredentialError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         signed.check_time(now.as_secs())?;
@@ -111,21 +124,42 @@ impl Authentication {
         let unread = |error| CredentialError::Payload(Box::new(error));
         let body = reading.await.unwrap_or_else(|_| Err(BodyFault::TooSlow.error(PAYLOAD_MAX_BYTES)));
         let body = body.map_err(unread)?;
-        let host = origin::host(&parts.uri, &parts.headers).unwrap_or_default();
+        let host = match parts.uri.authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => parts.headers.get(header::HOST).map_or(&b""[..], |host| host.as_bytes()),
+        };
         let signed_request = SignedRequest {
             method: parts.method.as_str(),
             path: parts.uri.path(),
             query: parts.uri.query().unwrap_or_default(),
             headers: &parts.headers,
-            host: &host,
+            host,
             body: &body,
         };
-        signed.check(&signed_request, &key.secret).or_else(|error| match previous_secret(&key) {
-            "" => Err(error),
-            previous => signed.check(&signed_request, previous),
-        })?;
-        Ok((caller_of(&key)?, Request::from_parts(parts, Body::from(body))))
+        let mut checks = Err(SignatureError::Mismatch);
+        for secret in secrets(key.as_deref()) {
+            checks = checks.or_else(|_| signed.check(&signed_request, secret));
+        }
+        checks?;
+        let key = key.ok_or(SignatureError::Mismatch)?;
+        Ok((caller_of(&key)?, rewritten(Request::from_parts(parts, Body::from(body)), normalized_path)?))
     }
+}
+
+/// Returns the request as it was signed: at another form of its path, and without the parameters of a signature.
+fn rewritten(mut request: Request, path: impl Fn(&str) -> Cow<'_, str>) -> Result<Request, CredentialError> {
+    let (before, query) = (request.uri().path(), request.uri().query());
+    let (path, presigned) = (path(before), query.filter(|query| Signed::is_presigned(query)));
+    if path == before && presigned.is_none() {
+        return Ok(request);
+    }
+    let query = presigned.map(without_signature).or(query.map(str::to_owned)).filter(|query| !query.is_empty());
+    let target = query.map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+    let malformed = |_| CredentialError::Malformed("the signed URL cannot be read".to_owned());
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(target.parse().map_err(|_| ()).map_err(malformed)?);
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| ()).map_err(malformed)?;
+    Ok(request)
 }
 
 /// Returns the one value of a header. Refuses a header that stands more than once.

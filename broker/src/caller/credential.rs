@@ -14,11 +14,9 @@ pub(crate) enum CredentialError {
     Missing,
     #[error("the credentials cannot be read: {0}")]
     Malformed(String),
-    /// Unknown, expired and revoked keys get the same answer.
-    #[error("there is no such key, or it may not be used any more")]
-    UnknownKey,
-    #[error("the secret is not this key's")]
-    WrongSecret,
+    /// Unknown, expired and revoked keys, and wrong secrets, get the same answer.
+    #[error("the key is not known, its secret is wrong, or it is revoked or has expired")]
+    NotAccepted,
     #[error(transparent)]
     Signature(#[from] SignatureError),
     /// The exchange could not be asked.
@@ -35,8 +33,7 @@ impl CredentialError {
         match self {
             CredentialError::Missing => "missing",
             CredentialError::Malformed(_) | CredentialError::Signature(SignatureError::Malformed(_)) => "malformed",
-            CredentialError::UnknownKey => "unknown_key",
-            CredentialError::WrongSecret => "wrong_secret",
+            CredentialError::NotAccepted => "not_accepted",
             CredentialError::Signature(_) => "invalid_signature",
             CredentialError::Unchecked(_) | CredentialError::Payload(_) => "unchecked",
         }

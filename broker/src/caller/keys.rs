@@ -47,28 +47,32 @@ impl Keys {
         }
     }
 
-    /// Returns the key with this id. Refuses one that is unknown, revoked or expired.
-    pub(super) async fn find(&self, id: &str) -> Result<Arc<KeySecrets>, CredentialError> {
+    /// Returns the key with this id; none if it is unknown, revoked or expired.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<Arc<KeySecrets>>, CredentialError> {
         if id.parse::<KeyId>().is_err() {
-            return Err(CredentialError::UnknownKey);
+            return Ok(None);
         }
         let cached = self.lock().get(id);
-        let missed = match cached {
-            Ok(Some(key)) => return usable(key),
-            Ok(None) => return Err(CredentialError::UnknownKey),
-            Err(missed) => missed,
+        let key = match cached {
+            Ok(key) => key,
+            Err(missed) => {
+                let found = self.exchange.find_key(id).await;
+                let key = found.map_err(|error| CredentialError::Unchecked(Box::new(error)))?.map(Arc::new);
+                self.lock().put(id, key.clone(), missed);
+                key
+            }
         };
-        let found = self.exchange.find_key(id).await;
-        let key = found.map_err(|error| CredentialError::Unchecked(Box::new(error)))?.map(Arc::new);
-        self.lock().put(id, key.clone(), missed);
-        key.ok_or(CredentialError::UnknownKey).and_then(usable)
+        Ok(key.filter(|found| found.key.expires.is_none_or(is_ahead)))
     }
 
-    /// Returns the caller with this id and secret. Compares in constant time.
+    /// Returns the caller with this id and secret. Compares in constant time, for an unknown key as for a known one.
     pub(super) async fn check(&self, id: &str, secret: &str) -> Result<Caller, CredentialError> {
         let key = self.find(id).await?;
-        let is = |known: &str| !known.is_empty() && bool::from(known.as_bytes().ct_eq(secret.as_bytes()));
-        if is(&key.secret) || is(previous_secret(&key)) { caller_of(&key) } else { Err(CredentialError::WrongSecret) }
+        let is = |known: &&str| bool::from(known.as_bytes().ct_eq(secret.as_bytes()));
+        match (secrets(key.as_deref()).iter().any(is), key) {
+            (true, Some(key)) => caller_of(&key),
+            _ => Err(CredentialError::NotAccepted),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, KeyCache> {
@@ -76,18 +80,20 @@ impl Keys {
     }
 }
 
-/// Returns the secret of the version before while it may be used; empty afterwards.
-pub(super) fn previous_secret(found: &KeySecrets) -> &str {
-    if found.key.previous_until.is_some_and(is_ahead) { &found.previous_secret } else { "" }
+/// A text as long as a secret, against which the secret of an unknown key is checked. It is accepted for none.
+const NO_SECRET: &str = "-------------------------------------------";
+
+/// Returns the secrets that a key accepts: its own, and that of the version before while it may be used.
+pub(super) fn secrets(found: Option<&KeySecrets>) -> Vec<&str> {
+    let Some(found) = found else { return vec![NO_SECRET] };
+    let may_use_previous = found.key.previous_until.is_some_and(is_ahead);
+    let previous = Some(found.previous_secret.as_str()).filter(|_| may_use_previous);
+    [Some(found.secret.as_str()), previous].into_iter().flatten().filter(|secret| !secret.is_empty()).collect()
 }
 
 fn is_ahead(time: Time) -> bool {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u128::from(time.micros()) > now.as_micros()
-}
-
-fn usable(found: Arc<KeySecrets>) -> Result<Arc<KeySecrets>, CredentialError> {
-    if found.key.expires.is_none_or(is_ahead) { Ok(found) } else { Err(CredentialError::UnknownKey) }
 }
 
 /// Returns the caller whose key this is. A broker's key is for the exchange alone.
@@ -97,7 +103,7 @@ pub(super) fn caller_of(found: &KeySecrets) -> Result<Caller, CredentialError> {
         Some(KeyRole::Client) => Role::Client,
         Some(KeyRole::Provider) => Role::Provider,
         Some(KeyRole::Operator) => Role::Operator,
-        Some(KeyRole::Broker) | None => return Err(CredentialError::UnknownKey),
+        Some(KeyRole::Broker) | None => return Err(CredentialError::NotAccepted),
     };
     Ok(Caller { account: found.key.account.as_str().into(), role })
 }

@@ -10,7 +10,7 @@ use crate::door_names::calls_by_link;
 use crate::error::ApiError;
 
 /// Returns the host of the request.
-pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     uri.authority().map(|authority| authority.to_string()).or_else(|| text(headers, header::HOST))
 }
 

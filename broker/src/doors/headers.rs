@@ -23,17 +23,43 @@ const FOR_MERIT: [HeaderName; 9] = [
     HeaderName::from_static("amz-sdk-request"),
 ];
 
-/// Headers that would act on the page's origin, which answers share.
-const ON_THE_ORIGIN: [HeaderName; 8] = [
+/// Headers by which an answer acts on more than itself: on the origin that all functions share with the page and the
+/// market's other doors, on its host, or on where the browser goes next. [`of_function`] takes them out, with
+/// those of [`ON_THE_ORIGIN_FAMILIES`]. The list is explained in `docs/functions.md`.
+static ON_THE_ORIGIN: [HeaderName; 24] = [
+    // State that later requests bring along, or that is wiped.
     header::SET_COOKIE,
-    header::CONTENT_SECURITY_POLICY,
-    header::STRICT_TRANSPORT_SECURITY,
-    header::ALT_SVC,
+    HeaderName::from_static("set-cookie2"),
     HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("set-login"),
+    HeaderName::from_static("sec-session-registration"),
+    HeaderName::from_static("secure-session-registration"),
     HeaderName::from_static("service-worker-allowed"),
-    HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("use-as-dictionary"),
+    // How browsers reach the host, and which certificates they take.
+    header::ALT_SVC,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::PUBLIC_KEY_PINS,
+    header::PUBLIC_KEY_PINS_REPORT_ONLY,
+    HeaderName::from_static("expect-ct"),
+    // What browsers report of the origin, and to whom.
     HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("sourcemap"),
+    HeaderName::from_static("x-sourcemap"),
+    // How the origin is isolated, and who may look into it.
+    HeaderName::from_static("origin-agent-cluster"),
+    HeaderName::from_static("timing-allow-origin"),
+    // What browsers send to the origin, or load and show for it, from now on.
+    HeaderName::from_static("accept-ch"),
+    HeaderName::from_static("critical-ch"),
+    header::REFRESH,
+    HeaderName::from_static("speculation-rules"),
 ];
+/// Beginnings of the names of further such headers.
+const ON_THE_ORIGIN_FAMILIES: [&str; 3] =
+    ["access-control-", "attribution-reporting-register-", "content-security-policy"];
 
 /// Prefix of the page's own cookies.
 const PAGE_COOKIE: &str = "merit_";
@@ -67,8 +93,13 @@ pub(super) fn of_caller(parts: &Parts) -> HeaderMap {
 
 /// Returns the function's headers that the caller may see. The adapter has taken out those that no function may set.
 pub(super) fn of_function(mut headers: HeaderMap) -> HeaderMap {
-    ON_THE_ORIGIN.iter().for_each(|name| drop(headers.remove(name)));
+    let acting: Vec<HeaderName> = headers.keys().filter(|name| acts_on_the_origin(name)).cloned().collect();
+    acting.iter().for_each(|name| drop(headers.remove(name)));
     headers
+}
+
+fn acts_on_the_origin(name: &HeaderName) -> bool {
+    ON_THE_ORIGIN.contains(name) || ON_THE_ORIGIN_FAMILIES.iter().any(|family| name.as_str().starts_with(family))
 }
 
 fn without_page_cookies(value: &HeaderValue) -> Option<HeaderValue> {

@@ -8,8 +8,8 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::response::Response;
-use http::HeaderName;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, Method, header};
 use hyper::body::Incoming;
 use merit_listener::Answer;
 use tower::Service;
@@ -20,12 +20,15 @@ use crate::broker::Broker;
 use crate::caller::Caller;
 use crate::caller::authenticate::Authenticated;
 use crate::doors::error_shape::Shape;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::invocation::preferences::Received;
 use crate::metrics::measure;
 
 /// Header of every answer: the time that Merit added to that of the providers.
 const OVERHEAD: HeaderName = HeaderName::from_static("merit-overhead-us");
+
+/// Methods of the doors.
+const METHODS: &str = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS";
 
 /// The front of one broker. Clones share it.
 #[derive(Clone)]
@@ -62,6 +65,11 @@ impl Front {
         let Front { broker, access_log, mut doors } = self;
         let checked = async |request: Request| {
             let shape = Shape::of(request.uri().path());
+            // A tunnel is nobody's resource, whatever its path is called.
+            if request.method() == Method::CONNECT {
+                let error = ApiError::new(ErrorCode::MethodNotAllowed, "this is no proxy: CONNECT is not served");
+                return (None, ([(header::ALLOW, METHODS)], shape.respond(error)).into_response());
+            }
             match broker.authentication.check(request).await {
                 Ok(Authenticated { caller, request }) => {
                     let Ok(answer) = doors.call(request).await;

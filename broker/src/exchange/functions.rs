@@ -44,6 +44,14 @@ pub(crate) struct Function {
     pub(crate) spending: Vec<BudgetUse>,
 }
 
+/// A page of a list of functions. Of their revisions only the newest and the live one have their content.
+#[derive(Debug)]
+pub(crate) struct FunctionPage {
+    pub(crate) functions: Vec<Function>,
+    /// The name after which the next page begins, if there is one.
+    pub(crate) next: Option<String>,
+}
+
 /// A revision.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Code {
@@ -172,11 +180,14 @@ impl Exchange {
         }
     }
 
-    /// Returns every function of the account.
-    pub(crate) async fn functions(&self, account: &str) -> Result<Vec<Function>, ApiError> {
-        let request = v1::ListFunctionsRequest { account: account.to_owned() };
+    /// Returns the account's functions after a name, in the order of names: at most `limit`, 1 to 1,000, or fewer where
+    /// they are large.
+    pub(crate) async fn functions(&self, account: &str, after: &str, limit: u32) -> Result<FunctionPage, ApiError> {
+        let (account, after) = (account.to_owned(), after.to_owned());
+        let request = v1::ListFunctionsRequest { account, after, limit, names_only: false };
         let listed = answer(self.registry.clone().list_functions(request)).await?;
-        listed.functions.into_iter().map(Function::try_from).collect()
+        let functions = listed.functions.into_iter().map(Function::try_from).collect::<Result<_, _>>()?;
+        Ok(FunctionPage { functions, next: Some(listed.next).filter(|next| !next.is_empty()) })
     }
 
     /// Deletes a function. Returns the sequence of the command.

@@ -35,7 +35,11 @@ impl Exchange {
     /// Adds the account's nearest function to the error that it has none of this name.
     pub(crate) async fn near_function(&self, error: ApiError, account: &str, name: &str) -> ApiError {
         self.near(error, name, async {
-            let request = v1::ListFunctionsRequest { account: account.to_owned() };
+            let request = v1::ListFunctionsRequest {
+                account: account.to_owned(),
+                names_only: true,
+                ..v1::ListFunctionsRequest::default()
+            };
             let listed = answer(self.registry.clone().list_functions(request)).await?;
             Ok(listed.functions.into_iter().map(|function| function.name).collect())
         })

@@ -40,7 +40,7 @@ const POST: &[HttpMethod] = &[HttpMethod::Post];
 const PUT: &[HttpMethod] = &[HttpMethod::Put];
 const PATCH: &[HttpMethod] = &[HttpMethod::Patch];
 const DELETE: &[HttpMethod] = &[HttpMethod::Delete];
-/// Methods of calls that are passed through. TRACE and CONNECT pass too, and no client sends them.
+/// Methods of calls that are passed through. Others pass too, and no client sends them, but CONNECT, which is refused.
 const ANY: &[HttpMethod] = &[
     HttpMethod::Get,
     HttpMethod::Post,

@@ -18,7 +18,13 @@ fn of_function(id: &'static str, summary: &str) -> Operation {
 
 pub(crate) fn list_all() -> Operation {
     operation("list_functions", "List the functions of the account")
-        .answers(object([("functions", list(named("Function")))], []))
+        .describe(
+            "By name. A page ends early where it has 1 MB, so it may have fewer functions than its limit, and still a \
+             `next`.",
+        )
+        .query("limit", range(1, 1_000), "At most so many; 100 by default.")
+        .query("cursor", name(), "`next` of the page before.")
+        .answers(object([("functions", list(named("Function")))], [("next", text())]))
 }
 
 pub(crate) fn get() -> Operation {

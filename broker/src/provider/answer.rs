@@ -72,12 +72,17 @@ pub(crate) enum NextPart {
     Broken(AttemptEnd),
 }
 
-/// Reads an answer whole, or its beginning where it streams.
+/// Reads an answer whole, or its beginning where it streams. Refuses one whose stated length is above the limit at its
+/// head.
 pub(super) async fn read(head: AnswerHead, mut body: Incoming, wanted: Wanted) -> Attempted {
     // The output of a function that failed is not passed on.
     let wanted = if head.report.outcome == Outcome::Ok { wanted } else { Wanted::Whole };
     let max_bytes = wanted.answer_max_bytes();
     let length = body.size_hint().exact();
+    // None of it is read, and none is charged as egress.
+    if length.is_some_and(|length| length > max_bytes as u64) {
+        return too_long(head, 0);
+    }
     let as_it_comes = wanted == Wanted::AsItComes;
     let at_once = as_it_comes
         && (is_event_stream(&head.headers) || length.is_some_and(|length| length > BUFFERED_MAX_BYTES as u64));

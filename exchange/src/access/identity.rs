@@ -8,7 +8,6 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
 use crate::exchange::Exchange;
-use crate::keys::MasterKey;
 use crate::quota;
 
 /// Interval at which an open stream checks its key for expiry, 1 s.
@@ -97,10 +96,9 @@ pub(crate) fn not_accepted() -> Status {
     Status::unauthenticated("the key is not known, its secret is wrong, or it is revoked or has expired")
 }
 
-/// Finds the version of a key that a secret belongs to, if it is valid at `at`.
-fn version_of(master: &MasterKey, key: &Key, secret: &str, at: Time) -> Option<u32> {
-    let usable = [key.is_live(at).then_some(key.version), key.previous_version(at)];
-    usable.into_iter().flatten().find(|version| master.is_secret(key.id, *version, secret))
+/// Returns the versions of a key whose secrets are valid at `at`.
+fn usable_versions(key: &Key, at: Time) -> impl Iterator<Item = u32> {
+    [key.is_live(at).then_some(key.version), key.previous_version(at)].into_iter().flatten()
 }
 
 impl Exchange {
@@ -126,14 +124,20 @@ impl Exchange {
 
     /// Finds the identity behind a credential. Refuses one that is not valid now.
     pub(crate) fn identify(&self, credential: &Credential) -> Result<Identity, Status> {
-        let Some(key) = self.0.sequencer.read(|engine| engine.key(credential.id).cloned()) else {
-            // Takes as long as for a known key.
-            self.0.key.is_secret(credential.id, 1, &credential.secret);
-            return Err(not_accepted());
-        };
-        let version = version_of(&self.0.key, &key, &credential.secret, self.0.sequencer.now());
-        let holder = version.map(|version| Holder { key: key.id, version, role: key.role, account: key.account });
-        holder.map(Identity::Key).ok_or_else(not_accepted)
+        let key = self.0.sequencer.read(|engine| engine.key(credential.id).cloned());
+        let mut versions: Vec<u32> = key.iter().flat_map(|key| usable_versions(key, self.0.sequencer.now())).collect();
+        let key = key.filter(|_| !versions.is_empty());
+        if versions.is_empty() {
+            // A key that is unknown, revoked or expired takes as long as one whose secret is wrong.
+            versions.push(1);
+        }
+        let is_of = |version: &u32| self.0.key.is_secret(credential.id, *version, &credential.secret);
+        match (versions.into_iter().find(is_of), key) {
+            (Some(version), Some(key)) => {
+                Ok(Identity::Key(Holder { key: key.id, version, role: key.role, account: key.account }))
+            }
+            _ => Err(not_accepted()),
+        }
     }
 
     /// Returns true if the credential of an open stream would be accepted now.

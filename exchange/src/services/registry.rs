@@ -7,6 +7,7 @@ use merit_proto::v1;
 use merit_proto::v1::registry_server::Registry;
 use merit_proto::{refusal_status, required};
 use merit_terms::{AccountId, FunctionId, Name};
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::lookup::{parse, unavailable, unknown};
@@ -16,6 +17,13 @@ use crate::exchange::Exchange;
 use crate::messages::{
     canary_from_proto, canary_to_proto, code_from_proto, code_to_proto, settings_from_proto, settings_to_proto,
 };
+
+/// Most functions on a page.
+const FUNCTIONS_MAX: u32 = 1_000;
+/// Functions on a page whose request has no limit.
+const FUNCTIONS_DEFAULT: u32 = 100;
+/// Size at which a page of functions ends, in bytes.
+const PAGE_MAX_BYTES: usize = 1 << 20;
 
 #[tonic::async_trait]
 impl Registry for Exchange {
@@ -59,13 +67,18 @@ impl Registry for Exchange {
         request: Request<v1::ListFunctionsRequest>,
     ) -> Result<Response<v1::ListFunctionsResponse>, Status> {
         let caller = caller(&request)?;
-        let account = self.readable_account(caller, &request.into_inner().account)?;
-        let list = |engine: &Engine| {
-            let own = engine.functions().filter(|(_, function)| function.account == account);
-            own.map(|(id, function)| to_proto(engine, id, function, 0)).collect()
+        let request = request.into_inner();
+        let account = self.readable_account(caller, &request.account)?;
+        let limit = match request.limit {
+            0 => FUNCTIONS_DEFAULT,
+            limit if limit <= FUNCTIONS_MAX => limit,
+            limit => return Err(Status::invalid_argument(format!("limit: {limit}; at most {FUNCTIONS_MAX}"))),
         };
-        let functions = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
-        Ok(Response::new(v1::ListFunctionsResponse { functions }))
+        let list = |engine: &Engine| match request.names_only {
+            true => function_names(engine, account),
+            false => function_page(engine, account, &request.after, limit as usize),
+        };
+        self.0.sequencer.read_durable(list).await.map(Response::new).map_err(unavailable)
     }
 
     async fn delete_function(
@@ -138,24 +151,69 @@ impl Exchange {
     }
 }
 
+/// Lists the names of an account's functions.
+fn function_names(engine: &Engine, account: AccountId) -> v1::ListFunctionsResponse {
+    let own = engine.functions().filter(|(_, function)| function.account == account);
+    let named = |(_, function): (_, &Function)| v1::Function { name: function.name.to_string(), ..Default::default() };
+    v1::ListFunctionsResponse { functions: own.map(named).collect(), next: String::new() }
+}
+
+/// Lists an account's functions after a name, up to a limit and a size, at least one.
+fn function_page(engine: &Engine, account: AccountId, after: &str, limit: usize) -> v1::ListFunctionsResponse {
+    let is_later = |function: &Function| function.account == account && function.name.as_str() > after;
+    let mut later: Vec<_> = engine.functions().filter(|(_, function)| is_later(function)).collect();
+    later.sort_unstable_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+    let (mut functions, mut bytes) = (Vec::new(), 0);
+    for (id, function) in later.iter().take(limit) {
+        let told = listed_to_proto(engine, *id, function);
+        bytes += told.encoded_len();
+        if bytes > PAGE_MAX_BYTES && !functions.is_empty() {
+            break;
+        }
+        functions.push(told);
+    }
+    let last = functions.last().filter(|_| functions.len() < later.len());
+    let next = last.map_or_else(String::new, |last: &v1::Function| last.name.clone());
+    v1::ListFunctionsResponse { functions, next }
+}
+
+/// Returns a function as a list tells it: of its revisions only the newest and the live one have their content.
+fn listed_to_proto(engine: &Engine, id: FunctionId, function: &Function) -> v1::Function {
+    let told = [function.revisions.len(), live_revision(function) as usize];
+    to_proto_with(engine, id, function, |number| told.contains(&number))
+}
+
 /// Finds the module of the newest revision: a function redefined without one keeps it.
 fn newest_module(engine: &Engine, account: AccountId, name: &Name) -> Option<[u8; 32]> {
     let function = engine.function(engine.find_function(account, name)?)?;
     function.revisions.last()?.code.module
 }
 
+fn live_revision(function: &Function) -> u32 {
+    function.resolve(&merit_engine::Qualifier::Live).unwrap_or(0)
+}
+
 fn to_proto(engine: &Engine, id: FunctionId, function: &Function, sequence: u64) -> v1::Function {
+    v1::Function { sequence, ..to_proto_with(engine, id, function, |_| true) }
+}
+
+/// Returns a function with the content of the revisions whose numbers are chosen.
+fn to_proto_with(engine: &Engine, id: FunctionId, function: &Function, chosen: impl Fn(usize) -> bool) -> v1::Function {
     let canaries = function.canaries.iter();
+    let revision = |(revision, number): (&merit_engine::Revision, usize)| match chosen(number) {
+        true => code_to_proto(&revision.code),
+        false => v1::Code::default(),
+    };
     v1::Function {
         account: engine.account(function.account).map_or_else(|_| String::new(), |account| account.name.clone()),
         name: function.name.to_string(),
         settings: Some(settings_to_proto(&function.settings)),
-        revisions: function.revisions.iter().map(|revision| code_to_proto(&revision.code)).collect(),
+        revisions: function.revisions.iter().zip(1..).map(revision).collect(),
         aliases: function.aliases.iter().map(|(alias, revision)| (alias.to_string(), *revision)).collect(),
-        live: function.resolve(&merit_engine::Qualifier::Live).unwrap_or(0),
+        live: live_revision(function),
         canaries: canaries.map(|(alias, canary)| (alias.to_string(), canary_to_proto(*canary))).collect(),
         running: function.running,
-        sequence,
+        sequence: 0,
         spending: budgets_to_proto(engine, SpendingOf::Function(id), &function.settings.budgets),
     }
 }

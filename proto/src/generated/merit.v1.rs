@@ -7308,11 +7308,25 @@ pub struct GetFunctionRequest {
 pub struct ListFunctionsRequest {
     #[prost(string, tag = "1")]
     pub account: ::prost::alloc::string::String,
+    /// Only functions whose names come after this one; empty for the first page.
+    #[prost(string, tag = "2")]
+    pub after: ::prost::alloc::string::String,
+    /// At most so many: 1 to 1,000; 0 for 100. Names alone have no limit.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+    /// Nothing but the names, of all functions.
+    #[prost(bool, tag = "4")]
+    pub names_only: bool,
 }
+/// A page in the order of names. It ends early at 1 MB, so it may have fewer functions than its limit. Of a function's
+/// revisions only the newest and the live one have their content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListFunctionsResponse {
     #[prost(message, repeated, tag = "1")]
     pub functions: ::prost::alloc::vec::Vec<Function>,
+    /// The `after` of the next page; empty if there is none.
+    #[prost(string, tag = "2")]
+    pub next: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteFunctionRequest {

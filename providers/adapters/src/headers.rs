@@ -24,17 +24,15 @@ const OF_THE_CONNECTION: [HeaderName; 11] = [
 ];
 /// Headers of a request that do not pass either: the host that the caller named, and its expectation.
 const OF_THE_REQUEST: [HeaderName; 2] = [header::HOST, header::EXPECT];
-/// Headers of an answer that do not pass either: other places of this origin, which a function cannot know.
-const OF_THE_ANSWER: [HeaderName; 1] = [header::ALT_SVC];
 
 /// Returns the headers of a caller that may pass to a function.
 pub fn forwarded_request_headers(headers: &HeaderMap) -> HeaderMap {
     forwarded(headers, &OF_THE_REQUEST)
 }
 
-/// Returns the headers of a function that may pass to its caller.
+/// Returns the headers of a function that may pass to its caller. The broker takes out those that act on its origin.
 pub fn forwarded_answer_headers(headers: &HeaderMap) -> HeaderMap {
-    forwarded(headers, &OF_THE_ANSWER)
+    forwarded(headers, &[])
 }
 
 /// Returns true for Merit's own headers, of either direction.

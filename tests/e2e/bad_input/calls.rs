@@ -102,8 +102,8 @@ async fn foreigners_and_strangers_are_refused(shape: Shape) {
     };
     assert_refused(&invoke("host", "merit.example").await, 403, "forbidden", &["`merit.example`", "loopback"]);
     assert_refused(&invoke("origin", "https://evil.example").await, 403, "forbidden", &["`https://evil.example`"]);
-    assert_refused(&invoke("authorization", "Bearer a.b").await, 401, "unauthorized", &["no such key"]);
-    assert_refused(&invoke("merit-key", "a.b").await, 401, "unauthorized", &["no such key"]);
+    assert_refused(&invoke("authorization", "Bearer a.b").await, 401, "unauthorized", &["the key is not known"]);
+    assert_refused(&invoke("merit-key", "a.b").await, 401, "unauthorized", &["the key is not known"]);
     let read = market.call(Method::GET, "/v1/accounts", &[("host", "merit.example")], "").await;
     assert_refused(&read, 403, "forbidden", &["`merit.example`"]);
     assert_eq!(trades(&market).await, 0);

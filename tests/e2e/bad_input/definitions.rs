@@ -34,6 +34,14 @@ async fn an_unusable_definition_is_refused_by_its_field(shape: Shape) {
         (r#"{"budgets": [{"period": "week", "amount": "1"}]}"#, "budgets[0].period: unknown variant `week`"),
         (r#"{"budgets": [{"period": "day", "amount": 1}]}"#, "budgets[0].amount: "),
         (r#"{"module": "abcd"}"#, "module: a SHA-256 digest has 64"),
+        (
+            r#"{"deployments": [{"provider": "a", "target": "http://b:0/f"}]}"#,
+            "a URL with a port that is not 1 to 65535",
+        ),
+        (
+            r#"{"deployments": [{"provider": "a", "target": "http://b:65536"}]}"#,
+            "a URL with a port that is not 1 to 65535",
+        ),
     ];
     for (body, named) in malformed {
         assert_refused(&put(&market, ECHO, body).await, 400, "malformed", &[named]);

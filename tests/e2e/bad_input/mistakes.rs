@@ -121,3 +121,25 @@ async fn assert_waits(exchange: &str, said: &str) {
     let more = tokio::time::timeout(std::time::Duration::from_secs(1), lines.next_line()).await;
     assert!(more.is_err(), "{more:?}");
 }
+
+#[tokio::test]
+async fn a_port_that_is_none_is_told_with_its_flag() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    for (command, flag) in [("up", "--http"), ("up", "--grpc"), ("broker", "--http"), ("exchange", "--grpc")] {
+        let mut arguments = vec![command, flag, "127.0.0.1:65536"];
+        arguments.extend(["--data-dir", &data].iter().filter(|_| command != "broker"));
+        assert_fails(&arguments, &[flag, "the port `65536` is not 1 to 65535, or 0 for a free one"]).await;
+    }
+    let sell = ["provider", "--name", "p"];
+    for (port, url) in [("0", "http://127.0.0.1:0"), ("70000", "http://[::1]:70000"), ("", "http://localhost:")] {
+        let said = format!("the port `{port}` is not 1 to 65535");
+        assert_fails(&[&sell[..], &["--exchange", url]].concat(), &["--exchange", url, &said]).await;
+        assert_fails(&["broker", "--http", "127.0.0.1:0", "--exchange", url], &["--exchange", &said]).await;
+        assert_fails(&[&sell[..], &["--endpoint", url]].concat(), &["--endpoint", url, &said]).await;
+        let server = ["--adapter", "http", "--endpoint", url];
+        assert_fails(&[&sell[..], &server].concat(), &["--endpoint", url, &said]).await;
+        assert_fails(&["functions", "--broker", url], &["--broker", url, &said]).await;
+    }
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
+}

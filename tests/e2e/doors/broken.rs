@@ -46,10 +46,12 @@ fn answer(path: &str) -> Vec<u8> {
         "/whole" => [chunked, chunk(300_000), b"0\r\n\r\n".to_vec()].concat(),
         "/413" => b"HTTP/1.1 413 Mine\r\nContent-Length: 4\r\n\r\nmine".to_vec(),
         "/too-long" => chunked,
+        "/says-too-long" => with_length((20 << 20) + 1, 0),
         "/claims" => [
             b"HTTP/1.1 200 OK\r\nConnection: x-named, close\r\nX-Named: 1\r\nKeep-Alive: timeout=5\r\n".to_vec(),
             b"Proxy-Authenticate: Basic\r\nAlt-Svc: h3=\":1\"\r\nSet-Cookie: a=b\r\nUpgrade: h2c\r\nTrailer: x\r\n"
                 .to_vec(),
+            b"Access-Control-Allow-Origin: *\r\nRefresh: 0;url=http://evil\r\nReport-To: {}\r\nNEL: {}\r\n".to_vec(),
             b"Merit-Cost: 0\r\nMerit-Own: 1\r\nX-Kept: 1\r\nContent-Length: 4\r\n\r\nwell".to_vec(),
         ]
         .concat(),
@@ -63,7 +65,7 @@ async fn serve(mut connection: TcpStream) {
         return;
     }
     // It sends until nobody reads any more.
-    while path == "/too-long" && connection.write_all(&chunk(1 << 20)).await.is_ok() {}
+    while (path == "/too-long" || path == "/says-too-long") && connection.write_all(&chunk(1 << 20)).await.is_ok() {}
 }
 
 /// Starts a market whose function `f` answers in one way.
@@ -204,6 +206,33 @@ async fn an_answer_past_its_limit_is_broken_off_and_charged() {
 }
 
 #[tokio::test]
+async fn a_stated_length_past_its_limit_is_refused_unread() {
+    let mut tasks = JoinSet::new();
+    let (market, _server) = market("/says-too-long", &mut tasks).await;
+    for door in STREAMING.into_iter().chain([LAMBDA]) {
+        let answer = Raw::of(&market, door).await;
+        let told = String::from_utf8_lossy(&answer.body);
+        match door {
+            _ if door.starts_with("/20") => {
+                assert_eq!(answer.status(), 200, "{door}: {}", answer.head);
+                assert!(told.contains("Function.ResponseSizeTooLarge"), "{door}: {told}");
+            }
+            _ => {
+                assert_eq!(answer.status(), 500, "{door}: {}", answer.head);
+                assert!(told.contains("output_limit"), "{door}: {told}");
+            }
+        }
+        assert!(answer.is_whole() && answer.body.len() < 1000, "{door}: {}", answer.body.len());
+        let record = answer.record(&market).await;
+        let ended = (&record["state"], &record["outcome"], &record["egress_bytes"]);
+        assert_eq!(ended, (&json!("settled"), &json!("output_limit"), &json!(0)), "{door}: {record}");
+        assert_eq!(record["attempts"][0]["outcome"], "executed", "{door}: {record}");
+    }
+    let listed = market.get("/v1/providers").await.json();
+    assert_eq!(listed["providers"][0]["health"], json!([]), "no failure of the provider: {listed}");
+}
+
+#[tokio::test]
 async fn a_functions_own_413_passes_unchanged_and_is_charged() {
     let mut tasks = JoinSet::new();
     let (market, _server) = market("/413", &mut tasks).await;
@@ -225,9 +254,10 @@ async fn connection_and_merit_headers_of_function_servers_are_dropped() {
         let answer = Raw::of(&market, door).await;
         assert_eq!((answer.status(), answer.header("x-kept")), (200, Some("1")), "{door}: {}", answer.head);
         assert_ne!(answer.header("merit-cost"), Some("0"), "{door}: {}", answer.head);
-        for name in
-            ["x-named", "keep-alive", "proxy-authenticate", "alt-svc", "set-cookie", "upgrade", "trailer", "merit-own"]
-        {
+        for name in ["x-named", "keep-alive", "proxy-authenticate", "upgrade", "trailer", "merit-own"] {
+            assert_eq!(answer.header(name), None, "{door}: {}", answer.head);
+        }
+        for name in ["alt-svc", "set-cookie", "access-control-allow-origin", "refresh", "report-to", "nel"] {
             assert_eq!(answer.header(name), None, "{door}: {}", answer.head);
         }
     }

@@ -141,9 +141,9 @@ fn of_accounts() -> Vec<MethodRow> {
         "Registry/GetFunction" "undnn" RegistryClient.get_function(names)
             v1::GetFunctionRequest { account: "ours".to_owned(), name: names.function };
         "Registry/ListFunctions" "undyy" RegistryClient.list_functions(names)
-            v1::ListFunctionsRequest { account: names.account };
+            v1::ListFunctionsRequest { account: names.account, ..v1::ListFunctionsRequest::default() };
         "Registry/ListFunctions" "uodyy" RegistryClient.list_functions(_names)
-            v1::ListFunctionsRequest { account: "ours".to_owned() };
+            v1::ListFunctionsRequest { account: "ours".to_owned(), ..v1::ListFunctionsRequest::default() };
         "Registry/ListProviders" "unnyy" RegistryClient.list_providers(names)
             v1::ListProvidersRequest { account: names.account, ..v1::ListProvidersRequest::default() };
         "Registry/ListProviders" "uooyy" RegistryClient.list_providers(_names)

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::definition::{AliasBody, Definition, fields, new_code};
 use super::definition_change::{check_reset, patched};
 use super::function_rows::{deployments_json, function_json, module_json, readiness_json};
+use super::past_query::check;
 use super::rows::{JsonAnswer, accepted};
 use crate::broker::Broker;
 use crate::caller::{Caller, Client};
@@ -21,6 +22,11 @@ use crate::doors::request::{Path, Query, Sent};
 use crate::error::ApiError;
 use crate::exchange::functions::{Code, Function, FunctionSettings};
 use crate::limits::MODULE_MAX_BYTES;
+
+/// Most functions on a page.
+const PAGE_MAX: u32 = 1_000;
+/// Functions on a page whose query has no limit.
+const PAGE_DEFAULT: u32 = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,9 +143,28 @@ pub(in crate::doors) async fn must_find(broker: &Broker, caller: &Caller, name: 
     }
 }
 
-pub(crate) async fn list(State(broker): State<Arc<Broker>>, Client(caller): Client) -> JsonAnswer {
-    let functions: Vec<Value> = broker.exchange.functions(&caller.account).await?.iter().map(function_json).collect();
-    Ok(Json(json!({"functions": functions})))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FunctionsQuery {
+    limit: Option<u32>,
+    /// `next` of the page before: the name after which the page begins.
+    cursor: Option<String>,
+}
+
+/// Lists the functions of the caller's account by name, page by page.
+pub(crate) async fn list(
+    State(broker): State<Arc<Broker>>,
+    Client(caller): Client,
+    Query(asked): Query<FunctionsQuery>,
+) -> JsonAnswer {
+    check(None, None, asked.limit, PAGE_MAX)?;
+    let after = asked.cursor.map(|cursor| path_name(&cursor)).transpose()?.unwrap_or_default();
+    let page = broker.exchange.functions(&caller.account, &after, asked.limit.unwrap_or(PAGE_DEFAULT)).await?;
+    let functions: Vec<Value> = page.functions.iter().map(function_json).collect();
+    Ok(Json(match page.next {
+        Some(next) => json!({"functions": functions, "next": next}),
+        None => json!({"functions": functions}),
+    }))
 }
 
 pub(crate) async fn get(

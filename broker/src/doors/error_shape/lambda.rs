@@ -39,7 +39,7 @@ fn kind(error: &ApiError, reason: &str) -> (StatusCode, &'static str) {
         (StatusCode::UNAUTHORIZED, _) => {
             let kind = match reason {
                 "missing" => "MissingAuthenticationTokenException",
-                "unknown_key" => "UnrecognizedClientException",
+                "not_accepted" => "UnrecognizedClientException",
                 _ => "InvalidSignatureException",
             };
             (StatusCode::FORBIDDEN, kind)

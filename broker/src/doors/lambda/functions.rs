@@ -21,7 +21,7 @@ use crate::exchange::functions::Function;
 use crate::exchange::leases::lease::Qualifier;
 
 /// Most functions on a page, as at Lambda.
-const PAGE_MAX: usize = 50;
+const PAGE_MAX: u32 = 50;
 
 #[derive(Deserialize)]
 pub(crate) struct PageQuery {
@@ -29,7 +29,7 @@ pub(crate) struct PageQuery {
     #[serde(rename = "Marker")]
     marker: Option<String>,
     #[serde(rename = "MaxItems")]
-    max_items: Option<usize>,
+    max_items: Option<u32>,
 }
 
 /// Handles `GET /2015-03-31/functions/`.
@@ -42,14 +42,12 @@ pub(crate) async fn list(
         let caller = caller?;
         caller.must_call()?;
         let most = page.max_items.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let mut functions = broker.exchange.functions(&caller.account).await?;
-        functions.sort_by(|a, b| a.name.cmp(&b.name));
         let after = page.marker.unwrap_or_default();
-        let mut later = functions.iter().filter(|function| function.name > after);
-        let told: Vec<&Function> = later.by_ref().take(most).collect();
-        let mut answer = json!({"Functions": told.iter().map(|f| described(f, None)).collect::<Vec<_>>()});
-        if let (Some(last), Some(_)) = (told.last(), later.next()) {
-            answer["NextMarker"] = json!(last.name);
+        let page = broker.exchange.functions(&caller.account, &after, most).await?;
+        let told: Vec<Value> = page.functions.iter().map(|function| described(function, None)).collect();
+        let mut answer = json!({"Functions": told});
+        if let Some(next) = page.next {
+            answer["NextMarker"] = json!(next);
         }
         Ok::<_, ApiError>(Json(answer))
     };

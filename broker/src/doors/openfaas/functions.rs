@@ -17,6 +17,9 @@ use crate::doors::request::{Path, Query};
 use crate::error::ApiError;
 use crate::exchange::functions::Function;
 
+/// Functions that are asked for at once.
+const PAGE_MAX: u32 = 1_000;
+
 #[derive(Deserialize)]
 pub(crate) struct Namespace {
     namespace: Option<String>,
@@ -35,8 +38,14 @@ pub(crate) async fn list(
             .namespace
             .as_deref()
             .is_none_or(|namespace| namespace.is_empty() || namespace == NAMESPACE || *namespace == *caller.account);
-        let functions = if own { broker.exchange.functions(&caller.account).await? } else { Vec::new() };
-        Ok::<_, ApiError>(Json(functions.iter().map(status).collect::<Vec<_>>()))
+        let (mut told, mut after) = (Vec::new(), own.then(String::new));
+        // The gateway's list has no pages; here a page at a time is held.
+        while let Some(name) = after {
+            let page = broker.exchange.functions(&caller.account, &name, PAGE_MAX).await?;
+            told.extend(page.functions.iter().map(status));
+            after = page.next;
+        }
+        Ok::<_, ApiError>(Json(told))
     };
     listed.await.map_or_else(errors::respond, IntoResponse::into_response)
 }

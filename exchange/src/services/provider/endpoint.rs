@@ -19,6 +19,9 @@ pub(super) fn check_endpoint(endpoint: &str, keyless: bool, adapter: v1::Adapter
     if !bare || !matches!(scheme, "http" | "https") || endpoint.len() > ENDPOINT_MAX_BYTES {
         return refused("is not a URL such as http://127.0.0.1:9000, without a user, a query or a fragment");
     }
+    if let Some(Err(error)) = uri.authority().map(|authority| merit_terms::port_of(authority.as_str())) {
+        return refused(&format!("cannot be called: {error}"));
+    }
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     if !keyless && merit_terms::Adapter::from(adapter).takes_tokens() && scheme == "http" && !loopback {

@@ -22,8 +22,18 @@ fn without_keys_only_this_machine_is_called() {
     let agent = |endpoint| check_endpoint(endpoint, false, v1::Adapter::Agent).is_ok();
     assert!(agent("https://edge.example") && agent("http://127.0.0.1:9000") && !agent("http://edge.example"));
     let long = format!("http://127.0.0.1/{}", "x".repeat(ENDPOINT_MAX_BYTES));
-    let never =
-        ["", "127.0.0.1:9000", "ftp://127.0.0.1", "http://u@127.0.0.1", "http://127.0.0.1/?a", "http://127.0.0.1/#a"];
+    let never = [
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:65536",
+        "http://[::1]:70000/base",
+        "http://127.0.0.1:",
+        "",
+        "127.0.0.1:9000",
+        "ftp://127.0.0.1",
+        "http://u@127.0.0.1",
+        "http://127.0.0.1/?a",
+        "http://127.0.0.1/#a",
+    ];
     for endpoint in never.into_iter().chain([long.as_str()]) {
         check(endpoint, true, false);
         check(endpoint, false, false);

@@ -25,6 +25,8 @@ pub enum TargetError {
     Credentials,
     #[error("a fragment; it is never sent")]
     Fragment,
+    #[error("a URL with a port that is not 1 to 65535")]
+    Port,
     #[error("a path that leaves where it begins")]
     Escapes,
 }
@@ -36,6 +38,7 @@ impl TargetError {
             TargetError::Shape => "the target is neither a path nor an http or https URL",
             TargetError::Credentials => "the target has a user name or password",
             TargetError::Fragment => "the target has a fragment",
+            TargetError::Port => "the target's port is not 1 to 65535",
             TargetError::Escapes => "the path of the target leaves where it begins",
         }
     }
@@ -62,6 +65,9 @@ pub fn check_target(target: &str) -> Result<(), TargetError> {
     let authority = url.authority().filter(|authority| !authority.host().is_empty()).ok_or(TargetError::Shape)?;
     if authority.as_str().contains('@') {
         return Err(TargetError::Credentials);
+    }
+    if merit_terms::port_of(authority.as_str()).is_err() {
+        return Err(TargetError::Port);
     }
     if escapes(url.path()) { Err(TargetError::Escapes) } else { Ok(()) }
 }
