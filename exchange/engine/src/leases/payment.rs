@@ -22,7 +22,7 @@ impl Engine {
         Settlement { cost, fee, billed_ms, usage: metered.usage, estimated: metered.estimated }
     }
 
-    /// Pays a bill, and makes it a trade: `from_buyer` of the cost comes from the buyer, the rest from the operator,
+    /// Pays a bill, and makes it a trade, of the market unless it is private: `from_buyer` of the cost comes from the buyer, the rest from the operator,
     /// the fee out of the seller's revenue.
     pub(super) fn pay(
         &mut self,
@@ -51,7 +51,11 @@ impl Engine {
         }
         self.count_spending(&lease, |spending, calendar| spending.spend(from_buyer, lease.matched_at, calendar));
         let makes_price = settlement.cost > Money::ZERO && seller != lease.account;
-        let last_price = self.registry.market_mut(lease.market).trade(makes_price.then_some(lease.price));
+        let market = self.registry.market_mut(lease.market);
+        if !lease.private {
+            market.trade(makes_price.then_some(lease.price));
+        }
+        let last_price = market.last_price;
         turn.tell(Event::Settled { lease: Box::new(lease), outcome, settlement, last_price });
     }
 }
