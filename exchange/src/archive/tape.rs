@@ -1,6 +1,6 @@
-//! The tape: every settled lease, in order, a market at a time.
+//! The tape: every public trade, in order of settlement, a market at a time.
 //!
-//! Owns the row of a trade and its retention. Never holds an open lease.
+//! Owns the row of a trade and its retention. Never holds an open lease, and no trade that is not for everybody.
 
 use merit_engine::{Event, Lease, Settlement};
 use merit_proto::v1;
@@ -39,12 +39,14 @@ impl Rows for Tape {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(&mut self, one: &Happened) {
         for (position, event) in (0..).zip(&one.events) {
-            if let Event::Settled { lease, settlement, last_price, .. } = event {
+            if let Event::Settled { lease, settlement, last_price, .. } = event
+                && !lease.private
+            {
                 let row = trade(lease, settlement, *last_price).encode_to_vec();
                 self.0.push(lease.market.number(), one.sequence, position, one.at, row);
             }
