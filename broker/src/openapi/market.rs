@@ -40,7 +40,10 @@ pub(crate) fn book() -> Operation {
 
 pub(crate) fn trades() -> Operation {
     of_market("list_trades", "List the trades of a market")
-        .describe("The public trades. Those of the caller's account come with invocation and cost.")
+        .describe(
+            "The public trades, and with `private` those that only the caller's account and the other side see. Those \
+             that it paid come with invocation and cost.",
+        )
         .with_span(1_000)
         .query("before", count(), "Only those of a lower sequence.")
         .answers(object([("trades", list(named("Trade")))], []))

@@ -3626,6 +3626,9 @@ pub struct Trade {
     pub invocation: ::core::option::Option<LeaseId>,
     #[prost(uint64, optional, tag = "11")]
     pub cost: ::core::option::Option<u64>,
+    /// True if only its buyer and its seller see it.
+    #[prost(bool, tag = "12")]
+    pub private: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMarketsRequest {}
@@ -3668,7 +3671,8 @@ pub struct ListTradesRequest {
     /// Maximum number of trades, up to 1,000; 0 for 100.
     #[prost(uint32, tag = "2")]
     pub limit: u32,
-    /// Account whose own trades show their invocation and cost; empty for none.
+    /// Account that looks: the trades that it paid show their invocation and cost, and the latest private ones that it
+    /// paid or sold are among them. Empty for public trades alone.
     #[prost(string, tag = "3")]
     pub account: ::prost::alloc::string::String,
     /// First time (included) and last time (excluded), in microseconds since 1970; 0 for no bound.
@@ -8194,6 +8198,9 @@ pub struct TradeRow {
     pub invocation: ::core::option::Option<LeaseId>,
     #[prost(uint64, tag = "9")]
     pub cost: u64,
+    /// Of a private trade, which is kept by account.
+    #[prost(uint32, tag = "10")]
+    pub market: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CandleRow {

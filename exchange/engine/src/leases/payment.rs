@@ -56,6 +56,6 @@ impl Engine {
             market.trade(makes_price.then_some(lease.price));
         }
         let last_price = market.last_price;
-        turn.tell(Event::Settled { lease: Box::new(lease), outcome, settlement, last_price });
+        turn.tell(Event::Settled { lease: Box::new(lease), outcome, settlement, last_price, seller });
     }
 }

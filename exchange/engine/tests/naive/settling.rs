@@ -90,7 +90,7 @@ impl Twin {
             }
         }
         let last_price = market.last_price;
-        self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, last_price });
+        self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, last_price, seller });
     }
 
     /// The hold stays for a claim; what was sent keeps its capacity until its deadline.
