@@ -53,8 +53,8 @@ impl Exchange {
         }
     }
 
-    /// Returns each name in `asked` that no provider has that the account may see, with the nearest name. Names in `seen` have one. Returns none
-    /// if the list does not come in time, or if too many lookups run.
+    /// Returns each name in `asked` that no provider has which the account may see, with the nearest name. Names in
+    /// `seen` have one. Returns none if the list does not come in time, or if too many lookups run.
     pub(crate) async fn unknown_providers<'a>(
         &self,
         account: &str,

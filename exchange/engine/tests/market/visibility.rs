@@ -108,7 +108,7 @@ fn an_own_provider_is_seen_by_owner_and_named() {
 }
 
 #[test]
-fn a_quote_marks_refused_offers_that_the_account_may_not_see() {
+fn a_quote_marks_refused_offers_that_are_hidden() {
     let mut floor = Floor::new();
     cluster(&mut floor, rung(1, PRICE));
     let seller = floor.seller("seller", 4, PRICE);

@@ -1,8 +1,8 @@
 //! Candles: a market's spot price and volume over each second, minute, hour and day.
 //!
-//! The prices are the spot price after each command that changed it or traded; volume and count are of public trades. An
-//! interval in which nothing traded and the spot price stood still has no candle. Intervals begin at whole multiples of
-//! their length since 1970, UTC.
+//! The prices are the spot price after each command that changed it or traded; volume and count are of public trades.
+//! An interval in which nothing traded and the spot price stood still has no candle. Intervals begin at whole multiples
+//! of their length since 1970, UTC.
 
 mod candle;
 mod interval;
