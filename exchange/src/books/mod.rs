@@ -1,8 +1,8 @@
 //! Market data: each market's durable book, and the stream of its changes.
 //!
 //! A projection of durable events, of public offers and public trades alone: nothing private enters it. It mirrors free
-//! capacity by itself (see [`pools`]), so that a lease costs two small events however many rungs share its pool. Owns no
-//! rule of the market and keeps no trades; a reader that is too slow loses its stream and is never waited for.
+//! capacity by itself (see [`pools`]), so that a lease costs two small events however many rungs share its pool. Owns
+//! no rule of the market and keeps no trades; a reader that is too slow loses its stream and is never waited for.
 //!
 //! ```text
 //! durable batch -> Mirror::take, event by event    offers, pools, bids; states and trades are sent one by one

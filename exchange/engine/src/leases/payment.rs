@@ -22,8 +22,8 @@ impl Engine {
         Settlement { cost, fee, billed_ms, usage: metered.usage, estimated: metered.estimated }
     }
 
-    /// Pays a bill, and makes it a trade: `from_buyer` of the cost comes from the buyer, the rest from the operator, the
-    /// fee out of the seller's revenue. A private trade is not counted in its market and makes no price.
+    /// Pays a bill, and makes it a trade: `from_buyer` of the cost comes from the buyer, the rest from the operator,
+    /// the fee out of the seller's revenue. A private trade is not counted in its market and makes no price.
     pub(super) fn pay(
         &mut self,
         turn: &mut Turn<'_>,

@@ -134,8 +134,8 @@ fn compare_functions(engine: &Engine, twin: &Twin) {
 }
 
 /// Checks that both give the same merit order, and refuse the same offers: each for a reason that the twin finds, too,
-/// and of the class of the nearest miss, visible to the same accounts. Returns the engine's quote, or none if the bid is
-/// refused or its account frozen.
+/// and of the class of the nearest miss, visible to the same accounts. Returns the engine's quote, or none if the bid
+/// is refused or its account frozen.
 pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<MeritOrder> {
     if engine.account(bid.account).is_ok_and(|account| account.frozen) {
         return None;
