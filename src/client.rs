@@ -18,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::access::authorities;
-use crate::decision::grouped;
+use crate::decision::{grouped, more_refused};
 use crate::output::{lines_in_clear, objects, text};
 
 #[derive(clap::Args)]
@@ -210,6 +210,7 @@ fn error_text(status: StatusCode, body: &[u8]) -> String {
         let more = if count > 1 { format!(", and {} more of its offers", count - 1) } else { String::new() };
         lines.push(format!("  {provider} in {market}: {message}{more}"));
     }
+    lines.extend(more_refused(&error["details"]).map(|more| format!("  {more}")));
     if let Some(log) = error["details"]["log"].as_str() {
         lines.push("it wrote to its standard error:".to_owned());
         lines.extend(log.lines().map(|line| format!("  {line}")));

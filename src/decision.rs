@@ -1,5 +1,7 @@
 //! Tables of a decision: the ranked offers of a call, and the refused ones.
 
+use serde_json::Value;
+
 use crate::output::Kind::{Cost, Number, Price, Text};
 use crate::output::{Column, print_table};
 
@@ -63,6 +65,13 @@ pub(crate) fn print_refused(refused: impl IntoIterator<Item = [String; 4]>) {
         vec![provider, market, count.to_string(), code, reason]
     };
     print_table(&columns, lines.into_iter().map(row));
+}
+
+/// Returns the line on refused offers that are not listed, by reason; none if there are none.
+pub(crate) fn more_refused(answer: &Value) -> Option<String> {
+    let counts = answer["more_refused"].as_object().filter(|counts| !counts.is_empty())?;
+    let counts: Vec<String> = counts.iter().map(|(code, count)| format!("{count} {code}")).collect();
+    Some(format!("not listed: {}", counts.join(", ")))
 }
 
 /// Groups refused offers by provider, market and code, in order of appearance. Each group keeps its first reason.

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use crate::client::{self, Client};
-use crate::decision::{OFFERS, Remarks, millis, print_refused};
+use crate::decision::{OFFERS, Remarks, millis, more_refused, print_refused};
 use crate::output::{Format, objects, print_json, text};
 
 #[derive(clap::Args)]
@@ -52,11 +52,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             ]
         }),
     );
-    if objects(&quote, "offers").is_empty() && objects(&quote, "refused").is_empty() {
+    let more = more_refused(&quote);
+    if objects(&quote, "offers").is_empty() && objects(&quote, "refused").is_empty() && more.is_none() {
         println!("no provider offers anything in this call's markets; `merit provider` starts one");
     }
     let row = |offer: &Value| ["provider", "market", "code", "message"].map(|field| text(offer, field));
     print_refused(objects(&quote, "refused").iter().map(row));
+    if let Some(more) = more {
+        println!("\n{more}");
+    }
     for unknown in objects(&quote, "unknown_providers") {
         let nearest = unknown["nearest"].as_str().map(|nearest| format!("; did you mean `{nearest}`?"));
         println!("there is no provider `{}`{}", text(unknown, "name"), nearest.unwrap_or_default());

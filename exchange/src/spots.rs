@@ -3,9 +3,9 @@
 //! The next unit of demand pays it, whatever function was called last. Follows the same events as the books, command by
 //! command. A change of a pool costs a look at its offers only where it begins or ceases to have room.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use merit_engine::{Engine, Event, MarketState, MarketTerms, OfferChange, ProviderKind};
+use merit_engine::{Engine, Event, MarketState, MarketTerms, OfferChange};
 use merit_terms::{MarketId, OfferId, Price, ProviderId, Tariff};
 
 /// A pool of a provider, by its index.
@@ -22,8 +22,6 @@ pub(crate) struct Spots {
     markets: BTreeMap<MarketId, SpotMarket>,
     offers: HashMap<OfferId, SpotOffer>,
     pools: HashMap<PoolKey, SpotPool>,
-    /// Own providers: their offers are not public.
-    own: HashSet<ProviderId>,
     /// Markets whose spot price may have changed since the last [`Spots::changes`], or that traded.
     touched: BTreeSet<MarketId>,
     traded: BTreeSet<MarketId>,
@@ -72,8 +70,7 @@ impl Spots {
     /// Begins with the books as they stand in `engine`.
     pub(crate) fn of(engine: &Engine) -> Spots {
         let mut spots = Spots::default();
-        for (id, provider) in engine.providers() {
-            spots.know(id, provider.kind);
+        for (id, _) in engine.providers() {
             for (index, pool) in (0..).zip(engine.pools(id)) {
                 let is_full = pool.leases >= pool.size.slots;
                 let free_mb = if is_full { 0 } else { pool.size.memory_mb.saturating_sub(pool.leased_mb) };
@@ -97,7 +94,6 @@ impl Spots {
 
     pub(crate) fn take(&mut self, event: &Event) {
         match event {
-            Event::ProviderRegistered { provider, kind, .. } => self.know(*provider, *kind),
             Event::MarketCreated { market, .. } => drop(self.markets.insert(*market, SpotMarket::default())),
             Event::MarketDeleted { market } => drop(self.markets.remove(market)),
             Event::MarketChanged { market, terms } => {
@@ -115,7 +111,7 @@ impl Spots {
                 }
             }
             Event::Pool { provider, pool, free_mb } => self.set_pool((*provider, *pool), *free_mb),
-            Event::Settled { lease, .. } => drop(self.traded.insert(lease.market)),
+            Event::Settled { lease, .. } if !lease.private => drop(self.traded.insert(lease.market)),
             _ => {}
         }
     }
@@ -137,15 +133,9 @@ impl Spots {
         changes
     }
 
-    fn know(&mut self, provider: ProviderId, kind: ProviderKind) {
-        if kind == ProviderKind::Own {
-            self.own.insert(provider);
-        }
-    }
-
     fn post(&mut self, change: &OfferChange) {
         let OfferChange { market, offer, provider, price, capacity_mb, leased_mb, .. } = *change;
-        if capacity_mb == 0 || !change.takes_reference_call || self.own.contains(&provider) {
+        if capacity_mb == 0 || !change.is_public || !change.takes_reference_call {
             return self.remove(offer);
         }
         let pool = (provider, change.pool);

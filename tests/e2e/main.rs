@@ -41,6 +41,7 @@ mod page;
 mod pages;
 mod pools;
 mod prices;
+mod privacy;
 mod process;
 mod raw_session;
 mod resumption;

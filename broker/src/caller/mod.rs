@@ -112,6 +112,11 @@ impl SeenBy {
     pub(crate) fn may_see(&self, account: &str) -> bool {
         self.0.as_ref().is_some_and(|caller| caller.may_see(account))
     }
+
+    /// Returns true if it runs the market, and sees everything.
+    pub(crate) fn is_operator(&self) -> bool {
+        self.0.as_ref().is_some_and(|caller| caller.must_operate().is_ok())
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for SeenBy {

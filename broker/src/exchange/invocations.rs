@@ -1,5 +1,6 @@
 //! Quotes of calls, and the records of invocations.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use merit_proto::v1;
@@ -32,8 +33,8 @@ pub(crate) struct Quote {
     pub(crate) refused: Vec<RefusedOffer>,
     /// Offers beyond those listed.
     pub(crate) more_offers: u32,
-    /// Refused offers beyond those listed, by the code of the reason.
-    pub(crate) more_refused: Vec<(String, u32)>,
+    /// Refused offers beyond those listed, or that the account may not see, by the code of the reason.
+    pub(crate) more_refused: BTreeMap<String, u32>,
 }
 
 #[derive(Debug)]

@@ -92,6 +92,8 @@ pub(crate) struct Trade {
     pub(crate) last_price: Option<u64>,
     /// Invocation and cost in picodollars, for the buyer's own account only.
     pub(crate) own: Option<(LeaseId, u64)>,
+    /// True if only its buyer and its seller see it.
+    pub(crate) private: bool,
 }
 
 #[derive(Debug)]
@@ -127,7 +129,8 @@ impl Exchange {
         self.near_market(book, &market).await.map(Into::into)
     }
 
-    /// Returns trades, newest first. Those of `account` come with invocation and cost.
+    /// Returns trades, newest first: the public ones, and the private ones of `account`. Those that it paid come with
+    /// invocation and cost.
     pub(crate) async fn trades(&self, market: String, account: &str, past: Past) -> Result<Vec<Trade>, ApiError> {
         let request = v1::ListTradesRequest {
             market: market.clone(),
@@ -263,6 +266,7 @@ impl From<v1::Trade> for Trade {
             billed_ms: trade.billed_ms,
             last_price: trade.last_price,
             own: trade.invocation.map(Into::into).zip(trade.cost),
+            private: trade.private,
         }
     }
 }

@@ -46,16 +46,19 @@ impl Exchange {
         .await
     }
 
-    /// Adds the nearest provider to the error that there is none of this name.
+    /// Adds the nearest provider to an operator's error that there is none of this name.
     pub(super) async fn near_provider<T>(&self, done: Result<T, ApiError>, name: &str) -> Result<T, ApiError> {
         match done {
             Ok(done) => Ok(done),
-            Err(error) => Err(self.near(error, name, self.provider_names("")).await),
+            Err(error) => {
+                let all = v1::ListProvidersRequest { names_only: true, all: true, ..Default::default() };
+                Err(self.near(error, name, self.provider_names(all)).await)
+            }
         }
     }
 
-    /// Returns each name in `asked` that no provider has, with the nearest name. Names in `seen` have one. Returns none
-    /// if the list does not come in time, or if too many lookups run.
+    /// Returns each name in `asked` that no provider has which the account may see, with the nearest name. Names in
+    /// `seen` have one. Returns none if the list does not come in time, or if too many lookups run.
     pub(crate) async fn unknown_providers<'a>(
         &self,
         account: &str,
@@ -68,7 +71,8 @@ impl Exchange {
             return Vec::new();
         }
         let Ok(_permit) = self.lookups.try_acquire() else { return Vec::new() };
-        let listing = Box::pin(self.provider_names(account));
+        let seen = v1::ListProvidersRequest { account: account.to_owned(), names_only: true, all: false };
+        let listing = Box::pin(self.provider_names(seen));
         let Ok(Ok(known)) = tokio::time::timeout(LOOKUP_WITHIN, listing).await else { return Vec::new() };
         let unknown = unseen.into_iter().filter(|name| !known.iter().any(|known| known == name.as_str()));
         let of_name = |name: &Name| UnknownProvider {
@@ -78,9 +82,7 @@ impl Exchange {
         unknown.map(of_name).collect()
     }
 
-    /// Returns the names of the providers that an account sees; of the public ones, if it is empty.
-    async fn provider_names(&self, account: &str) -> Result<Vec<String>, ApiError> {
-        let request = v1::ListProvidersRequest { account: account.to_owned(), names_only: true };
+    async fn provider_names(&self, request: v1::ListProvidersRequest) -> Result<Vec<String>, ApiError> {
         let listed = answer(self.registry.clone().list_providers(request)).await?;
         Ok(listed.providers.into_iter().map(|provider| provider.name).collect())
     }

@@ -30,6 +30,15 @@ pub(crate) struct Provider {
     pub(crate) health: Vec<Health>,
 }
 
+/// The reader of a list of providers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ProviderReader<'a> {
+    /// Sees the public ones, its own, and those that name it; an empty account the public ones.
+    Account(&'a str),
+    /// Sees all.
+    Operator,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProviderKind {
     Own,
@@ -76,9 +85,13 @@ pub(crate) struct Health {
 }
 
 impl Exchange {
-    /// Returns the providers that the account may see; an empty account sees the public ones.
-    pub(crate) async fn providers(&self, account: &str) -> Result<Vec<Provider>, ApiError> {
-        let request = v1::ListProvidersRequest { account: account.to_owned(), names_only: false };
+    /// Returns the providers that a reader may see.
+    pub(crate) async fn providers(&self, reader: ProviderReader<'_>) -> Result<Vec<Provider>, ApiError> {
+        let (account, all) = match reader {
+            ProviderReader::Account(account) => (account.to_owned(), false),
+            ProviderReader::Operator => (String::new(), true),
+        };
+        let request = v1::ListProvidersRequest { account, names_only: false, all };
         let listed = answer(self.registry.clone().list_providers(request)).await?;
         Ok(listed.providers.into_iter().map(Into::into).collect())
     }

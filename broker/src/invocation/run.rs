@@ -359,11 +359,16 @@ impl Running {
             answer_limit_bytes: self.call.wanted.answer_max_bytes() as u64,
             limits: &self.preferences.limits,
         };
-        let refused = self.invocations.exchange.quote(call).await.map(|quote| quote.refused).unwrap_or_default();
+        let quote = self.invocations.exchange.quote(call).await;
+        let (refused, more) = quote.map(|quote| (quote.refused, quote.more_refused)).unwrap_or_default();
         let (only, seen) = (&self.preferences.limits.only, refused.iter().map(|offer| offer.provider.as_str()));
         for unknown in self.invocations.exchange.unknown_providers(&self.call.account, only, seen).await {
             error.message.push_str(&format!("; {unknown}"));
         }
-        if refused.is_empty() { error } else { error.with(json!({"refused": refused})) }
+        match (refused.is_empty(), more.is_empty()) {
+            (true, true) => error,
+            (_, true) => error.with(json!({"refused": refused})),
+            (_, false) => error.with(json!({"refused": refused, "more_refused": more})),
+        }
     }
 }

@@ -121,8 +121,8 @@ pub(crate) fn pass_through_path() -> Operation {
 pub(crate) fn quote() -> Operation {
     Operation::new("quote", INVOKE, "Quote a call")
         .describe(
-            "The ranked merit order for this call, now, and why others are refused. Runs nothing; counts as a call of \
-             the account's rate.",
+            "The ranked merit order for this call, now, and why others are refused. Refused offers that the account \
+             may not see are counted, not named. Runs nothing; counts as a call of the account's rate.",
         )
         .path("name", text(), FUNCTION)
         .with_preferences()

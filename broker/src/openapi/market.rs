@@ -27,15 +27,23 @@ impl Operation {
 }
 
 pub(crate) fn markets() -> Operation {
-    Operation::new("list_markets", TAG, "List the markets").answers(object([("markets", list(named("Market")))], []))
+    Operation::new("list_markets", TAG, "List the markets")
+        .describe("Prices, offers, capacity and trades are the public ones.")
+        .answers(object([("markets", list(named("Market")))], []))
 }
 
 pub(crate) fn book() -> Operation {
-    of_market("get_book", "Get the book of a market").answers(named("Book"))
+    of_market("get_book", "Get the book of a market")
+        .describe("Of public offers: those of own providers, and those for some accounts only, are not in it.")
+        .answers(named("Book"))
 }
 
 pub(crate) fn trades() -> Operation {
     of_market("list_trades", "List the trades of a market")
+        .describe(
+            "The public trades, and with `private` those that only the caller's account and the other side see. Those \
+             that it paid come with invocation and cost.",
+        )
         .with_span(1_000)
         .query("before", count(), "Only those of a lower sequence.")
         .answers(object([("trades", list(named("Trade")))], []))
@@ -66,7 +74,10 @@ pub(crate) fn stream() -> Operation {
 
 pub(crate) fn providers() -> Operation {
     Operation::new("list_providers", TAG, "List the providers")
-        .describe("Limits, quotas and health only to the provider's own account and the operator.")
+        .describe(
+            "Those of the market; own providers only to their account, to accounts that their offers name, and to the \
+             operator. Limits, quotas and health only to the provider's own account and the operator.",
+        )
         .answers(object([("providers", list(named("Provider")))], []))
 }
 

@@ -251,7 +251,7 @@ fn trade() -> Schema {
             ("memory_mb", count()),
             ("gb_seconds", gb_seconds()),
         ],
-        [("invocation_id", lease()), ("cost", usd())],
+        [("invocation_id", lease()), ("cost", usd()), ("private", flag())],
     )
 }
 

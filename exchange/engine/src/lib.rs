@@ -46,6 +46,7 @@ pub use market::keys::Key;
 pub use market::markets::Market;
 pub use market::providers::Provider;
 pub use market::revisions::Revision;
+pub use market::visibility::{Viewer, Visibility};
 pub use matching::merit_order::{Candidate, MeritOrder, Refused};
 pub use merit_terms::Adapter;
 pub use money::ledger::{Account, FEES, LOSSES, OUTSIDE};

@@ -50,6 +50,16 @@ impl Identity {
         self.has(Role::Operator)
     }
 
+    /// Returns true if it may see everything: it is an operator, or a broker, which knows whom it asks for.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.is_operator() || self.has(Role::Broker)
+    }
+
+    /// Returns true if it shows the key of an operator: it sees everything without asking for it.
+    pub(crate) fn is_operators_key(&self) -> bool {
+        matches!(self, Identity::Key(_)) && self.is_operator()
+    }
+
     /// Returns the account of a key.
     pub(crate) fn account(&self) -> Option<AccountId> {
         match self {

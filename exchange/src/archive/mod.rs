@@ -86,9 +86,19 @@ impl Archive {
         drop(keeper.map(JoinHandle::join));
     }
 
-    /// Reads the latest trades of a market within `span`, newest first; those of one sequence are never parted.
+    /// Reads the latest public trades of a market within `span`, newest first; those of one sequence are never parted.
     pub(crate) async fn trades(&self, market: MarketId, span: Span, limit: usize) -> Result<Vec<Trade>, ArchiveError> {
         self.read(move |transaction| tape::trades(transaction, market, span, limit)).await
+    }
+
+    /// Reads the latest trades of a market within `span` as an account sees them: with its private ones.
+    pub(crate) async fn trades_of(
+        &self,
+        (market, account): (MarketId, AccountId),
+        span: Span,
+        limit: usize,
+    ) -> Result<Vec<Trade>, ArchiveError> {
+        self.read(move |transaction| tape::trades_of(transaction, (market, account), span, limit)).await
     }
 
     /// Reads the latest candles of a market that begin in a stretch of time, oldest first.

@@ -1,8 +1,8 @@
 //! Market data: each market's durable book, and the stream of its changes.
 //!
-//! A projection of durable events. It mirrors free capacity by itself (see [`pools`]), so that a lease costs two small
-//! events however many rungs share its pool. Owns no rule of the market and keeps no trades; a reader that is too slow
-//! loses its stream and is never waited for.
+//! A projection of durable events, of public offers and public trades alone: nothing private enters it. It mirrors free
+//! capacity by itself (see [`pools`]), so that a lease costs two small events however many rungs share its pool. Owns
+//! no rule of the market and keeps no trades; a reader that is too slow loses its stream and is never waited for.
 //!
 //! ```text
 //! durable batch -> Mirror::take, event by event    offers, pools, bids; states and trades are sent one by one
@@ -166,9 +166,9 @@ impl Mirror {
             state.names.name_market(id, &market.name);
             let mut book = Book::new(sequence);
             (book.terms, book.last_price, book.trades) = (market.terms, market.last_price, market.trades);
-            for offer in engine.book(id) {
-                state.pools.add(&offer);
-                book.post(&offer);
+            for offer in engine.book(id).iter().filter(|offer| offer.is_public) {
+                state.pools.add(offer);
+                book.post(offer);
             }
             state.markets.insert(id, book);
         }
@@ -182,7 +182,7 @@ impl Mirror {
     /// Applies one event. Trades and states are appended to `events`; offers and bids are left to [`Mirror::publish`].
     fn take(&mut self, one: &Happened, event: &Event, events: &mut Vec<(MarketId, Sent)>) {
         match event {
-            Event::Offer(offer) if offer.capacity_mb > 0 => {
+            Event::Offer(offer) if offer.capacity_mb > 0 && offer.is_public => {
                 self.pools.add(offer);
                 self.with_book(offer.market, |book| book.post(offer));
             }
@@ -194,7 +194,7 @@ impl Mirror {
             Event::Pool { provider, pool, free_mb } => self.pools.set((*provider, *pool), *free_mb),
             Event::BidRested(resting) => self.with_books_of(resting, Book::rest),
             Event::BidGone { resting, .. } => self.with_books_of(resting, Book::unrest),
-            Event::Settled { lease, settlement, last_price, .. } => {
+            Event::Settled { lease, settlement, last_price, .. } if !lease.private => {
                 self.with_book(lease.market, |book| {
                     (book.last_price, book.trades) = (*last_price, book.trades + 1);
                 });

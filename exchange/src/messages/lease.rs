@@ -24,6 +24,7 @@ pub(crate) fn lease_terms_to_proto(terms: &engine::LeaseTerms) -> v1::LeaseTerms
         hold: terms.hold.picodollars(),
         matched_at: terms.matched_at.micros(),
         settle_by: terms.settle_by.micros(),
+        private: terms.private,
     }
 }
 
@@ -45,5 +46,6 @@ pub(crate) fn lease_terms_from_proto(terms: &v1::LeaseTerms) -> Result<engine::L
         hold: money("hold", terms.hold)?,
         matched_at: Time::from_micros(terms.matched_at),
         settle_by: Time::from_micros(terms.settle_by),
+        private: terms.private,
     })
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use merit_engine::{Bid, Engine, MeritOrder, Source};
+use merit_engine::{Bid, Engine, MeritOrder, Refused, Source};
 use merit_proto::v1;
 use merit_proto::v1::brokerage_server::Brokerage;
 use merit_proto::{refusal_status, required};
-use merit_terms::{LeaseId, Money, Refusal, Time};
+use merit_terms::{LeaseId, Money, Reason, Refusal, Time};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -114,7 +114,9 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder, at: Time) -> v1::Qu
             .then(|| candidate.cost_of_answer.picodollars()),
         success_percent: candidate.success_percent,
     });
-    let refused = merit_order.refused.iter().take(OFFERS_LISTED).map(|refused| v1::RefusedOffer {
+    let (visible, hidden): (Vec<&Refused>, Vec<&Refused>) =
+        merit_order.refused.iter().partition(|refused| refused.visible);
+    let refused = visible.iter().take(OFFERS_LISTED).map(|refused| v1::RefusedOffer {
         provider: provider_name(engine, refused.provider),
         offer: refused.offer.to_string(),
         market: market(refused.market),
@@ -122,8 +124,10 @@ fn quote_response(engine: &Engine, merit_order: &MeritOrder, at: Time) -> v1::Qu
         message: refused.reason.to_string(),
     });
     let mut more: BTreeMap<&str, u32> = BTreeMap::new();
-    for refused in merit_order.refused.iter().skip(OFFERS_LISTED) {
-        *more.entry(refused.reason.code()).or_default() += 1;
+    // One reason for all that the account may not see: another would tell of its market.
+    let counted = visible.iter().skip(OFFERS_LISTED).map(|refused| &refused.reason);
+    for reason in counted.chain(hidden.iter().map(|_| &Reason::NotAllowed)) {
+        *more.entry(reason.code()).or_default() += 1;
     }
     v1::QuoteResponse {
         revision: merit_order.revision,

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use merit_engine::{Command, Engine, Key, Reply};
 use merit_proto::v1::keys_server::Keys;
 use merit_proto::{FieldError, v1};
-use merit_terms::{KeyId, Role, Time};
+use merit_terms::{KeyId, Time};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
@@ -31,8 +31,7 @@ impl Keys for Exchange {
 
     async fn list_keys(&self, request: Request<v1::ListKeysRequest>) -> Result<Response<v1::ListKeysResponse>, Status> {
         let caller = caller(&request)?;
-        let sees_all = caller.is_operator() || caller.has(Role::Broker);
-        let list = |engine: &Engine| match caller.account().filter(|_| !sees_all) {
+        let list = |engine: &Engine| match caller.account().filter(|_| !caller.sees_all()) {
             Some(account) => engine.keys_of(account).map(|key| to_proto(engine, key)).collect(),
             None => engine.keys().map(|key| to_proto(engine, key)).collect(),
         };

@@ -91,7 +91,12 @@ impl MarketData for Exchange {
             "" => None,
             account => Some(self.own_account(caller, account)?),
         };
-        let trades = self.0.projections.archive.trades(market, span, limit).await.map_err(past)?;
+        let archive = &self.0.projections.archive;
+        let trades = match viewer {
+            None => archive.trades(market, span, limit).await,
+            Some(account) => archive.trades_of((market, account), span, limit).await,
+        };
+        let trades = trades.map_err(past)?;
         Ok(Response::new(v1::ListTradesResponse { trades: self.named(market, trades, viewer) }))
     }
 
@@ -143,7 +148,7 @@ impl Exchange {
     fn named(&self, market: MarketId, trades: Vec<Trade>, viewer: Option<AccountId>) -> Vec<v1::Trade> {
         self.0.sequencer.read(|engine| {
             let market = engine.market(market).map_or_else(String::new, |market| market.name.to_string());
-            let told = |Trade { sequence, at, row }: Trade| {
+            let told = |Trade { sequence, at, row, private }: Trade| {
                 let own = viewer.is_some_and(|viewer| viewer.number() == row.account);
                 v1::Trade {
                     market: market.clone(),
@@ -157,6 +162,7 @@ impl Exchange {
                     last_price: row.last_price,
                     invocation: row.invocation.filter(|_| own),
                     cost: own.then_some(row.cost),
+                    private,
                 }
             };
             trades.into_iter().map(told).collect()

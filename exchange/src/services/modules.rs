@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::stream;
-use merit_engine::{Adapter, Bid, Engine, ProviderKind};
+use merit_engine::{Adapter, Bid, Engine, Viewer};
 use merit_listener::{Holder, Share};
 use merit_proto::v1::modules_server::Modules;
 use merit_proto::v1::{ModuleChunk, PutModuleResponse};
@@ -158,10 +158,7 @@ impl Exchange {
         let found = self.0.sequencer.read(|engine| {
             let none = agents(engine, bid, revision, std::iter::empty())?;
             let may_run = |id: &ProviderId| {
-                let seen = engine
-                    .provider(*id)
-                    .is_some_and(|provider| provider.kind == ProviderKind::Market || provider.account == bid.account);
-                seen && engine.may_run(*id, bid.function, revision)
+                engine.sees_provider(Viewer::Account(bid.account), *id) && engine.may_run(*id, bid.function, revision)
             };
             agents(engine, bid, revision, self.0.readiness.reporting(&none.module).into_iter().filter(may_run))
         });

@@ -2,11 +2,11 @@
 //!
 //! Never tells of another account's functions.
 
-use merit_engine::{Command, Engine, Function, PutFunction, Reply, SpendingOf};
+use merit_engine::{Command, Engine, Function, PutFunction, Reply, SpendingOf, Viewer};
 use merit_proto::v1;
 use merit_proto::v1::registry_server::Registry;
 use merit_proto::{refusal_status, required};
-use merit_terms::{AccountId, FunctionId, Name};
+use merit_terms::{AccountId, FunctionId, Name, Refusal};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -112,8 +112,10 @@ impl Registry for Exchange {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let viewer = match request.account.as_str() {
-            "" => None,
-            account => Some(self.readable_account(caller, account)?),
+            _ if request.all => caller.sees_all().then_some(Viewer::Operator).ok_or_else(not_for_all)?,
+            "" if caller.is_operators_key() => Viewer::Operator,
+            "" => Viewer::Anybody,
+            account => Viewer::Account(self.readable_account(caller, account)?),
         };
         let list = |engine: &Engine| match request.names_only {
             true => provider_names_to_proto(engine, viewer),
@@ -181,6 +183,12 @@ fn function_page(engine: &Engine, account: AccountId, after: &str, limit: usize)
 fn listed_to_proto(engine: &Engine, id: FunctionId, function: &Function) -> v1::Function {
     let told = [function.revisions.len(), live_revision(function) as usize];
     to_proto_with(engine, id, function, |number| told.contains(&number))
+}
+
+/// Makes the refusal of a list of everything to a caller who does not run the market.
+fn not_for_all() -> Status {
+    let message = "only an operator sees every provider; name an account, or leave `all` out".to_owned();
+    refusal_status(&Refusal::Forbidden { message })
 }
 
 /// Finds the module of the newest revision: a function redefined without one keeps it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Account, Engine, HealthView, Provider, ProviderKind, SpendingOf};
+use merit_engine::{Account, Engine, HealthView, Provider, SpendingOf, Viewer};
 use merit_proto::v1;
 use merit_terms::{AccountId, Budget, ProviderId};
 
@@ -27,10 +27,10 @@ pub(super) fn budgets_to_proto(engine: &Engine, of: SpendingOf, budgets: &[Budge
     budgets.iter().map(stand).collect()
 }
 
-/// Makes the messages of all providers that a viewer sees: own providers are seen by their account only.
-pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> Vec<v1::Provider> {
+/// Makes the messages of all providers that a viewer may see.
+pub(super) fn providers_to_proto(engine: &Engine, viewer: Viewer) -> Vec<v1::Provider> {
     let mut supply = vec![LiveOffers::default(); engine.providers().count()];
-    for (provider, labels) in engine.offers_with_labels() {
+    for (provider, labels) in engine.offers_with_labels(viewer) {
         let supply = &mut supply[provider.index()];
         supply.offers += 1;
         supply.claimed_labels.extend(labels.into_iter().flatten());
@@ -40,8 +40,8 @@ pub(super) fn providers_to_proto(engine: &Engine, viewer: Option<AccountId>) -> 
     visible(engine, viewer).map(to_proto).collect()
 }
 
-/// Lists the providers by their names alone.
-pub(super) fn provider_names_to_proto(engine: &Engine, viewer: Option<AccountId>) -> Vec<v1::Provider> {
+/// Lists the providers that a viewer may see by their names alone.
+pub(super) fn provider_names_to_proto(engine: &Engine, viewer: Viewer) -> Vec<v1::Provider> {
     let named = |(_, provider): (ProviderId, &Provider)| v1::Provider {
         name: provider.name.to_string(),
         ..v1::Provider::default()
@@ -49,14 +49,11 @@ pub(super) fn provider_names_to_proto(engine: &Engine, viewer: Option<AccountId>
     visible(engine, viewer).map(named).collect()
 }
 
-/// Lists the providers of the market, and the viewer's own.
-fn visible(engine: &Engine, viewer: Option<AccountId>) -> impl Iterator<Item = (ProviderId, &Provider)> {
-    let is_visible =
-        move |provider: &Provider| provider.kind == ProviderKind::Market || Some(provider.account) == viewer;
-    engine.providers().filter(move |(_, provider)| is_visible(provider))
+fn visible(engine: &Engine, viewer: Viewer) -> impl Iterator<Item = (ProviderId, &Provider)> {
+    engine.providers().filter(move |(id, _)| engine.sees_provider(viewer, *id))
 }
 
-/// The live offers of a provider.
+/// The live offers of a provider that a viewer may see.
 #[derive(Clone, Default)]
 struct LiveOffers<'a> {
     offers: u32,
@@ -68,12 +65,11 @@ fn provider_to_proto(
     id: ProviderId,
     provider: &Provider,
     supply: &LiveOffers<'_>,
-    viewer: Option<AccountId>,
+    viewer: Viewer,
 ) -> v1::Provider {
     let pools = engine.pools(id);
-    let quotas = engine.quotas(id);
     let health = engine.health(id);
-    v1::Provider {
+    let told = v1::Provider {
         name: provider.name.to_string(),
         account: engine.account(provider.account).map_or_else(|_| String::new(), |account| account.name.clone()),
         kind: kind_to_proto(provider.kind).into(),
@@ -86,29 +82,42 @@ fn provider_to_proto(
         offers: supply.offers,
         claimed_labels: supply.claimed_labels.iter().map(|(name, value)| ((*name).clone(), (*value).clone())).collect(),
         killed: provider.killed.clone(),
-        exposure: provider.exposure.to_string(),
-        limits: Some(provider_limits_to_proto(&provider.limits)),
-        protection: provider.protection.map(Into::into),
-        quotas: quotas
-            .iter()
-            .map(|used| v1::QuotaUse {
-                quota: Some((&used.quota).into()),
-                used_requests: used.used_requests,
-                used_energy_mb_ms: used.used_energy_mb_ms,
-            })
-            .collect(),
         health: health.iter().filter_map(|one| health_to_proto(engine, one, viewer)).collect(),
+        ..v1::Provider::default()
+    };
+    match viewer {
+        Viewer::Operator => with_affairs(engine, id, provider, told),
+        Viewer::Account(account) if account == provider.account => with_affairs(engine, id, provider, told),
+        Viewer::Anybody | Viewer::Account(_) => told,
     }
 }
 
-/// Makes the message of a back-off; none for one of another account's function.
-fn health_to_proto(engine: &Engine, health: &HealthView, viewer: Option<AccountId>) -> Option<v1::Health> {
+/// Adds what is for the provider's own account and for operators.
+fn with_affairs(engine: &Engine, id: ProviderId, provider: &Provider, told: v1::Provider) -> v1::Provider {
+    let quotas = engine.quotas(id);
+    let used = quotas.iter().map(|used| v1::QuotaUse {
+        quota: Some((&used.quota).into()),
+        used_requests: used.used_requests,
+        used_energy_mb_ms: used.used_energy_mb_ms,
+    });
+    v1::Provider {
+        exposure: provider.exposure.to_string(),
+        limits: Some(provider_limits_to_proto(&provider.limits)),
+        protection: provider.protection.map(Into::into),
+        quotas: used.collect(),
+        ..told
+    }
+}
+
+/// Makes the message of a back-off; none for one of a function that is not the viewer's to see.
+fn health_to_proto(engine: &Engine, health: &HealthView, viewer: Viewer) -> Option<v1::Health> {
     let failures = health.failures;
     let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
     let (function, revision, reason) = match health.revision {
         None => (String::new(), 0, format!("several functions failed there, {times}; others go before it")),
         Some((function, revision)) => {
-            let function = engine.function(function).filter(|function| Some(function.account) == viewer)?;
+            let is_seen = |account| viewer == Viewer::Operator || viewer == Viewer::Account(account);
+            let function = engine.function(function).filter(|function| is_seen(function.account))?;
             let name = function.name.to_string();
             let reason = format!("revision {revision} of {name} failed there {times}; others go before it");
             (name, revision, reason)

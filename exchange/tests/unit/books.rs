@@ -26,18 +26,19 @@ fn standing(books: &Books) -> Vec<v1::BookSnapshot> {
 /// Returns the price of the cheapest public offer with room for the reference call.
 fn naive_spot(engine: &Engine, market: MarketId) -> Option<u64> {
     let terms = engine.market(market)?.terms;
-    let is_market = |offer: &OfferChange| engine.provider(offer.provider).unwrap().kind == ProviderKind::Market;
+    let is_public =
+        |offer: &OfferChange| offer.is_public && engine.provider(offer.provider).unwrap().kind == ProviderKind::Market;
     let is_within = |price| price == Price::ZERO || terms.bands.is_none_or(|(low, high)| low <= price && price <= high);
     let book = engine.book(market).into_iter().filter(|_| terms.state == MarketState::Open);
     let priced = book.filter(|offer| {
-        offer.takes_reference_call && is_market(offer) && offer.free_mb >= 512 && is_within(offer.price)
+        offer.takes_reference_call && is_public(offer) && offer.free_mb >= 512 && is_within(offer.price)
     });
     priced.map(|offer| offer.price.picodollars()).min()
 }
 
 #[test]
-fn the_mirror_equals_the_engines_book_after_every_command() {
-    let (mut rested, mut closed, mut spots) = (false, false, BTreeSet::new());
+fn the_mirror_is_the_engines_public_book_after_every_command() {
+    let (mut rested, mut closed, mut private, mut spots) = (false, false, false, BTreeSet::new());
     for seed in 0..20 {
         let mut world = World::new(seed);
         let books = books_of(&world);
@@ -49,6 +50,12 @@ fn the_mirror_equals_the_engines_book_after_every_command() {
             assert_eq!(standing(&books), standing(&fresh), "seed {seed}, step {step}");
             assert_eq!(books.markets(), fresh.markets(), "seed {seed}, step {step}");
             for (market, snapshot) in (0..).map(MarketId::new).zip(standing(&books)) {
+                let book = world.engine.book(market);
+                let public =
+                    book.iter().filter(|offer| offer.is_public).map(|offer| (offer.offer.to_string(), offer.free_mb));
+                let shown = snapshot.offers.iter().map(|offer| (offer.offer.clone(), offer.free_mb));
+                assert!(shown.eq(public), "seed {seed}, step {step}");
+                private |= book.iter().any(|offer| !offer.is_public && offer.free_mb > 0);
                 let spot = naive_spot(&world.engine, market);
                 assert_eq!(snapshot.spot_price, spot, "seed {seed}, step {step}");
                 spots.insert(spot);
@@ -56,7 +63,7 @@ fn the_mirror_equals_the_engines_book_after_every_command() {
         }
         assert!(books.markets().iter().any(|market| market.trades > 0), "seed {seed} traded nothing");
     }
-    assert!(rested && closed, "no bid rested, or no market was ever closed");
+    assert!(rested && closed && private, "no bid rested, no market was ever closed, or no offer was private");
     assert!(spots.len() > 4 && spots.contains(&None), "{spots:?}");
 }
 

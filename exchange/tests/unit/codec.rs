@@ -106,6 +106,7 @@ fn lease_terms() -> LeaseTerms {
         hold: money(6_450_013),
         matched_at: AT,
         settle_by: AT.after_millis(608_000),
+        private: true,
     }
 }
 

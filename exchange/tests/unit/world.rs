@@ -347,7 +347,7 @@ impl World {
             longest_ms: 30_000,
             enforces_timeout: true,
             labels: BTreeMap::new(),
-            audience: Vec::new(),
+            audience: if self.one_in(8) { (0..2).map(|number| name("account", number)).collect() } else { Vec::new() },
             quota: None,
             expires: expires.map(Time::from_micros),
         }

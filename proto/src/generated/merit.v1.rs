@@ -373,6 +373,9 @@ pub struct LeaseTerms {
     pub matched_at: u64,
     #[prost(uint64, tag = "16")]
     pub settle_by: u64,
+    /// True if the offer was not public at the match.
+    #[prost(bool, tag = "17")]
+    pub private: bool,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -943,11 +946,13 @@ pub struct QuoteResponse {
     pub at: u64,
     #[prost(message, repeated, tag = "4")]
     pub offers: ::prost::alloc::vec::Vec<QuotedOffer>,
+    /// Of offers that the account may see.
     #[prost(message, repeated, tag = "5")]
     pub refused: ::prost::alloc::vec::Vec<RefusedOffer>,
     /// Number of offers that are not listed.
     #[prost(uint32, tag = "6")]
     pub more_offers: u32,
+    /// The others by reason: those beyond the list, and as `not_allowed` all that the account may not see.
     #[prost(message, repeated, tag = "7")]
     pub more_refused: ::prost::alloc::vec::Vec<RefusedCount>,
 }
@@ -3621,6 +3626,9 @@ pub struct Trade {
     pub invocation: ::core::option::Option<LeaseId>,
     #[prost(uint64, optional, tag = "11")]
     pub cost: ::core::option::Option<u64>,
+    /// True if only its buyer and its seller see it.
+    #[prost(bool, tag = "12")]
+    pub private: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMarketsRequest {}
@@ -3663,7 +3671,8 @@ pub struct ListTradesRequest {
     /// Maximum number of trades, up to 1,000; 0 for 100.
     #[prost(uint32, tag = "2")]
     pub limit: u32,
-    /// Account whose own trades show their invocation and cost; empty for none.
+    /// Account that looks: the trades that it paid show their invocation and cost, and the latest private ones that it
+    /// paid or sold are among them. Empty for public trades alone.
     #[prost(string, tag = "3")]
     pub account: ::prost::alloc::string::String,
     /// First time (included) and last time (excluded), in microseconds since 1970; 0 for no bound.
@@ -7401,12 +7410,16 @@ pub struct BudgetSpending {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListProvidersRequest {
-    /// Own providers, and failures of a single function, are listed to their account only. Empty for the public list.
+    /// The account that looks: own providers are listed to their account and to those that their offers name, failures of
+    /// a single function to its account. Empty for the public list.
     #[prost(string, tag = "1")]
     pub account: ::prost::alloc::string::String,
     /// Leaves out all but the names.
     #[prost(bool, tag = "2")]
     pub names_only: bool,
+    /// Lists every provider. For operators, and for brokers on behalf of one.
+    #[prost(bool, tag = "3")]
+    pub all: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListProvidersResponse {
@@ -7430,11 +7443,14 @@ pub struct Provider {
     >,
     #[prost(message, repeated, tag = "6")]
     pub pools: ::prost::alloc::vec::Vec<Pool>,
+    /// Live offers that the account may see.
     #[prost(uint32, tag = "7")]
     pub offers: u32,
     /// The operator's reason for stopping the provider; absent if it is not stopped.
     #[prost(string, optional, tag = "8")]
     pub killed: ::core::option::Option<::prost::alloc::string::String>,
+    /// Exposure, limits, protection and quotas are for the provider's own account and for operators.
+    ///
     /// Decimal picodollars: the worst cases of its open leases.
     #[prost(string, tag = "9")]
     pub exposure: ::prost::alloc::string::String,
@@ -7446,7 +7462,7 @@ pub struct Provider {
     pub quotas: ::prost::alloc::vec::Vec<QuotaUse>,
     #[prost(message, repeated, tag = "13")]
     pub health: ::prost::alloc::vec::Vec<Health>,
-    /// Labels that its live offers claim; nothing vouches for them.
+    /// Labels that those offers claim; nothing vouches for them.
     #[prost(btree_map = "string, string", tag = "14")]
     pub claimed_labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -8354,6 +8370,9 @@ pub struct TradeRow {
     pub invocation: ::core::option::Option<LeaseId>,
     #[prost(uint64, tag = "9")]
     pub cost: u64,
+    /// Of a private trade, which is kept by account.
+    #[prost(uint32, tag = "10")]
+    pub market: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CandleRow {

@@ -27,13 +27,13 @@ use crate::raw_session::logon;
 
 /// Names in the calls: another account's, or nobody's.
 #[derive(Clone)]
-struct Names {
-    account: String,
-    function: String,
-    provider: String,
-    digest: Vec<u8>,
-    key: String,
-    lease: v1::LeaseId,
+pub(crate) struct Names {
+    pub(crate) account: String,
+    pub(crate) function: String,
+    pub(crate) provider: String,
+    pub(crate) digest: Vec<u8>,
+    pub(crate) key: String,
+    pub(crate) lease: v1::LeaseId,
 }
 
 impl Names {
@@ -61,11 +61,11 @@ impl Names {
 }
 
 /// A call's answer as text.
-type Reply = Pin<Box<dyn Future<Output = Result<String, Status>>>>;
+pub(crate) type Reply = Pin<Box<dyn Future<Output = Result<String, Status>>>>;
 
-struct MethodRow {
-    method: &'static str,
-    call: fn(Transport, Names) -> Reply,
+pub(crate) struct MethodRow {
+    pub(crate) method: &'static str,
+    pub(crate) call: fn(Transport, Names) -> Reply,
     /// Outcome without a key, and for a client, a provider, an operator and a broker: `u` is unauthenticated, `d`
     /// denied for the role, `n` answered as if there were no such thing, `o` answered without a word of the other
     /// account, `y` done, `x` not refused because of the caller.
@@ -262,7 +262,8 @@ fn by_streams() -> Vec<MethodRow> {
     }
 }
 
-fn table() -> Vec<MethodRow> {
+/// Returns the row of each method; the caller's own account is `ours`.
+pub(crate) fn table() -> Vec<MethodRow> {
     public().into_iter().chain(of_accounts()).chain(of_the_operator()).chain(by_streams()).collect()
 }
 

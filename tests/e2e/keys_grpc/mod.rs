@@ -2,7 +2,7 @@
 //!
 //! `methods` holds the table of every method and role; here are the exchange for it, and the tests about time.
 
-mod methods;
+pub(crate) mod methods;
 pub(crate) mod secured;
 
 use std::net::SocketAddr;

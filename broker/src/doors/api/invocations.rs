@@ -64,8 +64,7 @@ pub(crate) async fn quote(
         answer["more_offers"] = json!(quoted.more_offers);
     }
     if !quoted.more_refused.is_empty() {
-        let counts = quoted.more_refused.iter().map(|(code, count)| (code.clone(), json!(count))).collect();
-        answer["more_refused"] = Value::Object(counts);
+        answer["more_refused"] = json!(quoted.more_refused);
     }
     Ok(Json(answer))
 }

@@ -14,11 +14,15 @@ use crate::broker::Broker;
 use crate::caller::{Operator, SeenBy};
 use crate::doors::names::path_name;
 use crate::doors::request::{Path, Sent};
-use crate::exchange::providers::{Health, Provider, ProviderKind, ProviderLimits, QuotaUse};
+use crate::exchange::providers::{Health, Provider, ProviderKind, ProviderLimits, ProviderReader, QuotaUse};
 use crate::json::{decimal, energy, read};
 
 pub(crate) async fn list(State(broker): State<Arc<Broker>>, seen_by: SeenBy) -> JsonAnswer {
-    let providers = broker.exchange.providers(seen_by.account()).await?;
+    let reader = match seen_by.is_operator() {
+        true => ProviderReader::Operator,
+        false => ProviderReader::Account(seen_by.account()),
+    };
+    let providers = broker.exchange.providers(reader).await?;
     let providers: Vec<Value> = providers.iter().map(|provider| provider_json(provider, &seen_by)).collect();
     Ok(Json(json!({"providers": providers})))
 }

@@ -88,5 +88,8 @@ pub(super) fn trade(trade: &Trade) -> Value {
         told["invocation_id"] = json!(invocation.to_string());
         told["cost"] = json!(decimal(cost));
     }
+    if trade.private {
+        told["private"] = json!(true);
+    }
     told
 }

@@ -64,4 +64,6 @@ pub struct LeaseTerms {
     pub hold: Money,
     pub matched_at: Time,
     pub settle_by: Time,
+    /// True if its offer was not public at the match.
+    pub private: bool,
 }

@@ -26,9 +26,10 @@ pub struct RegisterProvider {
 }
 
 /// The buyers that a provider serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProviderKind {
     /// Its owner's cloud account or cluster: bills its owner directly, so no money moves here.
+    #[default]
     Own,
     /// Sells to all that it chooses.
     Market,

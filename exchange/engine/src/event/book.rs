@@ -20,7 +20,9 @@ pub struct OfferChange {
     /// Free memory: the less of capacity - leased and the free memory of its pool.
     pub free_mb: u64,
     pub tariff: Tariff,
-    /// True if it is open to every account and takes the memory of the reference call.
+    /// True if everybody may see it; others are in no public market data.
+    pub is_public: bool,
+    /// True if it takes the memory of the reference call.
     pub takes_reference_call: bool,
 }
 

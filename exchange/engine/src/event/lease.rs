@@ -37,6 +37,9 @@ pub struct Lease {
     pub state: LeaseState,
     /// True if it was ranked on a prior: its provider has no history with the revision.
     pub on_prior: bool,
+    /// True if its offer was not public at the match: its trade is in no public market data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
     /// The usage that the provider claims.
     pub claim: Option<Usage>,
     pub request: Option<BrokerRequest>,
@@ -73,6 +76,7 @@ impl Lease {
             hold: self.hold,
             matched_at: self.matched_at,
             settle_by: self.settle_by,
+            private: self.private,
         }
     }
 }

@@ -56,6 +56,8 @@ pub enum Event {
         outcome: Outcome,
         settlement: Settlement,
         last_price: Option<Price>,
+        /// The account of the provider.
+        seller: AccountId,
     },
     /// A lease ended without a settlement.
     Ended {

@@ -18,7 +18,7 @@ impl Engine {
     ) -> Result<Reply, Refusal> {
         self.ledger.known(command.account)?;
         let provider = self.registry.register_provider(command)?;
-        self.shelf.add_seller();
+        self.shelf.add_seller(command.kind);
         turn.tell(Event::ProviderRegistered { provider, name: command.name.clone(), kind: command.kind });
         Ok(Reply::Provider(provider))
     }

@@ -92,6 +92,7 @@ fn remembered(terms: &LeaseTerms) -> Lease {
         runner_up: None,
         state: LeaseState::Running,
         on_prior: false,
+        private: terms.private,
         claim: None,
         request: None,
     }

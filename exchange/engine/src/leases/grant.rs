@@ -48,8 +48,9 @@ impl Engine {
         let kind = self.kind_of(winner.provider);
         let function = self.registry.function(bid.function);
         let memory_mb = function.revision(best.revision).map_or(0, |revision| revision.code.memory_mb);
-        let (vcpus_milli, quota) =
-            self.shelf.offer(winner.slot).map_or((0, None), |offer| (offer.vcpus_milli, offer.quota));
+        let offer = self.shelf.offer(winner.slot);
+        let (vcpus_milli, quota) = offer.map_or((0, None), |offer| (offer.vcpus_milli, offer.quota));
+        let is_public = offer.is_some_and(|offer| self.shelf.is_public(offer));
         let shared = Invocation::of_bid(bid).map_or(Money::ZERO, |of| self.take_over_holds(of, kind));
         let capacity_until = turn.at.after_millis(u64::from(winner.timeout_ms) + CAPACITY_GRACE_MS);
         let lease = Lease {
@@ -76,6 +77,7 @@ impl Engine {
             runner_up: best.runner_up.map(|candidate| (candidate.provider, candidate.cost)),
             state: if resting.is_some() { LeaseState::Offered } else { LeaseState::Running },
             on_prior: winner.on_prior(),
+            private: !is_public,
             claim: None,
             request: bid.request,
         };

@@ -23,7 +23,7 @@ impl Engine {
     }
 
     /// Pays a bill, and makes it a trade: `from_buyer` of the cost comes from the buyer, the rest from the operator,
-    /// the fee out of the seller's revenue.
+    /// the fee out of the seller's revenue. A private trade is not counted in its market and makes no price.
     pub(super) fn pay(
         &mut self,
         turn: &mut Turn<'_>,
@@ -51,7 +51,11 @@ impl Engine {
         }
         self.count_spending(&lease, |spending, calendar| spending.spend(from_buyer, lease.matched_at, calendar));
         let makes_price = settlement.cost > Money::ZERO && seller != lease.account;
-        let last_price = self.registry.market_mut(lease.market).trade(makes_price.then_some(lease.price));
-        turn.tell(Event::Settled { lease: Box::new(lease), outcome, settlement, last_price });
+        let market = self.registry.market_mut(lease.market);
+        if !lease.private {
+            market.trade(makes_price.then_some(lease.price));
+        }
+        let last_price = market.last_price;
+        turn.tell(Event::Settled { lease: Box::new(lease), outcome, settlement, last_price, seller });
     }
 }

@@ -11,8 +11,9 @@ const MODULE_CLASS: &str = "wasm";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Market {
     pub name: MarketName,
-    /// Last price: the reference price of the latest trade with a cost above 0 and not on the buyer's own provider.
+    /// Last price: the reference price of the latest public trade with a cost above 0 between two accounts.
     pub last_price: Option<Price>,
+    /// Number of public trades.
     pub trades: u64,
     pub terms: MarketTerms,
     /// A deleted market has no offers and no name to be found by; its trades keep its number.
@@ -42,10 +43,9 @@ impl Market {
         self.terms = terms;
     }
 
-    /// Counts a trade, at the price that it makes if it makes one. Returns the last price after it.
-    pub(crate) fn trade(&mut self, price: Option<Price>) -> Option<Price> {
+    /// Counts a public trade, at the price that it makes if it makes one.
+    pub(crate) fn trade(&mut self, price: Option<Price>) {
         self.trades += 1;
         self.last_price = price.or(self.last_price);
-        self.last_price
     }
 }

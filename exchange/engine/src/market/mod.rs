@@ -11,6 +11,7 @@ pub(crate) mod markets;
 pub(crate) mod providers;
 pub(crate) mod registry;
 pub(crate) mod revisions;
+pub(crate) mod visibility;
 
 pub(crate) use checks::{
     check_budgets, check_reason, invalid, unknown_function, unknown_provider, within, within_limit,

@@ -6,6 +6,7 @@ use super::resolved::ResolvedBid;
 use crate::Engine;
 use crate::command::Bid;
 use crate::deadlines::OfferSlot;
+use crate::market::visibility::{Viewer, Visibility};
 use crate::prediction::reference::Source;
 use crate::supply::health::Behind;
 use crate::supply::offers::Offer;
@@ -47,6 +48,8 @@ pub struct Refused {
     pub provider: ProviderId,
     pub market: MarketId,
     pub reason: Reason,
+    /// True if the account of the bid may see the offer; of others it is told a number.
+    pub visible: bool,
 }
 
 /// The whole decision on a bid, as [`Engine::quote`] answers it.
@@ -97,9 +100,13 @@ impl Engine {
         for (slot, offer) in slots {
             match self.consider(resolved, slot, offer) {
                 Ok(candidate) => offers.push(candidate),
-                Err(reason) => {
-                    refused.push(Refused { offer: offer.id, provider: offer.provider, market: offer.market, reason });
-                }
+                Err(reason) => refused.push(Refused {
+                    offer: offer.id,
+                    provider: offer.provider,
+                    market: offer.market,
+                    reason,
+                    visible: self.visibility_of(offer).admits(Viewer::Account(resolved.bid.account)),
+                }),
             }
         }
         if offers.iter().any(|offer| !offer.on_prior()) {
@@ -110,10 +117,17 @@ impl Engine {
                 provider: candidate.provider,
                 market: candidate.market,
                 reason: Reason::Probing,
+                visible: true,
             }));
             offers.retain(|candidate| !probing(candidate));
         }
         offers.sort_by_key(Candidate::rank);
         MeritOrder { revision: resolved.number, offers, refused }
+    }
+
+    /// Returns who may see an offer.
+    pub(crate) fn visibility_of<'a>(&self, offer: &'a Offer) -> Visibility<'a> {
+        let provider = self.registry.provider(offer.provider);
+        Visibility::of_offer(provider.kind, provider.account, offer.audience())
     }
 }

@@ -17,8 +17,8 @@ impl<'de> Deserialize<'de> for Engine {
         let mut engine = Engine::deserialize(deserializer)?;
         engine.ledger.rebuild();
         engine.registry.rebuild();
-        let ratios = engine.registry.providers().iter().map(|provider| provider.general_ratio());
-        engine.shelf.rebuild(engine.registry.markets().len(), ratios);
+        let providers = engine.registry.providers().iter().map(|provider| (provider.kind, provider.general_ratio()));
+        engine.shelf.rebuild(engine.registry.markets().len(), providers);
         engine.leases.rebuild();
         for open in engine.leases.all() {
             if let Some(slot) = open.slot {

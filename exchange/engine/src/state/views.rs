@@ -13,6 +13,7 @@ use crate::market::functions::Function;
 use crate::market::keys::Key;
 use crate::market::markets::Market;
 use crate::market::providers::Provider;
+use crate::market::visibility::{Viewer, Visibility};
 use crate::money::ledger::Account;
 use crate::money::spending::Spending;
 use crate::supply::health::BackOff;
@@ -203,9 +204,22 @@ impl Engine {
         self.shelf.pools_of(provider).map(view).collect()
     }
 
-    /// Lists the live offers of all markets: the provider of each, and the labels that it claims.
-    pub fn offers_with_labels(&self) -> impl Iterator<Item = (ProviderId, Option<&BTreeMap<String, String>>)> {
-        self.shelf.live_offers().map(|(_, offer)| (offer.provider, offer.labels()))
+    /// Returns whether the viewer may see a provider.
+    pub fn sees_provider(&self, viewer: Viewer, id: ProviderId) -> bool {
+        let Some(provider) = self.provider(id) else { return false };
+        let sees = |named: &[AccountId]| Visibility::of_provider(provider.kind, provider.account, named).admits(viewer);
+        sees(&[]) || self.shelf.offers_of(id).any(|offer| sees(offer.audience()))
+    }
+
+    /// Lists the live offers of all markets that the viewer may see: the provider of each, and the labels that it
+    /// claims.
+    pub fn offers_with_labels(
+        &self,
+        viewer: Viewer,
+    ) -> impl Iterator<Item = (ProviderId, Option<&BTreeMap<String, String>>)> {
+        let offers = self.shelf.live_offers().map(|(_, offer)| offer);
+        let seen = offers.filter(move |offer| self.visibility_of(offer).admits(viewer));
+        seen.map(|offer| (offer.provider, offer.labels()))
     }
 
     /// Lists a market's live offers, cheapest first, then oldest.

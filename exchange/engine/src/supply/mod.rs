@@ -25,8 +25,10 @@ mod warming;
 use merit_terms::{MarketId, Price, ProviderId};
 use serde::{Deserialize, Serialize};
 
+use crate::command::ProviderKind;
 use crate::deadlines::OfferSlot;
 use crate::event::{Event, OfferChange};
+use crate::market::visibility::offer_is_public;
 use crate::prediction::estimate::Ratio;
 use crate::turn::Turn;
 use health::{Pauses, ProviderHealth};
@@ -47,6 +49,9 @@ pub(crate) struct Seller {
     health: ProviderHealth,
     /// True if two accounts had leases within the hour, as of the last lease that began or ended.
     shared: bool,
+    /// Kind of its provider, which decides who may see its offers.
+    #[serde(skip)]
+    kind: ProviderKind,
 }
 
 /// The supply of all providers.
@@ -103,15 +108,16 @@ impl Shelf {
         self.markets.push(Index::default());
     }
 
-    pub(crate) fn add_seller(&mut self) {
-        self.sellers.push(Seller::default());
+    pub(crate) fn add_seller(&mut self, kind: ProviderKind) {
+        self.sellers.push(Seller { kind, ..Seller::default() });
     }
 
-    /// Builds anew what is computed from offers, ladders and health, given the number of markets and the general ratio
-    /// of each provider.
-    pub(crate) fn rebuild(&mut self, markets: usize, ratios: impl Iterator<Item = Ratio>) {
+    /// Builds anew what is computed from offers, ladders and health, given the number of markets, and the kind and the
+    /// general ratio of each provider.
+    pub(crate) fn rebuild(&mut self, markets: usize, providers: impl Iterator<Item = (ProviderKind, Ratio)>) {
         self.markets = vec![Index::default(); markets];
-        for (id, ratio) in (0..).map(ProviderId::new).zip(ratios) {
+        for (id, (kind, ratio)) in (0..).map(ProviderId::new).zip(providers) {
+            self.sellers[id.index()].kind = kind;
             let mut ladders = std::mem::take(&mut self.sellers[id.index()].ladders);
             for step in ladders.all_mut() {
                 step.form = self.adopt(step.slot);
@@ -146,6 +152,11 @@ impl Shelf {
     pub(crate) fn live_offers(&self) -> impl Iterator<Item = (OfferSlot, &Offer)> {
         let steps = self.sellers.iter().flat_map(|seller| seller.ladders.all());
         steps.filter_map(|step| Some((step.slot, self.offer(step.slot)?)))
+    }
+
+    /// Lists the live offers of a provider that is known to exist.
+    pub(crate) fn offers_of(&self, provider: ProviderId) -> impl Iterator<Item = &Offer> {
+        self.seller(provider).ladders.all().iter().filter_map(|step| self.offer(step.slot))
     }
 
     /// Lists the live offers of one market, provider by provider.
@@ -206,6 +217,11 @@ impl Shelf {
         offer.free_mb().min(self.pool_of(offer).free_mb())
     }
 
+    /// Returns whether everybody may see an offer.
+    pub(crate) fn is_public(&self, offer: &Offer) -> bool {
+        offer_is_public(self.seller(offer.provider).kind, offer.audience())
+    }
+
     /// Returns an offer as its book shows it.
     pub(crate) fn change(&self, offer: &Offer) -> OfferChange {
         OfferChange {
@@ -218,6 +234,7 @@ impl Shelf {
             leased_mb: offer.leased_mb,
             free_mb: self.free_mb(offer),
             tariff: offer.tariff,
+            is_public: self.is_public(offer),
             takes_reference_call: offer.takes_reference_call(),
         }
     }

@@ -52,9 +52,9 @@ impl Offer {
         self.extras.as_ref().map_or(&[], |extras| &extras.audience)
     }
 
-    /// Returns whether it is open to every account and takes the memory of the reference call.
+    /// Returns whether it takes the memory of the reference call.
     pub(super) fn takes_reference_call(&self) -> bool {
-        self.audience().is_empty() && (self.memory_min_mb..=self.memory_max_mb).contains(&Tariff::REFERENCE_MEMORY_MB)
+        (self.memory_min_mb..=self.memory_max_mb).contains(&Tariff::REFERENCE_MEMORY_MB)
     }
 
     pub(crate) fn labels(&self) -> Option<&BTreeMap<String, String>> {

@@ -25,8 +25,8 @@ fn fact(event: &Event) -> Option<String> {
     match event {
         Event::Moved { amount: Money::ZERO, .. } => None,
         Event::Granted(lease) if lease.offer == OfferId(0) => Some(format!("granted long ago {}", lease.id)),
-        Event::Settled { lease, outcome, settlement, last_price } => {
-            Some(format!("settled {} {outcome} {settlement:?} {last_price:?}", lease.id))
+        Event::Settled { lease, outcome, settlement, last_price, seller } => {
+            Some(format!("settled {} {outcome} {settlement:?} {last_price:?} {seller:?}", lease.id))
         }
         Event::Ended { lease, how } => Some(format!("ended {} {how:?}", lease.id)),
         Event::BidGone { resting, how } => Some(format!("bid gone {} {how:?}", resting.id)),

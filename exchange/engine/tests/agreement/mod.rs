@@ -10,7 +10,7 @@ mod told;
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Applied, Bid, Candidate, Engine, Lease, LeaseState, MeritOrder, Resting, SpendingOf};
+use merit_engine::{Applied, Bid, Candidate, Engine, Lease, LeaseState, MeritOrder, Resting, SpendingOf, Viewer};
 use merit_terms::{FunctionId, LeaseId, OfferId, Period, ProviderId, Reason, Refusal};
 
 pub(crate) use awake::Awake;
@@ -134,8 +134,8 @@ fn compare_functions(engine: &Engine, twin: &Twin) {
 }
 
 /// Checks that both give the same merit order, and refuse the same offers: each for a reason that the twin finds, too,
-/// and of the class of the nearest miss. Returns the engine's quote, or none if the bid is refused or its account
-/// frozen.
+/// and of the class of the nearest miss, visible to the same accounts. Returns the engine's quote, or none if the bid
+/// is refused or its account frozen.
 pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<MeritOrder> {
     if engine.account(bid.account).is_ok_and(|account| account.frozen) {
         return None;
@@ -155,7 +155,11 @@ pub(crate) fn compare_quotes(engine: &Engine, twin: &Twin, bid: &Bid) -> Option<
         let (reason, reasons) = (&refused.reason, &twins[&refused.offer]);
         assert!(reasons.contains(reason), "{reason:?} is not among {reasons:?} for {bid:?}");
         assert_eq!(reason.class(), lacks(reasons), "{reason:?} of {reasons:?} for {bid:?}");
+        let offer = twin.offers.iter().find(|offer| offer.id == refused.offer).unwrap();
+        assert_eq!(refused.visible, twin.is_seen_by(offer, bid.account), "{refused:?} for {bid:?}");
     }
+    let sees = |candidate: &Candidate| engine.sees_provider(Viewer::Account(bid.account), candidate.provider);
+    assert!(quote.offers.iter().all(sees), "whoever may buy of a provider sees it: {bid:?}");
     Some(quote)
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies, refusals and reasons in quotes, and names of paths, each of which a full run must reach.
-const REQUIRED: [&str; 112] = [
+const REQUIRED: [&str; 115] = [
     // Replies and refusals.
     "done",
     "named",
@@ -84,6 +84,9 @@ const REQUIRED: [&str; 112] = [
     "served by an own provider",
     "served another's own account",
     "served after a logout",
+    "private trade on the market",
+    "refused in private",
+    "forgotten in private",
     "served late",
     "overdue",
     "over 64 due",
@@ -162,6 +165,7 @@ impl Seen {
                 "market_closed" => "closed market",
                 code => code,
             });
+            self.see_if(!refused.visible, "refused in private");
         }
         self.see_if(quote.offers.iter().any(|offer| offer.cold_us > 0), "cold start predicted");
     }
@@ -252,6 +256,10 @@ impl Seen {
                 let by_broker = matches!(command, Command::Settle(settle) if settle.lease == lease.id)
                     || matches!(command, Command::SettleForgotten(_));
                 self.see_if(!by_broker, "claim paid");
+                let is_market = engine.provider(lease.provider).unwrap().kind == ProviderKind::Market;
+                self.see_if(lease.private && is_market, "private trade on the market");
+                let is_forgotten = matches!(command, Command::SettleForgotten(_));
+                self.see_if(lease.private && is_forgotten, "forgotten in private");
                 let held = twin.leases.iter().find(|open| open.lease.id == lease.id).map(|open| open.lease.hold);
                 self.see_if(!by_broker && held.is_some_and(|held| held < settlement.cost), "claim paid out of the pot");
             }

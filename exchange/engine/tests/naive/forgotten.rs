@@ -89,6 +89,7 @@ fn made_of(terms: &LeaseTerms) -> Lease {
         runner_up: None,
         state: LeaseState::Running,
         on_prior: false,
+        private: terms.private,
         claim: None,
         request: None,
     }

@@ -1,7 +1,7 @@
 //! Ladders as they are quoted, and the books that they make.
 
-use merit_engine::{MarketState, OfferChange, Quote};
-use merit_terms::{MarketId, OfferId, Price, ProviderId, Refusal, Rung, Time};
+use merit_engine::{MarketState, OfferChange, ProviderKind, Quote};
+use merit_terms::{AccountId, MarketId, OfferId, Price, ProviderId, Refusal, Rung, Time};
 
 use super::{Twin, invalid, unknown};
 
@@ -117,6 +117,17 @@ impl Twin {
         OfferId(self.offers_posted)
     }
 
+    /// Returns whether strangers see an offer: its provider sells to the market, and it names nobody.
+    pub(super) fn is_seen_by_all(&self, offer: &Offer) -> bool {
+        self.kind(offer.provider) == ProviderKind::Market && offer.rung.audience.is_empty()
+    }
+
+    /// Returns whether an account sees an offer: strangers do, it is the seller's, or it is named.
+    pub(crate) fn is_seen_by(&self, offer: &Offer, account: AccountId) -> bool {
+        let is_named = offer.rung.audience.iter().any(|name| self.accounts[account.index()].name == name.as_str());
+        self.is_seen_by_all(offer) || is_named || self.providers[offer.provider.index()].account == account
+    }
+
     /// Returns a market's live offers, cheapest first, then oldest.
     pub(crate) fn book(&self, market: MarketId) -> Vec<OfferChange> {
         let mut book: Vec<OfferChange> = self
@@ -133,9 +144,8 @@ impl Twin {
                 leased_mb: self.leased_mb(offer),
                 free_mb: self.free_mb(offer),
                 tariff: offer.rung.tariff,
-                takes_reference_call: offer.rung.audience.is_empty()
-                    && offer.rung.memory_min_mb <= 512
-                    && offer.rung.memory_max_mb >= 512,
+                is_public: self.is_seen_by_all(offer),
+                takes_reference_call: offer.rung.memory_min_mb <= 512 && offer.rung.memory_max_mb >= 512,
             })
             .collect();
         book.sort_by_key(|offer| (offer.price, offer.offer));

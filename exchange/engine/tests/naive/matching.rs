@@ -127,6 +127,7 @@ impl Twin {
             runner_up: runner_up.map(|other| (other.provider, other.cost)),
             state: if resting.is_some() { LeaseState::Offered } else { LeaseState::Running },
             on_prior: winner.on_prior(),
+            private: !self.is_seen_by_all(offer),
             claim: None,
             request: bid.request,
         };

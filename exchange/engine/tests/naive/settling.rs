@@ -78,16 +78,19 @@ impl Twin {
         self.count_payment(at, lease, by_buyer);
     }
 
-    /// Records a trade of an executed lease. It makes the last price if it cost another account something.
+    /// Records a trade of an executed lease. A public one counts in its market, and makes
+    /// the last price if it cost another account something.
     pub(super) fn trade(&mut self, lease: &Lease, outcome: Outcome, settlement: Settlement) {
         let seller = self.providers[lease.provider.index()].account;
         let market = &mut self.markets[lease.market.index()];
-        market.trades += 1;
-        if settlement.cost > Money::ZERO && seller != lease.account {
-            market.last_price = Some(lease.price);
+        if !lease.private {
+            market.trades += 1;
+            if settlement.cost > Money::ZERO && seller != lease.account {
+                market.last_price = Some(lease.price);
+            }
         }
         let last_price = market.last_price;
-        self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, last_price });
+        self.events.push(Event::Settled { lease: Box::new(lease.clone()), outcome, settlement, last_price, seller });
     }
 
     /// The hold stays for a claim; what was sent keeps its capacity until its deadline.

@@ -1,8 +1,8 @@
 //! Candles: a market's spot price and volume over each second, minute, hour and day.
 //!
-//! The prices are the spot price after each command that changed it or traded; volume and count are of all trades. An
-//! interval in which nothing traded and the spot price stood still has no candle. Intervals begin at whole multiples of
-//! their length since 1970, UTC.
+//! The prices are the spot price after each command that changed it or traded; volume and count are of public trades.
+//! An interval in which nothing traded and the spot price stood still has no candle. Intervals begin at whole multiples
+//! of their length since 1970, UTC.
 
 mod candle;
 mod interval;
@@ -38,7 +38,7 @@ impl Rows for Candles {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn apply(&mut self, one: &Happened) {
@@ -47,6 +47,7 @@ impl Rows for Candles {
             for event in &one.events {
                 if let Event::Settled { lease, settlement, .. } = event
                     && lease.market == *market
+                    && !lease.private
                 {
                     candle.add_trade(lease.memory_mb, settlement.billed_ms);
                 }

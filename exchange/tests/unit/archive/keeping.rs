@@ -130,7 +130,7 @@ async fn what_was_durable_when_one_asks_is_found() {
         let happened = again(place.happen(7));
         let last_trade = happened.iter().rev().find_map(|one| {
             let settled = |event: &merit_engine::Event| match event {
-                merit_engine::Event::Settled { lease, .. } => Some(lease.market),
+                merit_engine::Event::Settled { lease, .. } if !lease.private => Some(lease.market),
                 _ => None,
             };
             Some((one.sequence, one.events.iter().rev().find_map(settled)?))

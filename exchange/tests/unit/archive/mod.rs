@@ -53,6 +53,8 @@ fn dump(store: &Store) -> BTreeMap<String, String> {
         "checkpoints": &str => (u32, u64, u64),
         "trades": LogKey => (u64, &[u8]),
         "trades_lengths": u32 => u64,
+        "private_trades": LogKey => (u64, &[u8]),
+        "private_trades_lengths": u32 => u64,
         "candles": (u8, u32, u64) => &[u8],
         "lines": LogKey => (u64, &[u8]),
         "lines_lengths": u32 => u64,
@@ -64,7 +66,7 @@ fn dump(store: &Store) -> BTreeMap<String, String> {
         "logs": LogKey => (u64, &[u8]),
         "logs_lengths": u32 => u64,
     }
-    assert_eq!(transaction.list_tables().unwrap().count(), 13, "a table is not dumped");
+    assert_eq!(transaction.list_tables().unwrap().count(), 15, "a table is not dumped");
     rows
 }
 

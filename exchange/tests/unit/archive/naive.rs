@@ -12,7 +12,7 @@ use super::super::log::Span;
 use super::super::logs::logs;
 use super::super::statements::lines;
 use super::super::store::Store;
-use super::super::tape::trades;
+use super::super::tape::{Trade, trades, trades_of};
 use super::stored;
 use crate::sequencer::{CallLog, Happened};
 use crate::world::{MARKETS, World};
@@ -30,7 +30,9 @@ fn tape(happened: &[Happened]) -> BTreeMap<MarketId, Vec<Traded>> {
     let mut tape: BTreeMap<MarketId, Vec<Traded>> = BTreeMap::new();
     for one in happened {
         for event in &one.events {
-            if let Event::Settled { lease, settlement, last_price, .. } = event {
+            if let Event::Settled { lease, settlement, last_price, .. } = event
+                && !lease.private
+            {
                 let last = last_price.map(|price| price.picodollars());
                 let price = lease.price.picodollars();
                 let traded = (one.sequence, one.at, price, lease.memory_mb, settlement.billed_ms, last);
@@ -48,7 +50,7 @@ fn world(seed: u64) -> (World, Vec<Happened>) {
 }
 
 #[test]
-fn the_tape_is_every_settlement_by_sequence_and_by_time() {
+fn the_tape_is_every_public_settlement_by_sequence_and_time() {
     for seed in 0..5 {
         let dir = tempfile::tempdir().unwrap();
         let (_, happened) = world(seed);
@@ -56,6 +58,8 @@ fn the_tape_is_every_settlement_by_sequence_and_by_time() {
         let transaction = read(&store);
         let tape = tape(&happened);
         assert!(tape.values().map(Vec::len).sum::<usize>() > 50, "seed {seed} traded little");
+        let is_private = |event: &Event| matches!(event, Event::Settled { lease, .. } if lease.private);
+        assert!(happened.iter().any(|one| one.events.iter().any(is_private)), "seed {seed} traded nothing in private");
         for market in (0..MARKETS).map(MarketId::new) {
             let expected = tape.get(&market).cloned().unwrap_or_default();
             let asked = |span: Span, limit: usize| -> Vec<Traded> {
@@ -101,6 +105,51 @@ fn the_tape_is_every_settlement_by_sequence_and_by_time() {
             }
         }
     }
+}
+
+#[test]
+fn an_account_sees_its_private_trades_among_the_public() {
+    let mut private = 0;
+    for seed in 20..24 {
+        let dir = tempfile::tempdir().unwrap();
+        let (world, happened) = world(seed);
+        let store = stored(&dir.path().join("archive"), &happened);
+        let transaction = read(&store);
+        for (account, _) in world.engine.accounts() {
+            for market in (0..MARKETS).map(MarketId::new) {
+                let mut expected = Vec::new();
+                for (one, event) in happened.iter().flat_map(|one| one.events.iter().map(move |event| (one, event))) {
+                    if let Event::Settled { lease, seller, .. } = event
+                        && lease.market == market
+                        && (!lease.private || [lease.account, *seller].contains(&account))
+                    {
+                        expected.push((one.sequence, lease.id.sequence, lease.private));
+                    }
+                }
+                expected.sort_unstable_by_key(|trade| std::cmp::Reverse(*trade));
+                private += expected.iter().filter(|(.., private)| *private).count();
+                let asked = |before: Option<u64>, limit: usize| {
+                    let span = Span { before, ..Span::default() };
+                    let found = trades_of(&transaction, (market, account), span, limit).unwrap();
+                    let seen = |trade: &Trade| (trade.sequence, trade.row.lease.unwrap().sequence, trade.private);
+                    found.iter().map(seen).collect::<Vec<_>>()
+                };
+                let mut paged: Vec<(u64, u64, bool)> = Vec::new();
+                loop {
+                    let page = asked(paged.last().map(|(sequence, ..)| *sequence), 7);
+                    if page.is_empty() {
+                        break;
+                    }
+                    paged.extend(page);
+                }
+                for found in [&mut paged, &mut asked(None, ALL)] {
+                    found.sort_unstable_by_key(|trade| std::cmp::Reverse(*trade));
+                    assert_eq!(found, &expected, "seed {seed}, {account:?}, {market:?}");
+                }
+            }
+        }
+    }
+    assert!(private > 20, "{private} private trades");
 }
 
 /// Spot prices, energy and trades of an interval.
