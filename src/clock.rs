@@ -1,4 +1,4 @@
-//! `merit exchange clock`: the market's time beside the exchange's clock, and the operator's word on a clock that was set.
+//! `merit exchange clock`: the market's time beside the exchange's clock, and the acceptance of a clock that was set.
 
 use clap::Subcommand;
 use http::Method;

@@ -71,6 +71,10 @@ pub(crate) struct DirectoryArguments {
     /// Accept a missing or different master key; existing keys and open leases become invalid
     #[arg(long)]
     pub(crate) new_master_key: bool,
+    /// MB of the disk that are kept for settlements: calls are refused below it, definitions below twice, uploads below
+    /// three times as much
+    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
+    pub(crate) disk_reserve_mb: u64,
     /// Go on from a journal that ends at this sequence, though more is known to have been durable
     #[arg(long, value_name = "SEQUENCE")]
     pub(crate) accept_loss: Option<u64>,
@@ -92,9 +96,16 @@ pub(crate) async fn open(arguments: &DirectoryArguments, keyless: bool) -> anyho
         return Err(ServeError::NoOperator { data_dir }.into());
     }
     let durability = arguments.durability;
-    let DirectoryArguments { new_master_key, accept_loss, .. } = *arguments;
-    let heartbeat_ms = HEARTBEAT_MS;
-    let settings = Settings { data_dir, keyless, master_key, new_master_key, accept_loss, heartbeat_ms, durability };
+    let settings = Settings {
+        data_dir,
+        keyless,
+        master_key,
+        new_master_key: arguments.new_master_key,
+        accept_loss: arguments.accept_loss,
+        disk_reserve: arguments.disk_reserve_mb << 20,
+        heartbeat_ms: HEARTBEAT_MS,
+        durability,
+    };
     let exchange = Exchange::open(settings)
         .await
         .with_context(|| format!("could not open the data directory {}", arguments.data_dir.display()))?;

@@ -114,8 +114,16 @@ async fn open(data_dir: PathBuf) -> anyhow::Result<Exchange> {
     let master_key = exchange::master_key()?;
     let shown = data_dir.display().to_string();
     let durability = Durability::Durable;
-    let (keyless, new_master_key, accept_loss) = (false, false, None);
-    let settings = Settings { data_dir, keyless, master_key, new_master_key, accept_loss, heartbeat_ms, durability };
+    let settings = Settings {
+        data_dir,
+        keyless: false,
+        master_key,
+        new_master_key: false,
+        accept_loss: None,
+        disk_reserve: 0,
+        heartbeat_ms,
+        durability,
+    };
     let opened = Exchange::open(settings).await;
     opened.with_context(|| {
         format!(

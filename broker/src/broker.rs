@@ -43,6 +43,8 @@ impl Broker {
         let markets = tokio::time::timeout(MARKETS_WITHIN, self.exchange.markets()).await;
         let markets = markets.ok().and_then(Result::ok).unwrap_or_default();
         let clock = tokio::time::timeout(MARKETS_WITHIN, self.exchange.clock()).await.ok().and_then(Result::ok);
-        Gauges { in_flight: self.admission.in_flight(), is_connected: self.invocations.is_connected(), markets, clock }
+        let disk = tokio::time::timeout(MARKETS_WITHIN, self.exchange.disk()).await.ok().and_then(Result::ok);
+        let (in_flight, is_connected) = (self.admission.in_flight(), self.invocations.is_connected());
+        Gauges { in_flight, is_connected, markets, clock, disk }
     }
 }

@@ -97,7 +97,7 @@ const fn status_of_refusal(code: RefusalCode) -> StatusCode {
         RefusalCode::Forbidden | RefusalCode::AccountFrozen | RefusalCode::ProviderKilled => StatusCode::FORBIDDEN,
         RefusalCode::InsufficientFunds | RefusalCode::BudgetExceeded => StatusCode::PAYMENT_REQUIRED,
         RefusalCode::NoCapacity | RefusalCode::MaxConcurrency | RefusalCode::OverLimit => StatusCode::TOO_MANY_REQUESTS,
-        RefusalCode::NoSupply => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalCode::NoSupply | RefusalCode::DiskLow => StatusCode::SERVICE_UNAVAILABLE,
         RefusalCode::Invalid
         | RefusalCode::NotInSession
         | RefusalCode::StaleQuote

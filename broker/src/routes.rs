@@ -128,10 +128,7 @@ async fn ready(State(broker): State<Arc<Broker>>) -> Result<&'static str, ApiErr
     if broker.stopping.is_cancelled() {
         return Err(ApiError::unavailable("draining"));
     }
-    match broker.exchange.is_ready().await {
-        true => Ok("ready\n"),
-        false => Err(ApiError::unavailable("the exchange does not answer")),
-    }
+    broker.exchange.check_ready().await.map(|()| "ready\n")
 }
 
 /// Handles `GET /metrics`, for the operator: it shows the earnings of every market and provider.

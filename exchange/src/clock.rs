@@ -22,7 +22,7 @@ const SLOWER_PARTS: i128 = 10;
 #[derive(Debug)]
 pub struct Clock(Mutex<MarketTime>);
 
-/// What the operator is told of the clock.
+/// The clock, as the operator is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReport {
     /// The market's time.

@@ -9,6 +9,7 @@ use merit_journal::Damage;
 
 use crate::clock::ClockReport;
 use crate::directory_watch::{CHECK_EVERY, DirectoryWatch};
+use crate::disk_space::DiskSpace;
 use crate::keys::MasterKey;
 use crate::modules::{ModuleStore, Readiness, UploadThreads, Uploads};
 use crate::projections::Projections;
@@ -30,6 +31,9 @@ pub struct Settings {
     pub new_master_key: bool,
     /// Goes on from a journal that ends at this sequence, though more is known to have been durable.
     pub accept_loss: Option<u64>,
+    /// Free space of the disk that is kept for settlements, in bytes. Calls are refused below it, definitions below
+    /// twice as much, uploads below three times as much.
+    pub disk_reserve: u64,
     /// Heartbeat interval of providers in milliseconds. After three missed heartbeats their offers are cancelled.
     pub heartbeat_ms: u32,
     pub durability: Durability,
@@ -59,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) upload_threads: UploadThreads,
     pub(crate) readiness: Readiness,
     pub(crate) quotas: Quotas,
+    pub(crate) disk: DiskSpace,
     pub(crate) key: MasterKey,
     /// Signs and checks the proofs of leases.
     pub(crate) lease_key: [u8; 32],
@@ -108,6 +113,7 @@ impl Exchange {
             let Ok(watch) = watch else { return std::future::pending().await };
             loop {
                 tokio::time::sleep(CHECK_EVERY).await;
+                self.0.disk.report();
                 if let Some(reason) = watch.check() {
                     return reason;
                 }

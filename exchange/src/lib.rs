@@ -25,6 +25,7 @@ mod books;
 mod clock;
 mod codec;
 mod directory_watch;
+mod disk_space;
 mod error_chain;
 mod exchange;
 pub mod history;
@@ -53,6 +54,7 @@ mod world;
 
 pub use clock::{Clock, ClockReport};
 pub use codec::{CodecError, decode};
+pub use disk_space::{DiskReport, Growth};
 pub use exchange::{Durability, Exchange, Settings};
 pub use history::{Replayed, replay};
 pub use keys::{KeyError, MasterKey, MasterKeyError};

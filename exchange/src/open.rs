@@ -13,6 +13,7 @@ use merit_terms::{Balance, MarketName, Money, Name, Refusal};
 
 use crate::archive::{Archive, Checkpoint};
 use crate::clock::Clock;
+use crate::disk_space::DiskSpace;
 use crate::exchange::{Durability, Exchange, Inner, Settings};
 use crate::keys::{KeyError, MasterKey};
 use crate::modules::{ModuleError, ModuleStore, Readiness, UploadThreads, Uploads};
@@ -41,8 +42,8 @@ pub enum OpenError {
     #[error(transparent)]
     RunFile(#[from] RunFileError),
     #[error(
-        "the journal in {place} ends at sequence {last}, but {evidence} has {durable}: its newest part is missing. Restore \
-         it from a copy; or go on without what came after sequence {last}: --accept-loss {last}"
+        "the journal in {place} ends at sequence {last}, but {evidence} has {durable}: its newest part is missing. \
+         Restore it from a copy; or go on without what came after sequence {last}: --accept-loss {last}"
     )]
     Loss { place: String, last: u64, evidence: &'static str, durable: u64 },
     #[error("the new run was refused: {0}")]
@@ -132,6 +133,7 @@ impl Exchange {
             upload_threads: UploadThreads::new(),
             readiness: Readiness::default(),
             quotas: Quotas::default(),
+            disk: DiskSpace::of(&settings.data_dir, settings.disk_reserve),
             lease_key: key.lease_key(),
             key,
             settings,

@@ -1,6 +1,6 @@
 //! Quotas on what callers hold open at the gRPC port: logons, sessions, subscriptions, reads of modules. A limit for
-//! each holder, an account or the address of a caller without a key, and one for all, of which callers without a key have
-//! half.
+//! each holder, an account or the address of a caller without a key, and one for all, of which callers without a key
+//! have half.
 //!
 //! Refuses, never waits. Callers in this process have no quota.
 

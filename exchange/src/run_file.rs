@@ -1,5 +1,5 @@
-//! The run file of a data directory: the newest run, so that its number never comes again; the sequence that was durable
-//! then; and the machine's clocks, so that a restart does not hide that one was set.
+//! The run file of a data directory: the newest run, so that its number never comes again; the sequence that was
+//! durable then; and the machine's clocks, so that a restart does not hide that one was set.
 //!
 //! It is replaced as a whole, never changed.
 
@@ -20,8 +20,8 @@ pub enum RunFileError {
     #[error("could not use {path}")]
     Io { path: String, source: io::Error },
     #[error(
-        "{path} cannot be read ({source}); restore it from a backup, or remove it: then only the journal says which run \
-         was the last, and a run's number may come again"
+        "{path} cannot be read ({source}); restore it from a backup, or remove it: then only the journal says which \
+         run was the last, and a run's number may come again"
     )]
     Malformed { path: String, source: serde_json::Error },
 }

@@ -20,6 +20,7 @@ pub fn refusal_status(refusal: &Refusal) -> Status {
         | Refusal::MarketClosed { .. }
         | Refusal::InsufficientFunds { .. }
         | Refusal::UnknownRules { .. } => Code::FailedPrecondition,
+        Refusal::DiskLow { .. } => Code::Unavailable,
         Refusal::MaxConcurrency { .. } | Refusal::NoOffer { .. } | Refusal::OverLimit { .. } => Code::ResourceExhausted,
     };
     let mut status = Status::new(code, refusal.to_string());

@@ -153,6 +153,13 @@ pub enum Refusal {
         available: String,
     },
     /// The engine does not have these rules.
+    /// The exchange keeps what is left of its disk for settlements.
+    DiskLow {
+        /// In the plural.
+        what: &'static str,
+        free_mb: u64,
+        kept_mb: u64,
+    },
     UnknownRules {
         version: u32,
     },
@@ -319,6 +326,7 @@ impl Refusal {
             Refusal::MarketClosed { .. } => RefusalCode::MarketClosed,
             Refusal::OverLimit { .. } => RefusalCode::OverLimit,
             Refusal::UnknownRules { .. } => RefusalCode::UnknownRules,
+            Refusal::DiskLow { .. } => RefusalCode::DiskLow,
         }
     }
 }
@@ -376,6 +384,9 @@ impl fmt::Display for Refusal {
             Refusal::OverLimit { limit, most } => write!(f, "the operator allows {most} {limit}"),
             Refusal::InsufficientFunds { available } => {
                 write!(f, "the account has {available} USD beyond what is held")
+            }
+            Refusal::DiskLow { what, free_mb, kept_mb } => {
+                write!(f, "the exchange takes no {what}: its disk has {free_mb} MB left, and keeps {kept_mb} MB free")
             }
             Refusal::UnknownRules { version } => {
                 write!(f, "there are no rules {version} in this version; use the release that activated them")

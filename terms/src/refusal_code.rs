@@ -26,6 +26,8 @@ pub enum RefusalCode {
     MarketClosed,
     OverLimit,
     UnknownRules,
+    /// The exchange keeps what is left of its disk for settlements.
+    DiskLow,
 }
 
 /// A text that is not the code of a refusal.
@@ -34,7 +36,7 @@ pub enum RefusalCode {
 pub struct RefusalCodeError(String);
 
 impl RefusalCode {
-    pub const ALL: [RefusalCode; 19] = [
+    pub const ALL: [RefusalCode; 20] = [
         RefusalCode::NotFound,
         RefusalCode::AlreadyExists,
         RefusalCode::Forbidden,
@@ -54,6 +56,7 @@ impl RefusalCode {
         RefusalCode::MarketClosed,
         RefusalCode::OverLimit,
         RefusalCode::UnknownRules,
+        RefusalCode::DiskLow,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -77,6 +80,7 @@ impl RefusalCode {
             RefusalCode::MarketClosed => "market_closed",
             RefusalCode::OverLimit => "over_limit",
             RefusalCode::UnknownRules => "unknown_rules",
+            RefusalCode::DiskLow => "disk_low",
         }
     }
 }

@@ -24,7 +24,7 @@ async fn ahead(market: &Market) -> i64 {
 }
 
 #[tokio::test]
-async fn a_step_of_the_clock_is_refused_until_it_is_accepted() {
+async fn a_set_clock_is_refused_until_it_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let (wall, log, data) = (WallClock::new(dir.path()), dir.path().join("up.log"), dir.path().join("data"));
     let data = data.to_str().unwrap();

@@ -204,6 +204,7 @@ async fn assert_one_digest(data: &Path, replayed: &Replayed) {
         master_key: None,
         new_master_key: false,
         accept_loss: None,
+        disk_reserve: 0,
         heartbeat_ms: 1000,
         durability: Durability::Durable,
     };

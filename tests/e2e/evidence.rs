@@ -69,7 +69,7 @@ fn journal_of(data: &Path) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn a_journal_whose_end_is_missing_is_refused_until_that_is_accepted() {
+async fn a_journal_without_its_end_is_refused_until_accepted() {
     let market = Market::start(Shape::AllInOne).await;
     market.deploy("echo", json!({})).await;
     let (data, dir) = (market.data_dir(), market.stop().await);

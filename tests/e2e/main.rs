@@ -21,6 +21,7 @@ mod drain;
 mod events;
 mod evidence;
 mod fixture;
+mod full_disk;
 mod function_pages;
 mod functions;
 mod health;

@@ -155,6 +155,7 @@ fn told(scrape: u64, is_well: bool) -> String {
          merit_invocations_total{{door=\"native\",market=\"m\",outcome=\"ok\",provider=\"p\"}} {good}\n\
          merit_refusals_total{{code=\"no_capacity\"}} {bad}\n\
          merit_exchange_connected {}\n\
+         merit_market_clock_refused {}\n\
          merit_overhead_seconds_bucket{{door=\"native\",le=\"0.00064\"}} {good}\n\
          merit_overhead_seconds_bucket{{door=\"native\",le=\"0.16384\"}} {slow}\n\
          merit_overhead_seconds_bucket{{door=\"native\",le=\"+Inf\"}} {slow}\n\
@@ -163,7 +164,8 @@ fn told(scrape: u64, is_well: bool) -> String {
          merit_attempts_failed_total{{provider=\"p\",execution=\"unknown\"}} {bad}\n\
          merit_attempts_total{{market=\"m\",provider=\"p\"}} {slow}\n\
          merit_settlements_total{{market=\"m\",provider=\"p\"}} {good}\n",
-        u8::from(is_well)
+        u8::from(is_well),
+        u8::from(!is_well)
     )
 }
 

@@ -102,6 +102,19 @@ impl Process {
         Process::start_by(merit_limited(open_files), arguments, log).await
     }
 
+    /// Starts `merit` with a disk of its own, of so many MB, at `place`. Only it sees the disk: see [`Process::seen`].
+    pub(crate) async fn start_on_disk(arguments: &[&str], log: &Path, place: &Path, mb: u32) -> Process {
+        let mut command = Command::new("unshare");
+        let mount = format!("mount -t tmpfs -o size={mb}m none '{}' && exec \"$0\" \"$@\"", place.display());
+        command.args(["-Urm", "sh", "-c", &mount, env!("CARGO_BIN_EXE_merit")]);
+        Process::start_by(of_tests(command), arguments, log).await
+    }
+
+    /// Returns the path by which this process's view of a path is reached.
+    pub(crate) fn seen(&self, path: &Path) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}", self.id(), path.display()))
+    }
+
     /// Starts `merit` with a wall clock that `clock` sets.
     pub(crate) async fn start_by_clock(arguments: &[&str], log: &Path, clock: &WallClock) -> Process {
         let mut command = merit();

@@ -1,10 +1,10 @@
 //! The keys that callers present. The exchange knows them; a cache keeps them, and a watch of changes empties it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use merit_terms::{KeyId, Time};
+use merit_terms::KeyId;
 use subtle::ConstantTimeEq;
 
 use super::cache::KeyCache;
@@ -62,7 +62,7 @@ impl Keys {
                 key
             }
         };
-        Ok(key.filter(|found| found.key.expires.is_none_or(is_ahead)))
+        Ok(key.filter(|found| found.key.expires.is_none_or(|expires| found.is_ahead(expires))))
     }
 
     /// Returns the caller with this id and secret. Compares in constant time, for an unknown key as for a known one.
@@ -86,14 +86,9 @@ const NO_SECRET: &str = "-------------------------------------------";
 /// Returns the secrets that a key accepts: its own, and that of the version before while it may be used.
 pub(super) fn secrets(found: Option<&KeySecrets>) -> Vec<&str> {
     let Some(found) = found else { return vec![NO_SECRET] };
-    let may_use_previous = found.key.previous_until.is_some_and(is_ahead);
+    let may_use_previous = found.key.previous_until.is_some_and(|until| found.is_ahead(until));
     let previous = Some(found.previous_secret.as_str()).filter(|_| may_use_previous);
     [Some(found.secret.as_str()), previous].into_iter().flatten().filter(|secret| !secret.is_empty()).collect()
-}
-
-fn is_ahead(time: Time) -> bool {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u128::from(time.micros()) > now.as_micros()
 }
 
 /// Returns the caller whose key this is. A broker's key is for the exchange alone.

@@ -10,7 +10,7 @@ use merit_proto::v1::market_data_client::MarketDataClient;
 use merit_proto::v1::modules_client::ModulesClient;
 use merit_proto::v1::operator_client::OperatorClient;
 use merit_proto::v1::registry_client::RegistryClient;
-use merit_proto::{Transport, code_of, v1};
+use merit_proto::{Transport, code_of};
 use tokio::sync::Semaphore;
 use tonic::Code;
 
@@ -55,11 +55,16 @@ impl Exchange {
         }
     }
 
-    /// Returns true if the exchange answers.
-    pub(crate) async fn is_ready(&self) -> bool {
-        let mut client = self.market_data.clone();
-        let asked = tokio::time::timeout(READY_WITHIN, client.list_markets(v1::ListMarketsRequest {})).await;
-        matches!(asked, Ok(Ok(_)))
+    /// Refuses unless the exchange answers and takes calls.
+    pub(crate) async fn check_ready(&self) -> Result<(), ApiError> {
+        match tokio::time::timeout(READY_WITHIN, self.disk()).await {
+            Ok(Ok(disk)) if disk.refuses_calls => {
+                let free_mb = disk.free_bytes >> 20;
+                Err(ApiError::unavailable(format!("the exchange's disk is nearly full, {free_mb} MB are free")))
+            }
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(ApiError::unavailable("the exchange does not answer")),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Keys at the exchange: made, listed, revoked and rotated; found and watched for the check of credentials.
 
+use std::time::Instant;
+
 use futures_util::future::ready;
 use futures_util::{Stream, StreamExt};
 use merit_proto::v1;
@@ -38,6 +40,17 @@ pub(crate) struct KeySecrets {
     pub(crate) secret: String,
     /// Secret of the version before; empty for none.
     pub(crate) previous_secret: String,
+    /// The market's time, by which keys expire, and the time at which it was told.
+    pub(crate) at: Time,
+    pub(crate) heard: Instant,
+}
+
+impl KeySecrets {
+    /// Returns true if a time is still to come.
+    pub(crate) fn is_ahead(&self, time: Time) -> bool {
+        let passed = u64::try_from(self.heard.elapsed().as_micros()).unwrap_or(u64::MAX);
+        time > self.at.after_micros(passed)
+    }
 }
 
 /// A message of the watch of keys.
@@ -125,6 +138,7 @@ impl From<v1::NewKey> for NewKey {
 impl From<v1::KeySecrets> for KeySecrets {
     fn from(found: v1::KeySecrets) -> KeySecrets {
         let key = found.key.unwrap_or_default().into();
-        KeySecrets { key, secret: found.secret, previous_secret: found.previous_secret }
+        let (at, heard) = (Time::from_micros(found.at), Instant::now());
+        KeySecrets { key, secret: found.secret, previous_secret: found.previous_secret, at, heard }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use merit_proto::v1;
-use merit_terms::{LeaseId, Money};
+use merit_terms::{LeaseId, Money, Time};
 
 use super::accounts::{AccountLimits, account_limits_message};
 use super::clients::{Exchange, answer};
@@ -25,6 +25,31 @@ pub(crate) struct Correction {
     pub(crate) reason: String,
 }
 
+/// The market's time beside the exchange's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClockReport {
+    pub(crate) at: Time,
+    pub(crate) wall: Time,
+    /// True while the clock was set and is not followed.
+    pub(crate) refused: bool,
+}
+
+impl From<v1::ClockReport> for ClockReport {
+    fn from(report: v1::ClockReport) -> ClockReport {
+        let (at, wall) = (Time::from_micros(report.at), Time::from_micros(report.wall));
+        ClockReport { at, wall, refused: report.refused }
+    }
+}
+
+/// The free space of the exchange's disk, and the work that is refused for want of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiskReport {
+    pub(crate) free_bytes: u64,
+    pub(crate) refuses_uploads: bool,
+    pub(crate) refuses_definitions: bool,
+    pub(crate) refuses_calls: bool,
+}
+
 impl Exchange {
     pub(crate) async fn create_market(&self, name: String) -> Sequence {
         accepted(self.operator.clone().create_market(v1::CreateMarketRequest { name })).await
@@ -41,13 +66,20 @@ impl Exchange {
     }
 
     /// Reads the market's clock.
-    pub(crate) async fn clock(&self) -> Result<v1::ClockReport, ApiError> {
-        answer(self.operator.clone().get_clock(v1::GetClockRequest {})).await
+    pub(crate) async fn clock(&self) -> Result<ClockReport, ApiError> {
+        Ok(answer(self.operator.clone().get_clock(v1::GetClockRequest {})).await?.into())
+    }
+
+    /// Reads the free space of the exchange's disk.
+    pub(crate) async fn disk(&self) -> Result<DiskReport, ApiError> {
+        let v1::DiskReport { free_bytes, refuses_uploads, refuses_definitions, refuses_calls } =
+            answer(self.operator.clone().get_disk(v1::GetDiskRequest {})).await?;
+        Ok(DiskReport { free_bytes, refuses_uploads, refuses_definitions, refuses_calls })
     }
 
     /// Follows a wall clock that was set.
-    pub(crate) async fn accept_clock(&self) -> Result<v1::ClockReport, ApiError> {
-        answer(self.operator.clone().accept_clock(v1::AcceptClockRequest {})).await
+    pub(crate) async fn accept_clock(&self) -> Result<ClockReport, ApiError> {
+        Ok(answer(self.operator.clone().accept_clock(v1::AcceptClockRequest {})).await?.into())
     }
 
     pub(crate) async fn open_account(&self, id: String) -> Sequence {

@@ -18,11 +18,10 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use merit_proto::v1::ClockReport;
-
 use crate::door_names::Door;
 use crate::error::ErrorCode;
 use crate::exchange::markets::Market;
+use crate::exchange::operator::{ClockReport, DiskReport};
 
 use http::HttpRequests;
 pub(crate) use http::measure;
@@ -46,6 +45,8 @@ pub(crate) struct Metrics {
     markets: MarketGauges,
     clock_ahead: Gauge,
     clock_refused: IntGauge,
+    disk_free: IntGauge,
+    disk_refuses: IntGaugeVec,
     /// Locked for one reading at a time, so that each is counted once.
     process: Mutex<ProcessMetrics>,
 }
@@ -71,6 +72,7 @@ pub(crate) struct Gauges {
     pub(crate) markets: Vec<Market>,
     /// None while the exchange does not answer.
     pub(crate) clock: Option<ClockReport>,
+    pub(crate) disk: Option<DiskReport>,
 }
 
 impl Metrics {
@@ -111,6 +113,13 @@ impl Metrics {
             clock_ahead: made.float_gauge(
                 "merit_market_clock_ahead_seconds",
                 "Market time minus the exchange's clock; below zero while it is behind.",
+            )?,
+            disk_free: made
+                .gauge("merit_exchange_disk_free_bytes", "Free space of the disk of the exchange's journal.")?,
+            disk_refuses: made.gauges(
+                "merit_exchange_disk_refuses",
+                "1 for uploads, definitions and calls while they are refused for want of space.",
+                &["what"],
             )?,
             clock_refused: made.gauge(
                 "merit_market_clock_refused",
@@ -170,8 +179,15 @@ impl Metrics {
         self.connected.set(i64::from(now.is_connected));
         self.markets.show(&now.markets);
         if let Some(clock) = &now.clock {
-            self.clock_ahead.set((clock.at as f64 - clock.wall as f64) / MICROS_PER_SECOND);
+            self.clock_ahead.set((clock.at.micros() as f64 - clock.wall.micros() as f64) / MICROS_PER_SECOND);
             self.clock_refused.set(i64::from(clock.refused));
+        }
+        if let Some(disk) = &now.disk {
+            self.disk_free.set(i64::try_from(disk.free_bytes).unwrap_or(i64::MAX));
+            let refused = [disk.refuses_uploads, disk.refuses_definitions, disk.refuses_calls];
+            for (what, is_refused) in ["uploads", "definitions", "calls"].into_iter().zip(refused) {
+                self.disk_refuses.with_label_values(&[what]).set(i64::from(is_refused));
+            }
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

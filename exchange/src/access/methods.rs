@@ -23,7 +23,7 @@ enum Access {
     Brokers,
 }
 
-const TABLE: [(&str, Access); 48] = [
+const TABLE: [(&str, Access); 49] = [
     ("/merit.v1.MarketData/Subscribe", Access::Anybody),
     ("/merit.v1.MarketData/ListMarkets", Access::Anybody),
     ("/merit.v1.MarketData/GetBook", Access::Anybody),
@@ -59,6 +59,7 @@ const TABLE: [(&str, Access); 48] = [
     ("/merit.v1.Operator/ReviveProvider", Access::Operators),
     ("/merit.v1.Operator/GetClock", Access::Operators),
     ("/merit.v1.Operator/AcceptClock", Access::Operators),
+    ("/merit.v1.Operator/GetDisk", Access::Operators),
     ("/merit.v1.Operator/SetFee", Access::Operators),
     ("/merit.v1.Operator/CloseLease", Access::Operators),
     // The key may come with the logon, which checks it.

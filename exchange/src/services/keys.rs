@@ -69,6 +69,7 @@ impl Keys for Exchange {
             key: Some(told),
             secret: secret(key.version),
             previous_secret: key.previous_version(now).map(secret).unwrap_or_default(),
+            at: now.micros(),
         }))
     }
 

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::lookup::{unavailable, unknown};
 use crate::access::{Identity, caller};
+use crate::disk_space::Growth;
 use crate::error_chain::chain;
 use crate::exchange::Exchange;
 use crate::messages::digest_from_proto;
@@ -29,6 +30,7 @@ const PROVIDERS_MAX: usize = 32;
 impl Modules for Exchange {
     async fn put(&self, request: Request<v1::PutModuleRequest>) -> Result<Response<PutModuleResponse>, Status> {
         let caller = caller(&request)?;
+        self.0.disk.check(Growth::Uploads).map_err(|refusal| refusal_status(&refusal))?;
         let v1::PutModuleRequest { module, account } = request.into_inner();
         let account = match account.as_str() {
             "" => caller.account(),

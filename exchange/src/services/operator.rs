@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::lookup::{parse, unknown};
 use crate::clock::ClockReport;
+use crate::disk_space::{DiskReport, Growth};
 use crate::error_chain::chain;
 use crate::exchange::Exchange;
 use crate::messages::{
@@ -125,6 +126,17 @@ impl Operator for Exchange {
         let report = self.accept_clock_step().map_err(|error| Status::internal(chain(&error)))?;
         tracing::warn!(market = report.at.to_string(), clock = report.wall.to_string(), "the clock was accepted");
         Ok(Response::new(clock_report_to_proto(report)))
+    }
+
+    async fn get_disk(&self, _: Request<v1::GetDiskRequest>) -> Result<Response<v1::DiskReport>, Status> {
+        let DiskReport { free, refused } = self.0.disk.report();
+        let refuses = |growth| refused.is_some_and(|refused| refused <= growth);
+        Ok(Response::new(v1::DiskReport {
+            free_bytes: free,
+            refuses_uploads: refuses(Growth::Uploads),
+            refuses_definitions: refuses(Growth::Definitions),
+            refuses_calls: refuses(Growth::Calls),
+        }))
     }
 
     async fn set_fee(&self, request: Request<v1::SetFeeRequest>) -> Accepted {

@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::lookup::{parse, unavailable, unknown};
 use super::standing::{account_to_proto, budgets_to_proto, provider_names_to_proto, providers_to_proto};
 use crate::access::caller;
+use crate::disk_space::Growth;
 use crate::exchange::Exchange;
 use crate::messages::{
     canary_from_proto, canary_to_proto, code_from_proto, code_to_proto, settings_from_proto, settings_to_proto,
@@ -29,6 +30,7 @@ const PAGE_MAX_BYTES: usize = 1 << 20;
 impl Registry for Exchange {
     async fn put_function(&self, request: Request<v1::PutFunctionRequest>) -> Result<Response<v1::Function>, Status> {
         let caller = caller(&request)?;
+        self.0.disk.check(Growth::Definitions).map_err(|refusal| refusal_status(&refusal))?;
         let request = request.into_inner();
         let account = self.own_account(caller, &request.account)?;
         let name: Name = parse("name", &request.name)?;

@@ -45,7 +45,7 @@ impl Machine {
 }
 
 #[test]
-fn a_small_step_forward_is_followed_and_one_back_is_waited_for() {
+fn a_small_step_is_followed_or_waited_for() {
     let mut machine = Machine::start();
     assert_eq!(machine.pass(10), 10);
     assert_eq!(machine.set(30).pass(10), 50);
@@ -86,7 +86,7 @@ fn a_drift_is_followed_for_ever() {
 }
 
 #[test]
-fn an_accepted_step_forward_is_jumped_and_one_back_waited_for() {
+fn an_accepted_step_is_followed_or_waited_for() {
     let mut machine = Machine::start();
     machine.set(86_400).pass(10);
     machine.accept();
@@ -110,7 +110,7 @@ fn a_start_goes_on_after_the_markets_last_time() {
 }
 
 #[test]
-fn a_start_on_a_machine_whose_clock_was_set_since_is_told() {
+fn a_start_after_its_clock_was_set_is_told() {
     let mut machine = Machine::start();
     machine.pass(100);
     let offset = machine.time.offset();

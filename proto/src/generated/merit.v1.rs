@@ -2321,6 +2321,9 @@ pub struct KeySecrets {
     /// Secret of the previous version while it is usable, else empty.
     #[prost(string, tag = "3")]
     pub previous_secret: ::prost::alloc::string::String,
+    /// The market's time, by which keys expire, in microseconds since 1970.
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchKeysRequest {}
@@ -5632,6 +5635,20 @@ pub struct ClockReport {
     pub refused: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDiskRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiskReport {
+    #[prost(uint64, tag = "1")]
+    pub free_bytes: u64,
+    /// The work that is refused: uploads, then definitions, then calls.
+    #[prost(bool, tag = "2")]
+    pub refuses_uploads: bool,
+    #[prost(bool, tag = "3")]
+    pub refuses_definitions: bool,
+    #[prost(bool, tag = "4")]
+    pub refuses_calls: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CommandAccepted {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
@@ -6232,6 +6249,27 @@ pub mod operator_client {
                 .insert(GrpcMethod::new("merit.v1.Operator", "AcceptClock"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells the free space of the exchange's disk, and what is refused for want of it.
+        pub async fn get_disk(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDiskRequest>,
+        ) -> std::result::Result<tonic::Response<super::DiskReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Operator/GetDisk",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("merit.v1.Operator", "GetDisk"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn set_fee(
             &mut self,
             request: impl tonic::IntoRequest<super::SetFeeRequest>,
@@ -6368,6 +6406,11 @@ pub mod operator_server {
             &self,
             request: tonic::Request<super::AcceptClockRequest>,
         ) -> std::result::Result<tonic::Response<super::ClockReport>, tonic::Status>;
+        /// Tells the free space of the exchange's disk, and what is refused for want of it.
+        async fn get_disk(
+            &self,
+            request: tonic::Request<super::GetDiskRequest>,
+        ) -> std::result::Result<tonic::Response<super::DiskReport>, tonic::Status>;
         async fn set_fee(
             &self,
             request: tonic::Request<super::SetFeeRequest>,
@@ -7151,6 +7194,49 @@ pub mod operator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AcceptClockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Operator/GetDisk" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDiskSvc<T: Operator>(pub Arc<T>);
+                    impl<T: Operator> tonic::server::UnaryService<super::GetDiskRequest>
+                    for GetDiskSvc<T> {
+                        type Response = super::DiskReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDiskRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Operator>::get_disk(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDiskSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -237,6 +237,7 @@ fn of_the_operator() -> Vec<MethodRow> {
             v1::ReviveProviderRequest { provider: names.provider };
         "Operator/GetClock" "uddyy" OperatorClient.get_clock(_names) v1::GetClockRequest {};
         "Operator/AcceptClock" "uddyy" OperatorClient.accept_clock(_names) v1::AcceptClockRequest {};
+        "Operator/GetDisk" "uddyy" OperatorClient.get_disk(_names) v1::GetDiskRequest {};
         "Operator/SetFee" "uddyy" OperatorClient.set_fee(_names) v1::SetFeeRequest { basis_points: 3 };
         "Operator/CloseLease" "uddxx" OperatorClient.close_lease(names)
             v1::CloseLeaseRequest { lease: Some(names.lease) };

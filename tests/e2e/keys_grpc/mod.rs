@@ -50,6 +50,7 @@ impl Served {
             master_key: None,
             new_master_key: false,
             accept_loss: None,
+            disk_reserve: 0,
             heartbeat_ms: 1_000,
             durability: Durability::Durable,
         };

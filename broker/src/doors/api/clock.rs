@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use merit_proto::v1::ClockReport;
-use merit_terms::Time;
 use serde_json::{Value, json};
 
 use super::rows::JsonAnswer;
 use crate::broker::Broker;
 use crate::caller::Operator;
+use crate::exchange::operator::ClockReport;
 
 /// Reads both.
 pub(crate) async fn get(State(broker): State<Arc<Broker>>, _: Operator) -> JsonAnswer {
@@ -23,6 +22,5 @@ pub(crate) async fn accept(State(broker): State<Arc<Broker>>, _: Operator) -> Js
 }
 
 fn told(ClockReport { at, wall, refused }: ClockReport) -> Json<Value> {
-    let (at, wall) = (Time::from_micros(at), Time::from_micros(wall));
     Json(json!({"at": at.to_string(), "clock": wall.to_string(), "refused": refused}))
 }

@@ -16,6 +16,7 @@ use merit_terms::{
 use tonic::Status;
 
 use super::grant::Dispatchable;
+use crate::disk_space::Growth;
 use crate::exchange::Exchange;
 use crate::messages::{at_deadline_from_proto, qualifier_from_proto};
 use crate::sequencer::{CallLog, Turn};
@@ -99,7 +100,13 @@ impl Exchange {
         let refused = |error: FieldError| {
             Wanted::Refused(refusal(Refusal::Invalid { field: error.field, message: error.message }))
         };
-        Ok(Ask { what: what.unwrap_or_else(refused), about })
+        let mut what = what.unwrap_or_else(refused);
+        if matches!(what, Wanted::Acquire(_) | Wanted::Defer { .. })
+            && let Err(low) = self.0.disk.check(Growth::Calls)
+        {
+            what = Wanted::Refused(refusal(low));
+        }
+        Ok(Ask { what, about })
     }
 
     fn forgotten(&self, proof: Option<v1::LeaseProof>, settle: v1::Settle) -> Result<Wanted, FieldError> {

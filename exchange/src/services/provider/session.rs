@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use crate::access::Identity;
+use crate::disk_space::Growth;
 use crate::exchange::Exchange;
 use crate::messages::{digest_from_proto, market_terms_to_proto, provider_limits_to_proto};
 use crate::modules::ModuleReport;
@@ -212,6 +213,10 @@ impl Exchange {
         let refused = |code: &str, message: String, rungs| {
             Ok(Told::QuoteRefused(v1::QuoteRefused { number, code: code.to_owned(), message, rungs }))
         };
+        // Quotes take as much of the journal as calls.
+        if let Err(low) = self.0.disk.check(Growth::Calls) {
+            return refused(low.code().as_str(), low.to_string(), Vec::new());
+        }
         let market = match self.market_id(&quote.market) {
             Ok(market) => market,
             Err(status) => return refused("not_found", status.message().to_owned(), Vec::new()),
