@@ -1,4 +1,4 @@
-//! Data directories that are kept are read to the same state: `tests/fixtures/v4` and so on, made by `make.sh` there. A
+//! Data directories that are kept are read to the same state: `tests/fixtures/v5` and so on, made by `make.sh` there. A
 //! directory of another format or of unknown rules is refused.
 
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 /// Reserved length of a segment, 64 MiB; a fixture holds the bytes in use.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// Lists the fixtures: `v4` and so on.
+/// Lists the fixtures: `v5` and so on.
 fn fixtures() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path());
     let mut fixtures: Vec<PathBuf> = entries.filter(|path| path.join("expected.json").exists()).collect();
     fixtures.sort();
-    assert!(fixtures[0].ends_with("v4"));
+    assert!(fixtures[0].ends_with("v5"));
     fixtures
 }
 
@@ -150,7 +150,7 @@ async fn a_journal_of_another_format_is_refused() {
         }
         set_format(&data.join("journal-0000000001.segment"), version, 32);
         let said = refusal(&data).await;
-        let what = format!("has format {version}, and this merit reads format 4 alone");
+        let what = format!("has format {version}, and this merit reads format 5 alone");
         for part in [&what, "Nothing was changed", way_out] {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }
@@ -170,7 +170,7 @@ async fn a_directory_from_before_the_first_release_is_refused() {
         }
     }
     let said = refusal(&data).await;
-    for part in ["has format 1, and this merit reads format 4 alone", "move it away to begin with an empty one"] {
+    for part in ["has format 1, and this merit reads format 5 alone", "move it away to begin with an empty one"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }
 }

@@ -156,6 +156,7 @@ fn told(scrape: u64, is_well: bool) -> String {
          merit_refusals_total{{code=\"no_capacity\"}} {bad}\n\
          merit_exchange_connected {}\n\
          merit_market_clock_refused {}\n\
+         merit_exchange_disk_refuses{{what=\"calls\"}} {}\n\
          merit_overhead_seconds_bucket{{door=\"native\",le=\"0.00064\"}} {good}\n\
          merit_overhead_seconds_bucket{{door=\"native\",le=\"0.16384\"}} {slow}\n\
          merit_overhead_seconds_bucket{{door=\"native\",le=\"+Inf\"}} {slow}\n\
@@ -165,6 +166,7 @@ fn told(scrape: u64, is_well: bool) -> String {
          merit_attempts_total{{market=\"m\",provider=\"p\"}} {slow}\n\
          merit_settlements_total{{market=\"m\",provider=\"p\"}} {good}\n",
         u8::from(is_well),
+        u8::from(!is_well),
         u8::from(!is_well)
     )
 }

@@ -1,4 +1,4 @@
-//! The bytes of a segment file, format version 3: names, the segment header, the batch header.
+//! The bytes of a segment file, format version 5: names, the segment header, the batch header.
 //!
 //! All integers are little-endian.
 //!
@@ -20,7 +20,7 @@ use crc32c::{crc32c, crc32c_append};
 
 pub(crate) const MAGIC: [u8; 8] = *b"MERITJNL";
 /// The only format version that is read or written. No release has written an earlier one.
-pub(crate) const FORMAT_VERSION: u32 = 4;
+pub(crate) const FORMAT_VERSION: u32 = 5;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 32;
 pub(crate) const BATCH_HEADER_BYTES: usize = 24;
 pub(crate) const RECORD_HEADER_BYTES: usize = 4;

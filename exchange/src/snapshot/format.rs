@@ -1,4 +1,4 @@
-//! The bytes of a snapshot file, format version 3: names, the header, and the chunks with their checksums.
+//! The bytes of a snapshot file, format version 5: names, the header, and the chunks with their checksums.
 //!
 //! All integers are little-endian.
 //!
@@ -25,7 +25,7 @@ use crc32c::{crc32c, crc32c_append};
 
 pub(super) const MAGIC: [u8; 8] = *b"MERITSNP";
 /// The only format version that is read or written. No release has written an earlier one.
-pub(super) const FORMAT_VERSION: u32 = 4;
+pub(super) const FORMAT_VERSION: u32 = 5;
 pub(super) const HEADER_BYTES: usize = 64;
 pub(super) const CHECKSUM_BYTES: usize = 4;
 /// Chunk length in bytes: damage is located to within a few kilobytes, and a thousandth of the file is checksums.
