@@ -93,6 +93,7 @@ impl Exchange {
             readiness: Readiness::default(),
             quotas: Quotas::default(),
             lease_key: key.lease_key(),
+            warming_key: key.warming_key(),
             key,
             settings,
             quoting: tokio::sync::Mutex::new(()),

@@ -14,6 +14,7 @@ mod name;
 mod offer;
 mod refusal;
 mod refusal_code;
+mod target;
 mod tariff;
 mod time;
 mod usage;
@@ -29,6 +30,9 @@ pub use name::{MarketName, MarketPattern, Name, NameError};
 pub use offer::{PoolSize, Protection, Quota, Rung, RungError};
 pub use refusal::{NoOffer, Reason, Refusal, WARMING_MAX_S};
 pub use refusal_code::{RefusalCode, RefusalCodeError};
+pub use target::{
+    TARGETS_MAX, TargetPattern, TargetPatternError, has_encoded_separator, is_at_endpoint, is_url_target,
+};
 pub use tariff::{Tariff, TariffError};
 pub use time::{Period, Time, TimeError};
 pub use usage::{LOG_MAX_BYTES, Metered, Usage};

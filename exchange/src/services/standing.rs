@@ -86,6 +86,7 @@ fn provider_to_proto(
         offers: supply.offers,
         claimed_labels: supply.claimed_labels.iter().map(|(name, value)| ((*name).clone(), (*value).clone())).collect(),
         killed: provider.killed.clone(),
+        targets: provider.targets.iter().map(ToString::to_string).collect(),
         exposure: provider.exposure.to_string(),
         limits: Some(provider_limits_to_proto(&provider.limits)),
         protection: provider.protection.map(Into::into),

@@ -26,5 +26,6 @@ mod quotas;
 mod sessions;
 mod shares;
 mod sweeps;
+mod targets;
 mod wakes;
 mod warming;
