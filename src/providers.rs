@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use http::Method;
-use merit_terms::Name;
+use merit_terms::{Name, TargetPattern};
 use serde_json::{Value, json};
 
 use crate::client::{self, Client};
@@ -39,6 +39,27 @@ enum Command {
     },
     /// Let a killed provider sell again
     Revive { name: Name },
+    /// Replace the targets that functions may name at a function server, beside those below its endpoint
+    Targets {
+        name: Name,
+        /// URLs, such as https://fn.example/resize, or https://fn.example/* for all below; or none
+        #[arg(required = true, value_name = "PATTERN", value_parser = pattern)]
+        patterns: Vec<Pattern>,
+    },
+}
+
+/// A pattern of targets, or the word for no pattern.
+#[derive(Clone)]
+enum Pattern {
+    None,
+    Of(TargetPattern),
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    match text {
+        "none" => Ok(Pattern::None),
+        text => text.parse().map(Pattern::Of).map_err(|error: merit_terms::TargetPatternError| error.to_string()),
+    }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -61,6 +82,23 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
             let done = client.send(Method::POST, &format!("/v1/providers/{name}/revive"), &json!({})).await?;
             print_done(format, &done, &format!("{name} may sell again"));
             Ok(())
+        }
+        Command::Targets { name, patterns } => {
+            let patterns: Vec<String> = patterns.iter().filter_map(Pattern::text).collect();
+            let path = format!("/v1/providers/{name}/targets");
+            let done = client.send(Method::PUT, &path, &json!({"targets": patterns})).await?;
+            let beside = if patterns.is_empty() { String::new() } else { format!(", and {}", patterns.join(", ")) };
+            print_done(format, &done, &format!("functions may name targets below the endpoint of {name}{beside}"));
+            Ok(())
+        }
+    }
+}
+
+impl Pattern {
+    fn text(&self) -> Option<String> {
+        match self {
+            Pattern::None => None,
+            Pattern::Of(pattern) => Some(pattern.to_string()),
         }
     }
 }

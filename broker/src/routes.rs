@@ -67,6 +67,7 @@ fn described() -> Routes {
         .post("/v1/providers/{name}/revive", providers::revive, operator::revive_provider())
         .put("/v1/providers/{name}/limits", providers::limits, operator::limit_provider())
         .put("/v1/providers/{name}/labels", providers::labels, operator::label_provider())
+        .put("/v1/providers/{name}/targets", providers::targets, operator::set_targets())
         .get("/v1/accounts", accounts::list, market::accounts())
         .post("/v1/accounts", accounts::open, operator::open_account())
         .get("/v1/accounts/{id}", accounts::get, market::account())

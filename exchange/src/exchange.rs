@@ -67,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) key: MasterKey,
     /// Signs and checks the proofs of leases.
     pub(crate) lease_key: [u8; 32],
+    /// Signs and checks orders to load modules.
+    pub(crate) warming_key: [u8; 32],
     pub(crate) settings: Settings,
     /// Locked while a quote looks at the engine: one quote at a time, so that many quotes delay no command.
     pub(crate) quoting: tokio::sync::Mutex<()>,

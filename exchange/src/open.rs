@@ -135,6 +135,7 @@ impl Exchange {
             quotas: Quotas::default(),
             disk: DiskSpace::of(&settings.data_dir, settings.disk_reserve),
             lease_key: key.lease_key(),
+            warming_key: key.warming_key(),
             key,
             settings,
             quoting: tokio::sync::Mutex::new(()),

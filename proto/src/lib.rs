@@ -1,9 +1,10 @@
 //! The protocol `merit.v1`: the generated messages, clients and servers, their conversions to `terms`, the transport
-//! between them, and the token and proof of a lease.
+//! between them, the token and proof of a lease, and the order to load a module.
 //!
 //! Never decides anything and holds no state.
 
 mod convert;
+mod order;
 mod proof;
 mod refuse;
 mod token;
@@ -18,6 +19,7 @@ pub mod v1 {
 }
 
 pub use convert::{FieldError, required};
+pub use order::{check_order, order_warming};
 pub use proof::{check_proof, prove, read_proof, write_proof};
 pub use refuse::{code_of, read_code, refusal_status};
 pub use token::{TokenError, sign, verify};

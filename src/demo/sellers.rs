@@ -122,6 +122,7 @@ impl Seller {
             protection: None,
             endpoint: None,
             adapter: Adapter::Agent,
+            targets: None,
         })
     }
 }

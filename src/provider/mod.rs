@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use merit_agent::{Controls, Provider, ProviderSettings, Strategy};
 use merit_proto::Transport;
-use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, Tariff, port_of};
+use merit_terms::{Adapter, MarketName, Name, PoolSize, Price, Protection, TargetPattern, Tariff, port_of};
 use tokio::net::TcpStream;
 
 use self::control::{Control, ControlSocket};
@@ -125,6 +125,10 @@ struct SaleArguments {
     /// URL of the agent for brokers, if not --listen; with --adapter http, the server's base URL
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    /// Targets that functions may name beside those below --endpoint, such as https://fn.example/* [default: those of
+    /// before; `merit providers targets` changes them]
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    targets: Option<Vec<TargetPattern>>,
     /// Skip the check that this machine reaches the function server
     #[arg(long)]
     no_probe: bool,
@@ -176,6 +180,7 @@ impl SaleArguments {
     fn check_adapter(&self) -> anyhow::Result<()> {
         match self.adapter {
             AdapterName::Agent if self.no_probe => bail!("--no-probe goes with --adapter http"),
+            AdapterName::Agent if self.targets.is_some() => bail!("--targets goes with --adapter http"),
             AdapterName::Agent if self.vcpus.is_some() => bail!("--vcpus goes with --adapter http; see --cpu-share"),
             AdapterName::Http if self.endpoint.is_none() => bail!("--adapter http needs the --endpoint to call"),
             AdapterName::Http if self.listen.is_some() => bail!("--listen goes with --adapter agent"),
@@ -249,6 +254,7 @@ impl SaleArguments {
             protection: self.protect,
             endpoint: self.endpoint.clone(),
             adapter,
+            targets: self.targets.clone(),
         })
     }
 }

@@ -15,6 +15,7 @@ mod offer;
 mod port;
 mod refusal;
 mod refusal_code;
+mod target;
 mod tariff;
 mod time;
 mod usage;
@@ -31,6 +32,9 @@ pub use offer::{PoolSize, Protection, Quota, Rung, RungError};
 pub use port::{PortError, port_of};
 pub use refusal::{NoOffer, Reason, Refusal, WARMING_MAX_S};
 pub use refusal_code::{RefusalCode, RefusalCodeError};
+pub use target::{
+    TARGETS_MAX, TargetPattern, TargetPatternError, has_encoded_separator, is_at_endpoint, is_url_target,
+};
 pub use tariff::{Tariff, TariffError};
 pub use time::{Period, Time, TimeError};
 pub use usage::{LOG_MAX_BYTES, Metered, Usage};

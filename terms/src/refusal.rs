@@ -14,6 +14,8 @@ pub enum Reason {
     Market,
     Region,
     NoDeployment,
+    /// The deployment's target is neither at the provider's endpoint nor allowed by the provider's owner.
+    TargetNotAllowed,
     NotAllowed,
     Excluded,
     AlreadyTried,
@@ -181,6 +183,7 @@ impl Reason {
             Reason::Market => "market",
             Reason::Region => "region",
             Reason::NoDeployment => "no_deployment",
+            Reason::TargetNotAllowed => "target_not_allowed",
             Reason::NotAllowed => "not_allowed",
             Reason::Excluded => "excluded",
             Reason::AlreadyTried => "already_tried",
@@ -253,6 +256,10 @@ impl fmt::Display for Reason {
             Reason::Market => f.write_str("the function does not run in this market"),
             Reason::Region => f.write_str("the market is not among the regions asked for"),
             Reason::NoDeployment => f.write_str("the revision has no usable deployment at this provider"),
+            Reason::TargetNotAllowed => f.write_str(
+                "the deployment's target is not below the provider's endpoint, and no pattern of its owner allows it; \
+                 name a path, such as /resize, or ask the owner for the target",
+            ),
             Reason::NotAllowed => {
                 f.write_str("the function does not allow this provider, or the provider does not serve this account")
             }

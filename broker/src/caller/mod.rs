@@ -71,6 +71,16 @@ impl Caller {
         }
     }
 
+    /// Refuses callers who sell nothing.
+    fn must_sell(&self) -> Result<(), ApiError> {
+        match self.role {
+            Role::Client => {
+                Err(ApiError::forbidden("a client's key sells nothing; use a provider's, or an operator's"))
+            }
+            Role::Provider | Role::Operator | Role::All => Ok(()),
+        }
+    }
+
     /// Refuses callers who may not see the account, as if it were not there.
     pub(crate) fn must_see(&self, account: &str) -> Result<(), ApiError> {
         if self.may_see(account) {
@@ -96,6 +106,16 @@ pub(crate) fn holder(parts: &Parts) -> Holder {
 
 /// A caller who defines and calls functions.
 pub(crate) struct Client(pub(crate) Caller);
+
+/// A caller who sells: a provider, or an operator for any provider.
+pub(crate) struct Seller(Caller);
+
+impl Seller {
+    /// Returns the account whose providers it may change; empty for all.
+    pub(crate) fn account(&self) -> &str {
+        if self.0.role == Role::Provider { &self.0.account } else { "" }
+    }
+}
 
 /// The proof that the caller runs the market; handlers of the operator's commands take it.
 pub(crate) struct Operator;
@@ -134,6 +154,16 @@ impl<S: Sync> FromRequestParts<S> for Client {
         let caller = Caller::from_request_parts(parts, state).await?;
         caller.must_call()?;
         Ok(Client(caller))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Seller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Seller, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.must_sell()?;
+        Ok(Seller(caller))
     }
 }
 

@@ -261,7 +261,7 @@ impl Exchange {
         digest: Vec<u8>,
     ) -> Result<impl Stream<Item = Result<Bytes, ModuleReadError>> + use<>, ApiError> {
         let mut modules = self.modules.clone();
-        let chunks = answer(modules.get(v1::GetModuleRequest { digest })).await?;
+        let chunks = answer(modules.get(v1::GetModuleRequest { digest, permit: None })).await?;
         let read = chunks.timeout(CHUNK_WITHIN).map(|chunk| match chunk {
             Ok(Ok(chunk)) => Ok(chunk.data),
             Ok(Err(status)) => Err(ModuleReadError::Exchange(Box::new(status))),

@@ -23,6 +23,8 @@ pub(crate) struct Provider {
     pub(crate) pools: Vec<Pool>,
     /// The reason for which the operator stopped it.
     pub(crate) killed: Option<String>,
+    /// Patterns of targets beside those at its endpoint.
+    pub(crate) targets: Vec<String>,
     pub(crate) exposure: Balance,
     pub(crate) limits: ProviderLimits,
     pub(crate) protection: Option<Protection>,
@@ -97,6 +99,21 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// Replaces the targets that a provider of the account allows; an empty account is an operator's. Returns the
+    /// sequence of the change, 0 if it changed nothing.
+    pub(crate) async fn set_targets(
+        &self,
+        account: String,
+        provider: String,
+        patterns: Vec<String>,
+    ) -> Result<u64, ApiError> {
+        let targets = Some(v1::Targets { patterns });
+        let request = v1::SetTargetsRequest { account, provider, targets };
+        Ok(answer(self.registry.clone().set_targets(request)).await?.sequence)
+    }
+}
+
 impl From<v1::Provider> for Provider {
     fn from(provider: v1::Provider) -> Provider {
         let kind = match provider.kind() {
@@ -114,6 +131,7 @@ impl From<v1::Provider> for Provider {
             claimed_labels: provider.claimed_labels,
             pools: provider.pools.iter().map(pool).collect(),
             killed: provider.killed,
+            targets: provider.targets,
             exposure: balance(&provider.exposure),
             limits: ProviderLimits {
                 offers: limits.offers,

@@ -89,6 +89,15 @@ pub(crate) fn label_provider() -> Operation {
         .takes(object([("labels", labels())], []))
 }
 
+pub(crate) fn set_targets() -> Operation {
+    of_provider("set_targets", "Replace the targets that functions may name beside those at the endpoint")
+        .describe(
+            "For a provider's key of its account, and for operators. Each pattern is a URL, such as \
+             `https://fn.example/resize`, or one with `/*` at its end, which allows everything below it.",
+        )
+        .takes(object([("targets", list(text()))], []))
+}
+
 fn labels() -> Schema {
     map(text())
 }

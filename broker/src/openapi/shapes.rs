@@ -292,6 +292,7 @@ fn provider() -> Schema {
             ("killed", nullable(text())),
         ],
         [
+            ("targets", list(text())),
             ("exposure", usd()),
             ("limits", limits),
             ("protection", nullable(object([("leases", count()), ("within_ms", count())], []))),

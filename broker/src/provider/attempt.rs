@@ -127,8 +127,7 @@ impl Providers {
     /// Returns the connections for a grant. The operator's word for an endpoint does not hold for another place that a
     /// target names.
     fn pools(&self, grant: &Grant) -> &Pools {
-        let is_vouched_for = grant.endpoint_trusted && plain::is_at_endpoint(&grant.target);
-        if is_vouched_for { &self.trusted } else { &self.others }
+        if grant.endpoint_trusted && grant.is_at_endpoint() { &self.trusted } else { &self.others }
     }
 
     /// Sends one attempt and waits for its answer or the beginning of it, at most `within` and the lease's timeout. A
@@ -264,7 +263,7 @@ enum Blame {
 
 impl Blame {
     fn of(grant: &Grant) -> Blame {
-        if plain::is_at_endpoint(&grant.target) { Blame::Provider } else { Blame::Nobody }
+        if grant.is_at_endpoint() { Blame::Provider } else { Blame::Nobody }
     }
 
     fn not_sent(self, why: NotSent, reason: String) -> AttemptEnd {
@@ -319,6 +318,7 @@ fn request(grant: &Grant, call: &FunctionCall, deadline: Option<Time>) -> Result
     let wire = ProviderCall {
         endpoint: &grant.endpoint,
         target: &grant.target,
+        targets: &grant.targets,
         account: &call.account,
         function: &call.function,
         revision: grant.revision,

@@ -20,10 +20,12 @@ enum Access {
     Owners,
     /// Operators, and brokers for them.
     Operators,
+    /// Those that sell: providers, operators, and brokers for them.
+    Sellers,
     Brokers,
 }
 
-const TABLE: [(&str, Access); 49] = [
+const TABLE: [(&str, Access); 50] = [
     ("/merit.v1.MarketData/Subscribe", Access::Anybody),
     ("/merit.v1.MarketData/ListMarkets", Access::Anybody),
     ("/merit.v1.MarketData/GetBook", Access::Anybody),
@@ -35,6 +37,7 @@ const TABLE: [(&str, Access); 49] = [
     ("/merit.v1.Registry/DeleteFunction", Access::Owners),
     ("/merit.v1.Registry/PutAlias", Access::Owners),
     ("/merit.v1.Registry/ListProviders", Access::Holders),
+    ("/merit.v1.Registry/SetTargets", Access::Sellers),
     ("/merit.v1.Registry/GetAccount", Access::Holders),
     ("/merit.v1.Registry/ListAccounts", Access::Operators),
     ("/merit.v1.Brokerage/Stream", Access::Brokers),
@@ -88,6 +91,7 @@ impl Access {
             Access::Clients => identity.has(Role::Client) || identity.has(Role::Broker),
             Access::Owners => identity.is_operator() || identity.has(Role::Client) || identity.has(Role::Broker),
             Access::Operators => identity.is_operator() || identity.has(Role::Broker),
+            Access::Sellers => identity.is_operator() || identity.has(Role::Provider) || identity.has(Role::Broker),
             Access::Brokers => identity.has(Role::Broker),
         }
     }
@@ -99,6 +103,7 @@ impl Access {
             Access::Clients => "clients and brokers",
             Access::Owners => "clients, operators and brokers",
             Access::Operators => "operators and brokers",
+            Access::Sellers => "providers, operators and brokers",
             Access::Brokers => "brokers",
         }
     }

@@ -182,6 +182,17 @@ commands! {
         r => Command::GrantLabels { provider: ProviderId::new(r.provider), labels: r.labels },
     }
 
+    "set_targets" SetTargets {
+        Command::SetTargets { provider, targets } => record::SetTargets {
+            provider: provider.number(),
+            targets: Some(targets_to_proto(targets)),
+        },
+        r => Command::SetTargets {
+            provider: ProviderId::new(r.provider),
+            targets: targets_from_proto(&required("targets", r.targets)?)?,
+        },
+    }
+
     "kill" Kill {
         Command::Kill { provider, reason } => record::Kill { provider: provider.number(), reason: reason.clone() },
         r => Command::Kill { provider: ProviderId::new(r.provider), reason: r.reason },
@@ -236,6 +247,7 @@ commands! {
             protection: logon.protection.map(Into::into),
             adapter: v1::Adapter::from(logon.adapter).into(),
             endpoint_trusted: logon.endpoint_trusted,
+            targets: logon.targets.as_deref().map(targets_to_proto),
         },
         r => Command::Logon(Box::new(engine::Logon {
             provider: ProviderId::new(r.provider),
@@ -244,6 +256,7 @@ commands! {
             quotas: r.quotas.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             adapter: adapter_from_proto(r.adapter)?,
             endpoint_trusted: r.endpoint_trusted,
+            targets: r.targets.as_ref().map(targets_from_proto).transpose()?,
             protection: r.protection.map(Into::into),
         })),
     }

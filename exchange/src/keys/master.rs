@@ -106,6 +106,11 @@ impl MasterKey {
         self.derive(&[b"lease\0"])
     }
 
+    /// Derives the key of orders to load modules, which never leaves the process.
+    pub(crate) fn warming_key(&self) -> [u8; 32] {
+        self.derive(&[b"warming\0"])
+    }
+
     /// Derives the key by which brokers sign chains of calls.
     pub(crate) fn via_key(&self) -> [u8; 32] {
         self.derive(&[b"via\0"])

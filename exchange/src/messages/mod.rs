@@ -24,4 +24,5 @@ pub(crate) use lease::{lease_terms_from_proto, lease_terms_to_proto};
 pub(crate) use market::{market_terms_from_proto, market_terms_to_proto};
 pub(crate) use provider::{
     adapter_from_proto, kind_from_proto, kind_to_proto, provider_limits_from_proto, provider_limits_to_proto,
+    targets_from_proto, targets_to_proto,
 };

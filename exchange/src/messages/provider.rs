@@ -2,9 +2,9 @@
 
 use merit_engine as engine;
 use merit_proto::{FieldError, v1};
-use merit_terms::{Adapter, Money};
+use merit_terms::{Adapter, Money, TargetPattern};
 
-use super::field::money;
+use super::field::{money, parse};
 
 pub(crate) fn kind_to_proto(kind: engine::ProviderKind) -> v1::ProviderKind {
     match kind {
@@ -27,6 +27,14 @@ pub(crate) fn adapter_from_proto(adapter: i32) -> Result<Adapter, FieldError> {
         Ok(adapter) => Ok(adapter.into()),
         Err(unknown) => Err(FieldError::new("adapter", unknown)),
     }
+}
+
+pub(crate) fn targets_to_proto(targets: &[TargetPattern]) -> v1::Targets {
+    v1::Targets { patterns: targets.iter().map(ToString::to_string).collect() }
+}
+
+pub(crate) fn targets_from_proto(targets: &v1::Targets) -> Result<Vec<TargetPattern>, FieldError> {
+    targets.patterns.iter().map(|pattern| parse("targets", pattern)).collect()
 }
 
 pub(crate) fn provider_limits_to_proto(limits: &engine::ProviderLimits) -> v1::ProviderLimits {

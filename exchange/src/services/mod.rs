@@ -12,6 +12,7 @@ mod modules;
 mod operator;
 mod outgoing;
 mod paging;
+mod permits;
 mod provider;
 mod registry;
 mod standing;

@@ -14,6 +14,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::lookup::{unavailable, unknown};
+use super::permits::{PermittedRevision, forbidden};
 use crate::access::{Identity, caller};
 use crate::disk_space::Growth;
 use crate::error_chain::chain;
@@ -53,10 +54,16 @@ impl Modules for Exchange {
 
     async fn get(&self, request: Request<v1::GetModuleRequest>) -> Result<Response<Self::GetStream>, Status> {
         let (caller, holder) = (caller(&request)?, self.holder(&request)?);
-        let digest = digest_from_proto(&request.into_inner().digest)?
-            .ok_or_else(|| Status::invalid_argument("digest: is missing"))?;
-        if !self.0.sequencer.read(|engine| may_fetch_module(engine, caller, &digest)) {
-            return Err(unknown("module", &hex::encode(digest)));
+        let v1::GetModuleRequest { digest, permit } = request.into_inner();
+        let digest = digest_from_proto(&digest)?.ok_or_else(|| Status::invalid_argument("digest: is missing"))?;
+        match self.permit_of(caller, permit)? {
+            Some(permitted) if self.0.sequencer.read(|engine| permitted.module(engine)) != Some(digest) => {
+                return Err(forbidden("permit: it is for another module"));
+            }
+            None if !self.0.sequencer.read(|engine| may_fetch_module(engine, caller, &digest)) => {
+                return Err(unknown("module", &hex::encode(digest)));
+            }
+            _ => {}
         }
         let share = self.0.quotas.module_reads.take(holder)?;
         let store = self.0.modules.clone();
@@ -75,15 +82,22 @@ impl Modules for Exchange {
         request: Request<v1::GetRevisionRequest>,
     ) -> Result<Response<v1::GetRevisionResponse>, Status> {
         let caller = caller(&request)?;
-        let request = request.into_inner();
+        let mut request = request.into_inner();
+        let permitted = self.permit_of(caller, request.permit.take())?;
+        if permitted.is_some_and(|permitted| !self.0.sequencer.read(|engine| permitted.is(engine, &request))) {
+            return Err(forbidden("permit: it is for another revision"));
+        }
         let name: Option<Name> = request.function.parse().ok();
         let look = |engine: &Engine| {
-            let account = engine.find_account(&request.account)?;
-            let function = engine.find_function(account, name.as_ref()?)?;
+            let function = match permitted {
+                Some(permitted) => permitted.function,
+                None => {
+                    let account = engine.find_account(&request.account)?;
+                    let function = engine.find_function(account, name.as_ref()?)?;
+                    Some(function).filter(|function| may_fetch(engine, caller, *function))?
+                }
+            };
             let code = &engine.function(function)?.revision(request.revision)?.code;
-            if !may_fetch(engine, caller, (function, request.revision)) {
-                return None;
-            }
             let module = code.module.map(|digest| digest.to_vec()).unwrap_or_default();
             Some(v1::GetRevisionResponse { module, environment: code.environment.clone() })
         };
@@ -106,7 +120,7 @@ impl Modules for Exchange {
         let ModuleProviders { revision, module, providers } = found;
         for (id, _) in providers.iter().filter(|_| warm) {
             let (account, function) = (account.clone(), function.clone());
-            let request = v1::WarmModule { account, function, revision, module: module.to_vec() };
+            let request = v1::WarmModule { account, function, revision, module: module.to_vec(), order: None };
             self.0.readiness.request(*id, module, request);
         }
         let told = providers.into_iter().map(|(id, name)| readiness_to_proto(name, self.0.readiness.of(id, &module)));
@@ -211,6 +225,18 @@ fn readiness_to_proto(provider: String, report: Option<ModuleReport>) -> v1::Pro
 }
 
 impl Exchange {
+    /// Checks the permit that is shown. A provider's key reads nothing without one.
+    fn permit_of(&self, caller: Identity, permit: Option<v1::ReadPermit>) -> Result<Option<PermittedRevision>, Status> {
+        match permit {
+            Some(permit) => self.permitted(caller, permit).map(Some),
+            None if caller.has(Role::Provider) && !caller.is_operator() => Err(forbidden(
+                "permit: none is shown; a provider reads a module or an environment by the proof of its lease, or by a \
+                 warming order of its session",
+            )),
+            None => Ok(None),
+        }
+    }
+
     /// Returns true if an account may define a function with a module: it is kept, and the account has put it or uses
     /// it.
     pub(super) fn may_define_with(&self, account: AccountId, digest: &[u8; 32]) -> bool {
@@ -225,19 +251,12 @@ impl Exchange {
 fn may_fetch_module(engine: &Engine, caller: Identity, digest: &[u8; 32]) -> bool {
     caller.has(Role::Broker)
         || caller.is_operator()
-        || engine.revisions_of_module(digest).any(|revision| may_fetch(engine, caller, revision))
+        || engine.revisions_of_module(digest).any(|(function, _)| may_fetch(engine, caller, function))
 }
 
-/// Decides on fetching a revision. Brokers and operators, who may sell as any provider, fetch all; a provider's key
-/// fetches revisions that a provider of its account may run; a client's key fetches its account's own.
-fn may_fetch(engine: &Engine, caller: Identity, (function, revision): (FunctionId, u32)) -> bool {
-    if caller.has(Role::Broker) || caller.is_operator() {
-        return true;
-    }
-    let Some(account) = caller.account() else { return false };
-    if caller.has(Role::Provider) {
-        let mut own = engine.providers().filter(|(_, provider)| provider.account == account);
-        return own.any(|(id, _): (ProviderId, _)| engine.may_run(id, function, revision));
-    }
-    engine.function(function).is_some_and(|function| function.account == account)
+/// Decides on fetching a function's code without a permit. Brokers and operators, who may sell as any provider, fetch
+/// all; a client's key fetches its account's own.
+fn may_fetch(engine: &Engine, caller: Identity, function: FunctionId) -> bool {
+    let is_own = |account: AccountId| engine.function(function).is_some_and(|function| function.account == account);
+    caller.has(Role::Broker) || caller.is_operator() || caller.account().is_some_and(is_own)
 }

@@ -6,7 +6,7 @@ use merit_engine::{Command, Engine, Function, PutFunction, Reply, SpendingOf, Vi
 use merit_proto::v1;
 use merit_proto::v1::registry_server::Registry;
 use merit_proto::{refusal_status, required};
-use merit_terms::{AccountId, FunctionId, Name, Refusal};
+use merit_terms::{AccountId, FunctionId, Name, Refusal, Role};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -17,6 +17,7 @@ use crate::disk_space::Growth;
 use crate::exchange::Exchange;
 use crate::messages::{
     canary_from_proto, canary_to_proto, code_from_proto, code_to_proto, settings_from_proto, settings_to_proto,
+    targets_from_proto,
 };
 
 /// Most functions on a page.
@@ -123,8 +124,33 @@ impl Registry for Exchange {
             true => provider_names_to_proto(engine, viewer),
             false => providers_to_proto(engine, viewer),
         };
-        let providers = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
+        let mut providers = self.0.sequencer.read_durable(list).await.map_err(unavailable)?;
+        // A pattern may name a host inside its owner's network.
+        let reads_all = caller.is_operator() || caller.has(Role::Broker);
+        let others = providers.iter_mut().filter(|provider| !reads_all && provider.account != request.account);
+        others.for_each(|provider| provider.targets.clear());
         Ok(Response::new(v1::ListProvidersResponse { providers }))
+    }
+
+    async fn set_targets(
+        &self,
+        request: Request<v1::SetTargetsRequest>,
+    ) -> Result<Response<v1::SetTargetsResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::SetTargetsRequest { account, provider: name, targets } = request.into_inner();
+        let owner = match account.as_str() {
+            "" if caller.is_operator() || caller.has(Role::Broker) => None,
+            "" => caller.account(),
+            account => Some(self.own_account(caller, account)?),
+        };
+        let provider = self.provider_id(&name)?;
+        let account = self.0.sequencer.read(|engine| engine.provider(provider).map(|provider| provider.account));
+        if owner.is_some() && owner != account {
+            return Err(unknown("provider", &name));
+        }
+        let targets = targets_from_proto(&required("targets", targets)?)?;
+        let (_, sequence) = self.command(&Command::SetTargets { provider, targets }).await?;
+        Ok(Response::new(v1::SetTargetsResponse { sequence }))
     }
 
     async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::Account>, Status> {

@@ -101,6 +101,7 @@ fn with_affairs(engine: &Engine, id: ProviderId, provider: &Provider, told: v1::
         used_energy_mb_ms: used.used_energy_mb_ms,
     });
     v1::Provider {
+        targets: provider.targets.iter().map(ToString::to_string).collect(),
         exposure: provider.exposure.to_string(),
         limits: Some(provider_limits_to_proto(&provider.limits)),
         protection: provider.protection.map(Into::into),

@@ -235,6 +235,7 @@ fn provider_commands() -> Vec<Command> {
     let quota =
         Quota { name: name("free"), requests: Some(1_000_000), energy_mb_ms: Some(0), renews: Some(Period::Month) };
     let commitment = Quota { requests: None, energy_mb_ms: None, renews: None, ..quota.clone() };
+    let targets: Vec<TargetPattern> = vec!["https://fn.example/*".parse().unwrap()];
     let logon = Logon {
         provider,
         endpoint: "http://127.0.0.1:9000".to_owned(),
@@ -243,9 +244,12 @@ fn provider_commands() -> Vec<Command> {
         protection: Some(Protection { leases: 10, within_ms: 100 }),
         adapter: Adapter::Http,
         endpoint_trusted: true,
+        targets: Some(targets.clone()),
     };
     let adapter = Adapter::Agent;
-    let bare = Logon { adapter, endpoint_trusted: false, quotas: Vec::new(), protection: None, ..logon.clone() };
+    let quotas = Vec::new();
+    let bare = Logon { adapter, endpoint_trusted: false, quotas, protection: None, targets: None, ..logon.clone() };
+    let cleared = Logon { targets: Some(Vec::new()), ..logon.clone() };
     let plain = Rung { labels: BTreeMap::new(), audience: Vec::new(), quota: None, expires: None, ..rung() };
     let rungs = vec![rung(), plain];
     vec![
@@ -253,11 +257,14 @@ fn provider_commands() -> Vec<Command> {
         Command::RegisterProvider(market_provider),
         Command::SetProviderLimits { provider, limits },
         Command::SetProviderLimits { provider, limits: ProviderLimits::default() },
+        Command::SetTargets { provider, targets },
+        Command::SetTargets { provider, targets: Vec::new() },
         Command::GrantLabels { provider, labels: labels() },
         Command::Kill { provider, reason: "it forges reports".to_owned() },
         Command::Revive { provider },
         Command::Logon(Box::new(logon)),
         Command::Logon(Box::new(bare)),
+        Command::Logon(Box::new(cleared)),
         Command::StatePools { provider, session, pools },
         Command::Busy { provider, session, pool: 1 },
         Command::Quote(Quote { provider, session, market: MarketId::new(1), number: 77, rungs }),

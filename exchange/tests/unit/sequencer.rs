@@ -63,6 +63,7 @@ fn log_on(sequencer: &Sequencer) -> (ProviderId, u32) {
         protection: None,
         adapter: Adapter::Agent,
         endpoint_trusted: false,
+        targets: None,
     };
     let Reply::Session(session) = must(sequencer, Command::Logon(Box::new(logon))) else { panic!() };
     (provider, session)

@@ -148,6 +148,7 @@ impl World {
             protection: None,
             adapter: Adapter::Agent,
             endpoint_trusted: false,
+            targets: None,
         }))
     }
 

@@ -337,6 +337,22 @@ pub struct LeaseProof {
     #[prost(bytes = "vec", tag = "2")]
     pub mac: ::prost::alloc::vec::Vec<u8>,
 }
+/// The exchange's order to load a revision's module before a call comes: its terms, with a MAC by a key that the exchange
+/// keeps.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WarmingOrder {
+    /// A WarmingTerms, encoded.
+    #[prost(bytes = "vec", tag = "1")]
+    pub terms: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub mac: ::prost::alloc::vec::Vec<u8>,
+}
+/// Patterns of targets that are not at a provider's endpoint, such as <https://fn.example/*.>
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Targets {
+    #[prost(string, repeated, tag = "1")]
+    pub patterns: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// The whole grant of a lease, as the exchange's proof covers it. Entities are numbers given by the engine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseTerms {
@@ -922,6 +938,9 @@ pub struct Grant {
     /// True if the function's log is neither kept nor told.
     #[prost(bool, tag = "20")]
     pub logs_off: bool,
+    /// Patterns of the provider's owner, if the target is a URL: one of them, or the endpoint, must allow it.
+    #[prost(string, repeated, tag = "21")]
+    pub targets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QuoteRequest {
@@ -3020,7 +3039,7 @@ pub struct JournalRecord {
     pub at: u64,
     #[prost(
         oneof = "journal_record::Command",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45"
     )]
     pub command: ::core::option::Option<journal_record::Command>,
 }
@@ -3117,6 +3136,9 @@ pub mod journal_record {
         pub adapter: i32,
         #[prost(bool, tag = "7")]
         pub endpoint_trusted: bool,
+        /// Absent if they stay as they are.
+        #[prost(message, optional, tag = "8")]
+        pub targets: ::core::option::Option<super::Targets>,
     }
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct StatePools {
@@ -3278,6 +3300,13 @@ pub mod journal_record {
         pub provider: u32,
         #[prost(message, optional, tag = "2")]
         pub limits: ::core::option::Option<super::ProviderLimits>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct SetTargets {
+        #[prost(uint32, tag = "1")]
+        pub provider: u32,
+        #[prost(message, optional, tag = "2")]
+        pub targets: ::core::option::Option<super::Targets>,
     }
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct GrantLabels {
@@ -3471,6 +3500,8 @@ pub mod journal_record {
         DeleteMarket(DeleteMarket),
         #[prost(message, tag = "44")]
         BindMasterKey(BindMasterKey),
+        #[prost(message, tag = "45")]
+        SetTargets(SetTargets),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4431,6 +4462,9 @@ pub struct Logon {
     /// Protocol of the endpoint.
     #[prost(enumeration = "Adapter", tag = "8")]
     pub adapter: i32,
+    /// The targets that functions may name beside those at the endpoint; absent if they stay as they are.
+    #[prost(message, optional, tag = "9")]
+    pub targets: ::core::option::Option<Targets>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProviderHeartbeat {
@@ -4615,6 +4649,29 @@ pub struct WarmModule {
     pub revision: u32,
     #[prost(bytes = "vec", tag = "4")]
     pub module: ::prost::alloc::vec::Vec<u8>,
+    /// The permit to read it.
+    #[prost(message, optional, tag = "5")]
+    pub order: ::core::option::Option<WarmingOrder>,
+}
+/// The terms of a warming order.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WarmingTerms {
+    #[prost(string, tag = "1")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub session: u32,
+    #[prost(string, tag = "3")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub function: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "5")]
+    pub revision: u32,
+    /// SHA-256 of the module.
+    #[prost(bytes = "vec", tag = "6")]
+    pub module: ::prost::alloc::vec::Vec<u8>,
+    /// Microseconds since 1970, UTC.
+    #[prost(uint64, tag = "7")]
+    pub expires: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExchangeHeartbeat {
@@ -5031,6 +5088,27 @@ pub struct PutModuleResponse {
 pub struct GetModuleRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    pub permit: ::core::option::Option<ReadPermit>,
+}
+/// The permit of a provider to read a revision's code and environment. It is for one provider and one revision, for a
+/// time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadPermit {
+    #[prost(oneof = "read_permit::Permit", tags = "1, 2")]
+    pub permit: ::core::option::Option<read_permit::Permit>,
+}
+/// Nested message and enum types in `ReadPermit`.
+pub mod read_permit {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Permit {
+        /// The proof that came with a call.
+        #[prost(message, tag = "1")]
+        Lease(super::LeaseProof),
+        /// The order that came in the session.
+        #[prost(message, tag = "2")]
+        Warming(super::WarmingOrder),
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ModuleChunk {
@@ -5045,6 +5123,8 @@ pub struct GetRevisionRequest {
     pub function: ::prost::alloc::string::String,
     #[prost(uint32, tag = "3")]
     pub revision: u32,
+    #[prost(message, optional, tag = "4")]
+    pub permit: ::core::option::Option<ReadPermit>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetRevisionResponse {
@@ -5200,6 +5280,7 @@ pub mod modules_client {
             req.extensions_mut().insert(GrpcMethod::new("merit.v1.Modules", "Put"));
             self.inner.unary(req, path, codec).await
         }
+        /// Returns a module. A provider shows the permit for a revision that has it.
         pub async fn get(
             &mut self,
             request: impl tonic::IntoRequest<super::GetModuleRequest>,
@@ -5221,7 +5302,7 @@ pub mod modules_client {
             req.extensions_mut().insert(GrpcMethod::new("merit.v1.Modules", "Get"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Returns the module and environment by which a provider runs a revision.
+        /// Returns the module and environment by which a provider runs a revision. A provider shows the permit for it.
         pub async fn get_revision(
             &mut self,
             request: impl tonic::IntoRequest<super::GetRevisionRequest>,
@@ -5301,11 +5382,12 @@ pub mod modules_server {
             >
             + std::marker::Send
             + 'static;
+        /// Returns a module. A provider shows the permit for a revision that has it.
         async fn get(
             &self,
             request: tonic::Request<super::GetModuleRequest>,
         ) -> std::result::Result<tonic::Response<Self::GetStream>, tonic::Status>;
-        /// Returns the module and environment by which a provider runs a revision.
+        /// Returns the module and environment by which a provider runs a revision. A provider shows the permit for it.
         async fn get_revision(
             &self,
             request: tonic::Request<super::GetRevisionRequest>,
@@ -7512,6 +7594,22 @@ pub struct ListProvidersResponse {
     #[prost(message, repeated, tag = "1")]
     pub providers: ::prost::alloc::vec::Vec<Provider>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetTargetsRequest {
+    /// The account that acts; empty for the account of the key, or for an operator.
+    #[prost(string, tag = "1")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub targets: ::core::option::Option<Targets>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetTargetsResponse {
+    /// 0 if it changed nothing.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Provider {
     #[prost(string, tag = "1")]
@@ -7554,6 +7652,9 @@ pub struct Provider {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Patterns of targets beside those at its endpoint; for its own account.
+    #[prost(string, repeated, tag = "15")]
+    pub targets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A quota and its usage in the present period.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -7854,6 +7955,31 @@ pub mod registry_client {
                 .insert(GrpcMethod::new("merit.v1.Registry", "ListProviders"));
             self.inner.unary(req, path, codec).await
         }
+        /// Replaces the targets that a provider allows beside those at its endpoint: for its own account, and for operators.
+        pub async fn set_targets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetTargetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetTargetsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/merit.v1.Registry/SetTargets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("merit.v1.Registry", "SetTargets"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn get_account(
             &mut self,
             request: impl tonic::IntoRequest<super::GetAccountRequest>,
@@ -7947,6 +8073,14 @@ pub mod registry_server {
             request: tonic::Request<super::ListProvidersRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListProvidersResponse>,
+            tonic::Status,
+        >;
+        /// Replaces the targets that a provider allows beside those at its endpoint: for its own account, and for operators.
+        async fn set_targets(
+            &self,
+            request: tonic::Request<super::SetTargetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetTargetsResponse>,
             tonic::Status,
         >;
         async fn get_account(
@@ -8290,6 +8424,51 @@ pub mod registry_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListProvidersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/merit.v1.Registry/SetTargets" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetTargetsSvc<T: Registry>(pub Arc<T>);
+                    impl<
+                        T: Registry,
+                    > tonic::server::UnaryService<super::SetTargetsRequest>
+                    for SetTargetsSvc<T> {
+                        type Response = super::SetTargetsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetTargetsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Registry>::set_targets(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetTargetsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

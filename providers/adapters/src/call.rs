@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::Method;
 use http::header::{HeaderMap, HeaderName};
-use merit_terms::{LeaseId, Time};
+use merit_terms::{LeaseId, TargetPattern, Time};
 
 /// Header of the invocation's id: the lease of its first attempt.
 pub const INVOCATION_ID: HeaderName = HeaderName::from_static("merit-invocation-id");
@@ -19,6 +19,8 @@ pub struct ProviderCall<'a> {
     pub endpoint: &'a str,
     /// The deployment's target: a path at the endpoint, perhaps with a query; a URL of its own; or empty.
     pub target: &'a str,
+    /// The provider's patterns of targets beside those at its endpoint.
+    pub targets: &'a [TargetPattern],
     pub account: &'a str,
     pub function: &'a str,
     pub revision: u32,

@@ -12,7 +12,7 @@ use merit_terms::Outcome;
 
 use crate::headers::forwarded_answer_headers;
 use crate::{INVOCATION_ID, ProviderAnswer, ProviderCall, Report, RequestError, VIA};
-pub use target::{TARGET_MAX_BYTES, TargetError, check_target, is_at_endpoint};
+pub use target::{TARGET_MAX_BYTES, TargetError, check_target};
 
 /// Header of the time by which an answer is wanted, in UTC by RFC 3339.
 pub const DEADLINE: HeaderName = HeaderName::from_static("merit-deadline");

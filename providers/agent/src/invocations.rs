@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use merit_adapters::agent::{self, OUTPUT_MAX_BYTES, PAYLOAD_MAX_BYTES, PassedText};
 use merit_adapters::{INVOCATION_ID, MeterReading, Report};
 use merit_proto::v1::LeaseProof;
+use merit_proto::v1::read_permit::Permit;
 use merit_terms::{LOG_MAX_BYTES, LeaseId, Name, Outcome, Usage};
 use merit_wasm::{Digest, GuestOutcome, GuestRun, GuestUsage, Host, HostFailure, Job, Seat};
 use tokio::sync::watch;
@@ -26,7 +27,7 @@ use tokio::time::timeout;
 use crate::cgi;
 use crate::delivery::{AnswerBody, Delivery};
 use crate::refused::Refused;
-use crate::revisions::{ReadyRevision, RevisionKey, Revisions};
+use crate::revisions::{ReadyRevision, RevisionKey, Revisions, WantedRevision};
 use crate::session::{RunEvent, RunEvents, Trusted};
 use crate::token::{self, InvocationPath, ProvenLease, UsedLeases};
 
@@ -93,7 +94,7 @@ impl Invocations {
         let proof = merit_proto::read_proof(proof).ok();
         let unless_dropped = ClaimNothingOnDrop { lease: lease.id, proof: proof.clone(), runs: self.runs.clone() };
         let limit = Duration::from_millis(lease.claims.timeout_ms.into());
-        let ready = self.ready(&lease, key.clone(), limit).await;
+        let ready = self.ready(&lease, key.clone(), proof.clone(), limit).await;
         unless_dropped.disarm();
         let ready = ready?;
         // Dropped with this future, when the connection of the call closes.
@@ -113,9 +114,16 @@ impl Invocations {
         Ok(FinishedCall { execution, delivery, passed: passed.is_some() })
     }
 
-    async fn ready(&self, lease: &ProvenLease, key: RevisionKey, limit: Duration) -> Result<ReadyRevision, Refused> {
+    async fn ready(
+        &self,
+        lease: &ProvenLease,
+        key: RevisionKey,
+        proof: Option<LeaseProof>,
+        limit: Duration,
+    ) -> Result<ReadyRevision, Refused> {
         let digest = Digest::try_from(lease.claims.module.as_slice()).map_err(|_| Refused::NoModule)?;
-        let ready = self.revisions.ready(key, digest, limit).await;
+        let wanted = WantedRevision { key, digest, permit: proof.map(Permit::Lease) };
+        let ready = self.revisions.ready(wanted, limit).await;
         ready.map_err(|error| {
             tracing::warn!(provider = %self.provider, lease = %lease.id, %error, "a module is not ready");
             error.into()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use merit_proto::{Transport, v1};
+use merit_terms::TargetPattern;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
@@ -168,6 +169,10 @@ impl Provider {
     }
 }
 
+fn targets(patterns: &[TargetPattern]) -> v1::Targets {
+    v1::Targets { patterns: patterns.iter().map(ToString::to_string).collect() }
+}
+
 fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
     let logon = v1::Logon {
         provider: settings.name.to_string(),
@@ -176,6 +181,7 @@ fn machine(settings: &ProviderSettings, endpoint: String) -> Machine {
         adapter: v1::Adapter::from(settings.adapter).into(),
         quotas: settings.free.iter().map(Into::into).collect(),
         protection: settings.protection.map(Into::into),
+        targets: settings.targets.as_deref().map(targets),
         ..v1::Logon::default()
     };
     let rungs = rungs(settings);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use merit_module::MODULE_MAX_BYTES;
 use merit_proto::v1::modules_client::ModulesClient;
+use merit_proto::v1::read_permit::Permit;
 use merit_proto::{Transport, v1};
 use merit_wasm::{Digest, Module, ModuleError, Runtime};
 use tokio::sync::mpsc;
@@ -38,6 +39,20 @@ pub(crate) struct RevisionKey {
     pub(crate) account: String,
     pub(crate) function: String,
     pub(crate) revision: u32,
+}
+
+/// A revision to load, with its module and the permit by which the exchange gives both.
+#[derive(Clone, Debug)]
+pub(crate) struct WantedRevision {
+    pub(crate) key: RevisionKey,
+    pub(crate) digest: Digest,
+    pub(crate) permit: Option<Permit>,
+}
+
+impl WantedRevision {
+    fn permit(&self) -> Option<v1::ReadPermit> {
+        self.permit.clone().map(|permit| v1::ReadPermit { permit: Some(permit) })
+    }
 }
 
 /// Names and values, sorted by name.
@@ -150,17 +165,19 @@ impl Revisions {
     /// Loads modules as the exchange asks, until the session is over.
     pub(crate) async fn take_warm_requests(self, mut requests: mpsc::Receiver<(u32, v1::WarmModule)>) {
         while let Some((session, request)) = requests.recv().await {
-            let v1::WarmModule { account, function, revision, module } = request;
+            let v1::WarmModule { account, function, revision, module, order } = request;
             if let Ok(digest) = Digest::try_from(module) {
-                self.warm(RevisionKey { session, account, function, revision }, digest);
+                let key = RevisionKey { session, account, function, revision };
+                self.warm(WantedRevision { key, digest, permit: order.map(Permit::Warming) });
             }
         }
     }
 
     /// Starts loading a revision that is not cached, and reports its readiness now and when the load ends.
-    fn warm(&self, key: RevisionKey, digest: Digest) {
+    fn warm(&self, wanted: WantedRevision) {
+        let digest = wanted.digest;
         self.lock_reported().remove(&digest);
-        let revision = self.revision(&key);
+        let revision = self.revision(&wanted.key);
         if self.cached(&revision, &digest).is_some() {
             return self.report(&digest, Ok(()));
         }
@@ -168,7 +185,7 @@ impl Revisions {
         if revision.lock_began().is_none() {
             let revisions = self.clone();
             // A load has limits of its own.
-            tokio::spawn(async move { revisions.load_once(revision, key, digest).await });
+            tokio::spawn(async move { revisions.load_once(revision, wanted).await });
         }
     }
 
@@ -200,32 +217,24 @@ impl Revisions {
         }
     }
 
-    /// Returns a revision whose lease names `digest`, ready to run. Waits for at most `limit`, and not
-    /// beyond the first 5 s of a load, which goes on for later calls.
-    pub(crate) async fn ready(
-        &self,
-        key: RevisionKey,
-        digest: Digest,
-        limit: Duration,
-    ) -> Result<ReadyRevision, RevisionError> {
-        let revision = self.revision(&key);
+    /// Returns a revision of a lease, ready to run. Waits for at most `limit`, and not beyond the first 5 s of a load,
+    /// which goes on for later calls.
+    pub(crate) async fn ready(&self, wanted: WantedRevision, limit: Duration) -> Result<ReadyRevision, RevisionError> {
+        let digest = wanted.digest;
+        let revision = self.revision(&wanted.key);
         if let Some(ready) = self.cached(&revision, &digest) {
             return Ok(ready);
         }
         let started = Instant::now();
         let loading_for = revision.lock_began().map(|began| began.elapsed());
-        let waited = timeout(wait_limit(limit, loading_for), self.load_once(revision, key, digest)).await;
+        let waited = timeout(wait_limit(limit, loading_for), self.load_once(revision, wanted)).await;
         let ready = waited.map_err(|_| RevisionError::Warming(self.runtime.modules().remaining(&digest)))?;
         Ok(ReadyRevision { waited: started.elapsed(), ..ready? })
     }
 
     /// Loads a revision in a task of its own, which goes on after its caller gave up; or waits for another's load.
-    async fn load_once(
-        &self,
-        revision: Arc<Revision>,
-        key: RevisionKey,
-        digest: Digest,
-    ) -> Result<ReadyRevision, RevisionError> {
+    async fn load_once(&self, revision: Arc<Revision>, wanted: WantedRevision) -> Result<ReadyRevision, RevisionError> {
+        let digest = wanted.digest;
         let turn = Arc::clone(&revision.loading).lock_owned().await;
         if let Some(ready) = self.cached(&revision, &digest) {
             return Ok(ready);
@@ -234,7 +243,7 @@ impl Revisions {
         let revisions = self.clone();
         // The task ends by itself: fetching and compiling have limits.
         let loading = tokio::spawn(async move {
-            let loaded = revisions.load(&revision, key, digest).await;
+            let loaded = revisions.load(&revision, &wanted).await;
             revisions.report(&digest, loaded.as_ref().map(drop));
             *revision.lock_began() = None;
             drop(turn);
@@ -250,17 +259,12 @@ impl Revisions {
         Some(ReadyRevision { module, environment, waited: Duration::ZERO })
     }
 
-    async fn load(
-        &self,
-        revision: &Revision,
-        key: RevisionKey,
-        digest: Digest,
-    ) -> Result<(Module, Environment), RevisionError> {
-        let account = key.account.clone();
+    async fn load(&self, revision: &Revision, wanted: &WantedRevision) -> Result<(Module, Environment), RevisionError> {
+        let digest = wanted.digest;
         let environment = match revision.environment.get() {
             Some(environment) => Arc::clone(environment),
             None => {
-                let fetching = timeout(FETCH_TIMEOUT, self.fetch_environment(key, digest));
+                let fetching = timeout(FETCH_TIMEOUT, self.fetch_environment(wanted));
                 let fetched = fetching.await.map_err(RevisionError::Slow)??;
                 Arc::clone(revision.environment.get_or_init(|| fetched))
             }
@@ -268,7 +272,7 @@ impl Revisions {
         let turn = Arc::clone(self.lock_fetching().entry(digest).or_default());
         let loaded = {
             let _turn = turn.lock().await;
-            self.load_module(digest, &account).await
+            self.load_module(wanted).await
         };
         let mut fetching = self.lock_fetching();
         // One reference is the list's, one is this load's.
@@ -278,30 +282,31 @@ impl Revisions {
         Ok((loaded?, environment))
     }
 
-    async fn load_module(&self, digest: Digest, account: &str) -> Result<Module, RevisionError> {
+    async fn load_module(&self, wanted: &WantedRevision) -> Result<Module, RevisionError> {
+        let digest = wanted.digest;
         if let Some(module) = self.runtime.modules().find(digest).await? {
             return Ok(module);
         }
         // Before it is fetched, since it is kept in memory until it is compiled.
-        let reservation = self.runtime.modules().reserve(account)?;
+        let reservation = self.runtime.modules().reserve(&wanted.key.account)?;
         self.report_warming(&digest);
-        let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(digest));
+        let fetching = timeout(FETCH_TIMEOUT, self.fetch_module(wanted));
         let module = fetching.await.map_err(RevisionError::Slow)??;
         Ok(self.runtime.modules().load(digest, module, reservation).await?)
     }
 
-    async fn fetch_environment(&self, key: RevisionKey, digest: Digest) -> Result<Environment, RevisionError> {
-        let RevisionKey { account, function, revision, .. } = key;
-        let request = v1::GetRevisionRequest { account, function, revision };
+    async fn fetch_environment(&self, wanted: &WantedRevision) -> Result<Environment, RevisionError> {
+        let RevisionKey { account, function, revision, .. } = wanted.key.clone();
+        let request = v1::GetRevisionRequest { account, function, revision, permit: wanted.permit() };
         let answer = self.exchange.clone().get_revision(request).await.map_err(RevisionError::Revision)?.into_inner();
-        if answer.module != digest {
+        if answer.module != wanted.digest {
             return Err(RevisionError::OtherModule);
         }
         Ok(answer.environment.into_iter().collect())
     }
 
-    async fn fetch_module(&self, digest: Digest) -> Result<Bytes, RevisionError> {
-        let request = v1::GetModuleRequest { digest: digest.to_vec() };
+    async fn fetch_module(&self, wanted: &WantedRevision) -> Result<Bytes, RevisionError> {
+        let request = v1::GetModuleRequest { digest: wanted.digest.to_vec(), permit: wanted.permit() };
         let mut chunks = self.exchange.clone().get(request).await.map_err(RevisionError::Fetch)?.into_inner();
         let mut module = BytesMut::new();
         while let Some(chunk) = chunks.message().await.map_err(RevisionError::Fetch)? {

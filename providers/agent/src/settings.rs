@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use merit_terms::{Adapter, MarketName, Name, PoolSize, Protection, Quota, Rung};
+use merit_terms::{Adapter, MarketName, Name, PoolSize, Protection, Quota, Rung, TargetPattern};
 
 use crate::strategy::Strategy;
 
@@ -39,6 +39,8 @@ pub struct ProviderSettings {
     pub endpoint: Option<String>,
     /// Protocol of the endpoint.
     pub adapter: Adapter,
+    /// Targets that functions may name beside those at the endpoint; `None` leaves those that the exchange knows.
+    pub targets: Option<Vec<TargetPattern>>,
 }
 
 /// Settings that no provider can work with.

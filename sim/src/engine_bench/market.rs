@@ -118,6 +118,7 @@ impl BenchMarket {
             protection: None,
             adapter: Adapter::Agent,
             endpoint_trusted: false,
+            targets: None,
         })))?;
         self.providers.push(provider);
         Ok(())

@@ -87,6 +87,7 @@ fn logon(provider: ProviderId) -> Command {
         protection: None,
         adapter: Adapter::Agent,
         endpoint_trusted: false,
+        targets: None,
     }))
 }
 

@@ -113,6 +113,7 @@ fn open_provider(
         protection: None,
         adapter: Adapter::Agent,
         endpoint_trusted: false,
+        targets: None,
     };
     let Reply::Session(session) = must(sequencer, &Command::Logon(Box::new(logon)))? else {
         return Err(JournalBenchError::Reply);

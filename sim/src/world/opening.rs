@@ -82,6 +82,7 @@ impl World {
             protection: None,
             adapter: Adapter::Agent,
             endpoint_trusted: false,
+            targets: None,
         };
         let Reply::Session(session) = self.must(Command::Logon(Box::new(logon)))? else {
             return Err(WorldError::Reply);

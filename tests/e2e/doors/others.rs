@@ -36,7 +36,7 @@ const OPERATORS: [u16; 4] = [401, 403, 403, 200];
 const PUBLIC: [u16; 4] = [200, 200, 200, 200];
 
 /// Routes in the order of their calls; those that an operator's key really changes come last.
-const ROWS: [RouteRow; 66] = [
+const ROWS: [RouteRow; 67] = [
     row("GET", "/v1/functions", "", [401, 200, 403, 200]),
     row("GET", "/v1/functions/{function}", "", CLIENTS),
     row("GET", "/v1/functions/{function}/revisions", "", CLIENTS),
@@ -102,6 +102,7 @@ const ROWS: [RouteRow; 66] = [
     row("POST", "/v1/providers/{provider}/revive", "", [401, 403, 403, 0]),
     row("PUT", "/v1/providers/{provider}/limits", "{}", [401, 403, 403, 0]),
     row("PUT", "/v1/providers/{provider}/labels", r#"{"labels": {}}"#, [401, 403, 403, 0]),
+    row("PUT", "/v1/providers/{provider}/targets", r#"{"targets": []}"#, [401, 403, 404, 0]),
     row("POST", "/v1/leases/{invocation}/close", "", [401, 403, 403, 0]),
     row("POST", "/v1/keys", r#"{"role": "client", "account": "{account}"}"#, [401, 403, 403, 0]),
     row("DELETE", "/v1/keys/{key}", "", [401, 403, 403, 0]),

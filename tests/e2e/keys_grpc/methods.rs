@@ -148,6 +148,14 @@ fn of_accounts() -> Vec<MethodRow> {
             v1::ListProvidersRequest { account: names.account, ..v1::ListProvidersRequest::default() };
         "Registry/ListProviders" "uooyy" RegistryClient.list_providers(_names)
             v1::ListProvidersRequest { account: "ours".to_owned(), ..v1::ListProvidersRequest::default() };
+        "Registry/SetTargets" "udnny" RegistryClient.set_targets(names)
+            v1::SetTargetsRequest {
+                account: names.account, provider: names.provider, targets: Some(v1::Targets::default())
+            };
+        "Registry/SetTargets" "udnyy" RegistryClient.set_targets(names)
+            v1::SetTargetsRequest {
+                account: String::new(), provider: names.provider, targets: Some(v1::Targets::default())
+            };
         "Registry/GetAccount" "unnyy" RegistryClient.get_account(names) v1::GetAccountRequest { id: names.account };
         "Registry/ListAccounts" "uddyy" RegistryClient.list_accounts(_names) v1::ListAccountsRequest {};
         "Registry/PutFunction" "undny" RegistryClient.put_function(names)
@@ -186,8 +194,10 @@ fn of_accounts() -> Vec<MethodRow> {
         "Modules/Put" "uoddo" ModulesClient.put(_names) v1::PutModuleRequest {
             module: sample("wordcount"), account: String::new()
         };
-        "Modules/GetRevision" "unnyy" ModulesClient.get_revision(names)
-            v1::GetRevisionRequest { account: names.account, function: names.function, revision: 1 };
+        "Modules/GetRevision" "undyy" ModulesClient.get_revision(names)
+            v1::GetRevisionRequest {
+                account: names.account, function: names.function, revision: 1, permit: None
+            };
         "Modules/GetReadiness" "unddy" ModulesClient.get_readiness(names)
             v1::GetReadinessRequest { account: names.account, function: names.function, revision: 1, warm: true };
         "Keys/ListKeys" "uooyy" KeysClient.list_keys(_names) v1::ListKeysRequest {};
@@ -252,7 +262,7 @@ fn of_the_operator() -> Vec<MethodRow> {
 
 fn by_streams() -> Vec<MethodRow> {
     streams! {
-        "Modules/Get" "unnyy" ModulesClient.get(names) v1::GetModuleRequest { digest: names.digest };
+        "Modules/Get" "undyy" ModulesClient.get(names) v1::GetModuleRequest { digest: names.digest, permit: None };
         "Brokerage/Stream" "udddy" BrokerageClient.stream(_names) tokio_stream::once(v1::BrokerMessage {
             message: Some(BrokerSaid::Hello(v1::BrokerHello { resumes: None }))
         }).chain(tokio_stream::pending());

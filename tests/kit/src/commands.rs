@@ -44,6 +44,7 @@ pub fn logon(provider: ProviderId, pools: Vec<PoolSize>) -> Logon {
         protection: None,
         adapter: Adapter::Agent,
         endpoint_trusted: false,
+        targets: None,
     }
 }
 

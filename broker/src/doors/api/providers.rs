@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::rows::{JsonAnswer, accepted, period};
 use crate::broker::Broker;
-use crate::caller::{Operator, SeenBy};
+use crate::caller::{Operator, SeenBy, Seller};
 use crate::doors::names::path_name;
 use crate::doors::request::{Path, Sent};
 use crate::exchange::providers::{Health, Provider, ProviderKind, ProviderLimits, ProviderReader, QuotaUse};
@@ -43,9 +43,10 @@ fn provider_json(provider: &Provider, seen_by: &SeenBy) -> Value {
         "pools": pools.collect::<Vec<_>>(),
         "killed": provider.killed,
     });
-    // Limits, quotas and health are for the provider's own account.
+    // Targets, limits, quotas and health are for the provider's own account.
     if seen_by.may_see(&provider.account) {
         let own = json!({
+            "targets": provider.targets,
             "exposure": provider.exposure.to_string(),
             "limits": {
                 "offers": limits.offers,
@@ -168,4 +169,21 @@ pub(crate) async fn labels(
     let provider = path_name(&name)?;
     let LabelsBody { labels } = read(&body, &["labels"])?;
     Ok(accepted(broker.exchange.grant_labels(provider, labels).await?))
+}
+
+#[derive(Deserialize)]
+struct TargetsBody {
+    targets: Vec<String>,
+}
+
+/// Replaces the targets that functions may name at a provider, beside those at its endpoint.
+pub(crate) async fn targets(
+    State(broker): State<Arc<Broker>>,
+    seller: Seller,
+    Path(name): Path<String>,
+    Sent(body): Sent,
+) -> JsonAnswer {
+    let provider = path_name(&name)?;
+    let TargetsBody { targets } = read(&body, &["targets"])?;
+    Ok(accepted(broker.exchange.set_targets(seller.account().to_owned(), provider, targets).await?))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use merit_proto::v1;
-use merit_terms::{Adapter, LeaseId, Limits, Outcome, Usage};
+use merit_terms::{Adapter, LeaseId, Limits, Outcome, TargetPattern, Usage, is_at_endpoint};
 
 /// The revision that a call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(crate) struct Grant {
     pub(crate) endpoint: String,
     /// Path or URL that the deployment calls there; empty for a module.
     pub(crate) target: String,
+    /// Patterns by which the provider's owner allows a target that is not at the endpoint.
+    pub(crate) targets: Vec<TargetPattern>,
     /// Set where the operator vouches for the endpoint: it may be inside the operator's network.
     pub(crate) endpoint_trusted: bool,
     pub(crate) adapter: Adapter,
@@ -107,6 +109,13 @@ pub(crate) struct Paid {
     pub(crate) billed_ms: u64,
 }
 
+impl Grant {
+    /// Returns true if the call goes to the provider's endpoint, and not to another place that a target names.
+    pub(crate) fn is_at_endpoint(&self) -> bool {
+        self.adapter == Adapter::Agent || is_at_endpoint(&self.endpoint, &self.target)
+    }
+}
+
 impl Proof {
     /// Returns the proof as the text of a header.
     pub(crate) fn to_header(&self) -> String {
@@ -161,6 +170,8 @@ pub(super) fn grant_from_proto(grant: v1::Grant) -> Option<Arc<Grant>> {
         market: grant.market,
         endpoint: grant.endpoint,
         target: grant.target,
+        // A pattern of a newer exchange allows nothing here.
+        targets: grant.targets.iter().filter_map(|pattern| pattern.parse().ok()).collect(),
         endpoint_trusted: grant.endpoint_trusted,
         adapter,
         revision: grant.revision,

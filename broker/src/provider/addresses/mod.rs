@@ -1,5 +1,6 @@
-//! The policy on addresses of providers. An endpoint that a provider or a function's owner names is not trusted,
-//! because the broker may stand in a network where a call could do harm.
+//! The policy on addresses of providers. An endpoint or a target that a provider's owner names is not trusted, because
+//! the broker may stand in a network where a call could do harm. A function's owner names no address of its own: its
+//! target is at the endpoint, or where the provider's owner allows it.
 //!
 //! The check is inside the resolver and the connector, so that a name that resolves otherwise a moment later gains
 //! nothing. A connection to a trusted endpoint must never serve another one, so each kind has a client of its own.
@@ -27,7 +28,7 @@ pub struct Policy {
 pub enum Trust {
     /// The operator: it may be anywhere but at a metadata service.
     Operator,
-    /// A provider, or a function's owner.
+    /// The provider's owner.
     Anybody,
 }
 

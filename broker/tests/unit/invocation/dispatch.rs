@@ -15,6 +15,7 @@ fn grant(provider: &str, sequence: u64, idempotent: bool) -> Input {
         market: String::new(),
         endpoint: String::new(),
         target: String::new(),
+        targets: Vec::new(),
         endpoint_trusted: false,
         adapter: Adapter::Agent,
         revision: 1,

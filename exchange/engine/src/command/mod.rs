@@ -12,7 +12,8 @@ mod provider;
 use std::collections::BTreeMap;
 
 use merit_terms::{
-    AccountId, FunctionId, KeyId, LeaseId, MarketId, MarketName, Money, Name, PoolSize, ProviderId, Role, Time, Usage,
+    AccountId, FunctionId, KeyId, LeaseId, MarketId, MarketName, Money, Name, PoolSize, ProviderId, Role,
+    TargetPattern, Time, Usage,
 };
 
 pub use account::{AccountLimits, Correction, CorrectionKind};
@@ -82,6 +83,11 @@ pub enum Command {
     SetProviderLimits {
         provider: ProviderId,
         limits: ProviderLimits,
+    },
+    /// Replaces the patterns by which a provider's owner allows targets that are not at its endpoint.
+    SetTargets {
+        provider: ProviderId,
+        targets: Vec<TargetPattern>,
     },
     /// Replaces the labels about residency or trust that the operator grants.
     GrantLabels {

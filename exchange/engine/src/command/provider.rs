@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use merit_terms::{AccountId, Adapter, MarketId, Money, Name, PoolSize, Protection, ProviderId, Quota, Rung};
+use merit_terms::{
+    AccountId, Adapter, MarketId, Money, Name, PoolSize, Protection, ProviderId, Quota, Rung, TargetPattern,
+};
 use serde::{Deserialize, Serialize};
 
 /// The operator's limits of a provider; `None` sets no limit.
@@ -47,6 +49,8 @@ pub struct Logon {
     pub adapter: Adapter,
     /// True if the operator vouches for the endpoint.
     pub endpoint_trusted: bool,
+    /// Its owner's patterns of targets from now on; `None` leaves them as they are.
+    pub targets: Option<Vec<TargetPattern>>,
 }
 
 /// A whole ladder: replaces the provider's offers in this market, all or nothing.

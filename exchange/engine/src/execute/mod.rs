@@ -37,6 +37,7 @@ impl Engine {
             Command::SetFee { basis_points } => self.set_fee(*basis_points),
             Command::RegisterProvider(command) => self.register_provider(turn, command),
             Command::SetProviderLimits { provider, limits } => self.set_provider_limits(*provider, *limits),
+            Command::SetTargets { provider, targets } => self.set_targets(*provider, targets),
             Command::GrantLabels { provider, labels } => self.grant_labels(*provider, labels),
             Command::Kill { provider, reason } => self.kill(turn, *provider, reason),
             Command::Revive { provider } => self.revive(*provider),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_terms::{ProviderId, Refusal};
+use merit_terms::{ProviderId, Refusal, TargetPattern};
 
 use crate::Engine;
 use crate::command::{ProviderLimits, RegisterProvider};
@@ -25,6 +25,12 @@ impl Engine {
 
     pub(super) fn set_provider_limits(&mut self, id: ProviderId, limits: ProviderLimits) -> Result<Reply, Refusal> {
         self.registry.known_provider_mut(id)?.set_limits(limits);
+        self.wake_provider(id);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn set_targets(&mut self, id: ProviderId, targets: &[TargetPattern]) -> Result<Reply, Refusal> {
+        self.registry.set_targets(id, targets)?;
         self.wake_provider(id);
         Ok(Reply::Done)
     }

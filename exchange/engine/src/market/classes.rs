@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use merit_terms::{AccountId, Limits, Name};
+use merit_terms::{AccountId, Limits, Name, is_url_target};
 
 use super::providers::Provider;
 use crate::collections::bits::Bits;
@@ -20,7 +20,8 @@ struct ClassTerms {
     only: Vec<Name>,
     ignore: Vec<Name>,
     labels: Vec<(String, String)>,
-    deployments: Vec<Name>,
+    /// Providers where it is deployed by name, each with the target if that is a URL: its owner must allow it.
+    deployments: Vec<(Name, Option<String>)>,
 }
 
 /// The set of providers that may run the revisions of one class.
@@ -47,6 +48,8 @@ pub(crate) struct Classes {
 impl ClassTerms {
     fn of(account: AccountId, code: &Code, settings: &FunctionSettings) -> ClassTerms {
         let Limits { only, ignore, labels, .. } = &settings.limits;
+        let (deployments, url) =
+            (code.deployments.iter(), |target: &String| Some(target.clone()).filter(|target| is_url_target(target)));
         ClassTerms {
             account,
             audience: match &settings.audience {
@@ -57,7 +60,7 @@ impl ClassTerms {
             only: only.clone(),
             ignore: ignore.clone(),
             labels: labels.clone(),
-            deployments: code.deployments.keys().cloned().collect(),
+            deployments: deployments.map(|(name, target)| (name.clone(), url(target))).collect(),
         }
     }
 
@@ -67,6 +70,16 @@ impl ClassTerms {
         let named = self.only.is_empty() || self.only.contains(&provider.name);
         let labels = self.labels.iter().all(|(name, value)| provider.labels.get(name) == Some(value));
         audience && own && named && labels && !self.ignore.contains(&provider.name)
+    }
+
+    fn is_deployed_at(&self, provider: &Provider) -> bool {
+        let there = self.deployments.iter().find(|(name, _)| *name == provider.name);
+        there.is_some_and(|(_, url)| url.as_ref().is_none_or(|url| provider.allows_target(url)))
+    }
+
+    /// Returns whether a deployment's target at this provider needs its owner's permission.
+    fn needs_permission_of(&self, provider: &Provider) -> bool {
+        self.deployments.iter().any(|(name, url)| url.is_some() && *name == provider.name)
     }
 }
 
@@ -83,7 +96,7 @@ impl Class {
 
     fn admit(&mut self, index: usize, provider: &Provider) {
         let allowed = self.terms.allow(provider);
-        let deployed = self.terms.deployments.contains(&provider.name);
+        let deployed = self.terms.is_deployed_at(provider);
         self.allowed.set(index, allowed && (deployed || provider.adapter.runs_modules()));
         self.deployed.set(index, allowed && deployed);
     }
@@ -146,6 +159,13 @@ impl Classes {
             self.by_label.entry((name.clone(), value.clone())).or_default().set(index, true);
         }
         for class in &mut self.all {
+            class.admit(index, provider);
+        }
+    }
+
+    /// Judges the targets at a provider whose endpoint or patterns have changed.
+    pub(super) fn judge_targets(&mut self, index: usize, provider: &Provider) {
+        for class in self.all.iter_mut().filter(|class| class.terms.needs_permission_of(provider)) {
             class.admit(index, provider);
         }
     }

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use merit_terms::{AccountId, Adapter, Money, Name, Protection, Refusal, Time};
+use merit_terms::{
+    AccountId, Adapter, Money, Name, Protection, Refusal, TARGETS_MAX, TargetPattern, Time, is_at_endpoint,
+};
 use serde::{Deserialize, Serialize};
 
 use super::invalid;
@@ -41,6 +43,9 @@ pub struct Provider {
     pub exposure: u128,
     /// Quotes taken in a second since 1970.
     quoted: (u64, u32),
+    /// Its owner's patterns of targets that are not at its endpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetPattern>,
 }
 
 impl Provider {
@@ -63,17 +68,27 @@ impl Provider {
             leased_at: VecDeque::new(),
             exposure: 0,
             quoted: (0, 0),
+            targets: Vec::new(),
         }
     }
 
-    /// Begins its next session. The adapter is the registry's to set.
-    pub(crate) fn begin_session(&mut self, logon: &Logon) {
+    /// Begins its next session.
+    pub(super) fn begin_session(&mut self, logon: &Logon) {
         self.session += 1;
         self.online = true;
         self.last_quote = 0;
         self.endpoint.clone_from(&logon.endpoint);
         self.protection = logon.protection;
         self.endpoint_trusted = logon.endpoint_trusted;
+        self.adapter = logon.adapter;
+        if let Some(targets) = &logon.targets {
+            self.targets.clone_from(targets);
+        }
+    }
+
+    /// Returns whether a deployment's target is at its endpoint, or where its owner allows it.
+    pub fn allows_target(&self, target: &str) -> bool {
+        is_at_endpoint(&self.endpoint, target) || self.targets.iter().any(|pattern| pattern.matches(target))
     }
 
     /// Ends its session. Returns the session's number.
@@ -170,6 +185,14 @@ impl Provider {
 
 fn second(at: Time) -> u64 {
     at.micros() / 1_000_000
+}
+
+/// Refuses too many patterns of targets.
+pub(crate) fn check_targets(targets: &[TargetPattern]) -> Result<(), Refusal> {
+    match targets.len() {
+        0..=TARGETS_MAX => Ok(()),
+        count => Err(invalid("targets", format!("{count} patterns; at most {TARGETS_MAX}"))),
+    }
 }
 
 /// Refuses a protection out of bounds.

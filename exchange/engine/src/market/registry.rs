@@ -4,18 +4,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use merit_terms::{AccountId, Adapter, FunctionId, MarketId, MarketName, Name, ProviderId, Refusal};
+use merit_terms::{AccountId, FunctionId, MarketId, MarketName, Name, ProviderId, Refusal, TargetPattern};
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_function, check_texts, unknown_market};
 use super::classes::{Class, Classes};
 use super::functions::Function;
 use super::markets::Market;
-use super::providers::Provider;
+use super::providers::{Provider, check_targets};
 use super::revisions::Revision;
-use super::{unknown_function, unknown_provider, within, within_limit};
+use super::{invalid, unknown_function, unknown_provider, within, within_limit};
 use crate::collections::bits::Bits;
-use crate::command::{Canary, PutFunction, RegisterProvider};
+use crate::command::{Canary, Logon, ProviderKind, PutFunction, RegisterProvider};
 
 /// Maximum functions of an account, deleted ones counted.
 const FUNCTIONS_MAX: u32 = 10_000;
@@ -146,12 +146,26 @@ impl Registry {
         Ok(())
     }
 
-    /// Sets the way in which a provider is called.
-    pub(crate) fn set_adapter(&mut self, id: ProviderId, adapter: Adapter) {
-        let provider = &mut self.providers[id.index()];
-        if std::mem::replace(&mut provider.adapter, adapter) != adapter {
+    /// Begins the next session of a provider that is known to exist. Returns the provider.
+    pub(crate) fn begin_session(&mut self, logon: &Logon) -> &Provider {
+        let (id, provider) = (logon.provider, &mut self.providers[logon.provider.index()]);
+        let (adapter, endpoint) = (provider.adapter, provider.endpoint.clone());
+        let targets = logon.targets.as_ref().filter(|targets| **targets != provider.targets).cloned();
+        provider.begin_session(logon);
+        if provider.adapter != adapter {
             self.admit(id, &[]);
+        } else if provider.endpoint != endpoint || targets.is_some() {
+            self.classes.judge_targets(id.index(), provider);
         }
+        &self.providers[id.index()]
+    }
+
+    pub(crate) fn set_targets(&mut self, id: ProviderId, targets: &[TargetPattern]) -> Result<(), Refusal> {
+        let provider = self.providers.get_mut(id.index()).ok_or_else(|| unknown_provider(id))?;
+        check_targets(targets)?;
+        provider.targets = targets.to_vec();
+        self.classes.judge_targets(id.index(), provider);
+        Ok(())
     }
 
     pub(crate) fn providers(&self) -> &[Provider] {
@@ -193,6 +207,7 @@ impl Registry {
     /// Defines a function, or redefines it: other code makes a new revision. Returns the latest revision.
     pub(crate) fn put_function(&mut self, command: &PutFunction) -> Result<(FunctionId, u32), Refusal> {
         check_function(command)?;
+        self.check_deployments(command)?;
         let id = self.define(command)?;
         let function = &mut self.functions[id.index()];
         let is_new = function.takes_revision(command)?;
@@ -208,6 +223,28 @@ impl Registry {
             self.enter_by_module(id, latest);
         }
         Ok((id, latest))
+    }
+
+    /// Refuses a new deployment whose target its provider's owner does not allow. One at a provider that the account
+    /// does not see, or that has never logged on, is judged at each call.
+    fn check_deployments(&self, command: &PutFunction) -> Result<(), Refusal> {
+        let function = self.functions_by_name.get(&(command.account, command.name.clone()));
+        let newest = function.and_then(|id| self.functions[id.index()].revisions.last());
+        for (name, target) in &command.code.deployments {
+            let is_known = newest.is_some_and(|newest| newest.code.deployments.get(name) == Some(target));
+            let provider = self.find_provider(name).map(|id| self.provider(id));
+            let seen = provider.filter(|provider| {
+                provider.session > 0 && (provider.kind == ProviderKind::Market || provider.account == command.account)
+            });
+            if !is_known && seen.is_some_and(|provider| !provider.allows_target(target)) {
+                let message = format!(
+                    "`{target}` is not below the endpoint of {name}, and its owner allows no such target; name a path \
+                     there, such as /resize, or ask its owner to allow the target"
+                );
+                return Err(invalid(format!("deployments.{name}"), message));
+            }
+        }
+        Ok(())
     }
 
     /// Finds the function of a put, or makes it.

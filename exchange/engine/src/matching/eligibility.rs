@@ -193,12 +193,14 @@ fn why_not(resolved: &ResolvedBid<'_>, offer: &Offer, provider: &Provider, by_mo
         Audience::Any => true,
     };
     let is_run_by_module = by_module && provider.adapter.runs_modules();
-    let is_deployed = resolved.revision.code.deployments.contains_key(&provider.name);
+    let target = resolved.revision.code.deployments.get(&provider.name);
     let limits = [&resolved.bid.limits, &settings.limits];
     if !allowed {
         Reason::NotAllowed
-    } else if !(is_run_by_module || is_deployed) {
+    } else if !is_run_by_module && target.is_none() {
         Reason::NoDeployment
+    } else if !is_run_by_module && target.is_some_and(|target| !provider.allows_target(target)) {
+        Reason::TargetNotAllowed
     } else if !limits.iter().all(|limits| limits.permits(&provider.name)) {
         Reason::Excluded
     } else if resolved.bid.tried.contains(&offer.provider) {

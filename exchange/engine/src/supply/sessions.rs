@@ -9,7 +9,7 @@ use crate::Engine;
 use crate::command::{Logon, MarketState, Quote};
 use crate::event::{Event, SessionEnding};
 use crate::market::check_reason;
-use crate::market::providers::check_protection;
+use crate::market::providers::{check_protection, check_targets};
 use crate::reply::Reply;
 use crate::turn::Turn;
 
@@ -24,14 +24,13 @@ impl Engine {
         check_pools(&logon.pools)?;
         quotas::check(self.shelf.seller(id).quotas(), &logon.quotas)?;
         check_protection(logon.protection)?;
+        check_targets(logon.targets.as_deref().unwrap_or_default())?;
         if provider.online {
             self.end_session(turn, id, SessionEnding::Fenced);
         }
-        let provider = self.registry.provider_mut(id);
-        provider.begin_session(logon);
+        let provider = self.registry.begin_session(logon);
         let (session, name) = (provider.session, provider.name.clone());
         quotas::state(id, &mut self.shelf.sellers[id.index()].quotas, &logon.quotas, &mut turn.deadlines);
-        self.registry.set_adapter(id, logon.adapter);
         self.shelf.state_pools(turn, id, &logon.pools);
         self.wake_bids();
         // Offers that a logout left may draw on quotas that are stated higher now.

@@ -89,8 +89,8 @@ fn compare_providers(engine: &Engine, twin: &Twin) {
         assert_eq!((&provider.name, provider.account, provider.kind), (&twins.name, twins.account, twins.kind));
         let state = (provider.session, provider.online, &provider.endpoint, &provider.labels);
         assert_eq!(state, (twins.session, twins.online, &twins.endpoint, &twins.labels), "{id:?}");
-        let called = (provider.adapter, provider.endpoint_trusted);
-        assert_eq!(called, (twins.adapter, twins.endpoint_trusted), "{id:?}");
+        let called = (provider.adapter, provider.endpoint_trusted, &provider.targets);
+        assert_eq!(called, (twins.adapter, twins.endpoint_trusted, &twins.targets), "{id:?}");
         assert_eq!((&provider.killed, provider.exposure), (&twins.killed, twin.exposure(id)), "{id:?}");
         same_items(&format!("quotas of {id:?}"), engine.quotas(id), twin.quotas(id, twin.last_at));
         same_items(&format!("health of {id:?}"), health(engine, id), health_of(twin, id));

@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 }
 
 /// Codes of replies, refusals and reasons in quotes, and names of paths, each of which a full run must reach.
-const REQUIRED: [&str; 115] = [
+const REQUIRED: [&str; 116] = [
     // Replies and refusals.
     "done",
     "named",
@@ -73,6 +73,7 @@ const REQUIRED: [&str; 115] = [
     "closed market",
     "outside_bands",
     "barred",
+    "target_not_allowed",
     "self_dealing",
     "exposure",
     "backing_off",
@@ -115,6 +116,7 @@ const REQUIRED: [&str; 115] = [
     "woken by limits of a provider",
     "woken by a function",
     "woken by labels",
+    "woken by targets",
     "woken by money",
     "woken by a logon",
     "quota used up",

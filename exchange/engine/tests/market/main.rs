@@ -26,6 +26,7 @@ mod quotas;
 mod sessions;
 mod shares;
 mod sweeps;
+mod targets;
 mod visibility;
 mod wakes;
 mod warming;

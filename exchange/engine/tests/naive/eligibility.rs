@@ -165,8 +165,10 @@ impl Twin {
             Audience::Listed(names) => names.contains(&provider.name),
             Audience::Any => true,
         };
-        let deployed = code.deployments.contains_key(&provider.name)
-            || (code.module.is_some() && provider.adapter == Adapter::Agent && market.name.as_str().ends_with("/wasm"));
+        let target = code.deployments.get(&provider.name);
+        let runs_module =
+            code.module.is_some() && provider.adapter == Adapter::Agent && market.name.as_str().ends_with("/wasm");
+        let is_elsewhere = target.is_some_and(|target| !provider.allows_target(target));
         let excluded = |limits: &Limits| {
             (!limits.only.is_empty() && !limits.only.contains(&provider.name)) || limits.ignore.contains(&provider.name)
         };
@@ -178,7 +180,8 @@ impl Twin {
             (Reason::OutsideBands, market.is_outside_bands(offer.price())),
             (Reason::Barred, self.is_barred(provider)),
             (Reason::SelfDealing, deals_with_itself),
-            (Reason::NoDeployment, !deployed),
+            (Reason::NoDeployment, !runs_module && target.is_none()),
+            (Reason::TargetNotAllowed, !runs_module && is_elsewhere),
             (Reason::NotAllowed, !audience || !self.serves(provider, offer, bid)),
             (Reason::Excluded, excluded(limits) || excluded(own)),
             (Reason::AlreadyTried, bid.tried.contains(&offer.provider)),

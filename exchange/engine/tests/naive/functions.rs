@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merit_engine::{Audience, Canary, Code, FunctionSettings, LIVE, PutFunction, Qualifier, Reply};
+use merit_engine::{Audience, Canary, Code, FunctionSettings, LIVE, ProviderKind, PutFunction, Qualifier, Reply};
 use merit_terms::{AccountId, FunctionId, MEMORY_MAX_MB, Name, Refusal, TIMEOUT_MAX_MS};
 
 use super::accounts::check_budgets;
@@ -32,6 +32,7 @@ impl Twin {
     pub(super) fn put_function(&mut self, put: &PutFunction) -> Result<Reply, Refusal> {
         self.account(put.account)?;
         check(put)?;
+        self.check_deployments(put)?;
         let same_name = |function: &Function| function.account == put.account && function.name == put.name;
         let index = self.functions.iter().position(same_name).unwrap_or(self.functions.len());
         if index == self.functions.len() {
@@ -55,6 +56,25 @@ impl Twin {
         let revision = function.revisions.len() as u32;
         self.wake_account(put.account, "woken by a function");
         Ok(Reply::Function { function: FunctionId::new(index as u32), revision })
+    }
+
+    /// Refuses targets that their providers' owners do not allow, unless the newest revision has them. Sees market
+    /// providers and those of the account, once they have logged on.
+    fn check_deployments(&self, put: &PutFunction) -> Result<(), Refusal> {
+        let newest = self.functions.iter().find(|known| known.account == put.account && known.name == put.name);
+        let newest = newest.and_then(|known| known.revisions.last());
+        for (name, target) in &put.code.deployments {
+            if newest.is_some_and(|newest| newest.code.deployments.get(name) == Some(target)) {
+                continue;
+            }
+            for provider in self.providers.iter().filter(|provider| provider.name == *name && provider.session > 0) {
+                let seen = provider.kind == ProviderKind::Market || provider.account == put.account;
+                if seen && !provider.allows_target(target) {
+                    return Err(invalid(&format!("deployments.{name}")));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn function_mut(&mut self, id: FunctionId) -> Result<&mut Function, Refusal> {

@@ -178,6 +178,7 @@ impl Twin {
             Command::SetFee { basis_points } => self.fee_basis_points = *basis_points,
             Command::RegisterProvider(register) => return self.register_provider(register),
             Command::SetProviderLimits { provider, limits } => self.set_provider_limits(*provider, *limits)?,
+            Command::SetTargets { provider, targets } => self.set_targets(*provider, targets)?,
             Command::GrantLabels { provider, labels } => self.grant_labels(*provider, labels)?,
             Command::Kill { provider, reason } => self.kill(*provider, reason)?,
             Command::Revive { provider } => self.provider_mut(*provider)?.killed = None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{Adapter, Event, ProviderKind, ProviderLimits, RegisterProvider, Reply, SessionEnding};
-use merit_terms::{AccountId, Name, PoolSize, Protection, ProviderId, Refusal, Time};
+use merit_terms::{AccountId, Name, PoolSize, Protection, ProviderId, Refusal, TargetPattern, Time, is_at_endpoint};
 
 use super::quotas::QuotaState;
 use super::{Twin, check_texts, invalid, unknown};
@@ -19,6 +19,7 @@ pub(crate) struct Provider {
     pub(crate) endpoint: String,
     pub(crate) adapter: Adapter,
     pub(crate) endpoint_trusted: bool,
+    pub(crate) targets: Vec<TargetPattern>,
     pub(crate) pools: Vec<PoolSize>,
     pub(crate) killed: Option<String>,
     pub(crate) limits: ProviderLimits,
@@ -41,9 +42,18 @@ impl Provider {
         self.quotas.iter().find(|state| state.quota.name == *name)
     }
 
+    /// Returns whether its owner lets functions name this target.
+    pub(super) fn allows_target(&self, target: &str) -> bool {
+        is_at_endpoint(&self.endpoint, target) || self.targets.iter().any(|pattern| pattern.matches(target))
+    }
+
     pub(super) fn quota_mut(&mut self, name: &Name) -> Option<&mut QuotaState> {
         self.quotas.iter_mut().find(|state| state.quota.name == *name)
     }
+}
+
+pub(super) fn check_targets(targets: &[TargetPattern]) -> Result<(), Refusal> {
+    if targets.len() > 32 { Err(invalid("targets")) } else { Ok(()) }
 }
 
 impl Twin {
@@ -64,6 +74,7 @@ impl Twin {
             endpoint: String::new(),
             adapter: Adapter::Agent,
             endpoint_trusted: false,
+            targets: Vec::new(),
             pools: Vec::new(),
             killed: None,
             limits: ProviderLimits::default(),
@@ -90,6 +101,14 @@ impl Twin {
     pub(super) fn set_provider_limits(&mut self, id: ProviderId, limits: ProviderLimits) -> Result<(), Refusal> {
         self.provider_mut(id)?.limits = limits;
         self.wake_provider(id, "woken by limits of a provider");
+        Ok(())
+    }
+
+    pub(super) fn set_targets(&mut self, id: ProviderId, targets: &[TargetPattern]) -> Result<(), Refusal> {
+        let provider = self.provider_mut(id)?;
+        check_targets(targets)?;
+        provider.targets = targets.to_vec();
+        self.wake_provider(id, "woken by targets");
         Ok(())
     }
 

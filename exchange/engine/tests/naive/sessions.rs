@@ -3,7 +3,7 @@
 use merit_engine::{Event, Logon, RULES, Reply, SessionEnding};
 use merit_terms::{ProviderId, Refusal};
 
-use super::providers::Provider;
+use super::providers::{Provider, check_targets};
 use super::{Twin, invalid, pools, quotas};
 
 impl Twin {
@@ -47,6 +47,7 @@ impl Twin {
         if logon.protection.is_some_and(is_wrong) {
             return Err(invalid("protection"));
         }
+        check_targets(logon.targets.as_deref().unwrap_or(&[]))?;
         if provider.online {
             self.cancel_all(id);
             self.end_session(id, SessionEnding::Fenced);
@@ -58,6 +59,7 @@ impl Twin {
         provider.endpoint = logon.endpoint.clone();
         provider.protection = logon.protection;
         (provider.adapter, provider.endpoint_trusted) = (logon.adapter, logon.endpoint_trusted);
+        provider.targets = logon.targets.clone().unwrap_or(std::mem::take(&mut provider.targets));
         let (session, name) = (provider.session, provider.name.clone());
         logon.quotas.iter().for_each(|quota| self.put_quota(id, quota));
         self.events.push(Event::SessionBegan { provider: id, name, session });

@@ -2,8 +2,9 @@
 //!
 //! The keys never leave it: a grant carries their signatures alone.
 
-use merit_engine::{Engine, Grant};
+use merit_engine::{Engine, Grant, Provider};
 use merit_proto::v1;
+use merit_terms::is_url_target;
 
 use crate::exchange::Exchange;
 use crate::messages::lease_terms_to_proto;
@@ -22,6 +23,7 @@ impl Dispatchable {
         let provider = engine.provider(terms.provider)?;
         let function = engine.function(terms.function)?;
         let revision = function.revision(terms.revision)?;
+        let target = revision.code.deployments.get(&provider.name).map_or("", String::as_str);
         let claims = v1::LeaseClaims {
             provider: provider.name.to_string(),
             session: grant.session,
@@ -53,12 +55,17 @@ impl Dispatchable {
             proof: None,
             request: grant.request.map_or(0, |request| request.number),
             adapter: v1::Adapter::from(provider.adapter).into(),
-            target: revision.code.deployments.get(&provider.name).cloned().unwrap_or_default(),
+            target: target.to_owned(),
             endpoint_trusted: provider.endpoint_trusted,
             logs_off: function.settings.logs_off,
+            targets: if is_url_target(target) { patterns(provider) } else { Vec::new() },
         };
         Some(Dispatchable { grant: told, claims, terms: lease_terms_to_proto(terms) })
     }
+}
+
+fn patterns(provider: &Provider) -> Vec<String> {
+    provider.targets.iter().map(ToString::to_string).collect()
 }
 
 impl Exchange {

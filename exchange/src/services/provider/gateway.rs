@@ -20,7 +20,7 @@ use super::endpoint::check_endpoint;
 use super::session::{OnSession, ToProvider};
 use crate::access::{Identity, caller};
 use crate::exchange::Exchange;
-use crate::messages::adapter_from_proto;
+use crate::messages::{adapter_from_proto, targets_from_proto};
 use crate::services::lookup::{parse, unknown};
 use crate::services::outgoing::Outgoing;
 
@@ -132,6 +132,7 @@ impl Exchange {
             // Only an operator's own key vouches for an endpoint.
             endpoint_trusted: caller.is_operator() && !matches!(caller, Identity::Keyless | Identity::InProcess),
             endpoint: logon.endpoint,
+            targets: logon.targets.as_ref().map(targets_from_proto).transpose()?,
         };
         let (reply, _) = self.command(&Command::Logon(Box::new(command))).await?;
         let Reply::Session(session) = reply else {

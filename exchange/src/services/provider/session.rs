@@ -84,7 +84,10 @@ impl Exchange {
                     Ok(notes) => self.tell_notes(&notes, outgoing).await,
                     Err(over) => return self.over(on.provider, over),
                 },
-                Some(order) = on.warm_requests.recv() => outgoing.tell(numbered(0, Told::WarmModule(order))).await,
+                Some(request) = on.warm_requests.recv() => {
+                    let order = Some(self.warming_order(name, on.session, &request));
+                    outgoing.tell(numbered(0, Told::WarmModule(v1::WarmModule { order, ..request }))).await
+                }
                 _ = beat.tick() => {
                     let beat = v1::ExchangeHeartbeat { at: self.0.sequencer.now().micros() };
                     outgoing.tell(numbered(0, Told::Heartbeat(beat))).await

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use http::{Method, Uri};
+use merit_terms::{TargetPattern, has_encoded_separator, is_at_endpoint, is_url_target};
 use percent_encoding::percent_decode;
 
 use crate::{Passed, ProviderCall};
@@ -29,6 +30,8 @@ pub enum TargetError {
     Port,
     #[error("a path that leaves where it begins")]
     Escapes,
+    #[error("an encoded slash or dot in the path; servers read them differently")]
+    Encoded,
 }
 
 impl TargetError {
@@ -40,6 +43,7 @@ impl TargetError {
             TargetError::Fragment => "the target has a fragment",
             TargetError::Port => "the target's port is not 1 to 65535",
             TargetError::Escapes => "the path of the target leaves where it begins",
+            TargetError::Encoded => "the path of the target has an encoded slash or dot",
         }
     }
 }
@@ -55,7 +59,7 @@ pub fn check_target(target: &str) -> Result<(), TargetError> {
     if target.is_empty() {
         return Ok(());
     }
-    let url: Uri = if is_url(target) {
+    let url: Uri = if is_url_target(target) {
         target.parse().map_err(|_| TargetError::Shape)?
     } else if target.starts_with('/') && !target.starts_with("//") {
         format!("http://endpoint{target}").parse().map_err(|_| TargetError::Shape)?
@@ -69,19 +73,34 @@ pub fn check_target(target: &str) -> Result<(), TargetError> {
     if merit_terms::port_of(authority.as_str()).is_err() {
         return Err(TargetError::Port);
     }
-    if escapes(url.path()) { Err(TargetError::Escapes) } else { Ok(()) }
+    if escapes(url.path()) {
+        return Err(TargetError::Escapes);
+    }
+    if has_encoded_separator(url.path()) { Err(TargetError::Encoded) } else { Ok(()) }
 }
 
-/// Returns true if a call for `target` stays at its provider's endpoint. The operator's trust in an endpoint covers no
-/// other place.
-pub fn is_at_endpoint(target: &str) -> bool {
-    !is_url(target)
+/// Refuses a target that is neither at the endpoint nor allowed by a pattern of the provider's owner. A pattern of one
+/// URL allows no path further down.
+fn check_place(call: &ProviderCall<'_>) -> Result<(), &'static str> {
+    let goes_down = call.passed.is_some_and(|passed| !passed.path.is_empty());
+    let allows = |pattern: &TargetPattern| match goes_down {
+        true => pattern.covers(call.target),
+        false => pattern.matches(call.target),
+    };
+    match is_at_endpoint(call.endpoint, call.target) || call.targets.iter().any(allows) {
+        true => Ok(()),
+        false => {
+            Err("the provider's owner does not allow the target; its owner changes that, or the function's owner \
+                      names a path at the endpoint")
+        }
+    }
 }
 
 /// Makes the URL of a call. An error says in words what is wrong.
 pub(super) fn url(call: &ProviderCall<'_>) -> Result<Uri, &'static str> {
     check_target(call.target).map_err(TargetError::as_str)?;
-    let base = if is_url(call.target) { Cow::Borrowed(call.target) } else { at_endpoint(call)? };
+    check_place(call)?;
+    let base = if is_url_target(call.target) { Cow::Borrowed(call.target) } else { at_endpoint(call)? };
     let (base, base_query) = split_query(&base);
     let passed = call.passed.unwrap_or(Passed::new(&Method::POST, "", None));
     let path = further_down(base, passed.path)?;
@@ -158,9 +177,4 @@ fn leads_up(path: &[u8]) -> bool {
 
 fn split_query(url: &str) -> (&str, Option<&str>) {
     url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)))
-}
-
-fn is_url(target: &str) -> bool {
-    let scheme = |scheme: &str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    scheme("http://") || scheme("https://")
 }

@@ -16,6 +16,7 @@ fn call(endpoint: &str) -> ProviderCall<'_> {
     ProviderCall {
         endpoint,
         target: "",
+        targets: &[],
         account: "dev",
         function: "thumb",
         revision: 3,

@@ -2,15 +2,21 @@
 
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, Response};
-use merit_adapters::http::{TARGET_MAX_BYTES, TargetError, answer, check_target, is_at_endpoint, request};
+use merit_adapters::http::{TARGET_MAX_BYTES, TargetError, answer, check_target, request};
 use merit_adapters::{Passed, ProviderAnswer, ProviderCall};
-use merit_terms::{Execution, LeaseId, Outcome, Time};
+use merit_terms::{Execution, LeaseId, Outcome, TargetPattern, Time};
 
 /// Returns the URL of a call, or `-` if it is refused.
 fn url(endpoint: &str, target: &str, path: &str, query: Option<&str>) -> String {
+    url_within(&["http://b/*", "https://b/*"], endpoint, target, path, query)
+}
+
+/// Returns the URL of a call at a provider with these patterns of targets, or `-` if it is refused.
+fn url_within(patterns: &[&str], endpoint: &str, target: &str, path: &str, query: Option<&str>) -> String {
+    let targets: Vec<TargetPattern> = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
     let passed = Some(Passed::new(&Method::GET, path, query));
     let headers = HeaderMap::new();
-    let call = ProviderCall { endpoint, target, passed, headers: &headers, ..call(&headers) };
+    let call = ProviderCall { endpoint, target, targets: &targets, passed, headers: &headers, ..call(&headers) };
     request(&call, ()).map_or("-".to_owned(), |request| request.uri().to_string())
 }
 
@@ -18,6 +24,7 @@ fn call(headers: &HeaderMap) -> ProviderCall<'_> {
     ProviderCall {
         endpoint: "http://faas.example",
         target: "/thumb",
+        targets: &[],
         account: "dev",
         function: "thumb",
         revision: 3,
@@ -119,8 +126,8 @@ fn only_a_path_or_an_http_url_is_a_target() {
         ("", Ok(())),
         ("/", Ok(())),
         ("/thumb?code=1", Ok(())),
-        ("https://b.example/thumb", Ok(())),
-        ("http://b.example", Ok(())),
+        ("https://b/thumb", Ok(())),
+        ("http://b", Ok(())),
         ("thumb", Err(Shape)),
         ("//b.example/x", Err(Shape)),
         ("\\\\b.example", Err(Shape)),
@@ -137,14 +144,38 @@ fn only_a_path_or_an_http_url_is_a_target() {
         ("/x#y", Err(Fragment)),
         ("/../x", Err(Escapes)),
         ("http://b.example/%2e%2e/x", Err(Escapes)),
+        ("/a%2Fb", Err(Encoded)),
+        ("/a%252fb", Err(Encoded)),
+        ("/a%2eb", Err(Encoded)),
+        ("http://b/a%5cb", Err(Encoded)),
     ] {
         assert_eq!(check_target(target), checked, "{target:?}");
         let refused = url("http://a", target, "", None) == "-";
         assert_eq!(refused, checked.is_err(), "{target:?}");
     }
     assert_eq!(check_target(&format!("/{}", "x".repeat(TARGET_MAX_BYTES))), Err(Long));
-    assert!(is_at_endpoint("") && is_at_endpoint("/thumb"));
-    assert!(!is_at_endpoint("http://b") && !is_at_endpoint("HTTPS://b"));
+}
+
+#[test]
+fn a_target_elsewhere_needs_a_pattern_of_the_owner() {
+    let all = ["http://b/fn/*"];
+    for (patterns, target, path, expected) in [
+        (&[][..], "http://a/base/x", "/y", "http://a/base/x/y"),
+        (&[], "http://a/base", "", "http://a/base"),
+        (&[], "http://a/based", "", "-"),
+        (&[], "http://a/", "", "-"),
+        (&[], "http://b/fn", "", "-"),
+        (&all, "http://b/fn", "", "http://b/fn"),
+        (&all, "http://b/fn/x", "/y/z", "http://b/fn/x/y/z"),
+        (&all, "http://b/fn2", "", "-"),
+        (&all, "https://b/fn/x", "", "-"),
+        (&all, "http://b:81/fn/x", "", "-"),
+        (&all, "http://b/fn/x", "/../../admin", "-"),
+        (&["http://b/fn"], "http://b/fn", "", "http://b/fn"),
+        (&["http://b/fn"], "http://b/fn", "/admin", "-"),
+    ] {
+        assert_eq!(url_within(patterns, "http://a/base", target, path, None), expected, "{patterns:?} {target} {path}");
+    }
 }
 
 #[test]

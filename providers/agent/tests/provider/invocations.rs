@@ -6,7 +6,7 @@ use merit_proto::{InProcess, Transport, v1};
 use merit_terms::Outcome;
 
 use crate::kit::{World, hostile, sample, sees};
-use crate::peer::{Peer, Seen};
+use crate::peer::{Peer, Seen, proof};
 
 async fn echoes(world: &World) {
     let payload = vec![7_u8; 1 << 20];
@@ -186,7 +186,7 @@ async fn a_guest_without_its_caller_is_stopped_and_claimed() {
         let mut world = World::new(sample(guest), 1).await;
         world.broker.invoke(&world.token(1), short).await; // Its module is there from now on.
         let (token, probe, next) = (world.token(2), world.token(3), world.token(4));
-        let proof = v1::LeaseProof { terms: vec![1, 2, 3], mac: vec![4; 32] };
+        let proof = proof();
         // The only thread is taken once the call has begun.
         let begun = async {
             while world.broker.invoke(&probe, short).await.status != StatusCode::TOO_MANY_REQUESTS {
@@ -210,7 +210,7 @@ async fn a_guest_without_its_caller_is_stopped_and_claimed() {
 async fn a_call_left_before_its_module_came_claims_nothing() {
     let mut world = World::new(sample("echo"), 1).await;
     world.peer.hold_modules_back();
-    let proof = v1::LeaseProof { terms: vec![1, 2, 3], mac: vec![4; 32] };
+    let proof = proof();
     let token = world.token(1);
     let begun = sees(&mut world.seen, |seen| matches!(seen, Seen::ModuleAsked).then_some(()));
     world.broker.abandon(&token, &merit_proto::write_proof(&proof), "", begun).await;

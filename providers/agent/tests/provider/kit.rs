@@ -21,7 +21,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
 
-use crate::peer::{Peer, Seen};
+use crate::peer::{Peer, Seen, proof};
 
 const TARIFF: Tariff = Tariff {
     per_request: Price::ZERO,
@@ -63,6 +63,7 @@ pub(crate) fn settings(slots: u32) -> ProviderSettings {
         protection: None,
         endpoint: None,
         adapter: Adapter::Agent,
+        targets: None,
     }
 }
 
@@ -153,6 +154,9 @@ impl Answered {
     }
 }
 
+/// The proof that comes with every call, as text.
+static PROOF: LazyLock<String> = LazyLock::new(|| merit_proto::write_proof(&proof()));
+
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
 
 impl Broker {
@@ -167,13 +171,13 @@ impl Broker {
 
     /// A call that is passed through, with the caller's headers.
     pub(crate) async fn pass(&self, token: &str, passed: Passed<'_>, headers: &HeaderMap, payload: &str) -> Answered {
-        let call = ProviderCall { passed: Some(passed), headers, ..self.call("sample", token, "") };
+        let call = ProviderCall { passed: Some(passed), headers, ..self.call("sample", token, &PROOF) };
         let payload = Full::new(Bytes::from(payload.to_owned()));
         self.send(agent::request(&call, payload).unwrap()).await.unwrap()
     }
 
     pub(crate) async fn invoke_function(&self, function: &str, token: &str, payload: impl Into<Bytes>) -> Answered {
-        let call = self.call(function, token, "");
+        let call = self.call(function, token, &PROOF);
         self.send(agent::request(&call, Full::new(payload.into())).unwrap()).await.unwrap()
     }
 
@@ -200,6 +204,7 @@ impl Broker {
         ProviderCall {
             endpoint: &self.endpoint,
             target: "",
+            targets: &[],
             account: "dev",
             function,
             revision: 3,

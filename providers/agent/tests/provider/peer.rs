@@ -12,6 +12,7 @@ use merit_proto::v1::exchange_message::Message as FromExchange;
 use merit_proto::v1::modules_server::{Modules, ModulesServer};
 use merit_proto::v1::provider_gateway_server::{ProviderGateway, ProviderGatewayServer};
 use merit_proto::v1::provider_message::Message as ToExchange;
+use merit_proto::v1::read_permit::Permit;
 use merit_terms::LeaseId;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_stream::Stream;
@@ -87,7 +88,8 @@ impl Peer {
     /// Asks for the module to be made ready.
     pub(crate) fn request_warm(&self) {
         let v1::LeaseClaims { account, function, revision, module, .. } = self.claims(0);
-        self.0.orders.send(v1::WarmModule { account, function, revision, module }).unwrap();
+        let order = Some(order());
+        self.0.orders.send(v1::WarmModule { account, function, revision, module, order }).unwrap();
     }
 
     pub(crate) fn hold_modules_back(&self) {
@@ -175,6 +177,25 @@ impl Peer {
     }
 }
 
+/// The proof that comes with each call.
+pub(crate) fn proof() -> v1::LeaseProof {
+    v1::LeaseProof { terms: vec![1, 2, 3], mac: vec![4; 32] }
+}
+
+/// The order that comes with each request to load a module.
+fn order() -> v1::WarmingOrder {
+    v1::WarmingOrder { terms: vec![5, 6], mac: vec![7; 32] }
+}
+
+/// Refuses a reader that shows neither the proof of a call nor an order.
+fn check_permit(permit: Option<v1::ReadPermit>) -> Result<(), Status> {
+    match permit.and_then(|permit| permit.permit) {
+        Some(Permit::Lease(shown)) if shown == proof() => Ok(()),
+        Some(Permit::Warming(shown)) if shown == order() => Ok(()),
+        other => Err(Status::permission_denied(format!("{other:?} is no permit"))),
+    }
+}
+
 fn key(session: u32) -> [u8; 32] {
     [session as u8; 32]
 }
@@ -205,10 +226,12 @@ impl Modules for Peer {
     type GetStream = Answers<v1::ModuleChunk>;
 
     async fn get(&self, request: Request<v1::GetModuleRequest>) -> Result<Response<Self::GetStream>, Status> {
+        let request = request.into_inner();
+        check_permit(request.permit)?;
         self.0.seen.send(Seen::ModuleAsked).ok();
         let permit = self.0.gate.acquire().await.unwrap();
         permit.forget();
-        if request.into_inner().digest != merit_wasm::digest(&self.0.module) {
+        if request.digest != merit_wasm::digest(&self.0.module) {
             return Err(Status::not_found("there is no such module"));
         }
         self.0.fetched.fetch_add(1, Ordering::SeqCst);
@@ -225,7 +248,9 @@ impl Modules for Peer {
         &self,
         request: Request<v1::GetRevisionRequest>,
     ) -> Result<Response<v1::GetRevisionResponse>, Status> {
-        if request.into_inner().function != "sample" {
+        let request = request.into_inner();
+        check_permit(request.permit)?;
+        if request.function != "sample" {
             return Err(Status::not_found("there is no such revision"));
         }
         let module = merit_wasm::digest(&self.0.module).to_vec();

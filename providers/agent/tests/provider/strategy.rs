@@ -38,6 +38,7 @@ fn settings(strategy: Strategy, pool_mb: u64, largest_mb: u32) -> ProviderSettin
         protection: None,
         endpoint: None,
         adapter: Adapter::Agent,
+        targets: None,
     }
 }
 

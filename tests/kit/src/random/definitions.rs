@@ -81,8 +81,11 @@ impl World {
     }
 
     fn code(&mut self) -> Code {
+        let url_at = self.one_in(4).then(|| self.chance.random_range(0..self.size.providers.min(60)));
         let deployed: Vec<u32> = (0..self.size.providers.min(60)).filter(|_| self.chance.random_ratio(3, 4)).collect();
-        let deployments = deployed.into_iter().map(|number| (numbered("provider", number), "f".to_owned()));
+        let url = self.one_of(&["http://provider/f", "http://provider/moved/f", "http://elsewhere/f"]);
+        let target = |number| if url_at == Some(number) { url } else { "f" };
+        let deployments = deployed.into_iter().map(|number| (numbered("provider", number), target(number).to_owned()));
         Code {
             deployments: deployments.collect::<BTreeMap<_, _>>(),
             memory_mb: self.one_of(&[64, 128, 128, 256, 512]),

@@ -13,7 +13,7 @@ use super::definitions::price;
 
 impl World {
     pub(super) fn operate(&mut self, engine: &Engine) -> Command {
-        match self.chance.random_range(0..54) {
+        match self.chance.random_range(0..60) {
             0..17 => Command::Deposit { account: self.account(), amount: self.money(40_000_000) },
             17..20 => Command::Payout { account: self.account(), amount: self.money(600_000_000) },
             20..24 => self.correct(engine),
@@ -23,6 +23,7 @@ impl World {
             38..42 => self.kill(engine),
             42..46 => self.set_provider_limits(),
             46..48 => self.grant_labels(),
+            54..58 => Command::SetTargets { provider: self.provider(), targets: self.targets() },
             48..52 => self.key(engine),
             _ => Command::SetFee { basis_points: self.one_of(&[0, 250, 10_000, 10_001]) },
         }

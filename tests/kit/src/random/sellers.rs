@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use merit_engine::{Adapter, Command, Engine, Logon, Quote};
-use merit_terms::{Name, Period, PoolSize, Protection, ProviderId, Quota, Rung, Tariff};
+use merit_terms::{Name, Period, PoolSize, Protection, ProviderId, Quota, Rung, TARGETS_MAX, TargetPattern, Tariff};
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 
@@ -41,13 +41,21 @@ impl World {
         };
         Command::Logon(Box::new(Logon {
             provider,
-            endpoint: "http://provider".to_owned(),
+            endpoint: self.one_of(&["http://provider", "http://provider", "http://provider/moved"]).to_owned(),
             pools: self.pools(),
             quotas: self.quotas(),
             protection: self.one_in(4).then_some(protection),
             adapter: if self.one_in(6) { Adapter::Http } else { Adapter::Agent },
             endpoint_trusted: self.one_in(6),
+            targets: self.one_in(4).then(|| self.targets()),
         }))
+    }
+
+    /// Draws patterns of targets, seldom too many.
+    pub(super) fn targets(&mut self) -> Vec<TargetPattern> {
+        let pattern = self.one_of(&["http://elsewhere/*", "http://elsewhere/f", "https://elsewhere/*"]);
+        let count = if self.one_in(20) { TARGETS_MAX + 1 } else { self.chance.random_range(0..2) };
+        vec![pattern.parse().unwrap(); count]
     }
 
     /// Draws a free tier and a commitment, seldom with another period than before.
