@@ -36,8 +36,9 @@ pub(crate) struct Arguments {
 /// Addresses that calls may go to.
 #[derive(clap::Args)]
 pub(crate) struct AddressArguments {
-    /// Private network that calls may go to, such as 10.1.0.0/16. Public addresses are always allowed. A provider
-    /// logged on with the operator's key may be in any network; metadata services are never called
+    /// Private network that sellers' endpoints and targets may be in, such as 10.1.0.0/16. Public addresses are always
+    /// allowed. A provider logged on with the operator's key may be in any network; metadata services are never called.
+    /// Functions' owners name no more by it: only what a provider's owner allows
     #[arg(long = "allow-network", value_name = "CIDR", env = "MERIT_ALLOW_NETWORK", value_delimiter = ',')]
     allow_networks: Vec<Network>,
     /// The PEM file of CAs for the certificates of sellers' https endpoints, beside those that this machine trusts

@@ -100,6 +100,11 @@ impl Client {
         Client::new(&Arguments { broker: broker.to_owned(), key: None, broker_ca: None })
     }
 
+    /// Returns whether it shows a key. A broker that takes calls without one is keyless, and serves this machine only.
+    pub(crate) fn shows_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Returns the broker's address.
     pub(crate) fn base(&self) -> &str {
         &self.base

@@ -11,12 +11,16 @@ use merit_terms::Name;
 use serde_json::{Value, json};
 
 use crate::client::{self, BrokerError, Client};
-use crate::functions::settings::SettingArguments;
+use crate::functions::settings::{SettingArguments, shown};
 use crate::output::{OutputArgument, print_json, text};
 
 #[derive(clap::Args)]
-#[command(after_help = "A setting that is not named stays as it is. That of a new function is 128 MB, 3000 ms, any \
-                        provider and any market; its calls are not idempotent, not public, and without limits.")]
+#[command(
+    after_help = "A setting that is not named stays as it is. That of a new function is 128 MB, 3000 ms and any \
+                        market; its calls are not idempotent, not public, and without limits. It is for the account's \
+                        own providers, and for any provider where the market asks for no keys: who may run it reads \
+                        its code, its environment and its payloads."
+)]
 pub(crate) struct Arguments {
     /// The function's name
     name: Name,
@@ -52,7 +56,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let function = if present.is_some() {
         client.send(Method::PATCH, &path, &Value::Object(patch)).await?
     } else {
-        patch.entry("providers").or_insert(json!("any"));
+        // Without keys everybody is on this machine.
+        patch.entry("providers").or_insert(json!(if client.shows_key() { "own" } else { "any" }));
         client.send(Method::PUT, &path, &without_nulls(Value::Object(patch))).await?
     };
     if arguments.format.is_json() {
@@ -73,11 +78,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         true => name.clone(),
         false => format!("{name}:{revision}"),
     };
-    println!("{name} revision {revision}{again} is deployed; call it with: merit invoke {target}");
+    let audience = audience(&function["providers"]);
+    println!("{name} revision {revision}{again} is deployed for {audience}; call it with: merit invoke {target}");
     if let Some(seconds) = arguments.wait {
         readiness::wait(&client, &arguments.name, Duration::from_secs(seconds), |news| println!("{news}")).await?;
     }
     Ok(())
+}
+
+/// Returns the words for the providers that may run it.
+fn audience(providers: &Value) -> String {
+    match providers.as_str() {
+        Some("any") => "any provider".to_owned(),
+        Some(_) => "your own providers only (--providers any: for all)".to_owned(),
+        None => shown("providers", providers),
+    }
 }
 
 /// Returns the function as it is; none if there is no such function.

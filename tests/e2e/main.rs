@@ -40,6 +40,7 @@ mod operator;
 mod outlived;
 mod page;
 mod pages;
+mod permits;
 mod pools;
 mod prices;
 mod privacy;
@@ -50,6 +51,7 @@ mod seller;
 mod sessions;
 mod status;
 mod streams;
+mod targets;
 mod tokens;
 
 /// Makes two tests of one body, one for each shape of the market.

@@ -273,7 +273,7 @@ async fn deploy_makes_a_sound_function_public() {
         succeeds(deploy).await;
         secured.call_as(&team, Method::GET, "/v1/functions/hello", &[], "").await.json()["public"].clone()
     };
-    assert_eq!(deploy(&["--public", "3"]).await, json!({"requests_per_second": 3}));
+    assert_eq!(deploy(&["--public", "3", "--providers", "any"]).await, json!({"requests_per_second": 3}));
     assert_eq!(keyless(&secured, "/function/hello.team", &[]).await.text(), "hello");
     assert_eq!(deploy(&[]).await, json!({"requests_per_second": 3}), "what is not named stays");
     assert_eq!(deploy(&["--public", "none"]).await, Value::Null);

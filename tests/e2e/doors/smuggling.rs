@@ -208,7 +208,7 @@ async fn metadata_services_and_other_networks_are_never_called() {
     let market = Market::start(Shape::AllInOne).await;
     let _provider =
         market.provider("server", &["--adapter", "http", "--endpoint", "http://127.0.0.1:1", "--no-probe"]).await;
-    // By IP literal, by number, by mapping and other embeddings; and networks that are not public.
+    // Also where the provider's owner allows them. By IP literal, by number, by mapping and other embeddings; and networks that are not public.
     for target in [
         "http://169.254.169.254/latest/meta-data/",
         "http://[::ffff:169.254.169.254]/",
@@ -225,6 +225,9 @@ async fn metadata_services_and_other_networks_are_never_called() {
         "http://0.0.0.0/",
     ] {
         let definition = json!({"providers": "any", "deployments": [{"provider": "server", "target": target}]});
+        let allowed = json!({"targets": [target]}).to_string();
+        let set = market.call(Method::PUT, "/v1/providers/server/targets", &[], allowed).await;
+        assert_eq!(set.status, 200, "{target}: {set:?}");
         let put = market.call(Method::PUT, "/v1/functions/f", &[], definition.to_string()).await;
         assert_eq!(put.status, 200, "{target}: {put:?}");
         let refused = market.invoke("f", "").await;
