@@ -10,7 +10,6 @@ use merit_terms::{FunctionId, Name, ProviderId, Refusal, Role, Time, WARMING_MAX
 use tonic::Status;
 
 use crate::access::Identity;
-use crate::clock;
 use crate::exchange::Exchange;
 
 /// A revision that a permit is for.
@@ -31,7 +30,7 @@ impl Exchange {
             function: request.function.clone(),
             revision: request.revision,
             module: request.module.clone(),
-            expires: clock::now().after_millis(u64::from(WARMING_MAX_S) * 1_000).micros(),
+            expires: self.0.sequencer.now().after_millis(u64::from(WARMING_MAX_S) * 1_000).micros(),
         };
         merit_proto::order_warming(&self.0.warming_key, &terms)
     }
@@ -41,7 +40,7 @@ impl Exchange {
         let permitted = match required("permit", permit.permit)? {
             Permit::Lease(proof) => {
                 let terms = self.proven(&proof)?;
-                in_time(terms.settle_by, "the lease's time to be settled is over")?;
+                in_time(self.0.sequencer.now(), terms.settle_by, "the lease's time to be settled is over")?;
                 PermittedRevision { provider: terms.provider, function: terms.function, revision: terms.revision }
             }
             Permit::Warming(order) => self.ordered(&order)?,
@@ -58,7 +57,7 @@ impl Exchange {
     fn ordered(&self, order: &v1::WarmingOrder) -> Result<PermittedRevision, Status> {
         let forged = |error: TokenError| forbidden(&format!("permit: {error}"));
         let terms = merit_proto::check_order(&self.0.warming_key, order).map_err(forged)?;
-        in_time(Time::from_micros(terms.expires), "the warming order has expired")?;
+        in_time(self.0.sequencer.now(), Time::from_micros(terms.expires), "the warming order has expired")?;
         let find = |engine: &Engine| {
             let name: Name = terms.provider.parse().ok()?;
             let provider = engine.find_provider(&name)?;
@@ -90,8 +89,8 @@ impl PermittedRevision {
     }
 }
 
-fn in_time(until: Time, message: &str) -> Result<(), Status> {
-    if clock::now() < until { Ok(()) } else { Err(forbidden(&format!("permit: {message}"))) }
+fn in_time(now: Time, until: Time, message: &str) -> Result<(), Status> {
+    if now < until { Ok(()) } else { Err(forbidden(&format!("permit: {message}"))) }
 }
 
 pub(super) fn forbidden(message: &str) -> Status {
