@@ -148,7 +148,9 @@ fn host_and_port(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     };
     let (host, port) = authority.split_at(end);
     let is_host = match host.strip_prefix('[') {
-        Some(address) => address.trim_end_matches(']').parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(address) => {
+            address.trim_end_matches(']').bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+        }
         None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')),
     };
     let port = match port.strip_prefix(':') {

@@ -28,7 +28,7 @@ use crate::seller::rung;
 const SECRET: &str = "hunter2";
 
 /// A market with a seller that is no honest agent: it runs nothing, and keeps what is sent to it.
-struct World {
+struct PermitWorld {
     secured: Secured,
     buyer: Key,
     seller: Key,
@@ -43,8 +43,8 @@ async fn keep(State(proofs): State<mpsc::UnboundedSender<v1::LeaseProof>>, heade
     StatusCode::FORBIDDEN
 }
 
-impl World {
-    async fn start() -> World {
+impl PermitWorld {
+    async fn start() -> PermitWorld {
         let (secured, mut tasks) = (Secured::start().await, JoinSet::new());
         let (tell, proofs) = mpsc::unbounded_channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -52,11 +52,11 @@ impl World {
         let router = Router::new().fallback_service(any(keep).with_state(tell));
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
         let buyer = secured.account("buyer").await;
-        let seller = World::register(&secured, "sunny").await;
+        let seller = PermitWorld::register(&secured, "sunny").await;
         let said = v1::Logon { key: seller.text(), endpoint, ..logon("sunny") };
         let mut session = RawSession::start(&secured.market, said).await;
         session.quote("local/wasm", vec![rung(1, 1024, 1_000)]).await;
-        World { secured, buyer, seller, session, proofs, _tasks: tasks }
+        PermitWorld { secured, buyer, seller, session, proofs, _tasks: tasks }
     }
 
     /// Opens a provider with an account of its own. Returns a provider's key.
@@ -156,7 +156,7 @@ impl World {
 
 #[tokio::test]
 async fn a_seller_without_a_call_reads_no_code_of_others() {
-    let world = World::start().await;
+    let world = PermitWorld::start().await;
     world.define("f", "echo", json!("any")).await;
     let none = "permit: none is shown; a provider reads";
     world.check_refused(&world.seller, "f", None, none).await;
@@ -189,13 +189,13 @@ async fn a_seller_without_a_call_reads_no_code_of_others() {
 
 #[tokio::test]
 async fn the_proof_of_a_call_reads_its_revision_alone() {
-    let mut world = World::start().await;
+    let mut world = PermitWorld::start().await;
     world.define("f", "echo", json!("any")).await;
     world.define("other", "wordcount", json!("any")).await;
     let proof = Permit::Lease(world.call("f").await);
     world.check_given(&world.seller, "f", "echo", Some(proof.clone())).await;
     world.check_refused(&world.seller, "other", Some(proof.clone()), "it is for another ").await;
-    let rival = World::register(&world.secured, "rival").await;
+    let rival = PermitWorld::register(&world.secured, "rival").await;
     world.check_refused(&rival, "f", Some(proof.clone()), "it is another provider's").await;
     let client = world.secured.key("sunny", "client").await;
     world.check_refused(&client, "f", Some(proof), "it is another provider's").await;
@@ -203,8 +203,8 @@ async fn the_proof_of_a_call_reads_its_revision_alone() {
 
 #[tokio::test]
 async fn a_warming_order_reads_its_revision_in_its_session() {
-    let mut world = World::start().await;
-    let _rival = World::register(&world.secured, "rival").await;
+    let mut world = PermitWorld::start().await;
+    let _rival = PermitWorld::register(&world.secured, "rival").await;
     world.define("theirs", "wordcount", json!(["rival"])).await;
     world.define("f", "echo", json!("any")).await;
     world.warm("theirs").await;

@@ -42,7 +42,7 @@ impl Service {
 
 /// A market with keys, which allows this machine's network for endpoints; a server that is sold, and one that nobody
 /// may reach.
-struct World {
+struct TargetWorld {
     secured: Secured,
     tenant: Key,
     seller: Key,
@@ -51,8 +51,8 @@ struct World {
     _tasks: JoinSet<()>,
 }
 
-impl World {
-    async fn start() -> World {
+impl TargetWorld {
+    async fn start() -> TargetWorld {
         let (secured, mut tasks) = (Secured::start().await, JoinSet::new());
         let inside = Service::start(&mut tasks, "secret", "/".to_owned()).await;
         let away = format!("{}/admin", inside.endpoint);
@@ -61,7 +61,7 @@ impl World {
         let provider = secured.provider("server", &flags).await;
         let seller = secured.key("server", "provider").await;
         let tenant = secured.account("tenant").await;
-        World { secured, tenant, seller, inside, _provider: provider, _tasks: tasks }
+        TargetWorld { secured, tenant, seller, inside, _provider: provider, _tasks: tasks }
     }
 
     async fn define(&self, target: &str) -> Answer {
@@ -89,7 +89,7 @@ impl World {
 
 #[tokio::test]
 async fn a_tenant_reaches_no_service_on_the_loopback() {
-    let world = World::start().await;
+    let world = TargetWorld::start().await;
     let (port, market) = (world.inside.port, &world.secured.market);
     for target in [
         format!("http://127.0.0.1:{port}/admin"),
@@ -136,7 +136,7 @@ async fn a_redirect_of_a_server_is_not_followed() {
 
 #[tokio::test]
 async fn an_owner_allows_a_target_and_takes_it_back() {
-    let world = World::start().await;
+    let world = TargetWorld::start().await;
     let target = format!("{}/admin", world.inside.endpoint);
     let all = format!("{}/*", world.inside.endpoint);
     let refused = world.allow(&world.tenant, json!([all])).await;

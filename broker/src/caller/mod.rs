@@ -107,10 +107,10 @@ pub(crate) fn holder(parts: &Parts) -> Holder {
 /// A caller who defines and calls functions.
 pub(crate) struct Client(pub(crate) Caller);
 
-/// A caller who sells: a provider, or an operator for any provider.
-pub(crate) struct Seller(Caller);
+/// The owner of providers, or an operator for all.
+pub(crate) struct ProviderOwner(Caller);
 
-impl Seller {
+impl ProviderOwner {
     /// Returns the account whose providers it may change; empty for all.
     pub(crate) fn account(&self) -> &str {
         if self.0.role == Role::Provider { &self.0.account } else { "" }
@@ -157,13 +157,13 @@ impl<S: Sync> FromRequestParts<S> for Client {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Seller {
+impl<S: Sync> FromRequestParts<S> for ProviderOwner {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Seller, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ProviderOwner, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
         caller.must_sell()?;
-        Ok(Seller(caller))
+        Ok(ProviderOwner(caller))
     }
 }
 

@@ -20,7 +20,7 @@ enum Access {
     Owners,
     /// Operators, and brokers for them.
     Operators,
-    /// Those that sell: providers, operators, and brokers for them.
+    /// Providers, operators, and brokers for them.
     Sellers,
     Brokers,
 }

@@ -337,8 +337,8 @@ pub struct LeaseProof {
     #[prost(bytes = "vec", tag = "2")]
     pub mac: ::prost::alloc::vec::Vec<u8>,
 }
-/// The exchange's order to load a revision's module before a call comes: its terms, with a MAC by a key that the exchange
-/// keeps.
+/// The exchange's order to load a revision's module before a call comes: its terms, with a MAC by a key that the
+/// exchange keeps.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WarmingOrder {
     /// A WarmingTerms, encoded.

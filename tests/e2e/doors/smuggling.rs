@@ -208,7 +208,8 @@ async fn metadata_services_and_other_networks_are_never_called() {
     let market = Market::start(Shape::AllInOne).await;
     let _provider =
         market.provider("server", &["--adapter", "http", "--endpoint", "http://127.0.0.1:1", "--no-probe"]).await;
-    // Also where the provider's owner allows them. By IP literal, by number, by mapping and other embeddings; and networks that are not public.
+    // Also where the provider's owner allows them. By IP literal, by number, by mapping and other embeddings; and
+    // networks that are not public.
     for target in [
         "http://169.254.169.254/latest/meta-data/",
         "http://[::ffff:169.254.169.254]/",

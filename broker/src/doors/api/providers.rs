@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::rows::{JsonAnswer, accepted, period};
 use crate::broker::Broker;
-use crate::caller::{Operator, SeenBy, Seller};
+use crate::caller::{Operator, ProviderOwner, SeenBy};
 use crate::doors::names::path_name;
 use crate::doors::request::{Path, Sent};
 use crate::exchange::providers::{Health, Provider, ProviderKind, ProviderLimits, ProviderReader, QuotaUse};
@@ -179,11 +179,11 @@ struct TargetsBody {
 /// Replaces the targets that functions may name at a provider, beside those at its endpoint.
 pub(crate) async fn targets(
     State(broker): State<Arc<Broker>>,
-    seller: Seller,
+    owner: ProviderOwner,
     Path(name): Path<String>,
     Sent(body): Sent,
 ) -> JsonAnswer {
     let provider = path_name(&name)?;
     let TargetsBody { targets } = read(&body, &["targets"])?;
-    Ok(accepted(broker.exchange.set_targets(seller.account().to_owned(), provider, targets).await?))
+    Ok(accepted(broker.exchange.set_targets(owner.account().to_owned(), provider, targets).await?))
 }
