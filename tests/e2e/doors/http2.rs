@@ -417,6 +417,8 @@ async fn a_full_named_target_leaves_the_providers_own_alone() {
     let [named, own] = [0, 1].map(|server| format!("https://localhost:{}/", ports[server]));
     let (secured, team) = market(&tls).await;
     let _server = sell(&secured, "server", own.trim_end_matches('/'), "0.000001").await;
+    let allowed = json!({"targets": [format!("{named}*")]});
+    secured.operate(Method::PUT, "/v1/providers/server/targets", allowed).await;
     deploy(&secured, &team, "named", false, &[("server", &named)]).await;
     define(&secured, &team, "f", false, &["server"]).await;
     assert_eq!(call(&secured, &team, "/fn/named", "").await.status, 200, "it tells that it speaks HTTP/2");
