@@ -245,6 +245,28 @@ async fn deploy_is_for_own_providers_where_keys_are_asked_for() {
 }
 
 #[tokio::test]
+async fn an_agent_with_a_key_loads_and_runs_by_permits() {
+    let secured = Secured::start().await;
+    let team = secured.account("team").await;
+    let cache = tempfile::tempdir().unwrap();
+    let _edge = secured.provider("edge", &["--module-cache", cache.path().to_str().unwrap()]).await;
+    let deploy = async |name: &str, module: &str, more: &[&str]| {
+        let module = format!("{}/functions/{module}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let mut command = merit();
+        command.args(["deploy", name, &module, "--providers", "any", "--broker", &secured.market.http]).args(more);
+        command.env("MERIT_KEY", team.text());
+        succeeds(command).await
+    };
+    assert!(deploy("warm", "echo", &["--wait"]).await.contains("ready at edge after "));
+    deploy("cold", "wordcount", &[]).await;
+    for name in ["warm", "cold"] {
+        let path = format!("/v1/functions/{name}/invocations");
+        let told = secured.call_as(&team, Method::POST, &path, &[], "a b").await;
+        assert_eq!(told.status, 200, "{name}: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn deploy_is_for_all_on_keyless_loopback() {
     let market = crate::market::Market::start(crate::market::Shape::AllInOne).await;
     let module = format!("{}/functions/echo.wasm", env!("CARGO_MANIFEST_DIR"));

@@ -48,8 +48,8 @@ pub(crate) struct Classes {
 impl ClassTerms {
     fn of(account: AccountId, code: &Code, settings: &FunctionSettings) -> ClassTerms {
         let Limits { only, ignore, labels, .. } = &settings.limits;
-        let (deployments, url) =
-            (code.deployments.iter(), |target: &String| Some(target.clone()).filter(|target| is_url_target(target)));
+        let url = |target: &String| is_url_target(target).then(|| target.clone());
+        let deployments = code.deployments.iter().map(|(name, target)| (name.clone(), url(target)));
         ClassTerms {
             account,
             audience: match &settings.audience {
@@ -60,7 +60,7 @@ impl ClassTerms {
             only: only.clone(),
             ignore: ignore.clone(),
             labels: labels.clone(),
-            deployments: deployments.map(|(name, target)| (name.clone(), url(target))).collect(),
+            deployments: deployments.collect(),
         }
     }
 

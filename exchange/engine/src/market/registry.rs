@@ -149,12 +149,11 @@ impl Registry {
     /// Begins the next session of a provider that is known to exist. Returns the provider.
     pub(crate) fn begin_session(&mut self, logon: &Logon) -> &Provider {
         let (id, provider) = (logon.provider, &mut self.providers[logon.provider.index()]);
-        let (adapter, endpoint) = (provider.adapter, provider.endpoint.clone());
-        let targets = logon.targets.as_ref().filter(|targets| **targets != provider.targets).cloned();
+        let (adapter, endpoint, targets) = (provider.adapter, provider.endpoint.clone(), provider.targets.clone());
         provider.begin_session(logon);
         if provider.adapter != adapter {
             self.admit(id, &[]);
-        } else if provider.endpoint != endpoint || targets.is_some() {
+        } else if provider.endpoint != endpoint || provider.targets != targets {
             self.classes.judge_targets(id.index(), provider);
         }
         &self.providers[id.index()]

@@ -178,6 +178,29 @@ fn a_target_elsewhere_needs_a_pattern_of_the_owner() {
     }
 }
 
+/// Checks that whoever connects reads the same host from a URL as whoever allows it.
+#[test]
+fn an_allowed_target_has_the_host_of_its_pattern() {
+    const PARTS: [&str; 14] =
+        ["fn.example", "evil", "/", "//", "\\", "@", ":80", ":81", "?", "#", "%2f", "[::1]", ".", "\t"];
+    let all: TargetPattern = "http://fn.example/*".parse().unwrap();
+    let mut allowed = 0;
+    for number in 0..PARTS.len().pow(4) {
+        let part = |place: u32| PARTS[number / PARTS.len().pow(place) % PARTS.len()];
+        for scheme in ["http://", "HTTP://"] {
+            let target = format!("{scheme}{}{}{}{}", part(0), part(1), part(2), part(3));
+            if !all.matches(&target) {
+                continue;
+            }
+            let url = url_within(&["http://fn.example/*"], "http://a", &target, "", None);
+            let Ok(url) = url.parse::<http::Uri>() else { continue };
+            assert_eq!((url.host(), url.port_u16().unwrap_or(80)), (Some("fn.example"), 80), "{target}");
+            allowed += 1;
+        }
+    }
+    assert!(allowed > 100, "{allowed}");
+}
+
 #[test]
 fn only_an_http_endpoint_can_be_called() {
     for endpoint in ["", "a", "/x", "ftp://a", "file:///etc", "http://", "http://u@a", "http://a?x", "http://a#x"] {
